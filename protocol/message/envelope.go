@@ -28,7 +28,7 @@ const Version = 1
 
 // Limits of an envelope.
 const (
-	MaxBody     = 1 << 20             // bytes of canonical body
+	MaxBody     = 1 << 20                  // bytes of canonical body
 	MaxLifetime = 5 * 366 * 24 * time.Hour // consents run for years
 	// Skew is how far an issuer's clock may be ahead of the receiver's.
 	Skew = 2 * time.Minute

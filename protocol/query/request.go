@@ -1,0 +1,99 @@
+// Package query is the closed language of questions and their answers.
+//
+// A researcher signs a [Request]: a cohort, one [Analysis] of a closed list, a
+// purpose. No code and no vectors travel to a node. The hub turns a request
+// into [Task] steps for each node and gets signed [Answer] envelopes back; what
+// comes out is a [Result]. An [Access] is a node's public proof that consent
+// covered every record it used.
+package query
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/trialmesh/trialmesh/protocol/canonical"
+	"github.com/trialmesh/trialmesh/protocol/cohort"
+	"github.com/trialmesh/trialmesh/protocol/consent"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/problem"
+	"github.com/trialmesh/trialmesh/protocol/trial"
+)
+
+// KindRequest is the kind of a signed question.
+const KindRequest message.Kind = "query.request"
+
+// MaxPurpose bounds the stated purpose, in bytes.
+const MaxPurpose = 500
+
+// ID names a question: the digest of its signed envelope.
+type ID = message.Digest
+
+// Request is one question to the nodes of a trial.
+type Request struct {
+	Trial trial.ID `json:"trial"`
+
+	// Cohort is an OHDSI cohort definition (Circe JSON); see package cohort for
+	// the elements that are evaluated.
+	Cohort json.RawMessage `json:"cohort"`
+
+	Analysis Analysis `json:"analysis"`
+
+	// Purpose says what the answer is for, in words, for those who approve and
+	// those who audit.
+	Purpose string `json:"purpose"`
+}
+
+// Validate reports the first thing that is wrong with the request.
+func (r Request) Validate() error {
+	if _, err := cohort.Parse(r.Cohort); err != nil {
+		return err
+	}
+	if r.Purpose == "" || len(r.Purpose) > MaxPurpose {
+		return problem.New(problem.Invalid, fmt.Sprintf("query: purpose: 1 to %d bytes", MaxPurpose))
+	}
+	return r.Analysis.Validate()
+}
+
+// Question identifies what is asked, whoever asks it and why: two requests
+// with one Question must get one answer.
+func (r Request) Question() (message.Digest, error) {
+	raw, err := canonical.Marshal(struct {
+		Trial    trial.ID        `json:"trial"`
+		Cohort   json.RawMessage `json:"cohort"`
+		Analysis Analysis        `json:"analysis"`
+	}{r.Trial, r.Cohort, r.Analysis})
+	if err != nil {
+		return message.Digest{}, fmt.Errorf("query: %w", err)
+	}
+	return message.Sum(raw), nil
+}
+
+var domainScopes = map[cohort.Domain]consent.Scope{
+	cohort.ConditionOccurrence: consent.Conditions,
+	cohort.DrugExposure:        consent.Medications,
+	cohort.ProcedureOccurrence: consent.Procedures,
+	cohort.Measurement:         consent.Measurements,
+	cohort.Observation:         consent.Observations,
+	cohort.VisitOccurrence:     consent.Visits,
+}
+
+// Scopes returns what a participant must have permitted for this question to
+// use their record: every domain it reads, and statistics. Sex, age and race
+// are demographics.
+func (r Request) Scopes() (consent.Mask, error) {
+	expression, err := cohort.Parse(r.Cohort)
+	if err != nil {
+		return 0, err
+	}
+	mask := consent.MaskOf(consent.Statistics)
+	for _, c := range expression.Criteria {
+		mask |= consent.MaskOf(domainScopes[c.Domain])
+	}
+	if len(r.Analysis.By) > 0 {
+		mask |= consent.MaskOf(consent.Demographics)
+	}
+	if r.Analysis.Variable != nil {
+		mask |= consent.MaskOf(consent.Measurements)
+	}
+	return mask, nil
+}

@@ -1,0 +1,88 @@
+package query
+
+import (
+	"time"
+
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/trial"
+)
+
+// State is where a question stands.
+type State string
+
+// The states. The last three are final.
+const (
+	Open     State = "open"
+	Complete State = "complete" // every node of the trial answered
+	Partial  State = "partial"  // enough nodes answered; the result names the others
+	Withheld State = "withheld" // nothing may be released; Reason says why
+)
+
+// Result is the public answer to a question.
+type Result struct {
+	Query ID       `json:"query"`
+	Trial trial.ID `json:"trial"`
+	State State    `json:"state"`
+
+	// Reason says why nothing was released, in words, with the rule.
+	Reason string `json:"reason,omitempty"`
+
+	Asked    time.Time `json:"asked"`
+	Finished time.Time `json:"finished"`
+
+	Answered []Answered `json:"answered"`
+	Refused  []Refused  `json:"refused,omitempty"`
+	Missing  []Missing  `json:"missing,omitempty"`
+
+	// Policy is the strictest of the answering nodes' policies.
+	Policy disclosure.Policy `json:"policy"`
+
+	// Sum is the total over the answering nodes, before pooling, so that anyone
+	// can pool it again: little-endian uint64s, layout and scale of the method.
+	Sum []byte `json:"sum,omitempty"`
+
+	Cells []Cell `json:"cells,omitempty"`
+
+	// Total is over all released cells.
+	Total *Cell `json:"total,omitempty"`
+
+	// WithheldCells counts the cells in which at least one site stayed below the threshold.
+	WithheldCells int `json:"withheldCells"`
+
+	// MaxRoundingError is how far each count may be from the exact one because
+	// each site rounds.
+	MaxRoundingError float64 `json:"maxRoundingError"`
+
+	// Repeats names the earlier question whose answer this is.
+	Repeats *ID `json:"repeats,omitempty"`
+}
+
+// Answered is a node whose numbers are in the sum.
+type Answered struct {
+	Node identity.DID `json:"node"`
+
+	// Epoch is the consent epoch the node answered under.
+	Epoch message.Digest `json:"epoch"`
+
+	// Commitment is what the node's access proof must open.
+	Commitment Commitment `json:"commitment"`
+}
+
+// Cell is one cell of the answer.
+type Cell struct {
+	// Levels are the names of the cell's levels, in the order of Analysis.By.
+	Levels []string `json:"levels"`
+
+	// N is the number of persons over the sites that released the cell.
+	N int64 `json:"n"`
+
+	// SitesWithheld is how many sites had 1 to MinCell-1 persons here, or hid
+	// the cell for another of the policy's rules.
+	SitesWithheld int `json:"sitesWithheld"`
+
+	// Mean and SD (n-1) are there for moments, when N allows them.
+	Mean *float64 `json:"mean,omitempty"`
+	SD   *float64 `json:"sd,omitempty"`
+}

@@ -1,0 +1,87 @@
+package query
+
+import (
+	"encoding/json"
+
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/problem"
+	"github.com/trialmesh/trialmesh/protocol/trial"
+)
+
+// Step is one exchange between hub and node on the way to an answer. Every
+// step is idempotent: the same task gets the same answer.
+type Step string
+
+// The steps, in order. Bodies are JSON: the types of federation/secagg, and
+// those of this package where a comment says so.
+const (
+	StepAsk     Step = "ask"     // Ask → Accept, or a refusal
+	StepShare   Step = "share"   // roster → encrypted key shares
+	StepMask    Step = "mask"    // shares from the others → masked vector, and Commitment
+	StepConfirm Step = "confirm" // survivors → signature over them
+	StepUnmask  Step = "unmask"  // confirmations → shares of masks
+	StepProve   Step = "prove"   // nothing → envelope of Access
+)
+
+// KindAnswer is the kind of a node's signed answer to a task.
+const KindAnswer message.Kind = "query.answer"
+
+// Task is what the hub sends to a node.
+type Task struct {
+	Query ID              `json:"query"`
+	Step  Step            `json:"step"`
+	Body  json.RawMessage `json:"body,omitempty"`
+}
+
+// Answer is a node's reply to a task, signed as [KindAnswer].
+type Answer struct {
+	Query   ID                `json:"query"`
+	Step    Step              `json:"step"`
+	Body    json.RawMessage   `json:"body,omitempty"`
+	Refusal *problem.Document `json:"refusal,omitempty"`
+}
+
+// Ask is the body of [StepAsk]: everything a node needs to judge the question
+// by itself.
+type Ask struct {
+	Request message.Envelope   `json:"request"`
+	Trial   trial.Registration `json:"trial"`
+
+	// Hub may only make the rules stricter.
+	Hub disclosure.Policy `json:"hub"`
+}
+
+// Accept is a node's yes to [StepAsk].
+type Accept struct {
+	// Advertisement is the node's half of the key agreement for masking.
+	Advertisement json.RawMessage `json:"advertisement"`
+
+	// Policy is what the node will apply, the strictest of all.
+	Policy disclosure.Policy `json:"policy"`
+
+	// Epoch is the digest of the consent epoch the answer will be drawn under.
+	Epoch message.Digest `json:"epoch"`
+}
+
+// MaskedAnswer is a node's reply to [StepMask].
+type MaskedAnswer struct {
+	// Masked is the masked vector, of federation/secagg.
+	Masked json.RawMessage `json:"masked"`
+
+	// Commitment fixes which records were used before anyone can ask for the proof.
+	Commitment Commitment `json:"commitment"`
+}
+
+// Missing names a node that did not answer, and where it stopped.
+type Missing struct {
+	Node identity.DID `json:"node"`
+	Step Step         `json:"step"`
+}
+
+// Refused names a node that refused, and the rule.
+type Refused struct {
+	Node    identity.DID     `json:"node"`
+	Problem problem.Document `json:"problem"`
+}

@@ -1,0 +1,179 @@
+// Package trial says what a trial may ask of which nodes, and who approved it.
+//
+// A [Design] is what the sponsor signs; an [Approval] is what an ethics board
+// signs over that design's digest. Together, in a [Registration], they are all
+// a node needs to judge a question without believing the hub:
+// [Registration.Check] is the one place that compares them.
+package trial
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/problem"
+)
+
+// Kinds of signed messages about trials.
+const (
+	KindDesign   message.Kind = "trial.design"
+	KindApproval message.Kind = "trial.approval"
+)
+
+// Limits of a design.
+const (
+	MaxNodes       = 1000
+	MaxResearchers = 1000
+	MaxApprovals   = 16
+	maxTitle       = 300
+)
+
+// ID names a trial within a network: 3 to 64 lower-case letters, digits and
+// dashes, beginning with a letter.
+type ID string
+
+var idForm = regexp.MustCompile(`^[a-z][a-z0-9-]{2,63}$`)
+
+// Design is what a trial may do. The sponsor signs it as [KindDesign].
+type Design struct {
+	ID    ID     `json:"id"`
+	Title string `json:"title"`
+
+	// Nodes are the sites that take part, at least one, each once.
+	Nodes []identity.DID `json:"nodes"`
+
+	// Researchers are those whose questions count as the trial's.
+	Researchers []identity.DID `json:"researchers"`
+
+	// Analyses are the kinds of analysis the trial may ask for, for example
+	// "count" and "moments". None means none.
+	Analyses []string `json:"analyses"`
+
+	// Disclosure may only make the nodes' own rules stricter.
+	Disclosure disclosure.Policy `json:"disclosure"`
+
+	// Opens and Closes bound when questions are answered.
+	Opens  time.Time `json:"opens"`
+	Closes time.Time `json:"closes"`
+}
+
+// Approval is an ethics board's consent to one design, signed as [KindApproval].
+type Approval struct {
+	Trial ID `json:"trial"`
+
+	// Design is the digest of the design's envelope.
+	Design message.Digest `json:"design"`
+
+	// Statement is what was decided, in words.
+	Statement string `json:"statement"`
+}
+
+// Registration is a design with its approvals, as the hub keeps it and as it
+// accompanies every question to a node.
+type Registration struct {
+	Design    message.Envelope   `json:"design"`
+	Approvals []message.Envelope `json:"approvals"`
+}
+
+// Why a registration does not allow a question.
+var (
+	ErrUnapproved = problem.Refusal("trial.unapproved", "the trial has no valid approval by a board this node trusts")
+	ErrClosed     = problem.Refusal("trial.closed", "the trial is not open at this time")
+	ErrResearcher = problem.Refusal("trial.researcher", "the question is not signed by a researcher of the trial")
+	ErrNode       = problem.Refusal("trial.node", "this node does not take part in the trial")
+	ErrAnalysis   = problem.Refusal("trial.analysis", "the trial was not approved for this kind of analysis")
+)
+
+// Validate reports the first thing that is wrong with the design.
+func (d Design) Validate() error {
+	switch {
+	case !idForm.MatchString(string(d.ID)):
+		return invalid("id: 3 to 64 lower-case letters, digits and dashes, beginning with a letter")
+	case d.Title == "" || len(d.Title) > maxTitle:
+		return invalid(fmt.Sprintf("title: 1 to %d bytes", maxTitle))
+	case len(d.Nodes) == 0 || len(d.Nodes) > MaxNodes:
+		return invalid(fmt.Sprintf("nodes: 1 to %d", MaxNodes))
+	case len(d.Researchers) == 0 || len(d.Researchers) > MaxResearchers:
+		return invalid(fmt.Sprintf("researchers: 1 to %d", MaxResearchers))
+	case !d.Opens.Before(d.Closes):
+		return invalid("opens must lie before closes")
+	}
+	for _, list := range [][]identity.DID{d.Nodes, d.Researchers} {
+		seen := make(map[identity.DID]bool, len(list))
+		for i, did := range list {
+			if _, err := did.PublicKey(); err != nil || seen[did] {
+				return invalid(fmt.Sprintf("entry %d of nodes or researchers is not a did:key or stands twice", i))
+			}
+			seen[did] = true
+		}
+	}
+	return d.Disclosure.Validate()
+}
+
+// Open returns the design and checks that it is whole and signed, and that
+// each approval is signed and is about this design. Who the boards are is not
+// judged here; see [Registration.Check].
+func (r Registration) Open() (Design, error) {
+	design, err := message.Replay[Design](r.Design, KindDesign)
+	if err != nil {
+		return Design{}, fmt.Errorf("trial design: %w", err)
+	}
+	if err := design.Validate(); err != nil {
+		return Design{}, err
+	}
+	if len(r.Approvals) == 0 || len(r.Approvals) > MaxApprovals {
+		return Design{}, ErrUnapproved
+	}
+	digest := r.Design.Digest()
+	for i, e := range r.Approvals {
+		approval, err := message.Replay[Approval](e, KindApproval)
+		if err != nil {
+			return Design{}, fmt.Errorf("trial approval %d: %w", i, err)
+		}
+		if approval.Trial != design.ID || approval.Design != digest {
+			return Design{}, ErrUnapproved
+		}
+	}
+	return design, nil
+}
+
+// Ask is the part of a question that a trial's approval is about.
+type Ask struct {
+	Researcher identity.DID
+	Node       identity.DID
+	Analysis   string
+	At         time.Time
+}
+
+// Check returns the design if it is approved, at the time of the question, by
+// one of the boards, and allows the question. Otherwise its error names the rule.
+func (r Registration) Check(ask Ask, boards []identity.DID) (Design, error) {
+	design, err := r.Open()
+	if err != nil {
+		return Design{}, err
+	}
+	approved := slices.ContainsFunc(r.Approvals, func(e message.Envelope) bool {
+		return slices.Contains(boards, e.Issuer) && !ask.At.Add(message.Skew).Before(e.Issued) && ask.At.Before(e.Expires)
+	})
+	switch {
+	case !approved:
+		return Design{}, ErrUnapproved
+	case ask.At.Before(design.Opens) || !ask.At.Before(design.Closes):
+		return Design{}, ErrClosed
+	case !slices.Contains(design.Researchers, ask.Researcher):
+		return Design{}, ErrResearcher
+	case !slices.Contains(design.Nodes, ask.Node):
+		return Design{}, ErrNode
+	case !slices.Contains(design.Analyses, ask.Analysis):
+		return Design{}, ErrAnalysis
+	}
+	return design, nil
+}
+
+func invalid(detail string) error {
+	return problem.New(problem.Invalid, "trial design: "+detail)
+}
