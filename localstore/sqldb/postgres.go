@@ -1,0 +1,51 @@
+package sqldb
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// connectWait bounds one attempt to reach the server.
+const connectWait = 10 * time.Second
+
+func openPostgres(ctx context.Context, cfg Config) (*DB, error) {
+	pc, err := pgxpool.ParseConfig(cfg.DSN)
+	if err != nil {
+		// The parser repeats the address, which may hold a password.
+		return nil, errors.New("sqldb: the postgres address is malformed")
+	}
+	pc.MaxConns = int32(max(cfg.Readers, 2)) //nolint:gosec // validated to be at most 64
+	if pc.ConnConfig.ConnectTimeout == 0 {
+		pc.ConnConfig.ConnectTimeout = connectWait
+	}
+	params := pc.ConnConfig.RuntimeParams
+	params["lock_timeout"] = strconv.FormatInt(cfg.LockWait.Milliseconds(), 10)
+	if params["application_name"] == "" {
+		params["application_name"] = "trialmesh"
+	}
+	pc.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
+		// Without this a timestamptz comes back in the zone of the machine.
+		c.TypeMap().RegisterType(&pgtype.Type{
+			Name: "timestamptz", OID: pgtype.TimestamptzOID,
+			Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
+		})
+		return nil
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, pc)
+	if err != nil {
+		return nil, wrap("open postgres", err)
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, wrap("open postgres", err)
+	}
+	db := &DB{dialect: Postgres, pool: pool, m: newMetrics(Postgres)}
+	db.m.watch(db)
+	return db, nil
+}
