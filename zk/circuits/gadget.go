@@ -1,0 +1,97 @@
+package circuits
+
+import (
+	"fmt"
+	"math/big"
+
+	"github.com/consensys/gnark/frontend"
+	"github.com/consensys/gnark/std/permutation/poseidon2"
+)
+
+// gadget is the hash of hash.go and a few comparisons inside a circuit.
+type gadget struct {
+	frontend.API
+	permutation *poseidon2.Permutation
+}
+
+func newGadget(api frontend.API) (gadget, error) {
+	p, err := poseidon2.NewPoseidon2FromParameters(api, width, fullRounds, partialRounds)
+	if err != nil {
+		return gadget{}, fmt.Errorf("poseidon2: %w", err)
+	}
+	return gadget{api, p}, nil
+}
+
+func (g gadget) permute(state *[width]frontend.Variable) {
+	if err := g.permutation.Permutation(state[:]); err != nil {
+		panic("circuits: " + err.Error()) // only a wrong width can fail
+	}
+}
+
+func (g gadget) compress(x [width]frontend.Variable) frontend.Variable {
+	first := x[0]
+	g.permute(&x)
+	return g.Add(x[0], first)
+}
+
+func (g gadget) hash2(tag Tag, a, b frontend.Variable) frontend.Variable {
+	return g.compress([width]frontend.Variable{a, b, 0, uint64(tag)})
+}
+
+func (g gadget) sponge(tag Tag, xs []frontend.Variable) frontend.Variable {
+	iv := capacity(tag, len(xs))
+	state := [width]frontend.Variable{0, 0, 0, iv.BigInt(new(big.Int))}
+	for {
+		n := min(3, len(xs))
+		for i := range n {
+			state[i] = g.Add(state[i], xs[i])
+		}
+		g.permute(&state)
+		if xs = xs[n:]; len(xs) == 0 {
+			return state[0]
+		}
+	}
+}
+
+func (g gadget) merkleRoot(leaves []frontend.Variable) frontend.Variable {
+	level := append([]frontend.Variable(nil), leaves...)
+	for len(level) > 1 {
+		for i := range len(level) / 4 {
+			level[i] = g.compress([width]frontend.Variable(level[4*i : 4*i+4]))
+		}
+		level = level[:len(level)/4]
+	}
+	return level[0]
+}
+
+// sum adds any number of values; the empty sum is 0.
+func (g gadget) sum(xs []frontend.Variable) frontend.Variable {
+	switch len(xs) {
+	case 0:
+		return 0
+	case 1:
+		return xs[0]
+	}
+	return g.Add(xs[0], xs[1], xs[2:]...)
+}
+
+// pack sums bits[i]·2^i. The bits must be constrained to 0 or 1 by the caller.
+func (g gadget) pack(bits []frontend.Variable) frontend.Variable {
+	terms := make([]frontend.Variable, len(bits))
+	for i, bit := range bits {
+		terms[i] = g.Mul(bit, new(big.Int).Lsh(big.NewInt(1), uint(i)))
+	}
+	return g.sum(terms)
+}
+
+// atMost returns 1 if a <= b and 0 otherwise. Both must already be constrained
+// to [timeBits] bits: on unbounded values the difference would wrap and lie.
+func (g gadget) atMost(a, b frontend.Variable) frontend.Variable {
+	shifted := g.Add(g.Sub(b, a), new(big.Int).Lsh(big.NewInt(1), timeBits))
+	return g.ToBinary(shifted, timeBits+1)[timeBits]
+}
+
+// assertAtMost constrains a <= b, both already constrained to n bits.
+func (g gadget) assertAtMost(a, b frontend.Variable, n int) {
+	g.ToBinary(g.Sub(b, a), n)
+}

@@ -1,0 +1,127 @@
+package circuits
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
+
+	"github.com/trialmesh/trialmesh/protocol/consent"
+)
+
+// Status says whether a leaf's consent is in force. Only [Active] permits.
+type Status uint8
+
+// The statuses in use. 0 is an empty slot.
+const (
+	Empty     Status = 0
+	Active    Status = 1
+	Withdrawn Status = 2
+)
+
+// Widths of the attribute fields, lowest first: to, from, status, mask. Their
+// sum is far below the 253 bits that have one representation in the field.
+const (
+	timeBits      = 32
+	statusBits    = 8
+	attributeBits = 2*timeBits + statusBits + scopes
+)
+
+// Attributes is what a consent leaf says, without saying who. A consent covers
+// the times t with From <= t < To, in seconds since 1970.
+type Attributes struct {
+	Mask     consent.Mask
+	Status   Status
+	From, To uint32
+}
+
+// field packs mask(64) | status(8) | from(32) | to(32), most significant first.
+func (a Attributes) field() fr.Element {
+	var buf [32]byte
+	put(buf[15:23], uint64(a.Mask))
+	buf[23] = byte(a.Status)
+	put(buf[24:28], uint64(a.From))
+	put(buf[28:32], uint64(a.To))
+	var x fr.Element
+	x.SetBytes(buf[:])
+	return x
+}
+
+func put(dst []byte, v uint64) {
+	for i := len(dst) - 1; i >= 0; i-- {
+		dst[i] = byte(v)
+		v >>= 8
+	}
+}
+
+// permitsThroughout reports whether the consent is in force in all of w.
+func (a Attributes) permitsThroughout(w Window) bool {
+	return a.Status == Active && a.From <= w.From && a.To >= w.To
+}
+
+// Consent is the opening of one leaf. It must not leave the node: it neither
+// prints nor marshals. The zero Consent is an empty slot.
+type Consent struct {
+	// Participant is the salted commitment made by [CommitParticipant].
+	Participant Element
+	Attributes  Attributes
+}
+
+// Format hides the consent from logs.
+func (Consent) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "consent:redacted") }
+
+// MarshalJSON refuses.
+func (Consent) MarshalJSON() ([]byte, error) {
+	return nil, errors.New("circuits: a consent opening must not leave the node")
+}
+
+// CommitParticipant hides who a leaf belongs to: hash(11; participant, blind).
+// The blind must be drawn once per participant and kept secret.
+func CommitParticipant(participant, blind Element) (Element, error) {
+	xs, err := toFields("participant commitment: input", []Element{participant, blind})
+	if err != nil {
+		return Element{}, err
+	}
+	return fromField(hash2(TagParticipant, xs[0], xs[1])), nil
+}
+
+// Leaf returns hash(12; participant commitment, attributes), the public value
+// of one slot.
+func (c Consent) Leaf() (Element, error) {
+	x, err := c.leaf()
+	return fromField(x), err
+}
+
+func (c Consent) leaf() (fr.Element, error) {
+	pc, err := toField(c.Participant)
+	if err != nil {
+		return pc, fmt.Errorf("participant commitment: %w", err)
+	}
+	return hash2(TagLeaf, pc, c.Attributes.field()), nil
+}
+
+// EmptyLeaf is the leaf of a slot that nobody uses.
+func EmptyLeaf() Element { return fromField(emptyLeaf()) }
+
+func emptyLeaf() fr.Element { return hash2(TagLeaf, fr.Element{}, fr.Element{}) }
+
+// ShardRoot returns the root of the arity-4 tree over a shard's leaves. Missing
+// leaves are empty slots. It needs only public values, so the hub and any
+// auditor recompute it.
+func ShardRoot(shardSize int, leaves []Element) (Element, error) {
+	if err := (Shape{ShardSize: shardSize}).Epoch().Validate(); err != nil {
+		return Element{}, err
+	}
+	if len(leaves) > shardSize {
+		return Element{}, fmt.Errorf("shard root: %d leaves in a shard of %d", len(leaves), shardSize)
+	}
+	xs, err := toFields("shard root: leaf", leaves)
+	if err != nil {
+		return Element{}, err
+	}
+	for empty := emptyLeaf(); len(xs) < shardSize; {
+		xs = append(xs, empty)
+	}
+	return fromField(merkleRoot(xs)), nil
+}

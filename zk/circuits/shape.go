@@ -1,0 +1,169 @@
+package circuits
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/trialmesh/trialmesh/protocol/consent"
+)
+
+// Shape fixes the sizes of both circuits. A key belongs to one shape, and a
+// shape once in use is never changed, only replaced.
+type Shape struct {
+	// ShardSize is the number of consent leaves in a shard: 4, 16, 64, 256,
+	// 1,024 or 4,096. Production uses 1,024.
+	ShardSize int
+
+	// Shards is how many shards one access proof covers, 1 to 256. A node with
+	// fewer pads with the empty shard; with more it makes several proofs.
+	Shards int
+
+	// Slots is how many scopes a question may need, 1 to 8. A question that
+	// needs fewer repeats one.
+	Slots int
+}
+
+// Limits of a shape.
+const (
+	MaxShardSize = 4096
+	MaxShards    = 256
+	MaxSlots     = 8
+
+	scopes     = consent.MaxScopes // columns of a consent matrix, a power of four
+	scopeBits  = 6                 // log2 of scopes
+	scopeDepth = scopeBits / 2     // levels of the tree over the columns
+
+	// countBits bounds any count in a proof: MaxShardSize·MaxShards is 2^20.
+	countBits = 21
+)
+
+// Validate reports the first size that is out of bounds.
+func (s Shape) Validate() error {
+	switch {
+	case s.ShardSize < 4 || s.ShardSize > MaxShardSize || !powerOfFour(s.ShardSize):
+		return fmt.Errorf("shape: shard size %d: not a power of four from 4 to %d", s.ShardSize, MaxShardSize)
+	case s.Shards < 1 || s.Shards > MaxShards:
+		return fmt.Errorf("shape: %d shards: not 1 to %d", s.Shards, MaxShards)
+	case s.Slots < 1 || s.Slots > MaxSlots:
+		return fmt.Errorf("shape: %d slots: not 1 to %d", s.Slots, MaxSlots)
+	}
+	return nil
+}
+
+func powerOfFour(n int) bool {
+	for n > 1 && n%4 == 0 {
+		n /= 4
+	}
+	return n == 1
+}
+
+// Epoch names the circuit that commits a shard's consents to bitmaps.
+func (s Shape) Epoch() Circuit { return Circuit{kind: epochKind, shape: Shape{ShardSize: s.ShardSize}} }
+
+// Access names the circuit that proves the records of an answer permitted.
+func (s Shape) Access() Circuit { return Circuit{kind: accessKind, shape: s} }
+
+// Circuit names one statement at one size. Its text form is epoch-64 (shard
+// size) or access-64x2x4 (shard size, shards, slots).
+type Circuit struct {
+	kind  kind
+	shape Shape
+}
+
+type kind string
+
+const (
+	epochKind  kind = "epoch"
+	accessKind kind = "access"
+)
+
+// ParseCircuit reads what [Circuit.String] wrote.
+func ParseCircuit(name string) (Circuit, error) {
+	var c Circuit
+	what, sizes, _ := strings.Cut(name, "-")
+	switch kind(what) {
+	case epochKind:
+		n, err := parseSizes(sizes, 1)
+		if err != nil {
+			return c, fmt.Errorf("circuit name: %w", err)
+		}
+		c = Shape{ShardSize: n[0]}.Epoch()
+	case accessKind:
+		n, err := parseSizes(sizes, 3)
+		if err != nil {
+			return c, fmt.Errorf("circuit name: %w", err)
+		}
+		c = Shape{ShardSize: n[0], Shards: n[1], Slots: n[2]}.Access()
+	default:
+		return c, fmt.Errorf("circuit name: neither epoch-N nor access-NxKxS")
+	}
+	if c.String() != name {
+		return Circuit{}, fmt.Errorf("circuit name: sizes are not in their shortest form")
+	}
+	return c, c.Validate()
+}
+
+func parseSizes(text string, want int) ([]int, error) {
+	parts := strings.Split(text, "x")
+	if len(parts) != want {
+		return nil, fmt.Errorf("%d sizes, not %d", len(parts), want)
+	}
+	sizes := make([]int, want)
+	for i, part := range parts {
+		n, err := strconv.ParseUint(part, 10, 16)
+		if err != nil {
+			return nil, fmt.Errorf("size %d is not a number from 0 to 65535", i+1)
+		}
+		sizes[i] = int(n)
+	}
+	return sizes, nil
+}
+
+// String returns the circuit's name.
+func (c Circuit) String() string {
+	if c.kind == accessKind {
+		return fmt.Sprintf("%s-%dx%dx%d", c.kind, c.shape.ShardSize, c.shape.Shards, c.shape.Slots)
+	}
+	return fmt.Sprintf("%s-%d", c.kind, c.shape.ShardSize)
+}
+
+// MarshalText writes the name of a valid circuit.
+func (c Circuit) MarshalText() ([]byte, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return []byte(c.String()), nil
+}
+
+// UnmarshalText reads a name.
+func (c *Circuit) UnmarshalText(text []byte) (err error) {
+	*c, err = ParseCircuit(string(text))
+	return err
+}
+
+// Validate reports sizes that are out of bounds; the zero Circuit is invalid.
+func (c Circuit) Validate() error {
+	switch c.kind {
+	case epochKind:
+		return Shape{ShardSize: c.shape.ShardSize, Shards: 1, Slots: 1}.Validate()
+	case accessKind:
+		return c.shape.Validate()
+	}
+	return fmt.Errorf("circuit: no such kind")
+}
+
+// Inputs is the number of public inputs.
+func (c Circuit) Inputs() int {
+	if c.kind == accessKind {
+		return len(AccessPublic{}.Words())
+	}
+	return len(EpochPublic{}.Words())
+}
+
+// IsEpoch and IsAccess tell the two statements apart.
+func (c Circuit) IsEpoch() bool  { return c.kind == epochKind }
+func (c Circuit) IsAccess() bool { return c.kind == accessKind }
+
+// Shape returns the circuit's sizes. An epoch circuit has only a ShardSize.
+func (c Circuit) Shape() Shape { return c.shape }

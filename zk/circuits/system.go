@@ -1,0 +1,75 @@
+package circuits
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"hash"
+
+	"github.com/consensys/gnark-crypto/ecc"
+	"github.com/consensys/gnark/constraint"
+	cs "github.com/consensys/gnark/constraint/bn254"
+	"github.com/consensys/gnark/frontend"
+	"github.com/consensys/gnark/frontend/cs/r1cs"
+	"github.com/consensys/gnark/logger"
+
+	"github.com/trialmesh/trialmesh/protocol/message"
+)
+
+// gnark logs to standard output through a package variable. It is switched off
+// here, once, before any goroutine of ours can exist, and never touched again;
+// zk/prover and zk/verifier import this package and so are silent too.
+func init() { logger.Disable() }
+
+// compressAt bounds the terms of a linear expression before it gets a wire of
+// its own. Packed bitmap words have up to 248 terms and would otherwise be
+// copied into every multiplication of a permutation's first round.
+const compressAt = 100
+
+// Compile returns the circuit as constraints. It takes about 0.1 ms a constraint.
+func (c Circuit) Compile() (*cs.R1CS, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	var circuit frontend.Circuit = newEpochCircuit(c.shape.ShardSize)
+	if c.IsAccess() {
+		circuit = newAccessCircuit(c.shape)
+	}
+	system, err := frontend.Compile(ecc.BN254.ScalarField(), r1cs.NewBuilder, circuit, frontend.WithCompressThreshold(compressAt))
+	if err != nil {
+		return nil, fmt.Errorf("compile %s: %w", c, err)
+	}
+	return system.(*cs.R1CS), nil
+}
+
+// Digest identifies a compiled circuit: the SHA-256 over the numbers of inputs
+// and over every constraint. Keys are kept under it, so a changed circuit can
+// never meet a key made for another.
+func Digest(system *cs.R1CS) message.Digest {
+	h := sha256.New()
+	internal, secret, public := system.GetNbVariables()
+	writeInts(h, internal, secret, public, system.GetNbConstraints())
+	for it := system.GetR1CIterator(); ; {
+		c := it.Next()
+		if c == nil {
+			break
+		}
+		for _, side := range [...]constraint.LinearExpression{c.L, c.R, c.O} {
+			writeInts(h, len(side))
+			for _, term := range side {
+				coefficient := system.Coefficients[term.CID].Bytes()
+				_, _ = h.Write(coefficient[:])
+				writeInts(h, int(term.VID))
+			}
+		}
+	}
+	return message.Digest(h.Sum(nil))
+}
+
+func writeInts(h hash.Hash, ns ...int) {
+	for _, n := range ns {
+		var buf [8]byte
+		binary.BigEndian.PutUint64(buf[:], uint64(n))
+		_, _ = h.Write(buf[:]) // a hash never fails
+	}
+}
