@@ -1,0 +1,163 @@
+package evm_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"math/big"
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/consensys/gnark-crypto/ecc"
+	bn254 "github.com/consensys/gnark-crypto/ecc/bn254"
+	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
+	"github.com/consensys/gnark/backend"
+	"github.com/consensys/gnark/backend/groth16"
+	groth16bn254 "github.com/consensys/gnark/backend/groth16/bn254"
+	"github.com/consensys/gnark/backend/solidity"
+	"github.com/consensys/gnark/constraint"
+	"github.com/consensys/gnark/frontend"
+	"github.com/consensys/gnark/frontend/cs/r1cs"
+	"github.com/consensys/gnark/logger"
+	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/zk/evm"
+)
+
+func TestMain(m *testing.M) {
+	logger.Disable()
+	os.Exit(m.Run())
+}
+
+// queryPosition is where toyCircuit has the question's hash, as QueryAccess has it.
+const queryPosition = 2
+
+// toyCircuit has as many public inputs as the access circuit and proves that the prover knows
+// the fifth root of their sum of squares.
+type toyCircuit struct {
+	Public [5]frontend.Variable `gnark:",public"`
+	Root   frontend.Variable
+}
+
+func (c *toyCircuit) Define(api frontend.API) error {
+	sum := frontend.Variable(0)
+	for _, v := range c.Public {
+		sum = api.Add(sum, api.Mul(v, v))
+	}
+	square := api.Mul(c.Root, c.Root)
+	api.AssertIsEqual(sum, api.Mul(square, square, c.Root))
+	return nil
+}
+
+// toyKeys are the keys of toyCircuit.
+type toyKeys struct {
+	system  constraint.ConstraintSystem
+	proving groth16.ProvingKey
+	key     groth16.VerifyingKey
+	words   evm.KeyWords
+}
+
+var toy = sync.OnceValue(newToyKeys)
+
+func newToyKeys() toyKeys {
+	var k toyKeys
+	var err error
+	k.system, err = frontend.Compile(ecc.BN254.ScalarField(), r1cs.NewBuilder, &toyCircuit{})
+	if err != nil {
+		panic(err)
+	}
+	k.proving, k.key, err = groth16.Setup(k.system)
+	if err != nil {
+		panic(err)
+	}
+	k.words = keyWords(k.key.(*groth16bn254.VerifyingKey))
+	return k
+}
+
+// keyWords writes a key as Groth16Verifier.sol describes it.
+func keyWords(key *groth16bn254.VerifyingKey) evm.KeyWords {
+	var words evm.KeyWords
+	g1 := func(p bn254.G1Affine) { words = append(append(words, p.X.Marshal()...), p.Y.Marshal()...) }
+	g2 := func(p bn254.G2Affine) {
+		for _, e := range [][]byte{p.X.A1.Marshal(), p.X.A0.Marshal(), p.Y.A1.Marshal(), p.Y.A0.Marshal()} {
+			words = append(words, e...)
+		}
+	}
+	g1(key.G1.Alpha)
+	g2(key.G2.Beta)
+	g2(key.G2.Gamma)
+	g2(key.G2.Delta)
+	for _, p := range key.G1.K {
+		g1(p)
+	}
+	return words
+}
+
+// access proves an access of node for a question. Every call makes another proof and, unless
+// statement is the same, other inputs.
+func (k toyKeys) access(tb testing.TB, node evm.Node, query evm.QueryHash, statement uint64) evm.Access {
+	tb.Helper()
+	require.Zero(tb, query[0], "a question's hash has 248 bits")
+	public := [5]fr.Element{}
+	public[0].SetUint64(statement)
+	public[1].SetUint64(7)
+	public[queryPosition].SetBytes(query[:])
+	root, sum := fifthRoot(&public)
+	public[4] = sum
+	assignment := toyCircuit{Root: root}
+	access := evm.Access{Node: node, Query: query}
+	for i := range public {
+		assignment.Public[i] = public[i]
+		access.Inputs = append(access.Inputs, public[i].Bytes())
+	}
+	witness, err := frontend.NewWitness(&assignment, ecc.BN254.ScalarField())
+	require.NoError(tb, err)
+	proof, err := groth16.Prove(k.system, k.proving, witness, solidity.WithProverTargetSolidityVerifier(backend.GROTH16))
+	require.NoError(tb, err)
+	access.Proof = proof.(*groth16bn254.Proof).MarshalSolidity()
+	require.Len(tb, access.Proof, evm.ProofSize)
+	return access
+}
+
+// fifthRoot picks the last input so that the sum of squares has a fifth root that we know: it
+// tries roots until root^5 less the other squares is a square itself.
+func fifthRoot(public *[5]fr.Element) (root, last fr.Element) {
+	var others fr.Element
+	for _, v := range public[:4] {
+		var square fr.Element
+		others.Add(&others, square.Square(&v))
+	}
+	for r := uint64(2); ; r++ {
+		root.SetUint64(r)
+		var rest fr.Element
+		rest.Exp(root, big.NewInt(5)).Sub(&rest, &others)
+		if last.Sqrt(&rest) != nil {
+			return root, last
+		}
+	}
+}
+
+// rerandomized returns another valid proof of the same statement, made without the witness:
+// (rA, B/r, C) for a random r.
+func rerandomized(tb testing.TB, proof []byte) []byte {
+	tb.Helper()
+	var p groth16bn254.Proof
+	_, err := p.ReadFrom(bytes.NewReader(append(bytes.Clone(proof), rawTail()...)))
+	require.NoError(tb, err)
+	r, err := rand.Int(rand.Reader, ecc.BN254.ScalarField())
+	require.NoError(tb, err)
+	inverse := new(big.Int).ModInverse(r, ecc.BN254.ScalarField())
+	p.Ar.ScalarMultiplication(&p.Ar, r)
+	p.Bs.ScalarMultiplication(&p.Bs, inverse)
+	other := p.MarshalSolidity()
+	require.NotEqual(tb, proof, other)
+	return other
+}
+
+// rawTail is what gnark's raw form has after the points: no commitments, and infinity as their
+// proof of knowledge.
+func rawTail() []byte {
+	tail := make([]byte, 4+bn254.SizeOfG1AffineUncompressed)
+	tail[4] = 0x40
+	return tail
+}
