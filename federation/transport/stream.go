@@ -50,7 +50,7 @@ func (h *Host) open(ctx context.Context, to identity.DID, protocolName string) (
 		if ctx, err = h.throughRelay(ctx, id); err != nil {
 			return nil, err
 		}
-	} else if h.isNode() || !h.statics[id] {
+	} else if h.isNode() || !h.isStatic(id) {
 		// Only stand dials the hub, and nobody can dial a node.
 		ctx = network.WithNoDial(ctx, "standing connection only")
 	}

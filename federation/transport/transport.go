@@ -78,22 +78,22 @@ type Config struct {
 // Host is one party's end of the network. Its methods are safe for concurrent
 // use. Register handlers before [Host.Run].
 type Host struct {
-	cfg     Config
-	self    identity.DID
-	hub     peer.AddrInfo    // zero at a hub
-	statics map[peer.ID]bool // peers with a configured address
-	host    host.Host
-	relay   *relay.Relay // nil at a node
-	watch   *watch
-	log     *slog.Logger
+	cfg   Config
+	self  identity.DID
+	hub   peer.AddrInfo // zero at a hub
+	host  host.Host
+	relay *relay.Relay // nil at a node
+	watch *watch
+	log   *slog.Logger
 
 	serving atomic.Bool // set by Run: inbound connections are refused before
 	ctx     context.Context
 	cancel  context.CancelFunc
 
-	mu     sync.Mutex // guards closed against tasks.Add
-	closed bool
-	tasks  sync.WaitGroup // handlers and background work
+	mu      sync.Mutex // guards closed against tasks.Add, and statics
+	closed  bool
+	statics map[peer.ID]bool // a hub's other replicas
+	tasks   sync.WaitGroup   // handlers and background work
 }
 
 // New returns a host. A hub's listeners are bound here, so that a port in use
@@ -146,12 +146,10 @@ func (h *Host) start(others []peer.AddrInfo) error {
 		_ = resources.Close()
 		return fmt.Errorf("start host: %w", err)
 	}
-	for _, info := range append(others, h.hub) {
-		if info.ID != "" {
-			h.statics[info.ID] = true
-			h.host.Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.PermanentAddrTTL)
-		}
+	if h.isNode() {
+		h.host.Peerstore().AddAddrs(h.hub.ID, h.hub.Addrs, peerstore.PermanentAddrTTL)
 	}
+	h.addStatics(others)
 	h.watch = newWatch(h)
 	h.host.Network().Notify(h.watch)
 	if !h.isNode() {
@@ -212,6 +210,38 @@ func (h *Host) begin() bool {
 	}
 	h.tasks.Add(1)
 	return true
+}
+
+// AddPeers adds addresses of other replicas to those of Config.Peers, for
+// replicas that learn each other's ports only after listening.
+func (h *Host) AddPeers(addrs ...string) error {
+	if h.isNode() {
+		return errors.New("transport: a node has no peers but its hub")
+	}
+	infos, err := peersOf(addrs)
+	if err != nil {
+		return fmt.Errorf("transport: peer address: %w", err)
+	}
+	h.addStatics(infos)
+	return nil
+}
+
+func (h *Host) addStatics(infos []peer.AddrInfo) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, info := range infos {
+		if info.ID != h.host.ID() {
+			h.statics[info.ID] = true
+			h.host.Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.PermanentAddrTTL)
+		}
+	}
+}
+
+// isStatic reports whether id is a replica that may be dialed.
+func (h *Host) isStatic(id peer.ID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.statics[id]
 }
 
 // DID returns the name of this host.

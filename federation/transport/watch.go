@@ -117,7 +117,7 @@ func (w *watch) Connected(n network.Network, c network.Conn) {
 // that lost its connection without a word to us (a cable, a firewall) would
 // otherwise be called over the dead one until that times out.
 func (w *watch) replace(n network.Network, latest network.Conn) {
-	if w.h.statics[latest.RemotePeer()] || latest.Stat().Direction != network.DirInbound {
+	if w.h.isStatic(latest.RemotePeer()) || latest.Stat().Direction != network.DirInbound {
 		return // replicas dial each other, and at the same time
 	}
 	for _, c := range n.ConnsToPeer(latest.RemotePeer()) {
