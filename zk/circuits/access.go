@@ -22,7 +22,7 @@ type AccessPublic struct {
 	// UsedDigest is [UsedDigest] of the salted commitments to the records used.
 	UsedDigest Element `json:"usedDigest"`
 
-	// QueryHash is [Question.Hash]; it makes the proof good for one question only.
+	// QueryHash is the hash of the question (query.Venue.Hash); it makes the proof good for one question only.
 	QueryHash Element `json:"queryHash"`
 
 	Scopes PackedScopes `json:"scopes"`
@@ -71,7 +71,7 @@ type AccessWitness struct {
 	// Min is the published lower bound of the number of records used.
 	Min uint32
 
-	// QueryHash is [Question.Hash].
+	// QueryHash is the hash of the question (query.Venue.Hash), 248 bits.
 	QueryHash Element
 }
 

@@ -1,0 +1,113 @@
+package prover
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	groth16 "github.com/consensys/gnark/backend/groth16/bn254"
+	cs "github.com/consensys/gnark/constraint/bn254"
+
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/zk/circuits"
+	"github.com/trialmesh/trialmesh/zk/verifier"
+)
+
+// setups lets one setup run at a time in a process: each uses all processors,
+// and the next caller of the same circuit then finds the keys on disk.
+var setups sync.Mutex
+
+// DevelopmentKeys returns keys made on this machine, from dir if it holds intact
+// ones for this very circuit, else by a setup of about 0.4 CPU-ms a constraint.
+// Damaged keys are replaced. When several processes race, the first to finish
+// wins and all return its keys. ctx is heeded before a setup, not during it.
+//
+// The setup's secret exists in memory while it runs, so whoever controls the
+// machine can forge proofs. The keys say so.
+func DevelopmentKeys(ctx context.Context, dir string, c circuits.Circuit) (*Keys, error) {
+	system, err := c.Compile()
+	if err != nil {
+		return nil, fmt.Errorf("development keys: %w", err)
+	}
+	setups.Lock()
+	defer setups.Unlock()
+
+	shelf := shelf{dir: dir, name: fmt.Sprintf("%s-%.16s", c, circuits.Digest(system))}
+	k, err := shelf.load(c, system)
+	switch {
+	case err == nil && k.Development():
+		return k, nil
+	case err == nil:
+		return nil, fmt.Errorf("development keys of %s: %s holds keys of another origin", c, shelf.path())
+	case !errors.Is(err, ErrKeys) && !errors.Is(err, errNoKeys):
+		return nil, fmt.Errorf("development keys of %s: %w", c, err)
+	}
+	if err := errors.Join(ctx.Err(), shelf.clear()); err != nil {
+		return nil, fmt.Errorf("development keys of %s: %w", c, err)
+	}
+	made, err := setup(c, system)
+	if err != nil {
+		return nil, fmt.Errorf("development keys of %s: %w", c, err)
+	}
+	if err := shelf.save(made); err != nil {
+		return nil, fmt.Errorf("development keys of %s: %w", c, err)
+	}
+	return shelf.load(c, system) // the winner's, which need not be ours
+}
+
+func setup(c circuits.Circuit, system *cs.R1CS) (*Keys, error) {
+	pk, vk := new(groth16.ProvingKey), new(groth16.VerifyingKey)
+	if err := groth16.Setup(system, pk, vk); err != nil {
+		return nil, fmt.Errorf("setup: %w", err)
+	}
+	verifying, err := verifier.FromSetup(c, vk)
+	if err != nil {
+		return nil, err
+	}
+	k := &Keys{Published{c, verifying.EVM(), message.Digest{}, true}, system, pk, 0, verifying}
+	digest := sha256.New()
+	if k.size, err = k.WriteTo(digest); err != nil {
+		return nil, err
+	}
+	k.published.ProvingDigest = message.Digest(digest.Sum(nil))
+	return k, nil
+}
+
+// CachedKeys returns the keys that p describes: from dir, or by calling fetch
+// once for the bytes that [Keys.WriteTo] wrote elsewhere and keeping them. What
+// fetch returns is read with the limits of [ReadKeys] and closed.
+func CachedKeys(ctx context.Context, dir string, p Published, fetch func(context.Context) (io.ReadCloser, error)) (*Keys, error) {
+	shelf := shelf{dir: dir, name: fmt.Sprintf("%s-%.16s", p.Circuit, p.ProvingDigest)}
+	system, err := p.Circuit.Compile()
+	if err != nil {
+		return nil, fmt.Errorf("cached keys: %w", err)
+	}
+	k, err := shelf.load(p.Circuit, system)
+	if err == nil && k.published.equal(p) {
+		return k, nil
+	}
+	if err != nil && !errors.Is(err, ErrKeys) && !errors.Is(err, errNoKeys) {
+		return nil, fmt.Errorf("cached keys of %s: %w", p.Circuit, err)
+	}
+	r, err := fetch(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("fetch keys of %s: %w", p.Circuit, err)
+	}
+	k, err = readKeys(p, system, r, (*groth16.ProvingKey).ReadFrom)
+	if err := errors.Join(err, r.Close()); err != nil {
+		return nil, fmt.Errorf("fetch keys of %s: %w", p.Circuit, err)
+	}
+	if err := errors.Join(shelf.clear(), shelf.save(k)); err != nil {
+		return nil, fmt.Errorf("cache keys of %s: %w", p.Circuit, err)
+	}
+	return k, nil
+}
+
+func (p Published) equal(q Published) bool {
+	return p.Circuit == q.Circuit && bytes.Equal(p.VerifyingKey, q.VerifyingKey) &&
+		p.ProvingDigest == q.ProvingDigest && p.Development == q.Development
+}

@@ -1,0 +1,107 @@
+package prover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/consensys/gnark-crypto/ecc"
+	"github.com/consensys/gnark/backend"
+	groth16 "github.com/consensys/gnark/backend/groth16/bn254"
+	"github.com/consensys/gnark/backend/solidity"
+	"github.com/consensys/gnark/frontend"
+
+	"github.com/trialmesh/trialmesh/zk/circuits"
+)
+
+// Config configures a [Prover]. Epoch and Access are required.
+type Config struct {
+	// Epoch and Access are the keys of the two circuits of one shape.
+	Epoch, Access *Keys
+
+	// Parallel is how many proofs are made at once, 1 to 64. Each uses all
+	// processors and about 2.5 kB of memory a constraint. Defaults to 1.
+	Parallel int
+}
+
+// Prover makes proofs. It is safe for concurrent use.
+type Prover struct {
+	epoch, access *Keys
+	turns         chan struct{}
+}
+
+// New returns a Prover; it starts nothing.
+func New(cfg Config) (*Prover, error) {
+	if cfg.Parallel == 0 {
+		cfg.Parallel = 1
+	}
+	switch {
+	case cfg.Epoch == nil || !cfg.Epoch.Circuit().IsEpoch():
+		return nil, errors.New("prover: keys of an epoch circuit are missing")
+	case cfg.Access == nil || !cfg.Access.Circuit().IsAccess():
+		return nil, errors.New("prover: keys of an access circuit are missing")
+	case cfg.Epoch.Circuit() != cfg.Access.Circuit().Shape().Epoch():
+		return nil, fmt.Errorf("prover: %s and %s differ in shard size", cfg.Epoch.Circuit(), cfg.Access.Circuit())
+	case cfg.Parallel < 1 || cfg.Parallel > 64:
+		return nil, fmt.Errorf("prover: %d proofs at once, 1 to 64 can be", cfg.Parallel)
+	}
+	return &Prover{cfg.Epoch, cfg.Access, make(chan struct{}, cfg.Parallel)}, nil
+}
+
+// Epoch proves what the bitmaps of one shard say. A witness that cannot be
+// proved is refused at once, with the slot of the record at fault and no value.
+// ctx ends the wait for a turn; a proof once begun runs to its end.
+func (p *Prover) Epoch(ctx context.Context, w circuits.EpochWitness) (circuits.EpochProof, error) {
+	assignment, public, err := w.Assign(p.epoch.Circuit())
+	if err != nil {
+		return circuits.EpochProof{}, fmt.Errorf("prove %w", err)
+	}
+	proof, err := p.prove(ctx, p.epoch, assignment)
+	if err != nil {
+		return circuits.EpochProof{}, fmt.Errorf("prove epoch: %w", err)
+	}
+	if err := p.epoch.verifying.VerifyEpoch(public, proof); err != nil {
+		return circuits.EpochProof{}, fmt.Errorf("prove epoch: the proof made does not verify: %w", err)
+	}
+	return circuits.EpochProof{Public: public, Proof: proof}, nil
+}
+
+// Access proves that an answer used only records that were permitted. Refusal
+// and ctx are as in [Prover.Epoch].
+func (p *Prover) Access(ctx context.Context, w circuits.AccessWitness) (circuits.AccessProof, error) {
+	assignment, public, err := w.Assign(p.access.Circuit())
+	if err != nil {
+		return circuits.AccessProof{}, fmt.Errorf("prove %w", err)
+	}
+	proof, err := p.prove(ctx, p.access, assignment)
+	if err != nil {
+		return circuits.AccessProof{}, fmt.Errorf("prove access: %w", err)
+	}
+	if err := p.access.verifying.VerifyAccess(public, proof); err != nil {
+		return circuits.AccessProof{}, fmt.Errorf("prove access: the proof made does not verify: %w", err)
+	}
+	return circuits.AccessProof{Public: public, Proof: proof}, nil
+}
+
+func (p *Prover) prove(ctx context.Context, k *Keys, assignment frontend.Circuit) (circuits.Proof, error) {
+	select {
+	case p.turns <- struct{}{}:
+		defer func() { <-p.turns }()
+	case <-ctx.Done():
+		return circuits.Proof{}, ctx.Err()
+	}
+	if err := ctx.Err(); err != nil {
+		return circuits.Proof{}, err
+	}
+	witness, err := frontend.NewWitness(assignment, ecc.BN254.ScalarField())
+	if err != nil {
+		return circuits.Proof{}, fmt.Errorf("witness: %w", err)
+	}
+	option := solidity.WithProverTargetSolidityVerifier(backend.GROTH16)
+	proof, err := groth16.Prove(k.system, k.proving, witness, option)
+	if err != nil {
+		// The solver's message quotes values of the witness; it must not travel.
+		return circuits.Proof{}, errors.New("the constraints are not satisfied")
+	}
+	return circuits.NewProof(proof.MarshalSolidity())
+}

@@ -1,0 +1,61 @@
+package verifier
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
+	"github.com/consensys/gnark/backend"
+	groth16 "github.com/consensys/gnark/backend/groth16/bn254"
+	"github.com/consensys/gnark/backend/solidity"
+
+	"github.com/trialmesh/trialmesh/zk/circuits"
+)
+
+// ErrInvalid reports a proof that does not hold for the expected statement. It
+// cannot tell which of the two is wrong.
+var ErrInvalid = errors.New("the proof does not hold for this statement")
+
+// VerifyEpoch checks an epoch proof. The caller recomputes expected from the
+// ledger: roots as logged before, and the window it accepts.
+func (k *Key) VerifyEpoch(expected circuits.EpochPublic, proof circuits.Proof) error {
+	if !k.circuit.IsEpoch() {
+		return fmt.Errorf("verify epoch: the key is of circuit %s", k.circuit)
+	}
+	return k.verify(expected.Words(), proof)
+}
+
+// VerifyAccess checks an access proof. The caller recomputes expected: the
+// matrix digest from roots that epochs proved, the scopes and the query hash
+// from the question, the minimum from the trial's policy. Whether the question
+// lies in the epochs' windows is the caller's to check as well.
+func (k *Key) VerifyAccess(expected circuits.AccessPublic, proof circuits.Proof) error {
+	if !k.circuit.IsAccess() {
+		return fmt.Errorf("verify access: the key is of circuit %s", k.circuit)
+	}
+	return k.verify(expected.Words(), proof)
+}
+
+func (k *Key) verify(words []circuits.Element, proof circuits.Proof) error {
+	public := make(fr.Vector, len(words))
+	for i, word := range words {
+		if err := public[i].SetBytesCanonical(word[:]); err != nil {
+			return fmt.Errorf("verify %s: public input %d: %w", k.circuit, i, circuits.ErrElement)
+		}
+	}
+	decoded, err := decodeProof(proof)
+	if err != nil {
+		return fmt.Errorf("verify %s: %w: %w", k.circuit, ErrInvalid, err)
+	}
+	option := solidity.WithVerifierTargetSolidityVerifier(backend.GROTH16)
+	if err := groth16.Verify(decoded, &k.vk, public, option); err != nil {
+		return fmt.Errorf("verify %s: %w", k.circuit, ErrInvalid)
+	}
+	return nil
+}
+
+func decodeProof(proof circuits.Proof) (*groth16.Proof, error) {
+	r := pointReader{rest: proof[:]}
+	p := &groth16.Proof{Ar: r.g1(), Bs: r.g2(), Krs: r.g1()}
+	return p, r.err
+}
