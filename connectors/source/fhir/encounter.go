@@ -1,0 +1,42 @@
+package fhir
+
+// Encounter is a FHIR Encounter.
+type Encounter struct {
+	private
+
+	ID              string
+	Status          string // such as finished, entered-in-error
+	Class           Coding // v3 ActCode such as AMB, EMER, IMP; also Synthea's own spellings
+	Type            []CodeableConcept
+	Subject         Reference
+	Period          Period
+	Reason          []CodeableConcept
+	ServiceProvider Reference
+	Participant     []Reference // individuals
+	Discharge       CodeableConcept
+}
+
+func decodeEncounter(t *tree, at int, id string) Resource {
+	e := &Encounter{
+		ID:              id,
+		Status:          t.required(at, "status"),
+		Class:           t.coding(t.typed(at, "class", kindObject)),
+		Type:            t.concepts(at, "type"),
+		Subject:         t.requiredReference(at, "subject"),
+		Period:          t.period(at, "period"),
+		Reason:          t.concepts(at, t.or(at, "reasonCode", "reason")),
+		ServiceProvider: t.reference(at, "serviceProvider"),
+		Discharge:       t.concept(t.typed(at, "hospitalization", kindObject), "dischargeDisposition"),
+	}
+	t.list(at, "participant", func(p int) {
+		if r := t.reference(p, "individual"); !r.IsZero() {
+			e.Participant = append(e.Participant, r)
+		}
+	})
+	return e
+}
+
+func (e *Encounter) eachReference(visit func(string, *Reference)) {
+	visitAll(visit, named{"subject", &e.Subject}, named{"serviceProvider", &e.ServiceProvider})
+	visitList(visit, "participant", e.Participant)
+}
