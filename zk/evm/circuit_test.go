@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"math/big"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 
@@ -160,4 +161,16 @@ func rawTail() []byte {
 	tail := make([]byte, 4+bn254.SizeOfG1AffineUncompressed)
 	tail[4] = 0x40
 	return tail
+}
+
+// plusR returns x plus the order of the scalar field: the same number modulo r.
+func plusR(x [32]byte) (y [32]byte) {
+	sum := new(big.Int).SetBytes(x[:])
+	sum.Add(sum, ecc.BN254.ScalarField()).FillBytes(y[:])
+	return y
+}
+
+func cloned(a evm.Access) evm.Access {
+	a.Proof, a.Inputs = slices.Clone(a.Proof), slices.Clone(a.Inputs)
+	return a
 }
