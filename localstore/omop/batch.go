@@ -1,0 +1,134 @@
+package omop
+
+import (
+	"math"
+	"time"
+
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+)
+
+// Batch is what one pass of a mapper over a raw file, or over a part of it, gives
+// to the store. Some thousand rows are a good size. It may hold rows of persons
+// and visits that were put before.
+type Batch struct {
+	// Raw is the SHA-256 of the raw file.
+	Raw [32]byte
+	// Mapper names the mapper and its version, with that of the vocabulary.
+	Mapper string
+	// At is when the batch is stored.
+	At time.Time
+
+	Persons      []Person
+	Periods      []ObservationPeriod
+	Visits       []Visit
+	Conditions   []Condition
+	Drugs        []Drug
+	Procedures   []Procedure
+	Measurements []Measurement
+	Observations []Observation
+	Deaths       []Death
+}
+
+// Result counts what became of the rows of a batch; periods are not counted.
+type Result struct {
+	Stored     int // new
+	Replaced   int // known, with a changed content
+	Duplicates int // known, unchanged
+	Refused    []Refusal
+}
+
+// Rule says why a row was refused.
+type Rule string
+
+// The rules.
+const (
+	MissingKey     Rule = "missing-key"      // of the row or of its person
+	UnknownPerson  Rule = "unknown-person"   // neither in the batch nor in the store
+	NotFinite      Rule = "not-finite"       // a number is infinite or no number
+	DateRange      Rule = "date-range"       // a year outside 1 to 9999
+	NumberRange    Rule = "number-range"     // an integer or concept beyond 31 bits or a negative concept
+	BirthDateRange Rule = "birth-date-range" // a year, month or day of birth that cannot be
+)
+
+// Refusal is a row that was not stored. It holds no value of the row.
+type Refusal struct {
+	Table   Table
+	Pointer string
+	Rule    Rule
+}
+
+var (
+	firstDay = sqldb.Day(1, time.January, 1)
+	lastDay  = sqldb.Day(9999, time.December, 31)
+)
+
+// rows returns the rows of the batch for t.
+func (b *Batch) rows(t Table) []row {
+	switch t {
+	case PersonTable:
+		return asRows(b.Persons)
+	case VisitTable:
+		return asRows(b.Visits)
+	case ConditionTable:
+		return asRows(b.Conditions)
+	case DrugTable:
+		return asRows(b.Drugs)
+	case ProcedureTable:
+		return asRows(b.Procedures)
+	case MeasurementTable:
+		return asRows(b.Measurements)
+	case ObservationTable:
+		return asRows(b.Observations)
+	case DeathTable:
+		return asRows(b.Deaths)
+	default:
+		panic("omop: no such table")
+	}
+}
+
+func asRows[T row](in []T) []row {
+	out := make([]row, len(in))
+	for i, r := range in {
+		out[i] = r
+	}
+	return out
+}
+
+// check returns the rule that r breaks, if any.
+func check(r row) (Rule, bool) {
+	if rec := r.record(); rec.Key.IsZero() || rec.Person.IsZero() {
+		return MissingKey, true
+	}
+	if p, ok := r.(Person); ok && !plausibleBirth(p) {
+		return BirthDateRange, true
+	}
+	if r.concept() < 0 {
+		return NumberRange, true
+	}
+	for _, v := range r.values(0, nil) {
+		switch v := v.(type) {
+		case float64:
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return NotFinite, true
+			}
+		case Date:
+			if v < firstDay || v > lastDay {
+				return DateRange, true
+			}
+		case time.Time:
+			if y := v.Year(); y < 1 || y > 9999 {
+				return DateRange, true
+			}
+		case int64:
+			if v < math.MinInt32 || v > math.MaxInt32 {
+				return NumberRange, true
+			}
+		}
+	}
+	return "", false
+}
+
+func plausibleBirth(p Person) bool {
+	return p.YearOfBirth >= 1 && p.YearOfBirth <= 9999 &&
+		p.MonthOfBirth >= 0 && p.MonthOfBirth <= 12 && p.DayOfBirth >= 0 && p.DayOfBirth <= 31
+}

@@ -1,0 +1,107 @@
+package omop
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+)
+
+// Event selects rows of an event table.
+type Event struct {
+	// Table is one of the tables from [VisitTable] to [ObservationTable].
+	Table Table
+	// Concepts are the standard concepts, any one of which will do; none means all.
+	Concepts []int64
+	// From and To bound the start of the event, both inclusive; nil is no bound.
+	From, To *Date
+	// PriorDays and PostDays are how many days of observation must lie before and
+	// after the event: it counts only if the person's observation period covers it
+	// and them.
+	PriorDays, PostDays int
+}
+
+// Entry is the first event of a person.
+type Entry struct {
+	Person PersonID
+	Date   Date
+}
+
+// Entries yields every person who has such an event, with the day of the first
+// one, in the order of the persons' IDs. Invalid rows do not count. The
+// transaction can do nothing else until the loop ends. An error is the last
+// thing that is yielded.
+func (s *Store) Entries(ctx context.Context, tx *sqldb.Tx, e Event) iter.Seq2[Entry, error] {
+	query, args, err := e.statement(tx.Dialect())
+	if err != nil {
+		return func(yield func(Entry, error) bool) { yield(Entry{}, err) }
+	}
+	return scanAll(ctx, tx, query, args, func(rows *sqldb.Rows) (x Entry, err error) {
+		err = rows.Scan(&x.Person, &x.Date)
+		return x, err
+	})
+}
+
+func (e Event) statement(d sqldb.Dialect) (string, []any, error) {
+	sp := specs[e.Table]
+	if sp.concept == "" {
+		return "", nil, fmt.Errorf("omop: %s is no event table", e.Table)
+	}
+	if e.PriorDays < 0 || e.PostDays < 0 {
+		return "", nil, fmt.Errorf("omop: days of observation must not be negative")
+	}
+	start := "e." + sp.start
+	var w where
+	if len(e.Concepts) > 0 {
+		cond, arg := d.Among("e."+sp.concept, e.Concepts)
+		w.add(cond, arg)
+	}
+	w.between(start, e.From, e.To)
+	w.add(valid("e." + sp.key))
+	query := fmt.Sprintf(`SELECT e.person_id, min(%s) FROM %s e JOIN observation_period p ON p.person_id = e.person_id
+		AND p.observation_period_start_date <= %s AND p.observation_period_end_date >= %s
+		WHERE %s GROUP BY e.person_id ORDER BY e.person_id`,
+		start, sp.name, shift(d, start, -e.PriorDays), shift(d, start, e.PostDays), w.text())
+	return query, w.args, nil
+}
+
+// shift is the SQL for a date column moved by days.
+func shift(d sqldb.Dialect, column string, days int) string {
+	switch {
+	case days == 0:
+		return column
+	case d == sqldb.Postgres:
+		return fmt.Sprintf("(%s + %d)", column, days)
+	default:
+		return fmt.Sprintf("date(%s, '%+d days')", column, days)
+	}
+}
+
+// valid is the condition that the quality checks did not find the row invalid.
+func valid(key string) string {
+	return "NOT EXISTS (SELECT 1 FROM quality q WHERE q.row_id = " + key + " AND NOT q.is_valid)"
+}
+
+// where collects conditions and their arguments in order.
+type where struct {
+	conditions []string
+	args       []any
+}
+
+func (w *where) add(condition string, args ...any) {
+	w.conditions = append(w.conditions, condition)
+	w.args = append(w.args, args...)
+}
+
+func (w *where) between(column string, from, to *Date) {
+	if from != nil {
+		w.add(column+" >= ?", *from)
+	}
+	if to != nil {
+		w.add(column+" <= ?", *to)
+	}
+}
+
+func (w *where) text() string { return strings.Join(w.conditions, " AND ") }

@@ -1,0 +1,102 @@
+package omop
+
+// row is one row of a batch on its way into a table.
+type row interface {
+	record() Record
+	// concept is what rows of a batch are sorted by.
+	concept() int64
+	// values are the values of the columns of its table's spec, in order.
+	values(person int64, visit any) []any
+}
+
+func (p Person) record() Record      { return Record{Key: p.Key, Person: p.Key, Pointer: p.Pointer} }
+func (v Visit) record() Record       { return v.Record }
+func (c Condition) record() Record   { return c.Record }
+func (d Drug) record() Record        { return d.Record }
+func (p Procedure) record() Record   { return p.Record }
+func (m Measurement) record() Record { return m.Record }
+func (o Observation) record() Record { return o.Record }
+
+// A person has one death, whatever the source calls it.
+func (d Death) record() Record { return Record{Key: d.Person, Person: d.Person, Pointer: d.Pointer} }
+
+func (Person) concept() int64        { return 0 }
+func (v Visit) concept() int64       { return v.ConceptID }
+func (c Condition) concept() int64   { return c.ConceptID }
+func (d Drug) concept() int64        { return d.ConceptID }
+func (p Procedure) concept() int64   { return p.ConceptID }
+func (m Measurement) concept() int64 { return m.ConceptID }
+func (o Observation) concept() int64 { return o.ConceptID }
+func (Death) concept() int64         { return 0 }
+
+func (p Person) values(int64, any) []any {
+	return []any{
+		p.GenderConceptID, int64(p.YearOfBirth), intUnless0(int64(p.MonthOfBirth)), intUnless0(int64(p.DayOfBirth)),
+		timeOrNil(p.BirthDatetime), p.RaceConceptID, p.EthnicityConceptID, text(p.SourceValue, sourceWidth),
+		text(p.GenderSource, sourceWidth), optional(p.GenderSourceID, p.GenderSource),
+		text(p.RaceSource, sourceWidth), optional(p.RaceSourceID, p.RaceSource),
+		text(p.EthnicitySource, sourceWidth), optional(p.EthnicitySourceID, p.EthnicitySource),
+	}
+}
+
+func (v Visit) values(person int64, _ any) []any {
+	return []any{
+		person, v.ConceptID, v.Start, timeOrNil(v.StartTime), v.End, timeOrNil(v.EndTime), v.TypeConceptID,
+		text(v.SourceValue, sourceWidth), optional(v.SourceConceptID, v.SourceValue),
+		optional(v.AdmittedFromConceptID, v.AdmittedFromSource), text(v.AdmittedFromSource, sourceWidth),
+		optional(v.DischargedToConceptID, v.DischargedToSource), text(v.DischargedToSource, sourceWidth),
+	}
+}
+
+func (c Condition) values(person int64, visit any) []any {
+	return []any{
+		person, c.ConceptID, c.Start, timeOrNil(c.StartTime), dateOrNil(c.End), timeOrNil(c.EndTime), c.TypeConceptID,
+		optional(c.StatusConceptID, c.StatusSource), text(c.StopReason, reasonWidth), visit,
+		text(c.SourceValue, sourceWidth), optional(c.SourceConceptID, c.SourceValue), text(c.StatusSource, sourceWidth),
+	}
+}
+
+func (d Drug) values(person int64, visit any) []any {
+	return []any{
+		person, d.ConceptID, d.Start, timeOrNil(d.StartTime), d.End, timeOrNil(d.EndTime), dateOrNil(d.VerbatimEnd),
+		d.TypeConceptID, text(d.StopReason, reasonWidth), intOrNil(d.Refills), floatOrNil(d.Quantity),
+		intOrNil(d.DaysSupply), text(d.Sig, sigWidth), optional(d.RouteConceptID, d.RouteSource),
+		text(d.LotNumber, sourceWidth), visit, text(d.SourceValue, sourceWidth),
+		optional(d.SourceConceptID, d.SourceValue), text(d.RouteSource, sourceWidth), text(d.DoseUnitSource, sourceWidth),
+	}
+}
+
+func (p Procedure) values(person int64, visit any) []any {
+	return []any{
+		person, p.ConceptID, p.Start, timeOrNil(p.StartTime), dateOrNil(p.End), timeOrNil(p.EndTime), p.TypeConceptID,
+		optional(p.ModifierConceptID, p.ModifierSource), intOrNil(p.Quantity), visit, text(p.SourceValue, sourceWidth),
+		optional(p.SourceConceptID, p.SourceValue), text(p.ModifierSource, sourceWidth),
+	}
+}
+
+func (m Measurement) values(person int64, visit any) []any {
+	return []any{
+		person, m.ConceptID, m.Start, timeOrNil(m.StartTime), m.TypeConceptID, intUnless0(m.OperatorConceptID),
+		floatOrNil(m.Number), intUnless0(m.ValueConceptID), optional(m.UnitConceptID, m.UnitSource),
+		floatOrNil(m.RangeLow), floatOrNil(m.RangeHigh), visit, text(m.SourceValue, sourceWidth),
+		optional(m.SourceConceptID, m.SourceValue), text(m.UnitSource, sourceWidth),
+		optional(m.UnitSourceConceptID, m.UnitSource), text(m.ValueSource, sourceWidth),
+	}
+}
+
+func (o Observation) values(person int64, visit any) []any {
+	return []any{
+		person, o.ConceptID, o.Start, timeOrNil(o.StartTime), o.TypeConceptID, floatOrNil(o.Number),
+		text(o.Text, stringWidth), intUnless0(o.ValueConceptID), optional(o.QualifierConceptID, o.QualifierSource),
+		optional(o.UnitConceptID, o.UnitSource), visit, text(o.SourceValue, sourceWidth),
+		optional(o.SourceConceptID, o.SourceValue), text(o.UnitSource, sourceWidth),
+		text(o.QualifierSource, sourceWidth), text(o.ValueSource, sourceWidth),
+	}
+}
+
+func (d Death) values(int64, any) []any {
+	return []any{
+		d.Date, timeOrNil(d.Time), intUnless0(d.TypeConceptID), optional(d.CauseConceptID, d.CauseSource),
+		text(d.CauseSource, sourceWidth), optional(d.CauseSourceConceptID, d.CauseSource),
+	}
+}

@@ -1,0 +1,294 @@
+package omop
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+)
+
+// Put stores the rows of b as part of tx. A row is known by its table, its person
+// and its key: one that is known and unchanged is a duplicate, one that changed
+// replaces the earlier row and keeps its number. Rows that cannot be stored are
+// listed in the result and do not keep the others out.
+//
+// On PostgreSQL two transactions that put the same new rows at once end with
+// [sqldb.ErrConflict] for the later one; run it again.
+func (s *Store) Put(ctx context.Context, tx *sqldb.Tx, b Batch) (Result, error) {
+	p := &putting{tx: tx, batch: &b, persons: map[Key]int64{}, visits: map[rowKey]int64{}}
+	if err := p.put(ctx); err != nil {
+		return Result{}, fmt.Errorf("omop: put: %w", err)
+	}
+	return p.result, nil
+}
+
+// putting is the state of one Put.
+type putting struct {
+	tx      *sqldb.Tx
+	batch   *Batch
+	load    int64
+	persons map[Key]int64    // of the batch's rows, as far as they are known
+	visits  map[rowKey]int64 // by the visit's key
+	result  Result
+}
+
+// entry is a row of the batch with what is known about it.
+type entry struct {
+	rec     Record
+	concept int64
+	key     rowKey
+	person  int64
+	id      int64
+	values  []any
+	content [8]byte
+}
+
+// stored is what lineage knows about a row.
+type stored struct {
+	id      int64
+	content [8]byte
+}
+
+func (p *putting) put(ctx context.Context) error {
+	if p.batch.Mapper == "" || p.batch.At.IsZero() {
+		return errors.New("batch names no mapper or no time")
+	}
+	if err := p.findLoad(ctx); err != nil {
+		return err
+	}
+	for _, t := range tables {
+		rows := p.batch.rows(t)
+		if err := p.findReferences(ctx, t, rows); err != nil {
+			return err
+		}
+		if err := p.putTable(ctx, t, rows); err != nil {
+			return fmt.Errorf("%s: %w", t, err)
+		}
+	}
+	return p.putPeriods(ctx)
+}
+
+// findLoad gives the pass its number.
+func (p *putting) findLoad(ctx context.Context) error {
+	const find = "SELECT load_id FROM load WHERE raw = ? AND mapper = ?"
+	err := p.tx.QueryRow(ctx, find, p.batch.Raw[:], p.batch.Mapper).Scan(&p.load)
+	if !errors.Is(err, sqldb.ErrNoRows) {
+		return err
+	}
+	ids, err := allocate(ctx, p.tx, 1)
+	if err != nil {
+		return err
+	}
+	p.load = ids[0]
+	_, err = p.tx.Exec(ctx, "INSERT INTO load (load_id, raw, mapper, loaded_at) VALUES (?, ?, ?, ?)",
+		p.load, p.batch.Raw[:], p.batch.Mapper, p.batch.At)
+	return err
+}
+
+// findReferences looks up the persons and visits that rows of t name and that
+// are not known yet.
+func (p *putting) findReferences(ctx context.Context, t Table, rows []row) error {
+	if t == PersonTable {
+		return nil
+	}
+	persons, visits := map[rowKey]Key{}, map[rowKey]struct{}{}
+	for _, r := range rows {
+		rec := r.record()
+		if _, ok := p.persons[rec.Person]; !ok && !rec.Person.IsZero() {
+			persons[newRowKey(PersonTable, rec.Person, rec.Person)] = rec.Person
+		}
+		if t != VisitTable && !rec.Visit.IsZero() {
+			k := newRowKey(VisitTable, rec.Person, rec.Visit)
+			if _, ok := p.visits[k]; !ok {
+				visits[k] = struct{}{}
+			}
+		}
+	}
+	found, err := lookup(ctx, p.tx, keysOf(persons))
+	if err != nil {
+		return err
+	}
+	for k, s := range found {
+		p.persons[persons[k]] = s.id
+	}
+	if found, err = lookup(ctx, p.tx, keysOf(visits)); err != nil {
+		return err
+	}
+	for k, s := range found {
+		p.visits[k] = s.id
+	}
+	return nil
+}
+
+func (p *putting) putTable(ctx context.Context, t Table, rows []row) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	entries := p.prepare(t, rows)
+	known, err := lookup(ctx, p.tx, func(yield func(rowKey) bool) {
+		for k := range entries {
+			if !yield(k) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	var fresh, changed []*entry
+	for k, e := range entries {
+		old, ok := known[k]
+		switch {
+		case !ok:
+			fresh = append(fresh, e)
+		case old.content == e.content:
+			e.id = old.id
+			p.result.Duplicates++
+		default:
+			e.id = old.id
+			changed = append(changed, e)
+		}
+	}
+	// The order of the index by concept: its pages are then written once each.
+	slices.SortFunc(fresh, func(a, b *entry) int {
+		return cmp.Or(cmp.Compare(a.concept, b.concept), cmp.Compare(a.person, b.person), slices.Compare(a.key[:], b.key[:]))
+	})
+	ids, err := allocate(ctx, p.tx, len(fresh))
+	if err != nil {
+		return err
+	}
+	for i, e := range fresh {
+		e.id = ids[i]
+	}
+	if err := p.remove(ctx, t, changed); err != nil {
+		return err
+	}
+	all := slices.Concat(fresh, changed)
+	if err := p.insert(ctx, t, all); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		switch t {
+		case PersonTable:
+			p.persons[e.rec.Key] = e.id
+		case VisitTable:
+			p.visits[e.key] = e.id
+		}
+	}
+	p.result.Stored += len(fresh)
+	p.result.Replaced += len(changed)
+	return nil
+}
+
+// prepare checks and completes rows. Of several rows with one key in a batch the
+// last one counts, the others are duplicates.
+func (p *putting) prepare(t Table, rows []row) map[rowKey]*entry {
+	out := make(map[rowKey]*entry, len(rows))
+	for _, r := range rows {
+		rec := r.record()
+		rule, bad := check(r)
+		person, known := p.persons[rec.Person]
+		if !bad && !known && t != PersonTable {
+			rule, bad = UnknownPerson, true
+		}
+		if bad {
+			p.result.Refused = append(p.result.Refused, Refusal{Table: t, Pointer: rec.Pointer, Rule: rule})
+			continue
+		}
+		var visit any
+		if id, ok := p.visits[newRowKey(VisitTable, rec.Person, rec.Visit)]; ok && !rec.Visit.IsZero() {
+			visit = id
+		}
+		e := &entry{rec: rec, concept: r.concept(), key: newRowKey(t, rec.Person, rec.Key), person: person, values: r.values(person, visit)}
+		e.content = digest(e.values, rec.Invalid, rec.Outlier)
+		if _, twice := out[e.key]; twice {
+			p.result.Duplicates++
+		}
+		out[e.key] = e
+	}
+	return out
+}
+
+// remove deletes the rows that are about to be replaced.
+func (p *putting) remove(ctx context.Context, t Table, changed []*entry) error {
+	if len(changed) == 0 {
+		return nil
+	}
+	ids, keys := make([]int64, len(changed)), make([]int64, len(changed))
+	for i, e := range changed {
+		ids[i], keys[i] = e.id, e.tableKey(t)
+	}
+	for _, d := range []struct {
+		table, column string
+		ids           []int64
+	}{{t.String(), specs[t].key, keys}, {"lineage", "row_id", ids}, {"quality", "row_id", ids}} {
+		cond, arg := p.tx.Dialect().Among(d.column, d.ids)
+		if _, err := p.tx.Exec(ctx, "DELETE FROM "+d.table+" WHERE "+cond, arg); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tableKey is the row's primary key in its own table.
+func (e *entry) tableKey(t Table) int64 {
+	if t == DeathTable {
+		return e.person
+	}
+	return e.id
+}
+
+func (p *putting) insert(ctx context.Context, t Table, entries []*entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	sp := specs[t]
+	width := 1 + len(sp.columns)
+	rows := each(entries, width, func(args []any, e *entry) bool {
+		args[0] = e.tableKey(t)
+		copy(args[1:], e.values)
+		return true
+	})
+	if _, err := p.tx.Insert(ctx, sp.name, append([]string{sp.key}, sp.columns...), rows); err != nil {
+		return err
+	}
+	lineage := each(entries, 6, func(args []any, e *entry) bool {
+		args[0], args[1], args[2], args[3], args[4], args[5] = e.id, e.key[:], int64(t), e.content[:], p.load, e.rec.Pointer
+		return true
+	})
+	if _, err := p.tx.Insert(ctx, "lineage", []string{"row_id", "row_key", "table_id", "content", "load_id", "pointer"}, lineage); err != nil {
+		return err
+	}
+	quality := each(entries, 3, func(args []any, e *entry) bool {
+		args[0], args[1], args[2] = e.id, !e.rec.Invalid, e.rec.Outlier
+		return e.rec.Invalid || e.rec.Outlier
+	})
+	_, err := p.tx.Insert(ctx, "quality", []string{"row_id", "is_valid", "is_outlier"}, quality)
+	return err
+}
+
+// each yields one row of arguments for every entry for which fill returns true.
+func each(entries []*entry, width int, fill func(args []any, e *entry) bool) iter.Seq[[]any] {
+	return func(yield func([]any) bool) {
+		args := make([]any, width)
+		for _, e := range entries {
+			if fill(args, e) && !yield(args) {
+				return
+			}
+		}
+	}
+}
+
+func keysOf[V any](m map[rowKey]V) iter.Seq[rowKey] {
+	return func(yield func(rowKey) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,101 @@
+package omop
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+)
+
+// Demographics is what a question may ask about a person.
+type Demographics struct {
+	ID                 PersonID
+	GenderConceptID    int64 // 8507 male, 8532 female, 0 unknown
+	YearOfBirth        int
+	MonthOfBirth       int // 0 for unknown
+	DayOfBirth         int // 0 for unknown
+	RaceConceptID      int64
+	EthnicityConceptID int64
+	Death              *Date
+}
+
+// Birth returns the day of birth, with January and the 1st for what is unknown.
+func (d Demographics) Birth() Date {
+	return sqldb.Day(d.YearOfBirth, time.Month(max(d.MonthOfBirth, 1)), max(d.DayOfBirth, 1))
+}
+
+// Age returns the completed years of life on day, negative before birth.
+func (d Demographics) Age(day Date) int {
+	born, on := d.Birth().Time(), day.Time()
+	age := on.Year() - born.Year()
+	if on.Month() < born.Month() || on.Month() == born.Month() && on.Day() < born.Day() {
+		age--
+	}
+	return age
+}
+
+// Persons yields everyone in the order of their IDs. The transaction can do
+// nothing else until the loop ends. An error is the last thing that is yielded.
+func (s *Store) Persons(ctx context.Context, tx *sqldb.Tx) iter.Seq2[Demographics, error] {
+	const query = `SELECT p.person_id, p.gender_concept_id, p.year_of_birth, coalesce(p.month_of_birth, 0),
+		coalesce(p.day_of_birth, 0), p.race_concept_id, p.ethnicity_concept_id, d.death_date
+		FROM person p LEFT JOIN death d ON d.person_id = p.person_id
+		ORDER BY p.person_id`
+	return scanAll(ctx, tx, query, nil, func(rows *sqldb.Rows) (d Demographics, err error) {
+		err = rows.Scan(&d.ID, &d.GenderConceptID, &d.YearOfBirth, &d.MonthOfBirth, &d.DayOfBirth,
+			&d.RaceConceptID, &d.EthnicityConceptID, &d.Death)
+		return d, err
+	})
+}
+
+// PersonByKey returns the person whom a source calls key, or [sqldb.ErrNoRows].
+func (s *Store) PersonByKey(ctx context.Context, tx *sqldb.Tx, key Key) (PersonID, error) {
+	k := newRowKey(PersonTable, key, key)
+	var id PersonID
+	if err := tx.QueryRow(ctx, "SELECT row_id FROM lineage WHERE row_key = ?", k[:]).Scan(&id); err != nil {
+		return PersonID{}, fmt.Errorf("omop: person by key: %w", err)
+	}
+	return id, nil
+}
+
+// Counts returns the number of rows of every table, for status pages. It reads
+// every table through its smallest index.
+func (s *Store) Counts(ctx context.Context, tx *sqldb.Tx) (map[Table]int64, error) {
+	counts := make(map[Table]int64, len(specs))
+	for t, sp := range specs {
+		var n int64
+		if err := tx.QueryRow(ctx, "SELECT count(*) FROM "+sp.name).Scan(&n); err != nil {
+			return nil, fmt.Errorf("omop: count %s: %w", sp.name, err)
+		}
+		counts[t] = n
+	}
+	return counts, nil
+}
+
+// scanAll runs query and yields what scan makes of each row.
+func scanAll[T any](ctx context.Context, tx *sqldb.Tx, query string, args []any, scan func(*sqldb.Rows) (T, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		rows, err := tx.Query(ctx, query, args...)
+		if err != nil {
+			yield(none, fmt.Errorf("omop: %w", err))
+			return
+		}
+		defer rows.Close()
+		for rows.Next() {
+			v, err := scan(rows)
+			if err != nil {
+				yield(none, fmt.Errorf("omop: %w", err))
+				return
+			}
+			if !yield(v, nil) {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(none, fmt.Errorf("omop: %w", err))
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package omop
+
+import "time"
+
+// Record is what every event row says about itself besides its CDM columns.
+type Record struct {
+	// Key is the source's name of the record, unique in its table for one person.
+	Key Key
+	// Person is the source key of the person, as in [Person.Key].
+	Person Key
+	// Visit is the source key of the visit, or no key. A visit that is not in the
+	// store leaves the column empty; putting the row again fills it.
+	Visit Key
+	// Pointer says where in the raw file, for example "entry[17]" or "line 4". It
+	// must not repeat a value.
+	Pointer string
+	// Invalid and Outlier are findings of the quality checks. Invalid rows are
+	// kept and left out of answers; outliers are kept and counted.
+	Invalid, Outlier bool
+}
+
+// In the rows below, texts longer than their CDM column are cut, a zero time is
+// no time, a nil pointer is no value. An optional concept of 0 is stored as NULL
+// if there is no source value either, and as 0, "no matching concept", if there is.
+
+// Person is a row of person. ConceptIDs of sex, race and ethnicity are 0 if unknown.
+type Person struct {
+	Key     Key
+	Pointer string
+
+	GenderConceptID    int64
+	YearOfBirth        int // 1 to 9999
+	MonthOfBirth       int // 1 to 12, or 0 for unknown
+	DayOfBirth         int // 1 to 31, or 0 for unknown
+	BirthDatetime      time.Time
+	RaceConceptID      int64
+	EthnicityConceptID int64
+
+	SourceValue                                     string
+	GenderSource, RaceSource, EthnicitySource       string
+	GenderSourceID, RaceSourceID, EthnicitySourceID int64 // concepts of the above
+}
+
+// ObservationPeriod is a row of observation_period. A person has one: putting
+// another widens it to cover both.
+type ObservationPeriod struct {
+	Person        Key
+	Start, End    Date
+	TypeConceptID int64
+}
+
+// Visit is a row of visit_occurrence. [Record.Visit] is not used.
+type Visit struct {
+	Record
+	ConceptID             int64
+	Start                 Date
+	StartTime             time.Time
+	End                   Date
+	EndTime               time.Time
+	TypeConceptID         int64
+	SourceValue           string
+	SourceConceptID       int64
+	AdmittedFromConceptID int64
+	AdmittedFromSource    string
+	DischargedToConceptID int64
+	DischargedToSource    string
+}
+
+// Condition is a row of condition_occurrence.
+type Condition struct {
+	Record
+	ConceptID       int64
+	Start           Date
+	StartTime       time.Time
+	End             *Date
+	EndTime         time.Time
+	TypeConceptID   int64
+	StatusConceptID int64
+	StatusSource    string
+	StopReason      string
+	SourceValue     string
+	SourceConceptID int64
+}
+
+// Drug is a row of drug_exposure. DaysSupply is in days, Quantity in the unit of
+// the product.
+type Drug struct {
+	Record
+	ConceptID       int64
+	Start           Date
+	StartTime       time.Time
+	End             Date
+	EndTime         time.Time
+	VerbatimEnd     *Date
+	TypeConceptID   int64
+	StopReason      string
+	Refills         *int
+	Quantity        *float64
+	DaysSupply      *int
+	Sig             string
+	RouteConceptID  int64
+	RouteSource     string
+	LotNumber       string
+	SourceValue     string
+	SourceConceptID int64
+	DoseUnitSource  string
+}
+
+// Procedure is a row of procedure_occurrence.
+type Procedure struct {
+	Record
+	ConceptID         int64
+	Start             Date
+	StartTime         time.Time
+	End               *Date
+	EndTime           time.Time
+	TypeConceptID     int64
+	ModifierConceptID int64
+	ModifierSource    string
+	Quantity          *int
+	SourceValue       string
+	SourceConceptID   int64
+}
+
+// Measurement is a row of measurement. Number, RangeLow and RangeHigh are in the
+// unit of UnitConceptID.
+type Measurement struct {
+	Record
+	ConceptID           int64
+	Start               Date
+	StartTime           time.Time
+	TypeConceptID       int64
+	OperatorConceptID   int64 // 0 for none
+	Number              *float64
+	ValueConceptID      int64 // 0 for none
+	UnitConceptID       int64
+	RangeLow, RangeHigh *float64
+	SourceValue         string
+	SourceConceptID     int64
+	UnitSource          string
+	UnitSourceConceptID int64
+	ValueSource         string
+}
+
+// Observation is a row of observation: a fact that fits no other table.
+type Observation struct {
+	Record
+	ConceptID          int64
+	Start              Date
+	StartTime          time.Time
+	TypeConceptID      int64
+	Number             *float64
+	Text               string
+	ValueConceptID     int64 // 0 for none
+	QualifierConceptID int64
+	QualifierSource    string
+	UnitConceptID      int64
+	UnitSource         string
+	SourceValue        string
+	SourceConceptID    int64
+	ValueSource        string
+}
+
+// Death is a row of death. A person has one: the last that was put holds.
+type Death struct {
+	Person               Key
+	Pointer              string
+	Date                 Date
+	Time                 time.Time
+	TypeConceptID        int64
+	CauseConceptID       int64
+	CauseSource          string
+	CauseSourceConceptID int64
+}
