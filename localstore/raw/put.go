@@ -1,0 +1,116 @@
+package raw
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// Put keeps what r gives until its end, at most limit bytes, and returns its
+// digest and size and whether it was there already. When Put returns without an
+// error the bytes are durable. On an error (of r, of ctx, [ErrTooLarge],
+// sqldb.ErrFull) nothing partial is kept. A copy that is there but damaged is
+// replaced.
+func (s *Store) Put(ctx context.Context, r io.Reader, limit int64) (d Digest, size int64, existed bool, err error) {
+	if limit < 0 {
+		return Digest{}, 0, false, errors.New("raw: put: the limit is negative")
+	}
+	f, err := s.disk.create(s.unfinished())
+	if err != nil {
+		return Digest{}, 0, false, fmt.Errorf("raw: put: %w", full(err))
+	}
+	defer func() { _ = os.Remove(f.Name()) }() // gone already after a rename
+
+	d, size, err = s.encrypt(ctx, f, r, limit)
+	if err != nil {
+		return Digest{}, 0, false, fmt.Errorf("raw: put: %w", full(err))
+	}
+	existed = s.Verify(ctx, d) == nil
+	if err := s.keep(f.Name(), d, existed); err != nil {
+		return Digest{}, 0, false, fmt.Errorf("raw: put: %w", full(err))
+	}
+	return d, size, existed, nil
+}
+
+// encrypt writes the content of r into f and closes it, durable.
+func (s *Store) encrypt(ctx context.Context, f file, r io.Reader, limit int64) (d Digest, size int64, err error) {
+	sink := &sticky{w: f}
+	defer func() {
+		err = errors.Join(err, f.Close())
+		if sink.err != nil {
+			err = sink.err // the cipher hides its cause
+		}
+	}()
+	w, err := s.cipher.NewEncryptingWriter(sink, nil)
+	if err != nil {
+		return Digest{}, 0, err
+	}
+	hash := sha256.New()
+	// One byte more than allowed tells "too large" from "just fits".
+	size, err = io.Copy(io.MultiWriter(hash, w), io.LimitReader(reader{ctx, r}, limit+1))
+	if err != nil {
+		return Digest{}, 0, err
+	}
+	if size > limit {
+		return Digest{}, 0, fmt.Errorf("%w of %d bytes", ErrTooLarge, limit)
+	}
+	if err := w.Close(); err != nil {
+		return Digest{}, 0, err
+	}
+	if err := f.Sync(); err != nil {
+		return Digest{}, 0, err
+	}
+	return Digest(hash.Sum(nil)), size, nil
+}
+
+// keep gives a finished file its name unless a file has it already, and makes the
+// name durable: the folder's entry in the store and the file's in the folder. Of a
+// file that is there it cannot be known that whoever put it came that far.
+func (s *Store) keep(from string, d Digest, existed bool) error {
+	to := s.path(d)
+	folder := filepath.Dir(to)
+	if err := s.disk.mkdir(folder); err != nil {
+		return err
+	}
+	if err := s.disk.syncDir(s.dir); err != nil {
+		return err
+	}
+	if !existed {
+		if err := s.disk.rename(from, to); err != nil {
+			return err
+		}
+	}
+	return s.disk.syncDir(folder)
+}
+
+// sticky remembers the first error of a writer.
+type sticky struct {
+	w   io.Writer
+	err error
+}
+
+func (s *sticky) Write(p []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	n, err := s.w.Write(p)
+	s.err = err
+	return n, err
+}
+
+// reader ends with the error of its context.
+type reader struct {
+	ctx context.Context //nolint:containedctx // lives as long as one call
+	r   io.Reader
+}
+
+func (r reader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.r.Read(p)
+}
