@@ -94,10 +94,11 @@ func (c *Client) logged(ctx context.Context, a Access) (Receipt, error) {
 	if !slices.Equal(found.Inputs, a.Inputs) {
 		return Receipt{}, fmt.Errorf("another statement of this node about this question is logged: %w", ErrConflict)
 	}
-	return found.Receipt, nil
+	return c.settled(ctx, "read receipt", found.Receipt.TxHash)
 }
 
-// AccessEvent returns the logged access of a node for a question, or ErrNotFound.
+// AccessEvent returns the logged access of a node for a question, or ErrNotFound, as of the latest
+// block.
 func (c *Client) AccessEvent(ctx context.Context, node Node, query QueryHash) (LoggedAccess, error) {
 	block, err := viewOne[*big.Int](ctx, c, accessContract, c.cfg.Deployment.Access, "loggedAt", node, query)
 	if err != nil {
@@ -119,6 +120,13 @@ func (c *Client) AccessEvent(ctx context.Context, node Node, query QueryHash) (L
 	for i, word := range words {
 		word.FillBytes(logged.Inputs[i][:])
 	}
-	logged.Receipt, err = c.receiptOf(ctx, event)
-	return logged, err
+	receipt, err := c.mined(ctx, "read receipt", []Hash{event.TxHash})
+	if err != nil {
+		return LoggedAccess{}, err
+	}
+	if receipt == nil {
+		return LoggedAccess{}, fmt.Errorf("read receipt: %w: event without it", ErrUnreachable)
+	}
+	logged.Receipt = receiptOf(receipt)
+	return logged, nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/big"
 	"sync"
-	"time"
 
 	"github.com/ethereum/go-ethereum"
 	"github.com/ethereum/go-ethereum/core/types"
@@ -22,17 +21,6 @@ const (
 
 	gwei = 1_000_000_000
 )
-
-// Receipt says which transaction wrote something, in which block, and what gas it used.
-type Receipt struct {
-	TxHash Hash
-	Block  uint64
-	Gas    uint64
-}
-
-func receiptOf(r *types.Receipt) Receipt {
-	return Receipt{TxHash: r.TxHash, Block: r.BlockNumber.Uint64(), Gas: r.GasUsed}
-}
 
 // account sends the transactions of one key.
 //
@@ -86,7 +74,7 @@ func (c *Client) transact(ctx context.Context, k call) (*types.Receipt, error) {
 	if err != nil {
 		return nil, err
 	}
-	receipt, err := a.wait(ctx, k, sent)
+	receipt, err := c.wait(ctx, k.what, hashes(sent))
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +158,7 @@ func (a *account) resend(ctx context.Context, k call, earlier []*types.Transacti
 		return nil, err
 	}
 	if next > last.Nonce() {
-		receipt, err := a.receipt(ctx, k.what, earlier)
+		receipt, err := a.c.mined(ctx, k.what, hashes(earlier))
 		if err != nil {
 			return nil, err
 		}
@@ -266,83 +254,19 @@ func raised(fee *big.Int) *big.Int {
 	return quarter.Add(quarter, fee).Add(quarter, big.NewInt(1))
 }
 
+func hashes(txs []*types.Transaction) []Hash {
+	list := make([]Hash, len(txs))
+	for i, tx := range txs {
+		list[i] = tx.Hash()
+	}
+	return list
+}
+
 func larger(x, y *big.Int) *big.Int {
 	if x.Cmp(y) > 0 {
 		return x
 	}
 	return y
-}
-
-// wait returns the receipt of whichever of the transactions is mined and confirmed. A receipt that
-// a fork takes away again before that is not returned.
-func (a *account) wait(ctx context.Context, k call, sent []*types.Transaction) (*types.Receipt, error) {
-	limited, cancel := context.WithTimeout(ctx, a.c.cfg.MineTimeout)
-	defer cancel()
-	pause := min(10*time.Millisecond, a.c.cfg.PollInterval)
-	var last error
-	for {
-		receipt, err := a.confirmed(limited, k.what, sent)
-		if receipt != nil {
-			return receipt, nil
-		}
-		if err != nil && !errors.Is(err, ErrUnreachable) && !errors.Is(err, context.Canceled) {
-			return nil, err
-		}
-		last = err
-		timer := time.NewTimer(pause)
-		select {
-		case <-limited.Done():
-			timer.Stop()
-			if errors.Is(ctx.Err(), context.Canceled) {
-				return nil, fmt.Errorf("%s: %w", k.what, context.Canceled)
-			}
-			if last != nil {
-				return nil, fmt.Errorf("%s: %w: %w", k.what, ErrPending, last)
-			}
-			return nil, fmt.Errorf("%s: transaction %s: %w", k.what, sent[len(sent)-1].Hash(), ErrPending)
-		case <-timer.C:
-		}
-		pause = min(2*pause, a.c.cfg.PollInterval)
-	}
-}
-
-// confirmed returns the receipt if enough blocks follow it, nil if not yet.
-func (a *account) confirmed(ctx context.Context, what string, sent []*types.Transaction) (*types.Receipt, error) {
-	receipt, err := a.receipt(ctx, what, sent)
-	if receipt == nil || err != nil || a.c.cfg.Confirmations == 0 {
-		return receipt, err
-	}
-	head, err := ask(ctx, a.c, what, func(ctx context.Context) (*types.Header, error) {
-		return a.c.backend.HeaderByNumber(ctx, nil)
-	})
-	if err != nil || head.Number.Uint64() < receipt.BlockNumber.Uint64()+a.c.cfg.Confirmations {
-		return nil, err
-	}
-	// The head may be of another branch than the receipt was: look again.
-	again, err := a.receipt(ctx, what, sent)
-	if err != nil || again == nil || again.BlockHash != receipt.BlockHash {
-		return nil, err
-	}
-	return again, nil
-}
-
-// receipt returns the receipt of whichever transaction was mined, nil if none was.
-func (a *account) receipt(ctx context.Context, what string, sent []*types.Transaction) (*types.Receipt, error) {
-	for _, tx := range sent {
-		receipt, err := ask(ctx, a.c, what, func(ctx context.Context) (*types.Receipt, error) {
-			return a.c.backend.TransactionReceipt(ctx, tx.Hash())
-		})
-		if err == nil {
-			if receipt.BlockNumber == nil {
-				return nil, fmt.Errorf("%s: %w: receipt without a block", what, ErrUnreachable)
-			}
-			return receipt, nil
-		}
-		if !errors.Is(err, ErrNotFound) {
-			return nil, err
-		}
-	}
-	return nil, nil
 }
 
 // whyReverted asks the chain to repeat a call that was mined and reverted, for its reason.

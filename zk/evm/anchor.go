@@ -59,10 +59,10 @@ func (c *Client) anchored(ctx context.Context, size uint64, root [32]byte) (Rece
 	if err != nil {
 		return Receipt{}, err
 	}
-	return c.receiptOf(ctx, event)
+	return c.settled(ctx, "read receipt", event.TxHash)
 }
 
-// AnchorAt returns the checkpoint over exactly size leaves, or ErrNotFound.
+// AnchorAt returns the checkpoint over exactly size leaves, or ErrNotFound, as of the latest block.
 func (c *Client) AnchorAt(ctx context.Context, size uint64) (Checkpoint, error) {
 	type checkpoint struct {
 		Root        [32]byte
@@ -121,20 +121,6 @@ func (c *Client) event(ctx context.Context, on contract, at Address, name string
 		return types.Log{}, fmt.Errorf("read event %s: %w: block %d without it", name, ErrUnreachable, block)
 	}
 	return logs[len(logs)-1], nil
-}
-
-// receiptOf returns the receipt of the transaction that made an event.
-func (c *Client) receiptOf(ctx context.Context, event types.Log) (Receipt, error) {
-	mined, err := ask(ctx, c, "read receipt", func(ctx context.Context) (*types.Receipt, error) {
-		return c.backend.TransactionReceipt(ctx, event.TxHash)
-	})
-	if err != nil {
-		return Receipt{}, err
-	}
-	if mined.BlockNumber == nil {
-		return Receipt{}, fmt.Errorf("read receipt: %w: receipt without a block", ErrUnreachable)
-	}
-	return receiptOf(mined), nil
 }
 
 func topic(n uint64) Hash { return Hash(new(big.Int).SetUint64(n).FillBytes(make([]byte, 32))) }

@@ -113,7 +113,7 @@ func (c *Client) rootReceipt(ctx context.Context, root PostedRoot) (Receipt, err
 	if err != nil {
 		return Receipt{}, err
 	}
-	return c.receiptOf(ctx, event)
+	return c.settled(ctx, "read receipt", event.TxHash)
 }
 
 // LatestRoot returns a node's newest root for a trial, or ErrNotFound.
