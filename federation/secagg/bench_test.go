@@ -1,0 +1,75 @@
+package secagg_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/trialmesh/trialmesh/federation/secagg"
+)
+
+// BenchmarkMember is what one of ten members computes in a whole session.
+func BenchmarkMember(b *testing.B) {
+	for _, words := range []int{32, 1100, 100_000} {
+		w, x, vector := tenMembers(b, words)
+		in := x.inboxes[w.sites[0].did()]
+		b.Run(fmt.Sprintf("words=%d", words), func(b *testing.B) {
+			for b.Loop() {
+				m := w.member(b, 0)
+				_, err := m.Advertise(b.Context())
+				must(b, err)
+				_, err = m.Share(b.Context(), x.roster)
+				must(b, err)
+				_, err = m.Mask(b.Context(), x.roster, in, vector)
+				must(b, err)
+				_, err = m.Confirm(b.Context(), x.roster, in, x.survivors)
+				must(b, err)
+				_, err = m.Unmask(b.Context(), x.roster, in, x.survivors, x.confirmations)
+				must(b, err)
+			}
+		})
+	}
+}
+
+// BenchmarkMask is round 2 alone, at ten members.
+func BenchmarkMask(b *testing.B) {
+	for _, words := range []int{32, 1100, 100_000} {
+		w, x, vector := tenMembers(b, words)
+		m, in := w.member(b, 0), x.inboxes[w.sites[0].did()]
+		b.Run(fmt.Sprintf("words=%d", words), func(b *testing.B) {
+			for b.Loop() {
+				_, err := m.Mask(b.Context(), x.roster, in, vector)
+				must(b, err)
+			}
+		})
+	}
+}
+
+// BenchmarkSum is the hub's half at ten members of whom three dropped out.
+func BenchmarkSum(b *testing.B) {
+	for _, words := range []int{32, 1100, 100_000} {
+		w, x, _ := tenMembers(b, words)
+		b.Run(fmt.Sprintf("words=%d", words), func(b *testing.B) {
+			for b.Loop() {
+				_, err := secagg.Sum(w.session, x.roster, x.dealers, x.masked, x.reveals)
+				must(b, err)
+			}
+		})
+	}
+}
+
+func tenMembers(b *testing.B, words int) (network, transcript, []uint64) {
+	b.Helper()
+	w := newNetwork(10, words)
+	vectors := make([][]uint64, 10)
+	for i := range vectors {
+		vectors[i] = make([]uint64, words)
+	}
+	return w, w.run(b, vectors, until{5, 5, 5, 5, 5, 5, 5, 2, 2, 2}), vectors[0]
+}
+
+func must(b *testing.B, err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}

@@ -1,0 +1,29 @@
+package secagg
+
+import (
+	"context"
+
+	"github.com/trialmesh/trialmesh/protocol/message"
+)
+
+// Guard is the memory that keeps a member honest to itself across restarts.
+// The masks of a session are always the same, so a member that masked two
+// vectors, or helped to unmask two sets of survivors, would give its numbers
+// away.
+type Guard interface {
+	// Once records value for the step of the session with this ID and returns
+	// nil; or returns nil if exactly this value is recorded already; or returns
+	// [ErrChanged] if another one is. A recorded value is durable before Once
+	// returns. Calls for one session may be concurrent. Records may be dropped
+	// once the question can no longer be asked.
+	Once(ctx context.Context, session message.Digest, step string, value message.Digest) error
+}
+
+// Steps that a member commits to, each at most once per session.
+const (
+	stepSession   = "session"   // members, threshold, length
+	stepRoster    = "roster"    // the keys to share with
+	stepInbox     = "inbox"     // who dealt shares, and so whose masks are in
+	stepVector    = "vector"    // what was masked
+	stepSurvivors = "survivors" // whose sum may be revealed
+)
