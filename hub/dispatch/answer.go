@@ -1,0 +1,238 @@
+package dispatch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/trialmesh/trialmesh/federation/analysis"
+	"github.com/trialmesh/trialmesh/federation/secagg"
+	"github.com/trialmesh/trialmesh/hub/registry"
+	"github.com/trialmesh/trialmesh/hub/results"
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/trial"
+)
+
+// round is one question being answered.
+type round struct {
+	*Dispatcher
+	q            registry.Question
+	registration trial.Registration
+	session      secagg.Session
+	roster       secagg.Roster
+
+	// Who dropped out on the way, and why.
+	refused []query.Refused
+	missing []query.Missing
+}
+
+// errTooFew ends a question that too few nodes can answer together.
+var errTooFew = errors.New("too few nodes can answer together")
+
+// answer takes an open question through its steps and returns its result. The
+// result says why when nothing may be released. An error means that the hub
+// itself could not go on; the question stays open.
+func (d *Dispatcher) answer(ctx context.Context, q registry.Question) (query.Result, error) {
+	r := &round{Dispatcher: d, q: q}
+	result := query.Result{Query: q.ID, Trial: q.Request.Trial, Asked: q.Asked, Answered: []query.Answered{}}
+	sum, err := r.sum(ctx, &result)
+	result.Refused, result.Missing, result.Finished = r.refused, r.missing, d.cfg.Now()
+	if err == nil {
+		err = results.Fill(&result, q.Request.Analysis, sum)
+	}
+	switch {
+	case err == nil && len(r.missing)+len(r.refused) == 0:
+		result.State = query.Complete
+	case err == nil:
+		result.State = query.Partial
+	case errors.Is(err, errTooFew), errors.Is(err, secagg.ErrUnmask), errors.Is(err, analysis.ErrInconsistent):
+		d.cfg.Logger.WarnContext(ctx, "question cannot be answered", "query", q.ID.String(), "err", err)
+		result.State, result.Reason, result.Answered = query.Withheld, r.reason(err), []query.Answered{}
+	default:
+		return query.Result{}, err
+	}
+	return result, nil
+}
+
+// sum takes the steps and returns the sum of the nodes' vectors. It fills in
+// who answered, and under which policy.
+func (r *round) sum(ctx context.Context, result *query.Result) ([]uint64, error) {
+	accepts, err := r.agree(ctx, result)
+	if err != nil {
+		return nil, err
+	}
+	inboxes, dealers, err := r.share(ctx)
+	if err != nil {
+		return nil, err
+	}
+	base := func(node identity.DID) (query.Round, error) { return r.body(inboxes[node]) }
+	masked, survivors, err := r.mask(ctx, dealers, base)
+	if err != nil {
+		return nil, err
+	}
+	reveals, err := r.reveal(ctx, dealers, survivors, base)
+	if err != nil {
+		return nil, err
+	}
+	vectors := make([]secagg.Masked, 0, len(survivors))
+	for _, node := range survivors {
+		var vector secagg.Masked
+		if vector, err = secagg.Decode[secagg.Masked](masked[node].Masked); err != nil {
+			return nil, err
+		}
+		vectors = append(vectors, vector)
+		result.Answered = append(result.Answered, query.Answered{
+			Node: node, Epoch: accepts[node].Epoch, Commitment: masked[node].Commitment, AtLeast: accepts[node].Policy.MinCell,
+		})
+	}
+	// Who fell silent only after its vector was in is part of the sum.
+	r.missing = slices.DeleteFunc(r.missing, func(m query.Missing) bool { return slices.Contains(survivors, m.Node) })
+	r.refused = slices.DeleteFunc(r.refused, func(m query.Refused) bool { return slices.Contains(survivors, m.Node) })
+	return secagg.Sum(r.session, r.roster, dealers, vectors, reveals)
+}
+
+// agree asks the trial's nodes and makes the roster of those who accept.
+func (r *round) agree(ctx context.Context, result *query.Result) (map[identity.DID]query.Accept, error) {
+	registration, design, err := r.cfg.Registry.Trial(ctx, r.q.Request.Trial)
+	if err != nil {
+		return nil, err
+	}
+	method, err := analysis.For(r.q.Request.Analysis)
+	if err != nil {
+		return nil, err
+	}
+	least := disclosure.Strictest(r.cfg.Policy, design.Disclosure)
+	if r.session, err = secagg.ForQuestion(r.q.ID, design.Nodes, least, method.Words()); err != nil {
+		return nil, fmt.Errorf("%w: %w", errTooFew, err) // a trial of too few sites
+	}
+	r.registration = registration
+	ask := query.Ask{Request: r.q.Envelope, Trial: registration, LedgerIndex: r.q.LedgerIndex, Hub: r.cfg.Policy}
+	asked, err := gather(ctx, r, query.StepAsk, r.session.Members, func(identity.DID) (any, error) { return ask, nil },
+		func(a query.Accept) error {
+			advertisement, err := secagg.Decode[secagg.Advertisement](a.Advertisement)
+			if err != nil {
+				return err
+			}
+			return advertisement.Verify(r.session)
+		})
+	if err != nil {
+		return nil, err
+	}
+	var advertisements []secagg.Advertisement
+	for _, accept := range asked {
+		advertisement, err := secagg.Decode[secagg.Advertisement](accept.Advertisement)
+		if err != nil {
+			return nil, err
+		}
+		advertisements = append(advertisements, advertisement)
+		result.Policy = disclosure.Strictest(result.Policy, accept.Policy)
+	}
+	if len(asked) < result.Policy.MinSites {
+		return nil, fmt.Errorf("%w: %d accepted", errTooFew, len(asked))
+	}
+	r.roster, err = secagg.NewRoster(r.session, advertisements)
+	return asked, tooFew(err)
+}
+
+// share deals everyone's key shares.
+func (r *round) share(ctx context.Context) (map[identity.DID]secagg.Inbox, []identity.DID, error) {
+	body, err := r.body(secagg.Inbox{})
+	if err != nil {
+		return nil, nil, err
+	}
+	var members []identity.DID
+	for _, a := range r.roster.Members {
+		members = append(members, a.From)
+	}
+	shares, err := gather(ctx, r, query.StepShare, members, func(identity.DID) (any, error) { return body, nil },
+		func(s secagg.Shares) error { return s.Verify(r.session, r.roster) })
+	if err != nil {
+		return nil, nil, err
+	}
+	inboxes, err := secagg.Inboxes(r.session, r.roster, values(shares))
+	return inboxes, names(shares), tooFew(err)
+}
+
+// mask collects the masked vectors; their senders are the survivors.
+func (r *round) mask(ctx context.Context, dealers []identity.DID, base func(identity.DID) (query.Round, error)) (map[identity.DID]query.MaskedAnswer, []identity.DID, error) {
+	masked, err := gather(ctx, r, query.StepMask, dealers, func(node identity.DID) (any, error) { return base(node) },
+		func(m query.MaskedAnswer) error {
+			vector, err := secagg.Decode[secagg.Masked](m.Masked)
+			if err == nil && (vector.Session != r.session.Digest() || len(vector.Vector) != r.session.Words) {
+				err = secagg.ErrVector
+			}
+			return err
+		})
+	if err == nil && len(masked) < r.session.MinMembers {
+		err = fmt.Errorf("%w: %d sent their numbers", errTooFew, len(masked))
+	}
+	return masked, names(masked), err
+}
+
+// reveal lets the survivors confirm each other and then take off the masks.
+func (r *round) reveal(ctx context.Context, dealers, survivors []identity.DID, base func(identity.DID) (query.Round, error)) ([]secagg.Reveal, error) {
+	confirmations, err := gather(ctx, r, query.StepConfirm, survivors, func(node identity.DID) (any, error) {
+		body, err := base(node)
+		body.Survivors = survivors
+		return body, err
+	}, func(c secagg.Confirmation) error { return c.Verify(r.session, r.roster, dealers, survivors) })
+	if err != nil {
+		return nil, err
+	}
+	var raw []json.RawMessage
+	for _, c := range values(confirmations) {
+		one, err := json.Marshal(c)
+		if err != nil {
+			return nil, err
+		}
+		raw = append(raw, one)
+	}
+	reveals, err := gather(ctx, r, query.StepUnmask, names(confirmations), func(node identity.DID) (any, error) {
+		body, err := base(node)
+		body.Survivors, body.Confirmations = survivors, raw
+		return body, err
+	}, func(v secagg.Reveal) error { return nil })
+	if err == nil && len(reveals) < r.session.Threshold {
+		err = fmt.Errorf("%w: %d helped to take the masks off", errTooFew, len(reveals))
+	}
+	return values(reveals), err
+}
+
+// body returns what every masking step carries.
+func (r *round) body(inbox secagg.Inbox) (query.Round, error) {
+	roster, err := json.Marshal(r.roster)
+	if err != nil {
+		return query.Round{}, err
+	}
+	b := query.Round{Roster: roster}
+	if len(inbox.Boxes) > 0 {
+		b.Inbox, err = json.Marshal(inbox)
+	}
+	return b, err
+}
+
+// tooFew turns secagg's word for too few members into ours.
+func tooFew(err error) error {
+	if errors.Is(err, secagg.ErrTooFewMembers) {
+		return fmt.Errorf("%w: %w", errTooFew, err)
+	}
+	return err
+}
+
+// reason says in words, for the public result, why nothing is released.
+func (r *round) reason(err error) string {
+	if !errors.Is(err, errTooFew) {
+		return "the nodes' sums contradict each other, so nothing is released: a node may be faulty"
+	}
+	text := fmt.Sprintf("too few nodes can answer together: at least %d must", max(r.session.Threshold, r.session.MinMembers))
+	for _, refused := range r.refused {
+		if refused.Problem.Rule != "" {
+			return text + "; a node refused by rule " + refused.Problem.Rule
+		}
+	}
+	return text
+}

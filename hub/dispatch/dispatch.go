@@ -1,0 +1,197 @@
+// Package dispatch takes each question through its steps: ask the nodes, agree
+// on masks, add the masked vectors, unmask the sum, collect the proofs.
+//
+// Everything a step decides is committed to the registry before the next one
+// begins: each node's signed answer, and the set of nodes with which the
+// question goes on. A [Dispatcher] therefore holds no state of its own; a hub
+// that dies, or a new leader, reads where each question stands and goes on.
+// Repeated messages change nothing. An answer never waits for ever: a step
+// waits for silent nodes only for its share of the question's time, and the
+// result names them.
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/trialmesh/trialmesh/hub/registry"
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/query"
+)
+
+// Protocol is the name under which nodes take tasks.
+const Protocol = "/trialmesh/task/1"
+
+// Network reaches nodes. A call may be repeated, lost or answered late.
+type Network interface {
+	// Call sends a request to a node and returns its answer. It ends with ctx.
+	Call(ctx context.Context, to identity.DID, protocol string, request []byte) ([]byte, error)
+}
+
+// Log is the replicated log.
+type Log interface {
+	// Propose commits a command and returns what it did. An error of package
+	// problem is the command's refusal; any other means that nothing is known.
+	Propose(ctx context.Context, body registry.Body) (registry.Outcome, error)
+
+	// Leading reports whether this replica may propose.
+	Leading() bool
+}
+
+// Config configures a [Dispatcher]. Registry, Log and Network are required.
+type Config struct {
+	Registry *registry.Reader
+	Log      Log
+	Network  Network
+
+	// Policy is the hub's own disclosure policy; nodes take it if it is stricter.
+	Policy disclosure.Policy
+
+	// Grace is the least time the remaining steps get, even when the question's
+	// deadline has passed while the hub was down. Defaults to 10 s.
+	Grace time.Duration
+
+	// ProofTime is how long after a question its proofs are asked for.
+	// Defaults to 24 h.
+	ProofTime time.Duration
+
+	// ProofWait is how long one request for a proof may take. Defaults to 1 min.
+	ProofWait time.Duration
+
+	// Poll is how often the registry is read without being told. Defaults to 2 s.
+	Poll time.Duration
+
+	Logger *slog.Logger     // Defaults to discarding.
+	Now    func() time.Time // Defaults to time.Now.
+}
+
+func (c Config) withDefaults() Config {
+	if c.Grace <= 0 {
+		c.Grace = 10 * time.Second
+	}
+	if c.ProofTime <= 0 {
+		c.ProofTime = 24 * time.Hour
+	}
+	if c.ProofWait <= 0 {
+		c.ProofWait = time.Minute
+	}
+	if c.Poll <= 0 {
+		c.Poll = 2 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+// maxRunning bounds the questions that are driven at once.
+const maxRunning = 64
+
+// Dispatcher drives questions while its replica leads.
+type Dispatcher struct {
+	cfg  Config
+	wake chan struct{}
+
+	mu      sync.Mutex
+	running map[query.ID]bool // guarded by mu
+}
+
+// New returns a Dispatcher; it starts nothing.
+func New(cfg Config) (*Dispatcher, error) {
+	if cfg.Registry == nil || cfg.Log == nil || cfg.Network == nil {
+		return nil, errors.New("dispatch: registry, log and network are required")
+	}
+	return &Dispatcher{cfg: cfg.withDefaults(), wake: make(chan struct{}, 1), running: make(map[query.ID]bool)}, nil
+}
+
+// Wake tells the dispatcher that there may be something to do. It never blocks.
+func (d *Dispatcher) Wake() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run drives questions until ctx ends, then waits for those under way to let go.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	var group sync.WaitGroup
+	defer group.Wait()
+	tick := time.NewTicker(d.cfg.Poll)
+	defer tick.Stop()
+	for {
+		if d.cfg.Log.Leading() {
+			if err := d.start(ctx, &group); err != nil && ctx.Err() == nil {
+				d.cfg.Logger.ErrorContext(ctx, "read open questions", "err", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		case <-d.wake:
+		}
+	}
+}
+
+// start begins to drive every unfinished question that is not being driven.
+func (d *Dispatcher) start(ctx context.Context, group *sync.WaitGroup) error {
+	questions, err := d.cfg.Registry.Unfinished(ctx, d.cfg.Now().Add(-d.cfg.ProofTime))
+	if err != nil {
+		return err
+	}
+	for _, q := range questions {
+		if !d.claim(q.ID) {
+			continue
+		}
+		group.Go(func() {
+			defer d.release(q.ID)
+			if err := d.drive(ctx, q); err != nil && ctx.Err() == nil {
+				d.cfg.Logger.WarnContext(ctx, "question is held up and will be taken up again", "query", q.ID.String(), "err", err)
+			}
+		})
+	}
+	return nil
+}
+
+func (d *Dispatcher) claim(id query.ID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.running[id] || len(d.running) >= maxRunning {
+		return false
+	}
+	d.running[id] = true
+	return true
+}
+
+func (d *Dispatcher) release(id query.ID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.running, id)
+}
+
+// drive takes one question as far as it goes.
+func (d *Dispatcher) drive(ctx context.Context, q registry.Question) error {
+	if q.Result == nil {
+		result, err := d.answer(ctx, q)
+		if err != nil {
+			return fmt.Errorf("answer question: %w", err)
+		}
+		if _, err := d.cfg.Log.Propose(ctx, registry.FinishQuestion{Result: result}); err != nil && !errors.Is(err, registry.ErrQuestionClosed) {
+			return fmt.Errorf("finish question: %w", err)
+		}
+		d.cfg.Logger.InfoContext(ctx, "question answered", "query", q.ID.String(), "state", result.State,
+			"answered", len(result.Answered), "refused", len(result.Refused), "missing", len(result.Missing))
+		if q, err = d.cfg.Registry.Question(ctx, q.ID); err != nil {
+			return err
+		}
+	}
+	return d.prove(ctx, q)
+}

@@ -1,0 +1,208 @@
+package dispatch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/trialmesh/trialmesh/hub/registry"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/problem"
+	"github.com/trialmesh/trialmesh/protocol/query"
+)
+
+// steps are those that are gathered, in order.
+var steps = []query.Step{query.StepAsk, query.StepShare, query.StepMask, query.StepConfirm, query.StepUnmask}
+
+// stepTime is a step's share of the time left: when all nodes are quick, none
+// is spent; when one is silent, later steps still have theirs.
+func (r *round) stepTime(step query.Step) time.Duration {
+	left := max(r.q.Deadline.Sub(r.cfg.Now()), r.cfg.Grace)
+	return left / time.Duration(len(steps)-slices.Index(steps, step))
+}
+
+// gather takes one step: it asks nodes, waits for those that are slow, commits
+// with whom the question goes on, and returns what those said. body gives what
+// to send to a node; verify refuses an answer before it is committed, so that
+// nothing a liar sends can stand in the others' way.
+func gather[T any](ctx context.Context, r *round, step query.Step, nodes []identity.DID, body func(identity.DID) (any, error), verify func(T) error) (map[identity.DID]T, error) {
+	closed, done, err := r.cfg.Registry.Closed(ctx, r.q.ID, step)
+	if err != nil {
+		return nil, err
+	}
+	if !done {
+		check := func(raw json.RawMessage) error {
+			var value T
+			if err := json.Unmarshal(raw, &value); err != nil {
+				return errMalformed
+			}
+			return verify(value)
+		}
+		if closed, err = r.collect(ctx, step, nodes, body, check); err != nil {
+			return nil, fmt.Errorf("step %s: %w", step, err)
+		}
+	}
+	answers, err := r.cfg.Registry.Answers(ctx, r.q.ID, step)
+	if err != nil {
+		return nil, err
+	}
+	values := make(map[identity.DID]T, len(closed))
+	for _, node := range nodes {
+		answer, answered := answers[node]
+		switch {
+		case slices.Contains(closed, node):
+			var value T
+			if err := json.Unmarshal(answer.Body, &value); err != nil {
+				return nil, fmt.Errorf("step %s: answer of %s: %w", step, node, errMalformed)
+			}
+			values[node] = value
+		case answered && answer.Refusal != nil:
+			r.refused = append(r.refused, query.Refused{Node: node, Problem: *answer.Refusal})
+		default:
+			r.missing = append(r.missing, query.Missing{Node: node, Step: step})
+		}
+	}
+	return values, nil
+}
+
+// collect asks the nodes that have not answered the step, then closes it.
+func (r *round) collect(ctx context.Context, step query.Step, nodes []identity.DID, body func(identity.DID) (any, error), check func(json.RawMessage) error) ([]identity.DID, error) {
+	known, err := r.cfg.Registry.Answers(ctx, r.q.ID, step)
+	if err != nil {
+		return nil, err
+	}
+	wait, cancel := context.WithTimeout(ctx, r.stepTime(step))
+	defer cancel()
+	var group sync.WaitGroup
+	for _, node := range nodes {
+		if _, answered := known[node]; answered {
+			continue
+		}
+		group.Go(func() {
+			if err := r.ask(wait, step, node, body, check); err != nil && ctx.Err() == nil {
+				r.cfg.Logger.WarnContext(ctx, "node gave no answer", "query", r.q.ID.String(), "step", step, "node", node, "err", err)
+			}
+		})
+	}
+	group.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if known, err = r.cfg.Registry.Answers(ctx, r.q.ID, step); err != nil {
+		return nil, err
+	}
+	var good []identity.DID
+	for _, node := range nodes {
+		if answer, answered := known[node]; answered && answer.Refusal == nil {
+			good = append(good, node)
+		}
+	}
+	if _, err := r.cfg.Log.Propose(ctx, registry.CloseStep{Query: r.q.ID, Step: step, Nodes: good}); err != nil {
+		return nil, err
+	}
+	closed, _, err := r.cfg.Registry.Closed(ctx, r.q.ID, step) // another leader may have been first
+	return closed, err
+}
+
+// ask sends a step to one node until it answers and the answer is committed,
+// or ctx ends.
+func (r *round) ask(ctx context.Context, step query.Step, node identity.DID, body func(identity.DID) (any, error), check func(json.RawMessage) error) error {
+	content, err := body(node)
+	if err != nil {
+		return err
+	}
+	return retry(ctx, func() error {
+		envelope, answer, err := r.call(ctx, r.q.ID, step, node, content)
+		if err != nil {
+			return err
+		}
+		if answer.Refusal == nil {
+			if err := check(answer.Body); err != nil {
+				return err
+			}
+		}
+		_, err = r.cfg.Log.Propose(ctx, registry.RecordAnswer{Envelope: envelope})
+		return err
+	})
+}
+
+// What a node's answer is refused for; such a node counts as silent.
+var (
+	errForeign   = problem.Refusal("dispatch.answer", "the node's answer is about another task")
+	errMalformed = problem.Refusal("dispatch.malformed", "the body of the node's answer is malformed")
+)
+
+// call sends one task to a node and returns its signed answer, after checking
+// that it is the node's own and about this task.
+func (d *Dispatcher) call(ctx context.Context, id query.ID, step query.Step, node identity.DID, content any) (message.Envelope, query.Answer, error) {
+	fail := func(err error) (message.Envelope, query.Answer, error) {
+		return message.Envelope{}, query.Answer{}, err
+	}
+	body, err := json.Marshal(content)
+	if err != nil {
+		return fail(err)
+	}
+	task, err := json.Marshal(query.Task{Query: id, Step: step, Body: body})
+	if err != nil {
+		return fail(err)
+	}
+	reply, err := d.cfg.Network.Call(ctx, node, Protocol, task)
+	if err != nil {
+		return fail(err)
+	}
+	envelope, err := message.Parse(reply)
+	if err != nil {
+		return fail(err)
+	}
+	answer, err := message.Open[query.Answer](envelope, query.KindAnswer, d.cfg.Now())
+	if err != nil {
+		return fail(err)
+	}
+	if envelope.Issuer != node || answer.Query != id || answer.Step != step {
+		return fail(errForeign)
+	}
+	return envelope, answer, nil
+}
+
+// First and longest pause between two attempts.
+const (
+	firstPause   = 100 * time.Millisecond
+	longestPause = 5 * time.Second
+)
+
+// retry calls fn until it returns nil or ctx ends; then it returns fn's last error.
+func retry(ctx context.Context, fn func() error) error {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		err := fn()
+		if err == nil {
+			return nil
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return errors.Join(err, ctx.Err())
+		case <-timer.C:
+		}
+	}
+}
+
+// names returns the keys of a step's answers, ascending.
+func names[T any](answers map[identity.DID]T) []identity.DID {
+	return slices.Sorted(maps.Keys(answers))
+}
+
+// values returns a step's answers in the order of names.
+func values[T any](answers map[identity.DID]T) []T {
+	list := make([]T, 0, len(answers))
+	for _, node := range names(answers) {
+		list = append(list, answers[node])
+	}
+	return list
+}

@@ -1,0 +1,358 @@
+package registry
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/protocol/consent"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	entry "github.com/trialmesh/trialmesh/protocol/ledger"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/problem"
+	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/trial"
+)
+
+// Why the registry refuses what is said about a trial, a consent or a question.
+var (
+	ErrTrialUnknown    = problem.New(problem.NotFound, "no such trial")
+	ErrTrialExists     = problem.New(problem.Conflict, "a trial with this id and another design is registered")
+	ErrEpochOrder      = problem.Refusal("epoch.order", "a consent epoch must be signed by its node, follow the one before it, and hold one shard at least")
+	ErrEpochWindow     = problem.Refusal("epoch.window", "a consent epoch must cover the present")
+	ErrEpochProof      = problem.Refusal("epoch.proof", "a proof of the consent epoch does not verify")
+	ErrEpochUnknown    = problem.Refusal("access.epoch", "the access proof names no consent epoch that was on the ledger before the question")
+	ErrCircuitUnknown  = problem.Refusal("registry.circuit", "no such circuit is registered")
+	ErrQuestionUnknown = problem.New(problem.NotFound, "no such question")
+	ErrQuestionClosed  = problem.New(problem.Conflict, "the question is answered already")
+	ErrDeadline        = problem.New(problem.Invalid, "deadline: later than the question, by a day at most")
+	ErrNotAsked        = problem.Refusal("registry.not-asked", "the node does not take part in this question")
+	ErrAccessMismatch  = problem.Refusal("access.commitment", "the access proof is not about the records, epoch or scopes of the node's answer")
+	ErrAccessProof     = problem.Refusal("access.proof", "the access proof does not verify")
+	ErrAccessCount     = problem.Refusal("access.count", "the access proof shows fewer records than the policy demands")
+)
+
+const maxDeadline = 24 * time.Hour
+
+func (s step) registerTrial(c RegisterTrial) (Outcome, error) {
+	design, err := c.Registration.Open()
+	if err != nil {
+		return Outcome{}, err
+	}
+	for _, node := range design.Nodes {
+		if enrolled, err := s.enrolled(node); err != nil || !enrolled {
+			return Outcome{}, firstError(err, ErrNodeUnknown)
+		}
+	}
+	if previous, _, err := trialOf(s.ctx, s.tx, design.ID); err == nil {
+		if previous.Design.Digest() == c.Registration.Design.Digest() {
+			return silent(true), nil
+		}
+		return Outcome{}, ErrTrialExists
+	} else if !errors.Is(err, ErrTrialUnknown) {
+		return Outcome{}, err
+	}
+	document, out, err := s.record(entry.TrialRegistered, c.Registration.Design.Issuer, string(design.ID), c.Registration)
+	if err != nil {
+		return Outcome{}, err
+	}
+	_, err = s.tx.Exec(s.ctx, `INSERT INTO trial (id, document, ledger_index) VALUES (?, ?, ?)`, design.ID, document.String(), out.LedgerIndex)
+	return out, err
+}
+
+func (s step) publishEpoch(c PublishEpoch) (Outcome, error) {
+	digest := c.Envelope.Digest()
+	if known, err := epochOf(s.ctx, s.tx, digest); err == nil {
+		return Outcome{LedgerIndex: known.LedgerIndex, Existed: true}, nil
+	} else if !errors.Is(err, ErrEpochUnknown) {
+		return Outcome{}, err
+	}
+	epoch, err := message.Open[consent.Epoch](c.Envelope, consent.KindEpoch, s.at)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if enrolled, err := s.enrolled(epoch.Node); err != nil || !enrolled {
+		return Outcome{}, firstError(err, ErrNodeUnknown)
+	}
+	_, design, err := trialOf(s.ctx, s.tx, epoch.Trial)
+	if err != nil {
+		return Outcome{}, err
+	}
+	last, err := lastEpoch(s.ctx, s.tx, epoch.Trial, epoch.Node)
+	if err != nil {
+		return Outcome{}, err
+	}
+	switch {
+	case !slices.Contains(design.Nodes, epoch.Node):
+		return Outcome{}, trial.ErrNode
+	case c.Envelope.Issuer != epoch.Node, epoch.Number != last.Number+1, epoch.Revises != last.Digest,
+		len(epoch.Shards) == 0, len(epoch.Shards) > consent.MaxShards:
+		return Outcome{}, ErrEpochOrder
+	case !epoch.Covers(s.at):
+		return Outcome{}, ErrEpochWindow
+	}
+	circuit, err := circuitOf(s.ctx, s.tx, epoch.Circuit)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := s.proofs.CheckEpoch(circuit, epoch); err != nil {
+		return Outcome{}, fmt.Errorf("%w: %w", ErrEpochProof, err)
+	}
+	document, out, err := s.record(entry.ConsentEpoch, epoch.Node, string(epoch.Trial), c.Envelope)
+	if err != nil {
+		return Outcome{}, err
+	}
+	_, err = s.tx.Exec(s.ctx, `INSERT INTO epoch (digest, document, trial, node, number, ledger_index) VALUES (?, ?, ?, ?, ?, ?)`,
+		digest.String(), document.String(), epoch.Trial, epoch.Node, int64(epoch.Number), out.LedgerIndex)
+	return out, err
+}
+
+func (s step) askQuestion(c AskQuestion) (Outcome, error) {
+	request, err := message.Open[query.Request](c.Envelope, query.KindRequest, s.at)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := request.Validate(); err != nil {
+		return Outcome{}, err
+	}
+	registration, design, err := trialOf(s.ctx, s.tx, request.Trial)
+	if err != nil {
+		return Outcome{}, err
+	}
+	id := c.Envelope.Digest()
+	if same, err := s.exists(`SELECT 1 FROM question WHERE id = ?`, id.String()); err != nil || same {
+		return silent(true), err
+	}
+	if !c.Deadline.After(s.at) || c.Deadline.Sub(s.at) > maxDeadline {
+		return Outcome{}, ErrDeadline
+	}
+	// Nodes judge for themselves which boards they trust; the hub only spares
+	// them questions that no board's word could allow.
+	boards := make([]identity.DID, 0, len(registration.Approvals))
+	for _, approval := range registration.Approvals {
+		boards = append(boards, approval.Issuer)
+	}
+	if _, err := registration.Check(trial.Ask{
+		Researcher: c.Envelope.Issuer, Node: design.Nodes[0], Analysis: string(request.Analysis.Kind), At: s.at,
+	}, boards); err != nil {
+		return Outcome{}, err
+	}
+	same, err := request.Question()
+	if err != nil {
+		return Outcome{}, problem.New(problem.Invalid, "query: cohort is malformed")
+	}
+	document, out, err := s.record(entry.QuestionAsked, c.Envelope.Issuer, id.String(), c.Envelope)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if _, err = s.tx.Exec(s.ctx, `INSERT INTO question (id, document, trial, question, researcher, state, asked_at, deadline, ledger_index)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, id.String(), document.String(), request.Trial, same.String(), c.Envelope.Issuer,
+		query.Open, s.at.Unix(), c.Deadline.Unix(), out.LedgerIndex); err != nil {
+		return Outcome{}, err
+	}
+	return out, s.repeat(id, same)
+}
+
+// repeat finishes a question at once with the answer that was given to the
+// same question before: an answer that changed between two tellings would tell
+// more than either. Only complete answers are repeated.
+func (s step) repeat(id query.ID, same message.Digest) error {
+	var text string
+	err := s.tx.QueryRow(s.ctx, `SELECT result_document FROM question WHERE question = ? AND state = ? ORDER BY ledger_index LIMIT 1`,
+		same.String(), query.Complete).Scan(&text)
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	result, err := documentAs[query.Result](s.ctx, s.tx, text)
+	if err != nil {
+		return err
+	}
+	first := result.Query
+	if result.Repeats != nil {
+		first = *result.Repeats
+	}
+	result.Query, result.Repeats = id, &first
+	result.Asked, result.Finished = s.at, s.at
+	_, err = s.finishQuestion(FinishQuestion{Result: result})
+	return err
+}
+
+func (s step) recordAnswer(c RecordAnswer) (Outcome, error) {
+	answer, err := message.Open[query.Answer](c.Envelope, query.KindAnswer, s.at)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := s.open(answer.Query); err != nil {
+		return Outcome{}, err
+	}
+	asked, err := s.takesPart(answer.Query, c.Envelope.Issuer)
+	if err != nil || !asked {
+		return Outcome{}, firstError(err, ErrNotAsked)
+	}
+	raw, err := json.Marshal(c.Envelope)
+	if err != nil {
+		return Outcome{}, err
+	}
+	n, err := s.tx.Exec(s.ctx, `INSERT INTO answer (query, step, node, envelope) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		answer.Query.String(), answer.Step, c.Envelope.Issuer, raw)
+	return silent(n == 0), err
+}
+
+func (s step) closeStep(c CloseStep) (Outcome, error) {
+	if err := s.open(c.Query); err != nil {
+		return Outcome{}, err
+	}
+	nodes := slices.Clone(c.Nodes)
+	slices.Sort(nodes)
+	raw, err := json.Marshal(nodes)
+	if err != nil {
+		return Outcome{}, err
+	}
+	n, err := s.tx.Exec(s.ctx, `INSERT INTO step_closed (query, step, nodes) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, c.Query.String(), c.Step, string(raw))
+	return silent(n == 0), err
+}
+
+func (s step) finishQuestion(c FinishQuestion) (Outcome, error) {
+	r := c.Result
+	if err := s.open(r.Query); err != nil {
+		return Outcome{}, err
+	}
+	if r.State != query.Complete && r.State != query.Partial && r.State != query.Withheld {
+		return Outcome{}, problem.New(problem.Invalid, "result: state is not final")
+	}
+	document, out, err := s.record(entry.QuestionAnswered, s.hub, r.Query.String(), r)
+	if err != nil {
+		return Outcome{}, err
+	}
+	_, err = s.tx.Exec(s.ctx, `UPDATE question SET state = ?, result_document = ?, result_index = ? WHERE id = ?`,
+		r.State, document.String(), out.LedgerIndex, r.Query.String())
+	return out, err
+}
+
+func (s step) recordAccess(c RecordAccess) (Outcome, error) {
+	access, err := message.Open[query.Access](c.Envelope, query.KindAccess, s.at)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if known, err := s.exists(`SELECT 1 FROM access WHERE query = ? AND node = ?`, access.Query.String(), access.Node); err != nil || known {
+		return silent(true), err
+	}
+	if err := s.checkAccess(c.Envelope.Issuer, access); err != nil {
+		return Outcome{}, err
+	}
+	document, out, err := s.record(entry.AccessProved, access.Node, access.Query.String(), c.Envelope)
+	if err != nil {
+		return Outcome{}, err
+	}
+	_, err = s.tx.Exec(s.ctx, `INSERT INTO access (query, node, document, ledger_index) VALUES (?, ?, ?, ?)`,
+		access.Query.String(), access.Node, document.String(), out.LedgerIndex)
+	return out, err
+}
+
+// checkAccess compares an access proof with the question, the answer it
+// belongs to and the epoch it builds on, then verifies it.
+func (s step) checkAccess(issuer identity.DID, access query.Access) error {
+	question, err := questionOf(s.ctx, s.tx, access.Query)
+	if err != nil {
+		return err
+	}
+	if question.Result == nil {
+		return problem.New(problem.Conflict, "the question has no answer yet")
+	}
+	i := slices.IndexFunc(question.Result.Answered, func(a query.Answered) bool { return a.Node == access.Node })
+	if i < 0 || issuer != access.Node {
+		return ErrNotAsked
+	}
+	scopes, err := question.Request.Scopes()
+	if err != nil {
+		return err
+	}
+	answered := question.Result.Answered[i]
+	if answered.Epoch != access.Epoch || answered.Commitment != access.Used || access.Scopes != scopes {
+		return ErrAccessMismatch
+	}
+	if access.AtLeast < answered.AtLeast {
+		return ErrAccessCount
+	}
+	epoch, err := epochOf(s.ctx, s.tx, access.Epoch)
+	if err != nil {
+		return err
+	}
+	if epoch.LedgerIndex >= question.LedgerIndex || epoch.Epoch.Node != access.Node ||
+		epoch.Epoch.Trial != question.Request.Trial || !epoch.Epoch.Covers(question.Asked) {
+		return ErrEpochUnknown
+	}
+	circuit, err := circuitOf(s.ctx, s.tx, access.Circuit)
+	if err != nil {
+		return err
+	}
+	venue, err := venueOf(s.ctx, s.tx)
+	if err != nil {
+		return err
+	}
+	hash, err := venue.Hash(access.Node, access.Query)
+	if err != nil {
+		return err
+	}
+	if err := s.proofs.CheckAccess(circuit, access, epoch.Epoch, hash); err != nil {
+		return fmt.Errorf("%w: %w", ErrAccessProof, err)
+	}
+	return nil
+}
+
+func (s step) recordAccessTx(c RecordAccessTx) (Outcome, error) {
+	n, err := s.tx.Exec(s.ctx, `UPDATE access SET tx = ?, block = ?, gas = ? WHERE query = ? AND node = ? AND tx = ''`,
+		c.Tx, int64(c.Block), int64(c.Gas), c.Query.String(), c.Node)
+	return silent(n == 0), err
+}
+
+func (s step) recordAnchor(c RecordAnchor) (Outcome, error) {
+	if known, err := s.exists(`SELECT 1 FROM anchor WHERE size = ?`, c.Anchor.Size); err != nil || known {
+		return silent(true), err
+	}
+	document, out, err := s.record(entry.ChainAnchored, s.hub, c.Anchor.Tx, c.Anchor)
+	if err != nil {
+		return Outcome{}, err
+	}
+	_, err = s.tx.Exec(s.ctx, `INSERT INTO anchor (size, document) VALUES (?, ?)`, c.Anchor.Size, document.String())
+	return out, err
+}
+
+// open refuses whatever concerns a question that is unknown or answered.
+func (s step) open(id query.ID) error {
+	var state query.State
+	err := s.tx.QueryRow(s.ctx, `SELECT state FROM question WHERE id = ?`, id.String()).Scan(&state)
+	switch {
+	case errors.Is(err, sqldb.ErrNoRows):
+		return ErrQuestionUnknown
+	case err != nil:
+		return err
+	case state != query.Open:
+		return ErrQuestionClosed
+	}
+	return nil
+}
+
+// enrolled reports whether a node is admitted and not revoked.
+func (s step) enrolled(node identity.DID) (bool, error) {
+	return s.exists(`SELECT 1 FROM node WHERE did = ? AND revoked_at IS NULL`, node)
+}
+
+// takesPart reports whether a node is one of the question's trial and still admitted.
+func (s step) takesPart(id query.ID, node identity.DID) (bool, error) {
+	question, err := questionOf(s.ctx, s.tx, id)
+	if err != nil {
+		return false, err
+	}
+	_, design, err := trialOf(s.ctx, s.tx, question.Request.Trial)
+	if err != nil || !slices.Contains(design.Nodes, node) {
+		return false, err
+	}
+	return s.enrolled(node)
+}

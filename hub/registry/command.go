@@ -1,0 +1,196 @@
+// Package registry is the hub's state machine: what is registered, asked and
+// answered, as a pure function of numbered commands.
+//
+// A [Command] carries everything its effect depends on, time included.
+// [Machine.Apply] runs one inside one SQLite transaction and appends its leaf
+// to the public ledger in the same transaction, so every replica that applies
+// the same log holds the same bytes; [StateHash] compares them. Readers use
+// plain SQL through the functions of read.go. The package asks no network and
+// reads no clock; who may propose a command is for hub/api and hub/dispatch.
+package registry
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/trialmesh/trialmesh/protocol/canonical"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/ledger"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/trial"
+)
+
+// Kind numbers a command. Numbers are appended and never reused; a replica
+// stops at one it does not know rather than fork.
+type Kind uint16
+
+// The kinds of commands.
+const (
+	KindSetVenue          Kind = 1
+	KindEnrollNode        Kind = 2
+	KindRevokeNode        Kind = 3
+	KindUseToken          Kind = 4
+	KindRecordCertificate Kind = 5
+	KindRevokeCertificate Kind = 6
+	KindAdmitToken        Kind = 7
+	KindRegisterCircuit   Kind = 8
+	KindRegisterTrial     Kind = 9
+	KindPublishEpoch      Kind = 10
+	KindAskQuestion       Kind = 11
+	KindRecordAnswer      Kind = 12
+	KindCloseStep         Kind = 13
+	KindFinishQuestion    Kind = 14
+	KindRecordAccess      Kind = 15
+	KindRecordAccessTx    Kind = 16
+	KindRecordAnchor      Kind = 17
+)
+
+// Command is one entry of the replicated log.
+type Command struct {
+	Kind Kind            `json:"kind"`
+	At   time.Time       `json:"at"` // the proposer's clock, cut to seconds
+	Body json.RawMessage `json:"body"`
+}
+
+// The bodies. Each method kind() names the command that carries it.
+type (
+	// SetVenue fixes the chain and contracts of this network, once.
+	SetVenue struct {
+		Venue query.Venue `json:"venue"`
+	}
+
+	// EnrollNode admits a node.
+	EnrollNode struct {
+		Enrollment ledger.Enrollment `json:"enrollment"`
+	}
+
+	// RevokeNode bars a node for good.
+	RevokeNode struct {
+		Revocation ledger.Revocation `json:"revocation"`
+	}
+
+	// UseToken spends a one-time enrollment token.
+	UseToken struct {
+		Hash string `json:"hash"` // hex SHA-256 of the token's id
+	}
+
+	// RecordCertificate notes a certificate that the authority issued.
+	RecordCertificate struct {
+		Serial   string       `json:"serial"`
+		DID      identity.DID `json:"did"`
+		NotAfter time.Time    `json:"notAfter"`
+	}
+
+	// RevokeCertificate revokes one certificate.
+	RevokeCertificate struct {
+		Serial string `json:"serial"`
+	}
+
+	// AdmitToken lets the holder of a bearer token use the API.
+	AdmitToken struct {
+		Hash    string       `json:"hash"` // hex SHA-256 of the token
+		Holder  identity.DID `json:"holder"`
+		Role    Role         `json:"role"`
+		Expires time.Time    `json:"expires"`
+	}
+
+	// RegisterCircuit accepts proofs of a circuit.
+	RegisterCircuit struct {
+		Circuit ledger.Circuit `json:"circuit"`
+	}
+
+	// RegisterTrial registers an approved trial.
+	RegisterTrial struct {
+		Registration trial.Registration `json:"registration"`
+	}
+
+	// PublishEpoch records a node's consent epoch.
+	PublishEpoch struct {
+		Envelope message.Envelope `json:"envelope"` // of consent.Epoch
+	}
+
+	// AskQuestion records a question.
+	AskQuestion struct {
+		Envelope message.Envelope `json:"envelope"` // of query.Request
+		Deadline time.Time        `json:"deadline"`
+	}
+
+	// RecordAnswer records a node's answer to a step.
+	RecordAnswer struct {
+		Envelope message.Envelope `json:"envelope"` // of query.Answer
+	}
+
+	// CloseStep fixes the nodes with which a question goes on after a step.
+	CloseStep struct {
+		Query query.ID       `json:"query"`
+		Step  query.Step     `json:"step"`
+		Nodes []identity.DID `json:"nodes"`
+	}
+
+	// FinishQuestion records the answer.
+	FinishQuestion struct {
+		Result query.Result `json:"result"`
+	}
+
+	// RecordAccess records a node's access proof after checking it.
+	RecordAccess struct {
+		Envelope message.Envelope `json:"envelope"` // of query.Access
+	}
+
+	// RecordAccessTx notes the transaction that logged an access proof on the chain.
+	RecordAccessTx struct {
+		Query query.ID     `json:"query"`
+		Node  identity.DID `json:"node"`
+		Tx    string       `json:"tx"`
+		Block uint64       `json:"block"`
+		Gas   uint64       `json:"gas"`
+	}
+
+	// RecordAnchor notes a checkpoint that the chain holds.
+	RecordAnchor struct {
+		Anchor ledger.Anchor `json:"anchor"`
+	}
+)
+
+// Role is what a bearer token allows.
+type Role string
+
+// The roles.
+const (
+	RoleResearcher Role = "researcher" // submit questions
+	RoleSponsor    Role = "sponsor"    // register trials
+	RoleOperator   Role = "operator"   // invite and revoke nodes
+)
+
+// Body is the body of a command.
+type Body interface{ kind() Kind }
+
+func (SetVenue) kind() Kind          { return KindSetVenue }
+func (EnrollNode) kind() Kind        { return KindEnrollNode }
+func (RevokeNode) kind() Kind        { return KindRevokeNode }
+func (UseToken) kind() Kind          { return KindUseToken }
+func (RecordCertificate) kind() Kind { return KindRecordCertificate }
+func (RevokeCertificate) kind() Kind { return KindRevokeCertificate }
+func (AdmitToken) kind() Kind        { return KindAdmitToken }
+func (RegisterCircuit) kind() Kind   { return KindRegisterCircuit }
+func (RegisterTrial) kind() Kind     { return KindRegisterTrial }
+func (PublishEpoch) kind() Kind      { return KindPublishEpoch }
+func (AskQuestion) kind() Kind       { return KindAskQuestion }
+func (RecordAnswer) kind() Kind      { return KindRecordAnswer }
+func (CloseStep) kind() Kind         { return KindCloseStep }
+func (FinishQuestion) kind() Kind    { return KindFinishQuestion }
+func (RecordAccess) kind() Kind      { return KindRecordAccess }
+func (RecordAccessTx) kind() Kind    { return KindRecordAccessTx }
+func (RecordAnchor) kind() Kind      { return KindRecordAnchor }
+
+// Encode returns the bytes of a command for the replicated log. at is the
+// proposer's clock.
+func Encode(body Body, at time.Time) ([]byte, error) {
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("encode command %d: %w", body.kind(), err)
+	}
+	return canonical.Marshal(Command{Kind: body.kind(), At: at.UTC().Truncate(time.Second), Body: raw})
+}

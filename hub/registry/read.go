@@ -1,0 +1,280 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/protocol/consent"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	entry "github.com/trialmesh/trialmesh/protocol/ledger"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/problem"
+	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/trial"
+)
+
+// Node is a site as the hub knows it.
+type Node struct {
+	entry.Enrollment
+	Enrolled time.Time
+	Revoked  bool
+}
+
+// Question is a question with everything the hub knows of it.
+type Question struct {
+	ID          query.ID
+	Envelope    message.Envelope
+	Request     query.Request
+	State       query.State
+	Asked       time.Time
+	Deadline    time.Time
+	LedgerIndex int64
+	Result      *query.Result // nil while open
+	ResultIndex int64         // leaf of the result, -1 while open
+}
+
+// Epoch is a consent epoch with its place in the log.
+type Epoch struct {
+	consent.Epoch
+	Digest      message.Digest // of its envelope
+	LedgerIndex int64
+}
+
+// Access is an access proof with its place in the log and on the chain.
+type Access struct {
+	query.Access
+	LedgerIndex int64
+	Tx          string // empty until it is on the chain
+	Block       uint64
+	Gas         uint64
+}
+
+// Token is the holder of a bearer token.
+type Token struct {
+	Holder identity.DID
+	Role   Role
+}
+
+// ErrDocumentUnknown reports a digest that names no public document.
+var ErrDocumentUnknown = problem.New(problem.NotFound, "no such document")
+
+// Reader answers from one replica's database.
+type Reader struct{ db *sqldb.DB }
+
+// NewReader returns a Reader of a database on which [Migrate] ran.
+func NewReader(db *sqldb.DB) *Reader { return &Reader{db} }
+
+// read runs fn on one snapshot and returns its value.
+func read[T any](ctx context.Context, db *sqldb.DB, fn func(tx *sqldb.Tx) (T, error)) (T, error) {
+	var value T
+	err := db.Read(ctx, func(tx *sqldb.Tx) error {
+		var err error
+		value, err = fn(tx)
+		return err
+	})
+	return value, err
+}
+
+// AppliedIndex returns how far the replicated log has been applied.
+func (r *Reader) AppliedIndex(ctx context.Context) (uint64, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) (uint64, error) {
+		var index int64
+		err := tx.QueryRow(ctx, `SELECT log_index FROM registry_applied`).Scan(&index)
+		return uint64(index), err
+	})
+}
+
+// Nodes returns every node, by name.
+func (r *Reader) Nodes(ctx context.Context) ([]Node, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) ([]Node, error) {
+		return collect(ctx, tx, func(rows *sqldb.Rows) (Node, error) {
+			var n Node
+			var enrolled int64
+			err := rows.Scan(&n.Node, &n.Name, &n.Organization, &enrolled, &n.Revoked)
+			n.Enrolled = time.Unix(enrolled, 0).UTC()
+			return n, err
+		}, `SELECT did, name, organization, enrolled_at, revoked_at IS NOT NULL FROM node ORDER BY name`)
+	})
+}
+
+// Admitted reports whether a DID is an enrolled node that was not revoked.
+func (r *Reader) Admitted(ctx context.Context, did identity.DID) (bool, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) (bool, error) {
+		return step{ctx: ctx, tx: tx}.enrolled(did)
+	})
+}
+
+// Token returns the holder of the bearer token with the given hash, or
+// [problem.Unauthorized].
+func (r *Reader) Token(ctx context.Context, hash string, now time.Time) (Token, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) (Token, error) {
+		var t Token
+		err := tx.QueryRow(ctx, `SELECT holder, role FROM api_token WHERE hash = ? AND expires_at > ?`, hash, now.Unix()).Scan(&t.Holder, &t.Role)
+		if errors.Is(err, sqldb.ErrNoRows) {
+			return t, problem.New(problem.Unauthorized, "the bearer token is unknown or has expired")
+		}
+		return t, err
+	})
+}
+
+// CertificateRevoked reports whether a certificate was revoked. An unknown
+// serial counts as revoked: the authority records what it issues.
+func (r *Reader) CertificateRevoked(ctx context.Context, serial string) (bool, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) (bool, error) {
+		good, err := step{ctx: ctx, tx: tx}.exists(`SELECT 1 FROM certificate WHERE serial = ? AND revoked_at IS NULL`, serial)
+		return !good, err
+	})
+}
+
+// Document returns the bytes of a public document.
+func (r *Reader) Document(ctx context.Context, digest message.Digest) ([]byte, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) ([]byte, error) { return documentOf(ctx, tx, digest.String()) })
+}
+
+// Venue returns the network's chain and contracts.
+func (r *Reader) Venue(ctx context.Context) (query.Venue, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) (query.Venue, error) { return venueOf(ctx, tx) })
+}
+
+// Circuit returns a circuit by the digest of its verifying key.
+func (r *Reader) Circuit(ctx context.Context, digest message.Digest) (entry.Circuit, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) (entry.Circuit, error) { return circuitOf(ctx, tx, digest) })
+}
+
+// Circuits returns all circuits, by shape.
+func (r *Reader) Circuits(ctx context.Context) ([]entry.Circuit, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) ([]entry.Circuit, error) {
+		return documents[entry.Circuit](ctx, tx, `SELECT document FROM circuit ORDER BY shape`)
+	})
+}
+
+// Trials returns the registrations of all trials, by id.
+func (r *Reader) Trials(ctx context.Context) ([]trial.Registration, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) ([]trial.Registration, error) {
+		return documents[trial.Registration](ctx, tx, `SELECT document FROM trial ORDER BY id`)
+	})
+}
+
+// Trial returns a trial.
+func (r *Reader) Trial(ctx context.Context, id trial.ID) (trial.Registration, trial.Design, error) {
+	type both struct {
+		registration trial.Registration
+		design       trial.Design
+	}
+	b, err := read(ctx, r.db, func(tx *sqldb.Tx) (both, error) {
+		registration, design, err := trialOf(ctx, tx, id)
+		return both{registration, design}, err
+	})
+	return b.registration, b.design, err
+}
+
+// LastEpoch returns a node's newest consent epoch of a trial; its Number is 0
+// when there is none.
+func (r *Reader) LastEpoch(ctx context.Context, id trial.ID, node identity.DID) (Epoch, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) (Epoch, error) { return lastEpoch(ctx, tx, id, node) })
+}
+
+// Epoch returns a consent epoch by the digest of its envelope.
+func (r *Reader) Epoch(ctx context.Context, digest message.Digest) (Epoch, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) (Epoch, error) { return epochOf(ctx, tx, digest) })
+}
+
+// Question returns a question, or [ErrQuestionUnknown].
+func (r *Reader) Question(ctx context.Context, id query.ID) (Question, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) (Question, error) { return questionOf(ctx, tx, id) })
+}
+
+// Questions returns up to limit questions, newest first.
+func (r *Reader) Questions(ctx context.Context, limit int) ([]Question, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) ([]Question, error) {
+		return questions(ctx, tx, `SELECT id FROM question ORDER BY ledger_index DESC LIMIT ?`, limit)
+	})
+}
+
+// Unfinished returns the questions that are open, or answered while a node's
+// access proof is still to come, oldest first. Those older than since are left
+// out: their proofs will not come any more.
+func (r *Reader) Unfinished(ctx context.Context, since time.Time) ([]Question, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) ([]Question, error) {
+		open, err := questions(ctx, tx, `SELECT id FROM question WHERE state = ? OR (state IN (?, ?) AND asked_at >= ?) ORDER BY ledger_index`,
+			query.Open, query.Complete, query.Partial, since.Unix())
+		if err != nil {
+			return nil, err
+		}
+		unfinished := open[:0]
+		for _, q := range open {
+			if q.Result != nil {
+				proofs, err := accesses(ctx, tx, q.ID)
+				if err != nil {
+					return nil, err
+				}
+				if q.Result.Repeats != nil || len(proofs) == len(q.Result.Answered) {
+					continue
+				}
+			}
+			unfinished = append(unfinished, q)
+		}
+		return unfinished, nil
+	})
+}
+
+// Answers returns the answers to one step of a question, by node.
+func (r *Reader) Answers(ctx context.Context, id query.ID, at query.Step) (map[identity.DID]query.Answer, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) (map[identity.DID]query.Answer, error) {
+		answers := make(map[identity.DID]query.Answer)
+		rows, err := tx.Query(ctx, `SELECT node, envelope FROM answer WHERE query = ? AND step = ?`, id.String(), at)
+		if err != nil {
+			return nil, err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var node identity.DID
+			var raw []byte
+			if err := rows.Scan(&node, &raw); err != nil {
+				return nil, err
+			}
+			var e message.Envelope
+			if err := json.Unmarshal(raw, &e); err != nil {
+				return nil, fmt.Errorf("registry: answer of %s: %w", node, err)
+			}
+			if answers[node], err = message.Replay[query.Answer](e, query.KindAnswer); err != nil {
+				return nil, err
+			}
+		}
+		return answers, rows.Err()
+	})
+}
+
+// Closed returns the nodes with which a question goes on after a step, and
+// whether that is decided.
+func (r *Reader) Closed(ctx context.Context, id query.ID, at query.Step) ([]identity.DID, bool, error) {
+	nodes, err := read(ctx, r.db, func(tx *sqldb.Tx) ([]identity.DID, error) {
+		var raw string
+		err := tx.QueryRow(ctx, `SELECT nodes FROM step_closed WHERE query = ? AND step = ?`, id.String(), at).Scan(&raw)
+		if err != nil {
+			return nil, err
+		}
+		var nodes []identity.DID
+		return nodes, json.Unmarshal([]byte(raw), &nodes)
+	})
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return nil, false, nil
+	}
+	return nodes, err == nil, err
+}
+
+// Accesses returns the access proofs of a question, by node.
+func (r *Reader) Accesses(ctx context.Context, id query.ID) ([]Access, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) ([]Access, error) { return accesses(ctx, tx, id) })
+}
+
+// Anchors returns the checkpoints that the chain holds, newest first.
+func (r *Reader) Anchors(ctx context.Context, limit int) ([]entry.Anchor, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) ([]entry.Anchor, error) {
+		return documents[entry.Anchor](ctx, tx, `SELECT document FROM anchor ORDER BY size DESC LIMIT ?`, limit)
+	})
+}
