@@ -104,10 +104,6 @@ type Epoch struct {
 	Node   identity.DID `json:"node"`
 	Number uint64       `json:"number"` // 1, 2, 3… per node and trial
 
-	// From and To bound the window in which the bitmaps hold.
-	From time.Time `json:"from"`
-	To   time.Time `json:"to"`
-
 	// Circuit is the SHA-256 of the verifying key the proofs are for.
 	Circuit message.Digest `json:"circuit"`
 
@@ -117,8 +113,13 @@ type Epoch struct {
 	Revises message.Digest `json:"revises"`
 }
 
-// Shard is one shard's part of an [Epoch].
+// Shard is one shard's part of an [Epoch]. A shard that did not change keeps its
+// window, roots and proof from one epoch to the next.
 type Shard struct {
+	// From and To bound the window in which the bitmaps hold.
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+
 	Root   Element `json:"root"`
 	Matrix Element `json:"matrix"`
 	Proof  []byte  `json:"proof"`
@@ -127,5 +128,12 @@ type Shard struct {
 // MaxShards bounds an epoch.
 const MaxShards = 1024
 
-// Covers reports whether t lies in the epoch's window.
-func (e Epoch) Covers(t time.Time) bool { return !t.Before(e.From) && t.Before(e.To) }
+// Covers reports whether t lies in the windows of all shards.
+func (e Epoch) Covers(t time.Time) bool {
+	for _, s := range e.Shards {
+		if t.Before(s.From) || !t.Before(s.To) {
+			return false
+		}
+	}
+	return len(e.Shards) > 0
+}

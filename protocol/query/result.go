@@ -39,10 +39,6 @@ type Result struct {
 	// Policy is the strictest of the answering nodes' policies.
 	Policy disclosure.Policy `json:"policy"`
 
-	// Sum is the total over the answering nodes, before pooling, so that anyone
-	// can pool it again: little-endian uint64s, layout and scale of the method.
-	Sum []byte `json:"sum,omitempty"`
-
 	Cells []Cell `json:"cells,omitempty"`
 
 	// Total is over all released cells.
@@ -68,6 +64,10 @@ type Answered struct {
 
 	// Commitment is what the node's access proof must open.
 	Commitment Commitment `json:"commitment"`
+
+	// AtLeast is the least number of records the proof must show: the cell
+	// threshold of the node's policy.
+	AtLeast int `json:"atLeast"`
 }
 
 // Cell is one cell of the answer.
@@ -75,7 +75,8 @@ type Cell struct {
 	// Levels are the names of the cell's levels, in the order of Analysis.By.
 	Levels []string `json:"levels"`
 
-	// N is the number of persons over the sites that released the cell.
+	// N is the number of persons over the sites that released the cell, rounded
+	// as the policy says.
 	N int64 `json:"n"`
 
 	// SitesWithheld is how many sites had 1 to MinCell-1 persons here, or hid

@@ -14,14 +14,14 @@ import (
 // step is idempotent: the same task gets the same answer.
 type Step string
 
-// The steps, in order. Bodies are JSON: the types of federation/secagg, and
-// those of this package where a comment says so.
+// The steps, in order, with what goes to the node and what comes back. A raw
+// body is a message of federation/secagg.
 const (
 	StepAsk     Step = "ask"     // Ask → Accept, or a refusal
-	StepShare   Step = "share"   // roster → encrypted key shares
-	StepMask    Step = "mask"    // shares from the others → masked vector, and Commitment
-	StepConfirm Step = "confirm" // survivors → signature over them
-	StepUnmask  Step = "unmask"  // confirmations → shares of masks
+	StepShare   Step = "share"   // Round{Roster} → raw Shares
+	StepMask    Step = "mask"    // Round{…, Inbox} → MaskedAnswer
+	StepConfirm Step = "confirm" // Round{…, Survivors} → raw Confirmation
+	StepUnmask  Step = "unmask"  // Round{…, Confirmations} → raw Reveal
 	StepProve   Step = "prove"   // nothing → envelope of Access
 )
 
@@ -49,6 +49,10 @@ type Ask struct {
 	Request message.Envelope   `json:"request"`
 	Trial   trial.Registration `json:"trial"`
 
+	// LedgerIndex is the question's leaf. A node answers under a consent epoch
+	// whose leaf came before it.
+	LedgerIndex int64 `json:"ledgerIndex"`
+
 	// Hub may only make the rules stricter.
 	Hub disclosure.Policy `json:"hub"`
 }
@@ -63,6 +67,16 @@ type Accept struct {
 
 	// Epoch is the digest of the consent epoch the answer will be drawn under.
 	Epoch message.Digest `json:"epoch"`
+}
+
+// Round is the body of the masking steps. It carries all that came before, so
+// that a node needs no memory of its own to repeat a step. Raw messages are of
+// federation/secagg.
+type Round struct {
+	Roster        json.RawMessage   `json:"roster"`
+	Inbox         json.RawMessage   `json:"inbox,omitempty"`
+	Survivors     []identity.DID    `json:"survivors,omitempty"`
+	Confirmations []json.RawMessage `json:"confirmations,omitempty"`
 }
 
 // MaskedAnswer is a node's reply to [StepMask].

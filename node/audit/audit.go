@@ -1,0 +1,101 @@
+// Package audit remembers what the node decided about data: which question came
+// from whom, what was released or refused and by which rule, which consents and
+// which loads were taken. A [Trail] only grows. It names digests, rules and
+// public keys, never a person or a value.
+package audit
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// Event says what was decided.
+type Event string
+
+// The events.
+const (
+	QuestionAccepted Event = "question accepted"
+	QuestionRefused  Event = "question refused"
+	NumbersReleased  Event = "numbers released"
+	AccessProved     Event = "access proved"
+	ConsentRecorded  Event = "consent recorded"
+	EpochPublished   Event = "consent epoch published"
+	JobFinished      Event = "load finished"
+)
+
+// Record is one decision.
+type Record struct {
+	At      time.Time
+	Event   Event
+	Actor   identity.DID // who caused it; empty for the site itself
+	Subject string       // a question's or document's digest, a trial, a job
+	Rule    string       // the refusing rule, if any
+}
+
+// Trail is the node's memory of decisions.
+type Trail struct {
+	db  *sqldb.DB
+	log *slog.Logger
+}
+
+// Open brings the trail's table up to date and returns the trail.
+func Open(ctx context.Context, db *sqldb.DB, log *slog.Logger) (*Trail, error) {
+	own, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	if err := sqldb.Migrate(ctx, db, "audit", own); err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	return &Trail{db, log}, nil
+}
+
+// Add records a decision, even when the request that led to it is over. A
+// record that cannot be written fails the decision.
+func (t *Trail) Add(ctx context.Context, r Record) error {
+	ctx = context.WithoutCancel(ctx)
+	t.log.InfoContext(ctx, string(r.Event), "actor", r.Actor, "subject", r.Subject, "rule", r.Rule)
+	err := t.db.Write(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, `INSERT INTO audit (at, event, actor, subject, rule) VALUES (?, ?, ?, ?, ?)`,
+			r.At.Unix(), string(r.Event), string(r.Actor), r.Subject, r.Rule)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("audit %s: %w", r.Event, err)
+	}
+	return nil
+}
+
+// Latest returns up to limit records, newest first.
+func (t *Trail) Latest(ctx context.Context, limit int) ([]Record, error) {
+	var list []Record
+	err := t.db.Read(ctx, func(tx *sqldb.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT at, event, actor, subject, rule FROM audit ORDER BY id DESC LIMIT ?`, limit)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var r Record
+			var at int64
+			var event, actor string
+			if err := rows.Scan(&at, &event, &actor, &r.Subject, &r.Rule); err != nil {
+				return err
+			}
+			r.At, r.Event, r.Actor = time.Unix(at, 0).UTC(), Event(event), identity.DID(actor)
+			list = append(list, r)
+		}
+		return rows.Err()
+	})
+	return list, err
+}

@@ -1,0 +1,169 @@
+package consent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/trialmesh/trialmesh/localstore/omop"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/protocol/consent"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/zk/circuits"
+)
+
+// Basis is what a question may be answered from: the persons whose consent is
+// in force now and in the epoch.
+type Basis struct {
+	Epoch   message.Digest
+	persons map[omop.PersonID]bool
+}
+
+// Permits reports whether the person's record may be used.
+func (b Basis) Permits(p omop.PersonID) bool { return b.persons[p] }
+
+// Persons returns how many persons permit the use.
+func (b Basis) Persons() int { return len(b.persons) }
+
+// EpochFor returns the digest of the newest epoch whose leaf on the ledger came
+// before the question's, and that covers the time of use; else [ErrNoEpoch].
+func (b *Book) EpochFor(ctx context.Context, use consent.Use, questionIndex int64) (message.Digest, error) {
+	e, err := b.epoch(ctx, `SELECT envelope, openings, ledger_index FROM consent_epoch
+		WHERE trial = ? AND ledger_index < ? ORDER BY number DESC LIMIT 1`, use.Trial, questionIndex)
+	switch {
+	case err != nil:
+		return message.Digest{}, err
+	case e == nil || !e.epoch.Covers(use.At):
+		return message.Digest{}, ErrNoEpoch
+	}
+	return e.envelope.Digest(), nil
+}
+
+// Usable returns whose records a use may touch, under an epoch that
+// [Book.EpochFor] gave. A withdrawal that came since counts at once.
+func (b *Book) Usable(ctx context.Context, use consent.Use, epoch message.Digest) (Basis, error) {
+	e, err := b.epochByDigest(ctx, epoch)
+	if err != nil {
+		return Basis{}, err
+	}
+	basis := Basis{Epoch: epoch, persons: make(map[omop.PersonID]bool)}
+	err = b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT slot, person_id, scopes, from_at, to_at FROM consent_slot WHERE trial = ? AND status = ?`,
+			use.Trial, int64(circuits.Active))
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		at := use.At.Unix()
+		for rows.Next() {
+			var slot, scopes, from, to int64
+			var person omop.PersonID
+			if err := rows.Scan(&slot, &person, &scopes, &from, &to); err != nil {
+				return err
+			}
+			if at < from || at >= to || !consent.Mask(scopes).Covers(use.Scopes) {
+				continue
+			}
+			if leaf, window, there := e.opening.at(int(slot), b.cfg.Shape.ShardSize); there && leaf.permits(use.Scopes, window) {
+				basis.persons[person] = true
+			}
+		}
+		return rows.Err()
+	})
+	return basis, err
+}
+
+// at returns the leaf in a slot and its shard's window.
+func (o opening) at(slot, shardSize int) (slotOpening, circuits.Window, bool) {
+	shard, place := slot/shardSize, slot%shardSize
+	if shard >= len(o.Shards) || place >= len(o.Shards[shard].Slots) {
+		return slotOpening{}, circuits.Window{}, false
+	}
+	return o.Shards[shard].Slots[place], o.Shards[shard].Window, true
+}
+
+// Evidence is what an access proof is about.
+type Evidence struct {
+	Query query.ID
+	Epoch message.Digest
+	Used  []omop.PersonID
+	Need  consent.Mask
+	Min   int              // proven lower bound of the number of records
+	Hash  circuits.Element // query.Venue.Hash; zero when only the commitment is wanted
+}
+
+// Witness returns the private half of the access proof for the records used.
+// Its salts derive from the question, so the commitment to the records used is
+// the same whenever it is made.
+func (b *Book) Witness(ctx context.Context, ev Evidence) (circuits.AccessWitness, error) {
+	w := circuits.AccessWitness{Need: ev.Need, Min: uint32(ev.Min), QueryHash: ev.Hash}
+	e, err := b.epochByDigest(ctx, ev.Epoch)
+	if err != nil {
+		return w, err
+	}
+	slots, err := b.slots(ctx, e, ev.Used)
+	if err != nil {
+		return w, err
+	}
+	for i, open := range e.opening.Shards {
+		use := circuits.ShardUse{}
+		if use.Epoch, err = b.shardWitness(e.epoch.Trial, i, open); err != nil {
+			return w, err
+		}
+		if use.Salt, err = b.derive("used salt", ev.Query.String(), strconv.Itoa(i)); err != nil {
+			return w, err
+		}
+		for _, slot := range slots {
+			if slot/b.cfg.Shape.ShardSize == i {
+				use.Used = append(use.Used, slot%b.cfg.Shape.ShardSize)
+			}
+		}
+		w.Shards = append(w.Shards, use)
+	}
+	return w, nil
+}
+
+// slots returns the slots of persons, ascending.
+func (b *Book) slots(ctx context.Context, e *storedEpoch, persons []omop.PersonID) ([]int, error) {
+	wanted := make(map[omop.PersonID]bool, len(persons))
+	for _, p := range persons {
+		wanted[p] = true
+	}
+	var slots []int
+	err := b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT slot, person_id FROM consent_slot WHERE trial = ?`, e.epoch.Trial)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var slot int64
+			var person omop.PersonID
+			if err := rows.Scan(&slot, &person); err != nil {
+				return err
+			}
+			if wanted[person] {
+				slots = append(slots, int(slot))
+			}
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(slots) != len(wanted) {
+		return nil, errNotInEpoch
+	}
+	slices.Sort(slots)
+	return slots, nil
+}
+
+func (b *Book) epochByDigest(ctx context.Context, digest message.Digest) (*storedEpoch, error) {
+	e, err := b.epoch(ctx, `SELECT envelope, openings, ledger_index FROM consent_epoch WHERE digest = ?`, digest.String())
+	if err == nil && e == nil {
+		err = fmt.Errorf("%w: %s", errEpochAbsent, digest)
+	}
+	return e, err
+}

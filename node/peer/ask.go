@@ -1,0 +1,239 @@
+package peer
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/trialmesh/trialmesh/federation/analysis"
+	"github.com/trialmesh/trialmesh/federation/secagg"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/node/release"
+	"github.com/trialmesh/trialmesh/protocol/consent"
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/problem"
+	protocol "github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/trial"
+)
+
+// question is a question this node accepted, as it is kept on disk.
+type question struct {
+	id      protocol.ID
+	request protocol.Request
+	design  trial.Design
+	ask     protocol.Ask
+	accept  protocol.Accept
+	step    int
+	secret  [32]byte
+	access  []byte // envelope of the access proof, nil until it is made
+}
+
+// ordinals order the steps of the masked sum.
+var ordinals = []protocol.Step{protocol.StepAsk, protocol.StepShare, protocol.StepMask, protocol.StepConfirm, protocol.StepUnmask}
+
+// ask judges a question, evaluates it and passes it through the release gate,
+// so that a node that would have to refuse does so before others depend on it.
+func (p *Peer) ask(ctx context.Context, task protocol.Task) (json.RawMessage, error) {
+	digest := message.Sum(task.Body)
+	if known, err := p.recall(ctx, task.Query, digest); known != nil || err != nil {
+		return known, err
+	}
+	var ask protocol.Ask
+	if err := json.Unmarshal(task.Body, &ask); err != nil {
+		return nil, ErrTask
+	}
+	q, err := p.judge(task.Query, ask)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.evaluate(ctx, &q); err != nil {
+		return nil, err
+	}
+	if _, err := rand.Read(q.secret[:]); err != nil {
+		return nil, err
+	}
+	member, err := p.member(q)
+	if err != nil {
+		return nil, err
+	}
+	advertisement, err := member.Advertise(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if q.accept.Advertisement, err = json.Marshal(advertisement); err != nil {
+		return nil, err
+	}
+	answer, err := json.Marshal(q.accept)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.keep(ctx, q, digest, task.Body, answer); err != nil {
+		return nil, err
+	}
+	return answer, p.cfg.Trail.Add(ctx, audit.Record{
+		At: p.cfg.Now(), Event: audit.QuestionAccepted, Actor: q.ask.Request.Issuer, Subject: q.id.String(),
+	})
+}
+
+// judge checks everything about a question that does not depend on data.
+func (p *Peer) judge(id protocol.ID, ask protocol.Ask) (question, error) {
+	now := p.cfg.Now()
+	request, err := message.Open[protocol.Request](ask.Request, protocol.KindRequest, now)
+	if err != nil {
+		return question{}, err
+	}
+	if ask.Request.Digest() != id {
+		return question{}, ErrTask
+	}
+	if err := request.Validate(); err != nil {
+		return question{}, refused("query.invalid", err)
+	}
+	design, err := ask.Trial.Check(trial.Ask{
+		Researcher: ask.Request.Issuer, Node: p.cfg.Key.DID(), Analysis: string(request.Analysis.Kind), At: now,
+	}, p.cfg.Boards)
+	if err != nil {
+		return question{}, refused("trial.invalid", err)
+	}
+	if design.ID != request.Trial {
+		return question{}, trial.ErrUnapproved
+	}
+	policy := disclosure.Strictest(p.cfg.Policy, design.Disclosure, ask.Hub)
+	if disclosure.Strictest(design.Disclosure, ask.Hub).MinSites < p.cfg.Policy.MinSites && secagg.MinMembers < p.cfg.Policy.MinSites {
+		return question{}, ErrMinSites
+	}
+	return question{id: id, request: request, design: design, ask: ask, accept: protocol.Accept{Policy: policy}}, nil
+}
+
+// refused makes a refusal out of an error that tells what is wrong with the input.
+func refused(rule string, err error) error {
+	var e *problem.Error
+	if !errors.As(err, &e) || e.Rule != "" {
+		return err
+	}
+	return problem.Refusal(rule, e.Public)
+}
+
+// evaluate answers the question and lets the gate decide.
+func (p *Peer) evaluate(ctx context.Context, q *question) error {
+	now := p.cfg.Now()
+	scopes, err := q.request.Scopes()
+	if err != nil {
+		return err
+	}
+	same, err := q.request.Question()
+	if err != nil {
+		return err
+	}
+	use := consent.Use{Trial: q.design.ID, Node: p.cfg.Key.DID(), Scopes: scopes, At: now}
+	if q.accept.Epoch, err = p.cfg.Consents.EpochFor(ctx, use, q.ask.LedgerIndex); err != nil {
+		return err
+	}
+	basis, err := p.cfg.Consents.Usable(ctx, use, q.accept.Epoch)
+	if err != nil {
+		return err
+	}
+	answer, err := p.cfg.Engine.Evaluate(ctx, q.request, basis)
+	if err != nil {
+		return err
+	}
+	released, err := p.cfg.Gate.Release(ctx, release.Question{
+		ID: q.id, Same: same, Trial: q.design.ID, Researcher: q.ask.Request.Issuer, Policy: q.accept.Policy,
+	}, answer, now)
+	if err != nil {
+		return err
+	}
+	// A repeated answer may be of persons whom this epoch does not hold.
+	if slices.ContainsFunc(released.Used(), func(person personID) bool { return !basis.Permits(person) }) {
+		return release.ErrChanged
+	}
+	return p.cfg.Trail.Add(ctx, audit.Record{At: now, Event: audit.NumbersReleased, Actor: q.ask.Request.Issuer, Subject: q.id.String()})
+}
+
+// member returns this node's side of the masked sum.
+func (p *Peer) member(q question) (*secagg.Member, error) {
+	method, err := analysis.For(q.request.Analysis)
+	if err != nil {
+		return nil, err
+	}
+	session, err := secagg.ForQuestion(q.id, q.design.Nodes, disclosure.Strictest(q.ask.Hub, q.design.Disclosure), method.Words())
+	if err != nil {
+		return nil, err
+	}
+	return secagg.NewMember(q.secret, session, p.cfg.Key, p.cfg.Gate)
+}
+
+// recall returns the earlier answer to the same ask, nil if there is none, or
+// [ErrReplayed].
+func (p *Peer) recall(ctx context.Context, id protocol.ID, digest message.Digest) (json.RawMessage, error) {
+	var answer []byte
+	err := p.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		var stored string
+		var step int
+		if err := tx.QueryRow(ctx, `SELECT digest, answer, step FROM peer_question WHERE query = ?`, id.String()).Scan(&stored, &answer, &step); err != nil {
+			return err
+		}
+		if stored != digest.String() || step > 0 {
+			return ErrReplayed
+		}
+		return nil
+	})
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return nil, nil
+	}
+	return answer, err
+}
+
+func (p *Peer) keep(ctx context.Context, q question, digest message.Digest, ask, answer []byte) error {
+	return p.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, `INSERT INTO peer_question (query, digest, ask, answer, step, secret) VALUES (?, ?, ?, ?, 0, ?)`,
+			q.id.String(), digest.String(), ask, answer, q.secret[:])
+		return err
+	})
+}
+
+// load returns a question that was accepted before.
+func (p *Peer) load(ctx context.Context, id protocol.ID) (question, error) {
+	q := question{id: id}
+	var ask, answer, secret []byte
+	err := p.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		return tx.QueryRow(ctx, `SELECT ask, answer, step, secret, access FROM peer_question WHERE query = ?`, id.String()).
+			Scan(&ask, &answer, &q.step, &secret, &q.access)
+	})
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return q, ErrUnasked
+	}
+	if err != nil {
+		return q, err
+	}
+	copy(q.secret[:], secret)
+	if err := errors.Join(json.Unmarshal(ask, &q.ask), json.Unmarshal(answer, &q.accept)); err != nil {
+		return q, fmt.Errorf("peer: stored question %s: %w", id, err)
+	}
+	if q.request, err = message.Replay[protocol.Request](q.ask.Request, protocol.KindRequest); err != nil {
+		return q, err
+	}
+	q.design, err = q.ask.Trial.Open()
+	return q, err
+}
+
+// advance notes that a question got to a step, or refuses one that lies behind.
+func (p *Peer) advance(ctx context.Context, q question, step protocol.Step) error {
+	ordinal := slices.Index(ordinals, step)
+	switch {
+	case ordinal < 1:
+		return ErrTask
+	case ordinal < q.step:
+		return ErrReplayed
+	case ordinal == q.step:
+		return nil
+	}
+	return p.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE peer_question SET step = ? WHERE query = ? AND step < ?`, ordinal, q.id.String(), ordinal)
+		return err
+	})
+}

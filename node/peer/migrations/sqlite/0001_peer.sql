@@ -1,0 +1,14 @@
+-- +goose Up
+
+-- One row is a question the hub brought. ask is what came, by digest of all of
+-- it; step is how far the question got here; secret is for masking and is
+-- erased with the row. access is the envelope of the proof once it is made.
+CREATE TABLE peer_question (
+    query  TEXT PRIMARY KEY,
+    digest TEXT NOT NULL,
+    ask    BLOB NOT NULL,
+    answer BLOB NOT NULL,
+    step   INTEGER NOT NULL,
+    secret BLOB NOT NULL,
+    access BLOB
+);

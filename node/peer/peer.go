@@ -1,0 +1,185 @@
+// Package peer takes the hub's tasks and answers them.
+//
+// A [Peer] believes nothing the hub says. For every question it checks the
+// researcher's signature, the trial and its approval by a board this site
+// trusts, its own policy and consents; then it evaluates, passes the answer
+// through the release gate and takes part in the masked sum. Each answer is
+// signed. Steps may be repeated, and give the same answer, until the next one
+// was taken; an earlier step that comes back is a replay and is refused.
+// Everything needed to go on after a crash is on disk.
+package peer
+
+import (
+	"context"
+	"crypto/rand"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/node/consent"
+	"github.com/trialmesh/trialmesh/node/query"
+	"github.com/trialmesh/trialmesh/node/release"
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/problem"
+	protocol "github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/zk/circuits"
+)
+
+// Protocol is the name under which the hub calls.
+const Protocol = "/trialmesh/task/1"
+
+// Why a task is refused, besides the rules of the packages that judge it.
+var (
+	ErrCaller   = problem.Refusal("peer.caller", "only the hub may bring tasks")
+	ErrTask     = problem.Refusal("peer.task", "the task is malformed")
+	ErrReplayed = problem.Refusal("peer.replayed", "the question was taken further than this step, or came before with other papers")
+	ErrUnasked  = problem.Refusal("peer.unasked", "the question was never accepted here")
+	ErrMinSites = problem.Refusal("peer.min-sites", "the question would be summed over fewer sites than this node demands")
+)
+
+// Prover makes access proofs.
+type Prover interface {
+	// Access proves that an answer used only records that were permitted.
+	Access(ctx context.Context, w circuits.AccessWitness) (circuits.AccessProof, error)
+}
+
+// Config configures a [Peer]. All fields but Log and Now are required.
+type Config struct {
+	DB  *sqldb.DB
+	Key identity.Key // the node's
+	Hub identity.DID
+
+	// Boards are the ethics boards whose approvals count at this site.
+	Boards []identity.DID
+
+	// Policy is the site's own disclosure policy.
+	Policy disclosure.Policy
+
+	// Venue is the chain that access proofs are made for.
+	Venue protocol.Venue
+
+	Consents *consent.Book
+	Engine   *query.Engine
+	Gate     *release.Gate
+	Trail    *audit.Trail
+
+	// Prover proves with the key that Access names.
+	Prover  Prover
+	Circuit message.Digest   // of Prover's verifying key
+	Access  circuits.Circuit // Prover's circuit
+
+	Log *slog.Logger     // Defaults to discarding.
+	Now func() time.Time // Defaults to time.Now.
+}
+
+//go:embed migrations
+var migrations embed.FS
+
+// Peer answers tasks. It is safe for concurrent use.
+type Peer struct {
+	cfg Config
+
+	mu   sync.Mutex
+	busy map[protocol.ID]*sync.Mutex // one task of a question at a time; guarded by mu
+}
+
+// Open brings the peer's table up to date and returns the peer.
+func Open(ctx context.Context, cfg Config) (*Peer, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if err := cfg.Policy.Validate(); err != nil {
+		return nil, err
+	}
+	own, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	if err := sqldb.Migrate(ctx, cfg.DB, "peer", own); err != nil {
+		return nil, fmt.Errorf("peer: %w", err)
+	}
+	return &Peer{cfg: cfg, busy: make(map[protocol.ID]*sync.Mutex)}, nil
+}
+
+// answerLife is how long the hub may take to commit an answer.
+const answerLife = time.Hour
+
+// Take answers one task. A refusal is an answer too, signed like any other. An
+// error means that there is no answer yet: the hub tries again.
+func (p *Peer) Take(ctx context.Context, from identity.DID, raw []byte) ([]byte, error) {
+	if from != p.cfg.Hub {
+		return nil, ErrCaller
+	}
+	var task protocol.Task
+	if err := json.Unmarshal(raw, &task); err != nil || task.Query.IsZero() {
+		return nil, ErrTask
+	}
+	defer p.lock(task.Query)()
+	body, err := p.step(ctx, task)
+	answer := protocol.Answer{Query: task.Query, Step: task.Step, Body: body}
+	if err != nil {
+		var refusal *problem.Error
+		if !errors.As(err, &refusal) || refusal.Kind == problem.Unavailable {
+			p.cfg.Log.WarnContext(ctx, "task is held up", "query", task.Query.String(), "step", task.Step, "err", err)
+			return nil, problem.New(problem.Unavailable, "the node cannot answer at the moment")
+		}
+		document := problem.From(err)
+		answer.Body, answer.Refusal = nil, &document
+		if err := p.cfg.Trail.Add(ctx, audit.Record{At: p.cfg.Now(), Event: audit.QuestionRefused, Subject: task.Query.String(), Rule: refusal.Rule}); err != nil {
+			return nil, err
+		}
+	}
+	envelope, err := message.Seal(p.cfg.Key, protocol.KindAnswer, answer, p.cfg.Now(), answerLife, rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(envelope)
+}
+
+// lock keeps other tasks of the question waiting until the returned function
+// is called.
+func (p *Peer) lock(id protocol.ID) func() {
+	p.mu.Lock()
+	m, there := p.busy[id]
+	if !there {
+		m = new(sync.Mutex)
+		p.busy[id] = m
+	}
+	p.mu.Unlock()
+	m.Lock()
+	return func() {
+		m.Unlock()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if m.TryLock() { // nobody waits
+			delete(p.busy, id)
+			m.Unlock()
+		}
+	}
+}
+
+func (p *Peer) step(ctx context.Context, task protocol.Task) (json.RawMessage, error) {
+	if task.Step == protocol.StepAsk {
+		return p.ask(ctx, task)
+	}
+	q, err := p.load(ctx, task.Query)
+	if err != nil {
+		return nil, err
+	}
+	if task.Step == protocol.StepProve {
+		return p.prove(ctx, q)
+	}
+	return p.sum(ctx, q, task)
+}

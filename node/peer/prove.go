@@ -1,0 +1,73 @@
+package peer
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/problem"
+	protocol "github.com/trialmesh/trialmesh/protocol/query"
+)
+
+// accessLife is how long the hub may take to record an access proof.
+const accessLife = 7 * 24 * time.Hour
+
+// ErrNotMasked refuses to prove what was never sent.
+var ErrNotMasked = problem.Refusal("peer.not-masked", "this node has sent no numbers for the question")
+
+// prove returns the signed access proof, making it if need be. The proof is
+// finished and kept even if the hub stops waiting.
+func (p *Peer) prove(ctx context.Context, q question) (json.RawMessage, error) {
+	if q.access != nil {
+		return q.access, nil
+	}
+	if q.step < maskOrdinal {
+		return nil, ErrNotMasked
+	}
+	ctx = context.WithoutCancel(ctx)
+	released, found, err := p.cfg.Gate.Recall(ctx, q.id)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, ErrUnasked
+	}
+	evidence, err := p.evidence(q, released.Used())
+	if err != nil {
+		return nil, err
+	}
+	witness, err := p.cfg.Consents.Witness(ctx, evidence)
+	if err != nil {
+		return nil, err
+	}
+	proof, err := p.cfg.Prover.Access(ctx, witness)
+	if err != nil {
+		return nil, fmt.Errorf("prove access of question %s: %w", q.id, err)
+	}
+	envelope, err := message.Seal(p.cfg.Key, protocol.KindAccess, protocol.Access{
+		Query: q.id, Node: p.cfg.Key.DID(), Epoch: evidence.Epoch, Scopes: evidence.Need, AtLeast: evidence.Min,
+		Used: proof.Public.UsedDigest, Circuit: p.cfg.Circuit, Proof: proof.Proof[:],
+	}, p.cfg.Now(), accessLife, rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := json.Marshal(envelope)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE peer_question SET access = ? WHERE query = ? AND access IS NULL`, raw, q.id.String())
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	return raw, p.cfg.Trail.Add(ctx, audit.Record{At: p.cfg.Now(), Event: audit.AccessProved, Subject: q.id.String()})
+}
+
+// maskOrdinal is the step from which on numbers may have left.
+const maskOrdinal = 2

@@ -1,0 +1,114 @@
+package peer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/trialmesh/trialmesh/federation/secagg"
+	"github.com/trialmesh/trialmesh/localstore/omop"
+	"github.com/trialmesh/trialmesh/node/consent"
+	protocol "github.com/trialmesh/trialmesh/protocol/query"
+)
+
+type personID = omop.PersonID
+
+// sum takes one step of the masked sum.
+func (p *Peer) sum(ctx context.Context, q question, task protocol.Task) (json.RawMessage, error) {
+	var round protocol.Round
+	if err := json.Unmarshal(task.Body, &round); err != nil {
+		return nil, ErrTask
+	}
+	roster, err := secagg.Decode[secagg.Roster](round.Roster)
+	if err != nil {
+		return nil, ErrTask
+	}
+	if len(roster.Members) < p.cfg.Policy.MinSites {
+		return nil, ErrMinSites
+	}
+	member, err := p.member(q)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.advance(ctx, q, task.Step); err != nil {
+		return nil, err
+	}
+	if task.Step == protocol.StepShare {
+		return marshal(member.Share(ctx, roster))
+	}
+	inbox, err := secagg.Decode[secagg.Inbox](round.Inbox)
+	if err != nil {
+		return nil, ErrTask
+	}
+	switch task.Step {
+	case protocol.StepMask:
+		return p.mask(ctx, q, member, roster, inbox)
+	case protocol.StepConfirm:
+		if len(round.Survivors) < p.cfg.Policy.MinSites {
+			return nil, ErrMinSites
+		}
+		return marshal(member.Confirm(ctx, roster, inbox, round.Survivors))
+	case protocol.StepUnmask:
+		confirmations := make([]secagg.Confirmation, len(round.Confirmations))
+		for i, raw := range round.Confirmations {
+			if confirmations[i], err = secagg.Decode[secagg.Confirmation](raw); err != nil {
+				return nil, ErrTask
+			}
+		}
+		return marshal(member.Unmask(ctx, roster, inbox, round.Survivors, confirmations))
+	}
+	return nil, ErrTask
+}
+
+// mask sends the released vector, masked, and commits to the records used.
+func (p *Peer) mask(ctx context.Context, q question, member *secagg.Member, roster secagg.Roster, inbox secagg.Inbox) (json.RawMessage, error) {
+	released, found, err := p.cfg.Gate.Recall(ctx, q.id)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, ErrUnasked
+	}
+	masked, err := member.Mask(ctx, roster, inbox, released.Words())
+	if err != nil {
+		return nil, err
+	}
+	evidence, err := p.evidence(q, released.Used())
+	if err != nil {
+		return nil, err
+	}
+	witness, err := p.cfg.Consents.Witness(ctx, evidence)
+	if err != nil {
+		return nil, err
+	}
+	public, err := witness.Public(p.cfg.Access)
+	if err != nil {
+		return nil, fmt.Errorf("commit to the records used: %w", err)
+	}
+	raw, err := json.Marshal(masked)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(protocol.MaskedAnswer{Masked: raw, Commitment: public.UsedDigest})
+}
+
+// evidence says what the question's access proof is about.
+func (p *Peer) evidence(q question, used []omop.PersonID) (consent.Evidence, error) {
+	need, err := q.request.Scopes()
+	if err != nil {
+		return consent.Evidence{}, err
+	}
+	hash, err := p.cfg.Venue.Hash(p.cfg.Key.DID(), q.id)
+	if err != nil {
+		return consent.Evidence{}, err
+	}
+	return consent.Evidence{Query: q.id, Epoch: q.accept.Epoch, Used: used, Need: need, Min: q.accept.Policy.MinCell, Hash: hash}, nil
+}
+
+// marshal returns a step's message as JSON.
+func marshal[T any](value T, err error) (json.RawMessage, error) {
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(value)
+}

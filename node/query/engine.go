@@ -1,0 +1,224 @@
+// Package query evaluates a question over one site's OMOP tables.
+//
+// [Engine.Evaluate] finds the cohort, keeps only persons who permit the use,
+// and computes the site's half of the analysis. What it returns has not passed
+// the release gate: it is an answer for node/release and for nobody else.
+package query
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/trialmesh/trialmesh/federation/analysis"
+	"github.com/trialmesh/trialmesh/localstore/omop"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/release"
+	"github.com/trialmesh/trialmesh/protocol/cohort"
+	"github.com/trialmesh/trialmesh/protocol/problem"
+	"github.com/trialmesh/trialmesh/protocol/query"
+)
+
+// Permission says whose records may be used.
+type Permission interface {
+	// Permits reports whether the person's record may be used for the question.
+	Permits(p omop.PersonID) bool
+}
+
+// Units knows the site's vocabulary of units.
+type Units interface {
+	// UnitConcept returns the standard concept of a UCUM code, 0 for none.
+	UnitConcept(ctx context.Context, ucum string) (int64, error)
+}
+
+// ErrUnit reports a unit that the site's vocabulary does not have.
+var ErrUnit = problem.Refusal("query.unit", "the site's vocabulary does not have the variable's unit")
+
+// Engine evaluates questions. It is safe for concurrent use.
+type Engine struct {
+	db    *sqldb.DB
+	store *omop.Store
+	units Units
+}
+
+// NewEngine returns an Engine over the site's tables.
+func NewEngine(db *sqldb.DB, store *omop.Store, units Units) *Engine {
+	return &Engine{db: db, store: store, units: units}
+}
+
+// subject is a person of the cohort.
+type subject struct {
+	omop.Demographics
+	strata   []int
+	cell     int
+	value    float64
+	hasValue bool
+}
+
+// Evaluate answers a request from one consistent snapshot of the tables.
+func (e *Engine) Evaluate(ctx context.Context, r query.Request, permission Permission) (release.Answer, error) {
+	expression, err := cohort.Parse(r.Cohort)
+	if err != nil {
+		return release.Answer{}, err
+	}
+	method, err := analysis.For(r.Analysis)
+	if err != nil {
+		return release.Answer{}, err
+	}
+	var subjects []subject
+	var values map[omop.PersonID]float64
+	err = e.db.Read(ctx, func(tx *sqldb.Tx) error {
+		entries, err := e.cohort(ctx, tx, expression, permission)
+		if err != nil {
+			return err
+		}
+		if subjects, err = e.subjects(ctx, tx, entries, r.Analysis.By); err != nil {
+			return err
+		}
+		values, err = e.values(ctx, tx, r.Analysis.Variable)
+		return err
+	})
+	if err != nil {
+		return release.Answer{}, fmt.Errorf("evaluate question: %w", err)
+	}
+	for i := range subjects {
+		subjects[i].value, subjects[i].hasValue = lookup(values, subjects[i].ID)
+	}
+	table, err := method.Tabulate(func(yield func(analysis.Row, error) bool) {
+		for _, s := range subjects {
+			if !yield(analysis.Row{Strata: s.strata, Value: s.value, HasValue: s.hasValue}, nil) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return release.Answer{}, fmt.Errorf("evaluate question: %w", err)
+	}
+	return answer(table, subjects, r.Analysis), nil
+}
+
+func lookup(values map[omop.PersonID]float64, p omop.PersonID) (float64, bool) {
+	v, found := values[p]
+	return v, found
+}
+
+// tables of the domains.
+var tables = map[cohort.Domain]omop.Table{
+	cohort.ConditionOccurrence: omop.ConditionTable,
+	cohort.DrugExposure:        omop.DrugTable,
+	cohort.ProcedureOccurrence: omop.ProcedureTable,
+	cohort.Measurement:         omop.MeasurementTable,
+	cohort.Observation:         omop.ObservationTable,
+	cohort.VisitOccurrence:     omop.VisitTable,
+}
+
+// cohort returns the permitted persons of the cohort with their day of entry,
+// the earliest over all criteria.
+func (e *Engine) cohort(ctx context.Context, tx *sqldb.Tx, x cohort.Expression, permission Permission) (map[omop.PersonID]omop.Date, error) {
+	entries := make(map[omop.PersonID]omop.Date)
+	for _, c := range x.Criteria {
+		event := omop.Event{Table: tables[c.Domain], Concepts: c.Concepts, PriorDays: x.PriorDays, PostDays: x.PostDays}
+		for entry, err := range e.store.Entries(ctx, tx, event) {
+			if err != nil {
+				return nil, err
+			}
+			if !permission.Permits(entry.Person) {
+				continue
+			}
+			if day, known := entries[entry.Person]; !known || entry.Date < day {
+				entries[entry.Person] = entry.Date
+			}
+		}
+	}
+	return entries, nil
+}
+
+// subjects returns the cohort in the order of the persons' numbers, each with
+// the level of every stratifier.
+func (e *Engine) subjects(ctx context.Context, tx *sqldb.Tx, entries map[omop.PersonID]omop.Date, by []query.Stratifier) ([]subject, error) {
+	subjects := make([]subject, 0, len(entries))
+	for person, err := range e.store.Persons(ctx, tx) {
+		if err != nil {
+			return nil, err
+		}
+		day, member := entries[person.ID]
+		if !member {
+			continue
+		}
+		s := subject{Demographics: person, strata: make([]int, len(by))}
+		for i, stratifier := range by {
+			levels := stratifier.Levels()
+			s.strata[i] = level(stratifier, levels, person, day)
+			s.cell = s.cell*len(levels) + s.strata[i]
+		}
+		subjects = append(subjects, s)
+	}
+	if len(subjects) != len(entries) {
+		return nil, errors.New("an event belongs to nobody in the person table")
+	}
+	return subjects, nil
+}
+
+// level returns the index of a person's level on the day of entry.
+func level(s query.Stratifier, levels []query.Level, p omop.Demographics, day omop.Date) int {
+	matches := func(l query.Level) bool {
+		switch s {
+		case query.BySex:
+			return slices.Contains(l.Concepts, p.GenderConceptID)
+		case query.ByRace:
+			return slices.Contains(l.Concepts, p.RaceConceptID)
+		case query.ByAgeGroup:
+			age := max(p.Age(day), 0) // an event dated before birth counts as at birth
+			return l.MinAge <= age && age <= l.MaxAge
+		}
+		return false
+	}
+	if i := slices.IndexFunc(levels, matches); i >= 0 {
+		return i
+	}
+	return len(levels) - 1
+}
+
+// values returns everyone's value of a variable, nil if there is none to look up.
+func (e *Engine) values(ctx context.Context, tx *sqldb.Tx, v *query.Variable) (map[omop.PersonID]float64, error) {
+	if v == nil {
+		return nil, nil
+	}
+	unit, err := e.units.UnitConcept(ctx, v.Unit)
+	if err != nil {
+		return nil, err
+	}
+	if unit == 0 {
+		return nil, ErrUnit
+	}
+	values := make(map[omop.PersonID]float64)
+	for value, err := range e.store.Values(ctx, tx, omop.Quantity{Concept: v.Concept, Units: []int64{unit}, Low: &v.Low, High: &v.High}) {
+		if err != nil {
+			return nil, err
+		}
+		values[value.Person] = value.Number
+	}
+	return values, nil
+}
+
+// membership is the measure of counts: who is in the cohort.
+const membership = "persons"
+
+// answer collects what the gate has to know besides the table.
+func answer(table analysis.Table, subjects []subject, a query.Analysis) release.Answer {
+	members := make([][]omop.PersonID, len(table.Cells))
+	measured := make([][]omop.PersonID, len(table.Cells))
+	out := release.Answer{Table: table, Sets: map[string][][]omop.PersonID{membership: members}}
+	for _, s := range subjects {
+		out.Used = append(out.Used, s.ID)
+		members[s.cell] = append(members[s.cell], s.ID)
+		if s.hasValue {
+			measured[s.cell] = append(measured[s.cell], s.ID)
+		}
+	}
+	if v := a.Variable; v != nil {
+		out.Sets[fmt.Sprintf("concept %d", v.Concept)] = measured
+	}
+	return out
+}

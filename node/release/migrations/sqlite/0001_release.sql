@@ -1,0 +1,38 @@
+-- +goose Up
+
+-- One row is a question this node judged: what it released, or the rule by
+-- which it refused. It is never deleted: forgetting it would loosen the guard.
+CREATE TABLE release (
+    query       TEXT PRIMARY KEY,
+    question    TEXT NOT NULL,
+    trial       TEXT NOT NULL,
+    researcher  TEXT NOT NULL,
+    policy      TEXT NOT NULL,
+    rule        TEXT NOT NULL,
+    public      TEXT NOT NULL,
+    words       BLOB,
+    used        BLOB,
+    released_at INTEGER NOT NULL
+);
+CREATE INDEX release_question ON release (question, rule);
+CREATE INDEX release_researcher ON release (researcher, trial, rule);
+
+-- One row is a set of persons that a released number was about. cell -1 is the
+-- union of the question's released cells.
+CREATE TABLE release_set (
+    query   TEXT NOT NULL,
+    measure TEXT NOT NULL,
+    cell    INTEGER NOT NULL,
+    size    INTEGER NOT NULL,
+    members BLOB NOT NULL,
+    PRIMARY KEY (query, measure, cell)
+);
+CREATE INDEX release_set_size ON release_set (measure, size);
+
+-- One row is what this node acted on in a step of a masked sum.
+CREATE TABLE release_guard (
+    session TEXT NOT NULL,
+    step    TEXT NOT NULL,
+    value   TEXT NOT NULL,
+    PRIMARY KEY (session, step)
+);

@@ -1,0 +1,213 @@
+// Package release is the only way out of a node: every number that leaves was
+// let through by [Gate.Release].
+//
+// The gate applies the strictest policy of node, trial and hub to one site's
+// table: cells below the threshold are withheld, one dominant person hides a
+// cell, counts are rounded, a question whose answer differs from an earlier one
+// by a few people is refused, and so is one beyond the researcher's budget.
+// What it decided is on disk before anyone hears of it, so a restart forgets
+// nothing. A [Released] vector does not print or marshal; it is for masking.
+package release
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	"github.com/trialmesh/trialmesh/federation/analysis"
+	"github.com/trialmesh/trialmesh/federation/secagg"
+	"github.com/trialmesh/trialmesh/localstore/omop"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/problem"
+	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/trial"
+)
+
+// Why the gate refuses. The sentences are public and hold no number of the site.
+var (
+	ErrCells      = problem.Refusal("release.cell-threshold", "no cell of the answer has as many persons as the policy demands")
+	ErrDifference = problem.Refusal("release.differencing", "the answer would differ from one given before by fewer persons than the policy allows")
+	ErrChanged    = problem.Refusal("release.changed", "persons in the earlier answer to this question have since left; it is not repeated until enough others have come or gone")
+	ErrBudget     = problem.Refusal("release.budget", "the researcher has had as many questions of this trial answered here as the policy allows")
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// Gate judges answers. It is safe for concurrent use: it decides one question
+// after the other.
+type Gate struct{ db *sqldb.DB }
+
+// Open brings the gate's tables up to date and returns the gate.
+func Open(ctx context.Context, db *sqldb.DB) (*Gate, error) {
+	own, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	if err := sqldb.Migrate(ctx, db, "release", own); err != nil {
+		return nil, fmt.Errorf("release: %w", err)
+	}
+	return &Gate{db}, nil
+}
+
+// Question is what an answer is to.
+type Question struct {
+	ID         query.ID
+	Same       message.Digest // query.Request.Question
+	Trial      trial.ID
+	Researcher identity.DID
+
+	// Policy is the strictest of node, trial and hub.
+	Policy disclosure.Policy
+}
+
+// Answer is one site's answer before the gate.
+type Answer struct {
+	Table analysis.Table
+
+	// Used are all persons whose records were looked at.
+	Used []omop.PersonID
+
+	// Sets say, per measure, which persons each cell's number is about. Numbers
+	// of one measure can be subtracted from each other; "persons" is membership.
+	Sets map[string][][]omop.PersonID
+}
+
+// Released is a vector that may leave, once masked.
+type Released struct {
+	words []uint64
+	used  []omop.PersonID
+}
+
+// Words returns the vector, for masking.
+func (r Released) Words() []uint64 { return r.words }
+
+// Used returns the persons whose records the vector was made of, for the proof.
+func (r Released) Used() []omop.PersonID { return r.used }
+
+// Format hides the vector.
+func (Released) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "released:redacted") }
+
+// MarshalJSON refuses.
+func (Released) MarshalJSON() ([]byte, error) {
+	return nil, errors.New("release: a released vector leaves only masked")
+}
+
+// Recall returns what was decided about a question before: a vector, or the
+// error of the refusal. found is false if the gate has not seen the question.
+func (g *Gate) Recall(ctx context.Context, id query.ID) (r Released, found bool, err error) {
+	err = g.db.Read(ctx, func(tx *sqldb.Tx) error {
+		var rule, public string
+		var words, used []byte
+		err := tx.QueryRow(ctx, `SELECT rule, public, words, used FROM release WHERE query = ?`, id.String()).Scan(&rule, &public, &words, &used)
+		switch {
+		case errors.Is(err, sqldb.ErrNoRows):
+			return nil
+		case err != nil:
+			return err
+		case rule != "":
+			found = true
+			return problem.Refusal(rule, public)
+		}
+		found = true
+		r, err = restore(words, used)
+		return err
+	})
+	return r, found, err
+}
+
+func restore(words, used []byte) (Released, error) {
+	members, err := parseSet(used)
+	if err != nil {
+		return Released{}, err
+	}
+	persons, err := members.persons()
+	return Released{words: bytesToWords(words), used: persons}, err
+}
+
+// Release judges an answer and remembers the decision. A question that was
+// decided before keeps its decision. An error of package problem is a refusal;
+// any other means that nothing was decided.
+func (g *Gate) Release(ctx context.Context, q Question, a Answer, now time.Time) (Released, error) {
+	if r, found, err := g.Recall(ctx, q.ID); found || err != nil {
+		return r, err
+	}
+	var out Released
+	var refusal *problem.Error
+	err := g.db.Write(ctx, func(tx *sqldb.Tx) error {
+		if err := tx.Lock(ctx, "release"); err != nil {
+			return err
+		}
+		d := decision{tx: tx, q: q, now: now}
+		var err error
+		out, err = d.decide(ctx, a)
+		if errors.As(err, &refusal) {
+			return d.refuse(ctx, refusal)
+		}
+		return err
+	})
+	switch {
+	case errors.Is(err, sqldb.ErrConflict): // another process decided this question meanwhile
+		r, _, err := g.Recall(ctx, q.ID)
+		return r, err
+	case err != nil:
+		return Released{}, fmt.Errorf("release: %w", err)
+	case refusal != nil:
+		return Released{}, refusal
+	}
+	return out, nil
+}
+
+// Once remembers what this node acted on in a step of a masked sum; see [secagg.Guard].
+func (g *Gate) Once(ctx context.Context, session message.Digest, step string, value message.Digest) error {
+	return g.db.Write(ctx, func(tx *sqldb.Tx) error {
+		if _, err := tx.Exec(ctx, `INSERT INTO release_guard (session, step, value) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
+			session.String(), step, value.String()); err != nil {
+			return err
+		}
+		var stored string
+		if err := tx.QueryRow(ctx, `SELECT value FROM release_guard WHERE session = ? AND step = ?`, session.String(), step).Scan(&stored); err != nil {
+			return err
+		}
+		if stored != value.String() {
+			return secagg.ErrChanged
+		}
+		return nil
+	})
+}
+
+// Summary counts decisions by rule; "" is released. It is for status pages.
+func (g *Gate) Summary(ctx context.Context) (map[string]int64, error) {
+	counts := make(map[string]int64)
+	err := g.db.Read(ctx, func(tx *sqldb.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT rule, count(*) FROM release GROUP BY rule`)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var rule string
+			var n int64
+			if err := rows.Scan(&rule, &n); err != nil {
+				return err
+			}
+			counts[rule] = n
+		}
+		return rows.Err()
+	})
+	return counts, err
+}
+
+// policyText is how a policy is stored and compared.
+func policyText(p disclosure.Policy) (string, error) {
+	raw, err := json.Marshal(p)
+	return string(raw), err
+}
