@@ -73,7 +73,7 @@ func TestCertificateSatisfiesOpenSSL(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, cert.PEM(), 0o600))
 	verify := func(purpose string) ([]byte, error) {
 		return exec.CommandContext(t.Context(), openssl, "verify", "-purpose", purpose, "-no-CApath", "-no-CAstore",
-			"-CAfile", filepath.Join(authorityDir, "root.crt"), "-untrusted", path, path).CombinedOutput()
+			"-CAfile", filepath.Join(authorityDir(), "root.crt"), "-untrusted", path, path).CombinedOutput()
 	}
 	out, err := verify("sslclient")
 	require.NoError(t, err, string(out))
@@ -262,7 +262,7 @@ func unsigned(token pki.Token) pki.Token {
 }
 
 func otherHubsToken(t *testing.T) pki.Token {
-	other, err := foreignAuthority.Open(pki.Config{Store: new(pkitest.Store), Hosts: []string{"hub.test"}})
+	other, err := foreignAuthority().Open(pki.Config{Store: new(pkitest.Store), Hosts: []string{"hub.test"}})
 	require.NoError(t, err)
 	inv, err := other.Invite("st-olav", time.Hour, pki.Endpoint{URL: "https://hub.test"})
 	require.NoError(t, err)

@@ -10,8 +10,8 @@ import (
 type Loaded struct{ m material }
 
 // Load reads dir once.
-func Load(dir string) (Loaded, error) {
-	m, err := load(dir, filepath.Join(dir, passphraseFile), time.Now())
+func Load(dir string, now time.Time) (Loaded, error) {
+	m, err := load(dir, filepath.Join(dir, passphraseFile), now)
 	return Loaded{m}, err
 }
 

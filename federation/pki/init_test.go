@@ -18,8 +18,9 @@ import (
 
 func TestInitWritesPrivateFiles(t *testing.T) {
 	t.Parallel()
+	loaded()
 	var names []string
-	require.NoError(t, filepath.WalkDir(authorityDir, func(path string, d fs.DirEntry, err error) error {
+	require.NoError(t, filepath.WalkDir(authorityDir(), func(path string, d fs.DirEntry, err error) error {
 		require.NoError(t, err)
 		info, err := d.Info()
 		require.NoError(t, err)
@@ -70,7 +71,9 @@ func TestInitFillsAnEmptyDirectory(t *testing.T) {
 
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
-	secret, err := os.ReadFile(filepath.Join(authorityDir, "passphrase"))
+	loaded()
+	foreignAuthority()
+	secret, err := os.ReadFile(filepath.Join(authorityDir(), "passphrase"))
 	require.NoError(t, err)
 	write := func(t *testing.T, dir, name, text string, mode os.FileMode) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), mode))
@@ -99,7 +102,7 @@ func TestOpenRefuses(t *testing.T) {
 			require.NoError(t, os.Remove(filepath.Join(dir, "root.crt")))
 		}, os.ErrNotExist},
 		"another authority's root": {func(t *testing.T, dir string, _ *pki.Config) {
-			raw, err := os.ReadFile(filepath.Join(otherDir, "root.crt"))
+			raw, err := os.ReadFile(filepath.Join(otherDir(), "root.crt"))
 			require.NoError(t, err)
 			write(t, dir, "root.crt", string(raw), 0o600)
 		}, nil},
@@ -119,7 +122,7 @@ func TestOpenRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := filepath.Join(t.TempDir(), "ca")
-			require.NoError(t, os.CopyFS(dir, os.DirFS(authorityDir)))
+			require.NoError(t, os.CopyFS(dir, os.DirFS(authorityDir())))
 			for _, f := range []string{"root.crt", "root.key", "intermediate.crt", "intermediate.key", "token.key", "passphrase"} {
 				require.NoError(t, os.Chmod(filepath.Join(dir, f), 0o600)) // CopyFS applies the umask
 			}
@@ -136,11 +139,12 @@ func TestOpenRefuses(t *testing.T) {
 
 func TestOpenReadsThePassphraseElsewhere(t *testing.T) {
 	t.Parallel()
+	loaded()
 	moved := filepath.Join(t.TempDir(), "secret")
-	raw, err := os.ReadFile(filepath.Join(authorityDir, "passphrase"))
+	raw, err := os.ReadFile(filepath.Join(authorityDir(), "passphrase"))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(moved, raw, 0o600))
-	a, err := pki.Open(authorityDir, pki.Config{Store: new(pkitest.Store), Hosts: []string{"hub.test"}, PassphraseFile: moved})
+	a, err := pki.Open(authorityDir(), pki.Config{Store: new(pkitest.Store), Hosts: []string{"hub.test"}, PassphraseFile: moved})
 	require.NoError(t, err)
 	require.Equal(t, newHub(t).Fingerprint(), a.Fingerprint())
 }

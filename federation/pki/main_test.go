@@ -26,20 +26,22 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/identity"
 )
 
-// Two authorities for all tests. They are made and read once, because the
-// encryption of their keys is slow on purpose.
+// Two authorities for all tests. They are made and read once, and only by the
+// tests that need them, because the encryption of their keys is slow on purpose.
 var (
-	authorityDir, otherDir   string
-	loaded, foreignAuthority pki.Loaded
+	scratch          string
+	loaded           = sync.OnceValue(func() pki.Loaded { return makeAuthority(authorityDir()) })
+	foreignAuthority = sync.OnceValue(func() pki.Loaded { return makeAuthority(otherDir()) })
 )
 
+func authorityDir() string { return filepath.Join(scratch, "ca") }
+func otherDir() string     { return filepath.Join(scratch, "other") }
+
 func TestMain(m *testing.M) {
-	scratch, err := os.MkdirTemp("", "pki")
-	if err != nil {
+	var err error
+	if scratch, err = os.MkdirTemp("", "pki"); err != nil {
 		panic(err)
 	}
-	authorityDir, otherDir = filepath.Join(scratch, "ca"), filepath.Join(scratch, "other")
-	loaded, foreignAuthority = makeAuthority(authorityDir), makeAuthority(otherDir)
 	// glog comes with smallstep and flushes for ever.
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/golang/glog.(*fileSink).flushDaemon"), goleak.Cleanup(func(code int) {
 		_ = os.RemoveAll(scratch)
@@ -47,11 +49,14 @@ func TestMain(m *testing.M) {
 	}))
 }
 
+// started is the real time even where a test's own clock is another.
+var started = time.Now()
+
 func makeAuthority(dir string) pki.Loaded {
-	if err := pki.Init(dir, pki.InitConfig{Name: "Test"}); err != nil {
+	if err := pki.Init(dir, pki.InitConfig{Name: "Test", Now: func() time.Time { return started }}); err != nil {
 		panic(err)
 	}
-	l, err := pki.Load(dir)
+	l, err := pki.Load(dir, started)
 	if err != nil {
 		panic(err)
 	}
@@ -94,7 +99,7 @@ func newHub(t testing.TB, change ...func(*pki.Config)) *hub {
 		f(&cfg)
 	}
 	var err error
-	h.Authority, err = loaded.Open(cfg)
+	h.Authority, err = loaded().Open(cfg)
 	require.NoError(t, err)
 	return h
 }

@@ -15,9 +15,6 @@ import (
 
 var errUnreachable = errors.New("hub unreachable")
 
-// began is after the test's authority was made.
-var began = time.Now().Add(time.Hour)
-
 // site is a node and its hub on the fake time of a synctest bubble.
 type site struct {
 	*hub
@@ -30,7 +27,7 @@ type site struct {
 }
 
 func newSite(t *testing.T) *site {
-	time.Sleep(time.Until(began)) // a bubble starts in the year 2000
+	time.Sleep(time.Until(started)) // a bubble starts in the year 2000
 	h := newHub(t, func(cfg *pki.Config) { cfg.Now = time.Now })
 	s := &site{hub: h, down: func() bool { return false }, saving: func() error { return nil }}
 	s.cert, s.key = h.member(t, "st-olav")
