@@ -16,12 +16,15 @@ import (
 // root, and into each child with the hash that is now known to be true.
 
 const (
-	// maxChoices bounds the combinations tried for one tile. Beyond it, with more
-	// than about twelve hashes in doubt at once, the root cannot tell them apart.
+	// maxChoices bounds the combinations tried for one tile, or for the tiles of the
+	// right edge together.
 	maxChoices = 1 << 12
 
 	// maxBelow bounds the combinations of a child that its parent considers.
 	maxBelow = 1 << 5
+
+	// maxSingly is how many hashes or entries of one file are reported one by one.
+	maxSingly = 16
 )
 
 // locate fills the report with the places that differ from the signed root.
@@ -173,12 +176,11 @@ func choose(doubts []*doubt, root *Hash) (truth [][]Hash) {
 }
 
 // combine calls try with each combination of candidates until it returns false.
-// It does nothing if a hash has no candidate or there are more than limit
-// combinations. try may keep the slice only if it returns false.
+// If there are more than limit, as when a whole file is garbage, each tile takes
+// all its candidates from the same source instead. It does nothing if that is
+// still too many or a hash has no candidate. try may keep the slice only if it
+// returns false.
 func combine(doubts []*doubt, limit int, try func(levels [][]Hash) bool) {
-	type open struct{ tile, hash int } // a hash with several candidates
-	var opens []open
-	total := 1
 	levels := make([][]Hash, len(doubts))
 	for i, d := range doubts {
 		levels[i] = make([]Hash, len(d.choices))
@@ -187,24 +189,59 @@ func combine(doubts []*doubt, limit int, try func(levels [][]Hash) bool) {
 				return
 			}
 			levels[i][j] = c[0]
-			if len(c) > 1 {
-				opens = append(opens, open{i, j})
-				if total *= len(c); total > limit {
-					return
-				}
-			}
 		}
 	}
+	digits, total := digitsOf(doubts, false)
+	if total > limit {
+		digits, total = digitsOf(doubts, true)
+	}
+	if total > limit {
+		return
+	}
 	for k := range total {
-		for _, o := range opens { // k written with one digit per open hash
-			c := doubts[o.tile].choices[o.hash]
-			levels[o.tile][o.hash] = c[k%len(c)]
-			k /= len(c)
+		for _, g := range digits { // k written with one digit per group
+			for _, j := range g.hashes {
+				c := doubts[g.tile].choices[j]
+				levels[g.tile][j] = c[min(k%g.base, len(c)-1)]
+			}
+			k /= g.base
 		}
 		if !try(levels) {
 			return
 		}
 	}
+}
+
+// digit is a group of hashes in doubt that take their candidates together.
+type digit struct {
+	tile   int
+	hashes []int
+	base   int // the largest number of candidates of one of them
+}
+
+// digitsOf returns the hashes in doubt, each on its own or grouped by tile, and
+// how many combinations that gives, or a number over every limit.
+func digitsOf(doubts []*doubt, grouped bool) (digits []digit, total int) {
+	total = 1
+	for i, d := range doubts {
+		group := digit{tile: i, base: 1}
+		for j, c := range d.choices {
+			switch {
+			case len(c) < 2:
+			case grouped:
+				group.hashes = append(group.hashes, j)
+				group.base = max(group.base, len(c))
+			default:
+				digits = append(digits, digit{i, []int{j}, len(c)})
+				total = min(total*len(c), maxChoices+1)
+			}
+		}
+		if group.base > 1 {
+			digits = append(digits, group)
+			total = min(total*group.base, maxChoices+1)
+		}
+	}
+	return digits, total
 }
 
 // reportKnown reports what differs from the true hashes of a tile: hashes in the
@@ -213,15 +250,17 @@ func (s *scan) reportKnown(d *doubt, truth []Hash) {
 	if d.damage != nil {
 		s.add(*d.damage)
 	}
+	var bad []int
 	for j, h := range d.stored {
 		if h != truth[j] {
-			s.add(d.hashDamage(j, "the hash does not follow from the signed root"))
+			bad = append(bad, j)
 		}
 	}
+	s.reportHashes(d, bad, "the hash does not follow from the signed root")
 	if d.tile.L > 0 {
 		return
 	}
-	var bad []int
+	bad = nil
 	computed := d.bundle.hashes(d.tile.W)
 	for j := range truth {
 		if computed[j] != truth[j] {
@@ -248,9 +287,27 @@ func (s *scan) reportUnknown(d *doubt, altered string) {
 	case d.tile.L == 0:
 		s.reportEntries(d, bad, "the entry contradicts its hash in "+tilePath(d.tile)+", and the signed root does not tell which is wrong")
 	default:
-		for _, j := range bad {
-			s.add(d.hashDamage(j, "the hash contradicts the files below it, and the signed root does not tell which is wrong"))
+		s.reportHashes(d, bad, "the hash contradicts the files below it, and the signed root does not tell which is wrong")
+	}
+}
+
+// reportHashes reports hashes of a tile, as one damage if they are many.
+func (s *scan) reportHashes(d *doubt, bad []int, reason string) {
+	path := tilePath(d.tile)
+	if len(bad) > maxSingly {
+		first, last := int64(bad[0]), int64(bad[len(bad)-1])
+		s.add(Damage{
+			Path: path, Entry: -1, Offset: first * tlog.HashSize, Length: (last - first + 1) * tlog.HashSize,
+			Reason: fmt.Sprintf("%d hashes: %s", len(bad), reason),
+		})
+		return
+	}
+	for _, j := range bad {
+		damage := Damage{Path: path, Entry: -1, Offset: int64(j) * tlog.HashSize, Length: tlog.HashSize, Reason: reason}
+		if d.tile.L == 0 {
+			damage.Entry = d.tile.N*tileWidth + int64(j)
 		}
+		s.add(damage)
 	}
 }
 
@@ -269,6 +326,15 @@ func (s *scan) reportEntries(d *doubt, bad []int, reason string) {
 		s.add(damage)
 		return
 	}
+	if len(bad) > maxSingly {
+		first, last := bad[0], bad[len(bad)-1]
+		s.add(Damage{
+			Path: b.path, Entry: d.tile.N*tileWidth + int64(first),
+			Offset: b.offset(first), Length: b.offset(last) + int64(len(b.entries[last])) - b.offset(first),
+			Reason: fmt.Sprintf("%d entries from this one on: %s", len(bad), reason),
+		})
+		return
+	}
 	for _, j := range bad {
 		s.add(Damage{
 			Path: b.path, Entry: d.tile.N*tileWidth + int64(j),
@@ -284,17 +350,6 @@ func (b bundleFile) offset(j int) int64 {
 		at += 2 + int64(len(entry))
 	}
 	return at
-}
-
-func (d *doubt) hashDamage(j int, reason string) Damage {
-	damage := Damage{
-		Path: tilePath(d.tile), Entry: -1,
-		Offset: int64(j) * tlog.HashSize, Length: tlog.HashSize, Reason: reason,
-	}
-	if d.tile.L == 0 {
-		damage.Entry = d.tile.N*tileWidth + int64(j)
-	}
-	return damage
 }
 
 // list reports the suspect tiles when there are too many to look into.

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -164,14 +163,14 @@ func readBundle(ctx context.Context, tx *sqldb.Tx, t tlog.Tile) ([]byte, error) 
 		return nil, fmt.Errorf("ledger: %s: %w", tilePath(t), err)
 	}
 	defer rows.Close()
-	var bundle bytes.Buffer
+	var bundle []byte
 	count := 0
 	for rows.Next() {
 		var body []byte
 		if err := rows.Scan(&body); err != nil {
 			return nil, fmt.Errorf("ledger: %s: %w", tilePath(t), err)
 		}
-		bundle.Write(appendEntry(nil, body))
+		bundle = appendEntry(bundle, body)
 		count++
 	}
 	if err := rows.Err(); err != nil {
@@ -180,5 +179,5 @@ func readBundle(ctx context.Context, tx *sqldb.Tx, t tlog.Tile) ([]byte, error) 
 	if count != t.W {
 		return nil, fmt.Errorf("ledger: %s: %w: %d of %d entries", tilePath(t), ErrInconsistent, count, t.W)
 	}
-	return bundle.Bytes(), nil
+	return bundle, nil
 }

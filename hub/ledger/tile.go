@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -84,7 +85,7 @@ func widthIn(size int64, level int, n int64) int {
 
 // filesOf yields the tiles and bundles of a tree of the given size, each bundle
 // before the tile of its hashes, leaves before the levels above.
-func filesOf(size int64) func(yield func(tlog.Tile) bool) {
+func filesOf(size int64) iter.Seq[tlog.Tile] {
 	return func(yield func(tlog.Tile) bool) {
 		for level := 0; level*tileHeight < 63 && size>>(level*tileHeight) > 0; level++ {
 			for n := int64(0); ; n++ {
