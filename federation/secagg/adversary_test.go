@@ -158,6 +158,9 @@ func TestMemberRefusesShares(t *testing.T) {
 				}
 			}
 		}, secagg.ErrShare},
+		"a good box, mislabeled": {func(_ *testing.T, p prepared, in *secagg.Inbox) {
+			in.Boxes[0].To = p.sites[2].did()
+		}, secagg.ErrShare},
 		"this member's own box, reflected": {func(_ *testing.T, p prepared, in *secagg.Inbox) {
 			in.Boxes[0].Ciphertext = p.honest.shares[0].Boxes[0].Ciphertext
 		}, secagg.ErrShare},
@@ -252,6 +255,9 @@ func TestMemberRefusesConfirmations(t *testing.T) {
 		"one counted twice": {func(_ *testing.T, _ prepared, c []secagg.Confirmation) []secagg.Confirmation {
 			return []secagg.Confirmation{c[0], c[1], c[1]}
 		}, secagg.ErrConfirmations},
+		"enough, and one twice": {func(_ *testing.T, _ prepared, c []secagg.Confirmation) []secagg.Confirmation {
+			return append(c, c[1])
+		}, secagg.ErrConfirmations},
 		"a stranger's": {func(_ *testing.T, _ prepared, c []secagg.Confirmation) []secagg.Confirmation {
 			c[0].From = newSite(77).did()
 			return c
@@ -308,6 +314,32 @@ func TestHubCannotUnmaskTwoSets(t *testing.T) {
 			_, err = p.member(t, i).Unmask(t.Context(), x.roster, in, survivors, told[:2])
 			require.Error(t, err, "only one side's")
 		}
+	}
+}
+
+// TestConfirmationsCoverWhatMembersSaw: members who were shown different rosters
+// or different dealers do not accept each other's confirmations, although the
+// survivors are the same.
+func TestConfirmationsCoverWhatMembersSaw(t *testing.T) {
+	t.Parallel()
+	// In the runs the last member falls silent after 0, 1 or 2 rounds.
+	for name, c := range map[string]struct{ shown, others int }{
+		"another set of dealers": {2, 1},
+		"another roster":         {1, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, v := newNetwork(5, 2), newNetwork(5, 2)
+			shown := w.run(t, fiveVectors, until{5, 5, 5, 5, c.shown})
+			others := v.run(t, fiveVectors, until{5, 5, 5, 5, c.others})
+			require.Equal(t, shown.survivors, others.survivors)
+			for i, c := range others.confirmations {
+				refusedBy(t, secagg.ErrSignature, c.Verify(w.session, shown.roster, shown.dealers, shown.survivors))
+				in := shown.inboxes[w.sites[i].did()]
+				_, err := w.member(t, i).Unmask(t.Context(), shown.roster, in, shown.survivors, others.confirmations)
+				refusedBy(t, secagg.ErrSignature, err)
+			}
+		})
 	}
 }
 
