@@ -70,6 +70,7 @@ func (s *scan) resolve(ctx context.Context, tiles []tlog.Tile, root *Hash) error
 	}
 	for i, d := range doubts {
 		if s.full() {
+			s.report.Truncated = true // not looked at
 			return nil
 		}
 		if truth == nil {

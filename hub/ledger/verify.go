@@ -38,7 +38,7 @@ type Report struct {
 	Entries    int64       // entries read and hashed
 	Files      int64       // tiles and bundles read and compared
 	Damage     []Damage    // empty for a sound log
-	Truncated  bool        // there is more damage than listed
+	Truncated  bool        // there may be more damage than listed
 }
 
 // Verify reads every file of a log's present checkpoint and checks everything that
