@@ -85,7 +85,10 @@ func (e *Endpoint) deliver(ctx context.Context, from identity.DID, protocol stri
 			defer cancel()
 		}
 		answer, err := handle(inner, from, request)
+		var public *problem.Error
 		switch {
+		case err != nil && inner.Err() != nil && !errors.As(err, &public):
+			done <- outcome{err: fmt.Errorf("%w: %w", transport.ErrUnreachable, inner.Err())} // cut short: no answer
 		case err != nil:
 			done <- outcome{err: problem.From(err).Err()}
 		case len(answer) > MessageBytes:

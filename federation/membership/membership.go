@@ -59,7 +59,7 @@ type Config struct {
 
 	// Pace is the time between two probes, 50 ms to 1 min. A member that is
 	// killed is reported gone after about five of it, somewhat later in a group
-	// of hundreds. All members should use the same. Defaults to 1 s.
+	// of hundreds. All members should use the same. Defaults to 800 ms.
 	Pace time.Duration
 
 	Log *slog.Logger     // Defaults to discarding.
@@ -84,7 +84,7 @@ type Member struct {
 }
 
 const (
-	defaultPace  = time.Second
+	defaultPace  = 800 * time.Millisecond
 	leaveTimeout = time.Second
 )
 

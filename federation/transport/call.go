@@ -109,6 +109,11 @@ func (h *Host) answer(s network.Stream, from identity.DID, handle func(context.C
 	ctx, cancel := context.WithTimeout(h.ctx, min(wait, limits.CallTime))
 	defer cancel()
 	gone := make(chan struct{})
+	defer func() { // closing the read half ends the goroutine below
+		_ = s.CloseRead()
+		_ = s.SetReadDeadline(time.Now())
+		<-gone
+	}()
 	go func() { // nothing follows a request, so a read ends when the caller does
 		defer close(gone)
 		var b [1]byte
@@ -116,6 +121,10 @@ func (h *Host) answer(s network.Stream, from identity.DID, handle func(context.C
 		cancel()
 	}()
 	response, err := handle(ctx, from, request)
+	var public *problem.Error
+	if err != nil && ctx.Err() != nil && !errors.As(err, &public) {
+		return err // cut short: that is no answer
+	}
 	if err == nil && len(response) > limits.MessageBytes {
 		h.log.ErrorContext(ctx, "response is too large", "protocol", s.Protocol(), "peer", from, "bytes", len(response))
 		err = ErrTooLarge
@@ -123,20 +132,13 @@ func (h *Host) answer(s network.Stream, from identity.DID, handle func(context.C
 	if err := s.SetWriteDeadline(time.Now().Add(limits.ReadTime)); err != nil {
 		return err
 	}
-	if err != nil {
-		var public *problem.Error
-		if !errors.As(err, &public) || public.Kind == problem.Internal {
-			h.log.ErrorContext(ctx, "call failed", "protocol", s.Protocol(), "peer", from, "err", err)
-		}
-		err = h.refuse(s, err)
-	} else {
-		err = writeResponse(s, statusAnswer, response)
+	if err == nil {
+		return writeResponse(s, statusAnswer, response)
 	}
-	// Closing the read half ends the goroutine above.
-	_ = s.CloseRead()
-	_ = s.SetReadDeadline(time.Now())
-	<-gone
-	return err
+	if !errors.As(err, &public) || public.Kind == problem.Internal {
+		h.log.ErrorContext(ctx, "call failed", "protocol", s.Protocol(), "peer", from, "err", err)
+	}
+	return h.refuse(s, err)
 }
 
 func (h *Host) refuse(s network.Stream, cause error) error {

@@ -38,13 +38,18 @@ func (c Config) validate() (hub peer.AddrInfo, others []peer.AddrInfo, err error
 		err = errors.New("set either Listen (a hub) or Hub (a node)")
 	case c.KeepAlive < minKeepAlive || c.KeepAlive > maxKeepAlive:
 		err = fmt.Errorf("KeepAlive %v is not between %v and %v", c.KeepAlive, minKeepAlive, maxKeepAlive)
-	case len(c.Hub) > 0 && len(c.Peers) > 0:
-		err = errors.New("a node has no Peers: it reaches others through its hub")
+	case len(c.Hub) > 0 && len(c.Peers)+len(c.Announce) > 0:
+		err = errors.New("Peers and Announce are for a hub: a node reaches others through its own")
 	default:
 		err = c.Limits.validate()
 	}
 	if err != nil {
 		return hub, nil, err
+	}
+	for _, addr := range c.Announce {
+		if _, err := multiaddr.NewMultiaddr(addr); err != nil {
+			return hub, nil, fmt.Errorf("announced address %q: %w", addr, err)
+		}
 	}
 	hubs, err := peersOf(c.Hub)
 	if err != nil {

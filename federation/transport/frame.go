@@ -30,9 +30,11 @@ const (
 // ErrTooLarge reports a request or response over Limits.MessageBytes.
 var ErrTooLarge = problem.New(problem.TooLarge, "the message is larger than this peer accepts")
 
+// writeRequest rounds wait up, so that the caller gives up first and knows why.
 func writeRequest(w io.Writer, body []byte, wait time.Duration) error {
+	milliseconds := (wait + time.Millisecond - 1) / time.Millisecond
 	frame := make([]byte, headBytes, headBytes+len(body))
-	binary.BigEndian.PutUint32(frame, uint32(min(max(wait.Milliseconds(), 1), 1<<32-1)))
+	binary.BigEndian.PutUint32(frame, uint32(min(max(milliseconds, 1), 1<<32-1)))
 	binary.BigEndian.PutUint32(frame[4:], uint32(len(body)))
 	_, err := w.Write(append(frame, body...))
 	return err

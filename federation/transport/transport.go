@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +36,7 @@ import (
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/multiformats/go-multiaddr"
 
 	"github.com/trialmesh/trialmesh/protocol/identity"
 )
@@ -48,6 +50,12 @@ type Config struct {
 	// "/ip4/0.0.0.0/tcp/7443" and "/ip4/0.0.0.0/udp/7443/quic-v1". Port 0
 	// takes a free one. A node has none.
 	Listen []string
+
+	// Announce holds the addresses a hub is dialed at from outside, without
+	// the /p2p/ part, where they differ from Listen: a name such as
+	// "/dns4/hub.example.org/tcp/443", a gateway's address. Defaults to the
+	// addresses of this machine that Listen covers.
+	Announce []string
 
 	// Hub holds the addresses of a node's hub, as [Host.Addrs] of the hub
 	// gives them: any number, all ending in the same /p2p/ part.
@@ -127,7 +135,7 @@ func (h *Host) start(others []peer.AddrInfo) error {
 		libp2p.Identity(key),
 		libp2p.NoListenAddrs,
 		libp2p.Security(libp2ptls.ID, libp2ptls.New),
-		libp2p.Transport(tcp.NewTCPTransport, tcp.WithConnectionTimeout(dialTimeout)),
+		libp2p.Transport(tcp.NewTCPTransport, tcp.WithConnectionTimeout(dialTimeout), tcp.DisableReuseport()),
 		libp2p.Transport(quic.NewTransport),
 		libp2p.ConnectionGater(gate{h}),
 		libp2p.ResourceManager(resources),
@@ -140,7 +148,7 @@ func (h *Host) start(others []peer.AddrInfo) error {
 	if h.isNode() {
 		options = append(options, libp2p.EnableRelay(), libp2p.ForceReachabilityPrivate())
 	} else {
-		options = append(options, libp2p.ListenAddrStrings(h.cfg.Listen...), libp2p.DisableRelay(), libp2p.ForceReachabilityPublic())
+		options = append(options, libp2p.DisableRelay(), libp2p.ForceReachabilityPublic())
 	}
 	if h.host, err = libp2p.New(options...); err != nil {
 		_ = resources.Close()
@@ -153,12 +161,29 @@ func (h *Host) start(others []peer.AddrInfo) error {
 	h.watch = newWatch(h)
 	h.host.Network().Notify(h.watch)
 	if !h.isNode() {
-		if h.relay, err = h.newRelay(); err != nil {
+		if err = h.listen(); err == nil {
+			h.relay, err = h.newRelay()
+		}
+		if err != nil {
 			_ = h.host.Close()
-			return fmt.Errorf("start relay: %w", err)
+			return err
 		}
 	}
 	h.HandleCall(aliveProtocol, func(context.Context, identity.DID, []byte) ([]byte, error) { return nil, nil })
+	return nil
+}
+
+// listen binds every address. libp2p by itself is content if one of them works.
+func (h *Host) listen() error {
+	for _, addr := range h.cfg.Listen {
+		m, err := multiaddr.NewMultiaddr(addr)
+		if err != nil {
+			return fmt.Errorf("listen address %q: %w", addr, err)
+		}
+		if err := h.host.Network().Listen(m); err != nil {
+			return fmt.Errorf("listen on %s: %w", addr, err)
+		}
+	}
 	return nil
 }
 
@@ -262,9 +287,14 @@ func (h *Host) Addrs() []string {
 	if h.isNode() {
 		return nil
 	}
-	var addrs []string
-	for _, addr := range h.host.Addrs() {
-		addrs = append(addrs, addr.String()+"/p2p/"+h.host.ID().String())
+	addrs := slices.Clone(h.cfg.Announce)
+	if len(addrs) == 0 {
+		for _, addr := range h.host.Addrs() {
+			addrs = append(addrs, addr.String())
+		}
+	}
+	for i := range addrs {
+		addrs[i] += "/p2p/" + h.host.ID().String()
 	}
 	return addrs
 }

@@ -15,7 +15,7 @@ import (
 
 // settleTime is how long two connections of one peer may coexist: its dialer
 // tries QUIC and TCP side by side and drops one of them by itself.
-const settleTime = 5 * time.Second
+const settleTime = 2 * time.Second
 
 // Connected reports whether a direct connection to the peer is up. Nodes reach
 // each other through the relay and are never directly connected.
