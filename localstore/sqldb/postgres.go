@@ -14,18 +14,24 @@ import (
 // connectWait bounds one attempt to reach the server.
 const connectWait = 10 * time.Second
 
+// besideReaders are the connections beside those of Config.Readers.
+const besideReaders = 3
+
 func openPostgres(ctx context.Context, cfg Config) (*DB, error) {
 	pc, err := pgxpool.ParseConfig(cfg.DSN)
 	if err != nil {
 		// The parser repeats the address, which may hold a password.
 		return nil, errors.New("sqldb: the postgres address is malformed")
 	}
-	pc.MaxConns = int32(max(cfg.Readers, 2)) //nolint:gosec // validated to be at most 64
+	pc.MaxConns = int32(cfg.Readers + besideReaders) //nolint:gosec // validated to be at most 64
 	if pc.ConnConfig.ConnectTimeout == 0 {
 		pc.ConnConfig.ConnectTimeout = connectWait
 	}
 	params := pc.ConnConfig.RuntimeParams
 	params["lock_timeout"] = strconv.FormatInt(cfg.LockWait.Milliseconds(), 10)
+	// The server notices within a minute that a client's machine is gone, and frees
+	// its locks. In seconds; ignored on a Unix socket.
+	params["tcp_keepalives_idle"], params["tcp_keepalives_interval"], params["tcp_keepalives_count"] = "20", "10", "3"
 	if params["application_name"] == "" {
 		params["application_name"] = "trialmesh"
 	}

@@ -46,8 +46,8 @@ type Config struct {
 	DSN string
 
 	// Readers is how many read transactions may run at once, 1 to 64. On
-	// PostgreSQL it bounds all connections of this process and is at least 2.
-	// Defaults to 4.
+	// PostgreSQL there are up to three connections more, for the writer and for
+	// what the job queue holds open. Defaults to 4.
 	Readers int
 
 	// LockWait is how long a statement waits for another process's lock before
