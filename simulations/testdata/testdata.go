@@ -25,7 +25,7 @@ import (
 //go:embed synthea/*.tar.zst synthea/expected.json synthea/manifest.csv vocabulary/*.csv.gz
 var files embed.FS
 
-// maxFile bounds one file of an archive; the largest bundle has 15 MB.
+// maxFile bounds one file of an archive; the largest bundle has 4 MB.
 const maxFile = 64 << 20
 
 // Hospital is one site of the demo.
