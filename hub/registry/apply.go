@@ -111,6 +111,8 @@ func (m *Machine) apply(ctx context.Context, tx *sqldb.Tx, data []byte) (Outcome
 	switch c.Kind {
 	case KindSetVenue:
 		return run(c.Body, s.setVenue)
+	case KindInviteNode:
+		return run(c.Body, s.inviteNode)
 	case KindEnrollNode:
 		return run(c.Body, s.enrollNode)
 	case KindRevokeNode:

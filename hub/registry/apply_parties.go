@@ -1,8 +1,10 @@
 package registry
 
 import (
+	"errors"
 	"regexp"
 
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/protocol/query"
@@ -12,6 +14,7 @@ import (
 var (
 	ErrNodeRevoked  = problem.Refusal("registry.node-revoked", "the node was revoked")
 	ErrNodeUnknown  = problem.Refusal("registry.node-unknown", "the node is not enrolled")
+	ErrUninvited    = problem.Refusal("registry.uninvited", "no node of this name was invited")
 	ErrNameTaken    = problem.New(problem.Conflict, "another node has this name")
 	ErrTokenUsed    = problem.Refusal("registry.token-used", "the enrollment token was used before")
 	ErrVenueFixed   = problem.New(problem.Conflict, "the network's chain and contracts are fixed and differ")
@@ -44,22 +47,38 @@ func (s step) setVenue(c SetVenue) (Outcome, error) {
 	return silent(false), err
 }
 
-func (s step) enrollNode(c EnrollNode) (Outcome, error) {
-	e := c.Enrollment
-	if _, err := e.Node.PublicKey(); err != nil {
-		return Outcome{}, problem.New(problem.Invalid, "node: not a did:key")
-	}
-	if !nameForm.MatchString(e.Name) || !nameForm.MatchString(e.Organization) {
+func (s step) inviteNode(c InviteNode) (Outcome, error) {
+	if !nameForm.MatchString(c.Name) || !nameForm.MatchString(c.Organization) {
 		return Outcome{}, errName
 	}
-	if revoked, err := s.exists(`SELECT 1 FROM node WHERE did = ? AND revoked_at IS NOT NULL`, e.Node); err != nil || revoked {
+	if taken, err := s.exists(`SELECT 1 FROM node WHERE name = ?`, c.Name); err != nil || taken {
+		return Outcome{}, firstError(err, ErrNameTaken)
+	}
+	_, err := s.tx.Exec(s.ctx, `INSERT INTO invitation (name, organization) VALUES (?, ?)
+		ON CONFLICT (name) DO UPDATE SET organization = excluded.organization`, c.Name, c.Organization)
+	return silent(false), err
+}
+
+func (s step) enrollNode(c EnrollNode) (Outcome, error) {
+	if _, err := c.Node.PublicKey(); err != nil {
+		return Outcome{}, problem.New(problem.Invalid, "node: not a did:key")
+	}
+	if revoked, err := s.exists(`SELECT 1 FROM node WHERE did = ? AND revoked_at IS NOT NULL`, c.Node); err != nil || revoked {
 		return Outcome{}, firstError(err, ErrNodeRevoked)
 	}
-	if same, err := s.exists(`SELECT 1 FROM node WHERE did = ? AND name = ? AND organization = ?`, e.Node, e.Name, e.Organization); err != nil || same {
+	if same, err := s.exists(`SELECT 1 FROM node WHERE did = ? AND name = ?`, c.Node, c.Name); err != nil || same {
 		return silent(true), err
 	}
-	if taken, err := s.exists(`SELECT 1 FROM node WHERE name = ? OR did = ?`, e.Name, e.Node); err != nil || taken {
+	if taken, err := s.exists(`SELECT 1 FROM node WHERE name = ? OR did = ?`, c.Name, c.Node); err != nil || taken {
 		return Outcome{}, firstError(err, ErrNameTaken)
+	}
+	e := entry.Enrollment{Node: c.Node, Name: c.Name}
+	err := s.tx.QueryRow(s.ctx, `SELECT organization FROM invitation WHERE name = ?`, c.Name).Scan(&e.Organization)
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return Outcome{}, ErrUninvited
+	}
+	if err != nil {
+		return Outcome{}, err
 	}
 	if _, err := s.tx.Exec(s.ctx, `INSERT INTO node (did, name, organization, enrolled_at) VALUES (?, ?, ?, ?)`,
 		e.Node, e.Name, e.Organization, s.at.Unix()); err != nil {

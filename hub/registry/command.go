@@ -45,6 +45,7 @@ const (
 	KindRecordAccess      Kind = 15
 	KindRecordAccessTx    Kind = 16
 	KindRecordAnchor      Kind = 17
+	KindInviteNode        Kind = 18
 )
 
 // Command is one entry of the replicated log.
@@ -61,9 +62,16 @@ type (
 		Venue query.Venue `json:"venue"`
 	}
 
-	// EnrollNode admits a node.
+	// InviteNode keeps a name for a node of an organization.
+	InviteNode struct {
+		Name         string `json:"name"`
+		Organization string `json:"organization"`
+	}
+
+	// EnrollNode admits the node that came with an invitation.
 	EnrollNode struct {
-		Enrollment ledger.Enrollment `json:"enrollment"`
+		Node identity.DID `json:"node"`
+		Name string       `json:"name"`
 	}
 
 	// RevokeNode bars a node for good.
@@ -168,6 +176,7 @@ const (
 type Body interface{ kind() Kind }
 
 func (SetVenue) kind() Kind          { return KindSetVenue }
+func (InviteNode) kind() Kind        { return KindInviteNode }
 func (EnrollNode) kind() Kind        { return KindEnrollNode }
 func (RevokeNode) kind() Kind        { return KindRevokeNode }
 func (UseToken) kind() Kind          { return KindUseToken }

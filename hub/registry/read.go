@@ -121,15 +121,6 @@ func (r *Reader) Token(ctx context.Context, hash string, now time.Time) (Token, 
 	})
 }
 
-// CertificateRevoked reports whether a certificate was revoked. An unknown
-// serial counts as revoked: the authority records what it issues.
-func (r *Reader) CertificateRevoked(ctx context.Context, serial string) (bool, error) {
-	return read(ctx, r.db, func(tx *sqldb.Tx) (bool, error) {
-		good, err := step{ctx: ctx, tx: tx}.exists(`SELECT 1 FROM certificate WHERE serial = ? AND revoked_at IS NULL`, serial)
-		return !good, err
-	})
-}
-
 // Document returns the bytes of a public document.
 func (r *Reader) Document(ctx context.Context, digest message.Digest) ([]byte, error) {
 	return read(ctx, r.db, func(tx *sqldb.Tx) ([]byte, error) { return documentOf(ctx, tx, digest.String()) })
@@ -265,6 +256,46 @@ func (r *Reader) Closed(ctx context.Context, id query.ID, at query.Step) ([]iden
 		return nil, false, nil
 	}
 	return nodes, err == nil, err
+}
+
+// Revoked reports whether a certificate, or everything of a node, was revoked.
+// Empty arguments match nothing.
+func (r *Reader) Revoked(ctx context.Context, serial string, did identity.DID) (bool, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) (bool, error) {
+		return step{ctx: ctx, tx: tx}.exists(`SELECT 1 FROM certificate WHERE serial = ? AND revoked_at IS NOT NULL
+			UNION ALL SELECT 1 FROM node WHERE did = ? AND revoked_at IS NOT NULL`, serial, did)
+	})
+}
+
+// Unlogged returns up to limit access proofs that are not on the chain yet.
+func (r *Reader) Unlogged(ctx context.Context, limit int) ([]Access, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) ([]Access, error) {
+		return accessRows(ctx, tx, `SELECT document, ledger_index, tx, block, gas FROM access WHERE tx = '' ORDER BY ledger_index LIMIT ?`, limit)
+	})
+}
+
+// LastEpochs returns the newest consent epoch of every node and trial.
+func (r *Reader) LastEpochs(ctx context.Context) ([]Epoch, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) ([]Epoch, error) {
+		digests, err := texts(ctx, tx, `SELECT digest FROM epoch e WHERE number =
+			(SELECT max(number) FROM epoch l WHERE l.trial = e.trial AND l.node = e.node) ORDER BY trial, node`)
+		if err != nil {
+			return nil, err
+		}
+		var list []Epoch
+		for _, text := range digests {
+			var digest message.Digest
+			if err := digest.UnmarshalText([]byte(text)); err != nil {
+				return nil, err
+			}
+			e, err := epochOf(ctx, tx, digest)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, e)
+		}
+		return list, nil
+	})
 }
 
 // Accesses returns the access proofs of a question, by node.

@@ -209,6 +209,11 @@ func questions(ctx context.Context, tx *sqldb.Tx, sql string, args ...any) ([]Qu
 }
 
 func accesses(ctx context.Context, tx *sqldb.Tx, id query.ID) ([]Access, error) {
+	return accessRows(ctx, tx, `SELECT document, ledger_index, tx, block, gas FROM access WHERE query = ? ORDER BY node`, id.String())
+}
+
+// accessRows returns the access proofs that a statement selects.
+func accessRows(ctx context.Context, tx *sqldb.Tx, sql string, args ...any) ([]Access, error) {
 	type row struct {
 		Access
 		document string
@@ -219,7 +224,7 @@ func accesses(ctx context.Context, tx *sqldb.Tx, id query.ID) ([]Access, error) 
 		err := rows.Scan(&r.document, &r.LedgerIndex, &r.Tx, &block, &gas)
 		r.Block, r.Gas = uint64(block), uint64(gas)
 		return r, err
-	}, `SELECT document, ledger_index, tx, block, gas FROM access WHERE query = ? ORDER BY node`, id.String())
+	}, sql, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -238,11 +243,12 @@ func accesses(ctx context.Context, tx *sqldb.Tx, id query.ID) ([]Access, error) 
 }
 
 // StateHash returns the SHA-256 over every row of every replicated table. Two
-// replicas that applied the same log have the same.
+// replicas that applied the same log have the same. Checkpoints are left out:
+// each replica signs its own.
 func StateHash(ctx context.Context, db *sqldb.DB) (message.Digest, error) {
 	return read(ctx, db, func(tx *sqldb.Tx) (message.Digest, error) {
 		tables, err := texts(ctx, tx, `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
-			AND name NOT LIKE 'schema_version_%' ORDER BY name`)
+			AND name NOT LIKE 'schema_version_%' AND name <> 'ledger_checkpoint' ORDER BY name`)
 		if err != nil {
 			return message.Digest{}, err
 		}

@@ -19,6 +19,12 @@ CREATE TABLE venue (
     document TEXT NOT NULL
 );
 
+-- One row is a name kept for a node that was invited.
+CREATE TABLE invitation (
+    name         TEXT PRIMARY KEY,
+    organization TEXT NOT NULL
+) WITHOUT ROWID;
+
 -- One row is a node that was admitted. Times are Unix seconds throughout.
 CREATE TABLE node (
     did          TEXT PRIMARY KEY,

@@ -1,0 +1,291 @@
+// Package anchor writes to the chain what must not depend on the hub's word:
+// checkpoints of the ledger, the nodes' consent roots and their access proofs.
+//
+// An [Anchor] only catches up: it compares what the registry holds with what
+// was written and writes the rest, so a chain that is out of reach delays it
+// and loses nothing. Repeating is harmless; the contracts and zk/evm recognize
+// what they have. Receipts go back into the registry.
+package anchor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/trialmesh/trialmesh/hub/evidence"
+	"github.com/trialmesh/trialmesh/hub/ledger"
+	"github.com/trialmesh/trialmesh/hub/registry"
+	entry "github.com/trialmesh/trialmesh/protocol/ledger"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/zk/circuits"
+	"github.com/trialmesh/trialmesh/zk/evm"
+)
+
+// Log is the replicated log.
+type Log interface {
+	// Propose commits a command and returns what it did.
+	Propose(ctx context.Context, body registry.Body) (registry.Outcome, error)
+
+	// Leading reports whether this replica may propose.
+	Leading() bool
+}
+
+// Config configures an [Anchor]. Registry, Log, Checkpoint, Chain and Deploy
+// are required.
+type Config struct {
+	Registry *registry.Reader
+	Log      Log
+
+	// Checkpoint returns the newest published checkpoint of the ledger.
+	Checkpoint func(ctx context.Context) (ledger.Checkpoint, error)
+
+	// Chain is how the chain is reached, and with which account. Its
+	// Deployment is filled in here.
+	Chain  evm.Config
+	Deploy evm.DeployConfig
+
+	// Interval is how often checkpoints are anchored at most. Defaults to 10 min.
+	Interval time.Duration
+
+	// Poll is how often the registry is compared with the chain. Defaults to 2 s.
+	Poll time.Duration
+
+	Logger *slog.Logger     // Defaults to discarding.
+	Now    func() time.Time // Defaults to time.Now.
+}
+
+// Anchor keeps the chain up to date.
+type Anchor struct {
+	cfg        Config
+	wake       chan struct{}
+	deployment atomic.Pointer[evm.Deployment]
+	posted     map[message.Digest]bool // epochs whose roots the chain holds; of Run
+	anchored   time.Time               // of Run
+}
+
+// New returns an Anchor; it starts nothing.
+func New(cfg Config) (*Anchor, error) {
+	if cfg.Registry == nil || cfg.Log == nil || cfg.Checkpoint == nil {
+		return nil, errors.New("anchor: registry, log and checkpoint are required")
+	}
+	if cfg.Interval <= 0 {
+		cfg.Interval = 10 * time.Minute
+	}
+	if cfg.Poll <= 0 {
+		cfg.Poll = 2 * time.Second
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Anchor{cfg: cfg, wake: make(chan struct{}, 1), posted: make(map[message.Digest]bool)}, nil
+}
+
+// Deployment returns where the contracts are, nil until that is known.
+func (a *Anchor) Deployment() *evm.Deployment { return a.deployment.Load() }
+
+// Wake tells that there may be something to write. It never blocks.
+func (a *Anchor) Wake() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run keeps the chain up to date until ctx ends.
+func (a *Anchor) Run(ctx context.Context) error {
+	tick := time.NewTicker(a.cfg.Poll)
+	defer tick.Stop()
+	var client *evm.Client
+	defer func() {
+		if client != nil {
+			client.Close()
+		}
+	}()
+	reported := false
+	for {
+		if a.cfg.Log.Leading() {
+			var err error
+			if client == nil {
+				client, err = a.connect(ctx)
+			}
+			if err == nil {
+				err = a.catchUp(ctx, client)
+			}
+			if err != nil && ctx.Err() == nil && !reported {
+				a.cfg.Logger.WarnContext(ctx, "chain is not up to date and will be tried again", "err", err)
+			}
+			reported = err != nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		case <-a.wake:
+		}
+	}
+}
+
+// connect deploys what is missing and tells the network where it is.
+func (a *Anchor) connect(ctx context.Context) (*evm.Client, error) {
+	deployment, err := evm.Deploy(ctx, a.cfg.Chain, a.cfg.Deploy)
+	if err != nil {
+		return nil, err
+	}
+	venue := query.Venue{ChainID: deployment.ChainID, Contract: deployment.Access.Hex()}
+	if _, err := a.cfg.Log.Propose(ctx, registry.SetVenue{Venue: venue}); err != nil {
+		return nil, fmt.Errorf("set venue: %w", err)
+	}
+	cfg := a.cfg.Chain
+	cfg.Deployment = deployment
+	client, err := evm.Dial(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	a.deployment.Store(&deployment)
+	a.cfg.Logger.InfoContext(ctx, "chain connected", "chain", deployment.ChainID, "accessLog", deployment.Access.Hex())
+	return client, nil
+}
+
+func (a *Anchor) catchUp(ctx context.Context, client *evm.Client) error {
+	return errors.Join(a.postRoots(ctx, client), a.logAccesses(ctx, client), a.anchorCheckpoint(ctx, client))
+}
+
+// rootsAtOnce is the largest batch of the ConsentRoots contract.
+const rootsAtOnce = 64
+
+// postRoots writes the newest consent epochs' digests.
+func (a *Anchor) postRoots(ctx context.Context, client *evm.Client) error {
+	epochs, err := a.cfg.Registry.LastEpochs(ctx)
+	if err != nil {
+		return err
+	}
+	var roots []evm.Root
+	var digests []message.Digest
+	for _, e := range epochs {
+		if a.posted[e.Digest] || len(roots) == rootsAtOnce {
+			continue
+		}
+		roots = append(roots, evm.Root{
+			Node: evm.Node(query.NodeTag(e.Node)), Trial: evm.Trial(message.Sum([]byte(e.Trial))),
+			Digest: e.Digest, LedgerIndex: uint64(e.LedgerIndex),
+		})
+		digests = append(digests, e.Digest)
+	}
+	if len(roots) == 0 {
+		return nil
+	}
+	receipt, err := client.PostRoots(ctx, roots)
+	if err != nil {
+		return err
+	}
+	for _, digest := range digests {
+		a.posted[digest] = true
+	}
+	a.cfg.Logger.InfoContext(ctx, "consent roots posted", "roots", len(roots), "gas", receipt.Gas)
+	return nil
+}
+
+const accessesAtOnce = 100
+
+// logAccesses lets the contract verify and log access proofs.
+func (a *Anchor) logAccesses(ctx context.Context, client *evm.Client) error {
+	accesses, err := a.cfg.Registry.Unlogged(ctx, accessesAtOnce)
+	if err != nil {
+		return err
+	}
+	var failures []error
+	for _, access := range accesses {
+		if err := a.logAccess(ctx, client, access); err != nil {
+			failures = append(failures, fmt.Errorf("log access of %s: %w", access.Node, err))
+		}
+	}
+	return errors.Join(failures...)
+}
+
+func (a *Anchor) logAccess(ctx context.Context, client *evm.Client, access registry.Access) error {
+	venue, err := a.cfg.Registry.Venue(ctx)
+	if err != nil {
+		return err
+	}
+	statement, err := Statement(ctx, a.cfg.Registry, venue, access.Access)
+	if err != nil {
+		return err
+	}
+	receipt, err := client.LogAccess(ctx, statement)
+	if err != nil {
+		return err
+	}
+	_, err = a.cfg.Log.Propose(ctx, registry.RecordAccessTx{
+		Query: access.Query, Node: access.Node, Tx: receipt.TxHash.Hex(), Block: receipt.Block, Gas: receipt.Gas,
+	})
+	a.cfg.Logger.InfoContext(ctx, "access logged on chain", "query", access.Query.String(), "node", access.Node, "gas", receipt.Gas)
+	return err
+}
+
+// Statement returns an access proof as the AccessLog contract takes it.
+func Statement(ctx context.Context, r *registry.Reader, venue query.Venue, access query.Access) (evm.Access, error) {
+	epoch, err := r.Epoch(ctx, access.Epoch)
+	if err != nil {
+		return evm.Access{}, err
+	}
+	circuit, err := r.Circuit(ctx, access.Circuit)
+	if err != nil {
+		return evm.Access{}, err
+	}
+	return evidence.Statement(circuit, access, epoch.Epoch, venue)
+}
+
+// anchorCheckpoint writes the newest checkpoint if more happened than the
+// last anchoring itself.
+func (a *Anchor) anchorCheckpoint(ctx context.Context, client *evm.Client) error {
+	now := a.cfg.Now()
+	if now.Sub(a.anchored) < a.cfg.Interval {
+		return nil
+	}
+	checkpoint, err := a.cfg.Checkpoint(ctx)
+	if err != nil {
+		return err
+	}
+	last, err := a.cfg.Registry.Anchors(ctx, 1)
+	if err != nil {
+		return err
+	}
+	if checkpoint.Size == 0 || len(last) > 0 && checkpoint.Size <= last[0].Size+1 {
+		return nil
+	}
+	receipt, err := client.Anchor(ctx, uint64(checkpoint.Size), checkpoint.Root)
+	if err != nil && !errors.Is(err, evm.ErrSuperseded) {
+		return err
+	}
+	a.anchored = now
+	if err != nil {
+		return nil
+	}
+	_, err = a.cfg.Log.Propose(ctx, registry.RecordAnchor{Anchor: entry.Anchor{
+		ChainID: fmt.Sprint(a.Deployment().ChainID), Contract: a.Deployment().Anchor.Hex(), Size: checkpoint.Size,
+		Root: checkpoint.Root[:], Tx: receipt.TxHash.Hex(), Block: receipt.Block, Gas: receipt.Gas,
+	}})
+	a.cfg.Logger.InfoContext(ctx, "checkpoint anchored", "size", checkpoint.Size, "gas", receipt.Gas)
+	return err
+}
+
+// QueryPosition is where the question's hash stands among the access circuit's
+// public inputs.
+var QueryPosition = queryPosition()
+
+func queryPosition() int {
+	mark := circuits.Element{31: 1}
+	for i, word := range (circuits.AccessPublic{QueryHash: mark}).Words() {
+		if word == mark {
+			return i
+		}
+	}
+	panic("anchor: the access circuit has no question hash")
+}

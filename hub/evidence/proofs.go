@@ -1,0 +1,121 @@
+package evidence
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/trialmesh/trialmesh/protocol/consent"
+	entry "github.com/trialmesh/trialmesh/protocol/ledger"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/zk/circuits"
+	"github.com/trialmesh/trialmesh/zk/evm"
+	"github.com/trialmesh/trialmesh/zk/verifier"
+)
+
+// Proofs verifies zero-knowledge proofs against public documents. The hub's
+// state machine and every later reader use it, and so judge alike. The zero
+// Proofs is ready to use, by several goroutines.
+type Proofs struct {
+	keys sync.Map // digest of a verifying key → *verifier.Key
+}
+
+// key returns a circuit's verifying key, parsed once.
+func (p *Proofs) key(c entry.Circuit) (*verifier.Key, error) {
+	digest := message.Sum(c.VerifyingKey)
+	if known, found := p.keys.Load(digest); found {
+		return known.(*verifier.Key), nil //nolint:forcetypeassert // nothing else is stored
+	}
+	circuit, err := circuits.ParseCircuit(c.Shape)
+	if err != nil {
+		return nil, err
+	}
+	key, err := verifier.ParseKey(circuit, c.VerifyingKey)
+	if err != nil {
+		return nil, fmt.Errorf("verifying key of %s: %w", c.Shape, err)
+	}
+	p.keys.Store(digest, key)
+	return key, nil
+}
+
+// CheckEpoch verifies the proof of every shard of e.
+func (p *Proofs) CheckEpoch(c entry.Circuit, e consent.Epoch) error {
+	key, err := p.key(c)
+	if err != nil {
+		return err
+	}
+	for i, s := range e.Shards {
+		window, err := circuits.NewWindow(s.From, s.To)
+		if err != nil {
+			return fmt.Errorf("shard %d: %w", i, err)
+		}
+		proof, err := circuits.NewProof(s.Proof)
+		if err != nil {
+			return fmt.Errorf("shard %d: %w", i, err)
+		}
+		if err := key.VerifyEpoch(circuits.EpochPublic{ShardRoot: s.Root, Window: window, MatrixRoot: s.Matrix}, proof); err != nil {
+			return fmt.Errorf("shard %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// CheckAccess verifies a's proof against the epoch it builds on. hash binds it
+// to node, question and venue.
+func (p *Proofs) CheckAccess(c entry.Circuit, a query.Access, e consent.Epoch, hash consent.Element) error {
+	key, err := p.key(c)
+	if err != nil {
+		return err
+	}
+	public, err := AccessPublic(key.Circuit(), a, e, hash)
+	if err != nil {
+		return err
+	}
+	proof, err := circuits.NewProof(a.Proof)
+	if err != nil {
+		return err
+	}
+	return key.VerifyAccess(public, proof)
+}
+
+// AccessPublic returns the public inputs that an access proof must hold for,
+// recomputed from public documents.
+func AccessPublic(c circuits.Circuit, a query.Access, e consent.Epoch, hash consent.Element) (circuits.AccessPublic, error) {
+	roots := make([]circuits.Element, len(e.Shards))
+	for i, s := range e.Shards {
+		roots[i] = s.Matrix
+	}
+	matrix, err := circuits.MatrixDigest(c.Shape(), roots)
+	if err != nil {
+		return circuits.AccessPublic{}, err
+	}
+	scopes, err := circuits.PackScopes(a.Scopes, c.Shape().Slots)
+	if err != nil {
+		return circuits.AccessPublic{}, err
+	}
+	if a.AtLeast < 0 || a.AtLeast > 1<<20 {
+		return circuits.AccessPublic{}, fmt.Errorf("access: lower bound is out of range")
+	}
+	return circuits.AccessPublic{MatrixDigest: matrix, UsedDigest: a.Used, QueryHash: hash, Scopes: scopes, Min: uint32(a.AtLeast)}, nil
+}
+
+// Statement returns an access proof as the AccessLog contract takes it.
+func Statement(c entry.Circuit, a query.Access, e consent.Epoch, venue query.Venue) (evm.Access, error) {
+	circuit, err := circuits.ParseCircuit(c.Shape)
+	if err != nil {
+		return evm.Access{}, err
+	}
+	hash, err := venue.Hash(a.Node, a.Query)
+	if err != nil {
+		return evm.Access{}, err
+	}
+	public, err := AccessPublic(circuit, a, e, hash)
+	if err != nil {
+		return evm.Access{}, err
+	}
+	statement := evm.Access{Node: evm.Node(query.NodeTag(a.Node)), Query: evm.QueryHash(hash), Proof: a.Proof}
+	for _, word := range public.Words() {
+		statement.Inputs = append(statement.Inputs, word)
+	}
+	return statement, nil
+}

@@ -1,0 +1,145 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/protocol/problem"
+)
+
+// FSM is a [Machine] as the replicated log drives it. The state is a database
+// on disk that knows how far it is, so commands that come again after a
+// restart are skipped.
+type FSM struct {
+	machine *Machine
+	dir     string // for snapshots on their way
+}
+
+// NewFSM returns the FSM of a machine. Snapshots pass through files in dir.
+func NewFSM(m *Machine, dir string) *FSM { return &FSM{m, dir} }
+
+// Apply runs one command. It panics when the replica cannot go on: an unknown
+// command, a full disk, a damaged database. Going on would fork the state.
+func (f *FSM) Apply(index uint64, command []byte) (any, error) {
+	out, err := f.machine.Apply(context.Background(), index, command)
+	if errors.Is(err, ErrApplied) {
+		return Outcome{LedgerIndex: -1, Existed: true}, nil
+	}
+	var refused *problem.Error
+	if err != nil && !errors.As(err, &refused) {
+		panic(fmt.Sprintf("registry: command %d cannot be applied; the replica stops rather than fork: %v", index, err))
+	}
+	return out, err
+}
+
+// Snapshot copies the database as it is.
+func (f *FSM) Snapshot() (io.ReadCloser, error) {
+	dir, err := os.MkdirTemp(f.dir, "snapshot-")
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, "state.db")
+	if err := f.machine.db.Backup(context.Background(), path); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return &copied{file, dir}, nil
+}
+
+// copied is a snapshot that removes itself once it was read.
+type copied struct {
+	*os.File
+	dir string
+}
+
+func (c *copied) Close() error { return errors.Join(c.File.Close(), os.RemoveAll(c.dir)) }
+
+// Restore brings the database to a snapshot, unless it is further already, as
+// after a restart.
+func (f *FSM) Restore(snapshot io.Reader) error {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp(f.dir, "restore-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "state.db")
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err = io.Copy(file, snapshot); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	from, err := sqldb.Open(ctx, sqldb.Config{DSN: "sqlite:" + path})
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	there, err := NewReader(from).AppliedIndex(ctx)
+	if err != nil {
+		return err
+	}
+	here, err := NewReader(f.machine.db).AppliedIndex(ctx)
+	if err != nil || here >= there {
+		return err
+	}
+	return replace(ctx, f.machine.db, from)
+}
+
+// replace makes every table of to what it is in from, in one transaction.
+func replace(ctx context.Context, to, from *sqldb.DB) error {
+	return from.Read(ctx, func(source *sqldb.Tx) error {
+		tables, err := texts(ctx, source, `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name`)
+		if err != nil {
+			return err
+		}
+		return to.Write(ctx, func(target *sqldb.Tx) error {
+			for _, table := range tables {
+				if err := replaceTable(ctx, target, source, table); err != nil {
+					return fmt.Errorf("restore table %s: %w", table, err)
+				}
+			}
+			return nil
+		})
+	})
+}
+
+func replaceTable(ctx context.Context, to, from *sqldb.Tx, table string) error {
+	columns, err := texts(ctx, from, `SELECT name FROM pragma_table_info(?) ORDER BY cid`, table)
+	if err != nil {
+		return err
+	}
+	if _, err := to.Exec(ctx, fmt.Sprintf(`DELETE FROM "%s"`, table)); err != nil {
+		return err
+	}
+	rows, err := from.Query(ctx, fmt.Sprintf(`SELECT * FROM "%s"`, table))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var scanErr error
+	_, err = to.Insert(ctx, table, columns, func(yield func([]any) bool) {
+		for rows.Next() {
+			values, targets := make([]any, len(columns)), make([]any, len(columns))
+			for i := range values {
+				targets[i] = &values[i]
+			}
+			if scanErr = rows.Scan(targets...); scanErr != nil || !yield(values) {
+				return
+			}
+		}
+	})
+	return errors.Join(err, scanErr, rows.Err())
+}
