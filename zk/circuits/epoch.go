@@ -126,7 +126,8 @@ func (w EpochWitness) Assign(c Circuit) (frontend.Circuit, EpochPublic, error) {
 		if i < len(w.Consents) {
 			consent = w.Consents[i]
 		}
-		a.Participants[i], a.Attributes[i] = consent.Participant[:], consent.Attributes.field()
+		a.Participants[i] = consent.Participant[:]
+		a.Statuses[i], a.Grants[i] = uint8(consent.Attributes.Status), consent.Attributes.grant()
 	}
 	return a, public, nil
 }
@@ -139,14 +140,16 @@ type epochCircuit struct {
 	MatrixRoot frontend.Variable `gnark:",public"`
 
 	Participants []frontend.Variable
-	Attributes   []frontend.Variable
+	Statuses     []frontend.Variable
+	Grants       []frontend.Variable
 	Salts        [scopes]frontend.Variable
 }
 
 func newEpochCircuit(shardSize int) *epochCircuit {
 	return &epochCircuit{
 		Participants: make([]frontend.Variable, shardSize),
-		Attributes:   make([]frontend.Variable, shardSize),
+		Statuses:     make([]frontend.Variable, shardSize),
+		Grants:       make([]frontend.Variable, shardSize),
 	}
 }
 
@@ -160,11 +163,12 @@ func (c *epochCircuit) Define(api frontend.API) error {
 	g.ToBinary(c.To, timeBits)
 	g.assertAtMost(c.From, c.To, timeBits)
 
-	leaves := make([]frontend.Variable, len(c.Attributes))
+	leaves := make([]frontend.Variable, len(c.Grants))
 	var columns [scopes][]frontend.Variable
-	for i, attributes := range c.Attributes {
+	for i, grant := range c.Grants {
+		attributes := g.Add(grant, g.Mul(c.Statuses[i], statusUnit))
 		leaves[i] = g.hash2(TagLeaf, c.Participants[i], attributes)
-		for j, bit := range c.permitted(g, attributes) {
+		for j, bit := range c.permitted(g, c.Statuses[i], grant) {
 			columns[j] = append(columns[j], bit)
 		}
 	}
@@ -179,18 +183,19 @@ func (c *epochCircuit) Define(api frontend.API) error {
 }
 
 // permitted returns, scope by scope, whether the consent is in force in the
-// whole window. All 136 bits come from one decomposition of the one value in
-// the leaf, so there is no second way to read it; and each result is forced,
-// so a node can neither add a permission nor withhold one.
-func (c *epochCircuit) permitted(g gadget, attributes frontend.Variable) []frontend.Variable {
-	bits := g.ToBinary(attributes, attributeBits)
-	to := g.pack(bits[:timeBits])
-	from := g.pack(bits[timeBits : 2*timeBits])
-	status := g.pack(bits[2*timeBits : 2*timeBits+statusBits])
-	mask := bits[2*timeBits+statusBits:]
+// whole window. The leaf fixes status·2^128 + grant; with 128 boolean digits and
+// a status of 0, 1 or 2 that sum has one reading. Each result is forced, so a
+// node can neither add a permission nor withhold one.
+func (c *epochCircuit) permitted(g gadget, status, grant frontend.Variable) []frontend.Variable {
+	bits := g.ToBinary(grant, grantBits)
+	to, from, mask := g.pack(bits[:timeBits]), g.pack(bits[timeBits:2*timeBits]), bits[2*timeBits:]
 
-	active := g.IsZero(g.Sub(status, uint64(Active)))
-	inForce := g.Mul(active, g.atMost(from, c.From), g.atMost(c.To, to))
+	// status·(2 − status) is 1 for 1, 0 for 0 and 2, and no bit for all others.
+	active := g.Mul(status, g.Sub(2, status))
+	g.AssertIsBoolean(active)
+
+	started, lasts := g.bothAtMost(from, c.From, c.To, to)
+	inForce := g.Mul(active, started, lasts)
 	permitted := make([]frontend.Variable, scopes)
 	for j := range permitted {
 		permitted[j] = g.Mul(mask[j], inForce)

@@ -84,12 +84,20 @@ func (g gadget) pack(bits []frontend.Variable) frontend.Variable {
 	return g.sum(terms)
 }
 
-// atMost returns 1 if a <= b and 0 otherwise. Both must already be constrained
-// to [timeBits] bits: on unbounded values the difference would wrap and lie.
-func (g gadget) atMost(a, b frontend.Variable) frontend.Variable {
-	shifted := g.Add(g.Sub(b, a), new(big.Int).Lsh(big.NewInt(1), timeBits))
-	return g.ToBinary(shifted, timeBits+1)[timeBits]
+// bothAtMost returns whether a <= b and whether c <= d, as 1 or 0. All four must
+// already be constrained to [timeBits] bits: on unbounded values the differences
+// would wrap and lie. Each difference plus 2^32 fits in 33 bits with the answer
+// on top; the two are split in one go.
+func (g gadget) bothAtMost(a, b, c, d frontend.Variable) (first, second frontend.Variable) {
+	one := new(big.Int).Lsh(big.NewInt(1), timeBits)
+	above := new(big.Int).Lsh(big.NewInt(1), timeBits+1)
+	low, high := g.Add(g.Sub(b, a), one), g.Add(g.Sub(d, c), one)
+	bits := g.ToBinary(g.Add(low, g.Mul(high, above)), comparisonBits)
+	return bits[timeBits], bits[comparisonBits-1]
 }
+
+// comparisonBits is the width of the two differences of bothAtMost.
+const comparisonBits = 2 * (timeBits + 1)
 
 // assertAtMost constrains a <= b, both already constrained to n bits.
 func (g gadget) assertAtMost(a, b frontend.Variable, n int) {

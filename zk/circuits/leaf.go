@@ -1,31 +1,34 @@
 package circuits
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 
 	"github.com/trialmesh/trialmesh/protocol/consent"
 )
 
-// Status says whether a leaf's consent is in force. Only [Active] permits.
+// Status says whether a leaf's consent is in force. Only [Active] permits. There
+// are no others: the circuit proves that a status is one of these.
 type Status uint8
 
-// The statuses in use. 0 is an empty slot.
+// The statuses.
 const (
-	Empty     Status = 0
+	Empty     Status = 0 // nobody uses the slot
 	Active    Status = 1
 	Withdrawn Status = 2
 )
 
-// Widths of the attribute fields, lowest first: to, from, status, mask. Their
-// sum is far below the 253 bits that have one representation in the field.
+// Widths of the attribute fields. The grant, that is mask, from and to, is split
+// into bits in the circuit; the status above it is proved to be 0, 1 or 2. So the
+// sum stays far below the 253 bits that have one reading in the field.
 const (
-	timeBits      = 32
-	statusBits    = 8
-	attributeBits = 2*timeBits + statusBits + scopes
+	timeBits  = 32
+	grantBits = 2*timeBits + scopes
 )
 
 // Attributes is what a consent leaf says, without saying who. A consent covers
@@ -36,24 +39,28 @@ type Attributes struct {
 	From, To uint32
 }
 
-// field packs mask(64) | status(8) | from(32) | to(32), most significant first.
-func (a Attributes) field() fr.Element {
-	var buf [32]byte
-	put(buf[15:23], uint64(a.Mask))
-	buf[23] = byte(a.Status)
-	put(buf[24:28], uint64(a.From))
-	put(buf[28:32], uint64(a.To))
+// grant packs mask(64) | from(32) | to(32), most significant first.
+func (a Attributes) grant() fr.Element {
+	var buf [grantBits / 8]byte
+	binary.BigEndian.PutUint64(buf[:8], uint64(a.Mask))
+	binary.BigEndian.PutUint32(buf[8:12], a.From)
+	binary.BigEndian.PutUint32(buf[12:], a.To)
 	var x fr.Element
 	x.SetBytes(buf[:])
 	return x
 }
 
-func put(dst []byte, v uint64) {
-	for i := len(dst) - 1; i >= 0; i-- {
-		dst[i] = byte(v)
-		v >>= 8
-	}
+// field packs status | grant(128).
+func (a Attributes) field() fr.Element {
+	var status, shift fr.Element
+	status.SetUint64(uint64(a.Status))
+	shift.SetBigInt(statusUnit)
+	grant := a.grant()
+	return *grant.Add(&grant, status.Mul(&status, &shift))
 }
+
+// statusUnit is what the status counts in.
+var statusUnit = new(big.Int).Lsh(big.NewInt(1), grantBits)
 
 // permitsThroughout reports whether the consent is in force in all of w.
 func (a Attributes) permitsThroughout(w Window) bool {
@@ -97,6 +104,9 @@ func (c Consent) leaf() (fr.Element, error) {
 	pc, err := toField(c.Participant)
 	if err != nil {
 		return pc, fmt.Errorf("participant commitment: %w", err)
+	}
+	if c.Attributes.Status > Withdrawn {
+		return pc, errors.New("status is none of those there are")
 	}
 	return hash2(TagLeaf, pc, c.Attributes.field()), nil
 }

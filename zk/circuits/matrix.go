@@ -117,7 +117,7 @@ func shardDigest(s Shape, tag Tag, what string, list []Element, empty func() fr.
 		return Element{}, err
 	}
 	if len(list) > s.Shards {
-		return Element{}, fmt.Errorf("%ss: %d, the shape has %d shards", what, len(list), s.Shards)
+		return Element{}, fmt.Errorf("%s %d: the shape has %d shards", what, s.Shards, s.Shards)
 	}
 	xs, err := toFields(what, list)
 	if err != nil {

@@ -55,7 +55,7 @@ for (let i = 0; i < 250; i++) {
     to: to + 200n - n,     // and end too early
   })
 }
-const attributes = r => (r.mask << 72n) | (r.status << 64n) | (r.from << 32n) | r.to
+const attributes = r => (r.status << 128n) | (r.mask << 64n) | (r.from << 32n) | r.to
 const emptyLeaf = hash2(12n, 0n, 0n)
 const leaves = records.map(r => hash2(12n, r.participant, attributes(r)))
 while (leaves.length < shardSize) leaves.push(emptyLeaf)
