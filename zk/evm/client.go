@@ -111,7 +111,6 @@ func (c Config) validate() error {
 type Client struct {
 	cfg     Config
 	backend Backend
-	close   func()
 	account *account // nil without a key
 }
 
@@ -133,44 +132,47 @@ func dial(ctx context.Context, cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, explain(ctx, "dial chain", err)
 	}
-	client := ethclient.NewClient(conn)
-	c, err := connect(ctx, client, cfg)
-	if err != nil {
-		client.Close()
-		return nil, err
+	return New(ctx, ethclient.NewClient(conn), cfg)
+}
+
+// New makes a client over a backend that is there already, which it closes if that can be closed.
+// It checks what Dial checks; cfg.Endpoint is not used.
+func New(ctx context.Context, backend Backend, cfg Config) (*Client, error) {
+	c := &Client{cfg: cfg.withDefaults(), backend: backend}
+	if err := c.start(ctx); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("dial chain: %w", err)
 	}
-	c.close = client.Close
 	return c, nil
 }
 
-// connect makes a client over any backend and checks that the backend is the right chain.
-func connect(ctx context.Context, backend Backend, cfg Config) (*Client, error) {
-	cfg = cfg.withDefaults()
-	if err := cfg.validate(); err != nil {
-		return nil, fmt.Errorf("dial chain: %w", err)
+func (c *Client) start(ctx context.Context) error {
+	if err := c.cfg.validate(); err != nil {
+		return err
 	}
-	c := &Client{cfg: cfg, backend: backend, close: func() {}}
-	id, err := ask(ctx, c, "read chain id", backend.ChainID)
+	id, err := ask(ctx, c, "read chain id", c.backend.ChainID)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if !id.IsUint64() || id.Sign() == 0 || (cfg.ChainID != 0 && id.Uint64() != cfg.ChainID) {
-		return nil, fmt.Errorf("dial chain: chain id is %s, not %d: %w", id, cfg.ChainID, ErrWrongChain)
+	if !id.IsUint64() || id.Sign() == 0 || (c.cfg.ChainID != 0 && id.Uint64() != c.cfg.ChainID) {
+		return fmt.Errorf("chain id is %s, not %d: %w", id, c.cfg.ChainID, ErrWrongChain)
 	}
 	c.cfg.ChainID = id.Uint64()
-	if cfg.Key.private != nil {
+	if c.cfg.Key.private != nil {
 		c.account = newAccount(c)
 	}
-	if cfg.Deployment.ChainID != 0 {
-		if err := c.check(ctx, cfg.Deployment); err != nil {
-			return nil, err
-		}
+	if c.cfg.Deployment.ChainID == 0 {
+		return nil
 	}
-	return c, nil
+	return c.check(ctx, c.cfg.Deployment)
 }
 
 // Close ends the connection.
-func (c *Client) Close() { c.close() }
+func (c *Client) Close() {
+	if closer, ok := c.backend.(interface{ Close() }); ok {
+		closer.Close()
+	}
+}
 
 // Address returns the account that pays, zero for a client that only reads.
 func (c *Client) Address() Address { return c.cfg.Key.Address() }
