@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -56,7 +57,7 @@ type Config struct {
 }
 
 // Authority signs, renews and revokes node certificates. It is safe for
-// concurrent use and starts no goroutine.
+// concurrent use and starts no goroutine. It prints as "authority:redacted".
 type Authority struct {
 	cfg          Config
 	root         *x509.Certificate
@@ -68,6 +69,9 @@ type Authority struct {
 	mu     sync.Mutex
 	server *serverCertificate // guarded by mu; nil until the first handshake
 }
+
+// Format prints no part of the authority, which holds keys, whatever the verb.
+func (*Authority) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "authority:redacted") }
 
 // material is what an authority's directory holds.
 type material struct {

@@ -45,8 +45,8 @@ type Holder struct {
 }
 
 // holderOf reads a leaf and checks that its parts agree: an Ed25519 key, its
-// did:key as the only URI, the name as common name and only DNS name, client
-// authentication as the only use. Whether it is signed is the caller's check.
+// did:key as the only URI, the name as common name and only DNS name. Whether it
+// is signed, and for what use, is the caller's check.
 func holderOf(leaf *x509.Certificate) (Holder, error) {
 	key, ok := leaf.PublicKey.(ed25519.PublicKey)
 	if !ok {
@@ -57,8 +57,7 @@ func holderOf(leaf *x509.Certificate) (Holder, error) {
 	case leaf.IsCA, checkName(h.Name) != nil,
 		len(leaf.URIs) != 1 || leaf.URIs[0].String() != string(h.DID),
 		!slices.Equal(leaf.DNSNames, []string{h.Name}),
-		len(leaf.IPAddresses)+len(leaf.EmailAddresses) != 0,
-		!slices.Equal(leaf.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}):
+		len(leaf.IPAddresses)+len(leaf.EmailAddresses) != 0:
 		return Holder{}, ErrCertificate
 	}
 	return h, nil
@@ -96,7 +95,8 @@ func verifyChain(chain []*x509.Certificate, root *x509.Certificate, opts x509.Ve
 }
 
 // Certificate is a node's certificate with its chain and the root it was
-// enrolled under. It holds no secret. The zero value is none.
+// enrolled under. It holds no secret. The zero value is none; only IsZero and
+// TLS may be called on it.
 type Certificate struct {
 	chain  []*x509.Certificate // leaf first, without the root
 	root   *x509.Certificate

@@ -123,6 +123,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		require.NotContains(t, fmt.Sprintf(verb, inv), token)
 		require.NotContains(t, fmt.Sprintf(verb, &inv), token)
 		require.NotContains(t, fmt.Sprintf(verb, inv.Token), token)
+		require.Equal(t, "authority:redacted", fmt.Sprintf(verb, h.Authority))
 		require.NotContains(t, fmt.Sprintf(verb, pki.EnrollRequest{Token: inv.Token}), token)
 	}
 	_, err := json.Marshal(inv)
