@@ -7,8 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
+	"github.com/hashicorp/raft"
+	wal "github.com/hashicorp/raft-wal"
 	"github.com/stretchr/testify/require"
 )
 
@@ -72,4 +76,52 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 		require.NoError(t, r.Close())
 		acknowledged = len(got) - 1
 	}
+}
+
+// fullDisk is a log whose writes fail while full is set.
+type fullDisk struct {
+	*wal.WAL
+	full *atomic.Bool
+}
+
+func (d fullDisk) StoreLogs(logs []*raft.Log) error {
+	if d.full.Load() {
+		return syscall.ENOSPC
+	}
+	return d.WAL.StoreLogs(logs)
+}
+
+func (d fullDisk) StoreLog(log *raft.Log) error { return d.StoreLogs([]*raft.Log{log}) }
+
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var full atomic.Bool
+	fsm := &journal{}
+	r := open(t, Config{
+		Dir: dir, ID: "did:key:zOne", Bootstrap: true, FSM: fsm,
+		breakLog: func(log *wal.WAL) raft.LogStore { return fullDisk{log, &full} },
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	_, err := r.WaitLeader(ctx)
+	require.NoError(t, err)
+	propose(t, r, "before")
+
+	full.Store(true)
+	_, err = r.Propose(ctx, []byte("lost"))
+	require.ErrorIs(t, err, ErrUncertain)
+	require.ErrorIs(t, err, syscall.ENOSPC, "the operator is told why")
+	_, err = r.Propose(ctx, []byte("refused"))
+	require.Error(t, err)
+	require.Equal(t, []string{"before"}, fsm.all())
+
+	full.Store(false) // the replica goes on by itself
+	_, err = r.WaitLeader(ctx)
+	require.NoError(t, err)
+	propose(t, r, "after")
+	require.NoError(t, r.Close())
+	again := &journal{}
+	single(t, dir, again)
+	require.Equal(t, []string{"before", "after"}, again.all())
 }

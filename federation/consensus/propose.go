@@ -28,8 +28,8 @@ func (e ErrNotLeader) Error() string {
 }
 
 // ErrUncertain reports that a command may or may not have been applied, or may
-// yet be: the leadership was lost, the replica closed or ctx ended while it was
-// under way. Propose it again only if applying it twice does no harm.
+// yet be: the leadership was lost, a disk failed, the replica closed or ctx ended
+// while it was under way. Propose it again only if applying it twice does no harm.
 var ErrUncertain = problem.New(problem.Unavailable, "the outcome of the command is not known")
 
 // Propose appends a command to the log and returns what the FSM's Apply
@@ -53,7 +53,7 @@ func (r *Replica) Propose(ctx context.Context, command []byte) (any, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("consensus: propose: %w", err)
+		return nil, fmt.Errorf("consensus: propose: %w", r.translate(err))
 	}
 	return result.value, result.err
 }
@@ -62,7 +62,7 @@ func (r *Replica) Propose(ctx context.Context, command []byte) (any, error) {
 // before the call. Only the leader can tell; others get [ErrNotLeader].
 func (r *Replica) Barrier(ctx context.Context) error {
 	if err := r.await(ctx, func() error { return r.raft.Barrier(0).Error() }); err != nil {
-		return fmt.Errorf("consensus: barrier: %w", err)
+		return fmt.Errorf("consensus: barrier: %w", r.translate(err))
 	}
 	return nil
 }
@@ -86,29 +86,25 @@ func (r *Replica) await(ctx context.Context, ask func() error) error {
 	select {
 	case <-r.closing:
 		r.mu.Unlock()
-		return r.translate(raft.ErrRaftShutdown)
+		return raft.ErrRaftShutdown
 	default:
 	}
 	r.tasks.Go(func() { done <- ask() })
 	r.mu.Unlock()
 	select {
 	case err := <-done:
-		return r.translate(err)
+		return err
 	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", ErrUncertain, ctx.Err())
+		return ctx.Err()
 	}
 }
 
-// translate turns raft's errors into this package's.
+// translate turns raft's errors into this package's. Whatever is not a plain
+// refusal, a full disk for example, may have happened after the command was
+// written somewhere.
 func (r *Replica) translate(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress):
+	if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrLeadershipTransferInProgress) {
 		return ErrNotLeader{Leader: r.Leader()}
-	case errors.Is(err, raft.ErrLeadershipLost), errors.Is(err, raft.ErrRaftShutdown), errors.Is(err, raft.ErrAbortedByRestore):
-		return fmt.Errorf("%w: %w", ErrUncertain, err)
-	default:
-		return err
 	}
+	return fmt.Errorf("%w: %w", ErrUncertain, err)
 }

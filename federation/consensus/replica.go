@@ -61,7 +61,9 @@ type Config struct {
 
 	Log *slog.Logger // Defaults to discarding.
 
-	segmentBytes int // of a log file; smaller in tests
+	// For tests.
+	segmentBytes int                          // of a log file
+	breakLog     func(*wal.WAL) raft.LogStore // puts faults between raft and its log
 }
 
 const (
@@ -172,7 +174,11 @@ func (r *Replica) open(ctx context.Context) error {
 			return err
 		}
 	}
-	if r.raft, err = raft.NewRaft(settings, machine{r.cfg.FSM}, r.log, r.log, r.snapshots, r.transport); err != nil {
+	var log raft.LogStore = r.log
+	if r.cfg.breakLog != nil {
+		log = r.cfg.breakLog(r.log)
+	}
+	if r.raft, err = raft.NewRaft(settings, machine{r.cfg.FSM}, log, r.log, r.snapshots, r.transport); err != nil {
 		return fmt.Errorf("start raft: %w", err)
 	}
 	r.observer = raft.NewObserver(r.leaders, false, func(o *raft.Observation) bool {

@@ -31,7 +31,9 @@ func (h *Host) stand(ctx context.Context) {
 		if err == nil {
 			failures = 0
 			h.log.InfoContext(ctx, "hub connected", "hub", h.Hub())
+			h.setStanding(true)
 			err = h.hold(ctx, down)
+			h.setStanding(false)
 		}
 		_ = h.host.Network().ClosePeer(h.hub.ID)
 		if ctx.Err() != nil {
@@ -45,6 +47,14 @@ func (h *Host) stand(ctx context.Context) {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// setStanding notes whether the connection to the hub is of use. A hub that
+// refuses us lets a QUIC handshake end well and only then hangs up, so that the
+// connection exists is not enough.
+func (h *Host) setStanding(up bool) {
+	h.standing.Store(up)
+	h.watch.note(h.hub.ID)
 }
 
 // backoff returns how long to wait after so many failures in a row: doubling

@@ -103,8 +103,17 @@ func TestNodeReturnsAfterHubRestart(t *testing.T) {
 				run(t, node)
 				awaitReserved(t, hub, node)
 			}
+			awaitHeard := func(n int) {
+				require.Eventually(t, func() bool {
+					mu.Lock()
+					defer mu.Unlock()
+					return len(heard) == n
+				}, patience, 10*time.Millisecond)
+			}
+			awaitHeard(2)
 			stopHub()
 			require.Eventually(t, func() bool { return !nodes[0].Connected(key.DID()) && !nodes[1].Connected(key.DID()) }, patience, 10*time.Millisecond)
+			awaitHeard(4)
 			_, err := nodes[0].Call(t.Context(), key.DID(), echo, nil)
 			require.ErrorIs(t, err, ErrUnreachable, "no dialing behind the standing connection's back")
 			_, err = nodes[0].Call(t.Context(), nodes[1].DID(), echo, nil)
@@ -121,11 +130,8 @@ func TestNodeReturnsAfterHubRestart(t *testing.T) {
 			}
 			eventuallyCall(t, nodes[0], nodes[1], "across")
 			t.Logf("all paths back after %v", time.Since(began).Round(10*time.Millisecond))
-			require.Eventually(t, func() bool {
-				mu.Lock()
-				defer mu.Unlock()
-				return len(heard) == 6 // each node: up, down, up
-			}, patience, 10*time.Millisecond)
+			awaitHeard(6)
+			require.Equal(t, []bool{true, true, false, false, true, true}, heard)
 		})
 	}
 }

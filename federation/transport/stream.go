@@ -63,7 +63,7 @@ func (h *Host) open(ctx context.Context, to identity.DID, protocolName string) (
 
 // throughRelay lets ctx dial the node id by way of the hub.
 func (h *Host) throughRelay(ctx context.Context, id peer.ID) (context.Context, error) {
-	if h.host.Network().Connectedness(h.hub.ID) != network.Connected {
+	if !h.connected(h.hub.ID) {
 		return nil, fmt.Errorf("%w: no connection to the hub", ErrUnreachable)
 	}
 	ctx = network.WithAllowLimitedConn(ctx, "relayed through the hub")

@@ -94,9 +94,10 @@ type Host struct {
 	watch *watch
 	log   *slog.Logger
 
-	serving atomic.Bool // set by Run: inbound connections are refused before
-	ctx     context.Context
-	cancel  context.CancelFunc
+	serving  atomic.Bool // set by Run: inbound connections are refused before
+	standing atomic.Bool // a node is connected to its hub and has a relay slot
+	ctx      context.Context
+	cancel   context.CancelFunc
 
 	mu      sync.Mutex // guards closed against tasks.Add, and statics
 	closed  bool

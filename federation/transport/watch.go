@@ -17,18 +17,26 @@ import (
 // tries QUIC and TCP side by side and drops one of them by itself.
 const settleTime = 2 * time.Second
 
-// Connected reports whether a direct connection to the peer is up. Nodes reach
-// each other through the relay and are never directly connected.
+// Connected reports whether a direct connection to the peer is up. At a node
+// that is so only for its hub, and only with a relay slot reserved there;
+// nodes reach each other through the relay.
 func (h *Host) Connected(did identity.DID) bool {
 	id, err := PeerID(did)
-	return err == nil && h.host.Network().Connectedness(id) == network.Connected
+	return err == nil && h.connected(id)
+}
+
+func (h *Host) connected(id peer.ID) bool {
+	if h.isNode() && (id != h.hub.ID || !h.standing.Load()) {
+		return false
+	}
+	return h.host.Network().Connectedness(id) == network.Connected
 }
 
 // Connections returns the directly connected peers, sorted.
 func (h *Host) Connections() []identity.DID {
 	var dids []identity.DID
 	for _, id := range h.host.Network().Peers() {
-		if did, err := DIDOf(id); err == nil && h.Connected(did) {
+		if did, err := DIDOf(id); err == nil && h.connected(id) {
 			dids = append(dids, did)
 		}
 	}
@@ -88,7 +96,7 @@ func (w *watch) run(ctx context.Context) {
 		w.changed = nil
 		w.mu.Unlock()
 		for _, id := range ids {
-			now := w.h.host.Network().Connectedness(id) == network.Connected
+			now := w.h.connected(id)
 			did, err := DIDOf(id)
 			if err != nil || now == known[id] {
 				continue
