@@ -10,11 +10,16 @@ import (
 	"github.com/trialmesh/trialmesh/zk/evm"
 )
 
-// Commit makes a block of the transactions that wait and returns its hash.
+// Commit makes a block of the transactions that wait and returns its hash. If the chain has a
+// folder, the block is durable then.
 func (c *Chain) Commit() evm.Hash {
 	c.commit.Lock()
 	defer c.commit.Unlock()
-	return c.beacon.Commit()
+	block := c.beacon.Commit()
+	// Without this a killed process loses its last few blocks. An error here comes again when
+	// the next block is written, which go-ethereum reports.
+	_ = c.eth.ChainDb().SyncKeyValue()
+	return block
 }
 
 // Rewind takes back the last n blocks; their transactions are gone. No transaction may wait.

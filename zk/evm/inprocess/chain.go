@@ -9,7 +9,7 @@
 // imports it.
 //
 // With Config.Dir the chain is on disk and goes on where it stopped, also after a crash, when it
-// may be missing its last blocks. Without, it is in memory and gone with the process. So callers
+// may be missing its last block. Without, it is in memory and gone with the process. So callers
 // deploy with evm.DeployConfig.Redeploy and anchor again what [evm.ErrNotFound] says is missing.
 package inprocess
 
