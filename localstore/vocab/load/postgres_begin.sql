@@ -1,0 +1,7 @@
+-- Tables that a load fills while lookups go on in the current ones; what a load
+-- that was broken off left is dropped.
+DROP TABLE IF EXISTS concept_next;
+DROP TABLE IF EXISTS concept_relationship_next;
+CREATE TABLE concept_next (LIKE concept, CONSTRAINT concept_next_pkey PRIMARY KEY (concept_id));
+CREATE TABLE concept_relationship_next (LIKE concept_relationship, CONSTRAINT concept_relationship_next_pkey
+    PRIMARY KEY (concept_id_1, concept_id_2, relationship_id));

@@ -1,0 +1,8 @@
+-- Puts the filled tables in the place of the current ones.
+DROP TABLE concept;
+ALTER TABLE concept_next RENAME TO concept;
+ALTER INDEX concept_next_pkey RENAME TO concept_pkey;
+CREATE INDEX concept_by_code ON concept (vocabulary_id, concept_code);
+DROP TABLE concept_relationship;
+ALTER TABLE concept_relationship_next RENAME TO concept_relationship;
+ALTER INDEX concept_relationship_next_pkey RENAME TO concept_relationship_pkey;
