@@ -24,9 +24,6 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
-// Protocol is the name under which nodes take tasks.
-const Protocol = "/trialmesh/task/1"
-
 // Network reaches nodes. A call may be repeated, lost or answered late.
 type Network interface {
 	// Call sends a request to a node and returns its answer. It ends with ctx.

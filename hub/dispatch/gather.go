@@ -152,7 +152,7 @@ func (d *Dispatcher) call(ctx context.Context, id query.ID, step query.Step, nod
 	if err != nil {
 		return fail(err)
 	}
-	reply, err := d.cfg.Network.Call(ctx, node, Protocol, task)
+	reply, err := d.cfg.Network.Call(ctx, node, query.TaskProtocol, task)
 	if err != nil {
 		return fail(err)
 	}

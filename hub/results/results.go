@@ -21,6 +21,11 @@ func Fill(result *query.Result, a query.Analysis, sum []uint64) error {
 		return err
 	}
 	sites := len(result.Answered)
+	sum = slices.Clone(sum)
+	withheldBy, suppressed, err := analysis.Suppress(method, cells(a), sum, sites, result.Policy.MinSites)
+	if err != nil {
+		return err
+	}
 	switch method := method.(type) {
 	case analysis.Count:
 		pooled, err := method.Pool(sum, sites)
@@ -28,10 +33,9 @@ func Fill(result *query.Result, a query.Analysis, sum []uint64) error {
 			return fmt.Errorf("pool counts: %w", err)
 		}
 		for _, c := range pooled.Cells {
-			result.Cells = append(result.Cells, query.Cell{Levels: c.Levels, N: c.N, SitesWithheld: c.WithheldBy})
+			result.Cells = append(result.Cells, query.Cell{Levels: c.Levels, N: c.N})
 		}
 		result.Total = &query.Cell{Levels: []string{}, N: pooled.Total}
-		result.WithheldCells = pooled.WithheldCells
 		result.MaxRoundingError = result.Policy.RoundingError(sites)
 	case analysis.Moments:
 		pooled, err := method.Pool(sum, sites)
@@ -41,18 +45,33 @@ func Fill(result *query.Result, a query.Analysis, sum []uint64) error {
 		base := int64(result.Policy.Rounding)
 		for _, c := range pooled.Cells {
 			cell := summary(c.Summary, base)
-			cell.Levels, cell.SitesWithheld = c.Levels, c.WithheldBy
+			cell.Levels = c.Levels
 			result.Cells = append(result.Cells, cell)
 		}
 		total := summary(pooled.Pooled, base)
 		result.Total = &total
-		result.WithheldCells = pooled.WithheldCells
 		result.MaxRoundingError = result.Policy.RoundingError(1)
 	}
 	for i := range result.Cells {
-		result.Cells[i].Levels = slices.Clip(append([]string{}, result.Cells[i].Levels...))
+		c := &result.Cells[i]
+		c.SitesWithheld, c.Withheld = withheldBy[i], suppressed[i]
+		if c.Levels == nil {
+			c.Levels = []string{}
+		}
+		if c.Withheld {
+			result.WithheldCells++
+		}
 	}
 	return nil
+}
+
+// cells is how many cells an analysis has.
+func cells(a query.Analysis) int {
+	n := 1
+	for _, s := range a.By {
+		n *= len(s.Levels())
+	}
+	return n
 }
 
 func summary(s analysis.Summary, base int64) query.Cell {

@@ -113,6 +113,15 @@ type Epoch struct {
 	Revises message.Digest `json:"revises"`
 }
 
+// EpochProtocol is the name under which the hub takes epochs: an envelope of an
+// [Epoch] in, a [Recorded] out. Sending one again is harmless.
+const EpochProtocol = "/trialmesh/epoch/1"
+
+// Recorded is the hub's answer to an epoch: its leaf on the ledger.
+type Recorded struct {
+	LedgerIndex int64 `json:"ledgerIndex"`
+}
+
 // Shard is one shard's part of an [Epoch]. A shard that did not change keeps its
 // window, roots and proof from one epoch to the next.
 type Shard struct {

@@ -12,7 +12,11 @@ import (
 // Key is an Ed25519 private key. It prints as "key:redacted" and refuses to
 // marshal, so it cannot reach a log or a message by accident; [Key.PEM] is the
 // one way to write it down.
-type Key struct{ private ed25519.PrivateKey }
+type Key struct {
+	// A pointer, because fmt skips Format on unexported fields of other types
+	// and would print the bytes.
+	private *ed25519.PrivateKey
+}
 
 const pemType = "PRIVATE KEY"
 
@@ -25,11 +29,11 @@ func Generate(rand io.Reader) (Key, error) {
 	if _, err := io.ReadFull(rand, seed); err != nil {
 		return Key{}, fmt.Errorf("identity: draw key: %w", err)
 	}
-	return Key{ed25519.NewKeyFromSeed(seed)}, nil
+	return NewKey(ed25519.NewKeyFromSeed(seed)), nil
 }
 
 // NewKey wraps a private key of 64 bytes.
-func NewKey(private ed25519.PrivateKey) Key { return Key{private} }
+func NewKey(private ed25519.PrivateKey) Key { return Key{&private} }
 
 // ParsePEM reads what [Key.PEM] wrote. Errors never repeat the input.
 func ParsePEM(data []byte) (Key, error) {
@@ -45,12 +49,12 @@ func ParsePEM(data []byte) (Key, error) {
 	if !ok {
 		return Key{}, ErrKey
 	}
-	return Key{private}, nil
+	return NewKey(private), nil
 }
 
 // PEM returns the key in PKCS#8 PEM form, for a file of mode 0600.
 func (k Key) PEM() []byte {
-	der, err := x509.MarshalPKCS8PrivateKey(k.private)
+	der, err := x509.MarshalPKCS8PrivateKey(*k.private)
 	if err != nil {
 		panic(fmt.Sprintf("identity: marshal an Ed25519 key: %v", err)) // only for another key type
 	}
@@ -61,13 +65,13 @@ func (k Key) PEM() []byte {
 func (k Key) DID() DID { return FromPublicKey(k.private.Public().(ed25519.PublicKey)) }
 
 // Sign returns the Ed25519 signature of msg, 64 bytes.
-func (k Key) Sign(msg []byte) []byte { return ed25519.Sign(k.private, msg) }
+func (k Key) Sign(msg []byte) []byte { return ed25519.Sign(*k.private, msg) }
 
 // Private returns the key for libraries that sign by themselves (TLS, libp2p).
-func (k Key) Private() ed25519.PrivateKey { return k.private }
+func (k Key) Private() ed25519.PrivateKey { return *k.private }
 
 // IsZero reports whether k holds no key.
-func (k Key) IsZero() bool { return len(k.private) == 0 }
+func (k Key) IsZero() bool { return k.private == nil }
 
 // Format prints no part of the key, whatever the verb.
 func (Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "key:redacted") }

@@ -41,10 +41,10 @@ type Result struct {
 
 	Cells []Cell `json:"cells,omitempty"`
 
-	// Total is over all released cells.
+	// Total is over all cells that are not withheld.
 	Total *Cell `json:"total,omitempty"`
 
-	// WithheldCells counts the cells in which at least one site stayed below the threshold.
+	// WithheldCells counts the cells that are withheld.
 	WithheldCells int `json:"withheldCells"`
 
 	// MaxRoundingError is how far each count may be from the exact one because
@@ -82,6 +82,10 @@ type Cell struct {
 	// SitesWithheld is how many sites had 1 to MinCell-1 persons here, or hid
 	// the cell for another of the policy's rules.
 	SitesWithheld int `json:"sitesWithheld"`
+
+	// Withheld says that fewer sites than the policy's MinSites gave a number,
+	// so that none is shown: N is 0.
+	Withheld bool `json:"withheld"`
 
 	// Mean and SD (n-1) are there for moments, when N allows them.
 	Mean *float64 `json:"mean,omitempty"`

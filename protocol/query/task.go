@@ -10,6 +10,10 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/trial"
 )
 
+// TaskProtocol is the name under which nodes take tasks: a [Task] in, an
+// envelope of an [Answer] out.
+const TaskProtocol = "/trialmesh/task/1"
+
 // Step is one exchange between hub and node on the way to an answer. Every
 // step is idempotent: the same task gets the same answer.
 type Step string

@@ -1,0 +1,409 @@
+// Package hub joins the parts of a hub: registry, ledger, certificate
+// authority, transport, dispatch and API. It holds the composition root and
+// nothing that decides anything.
+//
+// [Init] makes a hub's directory, [Open] puts its parts together, [Hub.Run]
+// runs them until its context ends. The demo, the tests and the operators'
+// command start hubs this way and no other.
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/trialmesh/trialmesh/federation/consensus"
+	"github.com/trialmesh/trialmesh/federation/membership"
+	"github.com/trialmesh/trialmesh/federation/pki"
+	"github.com/trialmesh/trialmesh/federation/transport"
+	"github.com/trialmesh/trialmesh/hub/anchor"
+	"github.com/trialmesh/trialmesh/hub/dispatch"
+	"github.com/trialmesh/trialmesh/hub/evidence"
+	"github.com/trialmesh/trialmesh/hub/ledger"
+	"github.com/trialmesh/trialmesh/hub/registry"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	entry "github.com/trialmesh/trialmesh/protocol/ledger"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/zk/circuits"
+	"github.com/trialmesh/trialmesh/zk/evm"
+	"github.com/trialmesh/trialmesh/zk/prover"
+)
+
+// Config configures a [Hub]. Dir, Origin, Hosts and Circuits are required.
+type Config struct {
+	// Dir is the hub's directory, made by [Init].
+	Dir string
+
+	// Origin names the ledger, for example "hub.example.org/ledger": 1 to 128
+	// visible characters, no plus. It never changes.
+	Origin string
+
+	// Hosts are the names and IP addresses at which the hub is reached.
+	Hosts []string
+
+	// Listen is where the HTTPS API listens. Defaults to "127.0.0.1:0".
+	Listen string
+
+	// Peers are the multiaddresses on which nodes connect. Defaults to free
+	// TCP and QUIC ports of 127.0.0.1.
+	Peers []string
+
+	// Policy is the hub's own disclosure policy. Defaults to disclosure.Default.
+	Policy disclosure.Policy
+
+	// Shape is that of the circuits. Defaults to shards of 64, 4 of them, 4 scopes.
+	Shape circuits.Shape
+
+	// Circuits is the folder where proving keys are cached. They are made on
+	// this machine and are good for development only.
+	Circuits string
+
+	// Chain is the http(s) URL of a JSON-RPC endpoint; empty for no chain. It
+	// may hold an access token and is never logged.
+	Chain string
+
+	// Redeploy lets a development chain that lost its contracts get new ones.
+	Redeploy bool
+
+	// AnchorEvery is how often checkpoints are anchored at most. Defaults to 10 min.
+	AnchorEvery time.Duration
+
+	Logger *slog.Logger     // Defaults to discarding.
+	Now    func() time.Time // Defaults to time.Now.
+}
+
+// DefaultShape is the circuits' shape where nothing else is asked for: its keys
+// are made within seconds, and it holds 256 participants of a trial per node.
+var DefaultShape = circuits.Shape{ShardSize: 64, Shards: 4, Slots: 4}
+
+var originForm = regexp.MustCompile(`^[!-*,-~]{1,128}$`)
+
+func (c Config) withDefaults() Config {
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:0"
+	}
+	if len(c.Peers) == 0 {
+		c.Peers = []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}
+	}
+	if c.Policy == (disclosure.Policy{}) {
+		c.Policy = disclosure.Default()
+	}
+	if c.Shape == (circuits.Shape{}) {
+		c.Shape = DefaultShape
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.Dir == "":
+		return errors.New("dir is required")
+	case !originForm.MatchString(c.Origin):
+		return errors.New("origin: 1 to 128 visible characters, no plus")
+	case len(c.Hosts) == 0:
+		return errors.New("hosts: at least one name or address")
+	case c.Circuits == "":
+		return errors.New("circuits: the folder of the proving keys is required")
+	}
+	return errors.Join(c.Policy.Validate(), c.Shape.Validate())
+}
+
+// Init makes a hub's directory: its keys, its certificate authority and the
+// operator's token. name is the network's, for the certificates. The directory
+// must be absent or empty.
+func Init(dir, name string) error {
+	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
+		return fmt.Errorf("hub init: %s is not empty", dir)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("hub init: %w", err)
+	}
+	token, err := newToken()
+	if err != nil {
+		return fmt.Errorf("hub init: %w", err)
+	}
+	if err := errors.Join(
+		pki.Init(filepath.Join(dir, authorityDir), pki.InitConfig{Name: name}),
+		makeKey(filepath.Join(dir, hubKeyFile)),
+		makeKey(filepath.Join(dir, logKeyFile)),
+		makeChainKey(dir),
+		writeNew(filepath.Join(dir, operatorFile), []byte(token+"\n")),
+	); err != nil {
+		return fmt.Errorf("hub init: %w", err)
+	}
+	return nil
+}
+
+// Hub is a hub with all its parts. Use its methods after [Open].
+type Hub struct {
+	// Reader reads the registry.
+	Reader *registry.Reader
+
+	// Ledger is the public log.
+	Ledger ledger.Source
+
+	cfg       Config
+	key       identity.Key
+	logKey    string
+	db        *sqldb.DB
+	log       *log
+	replica   *consensus.Replica
+	publisher *publisher
+	authority *pki.Authority
+	admitted  *admissions
+	host      *transport.Host
+	group     *membership.Group
+	dispatch  *dispatch.Dispatcher
+	anchor    *anchor.Anchor // nil without a chain
+	keys      map[message.Digest]*prover.Keys
+	metrics   *prometheus.Registry
+	listener  net.Listener
+	server    *http.Server
+	changed   chan struct{}
+}
+
+// Open puts the parts together: stores, state, keys, network, listeners. It
+// binds the ports and lets nobody in before [Hub.Run].
+func Open(ctx context.Context, cfg Config) (*Hub, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("hub: %w", err)
+	}
+	h := &Hub{cfg: cfg, metrics: prometheus.NewRegistry(), changed: make(chan struct{}, 1)}
+	if err := h.open(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("hub: %w", err), h.Close())
+	}
+	return h, nil
+}
+
+func (h *Hub) open(ctx context.Context) error {
+	for _, part := range []func(context.Context) error{
+		h.openState, h.openLog, h.openAuthority, h.openCircuits, h.openNetwork, h.openChain, h.openDispatch, h.openAPI,
+	} {
+		if err := part(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openState opens the keys, the database and the replicated log over it.
+func (h *Hub) openState(ctx context.Context) error {
+	var err error
+	if h.key, err = readKey(filepath.Join(h.cfg.Dir, hubKeyFile)); err != nil {
+		return fmt.Errorf("read key (was the directory made by hub init?): %w", err)
+	}
+	if h.db, err = sqldb.Open(ctx, sqldb.Config{DSN: "sqlite:" + filepath.Join(h.cfg.Dir, stateFile)}); err != nil {
+		return err
+	}
+	if err := registry.Migrate(ctx, h.db); err != nil {
+		return err
+	}
+	h.Reader, h.Ledger = registry.NewReader(h.db), ledger.NewPublished(h.db)
+	machine := registry.NewMachine(h.db, h.key.DID(), new(evidence.Proofs))
+	h.replica, err = consensus.Open(ctx, consensus.Config{
+		Dir: filepath.Join(h.cfg.Dir, raftDir), ID: h.key.DID(), FSM: registry.NewFSM(machine, h.cfg.Dir),
+		Bootstrap: true, Log: h.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	h.log = &log{replica: h.replica, now: h.cfg.Now, changed: h.notify}
+	if _, err := h.replica.WaitLeader(ctx); err != nil {
+		return err
+	}
+	return h.replica.Barrier(ctx)
+}
+
+// openLog opens the ledger's public face and its signer.
+func (h *Hub) openLog(ctx context.Context) error {
+	key, err := readKey(filepath.Join(h.cfg.Dir, logKeyFile))
+	if err != nil {
+		return err
+	}
+	signer, err := ledger.NewSigner(h.cfg.Origin, key.Private())
+	if err != nil {
+		return err
+	}
+	public, err := key.DID().PublicKey()
+	if err != nil {
+		return err
+	}
+	if h.logKey, err = ledger.VerifierKey(h.cfg.Origin, public); err != nil {
+		return err
+	}
+	h.publisher = &publisher{
+		db: h.db, origin: h.cfg.Origin, signer: signer, wake: make(chan struct{}, 1), log: h.cfg.Logger,
+		trust: ledger.Trust{Origin: h.cfg.Origin, Keys: []string{h.logKey}},
+	}
+	return h.publisher.publish(ctx)
+}
+
+// openAuthority opens the certificate authority and admits the operator's token.
+func (h *Hub) openAuthority(ctx context.Context) error {
+	var err error
+	h.authority, err = pki.Open(filepath.Join(h.cfg.Dir, authorityDir), pki.Config{
+		Store: certificates{h.log, h.Reader}, Hosts: h.cfg.Hosts, Now: h.cfg.Now,
+	})
+	if err != nil {
+		return err
+	}
+	return h.admitOperator(ctx)
+}
+
+// openCircuits makes or loads the development keys and registers them.
+func (h *Hub) openCircuits(ctx context.Context) error {
+	h.keys = make(map[message.Digest]*prover.Keys)
+	for _, circuit := range []circuits.Circuit{h.cfg.Shape.Epoch(), h.cfg.Shape.Access()} {
+		keys, err := prover.DevelopmentKeys(ctx, h.cfg.Circuits, circuit)
+		if err != nil {
+			return err
+		}
+		published := keys.Published()
+		h.keys[keys.Verifying().Digest()] = keys
+		if _, err := h.log.Propose(ctx, registry.RegisterCircuit{Circuit: entry.Circuit{
+			Shape: circuit.String(), VerifyingKey: published.VerifyingKey, ProvingDigest: published.ProvingDigest, Development: published.Development,
+		}}); err != nil {
+			return fmt.Errorf("register circuit %s: %w", circuit, err)
+		}
+	}
+	h.cfg.Logger.WarnContext(ctx, "circuits use development keys: whoever made them could forge proofs", "shape", h.cfg.Shape.Access().String())
+	return nil
+}
+
+// openNetwork binds the peers' ports and joins the group.
+func (h *Hub) openNetwork(ctx context.Context) error {
+	h.admitted = &admissions{reader: h.Reader}
+	if _, err := h.admitted.refresh(ctx); err != nil {
+		return err
+	}
+	var err error
+	h.host, err = transport.New(transport.Config{Key: h.key, Listen: h.cfg.Peers, Admit: h.admitted.Admits, Log: h.cfg.Logger})
+	if err != nil {
+		return err
+	}
+	h.serve(h.host)
+	h.group, err = membership.New(membership.Config{ID: h.key.DID(), Network: h.host, Admit: h.admitted.Admits, Log: h.cfg.Logger, Now: h.cfg.Now})
+	return err
+}
+
+// openChain prepares the writer to the chain, if there is one.
+func (h *Hub) openChain(context.Context) error {
+	if h.cfg.Chain == "" {
+		return nil
+	}
+	key, err := readChainKey(h.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	var access evm.KeyWords
+	for _, keys := range h.keys {
+		if keys.Circuit().IsAccess() {
+			access = keys.Verifying().EVM()
+		}
+	}
+	h.anchor, err = anchor.New(anchor.Config{
+		Registry: h.Reader, Log: h.log, Checkpoint: h.publisher.checkpoint,
+		Chain: evm.Config{Endpoint: h.cfg.Chain, Key: key},
+		Deploy: evm.DeployConfig{
+			Record: filepath.Join(h.cfg.Dir, deploymentFile), Replicas: []evm.Address{key.Address()},
+			VerifyingKey: access, QueryPosition: anchor.QueryPosition, Redeploy: h.cfg.Redeploy,
+		},
+		Interval: h.cfg.AnchorEvery, Logger: h.cfg.Logger, Now: h.cfg.Now,
+	})
+	return err
+}
+
+func (h *Hub) openDispatch(context.Context) error {
+	var err error
+	h.dispatch, err = dispatch.New(dispatch.Config{
+		Registry: h.Reader, Log: h.log, Network: h.host, Policy: h.cfg.Policy, Logger: h.cfg.Logger, Now: h.cfg.Now,
+	})
+	return err
+}
+
+// notify tells every part that follows the state that it changed.
+func (h *Hub) notify() {
+	select {
+	case h.changed <- struct{}{}:
+	default:
+	}
+}
+
+// follow passes changes on.
+func (h *Hub) follow(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-h.changed:
+		}
+		revoked, err := h.admitted.refresh(ctx)
+		if err != nil && ctx.Err() == nil {
+			h.cfg.Logger.ErrorContext(ctx, "admissions not read", "err", err)
+		}
+		for _, did := range revoked {
+			if err := h.host.Disconnect(did); err != nil {
+				h.cfg.Logger.WarnContext(ctx, "revoked node not disconnected", "node", did, "err", err)
+			}
+		}
+		h.publisher.notify()
+		h.dispatch.Wake()
+		if h.anchor != nil {
+			h.anchor.Wake()
+		}
+	}
+}
+
+// Run runs the hub until ctx ends or a part fails, then stops all parts.
+func (h *Hub) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return h.host.Run(ctx) })
+	group.Go(func() error { return h.group.Run(ctx) })
+	group.Go(func() error { return h.follow(ctx) })
+	group.Go(func() error { return h.publisher.Run(ctx) })
+	group.Go(func() error { return h.dispatch.Run(ctx) })
+	if h.anchor != nil {
+		group.Go(func() error { return h.anchor.Run(ctx) })
+	}
+	group.Go(func() error { return h.serveHTTP(ctx) })
+	h.notify()
+	err := group.Wait()
+	return errors.Join(err, h.Close())
+}
+
+// Close releases what Open took. Run does it by itself.
+func (h *Hub) Close() error {
+	var errs []error
+	if h.listener != nil {
+		_ = h.listener.Close() // closed already after a clean stop
+	}
+	if h.host != nil {
+		errs = append(errs, h.host.Close())
+	}
+	if h.replica != nil {
+		errs = append(errs, h.replica.Close())
+	}
+	if h.db != nil {
+		errs = append(errs, h.db.Close())
+	}
+	return errors.Join(errs...)
+}

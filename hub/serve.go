@@ -1,0 +1,56 @@
+package hub
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/trialmesh/trialmesh/federation/pki"
+)
+
+// Limits of the HTTPS server.
+const (
+	headerTime   = 10 * time.Second
+	idleTime     = 2 * time.Minute
+	shutdownTime = 5 * time.Second
+	maxHeader    = 32 << 10
+)
+
+// openAPI binds the HTTPS port and makes the API.
+func (h *Hub) openAPI(context.Context) error {
+	var err error
+	if h.listener, err = net.Listen("tcp", h.cfg.Listen); err != nil {
+		return err
+	}
+	h.server = &http.Server{
+		Handler: pki.Handler(h.authority, h.cfg.Logger), TLSConfig: h.authority.ServerTLS(),
+		ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+	}
+	return nil
+}
+
+// URL returns the origin of the HTTPS API.
+func (h *Hub) URL() string {
+	_, port, _ := net.SplitHostPort(h.listener.Addr().String())
+	return "https://" + net.JoinHostPort(h.cfg.Hosts[0], port)
+}
+
+// serveHTTP serves the API until ctx ends.
+func (h *Hub) serveHTTP(ctx context.Context) error {
+	stopped := context.AfterFunc(ctx, func() {
+		quiet, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+		defer cancel()
+		if err := h.server.Shutdown(quiet); err != nil {
+			_ = h.server.Close() // long polls that did not end in time
+		}
+	})
+	defer stopped()
+	err := h.server.Serve(tls.NewListener(h.listener, h.server.TLSConfig))
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
