@@ -96,8 +96,14 @@ func (h *Host) answer(s network.Stream, from identity.DID, handle func(context.C
 	if err := s.SetDeadline(time.Now().Add(limits.ReadTime)); err != nil {
 		return err
 	}
-	request, wait, err := readRequest(s, limits.MessageBytes)
-	if errors.Is(err, ErrTooLarge) {
+	request, wait, err := readRequest(s, limits.MessageBytes, func(bytes int) error {
+		// Released with the stream.
+		if s.Scope().ReserveMemory(bytes, network.ReservationPriorityMedium) != nil {
+			return errBusy
+		}
+		return nil
+	})
+	if errors.Is(err, ErrTooLarge) || errors.Is(err, errBusy) {
 		return h.refuse(s, err)
 	}
 	if err != nil {

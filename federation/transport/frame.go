@@ -27,6 +27,10 @@ const (
 	maxProblemBytes = 16 << 10
 )
 
+// errBusy is the answer to a request when its sender already occupies its share
+// of memory.
+var errBusy = problem.New(problem.TooMany, "too many large requests at once")
+
 // ErrTooLarge reports a request or response over Limits.MessageBytes.
 var ErrTooLarge = problem.New(problem.TooLarge, "the message is larger than this peer accepts")
 
@@ -41,14 +45,21 @@ func writeRequest(w io.Writer, body []byte, wait time.Duration) error {
 }
 
 // readRequest returns a request of at most limit bytes, or [ErrTooLarge]
-// without reading the body.
-func readRequest(r io.Reader, limit int) (body []byte, wait time.Duration, err error) {
+// without reading the body. Before it reads the body it asks reserve for that
+// much memory, and returns its error.
+func readRequest(r io.Reader, limit int, reserve func(bytes int) error) (body []byte, wait time.Duration, err error) {
 	var head [headBytes]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, 0, fmt.Errorf("read request: %w", err)
 	}
 	wait = time.Duration(binary.BigEndian.Uint32(head[:])) * time.Millisecond
-	body, err = readBody(r, binary.BigEndian.Uint32(head[4:]), limit)
+	length := binary.BigEndian.Uint32(head[4:])
+	if int64(length) <= int64(limit) {
+		if err := reserve(int(length)); err != nil {
+			return nil, 0, err
+		}
+	}
+	body, err = readBody(r, length, limit)
 	return body, wait, err
 }
 

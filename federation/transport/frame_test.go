@@ -14,6 +14,8 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
+func plenty(int) error { return nil }
+
 func TestFramesRoundTrip(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -23,7 +25,7 @@ func TestFramesRoundTrip(t *testing.T) {
 		if err := writeRequest(&b, body, wait); err != nil {
 			rt.Fatal(err)
 		}
-		got, gotWait, err := readRequest(&b, 500)
+		got, gotWait, err := readRequest(&b, 500, plenty)
 		if err != nil || !bytes.Equal(body, got) {
 			rt.Fatalf("got %x, %v", got, err)
 		}
@@ -56,7 +58,7 @@ func FuzzReadRequest(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 9, 1})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r := bytes.NewReader(data)
-		body, wait, err := readRequest(r, 100)
+		body, wait, err := readRequest(r, 100, plenty)
 		if err != nil {
 			return
 		}

@@ -278,6 +278,32 @@ func TestStreamsPerPeerAreLimited(t *testing.T) {
 	eventuallyCall(t, node, hub, "hello")
 }
 
+// A peer that announces large requests and does not send them holds memory that
+// others need. It gets its share and no more.
+func TestAnnouncedMemoryIsLimited(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 1)
+	attacker := dialAs(t, n, newKey(t))
+	limits := n.hub.cfg.Limits
+	for i := 0; ; i++ {
+		require.Less(t, i, limits.StreamsPerPeer, "1 GiB was granted")
+		s, err := attacker.NewStream(t.Context(), n.hub.host.ID(), echo)
+		require.NoError(t, err)
+		head := binary.BigEndian.AppendUint32(nil, 60_000)
+		_, err = s.Write(binary.BigEndian.AppendUint32(head, uint32(limits.MessageBytes)))
+		require.NoError(t, err)
+		// A refusal comes at once, a request that is waited for gets no answer.
+		require.NoError(t, s.SetReadDeadline(time.Now().Add(100*time.Millisecond)))
+		_, refusal, err := readResponse(s, 100)
+		if err == nil {
+			require.ErrorIs(t, refusal, errBusy)
+			require.Greater(t, i, 8, "some at once are fine")
+			break
+		}
+	}
+	eventuallyCall(t, n.nodes[0], n.hub, "others are not affected")
+}
+
 func TestMalformedResponses(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, 1)
@@ -293,7 +319,7 @@ func TestMalformedResponses(t *testing.T) {
 		"problem is not JSON": {1, 0, 0, 0, 1, '{'},
 	} {
 		attacker.SetStreamHandler("/test/malformed/1", func(s libp2pnet.Stream) {
-			_, _, _ = readRequest(s, 1000)
+			_, _, _ = readRequest(s, 1000, plenty)
 			_, _ = s.Write(response)
 			_ = s.Close()
 		})
@@ -306,7 +332,7 @@ func TestMalformedResponses(t *testing.T) {
 	}
 	// A problem of a kind nobody knows stays a problem.
 	attacker.SetStreamHandler("/test/malformed/1", func(s libp2pnet.Stream) {
-		_, _, _ = readRequest(s, 1000)
+		_, _, _ = readRequest(s, 1000, plenty)
 		_ = writeResponse(s, statusProblem, []byte(`{"type":"urn:other","title":"odd"}`))
 		_ = s.Close()
 	})

@@ -99,7 +99,11 @@ func (l Limits) resources() (network.ResourceManager, error) {
 	all := rcmgr.ResourceLimits{Streams: streams, StreamsInbound: streams, StreamsOutbound: streams}
 	each := rcmgr.ResourceLimits{Streams: 2 * perPeer, StreamsInbound: perPeer, StreamsOutbound: perPeer}
 
+	each.Memory = rcmgr.LimitVal64(max(128<<20, 32*int64(l.MessageBytes)))
+	all.Memory = rcmgr.Unlimited64 // the system's own limit, an eighth of the machine and 128 MiB, stands above
+
 	system := all
+	system.Memory = rcmgr.DefaultLimit64
 	system.Conns, system.ConnsInbound, system.ConnsOutbound = conns, conns, conns
 	peer := each
 	peer.Conns, peer.ConnsInbound, peer.ConnsOutbound = 16, 8, 16

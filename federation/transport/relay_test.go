@@ -38,7 +38,7 @@ func newLyingRelay(t *testing.T) *lyingRelay {
 	r.host = rogue(t, newKey(t), libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"))
 	r.host.SetStreamHandler(proto.ProtoIDv2Hop, r.hop)
 	r.host.SetStreamHandler(aliveProtocol, func(s libp2pnet.Stream) {
-		_, _, _ = readRequest(s, 10)
+		_, _, _ = readRequest(s, 10, plenty)
 		_ = writeResponse(s, statusAnswer, nil)
 		_ = s.Close()
 	})

@@ -132,6 +132,8 @@ func (w *watch) replace(n network.Network, latest network.Conn) {
 		if c != latest && latest.Stat().Opened.Sub(c.Stat().Opened) > settleTime && w.h.begin() {
 			go func() {
 				defer w.h.tasks.Done()
+				// Two nodes with one key would do this to each other for ever.
+				w.h.log.Info("peer came back on another connection", "peer", c.RemotePeer())
 				_ = c.Close()
 			}()
 		}
