@@ -129,7 +129,9 @@ func backoff(attempt int) time.Duration {
 	return pause
 }
 
-// Queue is a durable queue of jobs, safe for concurrent use.
+// Queue is a durable queue of jobs, safe for concurrent use. Its methods that take
+// no transaction must not be called from inside a Write of the same database: on
+// SQLite they would wait for it until their context ends.
 type Queue struct {
 	cfg     Config
 	engine  engine

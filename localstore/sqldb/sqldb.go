@@ -6,9 +6,10 @@
 // truth (schema, COPY) differs in files per dialect.
 //
 // A SQLite database has one writer connection and a pool of readers, in WAL mode
-// with synchronous=FULL: when Write returns nil the change is on disk. Write and
-// Read must not be called from inside a transaction of the same DB: on SQLite
-// the inner Write would wait for the outer one until its context ends.
+// with synchronous=FULL: when Write returns nil the change is on disk. Write must
+// not be called from inside another Write of the same DB: on SQLite the inner one
+// would wait for the outer one until its context ends. A Read inside a Write takes
+// a second connection and does not see what the Write has changed.
 //
 // Times are stored in UTC with microseconds on both engines. In SQLite they are
 // text of fixed width, so that comparing the text compares the time; columns that
