@@ -63,7 +63,7 @@ type Config struct {
 	// Policy is the hub's own disclosure policy. Defaults to disclosure.Default.
 	Policy disclosure.Policy
 
-	// Shape is that of the circuits. Defaults to shards of 64, 4 of them, 4 scopes.
+	// Shape is that of the circuits. Defaults to circuits.Development.
 	Shape circuits.Shape
 
 	// Circuits is the folder where proving keys are cached. They are made on
@@ -84,10 +84,6 @@ type Config struct {
 	Now    func() time.Time // Defaults to time.Now.
 }
 
-// DefaultShape is the circuits' shape where nothing else is asked for: its keys
-// are made within seconds, and it holds 256 participants of a trial per node.
-var DefaultShape = circuits.Shape{ShardSize: 64, Shards: 4, Slots: 4}
-
 var originForm = regexp.MustCompile(`^[!-*,-~]{1,128}$`)
 
 func (c Config) withDefaults() Config {
@@ -101,7 +97,7 @@ func (c Config) withDefaults() Config {
 		c.Policy = disclosure.Default()
 	}
 	if c.Shape == (circuits.Shape{}) {
-		c.Shape = DefaultShape
+		c.Shape = circuits.Development
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -145,6 +145,14 @@ func (c Certificate) NotAfter() time.Time { return c.chain[0].NotAfter }
 // Root returns the fingerprint of the root that c leads to.
 func (c Certificate) Root() Fingerprint { return fingerprintOf(c.root) }
 
+// Roots returns a pool with the root that c leads to, by which clients
+// recognize the hub's HTTPS server.
+func (c Certificate) Roots() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(c.root)
+	return pool
+}
+
 // IsZero reports whether c holds no certificate.
 func (c Certificate) IsZero() bool { return len(c.chain) == 0 }
 

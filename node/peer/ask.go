@@ -51,6 +51,9 @@ func (p *Peer) ask(ctx context.Context, task protocol.Task) (json.RawMessage, er
 	if err != nil {
 		return nil, err
 	}
+	if _, err := p.cfg.Proving(); err != nil {
+		return nil, err // what could not be proved is not answered
+	}
 	if err := p.evaluate(ctx, &q); err != nil {
 		return nil, err
 	}

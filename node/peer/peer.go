@@ -34,9 +34,6 @@ import (
 	"github.com/trialmesh/trialmesh/zk/circuits"
 )
 
-// Protocol is the name under which the hub calls.
-const Protocol = "/trialmesh/task/1"
-
 // Why a task is refused, besides the rules of the packages that judge it.
 var (
 	ErrCaller   = problem.Refusal("peer.caller", "only the hub may bring tasks")
@@ -52,6 +49,16 @@ type Prover interface {
 	Access(ctx context.Context, w circuits.AccessWitness) (circuits.AccessProof, error)
 }
 
+// Proving is what access proofs are made with.
+type Proving struct {
+	Prover  Prover
+	Circuit circuits.Circuit // the prover's access circuit
+	Key     message.Digest   // of its verifying key
+
+	// Venue is the chain that proofs are made for.
+	Venue protocol.Venue
+}
+
 // Config configures a [Peer]. All fields but Log and Now are required.
 type Config struct {
 	DB  *sqldb.DB
@@ -64,18 +71,14 @@ type Config struct {
 	// Policy is the site's own disclosure policy.
 	Policy disclosure.Policy
 
-	// Venue is the chain that access proofs are made for.
-	Venue protocol.Venue
-
 	Consents *consent.Book
 	Engine   *query.Engine
 	Gate     *release.Gate
 	Trail    *audit.Trail
 
-	// Prover proves with the key that Access names.
-	Prover  Prover
-	Circuit message.Digest   // of Prover's verifying key
-	Access  circuits.Circuit // Prover's circuit
+	// Proving returns what access proofs are made with, or an error of kind
+	// unavailable until the hub has told this node.
+	Proving func() (Proving, error)
 
 	Log *slog.Logger     // Defaults to discarding.
 	Now func() time.Time // Defaults to time.Now.

@@ -37,7 +37,11 @@ func (p *Peer) prove(ctx context.Context, q question) (json.RawMessage, error) {
 	if !found {
 		return nil, ErrUnasked
 	}
-	evidence, err := p.evidence(q, released.Used())
+	proving, err := p.cfg.Proving()
+	if err != nil {
+		return nil, err
+	}
+	evidence, err := p.evidence(q, proving, released.Used())
 	if err != nil {
 		return nil, err
 	}
@@ -45,13 +49,13 @@ func (p *Peer) prove(ctx context.Context, q question) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	proof, err := p.cfg.Prover.Access(ctx, witness)
+	proof, err := proving.Prover.Access(ctx, witness)
 	if err != nil {
 		return nil, fmt.Errorf("prove access of question %s: %w", q.id, err)
 	}
 	envelope, err := message.Seal(p.cfg.Key, protocol.KindAccess, protocol.Access{
 		Query: q.id, Node: p.cfg.Key.DID(), Epoch: evidence.Epoch, Scopes: evidence.Need, AtLeast: evidence.Min,
-		Used: proof.Public.UsedDigest, Circuit: p.cfg.Circuit, Proof: proof.Proof[:],
+		Used: proof.Public.UsedDigest, Circuit: proving.Key, Proof: proof.Proof[:],
 	}, p.cfg.Now(), accessLife, rand.Reader)
 	if err != nil {
 		return nil, err

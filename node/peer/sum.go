@@ -73,7 +73,11 @@ func (p *Peer) mask(ctx context.Context, q question, member *secagg.Member, rost
 	if err != nil {
 		return nil, err
 	}
-	evidence, err := p.evidence(q, released.Used())
+	proving, err := p.cfg.Proving()
+	if err != nil {
+		return nil, err
+	}
+	evidence, err := p.evidence(q, proving, released.Used())
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +85,7 @@ func (p *Peer) mask(ctx context.Context, q question, member *secagg.Member, rost
 	if err != nil {
 		return nil, err
 	}
-	public, err := witness.Public(p.cfg.Access)
+	public, err := witness.Public(proving.Circuit)
 	if err != nil {
 		return nil, fmt.Errorf("commit to the records used: %w", err)
 	}
@@ -93,12 +97,12 @@ func (p *Peer) mask(ctx context.Context, q question, member *secagg.Member, rost
 }
 
 // evidence says what the question's access proof is about.
-func (p *Peer) evidence(q question, used []omop.PersonID) (consent.Evidence, error) {
+func (p *Peer) evidence(q question, proving Proving, used []omop.PersonID) (consent.Evidence, error) {
 	need, err := q.request.Scopes()
 	if err != nil {
 		return consent.Evidence{}, err
 	}
-	hash, err := p.cfg.Venue.Hash(p.cfg.Key.DID(), q.id)
+	hash, err := proving.Venue.Hash(p.cfg.Key.DID(), q.id)
 	if err != nil {
 		return consent.Evidence{}, err
 	}

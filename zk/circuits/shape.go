@@ -167,3 +167,7 @@ func (c Circuit) IsAccess() bool { return c.kind == accessKind }
 
 // Shape returns the circuit's sizes. An epoch circuit has only a ShardSize.
 func (c Circuit) Shape() Shape { return c.shape }
+
+// Development is the shape for demonstrations and small networks: its keys are
+// made within seconds, and it holds 256 participants of a trial per node.
+var Development = Shape{ShardSize: 64, Shards: 4, Slots: 4}

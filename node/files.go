@@ -1,0 +1,149 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/trialmesh/trialmesh/federation/pki"
+	"github.com/trialmesh/trialmesh/localstore/raw"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+)
+
+// What a node's directory holds. Secrets have mode 0600.
+const (
+	keyFile         = "node.key"       // identity: libp2p peer, certificate, signatures
+	certificateFile = "node.crt"       // certificate, chain and root
+	hubFile         = "hub.json"       // where the hub is
+	consentFile     = "consent.secret" // blinds and salts derive from it
+	rawKeyFile      = "raw.key"        // encrypts raw files
+	tokenFile       = "api.token"      // bearer token of the API
+	networkFile     = "network.json"   // what the hub last told
+	dataFile        = "data.db"
+	rawDir          = "raw"
+	filePermissions = 0o600
+)
+
+// hubPlace is where a node finds its hub.
+type hubPlace struct {
+	URL       string   `json:"url"`
+	Addresses []string `json:"addresses"` // multiaddresses, ending in the hub's peer ID
+}
+
+// Init joins a network: it makes a node's directory with its keys and enrolls
+// the node with a one-time invitation. The directory must be absent or empty;
+// if enrolling fails it is removed again.
+func Init(ctx context.Context, dir string, invitation pki.Invitation) (identity.DID, error) {
+	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
+		return "", fmt.Errorf("node init: %s is not empty", dir)
+	}
+	did, err := initialize(ctx, dir, invitation)
+	if err != nil {
+		return "", errors.Join(fmt.Errorf("node init: %w", err), os.RemoveAll(dir))
+	}
+	return did, nil
+}
+
+func initialize(ctx context.Context, dir string, invitation pki.Invitation) (identity.DID, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	key, err := identity.Generate(rand.Reader)
+	if err != nil {
+		return "", err
+	}
+	// The key is on disk before the hub hears of it, so that no crash leaves
+	// the hub with a node that nobody can be.
+	if err := writeFile(filepath.Join(dir, keyFile), key.PEM()); err != nil {
+		return "", err
+	}
+	place, err := json.Marshal(hubPlace{URL: invitation.Hub.URL, Addresses: invitation.Hub.Addresses})
+	if err != nil {
+		return "", err
+	}
+	secret := make([]byte, 32)
+	if _, err := rand.Read(secret); err != nil {
+		return "", err
+	}
+	token := make([]byte, 32)
+	if _, err := rand.Read(token); err != nil {
+		return "", err
+	}
+	if err := errors.Join(
+		writeFile(filepath.Join(dir, hubFile), place),
+		writeFile(filepath.Join(dir, consentFile), secret),
+		writeFile(filepath.Join(dir, tokenFile), []byte(base64.RawURLEncoding.EncodeToString(token)+"\n")),
+		raw.CreateKey(filepath.Join(dir, rawKeyFile)),
+	); err != nil {
+		return "", err
+	}
+	certificate, err := pki.NewClient(pki.ClientConfig{}).Enroll(ctx, invitation, key)
+	if err != nil {
+		return "", err
+	}
+	return key.DID(), writeFile(filepath.Join(dir, certificateFile), certificate.PEM())
+}
+
+// home is what a node reads from its directory when it starts.
+type home struct {
+	key         identity.Key
+	certificate pki.Certificate
+	hub         hubPlace
+	secret      [32]byte
+}
+
+func readHome(dir string) (home, error) {
+	var h home
+	raw, err := os.ReadFile(filepath.Join(dir, keyFile))
+	if err != nil {
+		return h, fmt.Errorf("read key (was the directory made by node init?): %w", err)
+	}
+	if h.key, err = identity.ParsePEM(raw); err != nil {
+		return h, fmt.Errorf("%s: %w", keyFile, err)
+	}
+	if raw, err = os.ReadFile(filepath.Join(dir, certificateFile)); err != nil {
+		return h, err
+	}
+	if h.certificate, err = pki.ParseCertificate(raw); err != nil {
+		return h, fmt.Errorf("%s: %w", certificateFile, err)
+	}
+	if raw, err = os.ReadFile(filepath.Join(dir, hubFile)); err != nil {
+		return h, err
+	}
+	if err := json.Unmarshal(raw, &h.hub); err != nil || len(h.hub.Addresses) == 0 {
+		return h, fmt.Errorf("%s: malformed", hubFile)
+	}
+	if raw, err = os.ReadFile(filepath.Join(dir, consentFile)); err != nil {
+		return h, err
+	}
+	if copy(h.secret[:], raw) != len(h.secret) {
+		return h, fmt.Errorf("%s: too short", consentFile)
+	}
+	return h, nil
+}
+
+// writeFile replaces a file durably: it is whole before and after.
+func writeFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // gone after the rename
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Chmod(filePermissions), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

@@ -1,0 +1,247 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/trialmesh/trialmesh/federation/pki"
+	"github.com/trialmesh/trialmesh/federation/transport"
+	"github.com/trialmesh/trialmesh/node/peer"
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	entry "github.com/trialmesh/trialmesh/protocol/ledger"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/problem"
+	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/zk/circuits"
+	"github.com/trialmesh/trialmesh/zk/prover"
+)
+
+// How often the hub is asked about the network: while something is missing,
+// and afterwards.
+const (
+	joinPause    = 500 * time.Millisecond
+	refreshPause = 10 * time.Second
+	keyTime      = 10 * time.Minute // to download a proving key
+)
+
+// errJoining reports that the hub has not yet told what is needed.
+var errJoining = problem.New(problem.Unavailable, "the node has not joined the network yet")
+
+// network is what this node knows of the network. The chain and its contract
+// are believed once and then for good: a hub that later names others could
+// make proofs for one place and show them at another.
+type network struct {
+	host   *transport.Host
+	hub    identity.DID
+	url    string // of the hub's HTTPS API
+	shape  circuits.Shape
+	keys   string // folder of the proving keys
+	file   string // where the last word of the hub is kept
+	client *http.Client
+	log    *slog.Logger
+
+	nodes atomic.Pointer[map[identity.DID]bool]
+
+	mu       sync.Mutex
+	last     entry.Network  // guarded by mu
+	proving  *peer.Proving  // guarded by mu; nil until complete
+	epochKey message.Digest // guarded by mu
+	prover   *prover.Prover // guarded by mu
+	joined   func()         // called when proving becomes complete
+}
+
+func newNetwork(host *transport.Host, h home, cfg Config, file string, joined func()) (*network, error) {
+	n := &network{
+		host: host, hub: host.Hub(), url: h.hub.URL, shape: cfg.Shape, keys: cfg.Circuits, file: file, log: cfg.Logger, joined: joined,
+		client: &http.Client{Timeout: keyTime, Transport: &http.Transport{
+			Proxy:           http.ProxyFromEnvironment,
+			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: h.certificate.Roots()},
+		}},
+	}
+	raw, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return n, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(raw, &n.last); err != nil {
+		return nil, fmt.Errorf("%s: malformed", networkFile)
+	}
+	n.admit(n.last.Nodes)
+	return n, nil
+}
+
+// Admits reports whether a peer is enrolled, as far as the hub told.
+func (n *network) Admits(did identity.DID) bool {
+	nodes := n.nodes.Load()
+	return did == n.hub || nodes != nil && (*nodes)[did]
+}
+
+func (n *network) admit(list []identity.DID) {
+	nodes := make(map[identity.DID]bool, len(list))
+	for _, did := range list {
+		nodes[did] = true
+	}
+	n.nodes.Store(&nodes)
+}
+
+// Proving returns what access proofs are made with.
+func (n *network) Proving() (peer.Proving, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.proving == nil {
+		return peer.Proving{}, errJoining
+	}
+	return *n.proving, nil
+}
+
+// EpochProver returns what consent epochs are proved with.
+func (n *network) EpochProver() (*prover.Prover, message.Digest, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.prover == nil {
+		return nil, message.Digest{}, errJoining
+	}
+	return n.prover, n.epochKey, nil
+}
+
+// Policy returns the hub's own disclosure policy, zero until it is known.
+func (n *network) Policy() disclosure.Policy {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.last.Policy
+}
+
+// Run follows the network until ctx ends.
+func (n *network) Run(ctx context.Context) error {
+	for {
+		pause := refreshPause
+		if err := n.refresh(ctx); err != nil && ctx.Err() == nil {
+			n.log.DebugContext(ctx, "network not refreshed", "err", err)
+			pause = joinPause
+		} else if _, err := n.Proving(); err != nil {
+			pause = joinPause
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		}
+	}
+}
+
+// refresh asks the hub, and prepares the provers once it can.
+func (n *network) refresh(ctx context.Context) error {
+	raw, err := n.host.Call(ctx, n.hub, entry.NetworkProtocol, nil)
+	if err != nil {
+		return err
+	}
+	var told entry.Network
+	if err := json.Unmarshal(raw, &told); err != nil {
+		return errors.New("the hub's word about the network is malformed")
+	}
+	n.mu.Lock()
+	last := n.last
+	n.mu.Unlock()
+	if last.Trust.ChainID != 0 {
+		if told.Trust.ChainID != 0 && told.Trust != last.Trust {
+			return errors.New("the hub names another chain, contract or log key than before; this node keeps to the first")
+		}
+		told.Trust = last.Trust
+	}
+	n.admit(told.Nodes)
+	if raw, err = json.Marshal(told); err != nil {
+		return err
+	}
+	if err := writeFile(n.file, raw); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	n.last = told
+	complete := n.proving != nil
+	n.mu.Unlock()
+	if complete || told.Trust.ChainID == 0 {
+		return nil
+	}
+	return n.prepare(ctx, told)
+}
+
+// prepare loads the proving keys that the hub published.
+func (n *network) prepare(ctx context.Context, told entry.Network) error {
+	epoch, err := n.load(ctx, told, n.shape.Epoch())
+	if err != nil {
+		return err
+	}
+	access, err := n.load(ctx, told, n.shape.Access())
+	if err != nil {
+		return err
+	}
+	p, err := prover.New(prover.Config{Epoch: epoch, Access: access})
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	n.prover, n.epochKey = p, epoch.Verifying().Digest()
+	n.proving = &peer.Proving{
+		Prover: p, Circuit: access.Circuit(), Key: access.Verifying().Digest(),
+		Venue: query.Venue{ChainID: told.Trust.ChainID, Contract: told.Trust.AccessLog},
+	}
+	n.mu.Unlock()
+	n.log.InfoContext(ctx, "joined the network", "hub", n.hub, "development", access.Development())
+	n.joined()
+	return nil
+}
+
+// load returns the keys of a circuit, downloading them if need be.
+func (n *network) load(ctx context.Context, told entry.Network, circuit circuits.Circuit) (*prover.Keys, error) {
+	i := slices.IndexFunc(told.Circuits, func(c entry.Circuit) bool { return c.Shape == circuit.String() })
+	if i < 0 {
+		return nil, fmt.Errorf("the hub has no circuit %s: set the node's shape to that of the network", circuit)
+	}
+	c := told.Circuits[i]
+	published := prover.Published{Circuit: circuit, VerifyingKey: c.VerifyingKey, ProvingDigest: c.ProvingDigest, Development: c.Development}
+	return prover.CachedKeys(ctx, n.keys, published, func(ctx context.Context) (io.ReadCloser, error) {
+		url := strings.TrimSuffix(n.url, "/") + "/v1/circuits/" + message.Sum(c.VerifyingKey).String() + "/proving-key"
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := n.client.Do(req)
+		if err != nil {
+			return nil, err
+		}
+		if resp.StatusCode != http.StatusOK {
+			return nil, errors.Join(fmt.Errorf("proving key of %s: the hub answered with status %d", circuit, resp.StatusCode), resp.Body.Close())
+		}
+		return resp.Body, nil
+	})
+}
+
+// renewer keeps the node's certificate fresh.
+func newRenewer(h home, path string, cfg Config) (*pki.Renewer, error) {
+	client := pki.NewClient(pki.ClientConfig{Now: cfg.Now})
+	return pki.NewRenewer(pki.RenewerConfig{
+		Certificate: h.certificate,
+		Renew: func(ctx context.Context, c pki.Certificate) (pki.Certificate, error) {
+			return client.Renew(ctx, h.hub.URL, c, h.key)
+		},
+		Save: func(c pki.Certificate) error { return writeFile(path, c.PEM()) },
+		Log:  cfg.Logger, Now: cfg.Now,
+	})
+}

@@ -1,0 +1,295 @@
+// Package node joins the parts of a node: ingestion, consents, the query
+// engine, the release gate, the peer that answers the hub, and the API. It holds
+// the composition root and nothing that decides anything.
+//
+// [Init] makes a node's directory and enrolls it, [Open] puts its parts
+// together, [Node.Run] runs them until its context ends. A node dials out only:
+// the one port it opens is its API's, on loopback unless told otherwise.
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/trialmesh/trialmesh/federation/membership"
+	"github.com/trialmesh/trialmesh/federation/pki"
+	"github.com/trialmesh/trialmesh/federation/transport"
+	"github.com/trialmesh/trialmesh/localstore/omop"
+	"github.com/trialmesh/trialmesh/localstore/raw"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/localstore/vocab"
+	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/node/consent"
+	"github.com/trialmesh/trialmesh/node/peer"
+	"github.com/trialmesh/trialmesh/node/query"
+	"github.com/trialmesh/trialmesh/node/release"
+	wire "github.com/trialmesh/trialmesh/protocol/consent"
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	protocol "github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/zk/circuits"
+)
+
+// Config configures a [Node]. Dir, Boards and Circuits are required.
+type Config struct {
+	// Dir is the node's directory, made by [Init].
+	Dir string
+
+	// DSN is the database: "sqlite:/path" or a "postgres://" URL. Defaults to
+	// a SQLite file in Dir.
+	DSN string
+
+	// Listen is where the API listens. Defaults to "127.0.0.1:0".
+	Listen string
+
+	// Boards are the ethics boards whose approvals count at this site.
+	Boards []identity.DID
+
+	// Policy is the site's own disclosure policy. Defaults to disclosure.Default.
+	Policy disclosure.Policy
+
+	// Shape is that of the network's circuits. Defaults to circuits.Development.
+	Shape circuits.Shape
+
+	// Circuits is the folder where proving keys are cached.
+	Circuits string
+
+	// EpochWindow is how long a consent epoch holds. Defaults to 24 h.
+	EpochWindow time.Duration
+
+	// EpochPause is how long changes of consents are gathered. Defaults to 2 s.
+	EpochPause time.Duration
+
+	Logger *slog.Logger     // Defaults to discarding.
+	Now    func() time.Time // Defaults to time.Now.
+}
+
+func (c Config) withDefaults() Config {
+	if c.DSN == "" {
+		c.DSN = "sqlite:" + filepath.Join(c.Dir, dataFile)
+	}
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:0"
+	}
+	if c.Policy == (disclosure.Policy{}) {
+		c.Policy = disclosure.Default()
+	}
+	if c.Shape == (circuits.Shape{}) {
+		c.Shape = circuits.Development
+	}
+	if c.EpochWindow == 0 {
+		c.EpochWindow = 24 * time.Hour
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.Dir == "":
+		return errors.New("dir is required")
+	case c.Circuits == "":
+		return errors.New("circuits: the folder of the proving keys is required")
+	case c.EpochWindow < time.Minute || c.EpochWindow > 366*24*time.Hour:
+		return errors.New("epoch window: one minute to one year")
+	}
+	for i, board := range c.Boards {
+		if _, err := board.PublicKey(); err != nil {
+			return fmt.Errorf("boards: entry %d is not a did:key", i)
+		}
+	}
+	return errors.Join(c.Policy.Validate(), c.Shape.Validate())
+}
+
+// Node is a node with all its parts. Use its methods after [Open].
+type Node struct {
+	cfg       Config
+	home      home
+	db        *sqldb.DB
+	people    *omop.Store
+	raw       *raw.Store
+	vocab     *vocab.Store
+	trail     *audit.Trail
+	consents  *consent.Book
+	gate      *release.Gate
+	host      *transport.Host
+	network   *network
+	group     *membership.Group
+	peer      *peer.Peer
+	publisher *consent.Publisher
+	renewer   *pki.Renewer
+	metrics   *prometheus.Registry
+	listener  net.Listener
+	server    *http.Server
+}
+
+// Open puts the parts together: stores, domain, network, listener. It binds the
+// API's port and answers nobody before [Node.Run].
+func Open(ctx context.Context, cfg Config) (*Node, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	n := &Node{cfg: cfg, metrics: prometheus.NewRegistry()}
+	for _, part := range []func(context.Context) error{n.openStores, n.openDomain, n.openNetwork, n.openPeer, n.openAPI} {
+		if err := part(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("node: %w", err), n.Close())
+		}
+	}
+	return n, nil
+}
+
+func (n *Node) openStores(ctx context.Context) error {
+	var err error
+	if n.home, err = readHome(n.cfg.Dir); err != nil {
+		return err
+	}
+	if n.db, err = sqldb.Open(ctx, sqldb.Config{DSN: n.cfg.DSN}); err != nil {
+		return err
+	}
+	if n.people, err = omop.Open(ctx, n.db); err != nil {
+		return err
+	}
+	if n.vocab, err = vocab.Open(ctx, n.db); err != nil {
+		return err
+	}
+	n.raw, err = raw.Open(raw.Config{
+		Dir: filepath.Join(n.cfg.Dir, rawDir), KeyFile: filepath.Join(n.cfg.Dir, rawKeyFile), Now: n.cfg.Now,
+	})
+	return err
+}
+
+func (n *Node) openDomain(ctx context.Context) error {
+	var err error
+	if n.trail, err = audit.Open(ctx, n.db, n.cfg.Logger); err != nil {
+		return err
+	}
+	if n.gate, err = release.Open(ctx, n.db); err != nil {
+		return err
+	}
+	n.consents, err = consent.Open(ctx, consent.Config{
+		DB: n.db, Key: n.home.key, Secret: n.home.secret, Shape: n.cfg.Shape, Window: n.cfg.EpochWindow,
+	})
+	return err
+}
+
+func (n *Node) openNetwork(context.Context) error {
+	var err error
+	n.host, err = transport.New(transport.Config{
+		Key: n.home.key, Hub: n.home.hub.Addresses, Log: n.cfg.Logger,
+		Admit: func(did identity.DID) bool { return n.network != nil && n.network.Admits(did) },
+	})
+	if err != nil {
+		return err
+	}
+	n.network, err = newNetwork(n.host, n.home, n.cfg, filepath.Join(n.cfg.Dir, networkFile), func() { n.publisher.Wake() })
+	if err != nil {
+		return err
+	}
+	n.group, err = membership.New(membership.Config{
+		ID: n.home.key.DID(), Network: n.host, Seeds: []identity.DID{n.host.Hub()}, Admit: n.network.Admits, Log: n.cfg.Logger, Now: n.cfg.Now,
+	})
+	if err != nil {
+		return err
+	}
+	n.renewer, err = newRenewer(n.home, filepath.Join(n.cfg.Dir, certificateFile), n.cfg)
+	return err
+}
+
+func (n *Node) openPeer(ctx context.Context) error {
+	n.publisher = consent.NewPublisher(consent.PublisherConfig{
+		Book: n.consents, Trail: n.trail, Pause: n.cfg.EpochPause, Log: n.cfg.Logger, Now: n.cfg.Now,
+		Proving: func() (consent.Prover, message.Digest, error) { return n.network.EpochProver() },
+		Send:    n.sendEpoch,
+	})
+	var err error
+	n.peer, err = peer.Open(ctx, peer.Config{
+		DB: n.db, Key: n.home.key, Hub: n.host.Hub(), Boards: n.cfg.Boards, Policy: n.cfg.Policy,
+		Consents: n.consents, Engine: query.NewEngine(n.db, n.people, units{n.vocab}), Gate: n.gate, Trail: n.trail,
+		Proving: n.network.Proving, Log: n.cfg.Logger, Now: n.cfg.Now,
+	})
+	if err != nil {
+		return err
+	}
+	n.host.HandleCall(protocol.TaskProtocol, n.peer.Take)
+	return nil
+}
+
+// sendEpoch brings a consent epoch to the hub.
+func (n *Node) sendEpoch(ctx context.Context, e message.Envelope) (int64, error) {
+	raw, err := json.Marshal(e)
+	if err != nil {
+		return 0, err
+	}
+	reply, err := n.host.Call(ctx, n.host.Hub(), wire.EpochProtocol, raw)
+	if err != nil {
+		return 0, err
+	}
+	var recorded wire.Recorded
+	if err := json.Unmarshal(reply, &recorded); err != nil {
+		return 0, errors.New("the hub's answer to a consent epoch is malformed")
+	}
+	return recorded.LedgerIndex, nil
+}
+
+// units looks units up in the site's vocabulary.
+type units struct{ vocab *vocab.Store }
+
+// UnitConcept returns the standard concept of a UCUM code, 0 for none.
+func (u units) UnitConcept(ctx context.Context, ucum string) (int64, error) {
+	mapping, err := u.vocab.Lookup(ctx, "UCUM", ucum)
+	if err != nil || len(mapping.Standard) == 0 {
+		return 0, err
+	}
+	return mapping.Standard[0].ID, nil
+}
+
+// DID returns the node's name.
+func (n *Node) DID() identity.DID { return n.home.key.DID() }
+
+// Connected reports whether the hub is reached.
+func (n *Node) Connected() bool { return n.host.Connected(n.host.Hub()) }
+
+// Run runs the node until ctx ends or a part fails, then stops all parts.
+func (n *Node) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return n.host.Run(ctx) })
+	group.Go(func() error { return n.network.Run(ctx) })
+	group.Go(func() error { return n.group.Run(ctx) })
+	group.Go(func() error { return n.publisher.Run(ctx) })
+	group.Go(func() error { return n.renewer.Run(ctx) })
+	group.Go(func() error { return n.serveHTTP(ctx) })
+	err := group.Wait()
+	return errors.Join(err, n.Close())
+}
+
+// Close releases what Open took. Run does it by itself.
+func (n *Node) Close() error {
+	var errs []error
+	if n.listener != nil {
+		_ = n.listener.Close() // closed already after a clean stop
+	}
+	if n.host != nil {
+		errs = append(errs, n.host.Close())
+	}
+	if n.db != nil {
+		errs = append(errs, n.db.Close())
+	}
+	return errors.Join(errs...)
+}

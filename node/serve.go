@@ -1,0 +1,50 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Limits of the API's server. Uploads may take their time; the handlers bound
+// what they read.
+const (
+	headerTime   = 10 * time.Second
+	idleTime     = 2 * time.Minute
+	shutdownTime = 5 * time.Second
+	maxHeader    = 32 << 10
+)
+
+// openAPI binds the API's port and makes the API.
+func (n *Node) openAPI(context.Context) error {
+	var err error
+	if n.listener, err = net.Listen("tcp", n.cfg.Listen); err != nil {
+		return err
+	}
+	n.server = &http.Server{
+		Handler: http.NotFoundHandler(), ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+	}
+	return nil
+}
+
+// URL returns the origin of the API.
+func (n *Node) URL() string { return "http://" + n.listener.Addr().String() }
+
+// serveHTTP serves the API until ctx ends.
+func (n *Node) serveHTTP(ctx context.Context) error {
+	stopped := context.AfterFunc(ctx, func() {
+		quiet, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+		defer cancel()
+		if err := n.server.Shutdown(quiet); err != nil {
+			_ = n.server.Close() // uploads that did not end in time
+		}
+	})
+	defer stopped()
+	err := n.server.Serve(n.listener)
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
