@@ -100,7 +100,7 @@ type cursor struct {
 func (c *cursor) take(n int) []byte {
 	if c.failed || n < 0 || n > len(c.rest) {
 		c.failed = true
-		return make([]byte, 0)
+		return nil
 	}
 	taken := c.rest[:n]
 	c.rest = c.rest[n:]
@@ -125,13 +125,9 @@ func (c *cursor) uint64() uint64 {
 func (c *cursor) points(n, size int) {
 	if n > len(c.rest)/size {
 		c.failed = true
-		return
 	}
-	for ; n > 0; n-- {
-		if c.take(size)[0]>>6 != 0 {
-			c.failed = true
-			return
-		}
+	for ; n > 0 && !c.failed; n-- {
+		c.failed = c.take(size)[0]>>6 != 0
 	}
 }
 
