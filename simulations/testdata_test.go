@@ -39,11 +39,12 @@ func manifest(t *testing.T) map[string]map[string]string {
 }
 
 // TestReaderAgreesWithManifest reads every bundle of every hospital. The reader must find,
-// file by file, what the manifest counted, and over all files what expected.json says.
+// file by file, what the manifest counted, and over all files what expected.json says; and
+// the vocabulary must map as many records as was counted independently.
 func TestReaderAgreesWithManifest(t *testing.T) {
 	t.Parallel()
 	rows, want := manifest(t), testdata.Expected()
-	all := newTally()
+	all := newTally(loadVocabulary(t))
 	for _, h := range testdata.Hospitals() {
 		seen := 0
 		for file, err := range h.Files(t.Context()) {
@@ -51,7 +52,7 @@ func TestReaderAgreesWithManifest(t *testing.T) {
 			row, known := rows[file.Name]
 			if !known {
 				require.True(t, file.Infrastructure(), file.Name)
-				readAll(t, file, newTally())
+				readAll(t, file, newTally(vocabulary{}))
 				continue
 			}
 			seen++
@@ -89,20 +90,26 @@ type tally struct {
 	deceased                 int
 	conditions, medications  map[string]map[string]bool // code, then patients
 	observations, components map[string]*moments
+	vocabulary               vocabulary
+	mapped                   map[string]testdata.Mapped
 }
 
 type moments struct{ n, sum, squares, least, most float64 }
 
-func newTally() *tally {
+func newTally(v vocabulary) *tally {
 	return &tally{
 		resources: map[string]int{}, gender: map[string]int{}, class: map[string]int{},
 		conditions: map[string]map[string]bool{}, medications: map[string]map[string]bool{},
 		observations: map[string]*moments{}, components: map[string]*moments{},
+		vocabulary: v, mapped: map[string]testdata.Mapped{},
 	}
 }
 
 func (c *tally) add(rec fhir.Record) {
 	c.resources[rec.Type]++
+	if code, coded := mainCode(rec); coded {
+		c.mapped[rec.Type] = c.vocabulary.count(c.mapped[rec.Type], code)
+	}
 	switch r := rec.Resource.(type) {
 	case *fhir.Patient:
 		c.gender[r.Gender]++
@@ -149,6 +156,7 @@ func (c *tally) requireEqual(t *testing.T, want testdata.Totals) {
 	require.Equal(t, want.Gender, c.gender)
 	require.Equal(t, want.Deceased, c.deceased)
 	require.Equal(t, want.Class, c.class)
+	require.Equal(t, want.Mapping.ByResource, c.mapped)
 	for _, code := range want.Conditions {
 		require.Len(t, c.conditions[code.Code], code.Persons, code.Display)
 	}
@@ -200,48 +208,41 @@ func TestExtract(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
-// The vocabulary must map as many records as was counted independently.
-func TestVocabularyMapsWhatWasCounted(t *testing.T) {
-	t.Parallel()
+// vocabulary is the embedded vocabulary as a mapper would use it.
+type vocabulary struct {
+	byCode   map[string]string // vocabulary and code, then concept
+	mapsTo   map[string]string
+	standard map[string]bool
+}
+
+func loadVocabulary(t *testing.T) vocabulary {
+	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, testdata.ExtractVocabulary(dir))
-	concepts := table(t, dir, "CONCEPT.csv.gz")
-	byCode, standard := map[string]string{}, map[string]bool{}
-	for _, c := range concepts {
-		byCode[c["vocabulary_id"]+" "+c["concept_code"]] = c["concept_id"]
-		standard[c["concept_id"]] = c["standard_concept"] == "S"
+	v := vocabulary{map[string]string{}, map[string]string{}, map[string]bool{}}
+	for _, c := range table(t, dir, "CONCEPT.csv.gz") {
+		v.byCode[c["vocabulary_id"]+" "+c["concept_code"]] = c["concept_id"]
+		v.standard[c["concept_id"]] = c["standard_concept"] == "S"
 		require.Len(t, c["valid_start_date"], 8, "Athena writes yyyymmdd")
 	}
-	mapsTo := map[string]string{}
 	for _, r := range table(t, dir, "CONCEPT_RELATIONSHIP.csv.gz") {
 		require.Equal(t, "Maps to", r["relationship_id"])
-		require.Contains(t, standard, r["concept_id_1"])
-		require.Contains(t, standard, r["concept_id_2"])
-		mapsTo[r["concept_id_1"]] = r["concept_id_2"]
+		require.Contains(t, v.standard, r["concept_id_1"])
+		require.Contains(t, v.standard, r["concept_id_2"])
+		v.mapsTo[r["concept_id_1"]] = r["concept_id_2"]
 	}
-	got := map[string]testdata.Mapped{}
-	for _, h := range testdata.Hospitals() {
-		for file, err := range h.Files(t.Context()) {
-			require.NoError(t, err)
-			for rec, err := range fhir.Read(t.Context(), bytes.NewReader(file.Data), fhir.Options{}) {
-				require.NoError(t, err)
-				code, coded := mainCode(rec)
-				if !coded {
-					continue
-				}
-				m := got[rec.Type]
-				m.Records++
-				if id, found := byCode[code]; found {
-					m.Found++
-					if standard[id] || standard[mapsTo[id]] {
-						m.Standard++
-					}
-				}
-				got[rec.Type] = m
-			}
+	return v
+}
+
+func (v vocabulary) count(m testdata.Mapped, code string) testdata.Mapped {
+	m.Records++
+	if id, found := v.byCode[code]; found {
+		m.Found++
+		if v.standard[id] || v.standard[v.mapsTo[id]] {
+			m.Standard++
 		}
 	}
-	require.Equal(t, testdata.Expected().Mapping.ByResource, got)
+	return m
 }
 
 func mainCode(rec fhir.Record) (string, bool) {

@@ -1,5 +1,7 @@
 package fhir
 
+import "bytes"
+
 // maxBrackets is how deep a document is followed. Beyond it nothing is worth recovering.
 const maxBrackets = 10_000
 
@@ -16,6 +18,13 @@ func (s *sink) add(c byte) {
 		return
 	}
 	s.buf = append(s.buf, c)
+}
+
+func (s *sink) addAll(b []byte) {
+	if room := s.limit - len(s.buf); len(b) > room {
+		b, s.over = b[:room], true
+	}
+	s.buf = append(s.buf, b...)
 }
 
 // next reads one byte and counts lines.
@@ -54,67 +63,85 @@ func (r *reader) space(s *sink) (byte, error) {
 // capture adds the value ahead to s. It follows brackets and strings
 // only. A closing bracket that does not match ends the value and stays ahead.
 func (r *reader) capture(s *sink) error {
-	var stack []byte
-	inString := false
+	var f follower
 	for {
-		c, err := r.next()
+		if _, err := r.br.Peek(1); err != nil {
+			return err
+		}
+		chunk, err := r.br.Peek(r.br.Buffered())
 		if err != nil {
 			return err
 		}
-		switch {
-		case inString:
-			if inString, err = r.inString(s, c); err != nil {
-				return err
-			}
-			if inString || len(stack) > 0 {
-				continue
-			}
-			return nil
-		case c == '"':
-			inString = true
-		case c == '{' || c == '[':
-			if len(stack) == maxBrackets {
-				return r.tooDeep()
-			}
-			stack = append(stack, c+2) // '}' and ']' follow '{' and '[' by two
-		case c == '}' || c == ']':
-			if len(stack) == 0 || stack[len(stack)-1] != c {
-				return r.br.UnreadByte()
-			}
-			stack = stack[:len(stack)-1]
-			s.add(c)
-			if len(stack) == 0 {
-				return nil
-			}
-			continue
-		case len(stack) == 0 && (c == ',' || c == ' ' || c == '\t' || c == '\r' || c == '\n'):
-			r.unread(c)
+		n, done := f.follow(chunk)
+		s.addAll(chunk[:n])
+		r.line += bytes.Count(chunk[:n], []byte{'\n'})
+		if _, err := r.br.Discard(n); err != nil {
+			return err
+		}
+		if len(f.stack) > maxBrackets {
+			return r.tooDeep()
+		}
+		if done {
 			return nil
 		}
-		s.add(c)
 	}
 }
 
-// inString adds c, a byte inside a string, and returns whether the string goes
-// on. A newline ends it: JSON has none there, so the closing quote was lost.
-func (r *reader) inString(s *sink, c byte) (bool, error) {
-	s.add(c)
-	switch c {
-	case '"', '\n':
-		return false, nil
-	case '\\':
-		c, err := r.next()
-		s.add(c)
-		return true, err
-	}
-	return true, nil
+// follower finds the end of one value, chunk by chunk.
+type follower struct {
+	stack             []byte // closing brackets that are due
+	inString, escaped bool
 }
 
-func (r *reader) unread(c byte) {
-	_ = r.br.UnreadByte() // cannot fail: c was just read
-	if c == '\n' {
-		r.line--
+// follow returns how many bytes of chunk belong to the value, and whether it ends there.
+func (f *follower) follow(chunk []byte) (n int, done bool) {
+	for i := 0; i < len(chunk); i++ {
+		if f.inString {
+			i = f.skipString(chunk, i)
+			if i < len(chunk) && !f.inString && len(f.stack) == 0 {
+				return i + 1, true
+			}
+			continue
+		}
+		switch c := chunk[i]; c {
+		case '"':
+			f.inString = true
+		case '{', '[':
+			f.stack = append(f.stack, c+2) // '}' and ']' follow '{' and '[' by two
+			if len(f.stack) > maxBrackets {
+				return i, true
+			}
+		case '}', ']':
+			if len(f.stack) == 0 || f.stack[len(f.stack)-1] != c {
+				return i, true
+			}
+			if f.stack = f.stack[:len(f.stack)-1]; len(f.stack) == 0 {
+				return i + 1, true
+			}
+		case ',', ' ', '\t', '\r', '\n':
+			if len(f.stack) == 0 {
+				return i, true
+			}
+		}
 	}
+	return len(chunk), false
+}
+
+// skipString returns the index of the byte that ends the string, or the chunk's
+// length. A newline ends it: JSON has none there, so the closing quote was lost.
+func (f *follower) skipString(chunk []byte, i int) int {
+	for ; i < len(chunk); i++ {
+		switch {
+		case f.escaped:
+			f.escaped = false
+		case chunk[i] == '\\':
+			f.escaped = true
+		case chunk[i] == '"', chunk[i] == '\n':
+			f.inString = false
+			return i
+		}
+	}
+	return i
 }
 
 func (r *reader) tooDeep() error {

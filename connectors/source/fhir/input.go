@@ -22,7 +22,7 @@ const expansionAllowance = 1 << 20
 
 // input yields the uncompressed bytes of a source and enforces its limits.
 type input struct {
-	ctx    context.Context // of the one Read that this input serves
+	ctx    context.Context // of the one Read this serves; io.Reader has no place for it
 	source *source
 	plain  io.Reader
 	zipped bool

@@ -110,21 +110,21 @@ func (e *endless) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestReadInConstantMemory reads 64 MB in each format and watches the live heap.
+// TestReadInConstantMemory reads 24 MB in each format and watches the live heap.
 // It runs alone, as the heap is everybody's.
 func TestReadInConstantMemory(t *testing.T) {
 	unit := `{"resourceType":"Observation","id":"o","status":"final","code":{"text":"` + strings.Repeat("x", 4000) + `"},"subject":{"reference":"Patient/a"}}`
 	for name, src := range map[string]*endless{
-		"NDJSON": {unit: unit + "\n", left: 64 << 20},
+		"NDJSON": {unit: unit + "\n", left: 24 << 20},
 		"bundle": {
 			head: `{"resourceType":"Bundle","type":"collection","entry":[{"resource":` + unit + `}`,
-			unit: `,{"resource":` + unit + `}`, tail: `]}`, left: 64 << 20,
+			unit: `,{"resource":` + unit + `}`, tail: `]}`, left: 24 << 20,
 		},
 		"bundle with its type last": {
 			head: `{"entry":[{"resource":` + unit + `}`,
-			unit: `,{"resource":` + unit + `}`, tail: `],"resourceType":"Bundle","type":"collection"}`, left: 64 << 20,
+			unit: `,{"resource":` + unit + `}`, tail: `],"resourceType":"Bundle","type":"collection"}`, left: 24 << 20,
 		},
-		"one endless string": {head: `{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"id":"`, unit: strings.Repeat("x", 4096), tail: `"}}]}`, left: 64 << 20},
+		"one endless string": {head: `{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"id":"`, unit: strings.Repeat("x", 4096), tail: `"}}]}`, left: 24 << 20},
 	} {
 		var before, now runtime.MemStats
 		runtime.GC()
@@ -134,7 +134,7 @@ func TestReadInConstantMemory(t *testing.T) {
 			if err != nil {
 				bad++
 			}
-			if n++; n%4000 == 0 {
+			if n++; n%2000 == 0 {
 				runtime.GC()
 				runtime.ReadMemStats(&now)
 				peak = max(peak, now.HeapAlloc)
@@ -145,7 +145,7 @@ func TestReadInConstantMemory(t *testing.T) {
 			continue
 		}
 		require.Zero(t, bad, name)
-		require.Greater(t, n, 16_000, name)
+		require.Greater(t, n, 5_000, name)
 		require.Less(t, peak, before.HeapAlloc+6<<20, name)
 	}
 }
