@@ -19,11 +19,8 @@ func lookup(ctx context.Context, tx *sqldb.Tx, keys iter.Seq[rowKey]) (map[rowKe
 	sorted := slices.SortedFunc(keys, func(a, b rowKey) int { return slices.Compare(a[:], b[:]) })
 	found := make(map[rowKey]stored, len(sorted))
 	for chunk := range slices.Chunk(sorted, lookupChunk) {
-		args := make([]any, len(chunk))
-		for i := range chunk {
-			args[i] = chunk[i][:]
-		}
-		rows, err := tx.Query(ctx, "SELECT row_key, row_id, content FROM lineage WHERE row_key IN ("+sqldb.Placeholders(len(args))+")", args...)
+		condition, args := amongKeys(tx.Dialect(), chunk)
+		rows, err := tx.Query(ctx, "SELECT row_key, row_id, content FROM lineage WHERE "+condition, args...)
 		if err != nil {
 			return nil, err
 		}
@@ -32,6 +29,23 @@ func lookup(ctx context.Context, tx *sqldb.Tx, keys iter.Seq[rowKey]) (map[rowKe
 		}
 	}
 	return found, nil
+}
+
+// amongKeys is the condition that row_key is one of keys. On PostgreSQL its text
+// is the same for every number of keys, so that it is planned once.
+func amongKeys(d sqldb.Dialect, keys []rowKey) (string, []any) {
+	if d == sqldb.Postgres {
+		list := make([][]byte, len(keys))
+		for i := range keys {
+			list[i] = keys[i][:]
+		}
+		return "row_key = ANY(?)", []any{list}
+	}
+	args := make([]any, len(keys))
+	for i := range keys {
+		args[i] = keys[i][:]
+	}
+	return "row_key IN (" + sqldb.Placeholders(len(args)) + ")", args
 }
 
 func collect(rows *sqldb.Rows, found map[rowKey]stored) error {
