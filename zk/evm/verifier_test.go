@@ -236,6 +236,7 @@ func TestVerifierRefusesKey(t *testing.T) {
 		"gamma is infinity":               set(6, zero, zero, zero, zero),
 		"delta is infinity":               set(10, zero, zero, zero, zero),
 		"gamma's coordinates are swapped": set(6, good[7], good[6], good[9], good[8]),
+		"delta equals gamma":              set(10, good[6:10]...),
 		"delta is outside the subgroup":   set(10, outsideSubgroup(t)...),
 		"an input's point is infinity":    set(18, zero, zero),
 		"an input's point is off curve":   set(18, big.NewInt(1), big.NewInt(3)),

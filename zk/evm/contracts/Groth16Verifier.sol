@@ -12,7 +12,8 @@ pragma solidity 0.8.37;
 /// with L = IC[0] + sum of inputs[i] * IC[i+1].
 contract Groth16Verifier {
     /// The key has a wrong length or holds something that is no point, a point at infinity
-    /// where that would make every proof valid, or an input that the circuit does not use.
+    /// where that would make every proof valid, an input that the circuit does not use, or a
+    /// delta that equals gamma: then the second phase of the setup was skipped and anyone can forge.
     error KeyInvalid();
 
     /// The proof is not 256 bytes, or the number of inputs is not that of the key.
@@ -64,10 +65,8 @@ contract Groth16Verifier {
     /// Returns if the proof is valid for the inputs and reverts otherwise.
     function verifyProof(bytes calldata proof, uint256[] calldata inputs) public view {
         if (proof.length != 256 || inputs.length != inputCount) revert LengthInvalid();
-        for (uint256 i = 0; i < inputs.length; i++) {
-            if (inputs[i] >= R) revert PublicInputNotInField();
-        }
         address key = KEY;
+        bool inField = true;
         bool ok;
         assembly ("memory-safe") {
             let f := mload(0x40) // 24 words for the pairing
@@ -80,8 +79,10 @@ contract Groth16Verifier {
             ok := 1
             mcopy(m, add(k, 0x1c0), 0x40)
             for { let i := 0 } lt(i, inputs.length) { i := add(i, 1) } {
+                let input := calldataload(add(inputs.offset, shl(5, i)))
+                inField := and(inField, lt(input, R))
                 mcopy(add(m, 0x40), add(add(k, 0x200), shl(6, i)), 0x40)
-                mstore(add(m, 0x80), calldataload(add(inputs.offset, shl(5, i))))
+                mstore(add(m, 0x80), input)
                 ok := and(ok, staticcall(gas(), 0x07, add(m, 0x40), 0x60, add(m, 0x40), 0x40))
                 ok := and(ok, staticcall(gas(), 0x06, m, 0x80, m, 0x40))
             }
@@ -101,6 +102,7 @@ contract Groth16Verifier {
             ok := and(ok, staticcall(gas(), 0x08, f, 0x300, f, 0x20))
             ok := and(ok, eq(mload(f), 1))
         }
+        if (!inField) revert PublicInputNotInField();
         if (!ok) revert ProofInvalid();
     }
 
@@ -113,6 +115,7 @@ contract Groth16Verifier {
             (bool ok,) = address(0x06).staticcall(abi.encode(key[i], key[i + 1], 0, 0));
             if (!ok) revert KeyInvalid();
         }
+        if (key[6] == key[10] && key[7] == key[11] && key[8] == key[12] && key[9] == key[13]) revert KeyInvalid();
         // G2: the pairing with infinity makes the precompile check curve and subgroup.
         for (uint256 i = 2; i < FIXED_WORDS; i += 4) {
             if (key[i] == 0 && key[i + 1] == 0 && key[i + 2] == 0 && key[i + 3] == 0) revert KeyInvalid();
