@@ -1,0 +1,246 @@
+// Package client talks to a hub's HTTPS API.
+//
+// A [Client] recognizes the hub by the root certificate it was given and no
+// other. Methods return the hub's refusals as errors of package problem, with
+// the rule that refused.
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/ledger"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/problem"
+	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/trial"
+)
+
+// Config configures a [Client]. URL is required.
+type Config struct {
+	// URL is the origin of the hub's API, for example "https://hub.example:7420".
+	URL string
+
+	// Root is the hub's root certificate in PEM form. Without it the system's
+	// roots are used.
+	Root []byte
+
+	// Token is a bearer token; reading needs none.
+	Token string
+
+	// Timeout of one request, waiting included. Defaults to 2 min.
+	Timeout time.Duration
+}
+
+// Client is a connection to a hub. It is safe for concurrent use.
+type Client struct {
+	origin string
+	token  string
+	http   *http.Client
+}
+
+// maxAnswer bounds what is read of an answer.
+const maxAnswer = 16 << 20
+
+// New returns a Client; it connects to nothing yet.
+func New(cfg Config) (*Client, error) {
+	u, err := url.Parse(cfg.URL)
+	if err != nil || u.Scheme != "https" || u.Host == "" {
+		return nil, errors.New("hub client: the hub's URL must be like https://host:port")
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 2 * time.Minute
+	}
+	conf := &tls.Config{MinVersion: tls.VersionTLS13}
+	if len(cfg.Root) > 0 {
+		conf.RootCAs = x509.NewCertPool()
+		if !conf.RootCAs.AppendCertsFromPEM(cfg.Root) {
+			return nil, errors.New("hub client: the root certificate is not PEM")
+		}
+	}
+	return &Client{
+		origin: "https://" + u.Host, token: cfg.Token,
+		http: &http.Client{Timeout: cfg.Timeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: conf, ForceAttemptHTTP2: true}},
+	}, nil
+}
+
+// HTTP returns the underlying client, which trusts the hub's root only.
+func (c *Client) HTTP() *http.Client { return c.http }
+
+// Origin returns the hub's origin.
+func (c *Client) Origin() string { return c.origin }
+
+// Close drops idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+func (c *Client) do(ctx context.Context, method, path string, body, answer any) error {
+	var reader io.Reader
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		reader = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.origin+path, reader)
+	if err != nil {
+		return err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("reach the hub: %w", err)
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("read the hub's answer: %w", err)
+	}
+	if resp.StatusCode >= http.StatusBadRequest {
+		var d problem.Document
+		if err := json.Unmarshal(raw, &d); err != nil || d.Type == "" {
+			return fmt.Errorf("the hub answered with status %d", resp.StatusCode)
+		}
+		return d.Err()
+	}
+	if answer == nil {
+		return nil
+	}
+	if err := json.Unmarshal(raw, answer); err != nil {
+		return errors.New("the hub's answer is malformed")
+	}
+	return nil
+}
+
+// Trust returns the hub's own trust document. It is worth as much as the
+// connection: a regulator gets it on another way.
+func (c *Client) Trust(ctx context.Context) (ledger.Trust, error) {
+	var t ledger.Trust
+	return t, c.do(ctx, http.MethodGet, "/v1/trust", nil, &t)
+}
+
+// Invitation is what a new node needs.
+type Invitation struct {
+	Invitation string    `json:"invitation"`
+	Expires    time.Time `json:"expires"`
+}
+
+// Invite makes a one-time invitation for a node. It needs an operator's token.
+func (c *Client) Invite(ctx context.Context, name, organization string, ttl time.Duration) (Invitation, error) {
+	var i Invitation
+	return i, c.do(ctx, http.MethodPost, "/v1/invitations",
+		map[string]any{"name": name, "organization": organization, "ttlSeconds": int64(ttl / time.Second)}, &i)
+}
+
+// IssueToken makes a bearer token for the holder of a key. It needs an
+// operator's token.
+func (c *Client) IssueToken(ctx context.Context, holder identity.DID, role string, ttl time.Duration) (string, error) {
+	var answer struct {
+		Token string `json:"token"`
+	}
+	return answer.Token, c.do(ctx, http.MethodPost, "/v1/tokens",
+		map[string]any{"holder": holder, "role": role, "ttlSeconds": int64(ttl / time.Second)}, &answer)
+}
+
+// RevokeNode bars a node for good. It needs an operator's token.
+func (c *Client) RevokeNode(ctx context.Context, node identity.DID, reason string) error {
+	return c.do(ctx, http.MethodPost, "/v1/nodes/"+url.PathEscape(string(node))+"/revoke", map[string]any{"reason": reason}, nil)
+}
+
+// RegisterTrial registers an approved trial. It needs a sponsor's token.
+func (c *Client) RegisterTrial(ctx context.Context, r trial.Registration) error {
+	return c.do(ctx, http.MethodPost, "/v1/trials", r, nil)
+}
+
+// Ask submits a signed question and returns its id. It needs a researcher's token.
+func (c *Client) Ask(ctx context.Context, e message.Envelope, deadline time.Duration) (query.ID, error) {
+	var answer struct {
+		ID query.ID `json:"id"`
+	}
+	err := c.do(ctx, http.MethodPost, "/v1/queries", map[string]any{"envelope": e, "deadlineSeconds": int64(deadline / time.Second)}, &answer)
+	return answer.ID, err
+}
+
+// Question is a question as the hub shows it.
+type Question struct {
+	ID          query.ID      `json:"id"`
+	Trial       trial.ID      `json:"trial"`
+	Researcher  identity.DID  `json:"researcher"`
+	State       query.State   `json:"state"`
+	Asked       time.Time     `json:"asked"`
+	Deadline    time.Time     `json:"deadline"`
+	LedgerIndex int64         `json:"ledgerIndex"`
+	ResultIndex int64         `json:"resultIndex"` // -1 while open
+	Request     query.Request `json:"request"`
+	Result      *query.Result `json:"result,omitempty"`
+	Accesses    []Access      `json:"accesses"`
+	ProofsDone  bool          `json:"proofsDone"` // every proof that is to come is there and on the chain
+}
+
+// Access is a node's access proof as the hub shows it.
+type Access struct {
+	Node        identity.DID `json:"node"`
+	LedgerIndex int64        `json:"ledgerIndex"`
+	Tx          string       `json:"tx,omitempty"`
+	Block       uint64       `json:"block,omitempty"`
+	Gas         uint64       `json:"gas,omitempty"`
+}
+
+// What to wait for.
+const (
+	WaitResult = "result"
+	WaitProofs = "proofs"
+)
+
+// Question returns a question by its id or a unique prefix of it of at least
+// eight hex digits. With wait it answers when the result, or all proofs, are
+// there, or after the given time.
+func (c *Client) Question(ctx context.Context, id, wait string, limit time.Duration) (Question, error) {
+	path := "/v1/queries/" + url.PathEscape(id)
+	if wait != "" {
+		path += "?" + url.Values{"wait": {wait}, "seconds": {fmt.Sprint(int64(limit / time.Second))}}.Encode()
+	}
+	var q Question
+	return q, c.do(ctx, http.MethodGet, path, nil, &q)
+}
+
+// Questions returns the newest questions.
+func (c *Client) Questions(ctx context.Context, limit int) ([]Question, error) {
+	var answer struct {
+		Queries []Question `json:"queries"`
+	}
+	return answer.Queries, c.do(ctx, http.MethodGet, fmt.Sprintf("/v1/queries?limit=%d", limit), nil, &answer)
+}
+
+// Node is a node as the hub shows it.
+type Node struct {
+	DID          identity.DID `json:"did"`
+	Name         string       `json:"name"`
+	Organization string       `json:"organization"`
+	Enrolled     time.Time    `json:"enrolled"`
+	Revoked      bool         `json:"revoked"`
+	Present      bool         `json:"present"`
+}
+
+// Nodes returns the network's nodes.
+func (c *Client) Nodes(ctx context.Context) ([]Node, error) {
+	var answer struct {
+		Nodes []Node `json:"nodes"`
+	}
+	return answer.Nodes, c.do(ctx, http.MethodGet, "/v1/nodes", nil, &answer)
+}

@@ -1,0 +1,191 @@
+// Package client talks to a node's HTTP API, from the same machine.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/problem"
+)
+
+// Client is a connection to a node. It is safe for concurrent use.
+type Client struct {
+	origin string
+	token  string
+	http   *http.Client
+}
+
+const maxAnswer = 16 << 20
+
+// New returns a client for the API at origin, for example
+// "http://127.0.0.1:7421", with the node's bearer token.
+func New(origin, token string) (*Client, error) {
+	u, err := url.Parse(origin)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, errors.New("node client: the API's URL must be like http://127.0.0.1:port")
+	}
+	return &Client{origin: u.Scheme + "://" + u.Host, token: token, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}}}, nil
+}
+
+// Close drops idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+func (c *Client) do(ctx context.Context, method, path, contentType string, body io.Reader, answer any) error {
+	req, err := http.NewRequestWithContext(ctx, method, c.origin+path, body)
+	if err != nil {
+		return err
+	}
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("reach the node (is it running?): %w", err)
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("read the node's answer: %w", err)
+	}
+	if resp.StatusCode >= http.StatusBadRequest {
+		var d problem.Document
+		if err := json.Unmarshal(raw, &d); err != nil || d.Type == "" {
+			return fmt.Errorf("the node answered with status %d", resp.StatusCode)
+		}
+		return d.Err()
+	}
+	if answer == nil {
+		return nil
+	}
+	if err := json.Unmarshal(raw, answer); err != nil {
+		return errors.New("the node's answer is malformed")
+	}
+	return nil
+}
+
+// Upload is a file that the node has acknowledged: it is durable.
+type Upload struct {
+	File string `json:"fileId"` // SHA-256 of the content
+	Job  string `json:"jobId"`
+}
+
+// Upload sends a file to be loaded. It returns when the node has it on disk.
+func (c *Client) Upload(ctx context.Context, name string, r io.Reader) (Upload, error) {
+	var u Upload
+	return u, c.do(ctx, http.MethodPost, "/v1/ingest/files?"+url.Values{"name": {name}}.Encode(), "application/octet-stream", r, &u)
+}
+
+// Job is the state of a load.
+type Job struct {
+	ID         string           `json:"id"`
+	Name       string           `json:"name"`
+	State      string           `json:"state"` // queued, running, completed, completed with problems, failed
+	Records    int64            `json:"records"`
+	Stored     int64            `json:"stored"`
+	Duplicates int64            `json:"duplicates"`
+	Rejected   int64            `json:"rejected"`
+	ByType     map[string]int64 `json:"byType"`
+	Unmapped   int64            `json:"unmapped"`
+	Problems   []Problem        `json:"problems"`
+}
+
+// Done reports whether the load is over.
+func (j Job) Done() bool { return j.State != "queued" && j.State != "running" }
+
+// Problem is a record that was not loaded as it is. It holds no value.
+type Problem struct {
+	File string `json:"file"`
+	Line int    `json:"line"`
+	Path string `json:"path"`
+	Rule string `json:"rule"`
+}
+
+// Job returns the state of a load.
+func (c *Client) Job(ctx context.Context, id string) (Job, error) {
+	var j Job
+	return j, c.do(ctx, http.MethodGet, "/v1/ingest/jobs/"+url.PathEscape(id), "", nil, &j)
+}
+
+// Wait returns the load's state once it is over, or when ctx ends.
+func (c *Client) Wait(ctx context.Context, id string) (Job, error) {
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		job, err := c.Job(ctx, id)
+		if err != nil || job.Done() {
+			return job, err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return job, ctx.Err()
+		case <-timer.C:
+		}
+	}
+}
+
+// Consent is a signed message about consent with the patient it is of, by the
+// id of their FHIR Patient resource.
+type Consent struct {
+	Patient string           `json:"patient"`
+	Consent message.Envelope `json:"consent"`
+}
+
+// RecordConsents brings signed messages about consent. It returns when all are
+// durable, with how many were new.
+func (c *Client) RecordConsents(ctx context.Context, list []Consent) (recorded int, err error) {
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	for _, one := range list {
+		if err := enc.Encode(one); err != nil {
+			return 0, err
+		}
+	}
+	var answer struct {
+		Recorded int `json:"recorded"`
+		Problems []struct {
+			Line int    `json:"line"`
+			Rule string `json:"rule"`
+			Text string `json:"title"`
+		} `json:"problems"`
+	}
+	if err := c.do(ctx, http.MethodPost, "/v1/consents", "application/x-ndjson", &body, &answer); err != nil {
+		return 0, err
+	}
+	if len(answer.Problems) > 0 {
+		p := answer.Problems[0]
+		return answer.Recorded, fmt.Errorf("%d consents were not recorded; the first at line %d: %s", len(answer.Problems), p.Line, p.Text)
+	}
+	return answer.Recorded, nil
+}
+
+// Status is what a node says of itself.
+type Status struct {
+	DID       string           `json:"did"`
+	Connected bool             `json:"connected"`
+	Tables    map[string]int64 `json:"tables"`
+	Jobs      map[string]int64 `json:"jobs"` // by state
+	Consents  []struct {
+		Trial     string `json:"trial"`
+		Active    int64  `json:"active"`
+		Withdrawn int64  `json:"withdrawn"`
+		Refused   int64  `json:"refused"`
+		Epoch     uint64 `json:"epoch"`   // newest on the ledger, 0 for none
+		Current   bool   `json:"current"` // the newest epoch holds all changes
+	} `json:"consents"`
+	Decisions map[string]int64 `json:"decisions"` // by rule; "" is released
+}
+
+// Status returns the node's state.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var s Status
+	return s, c.do(ctx, http.MethodGet, "/v1/status", "", nil, &s)
+}
