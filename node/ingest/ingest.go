@@ -1,0 +1,189 @@
+// Package ingest takes files of patient data and turns them into rows, once.
+//
+// Start from [Service.Accept]: it keeps the file's bytes and enqueues one job,
+// and when it returns both are durable. The job reads the raw copy, maps its
+// records, checks them and stores them batch by batch, each batch in one
+// transaction with the job's progress, the last one with its outcome. A process
+// that dies at any point goes on where the last batch ended; loading the same
+// content again changes nothing.
+//
+// A record that cannot be used is a [Problem] of the job and keeps no other record
+// out. Problems say where and why, never what. [Service.Job] and [Service.Jobs]
+// tell how loads are going.
+package ingest
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/trialmesh/trialmesh/connectors/source/fhir"
+	"github.com/trialmesh/trialmesh/localstore/jobs"
+	"github.com/trialmesh/trialmesh/localstore/omop"
+	"github.com/trialmesh/trialmesh/localstore/raw"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/localstore/vocab"
+	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/node/mapping"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// Trail is where ended jobs are recorded.
+type Trail interface {
+	// Add records a decision durably.
+	Add(ctx context.Context, r audit.Record) error
+}
+
+// Config configures a [Service]. DB, Store, Raw, Vocabulary and Jobs are required.
+type Config struct {
+	DB         *sqldb.DB
+	Store      *omop.Store
+	Raw        *raw.Store
+	Vocabulary *vocab.Store
+
+	// Jobs is the queue of DB; its tables are there. Open registers the kind of
+	// job, so it comes before the queue's Run.
+	Jobs *jobs.Queue
+
+	Trail Trail // Defaults to none.
+
+	// MaxFile is the size of one file in bytes, as sent. Defaults to 16 GiB.
+	MaxFile int64
+
+	// BatchRows is about how many rows are committed together, 1 to 100,000.
+	// Defaults to 5,000.
+	BatchRows int
+
+	// MaxProblems is how many problems of a job are listed, 1 to 100,000; the
+	// others are counted. Defaults to 1,000.
+	MaxProblems int
+
+	// Reader limits what one file may hold; the zero value has defaults.
+	Reader fhir.Options
+
+	Log *slog.Logger     // Defaults to discarding.
+	Now func() time.Time // Defaults to time.Now.
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxFile == 0 {
+		c.MaxFile = 16 << 30
+	}
+	if c.BatchRows == 0 {
+		c.BatchRows = 5000
+	}
+	if c.MaxProblems == 0 {
+		c.MaxProblems = 1000
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.DB == nil, c.Store == nil, c.Raw == nil, c.Vocabulary == nil, c.Jobs == nil:
+		return errors.New("db, store, raw, vocabulary and jobs are required")
+	case c.MaxFile < 1:
+		return errors.New("the largest file must have 1 byte or more")
+	case c.BatchRows < 1 || c.BatchRows > 100_000:
+		return errors.New("batch rows must be 1 to 100,000")
+	case c.MaxProblems < 1 || c.MaxProblems > 100_000:
+		return errors.New("listed problems must be 1 to 100,000")
+	}
+	return nil
+}
+
+// Service loads files. It is safe for concurrent use.
+type Service struct {
+	cfg    Config
+	mapper *mapping.Mapper
+	m      *metrics
+}
+
+// Open brings the tables of loads up to date and registers the job with the queue;
+// it starts nothing.
+func Open(ctx context.Context, cfg Config) (*Service, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("ingest: %w", err)
+	}
+	own, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	if err := sqldb.Migrate(ctx, cfg.DB, "ingest", own); err != nil {
+		return nil, fmt.Errorf("ingest: %w", err)
+	}
+	s := &Service{cfg: cfg, mapper: mapping.New(cfg.Vocabulary), m: newMetrics()}
+	jobs.Register(cfg.Jobs, s.work)
+	return s, nil
+}
+
+// Run does the jobs of Config.Jobs, of all kinds, until ctx ends; it is
+// [jobs.Queue.Run].
+func (s *Service) Run(ctx context.Context) error { return s.cfg.Jobs.Run(ctx) }
+
+// JobID is the number of a job.
+type JobID int64
+
+// args are what the queue stores about a job.
+type args struct {
+	File string `json:"file"` // digest of the raw copy
+}
+
+// Kind implements [jobs.Args].
+func (args) Kind() string { return "ingest" }
+
+// Accept keeps what r gives until its end and enqueues its load. When Accept
+// returns without an error, both are durable. Content that is waiting, was loaded
+// without a problem or is being loaded keeps the job it has. name is for people.
+//
+// It returns [raw.ErrTooLarge] over Config.MaxFile and [sqldb.ErrFull] when there
+// is no room; then there is no job.
+func (s *Service) Accept(ctx context.Context, name string, r io.Reader) (raw.Digest, JobID, error) {
+	file, size, _, err := s.cfg.Raw.Put(ctx, r, s.cfg.MaxFile)
+	if err != nil {
+		return raw.Digest{}, 0, fmt.Errorf("accept file: %w", err)
+	}
+	var id JobID
+	err = s.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+		if err := tx.Lock(ctx, "ingest/"+file.String()); err != nil {
+			return err
+		}
+		id, err = s.enqueue(ctx, tx, file, size, name)
+		return err
+	})
+	if err != nil {
+		return raw.Digest{}, 0, fmt.Errorf("accept file %s: %w", file, err)
+	}
+	return file, id, nil
+}
+
+func (s *Service) enqueue(ctx context.Context, tx *sqldb.Tx, file raw.Digest, size int64, name string) (JobID, error) {
+	last, err := latest(ctx, tx, file)
+	if err != nil {
+		return 0, err
+	}
+	if last != 0 {
+		return last, nil
+	}
+	id, err := s.cfg.Jobs.Enqueue(ctx, tx, args{file.String()})
+	if err != nil {
+		return 0, err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO ingest_job (job_id, file, name, bytes_total, accepted_at, state) VALUES (?, ?, ?, ?, ?, ?)`,
+		id, file.String(), printable(name), size, s.cfg.Now(), string(Queued))
+	return JobID(id), err
+}

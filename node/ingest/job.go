@@ -1,0 +1,221 @@
+package ingest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/trialmesh/trialmesh/localstore/raw"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/protocol/problem"
+)
+
+// State is how far a job is.
+type State string
+
+// The states. Dead jobs wait for [Service.Retry].
+const (
+	Queued       State = "queued"
+	Running      State = "running"
+	Completed    State = "completed"
+	WithProblems State = "completed with problems"
+	Failed       State = "failed" // and will be tried again
+	Dead         State = "dead"
+)
+
+// Ended reports whether nothing more happens by itself.
+func (s State) Ended() bool { return s == Completed || s == WithProblems || s == Dead }
+
+// ErrJob says that there is no such job.
+var ErrJob = problem.New(problem.NotFound, "no such job")
+
+// Counts are what a job has committed so far. They name types, rules and
+// vocabularies, never a value.
+type Counts struct {
+	BytesRead  int64 `json:"bytesRead"`  // of the raw copy
+	Records    int64 `json:"records"`    // that could be read
+	Stored     int64 `json:"stored"`     // rows that were new
+	Replaced   int64 `json:"replaced"`   // rows that were known with another content
+	Duplicates int64 `json:"duplicates"` // rows that were known
+	Rejected   int64 `json:"rejected"`   // problems: records or parts that were not stored
+
+	ByType   map[string]int64 `json:"byType"`   // records by FHIR type, at most 200 types, the rest as "other"
+	Unmapped map[string]int64 `json:"unmapped"` // codes without a standard concept, such as "SNOMED code"
+	Findings map[string]int64 `json:"findings"` // of the quality checks, by rule
+}
+
+// Job is one load of one file.
+type Job struct {
+	ID   JobID
+	File raw.Digest
+	Name string
+
+	State      State
+	Attempt    int // 0 before the first
+	BytesTotal int64
+	Counts     Counts
+	Mapper     string // mapper and vocabulary
+	Error      string // of the last attempt that failed
+
+	Accepted       time.Time
+	Started, Ended time.Time // zero if not yet
+}
+
+const jobColumns = `job_id, file, name, state, attempt, bytes_total, counts, mapper, error, accepted_at, started_at, ended_at`
+
+func scanJob(row interface{ Scan(...any) error }) (Job, error) {
+	var j Job
+	var id int64
+	var file, state, counts string
+	var started, ended *time.Time
+	if err := row.Scan(&id, &file, &j.Name, &state, &j.Attempt, &j.BytesTotal, &counts, &j.Mapper, &j.Error, &j.Accepted, &started, &ended); err != nil {
+		return Job{}, err
+	}
+	j.ID, j.State = JobID(id), State(state)
+	if started != nil {
+		j.Started = *started
+	}
+	if ended != nil {
+		j.Ended = *ended
+	}
+	var err error
+	if j.File, err = raw.ParseDigest(file); err != nil {
+		return Job{}, err
+	}
+	return j, json.Unmarshal([]byte(counts), &j.Counts)
+}
+
+// Job returns a job, or [ErrJob].
+func (s *Service) Job(ctx context.Context, id JobID) (Job, error) {
+	var list []Job
+	err := s.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		j, err := scanJob(tx.QueryRow(ctx, `SELECT `+jobColumns+` FROM ingest_job WHERE job_id = ?`, int64(id)))
+		if errors.Is(err, sqldb.ErrNoRows) {
+			return ErrJob
+		}
+		list = []Job{j}
+		return err
+	})
+	if err == nil {
+		err = s.bury(ctx, list)
+	}
+	if err != nil {
+		return Job{}, fmt.Errorf("job %d: %w", id, err)
+	}
+	return list[0], nil
+}
+
+// Jobs returns up to limit jobs (1 to 1,000) accepted before the job before, 0
+// for all, newest first.
+func (s *Service) Jobs(ctx context.Context, before JobID, limit int) ([]Job, error) {
+	if limit < 1 || limit > 1000 {
+		return nil, problem.New(problem.Invalid, "a page has 1 to 1,000 jobs")
+	}
+	var list []Job
+	err := s.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT `+jobColumns+` FROM ingest_job WHERE ? = 0 OR job_id < ? ORDER BY job_id DESC LIMIT ?`,
+			int64(before), int64(before), limit)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			j, err := scanJob(rows)
+			if err != nil {
+				return err
+			}
+			list = append(list, j)
+		}
+		return rows.Err()
+	})
+	if err == nil {
+		err = s.bury(ctx, list)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("jobs: %w", err)
+	}
+	return list, nil
+}
+
+// bury marks the jobs that the queue has given up. A process that dies in the
+// last attempt cannot say so itself.
+func (s *Service) bury(ctx context.Context, list []Job) error {
+	open := false
+	for _, j := range list {
+		open = open || !j.State.Ended()
+	}
+	if !open {
+		return nil
+	}
+	dead, err := s.cfg.Jobs.Dead(ctx, 1000)
+	if err != nil {
+		return err
+	}
+	for _, d := range dead {
+		for i := range list {
+			if j := &list[i]; j.ID == JobID(d.ID) && !j.State.Ended() {
+				j.State, j.Error, j.Ended = Dead, d.Error, d.At
+			}
+		}
+	}
+	return nil
+}
+
+// Retry makes a job that is dead or waits for its next attempt available at once.
+func (s *Service) Retry(ctx context.Context, id JobID) error {
+	j, err := s.Job(ctx, id)
+	if err != nil {
+		return err
+	}
+	if j.State != Dead && j.State != Failed {
+		return problem.New(problem.Conflict, "the job is neither dead nor failed")
+	}
+	// The state goes first: a worker may take the job at once.
+	if err := s.setState(ctx, id, Queued, ""); err != nil {
+		return err
+	}
+	return s.cfg.Jobs.Retry(ctx, int64(id))
+}
+
+func (s *Service) setState(ctx context.Context, id JobID, state State, reason string) error {
+	return s.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+		var ended any
+		if state.Ended() {
+			ended = s.cfg.Now()
+		}
+		_, err := tx.Exec(ctx, `UPDATE ingest_job SET state = ?, error = ?, ended_at = ? WHERE job_id = ?`, string(state), reason, ended, int64(id))
+		return err
+	})
+}
+
+// latest returns the job that makes another one for the same file needless, or 0.
+func latest(ctx context.Context, tx *sqldb.Tx, file raw.Digest) (JobID, error) {
+	var id int64
+	var state string
+	err := tx.QueryRow(ctx, `SELECT job_id, state FROM ingest_job WHERE file = ? ORDER BY job_id DESC LIMIT 1`, file.String()).Scan(&id, &state)
+	if errors.Is(err, sqldb.ErrNoRows) || err == nil && State(state) == WithProblems {
+		return 0, nil
+	}
+	return JobID(id), err
+}
+
+// maxName bounds a name, in characters.
+const maxName = 200
+
+// printable is what of a name can be shown.
+func printable(name string) string {
+	name = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+			return -1
+		}
+		return r
+	}, name)
+	if runes := []rune(name); len(runes) > maxName {
+		name = string(runes[:maxName])
+	}
+	return name
+}

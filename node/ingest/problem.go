@@ -1,0 +1,56 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/protocol/problem"
+)
+
+// Problem is a record, or a part of one, that was not stored. It holds no byte of
+// the file.
+type Problem struct {
+	Line   int    // on which the record begins, from 1; 0 if unknown
+	Path   string // such as entry[17].resource.code
+	Rule   string // of connectors/source/fhir, node/mapping or localstore/omop
+	Detail string // may be empty
+}
+
+// reject counts a problem, and keeps it if it will be listed.
+func (l *load) reject(p Problem) {
+	l.counts.Rejected++
+	if l.listed+len(l.problems) < l.s.cfg.MaxProblems {
+		l.problems = append(l.problems, p)
+	}
+}
+
+// Problems returns the listed problems of a job in the order of the file as far as
+// it can be known, at most limit (1 to 1,000) from offset. Counts.Rejected tells
+// how many there are, listed or not.
+func (s *Service) Problems(ctx context.Context, id JobID, offset, limit int) ([]Problem, error) {
+	if offset < 0 || limit < 1 || limit > 1000 {
+		return nil, problem.New(problem.Invalid, "a page has 1 to 1,000 problems and a start of 0 or more")
+	}
+	var list []Problem
+	err := s.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT line, path, rule, detail FROM ingest_problem WHERE job_id = ? AND number > ? ORDER BY number LIMIT ?`,
+			int64(id), offset, limit)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var p Problem
+			if err := rows.Scan(&p.Line, &p.Path, &p.Rule, &p.Detail); err != nil {
+				return err
+			}
+			list = append(list, p)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("problems of job %d: %w", id, err)
+	}
+	return list, nil
+}
