@@ -3,6 +3,9 @@ package evm_test
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
+	"flag"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -15,9 +18,59 @@ import (
 	"github.com/trialmesh/trialmesh/zk/prover"
 )
 
+var update = flag.Bool("update", false, "make testdata/access-4x1x2.json anew with zk/prover")
+
+// provenAccess is a key and a proof of the real access circuit, as zk/prover made them. They are kept
+// because the setup takes a minute under the race detector; the key's setup was on one machine,
+// which makes it worthless for anything else.
+type provenAccess struct {
+	KeyWords  []byte               `json:"keyWords"`
+	Statement circuits.AccessProof `json:"statement"`
+}
+
 // TestAccessCircuitOnChain takes the real circuit's key and proof to the contract, as a hub does.
 func TestAccessCircuitOnChain(t *testing.T) {
 	t.Parallel()
+	golden := filepath.Join("testdata", "access-4x1x2.json")
+	if *update {
+		raw, err := json.MarshalIndent(proveAccess(t), "", "  ")
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(golden, append(raw, '\n'), 0o600))
+	}
+	raw, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	var proven provenAccess
+	require.NoError(t, json.Unmarshal(raw, &proven))
+
+	public := proven.Statement.Public
+	access := evm.Access{Node: evm.Node{1}, Query: evm.QueryHash(public.QueryHash), Proof: proven.Statement.Proof[:]}
+	for _, word := range public.Words() {
+		access.Inputs = append(access.Inputs, word)
+	}
+	require.Equal(t, public.QueryHash, public.Words()[queryPosition])
+
+	e, _ := inProcess(t, inprocess.Config{})
+	key := e.fundedKey(t)
+	cfg := evm.Config{Endpoint: e.url, Key: key}
+	cfg.Deployment, err = evm.Deploy(t.Context(), cfg, evm.DeployConfig{
+		Record: filepath.Join(t.TempDir(), "deployment.json"), Replicas: []evm.Address{key.Address()},
+		VerifyingKey: proven.KeyWords, QueryPosition: queryPosition,
+	})
+	require.NoError(t, err)
+	client := dial(t, cfg)
+	require.NoError(t, client.VerifyAccess(t.Context(), access))
+	receipt, err := client.LogAccess(t.Context(), access)
+	require.NoError(t, err)
+	require.Less(t, receipt.Gas, uint64(275_000), "the price of an access rose")
+	for i := range access.Inputs {
+		bad := cloned(access)
+		bad.Inputs[i][31] ^= 1
+		require.ErrorIs(t, client.VerifyAccess(t.Context(), bad), evm.ErrProofRefused, "input %d", i)
+	}
+}
+
+func proveAccess(t *testing.T) provenAccess {
+	t.Helper()
 	shape := circuits.Shape{ShardSize: 4, Shards: 1, Slots: 2}
 	dir := t.TempDir()
 	epochKeys, err := prover.DevelopmentKeys(t.Context(), dir, shape.Epoch())
@@ -28,33 +81,7 @@ func TestAccessCircuitOnChain(t *testing.T) {
 	require.NoError(t, err)
 	proof, err := proving.Access(t.Context(), accessWitness(t))
 	require.NoError(t, err)
-
-	access := evm.Access{Node: evm.Node{1}, Query: evm.QueryHash(proof.Public.QueryHash), Proof: proof.Proof[:]}
-	position := -1
-	for i, word := range proof.Public.Words() {
-		access.Inputs = append(access.Inputs, word)
-		if word == proof.Public.QueryHash {
-			position = i
-		}
-	}
-	e, _ := inProcess(t, inprocess.Config{})
-	key := e.fundedKey(t)
-	cfg := evm.Config{Endpoint: e.url, Key: key}
-	cfg.Deployment, err = evm.Deploy(t.Context(), cfg, evm.DeployConfig{
-		Record: filepath.Join(t.TempDir(), "deployment.json"), Replicas: []evm.Address{key.Address()},
-		VerifyingKey: accessKeys.Verifying().EVM(), QueryPosition: position,
-	})
-	require.NoError(t, err)
-	client := dial(t, cfg)
-	require.NoError(t, client.VerifyAccess(t.Context(), access))
-	receipt, err := client.LogAccess(t.Context(), access)
-	require.NoError(t, err)
-	t.Logf("%d gas", receipt.Gas)
-	for i := range access.Inputs {
-		bad := cloned(access)
-		bad.Inputs[i][31] ^= 1
-		require.ErrorIs(t, client.VerifyAccess(t.Context(), bad), evm.ErrProofRefused, "input %d", i)
-	}
+	return provenAccess{KeyWords: accessKeys.Verifying().EVM(), Statement: proof}
 }
 
 // accessWitness uses three consents for one question.

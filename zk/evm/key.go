@@ -79,6 +79,9 @@ func (k Key) Save(path, passphrase string, rand io.Reader) error {
 	if k.private == nil {
 		return ErrReadOnly
 	}
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("save chain key %s: %w", path, os.ErrExist)
+	}
 	sealed := &keystore.Key{Address: k.Address(), PrivateKey: k.private}
 	if _, err := io.ReadFull(rand, sealed.Id[:]); err != nil {
 		return fmt.Errorf("save chain key: %w", err)

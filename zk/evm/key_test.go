@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ethereum/go-ethereum/accounts/keystore"
+	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/stretchr/testify/require"
 
 	"github.com/trialmesh/trialmesh/zk/evm"
@@ -77,9 +79,22 @@ func TestKeyFile(t *testing.T) {
 	require.Equal(t, key.Address(), loaded.Address())
 
 	t.Run("a wrong passphrase is refused", func(t *testing.T) {
-		_, err := evm.LoadKey(path, "wrong")
+		raw := make([]byte, 32)
+		raw[31] = 1
+		private, err := crypto.ToECDSA(raw)
+		require.NoError(t, err)
+		// Sealed with the cheap parameters, to try more than once.
+		sealed, err := keystore.EncryptKey(
+			&keystore.Key{Address: crypto.PubkeyToAddress(private.PublicKey), PrivateKey: private},
+			"right", keystore.LightScryptN, keystore.LightScryptP)
+		require.NoError(t, err)
+		path := filepath.Join(dir, "light.key")
+		require.NoError(t, os.WriteFile(path, sealed, 0o600))
+		_, err = evm.LoadKey(path, "right")
+		require.NoError(t, err)
+		_, err = evm.LoadKey(path, "guess")
 		require.ErrorContains(t, err, path)
-		require.NotContains(t, err.Error(), "wrong")
+		require.NotContains(t, err.Error(), "guess")
 	})
 	t.Run("a key file is not overwritten", func(t *testing.T) {
 		require.ErrorIs(t, newKey(t).Save(path, "x", rand.Reader), os.ErrExist)

@@ -39,6 +39,19 @@ func newSlow(t *testing.T) slow {
 	return s
 }
 
+// eventually repeats a write, as callers do, until it succeeds.
+func eventually(t *testing.T, write func() (evm.Receipt, error)) evm.Receipt {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		receipt, err := write()
+		if err == nil {
+			return receipt
+		}
+		require.True(t, errors.Is(err, evm.ErrPending) || errors.Is(err, evm.ErrUnreachable), "%v", err)
+		require.True(t, time.Now().Before(deadline), "%v", err)
+	}
+}
+
 // mining makes blocks while do runs.
 func (s slow) mining(do func()) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -68,8 +81,7 @@ func TestRetryWaitsForTheSameTransaction(t *testing.T) {
 	}
 	require.Equal(t, 1, p.requests("eth_estimateGas"), "there is one transaction, sent three times")
 	s.Commit()
-	receipt, err := client.LogAccess(t.Context(), access)
-	require.NoError(t, err)
+	receipt := eventually(t, func() (evm.Receipt, error) { return client.LogAccess(t.Context(), access) })
 	event, err := client.AccessEvent(t.Context(), access.Node, access.Query)
 	require.NoError(t, err)
 	require.Equal(t, receipt, event.Receipt)
@@ -102,14 +114,12 @@ func TestRetryPaysMoreWhenTheChainAsksForMore(t *testing.T) {
 	require.Equal(t, 2, p.requests("eth_sendRawTransaction"))
 
 	s.Commit()
-	receipt, err := client.Anchor(t.Context(), 1, [32]byte{1})
-	require.NoError(t, err)
+	receipt := eventually(t, func() (evm.Receipt, error) { return client.Anchor(t.Context(), 1, [32]byte{1}) })
 	_, err = client.Anchor(t.Context(), 2, [32]byte{2})
 	require.ErrorIs(t, err, evm.ErrPending)
 	s.Commit()
-	second, err := client.Anchor(t.Context(), 2, [32]byte{2})
-	require.NoError(t, err, "no transaction is left to stand in the way")
-	require.Equal(t, receipt.Block+1, second.Block)
+	second := eventually(t, func() (evm.Receipt, error) { return client.Anchor(t.Context(), 2, [32]byte{2}) })
+	require.Equal(t, receipt.Block+1, second.Block, "no transaction is left to stand in the way")
 }
 
 func TestForkTakesReceiptAway(t *testing.T) {
@@ -130,12 +140,7 @@ func TestForkTakesReceiptAway(t *testing.T) {
 	require.ErrorIs(t, err, evm.ErrNotFound, "a fork took it away")
 
 	var receipt evm.Receipt
-	s.mining(func() {
-		require.Eventually(t, func() bool {
-			receipt, err = anchor()
-			return err == nil
-		}, 20*time.Second, time.Millisecond)
-	})
+	s.mining(func() { receipt = eventually(t, anchor) })
 	found, err := client.AnchorAt(t.Context(), 7)
 	require.NoError(t, err)
 	require.Equal(t, receipt.Block, found.Block)
