@@ -1,0 +1,42 @@
+# Trialmesh. `make` alone prints the targets; everything made lies in bin/ and build/.
+#
+# What a build says goes to standard error: the last line of standard output of
+# `make demo ARGS="--once --json"` is the demo's.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+TOOLS := $(CURDIR)/build/tools
+export PATH := $(TOOLS):$(PATH)
+
+.PHONY: help build contracts demo test prepare lint bench clean
+
+help: ## print the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: contracts ## build bin/trialmesh and bin/trialmesh-lab
+	@go build -o bin/trialmesh . >&2
+	@go build -o bin/trialmesh-lab ./simulations/lab >&2
+
+contracts: ## compile the Solidity sources if the committed artifacts are not theirs
+	@deploy/ci/contracts.sh >&2
+
+demo: build ## run three hospitals, a hub and a chain here: ARGS="--once --json"
+	@bin/trialmesh-lab demo $(ARGS)
+
+test: prepare ## install what the tests need, then run all of them with the race detector
+	@go test -race -vet=off -timeout 12m $(TESTFLAGS) ./...
+
+prepare: ## install what the tests need: PostgreSQL, geth, npm packages
+	@deploy/ci/prepare.sh >&2
+
+lint: ## check formatting, vet, and run golangci-lint
+	@deploy/ci/lint.sh
+
+bench: ## measure, and write build/bench.json
+	@deploy/bench/run.sh
+
+clean: ## remove what was built; downloads and Go's cache stay
+	@rm -rf bin build

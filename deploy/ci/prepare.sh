@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Installs what the tests need beyond Go: a C compiler, PostgreSQL, openssl, geth
+# and the npm packages solc and snarkjs. Run it as often as you like: what is there
+# is left alone.
+#
+# As root on Debian or Ubuntu it installs system packages. Elsewhere it says what is
+# missing and goes on, and the tests that need it say that they were skipped; with
+# CI=true a missing part ends it.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+geth_version=v1.17.3
+tools=$PWD/build/tools
+missing=0
+
+miss() { # what, remedy
+	echo "prepare: $1 is missing: $2" >&2
+	missing=1
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+have_postgres() {
+	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || have initdb
+}
+
+# System packages, all in one call of apt.
+packages=()
+have make || packages+=(make)
+have gcc || packages+=(gcc libc6-dev)
+have openssl || packages+=(openssl)
+have_postgres || packages+=(postgresql)
+if [ ${#packages[@]} -gt 0 ]; then
+	if have apt-get && [ "$(id -u)" = 0 ]; then
+		export DEBIAN_FRONTEND=noninteractive
+		apt-get update -q </dev/null
+		apt-get install -qy --no-install-recommends "${packages[@]}" </dev/null
+	else
+		miss "${packages[*]}" "install it with your system's package manager, on Debian: apt-get install ${packages[*]}"
+	fi
+fi
+
+# The npm packages of one folder, again when its lock file changed.
+npm_packages() {
+	local dir=$1
+	if cmp -s "$dir/package-lock.json" "$dir/node_modules/.installed-lock.json"; then return; fi
+	if ! have npm; then
+		miss "npm" "install Node 20 or later, then run npm ci in $dir"
+		return
+	fi
+	if (cd "$dir" && npm ci --no-audit --no-fund --loglevel=error </dev/null); then
+		cp "$dir/package-lock.json" "$dir/node_modules/.installed-lock.json"
+	else
+		miss "what $dir/package.json names" "run npm ci there"
+	fi
+}
+npm_packages zk/evm/contracts
+npm_packages zk/verifier/testdata/snarkjs
+
+# geth, in a folder named after its version so that a new version is fetched.
+if [ ! -x "$tools/geth-$geth_version" ]; then
+	mkdir -p "$tools/new"
+	if GOBIN=$tools/new GOFLAGS=-mod=mod go install "github.com/ethereum/go-ethereum/cmd/geth@$geth_version"; then
+		mv "$tools/new/geth" "$tools/geth-$geth_version"
+		ln -sf "geth-$geth_version" "$tools/geth"
+	else
+		miss "geth" "go install github.com/ethereum/go-ethereum/cmd/geth@$geth_version"
+	fi
+	rm -rf "$tools/new"
+fi
+
+if [ "$missing" = 1 ] && [ "${CI:-}" = true ]; then exit 1; fi
