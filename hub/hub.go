@@ -174,6 +174,8 @@ type Hub struct {
 	listener  net.Listener
 	server    *http.Server
 	changed   chan struct{}
+
+	changes // for whoever waits at the API
 }
 
 // Open puts the parts together: stores, state, keys, network, listeners. It
@@ -361,6 +363,7 @@ func (h *Hub) follow(ctx context.Context) error {
 				h.cfg.Logger.WarnContext(ctx, "revoked node not disconnected", "node", did, "err", err)
 			}
 		}
+		h.announce()
 		h.publisher.notify()
 		h.dispatch.Wake()
 		if h.anchor != nil {

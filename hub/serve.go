@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/trialmesh/trialmesh/federation/pki"
+	"github.com/trialmesh/trialmesh/hub/api"
+	"github.com/trialmesh/trialmesh/protocol/message"
 )
 
 // Limits of the HTTPS server.
@@ -25,11 +27,25 @@ func (h *Hub) openAPI(context.Context) error {
 	if h.listener, err = net.Listen("tcp", h.cfg.Listen); err != nil {
 		return err
 	}
+	handler, err := api.New(api.Config{
+		Registry: h.Reader, Ledger: h.Ledger, Log: h.log, Operator: h, Network: h,
+		Certificates: pki.Handler(h.authority, h.cfg.Logger), ProvingKey: h.publicKey,
+		Metrics: h.metrics, Logger: h.cfg.Logger, Now: h.cfg.Now,
+	})
+	if err != nil {
+		return err
+	}
 	h.server = &http.Server{
-		Handler: pki.Handler(h.authority, h.cfg.Logger), TLSConfig: h.authority.ServerTLS(),
+		Handler: handler, TLSConfig: h.authority.ServerTLS(),
 		ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
 	}
 	return nil
+}
+
+// publicKey is [Hub.ProvingKey] as the API takes it.
+func (h *Hub) publicKey(circuit message.Digest) (api.ProvingKey, bool) {
+	keys, found := h.keys[circuit]
+	return keys, found
 }
 
 // URL returns the origin of the HTTPS API.

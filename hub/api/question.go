@@ -1,0 +1,131 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/trialmesh/trialmesh/hub/registry"
+	"github.com/trialmesh/trialmesh/protocol/query"
+)
+
+// Bounds of a long poll.
+const (
+	// maxWait leaves time for the answer before clients and proxies give up.
+	maxWait = 100 * time.Second
+
+	// lookAgain is how often a waiting request looks even though no change was
+	// announced: another replica's proposals are not.
+	lookAgain = time.Second
+)
+
+// waitProofs has a long poll wait for [Question.ProofsDone], not for the result.
+const waitProofs = "proofs"
+
+// routeQuestions adds asking, listing and waiting.
+func (s *server) routeQuestions() {
+	tags := []string{"questions"}
+	register(s, huma.Operation{
+		OperationID: "questions", Method: http.MethodGet, Path: "/v1/queries", Summary: "Questions, newest first", Tags: tags,
+	}, s.questions)
+	register(s, huma.Operation{
+		OperationID: "question", Method: http.MethodGet, Path: "/v1/queries/{id}", Summary: "A question with its result and proofs", Tags: tags,
+		Description: "The id may be cut to 8 digits or more as long as no two questions share them. With wait the answer comes when the result, or all proofs, are there, or when the time is over, 100 s at most.",
+	}, s.question)
+	register(s, s.only(registry.RoleResearcher, huma.Operation{
+		OperationID: "ask", Method: http.MethodPost, Path: "/v1/queries", Summary: "Ask a question", Tags: tags, DefaultStatus: http.StatusAccepted,
+		Description: "Asking the same envelope again is harmless.",
+	}), s.ask)
+}
+
+func (s *server) questions(ctx context.Context, in *struct {
+	Limit int `query:"limit" minimum:"1" maximum:"100" default:"20"`
+},
+) (*body[Questions], error) {
+	list, err := s.cfg.Registry.Questions(ctx, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	views := make([]Question, 0, len(list))
+	for _, q := range list {
+		accesses, err := s.cfg.Registry.Accesses(ctx, q.ID)
+		if err != nil {
+			return nil, err
+		}
+		views = append(views, questionOf(q, accesses))
+	}
+	return &body[Questions]{Questions{views}}, nil
+}
+
+type questionInput struct {
+	ID      string `path:"id" pattern:"^[0-9a-f]{8,64}$" doc:"Hex digits of the question's digest"`
+	Wait    string `query:"wait" enum:"result,proofs" doc:"What to wait for"`
+	Seconds int    `query:"seconds" minimum:"0" maximum:"86400" default:"30" doc:"How long to wait"`
+}
+
+func (s *server) question(ctx context.Context, in *questionInput) (*body[Question], error) {
+	id, err := s.cfg.Registry.FindQuestion(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if in.Wait == "" {
+		view, err := s.view(ctx, id)
+		return &body[Question]{view}, err
+	}
+	view, err := s.await(ctx, id, in.Wait, min(time.Duration(in.Seconds)*time.Second, maxWait))
+	return &body[Question]{view}, err
+}
+
+// await returns the question once there is what is waited for, or as it is
+// when the time is over.
+func (s *server) await(ctx context.Context, id query.ID, wait string, limit time.Duration) (Question, error) {
+	over := time.NewTimer(limit)
+	defer over.Stop()
+	again := time.NewTicker(lookAgain)
+	defer again.Stop()
+	for {
+		changed := s.cfg.Network.Changed() // before reading, or a change in between is missed
+		view, err := s.view(ctx, id)
+		if err != nil || view.has(wait) {
+			return view, err
+		}
+		select {
+		case <-changed:
+		case <-again.C:
+		case <-over.C:
+			return view, nil
+		case <-ctx.Done():
+			return view, nil
+		}
+	}
+}
+
+func (s *server) view(ctx context.Context, id query.ID) (Question, error) {
+	q, err := s.cfg.Registry.Question(ctx, id)
+	if err != nil {
+		return Question{}, err
+	}
+	accesses, err := s.cfg.Registry.Accesses(ctx, id)
+	return questionOf(q, accesses), err
+}
+
+type askOutput struct {
+	Location string `header:"Location"`
+	Body     Accepted
+}
+
+func (s *server) ask(ctx context.Context, in *struct{ Body Submission }) (*askOutput, error) {
+	if err := signedBy(ctx, in.Body.Envelope); err != nil {
+		return nil, err
+	}
+	out, err := s.cfg.Log.Propose(ctx, registry.AskQuestion{
+		Envelope: in.Body.Envelope, Deadline: s.cfg.Now().Add(time.Duration(in.Body.DeadlineSeconds) * time.Second),
+	})
+	if err != nil {
+		return nil, err
+	}
+	id := in.Body.Envelope.Digest()
+	return &askOutput{Location: "/v1/queries/" + id.String(), Body: Accepted{ID: id, LedgerIndex: out.LedgerIndex, Existed: out.Existed}}, nil
+}
