@@ -164,7 +164,7 @@ func (w AccessWitness) openShard(shardSize, k int) (openShard, error) {
 		return openShard{emptyMatrix(shardSize), make([]bool, shardSize), fr.Element{}}, nil
 	}
 	use := w.Shards[k]
-	_, m, err := use.Epoch.open(shardSize)
+	m, err := use.Epoch.matrix(shardSize)
 	if err != nil {
 		return openShard{}, err
 	}

@@ -67,45 +67,47 @@ func (w EpochWitness) Public(c Circuit) (EpochPublic, error) {
 	if err := c.Validate(); err != nil {
 		return EpochPublic{}, fmt.Errorf("epoch: %w", err)
 	}
-	leaves, m, err := w.open(c.shape.ShardSize)
+	m, err := w.matrix(c.shape.ShardSize)
 	if err != nil {
 		return EpochPublic{}, fmt.Errorf("epoch: %w", err)
+	}
+	leaves := make([]fr.Element, c.shape.ShardSize)
+	for i := range leaves {
+		if leaves[i], err = w.slot(i).leaf(); err != nil {
+			return EpochPublic{}, fmt.Errorf("epoch: record %d: %w", i, err)
+		}
 	}
 	return EpochPublic{fromField(merkleRoot(leaves)), w.Window, fromField(m.root())}, nil
 }
 
-// open checks the witness and computes its leaves and its matrix.
-func (w EpochWitness) open(shardSize int) ([]fr.Element, *matrix, error) {
+// slot returns the consent in slot i; beyond the list slots are empty.
+func (w EpochWitness) slot(i int) (c Consent) {
+	if i < len(w.Consents) {
+		c = w.Consents[i]
+	}
+	return c
+}
+
+// matrix checks all but the leaves and computes the matrix.
+func (w EpochWitness) matrix(shardSize int) (*matrix, error) {
 	if len(w.Consents) > shardSize {
-		return nil, nil, fmt.Errorf("%d consents in a shard of %d", len(w.Consents), shardSize)
+		return nil, fmt.Errorf("%d consents in a shard of %d", len(w.Consents), shardSize)
 	}
 	if err := w.Window.Validate(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	var salts [scopes]fr.Element
 	for j, salt := range w.Salts {
 		x, err := toField(salt)
 		if err != nil {
-			return nil, nil, fmt.Errorf("salt of scope %d: %w", j, err)
+			return nil, fmt.Errorf("salt of scope %d: %w", j, err)
 		}
 		if x.IsZero() {
-			return nil, nil, fmt.Errorf("salt of scope %d is missing", j)
+			return nil, fmt.Errorf("salt of scope %d is missing", j)
 		}
 		salts[j] = x
 	}
-	leaves := make([]fr.Element, shardSize)
-	for i := range leaves {
-		var c Consent
-		if i < len(w.Consents) {
-			c = w.Consents[i]
-		}
-		leaf, err := c.leaf()
-		if err != nil {
-			return nil, nil, fmt.Errorf("record %d: %w", i, err)
-		}
-		leaves[i] = leaf
-	}
-	return leaves, newMatrix(shardSize, w.Consents, w.Window, salts), nil
+	return newMatrix(shardSize, w.Consents, w.Window, salts), nil
 }
 
 // Assign returns the witness as values for the circuit c, and what the proof
@@ -122,10 +124,7 @@ func (w EpochWitness) Assign(c Circuit) (frontend.Circuit, EpochPublic, error) {
 		a.Salts[j] = salt[:]
 	}
 	for i := range a.Participants {
-		var consent Consent
-		if i < len(w.Consents) {
-			consent = w.Consents[i]
-		}
+		consent := w.slot(i)
 		a.Participants[i] = consent.Participant[:]
 		a.Statuses[i], a.Grants[i] = uint8(consent.Attributes.Status), consent.Attributes.grant()
 	}

@@ -28,6 +28,9 @@ var systems = sync.OnceValues(func() (systems [2]*cs.R1CS, err error) {
 	return systems, err
 })
 
+// epoch64 is the demonstration's epoch circuit.
+var epoch64 = sync.OnceValues(func() (*cs.R1CS, error) { return Shape{ShardSize: 64}.Epoch().Compile() })
+
 // secret returns a value that looks like a salt or blind, the same each time.
 func secret(label string, i int) Element {
 	return Truncate(sha256.Sum256(binary.BigEndian.AppendUint64([]byte(label), uint64(i))))

@@ -16,7 +16,7 @@ import (
 )
 
 // small is the shape of the tests: its two setups take a few seconds.
-var small = circuits.Shape{ShardSize: 16, Shards: 2, Slots: 2}
+var small = circuits.Shape{ShardSize: 4, Shards: 2, Slots: 2}
 
 // minute is the smallest circuit there is, for tests that need several setups.
 var minute = circuits.Shape{ShardSize: 4, Shards: 1, Slots: 1}.Access()
@@ -66,7 +66,7 @@ const day = 86400
 
 var today = circuits.Window{From: 20000 * day, To: 20001 * day}
 
-// epoch fills all but one slot of a shard; every fifth consent is withdrawn.
+// epoch fills all but one slot of a shard; every third consent is withdrawn.
 func epoch(t testing.TB, s circuits.Shape, label string) circuits.EpochWitness {
 	t.Helper()
 	w := circuits.EpochWitness{Window: today}
@@ -80,7 +80,7 @@ func epoch(t testing.TB, s circuits.Shape, label string) circuits.EpochWitness {
 			Mask: consent.MaskOf(consent.Conditions, consent.Statistics), Status: circuits.Active,
 			From: today.From - 30*day, To: today.To + 30*day,
 		}
-		if i%5 == 4 {
+		if i%3 == 2 {
 			a.Status = circuits.Withdrawn
 		}
 		w.Consents = append(w.Consents, circuits.Consent{Participant: pc, Attributes: a})

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	groth16 "github.com/consensys/gnark/backend/groth16/bn254"
 	"github.com/stretchr/testify/require"
 
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -255,7 +256,7 @@ func TestReadKeysRefusesALyingPublisher(t *testing.T) {
 			change(lie)
 			p := k.Published()
 			p.ProvingDigest = message.Sum(lie)
-			_, err := ReadKeys(p, bytes.NewReader(lie))
+			_, err := readKeys(p, k.system, bytes.NewReader(lie), (*groth16.ProvingKey).ReadFrom)
 			require.ErrorIs(t, err, ErrKeys)
 		})
 	}
