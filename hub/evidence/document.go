@@ -1,0 +1,154 @@
+package evidence
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/trialmesh/trialmesh/protocol/canonical"
+	"github.com/trialmesh/trialmesh/protocol/consent"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	entry "github.com/trialmesh/trialmesh/protocol/ledger"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/trial"
+)
+
+// What is wrong with a document or with what an entry says about it.
+var (
+	errNotHub  = errors.New("the entry names another actor than the trusted hub")
+	errActor   = errors.New("the entry names another actor than the document's signer")
+	errSubject = errors.New("the entry is about something else than its document")
+)
+
+// document returns the document that a leaf names, after comparing digests.
+func (v *verification) document(ctx context.Context, l leaf) ([]byte, error) {
+	raw, err := v.src.Document(ctx, l.Digest)
+	if err != nil {
+		if !errors.Is(err, ErrNoDocument) && v.broken == nil {
+			v.broken = err
+		}
+		return nil, err
+	}
+	if got := message.Sum(raw); got != l.Digest {
+		return nil, fmt.Errorf("the document was altered: its digest is %s, the log says %s", got, l.Digest)
+	}
+	// Readers could disagree on a document that says something twice.
+	clean, err := canonical.Transform(raw)
+	if err != nil {
+		return nil, fmt.Errorf("the document is malformed: %w", err)
+	}
+	if !bytes.Equal(clean, raw) {
+		return nil, errors.New("the document is not in canonical form")
+	}
+	return raw, nil
+}
+
+// read returns a leaf's document, which nobody but the hub vouches for.
+func read[T any](ctx context.Context, v *verification, l leaf) (T, error) {
+	var document T
+	raw, err := v.document(ctx, l)
+	if err != nil {
+		return document, err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&document); err != nil {
+		return document, fmt.Errorf("the document is not what a %q entry names", l.Kind)
+	}
+	return document, nil
+}
+
+// signed is a body with the envelope it came in.
+type signed[T any] struct {
+	leaf
+	envelope message.Envelope
+	body     T
+}
+
+// open returns a leaf's signed document. The signer is the entry's actor, and
+// the entry was made while the signature held.
+func open[T any](ctx context.Context, v *verification, l leaf, kind message.Kind) (signed[T], error) {
+	s := signed[T]{leaf: l}
+	raw, err := v.document(ctx, l)
+	if err != nil {
+		return s, err
+	}
+	if s.envelope, err = message.Parse(raw); err != nil {
+		return s, err
+	}
+	if s.body, err = message.Open[T](s.envelope, kind, l.At); err != nil {
+		return s, err
+	}
+	if s.envelope.Issuer != l.Actor {
+		return s, errActor
+	}
+	return s, nil
+}
+
+// consistent checks that a leaf says of its document what the document itself
+// says, and that whoever had to sign it did.
+func (v *verification) consistent(ctx context.Context, l leaf) error {
+	byHub := func(subject string, err error) error {
+		if err == nil && l.Actor != v.trust.Hub {
+			err = errNotHub
+		}
+		return about(l, subject, err)
+	}
+	switch l.Kind {
+	case entry.NodeEnrolled:
+		d, err := read[entry.Enrollment](ctx, v, l)
+		return byHub(string(d.Node), err)
+	case entry.NodeRevoked:
+		d, err := read[entry.Revocation](ctx, v, l)
+		return byHub(string(d.Node), err)
+	case entry.CircuitRegistered:
+		d, err := read[entry.Circuit](ctx, v, l)
+		return byHub(d.Shape, err)
+	case entry.TrialRegistered:
+		d, err := read[trial.Registration](ctx, v, l)
+		if err != nil {
+			return err
+		}
+		design, err := d.Open()
+		if err == nil && d.Design.Issuer != l.Actor {
+			err = errActor
+		}
+		return about(l, string(design.ID), err)
+	case entry.ConsentEpoch:
+		d, err := open[consent.Epoch](ctx, v, l, consent.KindEpoch)
+		return about(l, string(d.body.Trial), own(err, l.Actor, d.body.Node))
+	case entry.QuestionAsked:
+		d, err := open[query.Request](ctx, v, l, query.KindRequest)
+		return about(l, d.envelope.Digest().String(), err)
+	case entry.QuestionAnswered:
+		d, err := read[query.Result](ctx, v, l)
+		return byHub(d.Query.String(), err)
+	case entry.AccessProved:
+		d, err := open[query.Access](ctx, v, l, query.KindAccess)
+		return about(l, d.body.Query.String(), own(err, l.Actor, d.body.Node))
+	case entry.ChainAnchored:
+		d, err := read[entry.Anchor](ctx, v, l)
+		return byHub(d.Tx, err)
+	}
+	_, err := v.document(ctx, l) // of a later version: no more is known
+	return err
+}
+
+// about adds the check that a leaf's subject is its document's.
+func about(l leaf, subject string, err error) error {
+	if err == nil && l.Subject != subject {
+		return errSubject
+	}
+	return err
+}
+
+// own adds the check that a node speaks for itself.
+func own(err error, signer, node identity.DID) error {
+	if err == nil && signer != node {
+		return errors.New("the document speaks for another node than the one that signed it")
+	}
+	return err
+}

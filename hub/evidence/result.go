@@ -1,0 +1,92 @@
+package evidence
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	"github.com/trialmesh/trialmesh/protocol/query"
+)
+
+// policy checks that what was released kept the trial's limits.
+func (v *verification) policy(q *question) {
+	r, demanded := q.result, q.design.Disclosure
+	var err error
+	switch {
+	case r.Policy.Validate() != nil:
+		err = r.Policy.Validate()
+	case disclosure.Strictest(r.Policy, demanded) != r.Policy:
+		err = errors.New("the limits that were applied are looser than the trial's")
+	case len(r.Answered) < r.Policy.MinSites:
+		err = fmt.Errorf("%d sites answered, and the limit is %d", len(r.Answered), r.Policy.MinSites)
+	}
+	for _, a := range r.Answered {
+		if a.AtLeast < demanded.MinCell || a.AtLeast > r.Policy.MinCell {
+			err = errors.Join(err, fmt.Errorf("node %s has to prove at least %d records, and the limits are %d to %d",
+				a.Node, a.AtLeast, demanded.MinCell, r.Policy.MinCell))
+		}
+	}
+	if err != nil {
+		v.report.fail(CheckPolicy, q.id.String(), "%s: %v", q.resultLeaf.place(), err)
+		return
+	}
+	v.report.pass(CheckPolicy, q.id.String(), "the limits are at least the trial's: cells of %d, rounding to %d, %d sites",
+		r.Policy.MinCell, r.Policy.Rounding, r.Policy.MinSites)
+}
+
+// cells checks that the answer has the form that the question asked for.
+func (v *verification) cells(q *question) {
+	r, want := q.result, 1
+	for _, by := range q.body.Analysis.By {
+		want *= len(by.Levels())
+	}
+	err := wellFormed(q.body.Analysis, r, want)
+	if err != nil {
+		v.report.fail(CheckCells, q.id.String(), "%s: %v", q.resultLeaf.place(), err)
+		return
+	}
+	v.report.pass(CheckCells, q.id.String(), "the answer has the %d cells that were asked for, %d of them withheld", want, r.WithheldCells)
+}
+
+func wellFormed(a query.Analysis, r query.Result, want int) error {
+	if len(r.Cells) != want {
+		return fmt.Errorf("the answer has %d cells, and %d were asked for", len(r.Cells), want)
+	}
+	if r.Total == nil {
+		return errors.New("the answer has no total")
+	}
+	seen := make(map[string]bool)
+	withheld, sum := 0, int64(0)
+	for i, c := range r.Cells {
+		if len(c.Levels) != len(a.By) {
+			return fmt.Errorf("cell %d does not say which it is", i)
+		}
+		for k, by := range a.By {
+			if !slices.Contains(by.Names(), c.Levels[k]) {
+				return fmt.Errorf("cell %d has a level that %q does not have", i, by)
+			}
+		}
+		name := fmt.Sprint(c.Levels)
+		if seen[name] {
+			return fmt.Errorf("cell %d stands twice", i)
+		}
+		seen[name] = true
+		sum += c.N
+		switch {
+		case c.Withheld && (c.N != 0 || c.Mean != nil || c.SD != nil):
+			return fmt.Errorf("cell %d is withheld and has a number", i)
+		case c.Withheld:
+			withheld++
+		case c.N < 0 || r.Policy.Rounding > 1 && c.N%int64(r.Policy.Rounding) != 0:
+			return fmt.Errorf("cell %d is not rounded as the limits say", i)
+		}
+	}
+	switch {
+	case withheld != r.WithheldCells:
+		return fmt.Errorf("%d cells are withheld, and the answer says %d", withheld, r.WithheldCells)
+	case a.Kind == query.Count && r.Total.N != sum:
+		return errors.New("the total is not the sum of the cells")
+	}
+	return nil
+}

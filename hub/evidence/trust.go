@@ -1,0 +1,88 @@
+package evidence
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/trialmesh/trialmesh/hub/ledger"
+	"github.com/trialmesh/trialmesh/protocol/canonical"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	entry "github.com/trialmesh/trialmesh/protocol/ledger"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/query"
+)
+
+// Trust is what a reader knows beforehand, from another way than the log. The
+// document a hub serves is one without Circuits and Boards.
+type Trust struct {
+	entry.Trust
+
+	// Circuits are the verifying keys whose proofs count. Without any, those that
+	// the log registers do, and the report says that this rests on the hub.
+	Circuits []Circuit `json:"circuits,omitempty"`
+
+	// Boards are the ethics boards whose approval counts. Without any, every
+	// signed approval does, and the report says by whom it is.
+	Boards []identity.DID `json:"boards,omitempty"`
+}
+
+// Circuit is a trusted verifying key.
+type Circuit struct {
+	// Key is the SHA-256 of the verifying key.
+	Key message.Digest `json:"key"`
+
+	// Development says that whoever made the key could forge proofs.
+	Development bool `json:"development,omitempty"`
+}
+
+const maxTrust = 1 << 20 // bytes of a trust document
+
+// ParseTrust reads a trust document in JSON. Unknown fields refuse: a
+// restriction that is misspelled would be no restriction.
+func ParseTrust(raw []byte) (Trust, error) {
+	var t Trust
+	if len(raw) > maxTrust {
+		return t, fmt.Errorf("trust document: more than %d bytes", maxTrust)
+	}
+	clean, err := canonical.Transform(raw)
+	if err != nil {
+		return t, fmt.Errorf("trust document: %w", err)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(clean))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&t); err != nil {
+		return Trust{}, fmt.Errorf("trust document: %s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	if err := t.Validate(); err != nil {
+		return Trust{}, err
+	}
+	return t, nil
+}
+
+// Validate reports the first thing that is missing or wrong.
+func (t Trust) Validate() error {
+	for _, did := range append([]identity.DID{t.Hub}, t.Boards...) {
+		if _, err := did.PublicKey(); err != nil {
+			return fmt.Errorf("trust document: hub or board: %w", err)
+		}
+	}
+	// An empty checkpoint is untrusted if the keys are in order; else the error
+	// is about the keys.
+	if _, err := t.log().Open(nil); !errors.Is(err, ledger.ErrUntrusted) {
+		return fmt.Errorf("trust document: %w", err)
+	}
+	if t.AccessLog != "" {
+		if _, err := t.venue().Hash("", query.ID{}); err != nil {
+			return fmt.Errorf("trust document: accessLog: %w", err)
+		}
+	}
+	return nil
+}
+
+func (t Trust) log() ledger.Trust { return ledger.Trust{Origin: t.Origin, Keys: []string{t.LogKey}} }
+
+// venue is where access proofs must have been made for.
+func (t Trust) venue() query.Venue { return query.Venue{ChainID: t.ChainID, Contract: t.AccessLog} }
