@@ -1,0 +1,296 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/trialmesh/trialmesh/hub"
+	"github.com/trialmesh/trialmesh/hub/client"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+)
+
+// What hub commands keep beside the hub's own files.
+const (
+	hubConfigFile = "hub.yaml"
+	rootFile      = "root.pem"
+	operatorFile  = "operator.token"
+)
+
+// hubSettings are the settings of hub.yaml, TRIALMESH_HUB_… and the flags.
+type hubSettings struct {
+	Origin      string        `koanf:"origin"`
+	Hosts       []string      `koanf:"host"`
+	Listen      string        `koanf:"listen"`
+	Peers       []string      `koanf:"peer"`
+	Chain       string        `koanf:"chain"`
+	Redeploy    bool          `koanf:"redeploy"`
+	AnchorEvery time.Duration `koanf:"anchor-every"`
+	Circuits    string        `koanf:"circuits"`
+}
+
+func newHubCommand() *cobra.Command {
+	return group("hub", "Run a hub: the registry, the public ledger, the dispatch of questions",
+		newHubInit(), newHubRun(), newHubInvite(), newHubToken(), newHubRevoke(), newHubTrust())
+}
+
+func addDir(cmd *cobra.Command, what string) *cobra.Command {
+	cmd.Flags().String("dir", "", "directory of the "+what+" (required)")
+	if err := cmd.MarkFlagRequired("dir"); err != nil {
+		panic(err) // the flag was defined on the line above
+	}
+	return cmd
+}
+
+func newHubInit() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Make a hub's directory: keys, certificate authority, settings",
+		Long: `Make the directory of a new hub with its keys, its certificate authority, the
+operator's token and the settings file hub.yaml. Secrets are files of mode 0600.`,
+		Example: `  trialmesh hub init --dir /var/lib/trialmesh/hub --name "Nordic Heart" --origin heart.example/log --host hub.heart.example
+  trialmesh hub init --dir hub --name Test --origin test.local/log --host 127.0.0.1 --chain http://127.0.0.1:8545`,
+		Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, _ := cmd.Flags().GetString("dir")
+			name, _ := cmd.Flags().GetString("name")
+			origin, _ := cmd.Flags().GetString("origin")
+			hosts, _ := cmd.Flags().GetStringSlice("host")
+			chain, _ := cmd.Flags().GetString("chain")
+			if err := hub.Init(dir, name); err != nil {
+				return err
+			}
+			text := "# Settings of this hub; see trialmesh hub run --help.\norigin: " + origin + "\nhost:\n"
+			for _, host := range hosts {
+				text += "  - " + host + "\n"
+			}
+			text += "listen: 0.0.0.0:7420\npeer:\n  - /ip4/0.0.0.0/tcp/7421\n  - /ip4/0.0.0.0/udp/7421/quic-v1\n"
+			if chain != "" {
+				text += "chain: " + chain + "\n"
+			}
+			if err := os.WriteFile(filepath.Join(dir, hubConfigFile), []byte(text), 0o600); err != nil {
+				return err
+			}
+			account, err := hub.ChainAccount(dir)
+			if err != nil {
+				return err
+			}
+			if wantsJSON(cmd) {
+				return printJSON(cmd, map[string]any{"dir": dir, "chainAccount": account})
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "made %s\nchain account %s: fund it before the hub anchors anything\n", dir, account)
+			return nil
+		},
+	}
+	cmd.Flags().String("name", "Trialmesh", "name of the network, for its certificates")
+	cmd.Flags().String("origin", "trialmesh.local/log", "name of the ledger; it never changes")
+	cmd.Flags().StringSlice("host", []string{"127.0.0.1"}, "name or address at which the hub is reached, may be repeated")
+	cmd.Flags().String("chain", "", "http(s) URL of an EVM chain's JSON-RPC endpoint")
+	return addDir(cmd, "new hub")
+}
+
+func newHubRun() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the hub until it is interrupted",
+		Long: `Run the hub. Settings come from hub.yaml in the directory, then from the
+environment (TRIALMESH_HUB_LISTEN and so on), then from flags.`,
+		Example: `  trialmesh hub run --dir /var/lib/trialmesh/hub
+  trialmesh hub run --dir hub --listen 127.0.0.1:0 --chain http://127.0.0.1:8545`,
+		Args: args(cobra.NoArgs),
+		RunE: runHub,
+	}
+	cmd.Flags().String("listen", "", "where the HTTPS API listens, host:port")
+	cmd.Flags().StringSlice("peer", nil, "multiaddress on which nodes connect, may be repeated")
+	cmd.Flags().String("chain", "", "http(s) URL of an EVM chain's JSON-RPC endpoint")
+	cmd.Flags().Bool("redeploy", false, "deploy contracts again if a development chain lost them")
+	cmd.Flags().Duration("anchor-every", 0, "how often checkpoints are anchored at most (default 10m)")
+	cmd.Flags().String("circuits", "", "folder where proving keys are cached (default in the user's cache)")
+	return addDir(cmd, "hub")
+}
+
+func runHub(cmd *cobra.Command, _ []string) error {
+	dir, _ := cmd.Flags().GetString("dir")
+	log, err := newLogger(cmd)
+	if err != nil {
+		return err
+	}
+	var s hubSettings
+	if err := loadConfig(cmd, filepath.Join(dir, hubConfigFile), "TRIALMESH_HUB_", &s); err != nil {
+		return err
+	}
+	if s.Circuits == "" {
+		if s.Circuits, err = circuitsDir(); err != nil {
+			return err
+		}
+	}
+	h, err := hub.Open(cmd.Context(), hub.Config{
+		Dir: dir, Origin: s.Origin, Hosts: s.Hosts, Listen: s.Listen, Peers: s.Peers, Circuits: s.Circuits,
+		Chain: s.Chain, Redeploy: s.Redeploy, AnchorEvery: s.AnchorEvery, Logger: log,
+	})
+	if err != nil {
+		return err
+	}
+	root, fingerprint := h.RootPEM()
+	if err := os.WriteFile(filepath.Join(dir, rootFile), root, 0o644); err != nil { //nolint:gosec // a public certificate
+		return errors.Join(err, h.Close())
+	}
+	remove, err := writePlace(dir, place{URL: h.URL()})
+	if err != nil {
+		return errors.Join(err, h.Close())
+	}
+	defer remove()
+	log.InfoContext(cmd.Context(), "hub runs", "url", h.URL(), "root", fingerprint.String())
+	return h.Run(cmd.Context())
+}
+
+// localHub returns a client of the hub whose directory is on this machine,
+// with the operator's token.
+func localHub(cmd *cobra.Command) (*client.Client, error) {
+	dir, _ := cmd.Flags().GetString("dir")
+	p, err := readPlace(dir)
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.ReadFile(filepath.Join(dir, rootFile))
+	if err != nil {
+		return nil, err
+	}
+	token, err := os.ReadFile(filepath.Join(dir, operatorFile))
+	if err != nil {
+		return nil, err
+	}
+	return client.New(client.Config{URL: p.URL, Root: root, Token: strings.TrimSpace(string(token))})
+}
+
+func newHubInvite() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "invite NAME",
+		Short: "Make a one-time invitation for a node",
+		Long: `Make an invitation by which one node can join, once, under NAME (like a host
+name). The hub must be running. The invitation is a secret: it goes to standard
+output or into a file of mode 0600, to be handed over on a channel you trust.`,
+		Example: `  trialmesh hub invite north --dir hub --organization "North Hospital" --out north.invitation`,
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := localHub(cmd)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			organization, _ := cmd.Flags().GetString("organization")
+			if organization == "" {
+				organization = args[0]
+			}
+			ttl, _ := cmd.Flags().GetDuration("ttl")
+			invitation, err := c.Invite(cmd.Context(), args[0], organization, ttl)
+			if err != nil {
+				return err
+			}
+			if wantsJSON(cmd) {
+				return printJSON(cmd, invitation)
+			}
+			out, _ := cmd.Flags().GetString("out")
+			return writeOutput(cmd, out, []byte(invitation.Invitation+"\n"), 0o600)
+		},
+	}
+	cmd.Flags().String("organization", "", "organization that runs the node (default NAME)")
+	cmd.Flags().Duration("ttl", 24*time.Hour, "how long the invitation holds, up to 720h")
+	cmd.Flags().String("out", "-", "file for the invitation, - for standard output")
+	return addDir(cmd, "hub")
+}
+
+func newHubToken() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "token DID",
+		Short: "Make a bearer token for the holder of a key",
+		Long: `Make a bearer token with which the holder of the key DID may use the hub's API as
+researcher (ask questions), sponsor (register trials) or operator. What they
+say still has to be signed with their key.`,
+		Example: `  trialmesh hub token "$(trialmesh key show researcher.key)" --dir hub --role researcher --out researcher.token`,
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			holder, err := identity.ParseDID(args[0])
+			if err != nil {
+				return usageError{err}
+			}
+			c, err := localHub(cmd)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			role, _ := cmd.Flags().GetString("role")
+			ttl, _ := cmd.Flags().GetDuration("ttl")
+			token, err := c.IssueToken(cmd.Context(), holder, role, ttl)
+			if err != nil {
+				return err
+			}
+			if wantsJSON(cmd) {
+				return printJSON(cmd, map[string]any{"token": token})
+			}
+			out, _ := cmd.Flags().GetString("out")
+			return writeOutput(cmd, out, []byte(token+"\n"), 0o600)
+		},
+	}
+	cmd.Flags().String("role", "researcher", "researcher, sponsor or operator")
+	cmd.Flags().Duration("ttl", 30*24*time.Hour, "how long the token holds, up to a year")
+	cmd.Flags().String("out", "-", "file for the token, - for standard output")
+	return addDir(cmd, "hub")
+}
+
+func newHubRevoke() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "revoke DID",
+		Short:   "Bar a node for good",
+		Example: `  trialmesh hub revoke did:key:z6Mk… --dir hub --reason "key lost"`,
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			node, err := identity.ParseDID(args[0])
+			if err != nil {
+				return usageError{err}
+			}
+			c, err := localHub(cmd)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			reason, _ := cmd.Flags().GetString("reason")
+			return c.RevokeNode(cmd.Context(), node, reason)
+		},
+	}
+	cmd.Flags().String("reason", "", "why, for the public ledger (required)")
+	if err := cmd.MarkFlagRequired("reason"); err != nil {
+		panic(err) // the flag was defined on the line above
+	}
+	return addDir(cmd, "hub")
+}
+
+func newHubTrust() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "trust",
+		Short: "Print the trust document by which others verify this network",
+		Long: `Print the document with the keys of hub and ledger and the addresses of the
+contracts. Whoever verifies answers has to get it on another way than the
+answers themselves, for example from the trial's protocol.`,
+		Example: `  trialmesh hub trust --dir hub > trust.json`,
+		Args:    args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := localHub(cmd)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			trust, err := c.Trust(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return printJSON(cmd, trust)
+		},
+	}
+	return addDir(cmd, "hub")
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/trialmesh/trialmesh/hub/client"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/trial"
+)
+
+func newTrialCommand() *cobra.Command {
+	return group("trial", "Design, approve and register trials", newTrialSign(), newTrialApprove(), newTrialRegister())
+}
+
+func newTrialSign() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "sign DESIGN",
+		Short: "Sign a trial's design as its sponsor",
+		Long: `Sign DESIGN, a JSON file:
+
+  {"id": "bp-2026", "title": "…", "nodes": ["did:key:…", …], "researchers": ["did:key:…"],
+   "analyses": ["count", "moments"], "opens": "2026-01-01T00:00:00Z", "closes": "2027-01-01T00:00:00Z",
+   "disclosure": {"minCell": 11, "rounding": 5, "minSites": 3, "maxShare": 90, "minDifference": 11, "maxQuestions": 100}}
+
+The disclosure rules may only be stricter than a node's own; leave them out or
+at 0 to take the nodes'.`,
+		Example: `  trialmesh trial sign design.json --key sponsor.key --out design.signed`,
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			raw, err := readInput(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			var design trial.Design
+			if err := json.Unmarshal(raw, &design); err != nil {
+				return usageError{fmt.Errorf("%s: %w", args[0], err)}
+			}
+			if err := design.Validate(); err != nil {
+				return err
+			}
+			return sign(cmd, trial.KindDesign, design, 366*24*time.Hour)
+		},
+	}
+	return addSigning(cmd)
+}
+
+func newTrialApprove() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "approve DESIGN.SIGNED",
+		Short: "Approve a signed design as an ethics board",
+		Long: `Sign an approval of exactly this signed design. The board should have read it:
+nodes that trust the board answer the trial's questions from now on, until the
+approval expires.`,
+		Example: `  trialmesh trial approve design.signed --key board.key --statement "approved, meeting of 12 March" --for 8760h --out approval.signed`,
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			e, err := readEnvelope(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			design, err := message.Replay[trial.Design](e, trial.KindDesign)
+			if err != nil {
+				return err
+			}
+			statement, _ := cmd.Flags().GetString("statement")
+			life, _ := cmd.Flags().GetDuration("for")
+			return sign(cmd, trial.KindApproval, trial.Approval{Trial: design.ID, Design: e.Digest(), Statement: statement}, life)
+		},
+	}
+	cmd.Flags().String("statement", "", "what was decided, in words (required)")
+	cmd.Flags().Duration("for", 366*24*time.Hour, "how long the approval holds")
+	if err := cmd.MarkFlagRequired("statement"); err != nil {
+		panic(err) // the flag was defined above
+	}
+	return addSigning(cmd)
+}
+
+func newTrialRegister() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "register DESIGN.SIGNED APPROVAL.SIGNED…",
+		Short:   "Register an approved trial at the hub",
+		Example: `  trialmesh trial register design.signed approval.signed --hub https://hub.example:7420 --root root.pem --token-file sponsor.token`,
+		Args:    args(cobra.MinimumNArgs(2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := remoteHub(cmd)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			var r trial.Registration
+			if r.Design, err = readEnvelope(cmd, args[0]); err != nil {
+				return err
+			}
+			for _, path := range args[1:] {
+				approval, err := readEnvelope(cmd, path)
+				if err != nil {
+					return err
+				}
+				r.Approvals = append(r.Approvals, approval)
+			}
+			design, err := r.Open() // what is wrong is said here, before anything is sent
+			if err != nil {
+				return err
+			}
+			if err := c.RegisterTrial(cmd.Context(), r); err != nil {
+				return err
+			}
+			if wantsJSON(cmd) {
+				return printJSON(cmd, map[string]any{"trial": design.ID})
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "registered %s\n", design.ID)
+			return err
+		},
+	}
+	return addHub(cmd)
+}
+
+// addSigning adds the flags of commands that sign.
+func addSigning(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().String("key", "", "file with the signing key (required)")
+	cmd.Flags().String("out", "-", "file for the signed envelope, - for standard output")
+	if err := cmd.MarkFlagRequired("key"); err != nil {
+		panic(err) // the flag was defined above
+	}
+	return cmd
+}
+
+// sign seals a body with the key of --key and writes it to --out.
+func sign(cmd *cobra.Command, kind message.Kind, body any, life time.Duration) error {
+	path, _ := cmd.Flags().GetString("key")
+	key, err := readKey(cmd, path)
+	if err != nil {
+		return err
+	}
+	e, err := message.Seal(key, kind, body, time.Now(), life, rand.Reader)
+	if err != nil {
+		return err
+	}
+	raw, err := json.MarshalIndent(e, "", "  ")
+	if err != nil {
+		return err
+	}
+	out, _ := cmd.Flags().GetString("out")
+	return writeOutput(cmd, out, append(raw, '\n'), 0o644)
+}
+
+func readEnvelope(cmd *cobra.Command, path string) (message.Envelope, error) {
+	raw, err := readInput(cmd, path)
+	if err != nil {
+		return message.Envelope{}, err
+	}
+	e, err := message.Parse(raw)
+	if err != nil {
+		return message.Envelope{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return e, nil
+}
+
+// addHub adds the flags by which a hub elsewhere is reached.
+func addHub(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().String("hub", "", "URL of the hub, https://host:port (required)")
+	cmd.Flags().String("root", "", "file with the hub's root certificate (default the system's roots)")
+	cmd.Flags().String("token-file", "", "file with a bearer token")
+	if err := cmd.MarkFlagRequired("hub"); err != nil {
+		panic(err) // the flag was defined above
+	}
+	return cmd
+}
+
+// remoteHub returns a client for the flags of addHub.
+func remoteHub(cmd *cobra.Command) (*client.Client, error) {
+	var cfg client.Config
+	cfg.URL, _ = cmd.Flags().GetString("hub")
+	root, _ := cmd.Flags().GetString("root")
+	token, _ := cmd.Flags().GetString("token-file")
+	var err error
+	if root != "" {
+		if cfg.Root, err = readInput(cmd, root); err != nil {
+			return nil, err
+		}
+	}
+	if token != "" {
+		if cfg.Token, err = readSecret(cmd, token); err != nil {
+			return nil, err
+		}
+	}
+	c, err := client.New(cfg)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return c, nil
+}

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/trialmesh/trialmesh/hub/client"
+	"github.com/trialmesh/trialmesh/hub/evidence"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/query"
+)
+
+func newVerifyCommand() *cobra.Command {
+	return group("verify", "Check a ledger, an answer or a proof from public data alone",
+		newVerifyLedger(), newVerifyQuery(), newVerifyProof(), newVerifyExport())
+}
+
+const verifyLong = `
+--from is the URL of a hub, or a folder made by trialmesh verify export. --trust is
+the trust document, got on another way than the data. With --chain, what the chain
+holds is checked too. Each check is one line; the command ends with status 1 if any
+failed.`
+
+func newVerifyLedger() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "ledger",
+		Short: "Check the whole public ledger",
+		Long:  "Check the ledger's signature, its tree over every entry, and the documents it names." + verifyLong,
+		Example: `  trialmesh verify ledger --from https://hub.example:7420 --root root.pem --trust trust.json
+  trialmesh verify ledger --from evidence/ --trust trust.json`,
+		Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return verify(cmd, func(ctx context.Context, source evidence.Source, trust evidence.Trust, chain string) (evidence.Report, error) {
+				return evidence.VerifyLedger(ctx, source, trust, chain)
+			})
+		},
+	}
+	return addSource(cmd)
+}
+
+func newVerifyQuery() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "query ID",
+		Short: "Check an answer: who asked, who approved, whose consent covered it",
+		Long: `Check the question with the given id (64 hex digits): signatures, approval, order
+on the ledger, and each node's proof that consent covered every record it used.` + verifyLong,
+		Example: `  trialmesh verify query 3f9a…c4 --from https://hub.example:7420 --root root.pem --trust trust.json --chain https://rpc.example`,
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := parseQuery(args[0])
+			if err != nil {
+				return err
+			}
+			return verify(cmd, func(ctx context.Context, source evidence.Source, trust evidence.Trust, chain string) (evidence.Report, error) {
+				return evidence.VerifyQuery(ctx, source, trust, chain, id)
+			})
+		},
+	}
+	return addSource(cmd)
+}
+
+func newVerifyProof() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "proof ID NODE",
+		Short:   "Check one node's access proof of an answer",
+		Long:    "Check the proof by which NODE (a did:key) shows that consent covered what it used for question ID." + verifyLong,
+		Example: `  trialmesh verify proof 3f9a…c4 did:key:z6Mk… --from evidence/ --trust trust.json`,
+		Args:    args(cobra.ExactArgs(2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := parseQuery(args[0])
+			if err != nil {
+				return err
+			}
+			node, err := identity.ParseDID(args[1])
+			if err != nil {
+				return usageError{err}
+			}
+			return verify(cmd, func(ctx context.Context, source evidence.Source, trust evidence.Trust, chain string) (evidence.Report, error) {
+				return evidence.VerifyProof(ctx, source, trust, chain, id, node)
+			})
+		},
+	}
+	return addSource(cmd)
+}
+
+func newVerifyExport() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "export ID FOLDER",
+		Short:   "Copy everything public about an answer, to verify it offline",
+		Long:    "Write the ledger and the documents that question ID rests on into FOLDER, which must be absent or empty, and check them." + verifyLong,
+		Example: `  trialmesh verify export 3f9a…c4 evidence/ --from https://hub.example:7420 --root root.pem --trust trust.json`,
+		Args:    args(cobra.ExactArgs(2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := parseQuery(args[0])
+			if err != nil {
+				return err
+			}
+			return verify(cmd, func(ctx context.Context, source evidence.Source, trust evidence.Trust, _ string) (evidence.Report, error) {
+				return evidence.Export(ctx, source, trust, id, args[1])
+			})
+		},
+	}
+	return addSource(cmd)
+}
+
+func parseQuery(text string) (query.ID, error) {
+	var id query.ID
+	if err := id.UnmarshalText([]byte(text)); err != nil {
+		return id, usageError{errors.New("a question's id has 64 hex digits; trialmesh query show prints it")}
+	}
+	return id, nil
+}
+
+// addSource adds the flags that say what to verify against what.
+func addSource(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().String("from", "", "URL of a hub, or a folder made by verify export (required)")
+	cmd.Flags().String("root", "", "file with the hub's root certificate (default the system's roots)")
+	cmd.Flags().String("trust", "", "file with the trust document (required)")
+	cmd.Flags().String("chain", "", "http(s) URL of the chain's JSON-RPC endpoint")
+	for _, name := range []string{"from", "trust"} {
+		if err := cmd.MarkFlagRequired(name); err != nil {
+			panic(err) // the flags were defined above
+		}
+	}
+	return cmd
+}
+
+type verification func(ctx context.Context, source evidence.Source, trust evidence.Trust, chain string) (evidence.Report, error)
+
+// verify runs a verification and prints its checks.
+func verify(cmd *cobra.Command, check verification) error {
+	path, _ := cmd.Flags().GetString("trust")
+	raw, err := readInput(cmd, path)
+	if err != nil {
+		return err
+	}
+	trust, err := evidence.ParseTrust(raw)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	source, closeSource, err := openSource(cmd)
+	if err != nil {
+		return err
+	}
+	defer closeSource()
+	chain, _ := cmd.Flags().GetString("chain")
+	report, err := check(cmd.Context(), source, trust, chain)
+	if err != nil {
+		return err
+	}
+	failed := report.Failed()
+	if wantsJSON(cmd) {
+		if err := printJSON(cmd, report); err != nil {
+			return err
+		}
+	} else {
+		for _, c := range report.Checks {
+			fmt.Fprintln(cmd.OutOrStdout(), c)
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "%d checks, %d failed\n", len(report.Checks), len(failed))
+	}
+	if len(failed) > 0 {
+		return fmt.Errorf("verification failed: %s %s", failed[0].Name, failed[0].Subject)
+	}
+	return nil
+}
+
+// openSource opens what --from names.
+func openSource(cmd *cobra.Command) (evidence.Source, func(), error) {
+	from, _ := cmd.Flags().GetString("from")
+	if !strings.HasPrefix(from, "https://") {
+		info, err := os.Stat(from)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !info.IsDir() {
+			return nil, nil, usageError{errors.New("--from: an https URL or a folder")}
+		}
+		return evidence.NewDir(os.DirFS(from)), func() {}, nil
+	}
+	cfg := client.Config{URL: from}
+	if root, _ := cmd.Flags().GetString("root"); root != "" {
+		var err error
+		if cfg.Root, err = readInput(cmd, root); err != nil {
+			return nil, nil, err
+		}
+	}
+	c, err := client.New(cfg)
+	if err != nil {
+		return nil, nil, usageError{err}
+	}
+	source, err := evidence.NewRemote(c.Origin(), c.HTTP())
+	return source, c.Close, err
+}

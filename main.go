@@ -1,0 +1,255 @@
+// Command trialmesh runs a hub or a node of a federated network for health
+// data, asks questions of it and verifies its answers.
+//
+// The files of this package turn flags, environment and YAML into the
+// configuration of packages hub, node and their clients; they decide nothing.
+// Exit status: 0 when it worked, 1 when it was refused or failed, 2 when the
+// command was called wrongly.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/cobra"
+
+	"github.com/trialmesh/trialmesh/protocol/problem"
+)
+
+// Exit statuses.
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+func main() {
+	os.Exit(run())
+}
+
+// run is main with deferred calls and an exit status.
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := newRoot()
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintln(root.ErrOrStderr(), "trialmesh:", err)
+	if hint := hintFor(err); hint != "" {
+		fmt.Fprintln(root.ErrOrStderr(), "hint:", hint)
+	}
+	if errors.As(err, new(usageError)) {
+		return exitUsage
+	}
+	return exitError
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "trialmesh",
+		Short:         "A federated network for health data: the data stays, the question travels",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
+	})
+	root.PersistentFlags().Bool("json", false, "print one JSON object a line instead of text")
+	root.PersistentFlags().String("log-level", "info", "debug, info, warn or error")
+	root.PersistentFlags().String("log-format", "text", "text or json")
+	root.AddCommand(newKeyCommand(), newHubCommand(), newNodeCommand(), newTrialCommand(), newQueryCommand(), newVerifyCommand())
+	return root
+}
+
+// group is a command that only holds others.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use, Short: short,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError{fmt.Errorf("%s needs a command: see %s --help", cmd.CommandPath(), cmd.CommandPath())}
+			}
+			return usageError{fmt.Errorf("unknown command %q: see %s --help", args[0], cmd.CommandPath())}
+		},
+	}
+	cmd.AddCommand(commands...)
+	return cmd
+}
+
+// usageError is a call that cannot be right, whatever the state of the world.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// args checks the number of arguments.
+func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usageError{fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())}
+		}
+		return nil
+	}
+}
+
+// hintFor says what to do next about errors that people meet often.
+func hintFor(err error) string {
+	var p *problem.Error
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return "check the path; hub init and node init make the directories"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nothing listens there: start it with hub run or node run"
+	case errors.As(err, &p) && p.Kind == problem.Unauthorized:
+		return "give a token with --token-file; the hub's operator makes one with trialmesh hub token"
+	}
+	return ""
+}
+
+// newLogger returns the logger that the flags ask for. It writes to standard error.
+func newLogger(cmd *cobra.Command) (*slog.Logger, error) {
+	name, _ := cmd.Flags().GetString("log-level") // defined on the root
+	format, _ := cmd.Flags().GetString("log-format")
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(name)); err != nil {
+		return nil, usageError{fmt.Errorf("--log-level: %w", err)}
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), opts)), nil
+	}
+	return nil, usageError{errors.New("--log-format: text or json")}
+}
+
+// wantsJSON reports whether --json is set.
+func wantsJSON(cmd *cobra.Command) bool {
+	on, _ := cmd.Flags().GetBool("json") // defined on the root
+	return on
+}
+
+// printJSON prints one value as one line.
+func printJSON(cmd *cobra.Command, value any) error {
+	return json.NewEncoder(cmd.OutOrStdout()).Encode(value)
+}
+
+// loadConfig reads settings from a YAML file that may be missing, then from
+// the environment (prefix and upper-case name, TRIALMESH_HUB_LISTEN), then from
+// flags that were set, each over the one before, into out.
+func loadConfig(cmd *cobra.Command, path, prefix string, out any) error {
+	k := koanf.New(".")
+	if _, err := os.Stat(path); err == nil {
+		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+			return usageError{fmt.Errorf("%s: %w", path, err)}
+		}
+	}
+	name := func(key, value string) (string, any) {
+		key = strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(key, prefix)), "_", "-")
+		if strings.Contains(value, ",") {
+			return key, strings.Split(value, ",")
+		}
+		return key, value
+	}
+	if err := k.Load(env.Provider(".", env.Opt{Prefix: prefix, TransformFunc: name}), nil); err != nil {
+		return err
+	}
+	if err := k.Load(posflag.Provider(cmd.Flags(), ".", k), nil); err != nil {
+		return err
+	}
+	return k.UnmarshalWithConf("", out, koanf.UnmarshalConf{Tag: "koanf"})
+}
+
+// circuitsDir is where proving keys are cached unless the settings say otherwise.
+func circuitsDir() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find a folder for proving keys: %w; set circuits", err)
+	}
+	return filepath.Join(cache, "trialmesh", "circuits"), nil
+}
+
+// runFile is where a running hub or node says how it is reached.
+const runFile = "run.json"
+
+// place is the content of the run file.
+type place struct {
+	URL string `json:"url"`
+}
+
+// writePlace says where a running program is reached, until remove is called.
+func writePlace(dir string, p place) (remove func(), err error) {
+	raw, err := json.Marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, runFile)
+	if err := os.WriteFile(path, append(raw, '\n'), 0o600); err != nil {
+		return nil, err
+	}
+	return func() { _ = os.Remove(path) }, nil
+}
+
+// readPlace returns where the program of a directory is reached.
+func readPlace(dir string) (place, error) {
+	var p place
+	raw, err := os.ReadFile(filepath.Join(dir, runFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return p, fmt.Errorf("nothing runs on %s", dir)
+	}
+	if err != nil {
+		return p, err
+	}
+	return p, json.Unmarshal(raw, &p)
+}
+
+// readSecret returns the text of a secret's file, or of standard input for "-".
+func readSecret(cmd *cobra.Command, path string) (string, error) {
+	raw, err := readInput(cmd, path)
+	return strings.TrimSpace(string(raw)), err
+}
+
+const maxInput = 16 << 20
+
+// readInput returns a file's content, or standard input's for "-".
+func readInput(cmd *cobra.Command, path string) ([]byte, error) {
+	if path == "-" {
+		return io.ReadAll(io.LimitReader(cmd.InOrStdin(), maxInput))
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxInput))
+}
+
+// writeOutput writes a file that must not exist, or standard output for "-".
+func writeOutput(cmd *cobra.Command, path string, data []byte, mode os.FileMode) error {
+	if path == "-" {
+		_, err := cmd.OutOrStdout().Write(data)
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Close())
+}
