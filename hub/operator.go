@@ -103,3 +103,14 @@ func ChainAccount(dir string) (string, error) {
 	}
 	return key.Address().Hex(), nil
 }
+
+// PeerAddresses returns the multiaddresses the hub listens on for nodes,
+// without its name.
+func (h *Hub) PeerAddresses() []string {
+	var list []string
+	for _, address := range h.host.Addrs() {
+		bare, _, _ := strings.Cut(address, "/p2p/")
+		list = append(list, bare)
+	}
+	return list
+}

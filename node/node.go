@@ -24,12 +24,14 @@ import (
 	"github.com/trialmesh/trialmesh/federation/membership"
 	"github.com/trialmesh/trialmesh/federation/pki"
 	"github.com/trialmesh/trialmesh/federation/transport"
+	"github.com/trialmesh/trialmesh/localstore/jobs"
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/raw"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/vocab"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/consent"
+	"github.com/trialmesh/trialmesh/node/ingest"
 	"github.com/trialmesh/trialmesh/node/peer"
 	"github.com/trialmesh/trialmesh/node/query"
 	"github.com/trialmesh/trialmesh/node/release"
@@ -125,6 +127,7 @@ type Node struct {
 	people    *omop.Store
 	raw       *raw.Store
 	vocab     *vocab.Store
+	ingest    *ingest.Service
 	trail     *audit.Trail
 	consents  *consent.Book
 	gate      *release.Gate
@@ -169,6 +172,9 @@ func (n *Node) openStores(ctx context.Context) error {
 	if n.vocab, err = vocab.Open(ctx, n.db); err != nil {
 		return err
 	}
+	if err := jobs.Migrate(ctx, n.db); err != nil {
+		return err
+	}
 	n.raw, err = raw.Open(raw.Config{
 		Dir: filepath.Join(n.cfg.Dir, rawDir), KeyFile: filepath.Join(n.cfg.Dir, rawKeyFile), Now: n.cfg.Now,
 	})
@@ -178,6 +184,16 @@ func (n *Node) openStores(ctx context.Context) error {
 func (n *Node) openDomain(ctx context.Context) error {
 	var err error
 	if n.trail, err = audit.Open(ctx, n.db, n.cfg.Logger); err != nil {
+		return err
+	}
+	queue, err := jobs.New(jobs.Config{DB: n.db, Log: n.cfg.Logger, Now: n.cfg.Now})
+	if err != nil {
+		return err
+	}
+	n.ingest, err = ingest.Open(ctx, ingest.Config{
+		DB: n.db, Store: n.people, Raw: n.raw, Vocabulary: n.vocab, Jobs: queue, Trail: n.trail, Log: n.cfg.Logger, Now: n.cfg.Now,
+	})
+	if err != nil {
 		return err
 	}
 	if n.gate, err = release.Open(ctx, n.db); err != nil {
@@ -272,6 +288,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.host.Run(ctx) })
 	group.Go(func() error { return n.network.Run(ctx) })
 	group.Go(func() error { return n.group.Run(ctx) })
+	group.Go(func() error { return n.ingest.Run(ctx) })
 	group.Go(func() error { return n.publisher.Run(ctx) })
 	group.Go(func() error { return n.renewer.Run(ctx) })
 	group.Go(func() error { return n.serveHTTP(ctx) })
