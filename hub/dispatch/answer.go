@@ -30,8 +30,12 @@ type round struct {
 	missing []query.Missing
 }
 
-// errTooFew ends a question that too few nodes can answer together.
-var errTooFew = errors.New("too few nodes can answer together")
+// What ends a question without an answer. Both follow from committed messages,
+// so trying again would change nothing.
+var (
+	errTooFew  = errors.New("too few nodes can answer together")
+	errClashes = errors.New("the nodes' messages contradict each other")
+)
 
 // answer takes an open question through its steps and returns its result. The
 // result says why when nothing may be released. An error means that the hub
@@ -49,7 +53,7 @@ func (d *Dispatcher) answer(ctx context.Context, q registry.Question) (query.Res
 		result.State = query.Complete
 	case err == nil:
 		result.State = query.Partial
-	case errors.Is(err, errTooFew), errors.Is(err, secagg.ErrUnmask), errors.Is(err, analysis.ErrInconsistent):
+	case errors.Is(err, errTooFew), errors.Is(err, errClashes), errors.Is(err, analysis.ErrInconsistent):
 		d.cfg.Logger.WarnContext(ctx, "question cannot be answered", "query", q.ID.String(), "err", err)
 		result.State, result.Reason, result.Answered = query.Withheld, r.reason(err), []query.Answered{}
 	default:
@@ -61,7 +65,7 @@ func (d *Dispatcher) answer(ctx context.Context, q registry.Question) (query.Res
 // sum takes the steps and returns the sum of the nodes' vectors. It fills in
 // who answered, and under which policy.
 func (r *round) sum(ctx context.Context, result *query.Result) ([]uint64, error) {
-	accepts, err := r.agree(ctx, result)
+	accepts, err := r.agree(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -88,15 +92,17 @@ func (r *round) sum(ctx context.Context, result *query.Result) ([]uint64, error)
 		result.Answered = append(result.Answered, query.Answered{
 			Node: node, Epoch: accepts[node].Epoch, Commitment: masked[node].Commitment, AtLeast: accepts[node].Policy.MinCell,
 		})
+		result.Policy = disclosure.Strictest(result.Policy, accepts[node].Policy)
 	}
 	// Who fell silent only after its vector was in is part of the sum.
 	r.missing = slices.DeleteFunc(r.missing, func(m query.Missing) bool { return slices.Contains(survivors, m.Node) })
 	r.refused = slices.DeleteFunc(r.refused, func(m query.Refused) bool { return slices.Contains(survivors, m.Node) })
-	return secagg.Sum(r.session, r.roster, dealers, vectors, reveals)
+	sum, err := secagg.Sum(r.session, r.roster, dealers, vectors, reveals)
+	return sum, final(err)
 }
 
 // agree asks the trial's nodes and makes the roster of those who accept.
-func (r *round) agree(ctx context.Context, result *query.Result) (map[identity.DID]query.Accept, error) {
+func (r *round) agree(ctx context.Context) (map[identity.DID]query.Accept, error) {
 	registration, design, err := r.cfg.Registry.Trial(ctx, r.q.Request.Trial)
 	if err != nil {
 		return nil, err
@@ -112,10 +118,16 @@ func (r *round) agree(ctx context.Context, result *query.Result) (map[identity.D
 	r.registration = registration
 	ask := query.Ask{Request: r.q.Envelope, Trial: registration, LedgerIndex: r.q.LedgerIndex, Hub: r.cfg.Policy}
 	asked, err := gather(ctx, r, query.StepAsk, r.session.Members, func(identity.DID) (any, error) { return ask, nil },
-		func(a query.Accept) error {
+		func(node identity.DID, a query.Accept) error {
+			if err := r.checkPolicy(a.Policy, least); err != nil {
+				return err
+			}
 			advertisement, err := secagg.Decode[secagg.Advertisement](a.Advertisement)
 			if err != nil {
 				return err
+			}
+			if advertisement.From != node {
+				return errForeign
 			}
 			return advertisement.Verify(r.session)
 		})
@@ -129,13 +141,19 @@ func (r *round) agree(ctx context.Context, result *query.Result) (map[identity.D
 			return nil, err
 		}
 		advertisements = append(advertisements, advertisement)
-		result.Policy = disclosure.Strictest(result.Policy, accept.Policy)
-	}
-	if len(asked) < result.Policy.MinSites {
-		return nil, fmt.Errorf("%w: %d accepted", errTooFew, len(asked))
 	}
 	r.roster, err = secagg.NewRoster(r.session, advertisements)
-	return asked, tooFew(err)
+	return asked, final(err)
+}
+
+// checkPolicy refuses what no honest node answers with: a policy that is out of
+// range, looser than what it was asked under, or such that it would not have
+// accepted. One node's word must not withhold the others' answer.
+func (r *round) checkPolicy(p, least disclosure.Policy) error {
+	if p.Validate() != nil || disclosure.Strictest(p, least) != p || p.MinSites > r.session.MinMembers {
+		return errPolicy
+	}
+	return nil
 }
 
 // share deals everyone's key shares.
@@ -149,25 +167,35 @@ func (r *round) share(ctx context.Context) (map[identity.DID]secagg.Inbox, []ide
 		members = append(members, a.From)
 	}
 	shares, err := gather(ctx, r, query.StepShare, members, func(identity.DID) (any, error) { return body, nil },
-		func(s secagg.Shares) error { return s.Verify(r.session, r.roster) })
+		func(node identity.DID, s secagg.Shares) error {
+			if s.From != node {
+				return errForeign
+			}
+			return s.Verify(r.session, r.roster)
+		})
 	if err != nil {
 		return nil, nil, err
 	}
 	inboxes, err := secagg.Inboxes(r.session, r.roster, values(shares))
-	return inboxes, names(shares), tooFew(err)
+	return inboxes, names(shares), final(err)
 }
 
 // mask collects the masked vectors; their senders are the survivors.
 func (r *round) mask(ctx context.Context, dealers []identity.DID, base func(identity.DID) (query.Round, error)) (map[identity.DID]query.MaskedAnswer, []identity.DID, error) {
 	masked, err := gather(ctx, r, query.StepMask, dealers, func(node identity.DID) (any, error) { return base(node) },
-		func(m query.MaskedAnswer) error {
+		func(node identity.DID, m query.MaskedAnswer) error {
 			vector, err := secagg.Decode[secagg.Masked](m.Masked)
-			if err == nil && (vector.Session != r.session.Digest() || len(vector.Vector) != r.session.Words) {
-				err = secagg.ErrVector
+			switch {
+			case err != nil:
+				return err
+			case vector.From != node:
+				return errForeign
+			case vector.Session != r.session.Digest() || len(vector.Vector) != r.session.Words:
+				return secagg.ErrVector
 			}
-			return err
+			return nil
 		})
-	if err == nil && len(masked) < r.session.MinMembers {
+	if err == nil && len(masked) < max(r.session.Threshold, r.session.MinMembers) {
 		err = fmt.Errorf("%w: %d sent their numbers", errTooFew, len(masked))
 	}
 	return masked, names(masked), err
@@ -179,7 +207,12 @@ func (r *round) reveal(ctx context.Context, dealers, survivors []identity.DID, b
 		body, err := base(node)
 		body.Survivors = survivors
 		return body, err
-	}, func(c secagg.Confirmation) error { return c.Verify(r.session, r.roster, dealers, survivors) })
+	}, func(node identity.DID, c secagg.Confirmation) error {
+		if c.From != node {
+			return errForeign
+		}
+		return c.Verify(r.session, r.roster, dealers, survivors)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -195,11 +228,34 @@ func (r *round) reveal(ctx context.Context, dealers, survivors []identity.DID, b
 		body, err := base(node)
 		body.Survivors, body.Confirmations = survivors, raw
 		return body, err
-	}, func(v secagg.Reveal) error { return nil })
+	}, func(node identity.DID, v secagg.Reveal) error {
+		if v.From != node || v.Session != r.session.Digest() {
+			return errForeign
+		}
+		return checkReveal(v, dealers, survivors)
+	})
 	if err == nil && len(reveals) < r.session.Threshold {
 		err = fmt.Errorf("%w: %d helped to take the masks off", errTooFew, len(reveals))
 	}
 	return values(reveals), err
+}
+
+// checkReveal refuses a reveal that is not of one share for every dealer, of
+// the self masks of survivors and the mask keys of the others. Whether the
+// shares are true shows only in the sum.
+func checkReveal(v secagg.Reveal, dealers, survivors []identity.DID) error {
+	of := func(shares []secagg.RevealedShare) []identity.DID {
+		list := make([]identity.DID, len(shares))
+		for i, share := range shares {
+			list[i] = share.Of
+		}
+		return list
+	}
+	dropped := slices.DeleteFunc(slices.Clone(dealers), func(d identity.DID) bool { return slices.Contains(survivors, d) })
+	if !slices.Equal(of(v.SelfMasks), survivors) || !slices.Equal(of(v.MaskKeys), dropped) {
+		return secagg.ErrSurvivors
+	}
+	return nil
 }
 
 // body returns what every masking step carries.
@@ -215,12 +271,15 @@ func (r *round) body(inbox secagg.Inbox) (query.Round, error) {
 	return b, err
 }
 
-// tooFew turns secagg's word for too few members into ours.
-func tooFew(err error) error {
-	if errors.Is(err, secagg.ErrTooFewMembers) {
+// final turns what secagg says of committed messages into what ends a question.
+func final(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, secagg.ErrTooFewMembers):
 		return fmt.Errorf("%w: %w", errTooFew, err)
 	}
-	return err
+	return fmt.Errorf("%w: %w", errClashes, err)
 }
 
 // reason says in words, for the public result, why nothing is released.

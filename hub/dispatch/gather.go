@@ -31,18 +31,18 @@ func (r *round) stepTime(step query.Step) time.Duration {
 // with whom the question goes on, and returns what those said. body gives what
 // to send to a node; verify refuses an answer before it is committed, so that
 // nothing a liar sends can stand in the others' way.
-func gather[T any](ctx context.Context, r *round, step query.Step, nodes []identity.DID, body func(identity.DID) (any, error), verify func(T) error) (map[identity.DID]T, error) {
+func gather[T any](ctx context.Context, r *round, step query.Step, nodes []identity.DID, body func(identity.DID) (any, error), verify func(identity.DID, T) error) (map[identity.DID]T, error) {
 	closed, done, err := r.cfg.Registry.Closed(ctx, r.q.ID, step)
 	if err != nil {
 		return nil, err
 	}
 	if !done {
-		check := func(raw json.RawMessage) error {
+		check := func(node identity.DID, raw json.RawMessage) error {
 			var value T
 			if err := json.Unmarshal(raw, &value); err != nil {
 				return errMalformed
 			}
-			return verify(value)
+			return verify(node, value)
 		}
 		if closed, err = r.collect(ctx, step, nodes, body, check); err != nil {
 			return nil, fmt.Errorf("step %s: %w", step, err)
@@ -72,7 +72,7 @@ func gather[T any](ctx context.Context, r *round, step query.Step, nodes []ident
 }
 
 // collect asks the nodes that have not answered the step, then closes it.
-func (r *round) collect(ctx context.Context, step query.Step, nodes []identity.DID, body func(identity.DID) (any, error), check func(json.RawMessage) error) ([]identity.DID, error) {
+func (r *round) collect(ctx context.Context, step query.Step, nodes []identity.DID, body func(identity.DID) (any, error), check func(identity.DID, json.RawMessage) error) ([]identity.DID, error) {
 	known, err := r.cfg.Registry.Answers(ctx, r.q.ID, step)
 	if err != nil {
 		return nil, err
@@ -112,7 +112,7 @@ func (r *round) collect(ctx context.Context, step query.Step, nodes []identity.D
 
 // ask sends a step to one node until it answers and the answer is committed,
 // or ctx ends.
-func (r *round) ask(ctx context.Context, step query.Step, node identity.DID, body func(identity.DID) (any, error), check func(json.RawMessage) error) error {
+func (r *round) ask(ctx context.Context, step query.Step, node identity.DID, body func(identity.DID) (any, error), check func(identity.DID, json.RawMessage) error) error {
 	content, err := body(node)
 	if err != nil {
 		return err
@@ -123,7 +123,7 @@ func (r *round) ask(ctx context.Context, step query.Step, node identity.DID, bod
 			return err
 		}
 		if answer.Refusal == nil {
-			if err := check(answer.Body); err != nil {
+			if err := check(node, answer.Body); err != nil {
 				return err
 			}
 		}
@@ -135,6 +135,7 @@ func (r *round) ask(ctx context.Context, step query.Step, node identity.DID, bod
 // What a node's answer is refused for; such a node counts as silent.
 var (
 	errForeign   = problem.Refusal("dispatch.answer", "the node's answer is about another task")
+	errPolicy    = problem.Refusal("dispatch.policy", "the node's policy is not one it could have accepted the question under")
 	errMalformed = problem.Refusal("dispatch.malformed", "the body of the node's answer is malformed")
 )
 

@@ -1,0 +1,237 @@
+package dispatch_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/federation/transport"
+	"github.com/trialmesh/trialmesh/hub/registry"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/query"
+)
+
+// intercept lets a node hear only the tasks that heard accepts; to the others
+// it is silent.
+func (w *world) intercept(i int, heard func(query.Task) bool) {
+	take := w.sites[i].Peer.Take
+	w.ends[i].HandleCall(query.TaskProtocol, func(ctx context.Context, from identity.DID, raw []byte) ([]byte, error) {
+		var task query.Task
+		if err := json.Unmarshal(raw, &task); err != nil || !heard(task) {
+			return nil, transport.ErrUnreachable
+		}
+		return take(ctx, from, raw)
+	})
+}
+
+// lie lets a node change its answers to one step before it signs them.
+func (w *world) lie(t *testing.T, i int, step query.Step, change func(a *query.Answer)) {
+	take := w.sites[i].Peer.Take
+	w.ends[i].HandleCall(query.TaskProtocol, func(ctx context.Context, from identity.DID, raw []byte) ([]byte, error) {
+		reply, err := take(ctx, from, raw)
+		if err != nil {
+			return nil, err
+		}
+		envelope, err := message.Parse(reply)
+		if err != nil {
+			return nil, err
+		}
+		answer, err := message.Replay[query.Answer](envelope, query.KindAnswer)
+		if err != nil || answer.Step != step {
+			return reply, err
+		}
+		change(&answer)
+		if envelope, err = message.Seal(w.sites[i].Key, query.KindAnswer, answer, time.Now(), time.Hour, rand.Reader); err != nil {
+			return nil, err
+		}
+		return json.Marshal(envelope)
+	})
+}
+
+// edit changes one field of a JSON object.
+func edit(t *testing.T, raw json.RawMessage, field string, value any) json.RawMessage {
+	t.Helper()
+	var object map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(raw, &object))
+	var err error
+	object[field], err = json.Marshal(value)
+	require.NoError(t, err)
+	raw, err = json.Marshal(object)
+	require.NoError(t, err)
+	return raw
+}
+
+// within changes a field of an object that stands in another.
+func within(t *testing.T, raw json.RawMessage, outer, field string, value any) json.RawMessage {
+	t.Helper()
+	var object map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(raw, &object))
+	return edit(t, raw, outer, edit(t, object[outer], field, value))
+}
+
+// TestLiarDoesNotStandInTheWay lets one node of five send what no honest node
+// would; the other four are answered.
+func TestLiarDoesNotStandInTheWay(t *testing.T) {
+	t.Parallel()
+	type change = func(t *testing.T, w *world, a *query.Answer)
+	other := func(w *world) identity.DID { return w.sites[0].Key.DID() }
+	for name, c := range map[string]struct {
+		step   query.Step
+		change change
+		whole  bool // the liar's numbers were in before it lied
+	}{
+		"empty accept":        {query.StepAsk, func(_ *testing.T, _ *world, a *query.Answer) { a.Body = nil }, false},
+		"accept is no object": {query.StepAsk, func(_ *testing.T, _ *world, a *query.Answer) { a.Body = json.RawMessage(`7`) }, false},
+		"accept without keys": {query.StepAsk, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "advertisement", 1) }, false},
+		"accept in another's name": {query.StepAsk, func(t *testing.T, w *world, a *query.Answer) {
+			a.Body = within(t, a.Body, "advertisement", "from", other(w))
+		}, false},
+		"policy that stops everybody":  {query.StepAsk, func(t *testing.T, _ *world, a *query.Answer) { a.Body = within(t, a.Body, "policy", "minSites", 1000) }, false},
+		"policy out of range":          {query.StepAsk, func(t *testing.T, _ *world, a *query.Answer) { a.Body = within(t, a.Body, "policy", "rounding", -5) }, false},
+		"policy looser than the hub's": {query.StepAsk, func(t *testing.T, _ *world, a *query.Answer) { a.Body = within(t, a.Body, "policy", "minCell", 0) }, false},
+		"answer to another question":   {query.StepAsk, func(_ *testing.T, _ *world, a *query.Answer) { a.Query[0] ^= 1 }, false},
+		"answer to another step":       {query.StepShare, func(_ *testing.T, _ *world, a *query.Answer) { a.Step = query.StepMask }, false},
+		"shares in another's name":     {query.StepShare, func(t *testing.T, w *world, a *query.Answer) { a.Body = edit(t, a.Body, "from", other(w)) }, false},
+		"no shares":                    {query.StepShare, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "boxes", []int{}) }, false},
+		"vector in another's name":     {query.StepMask, func(t *testing.T, w *world, a *query.Answer) { a.Body = within(t, a.Body, "masked", "from", other(w)) }, false},
+		"vector too short": {query.StepMask, func(t *testing.T, _ *world, a *query.Answer) {
+			a.Body = within(t, a.Body, "masked", "vector", "AAAAAAAAAAA=")
+		}, false},
+		"vector of another session": {query.StepMask, func(t *testing.T, _ *world, a *query.Answer) {
+			a.Body = within(t, a.Body, "masked", "session", message.Digest{1})
+		}, false},
+		"confirmation in another's name":  {query.StepConfirm, func(t *testing.T, w *world, a *query.Answer) { a.Body = edit(t, a.Body, "from", other(w)) }, true},
+		"confirmation that does not hold": {query.StepConfirm, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "signature", make([]byte, 64)) }, true},
+		"reveal in another's name":        {query.StepUnmask, func(t *testing.T, w *world, a *query.Answer) { a.Body = edit(t, a.Body, "from", other(w)) }, true},
+		"reveal of nothing":               {query.StepUnmask, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "selfMasks", []int{}) }, true},
+		"reveal of another session":       {query.StepUnmask, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "session", message.Digest{1}) }, true},
+		"reveal is no object":             {query.StepUnmask, func(_ *testing.T, _ *world, a *query.Answer) { a.Body = json.RawMessage(`[]`) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, five()...)
+			liar := w.sites[2].Key.DID()
+			w.lie(t, 2, c.step, func(a *query.Answer) { c.change(t, w, a) })
+			w.run(t)
+			r := w.result(t, w.put(t, w.trial.CountBySex(), 2*time.Second))
+			if c.whole {
+				require.Equal(t, query.Complete, r.State, r.Reason)
+				require.EqualValues(t, 100, r.Cells[0].N)
+				return
+			}
+			require.Equal(t, query.Partial, r.State, r.Reason)
+			require.Equal(t, []query.Missing{{Node: liar, Step: c.step}}, r.Missing)
+			require.EqualValues(t, 80, r.Cells[0].N)
+			require.Equal(t, w.policy, r.Policy, "a liar's policy counts for nothing")
+		})
+	}
+}
+
+// TestWrongShareSpoilsTheSum makes a node reveal a share that is none: who lied
+// cannot be told, so nothing is released and the question ends.
+func TestWrongShareSpoilsTheSum(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, five()...)
+	w.lie(t, 2, query.StepUnmask, func(a *query.Answer) {
+		var reveal struct {
+			Session   message.Digest   `json:"session"`
+			From      identity.DID     `json:"from"`
+			SelfMasks []map[string]any `json:"selfMasks"`
+			MaskKeys  []map[string]any `json:"maskKeys"`
+		}
+		require.NoError(t, json.Unmarshal(a.Body, &reveal))
+		reveal.SelfMasks[0]["share"], reveal.SelfMasks[1]["share"] = reveal.SelfMasks[1]["share"], reveal.SelfMasks[0]["share"]
+		var err error
+		a.Body, err = json.Marshal(reveal)
+		require.NoError(t, err)
+	})
+	w.run(t)
+	r := w.result(t, w.put(t, w.trial.CountBySex(), 2*time.Second))
+	require.Contains(t, []query.State{query.Complete, query.Withheld}, r.State)
+	if r.State == query.Complete { // the liar's share was not needed
+		require.EqualValues(t, 100, r.Cells[0].N)
+		return
+	}
+	require.Contains(t, r.Reason, "a node may be faulty")
+	require.Empty(t, r.Cells)
+}
+
+// TestProofThatLies lets one node send a proof that is not its answer's.
+func TestProofThatLies(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(t *testing.T, w *world, a *query.Access)
+		rule   string
+	}{
+		"other records":       {func(_ *testing.T, _ *world, a *query.Access) { a.Used[5] ^= 1 }, "access.commitment"},
+		"other epoch":         {func(_ *testing.T, w *world, a *query.Access) { a.Epoch = message.Digest{1} }, "access.commitment"},
+		"other scopes":        {func(_ *testing.T, _ *world, a *query.Access) { a.Scopes = 1 }, "access.commitment"},
+		"fewer records":       {func(_ *testing.T, _ *world, a *query.Access) { a.AtLeast-- }, "access.count"},
+		"more than were used": {func(_ *testing.T, _ *world, a *query.Access) { a.AtLeast = 1000 }, "access.proof"},
+		"damaged proof":       {func(_ *testing.T, _ *world, a *query.Access) { a.Proof[17] ^= 1 }, "access.proof"},
+		"short proof":         {func(_ *testing.T, _ *world, a *query.Access) { a.Proof = a.Proof[:32] }, "access.proof"},
+		"unknown circuit":     {func(_ *testing.T, _ *world, a *query.Access) { a.Circuit[0] ^= 1 }, "registry.circuit"},
+		"another node's":      {func(_ *testing.T, w *world, a *query.Access) { a.Node = w.sites[0].Key.DID() }, "registry.not-asked"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, five()[:3]...)
+			w.lie(t, 2, query.StepProve, func(a *query.Answer) {
+				envelope, err := message.Parse(a.Body)
+				require.NoError(t, err)
+				access, err := message.Replay[query.Access](envelope, query.KindAccess)
+				require.NoError(t, err)
+				c.change(t, w, &access)
+				envelope, err = message.Seal(w.sites[2].Key, query.KindAccess, access, time.Now(), time.Hour, rand.Reader)
+				require.NoError(t, err)
+				a.Body, err = json.Marshal(envelope)
+				require.NoError(t, err)
+			})
+			w.run(t)
+			id := w.put(t, w.trial.CountBySex(), 20*time.Second)
+			require.Equal(t, query.Complete, w.result(t, id).State)
+			w.proofs(t, id, 2)
+			require.Eventually(t, func() bool { return w.log.refused(c.rule) }, 10*time.Second, 5*time.Millisecond, "no refusal by rule %s", c.rule)
+			w.replay(t)
+		})
+	}
+}
+
+// TestProofOfAnotherQuestion sends the proof of one question for the next.
+func TestProofOfAnotherQuestion(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, five()[:3]...)
+	w.run(t)
+	first := w.put(t, w.trial.CountBySex(), 20*time.Second)
+	w.proofs(t, first, 3)
+	old, err := w.reader.Accesses(t.Context(), first)
+	require.NoError(t, err)
+	second := w.put(t, w.trial.MeanBySex(), 20*time.Second)
+	w.proofs(t, second, 3)
+	for _, site := range w.sites {
+		for _, access := range old {
+			if access.Node != site.Key.DID() {
+				continue
+			}
+			reused := access.Access
+			third := w.trial.CountBySex()
+			third.Analysis.By = []query.Stratifier{query.BySex, query.ByRace}
+			reused.Query = second
+			envelope, err := message.Seal(site.Key, query.KindAccess, reused, time.Now(), time.Hour, rand.Reader)
+			require.NoError(t, err)
+			out, err := w.log.Propose(t.Context(), registry.RecordAccess{Envelope: envelope})
+			require.NoError(t, err)
+			require.True(t, out.Existed, "the first proof stands")
+		}
+	}
+	after, err := w.reader.Accesses(t.Context(), second)
+	require.NoError(t, err)
+	for _, access := range after {
+		require.NotContains(t, old, access)
+	}
+}

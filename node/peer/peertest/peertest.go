@@ -1,0 +1,247 @@
+// Package peertest builds whole sites for tests: persons in OMOP tables, their
+// consents, a release gate and the peer that answers tasks.
+//
+// A [Site] runs the real packages over a real database; only its proofs are
+// [Proofs], which bind exactly what real ones bind and cost nothing.
+package peertest
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/localstore/omop"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
+	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/node/consent"
+	"github.com/trialmesh/trialmesh/node/peer"
+	"github.com/trialmesh/trialmesh/node/query"
+	"github.com/trialmesh/trialmesh/node/release"
+	agreed "github.com/trialmesh/trialmesh/protocol/consent"
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	protocol "github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/zk/circuits"
+)
+
+// OMOP concepts of the people here.
+const (
+	Female     = 8532
+	Male       = 8507
+	Diabetes   = 201826
+	Systolic   = 3004249
+	MmHg       = 8876
+	everything = agreed.Mask(1<<agreed.Demographics | 1<<agreed.Conditions | 1<<agreed.Measurements | 1<<agreed.Statistics)
+)
+
+// Venue is the chain of the test network.
+var Venue = protocol.Venue{ChainID: 1337, Contract: "0x00112233445566778899aabbccddeeff00112233"}
+
+// Person is somebody with diabetes.
+type Person struct {
+	Sex   int64   // Female, Male or 0
+	Born  int     // year
+	Value float64 // systolic pressure in mm[Hg], 0 for none
+
+	// Silent persons gave no consent.
+	Silent bool
+}
+
+// People returns females and males, born from 1940 on, with distinct values.
+func People(females, males int) []Person {
+	var people []Person
+	for i := range females + males {
+		p := Person{Sex: Female, Born: 1940 + i%60, Value: 100 + float64(i%60)}
+		if i >= females {
+			p.Sex = Male
+		}
+		people = append(people, p)
+	}
+	return people
+}
+
+// Config configures a [Site].
+type Config struct {
+	Key    identity.Key // the node's; required
+	Hub    identity.DID // required
+	Trial  Trial        // required
+	Policy disclosure.Policy
+	People []Person
+
+	DB  *sqldb.DB        // Defaults to a new SQLite file.
+	Now func() time.Time // Defaults to time.Now.
+}
+
+// Site is one node without its network.
+type Site struct {
+	Config
+	Book *consent.Book
+	Gate *release.Gate
+	Peer *peer.Peer
+
+	// Persons, Participants and Grants are of those who gave consent.
+	Persons      []omop.PersonID
+	Participants []identity.Key
+	Grants       []message.Envelope
+}
+
+// Shape is that of the test circuits: 128 participants a site.
+var Shape = circuits.Shape{ShardSize: 64, Shards: 2, Slots: 4}
+
+// NewSite returns a site with its people and their consents on record. No
+// epoch is published; see [Site.Publish].
+func NewSite(t testing.TB, cfg Config) *Site {
+	t.Helper()
+	if cfg.DB == nil {
+		cfg.DB = sqltest.SQLite(t)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	s := &Site{Config: cfg}
+	s.Reopen(t)
+	s.populate(t)
+	return s
+}
+
+// Reopen starts the site's parts anew on its database, as a restart does.
+func (s *Site) Reopen(t testing.TB) {
+	t.Helper()
+	ctx := t.Context()
+	store, err := omop.Open(ctx, s.DB)
+	require.NoError(t, err)
+	s.Book, err = consent.Open(ctx, consent.Config{DB: s.DB, Key: s.Key, Secret: [32]byte{1}, Shape: Shape, Window: 24 * time.Hour})
+	require.NoError(t, err)
+	s.Gate, err = release.Open(ctx, s.DB)
+	require.NoError(t, err)
+	trail, err := audit.Open(ctx, s.DB, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	s.Peer, err = peer.Open(ctx, peer.Config{
+		DB: s.DB, Key: s.Key, Hub: s.Hub, Boards: []identity.DID{s.Trial.Board.DID()}, Policy: s.Policy,
+		Consents: s.Book, Engine: query.NewEngine(s.DB, store, units{}), Gate: s.Gate, Trail: trail, Now: s.Now,
+		Proving: func() (peer.Proving, error) {
+			return peer.Proving{Prover: Proofs{}, Circuit: Shape.Access(), Key: AccessCircuit().Digest(), Venue: Venue}, nil
+		},
+	})
+	require.NoError(t, err)
+}
+
+type units struct{}
+
+func (units) UnitConcept(_ context.Context, ucum string) (int64, error) {
+	if ucum == "mm[Hg]" {
+		return MmHg, nil
+	}
+	return 0, nil
+}
+
+func (s *Site) populate(t testing.TB) {
+	t.Helper()
+	ctx := t.Context()
+	start, err := sqldb.ParseDate("2020-01-01")
+	require.NoError(t, err)
+	end, err := sqldb.ParseDate("2026-01-01")
+	require.NoError(t, err)
+	event, err := sqldb.ParseDate("2024-06-01")
+	require.NoError(t, err)
+	var batches []omop.Batch // one a person, so that numbers are in the order of People
+	for i, p := range s.People {
+		batch := omop.Batch{Raw: [32]byte{1}, Mapper: "peertest/1", At: s.Now()}
+		key := omop.NewKey(fmt.Sprintf("p%d", i))
+		row := func(kind string) omop.Record {
+			return omop.Record{Key: omop.NewKey(fmt.Sprintf("%s%d", kind, i)), Person: key, Pointer: "entry"}
+		}
+		batch.Persons = append(batch.Persons, omop.Person{Key: key, Pointer: "entry", GenderConceptID: p.Sex, YearOfBirth: p.Born})
+		batch.Periods = append(batch.Periods, omop.ObservationPeriod{Person: key, Start: start, End: end, TypeConceptID: 32817})
+		batch.Conditions = append(batch.Conditions, omop.Condition{Record: row("c"), ConceptID: Diabetes, Start: event, TypeConceptID: 32817})
+		if p.Value != 0 {
+			batch.Measurements = append(batch.Measurements, omop.Measurement{
+				Record: row("m"), ConceptID: Systolic, Start: event, TypeConceptID: 32817, Number: &p.Value, UnitConceptID: MmHg,
+			})
+		}
+		batches = append(batches, batch)
+	}
+	store, err := omop.Open(ctx, s.DB)
+	require.NoError(t, err)
+	require.NoError(t, s.DB.Write(ctx, func(tx *sqldb.Tx) error {
+		for _, batch := range batches {
+			result, err := store.Put(ctx, tx, batch)
+			if err != nil {
+				return err
+			}
+			require.Empty(t, result.Refused)
+		}
+		return nil
+	}))
+	var persons []omop.PersonID
+	require.NoError(t, s.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		for p, err := range store.Persons(ctx, tx) {
+			require.NoError(t, err)
+			persons = append(persons, p.ID)
+		}
+		return nil
+	}))
+	require.Len(t, persons, len(s.People))
+	for i, person := range persons {
+		if s.People[i].Silent {
+			continue
+		}
+		s.Consent(t, person)
+	}
+}
+
+// Consent records a new participant's grant for a person.
+func (s *Site) Consent(t testing.TB, person omop.PersonID) {
+	t.Helper()
+	participant := NewKey(t)
+	now := s.Now()
+	grant, err := message.Seal(participant, agreed.KindGrant, agreed.Grant{
+		Trial: s.Trial.Design.ID, Node: s.Key.DID(), Scopes: everything,
+		From: now.Add(-time.Hour).UTC().Truncate(time.Second), To: now.Add(365 * 24 * time.Hour).UTC().Truncate(time.Second),
+		Document: message.Sum([]byte("consent form")),
+	}, now, 366*24*time.Hour, rand.Reader)
+	require.NoError(t, err)
+	changed, err := s.Book.Record(t.Context(), person, grant, now)
+	require.NoError(t, err)
+	require.True(t, changed)
+	s.Persons = append(s.Persons, person)
+	s.Participants = append(s.Participants, participant)
+	s.Grants = append(s.Grants, grant)
+}
+
+// Withdraw takes the i-th participant's consent back.
+func (s *Site) Withdraw(t testing.TB, i int) {
+	t.Helper()
+	withdrawal, err := message.Seal(s.Participants[i], agreed.KindWithdrawal, agreed.Withdrawal{
+		Trial: s.Trial.Design.ID, Node: s.Key.DID(), Grant: s.Grants[i].Digest(),
+	}, s.Now(), time.Hour, rand.Reader)
+	require.NoError(t, err)
+	changed, err := s.Book.Record(t.Context(), s.Persons[i], withdrawal, s.Now())
+	require.NoError(t, err)
+	require.True(t, changed)
+}
+
+// Publish closes a consent epoch and lets record put it on a ledger.
+func (s *Site) Publish(t testing.TB, record func(message.Envelope) int64) message.Digest {
+	t.Helper()
+	draft, err := s.Book.Draft(t.Context(), s.Trial.Design.ID, EpochCircuit().Digest(), Proofs{}, s.Now())
+	require.NoError(t, err)
+	require.NotNil(t, draft)
+	require.NoError(t, s.Book.Recorded(t.Context(), *draft, record(draft.Envelope)))
+	return draft.Envelope.Digest()
+}
+
+// NewKey draws a key.
+func NewKey(t testing.TB) identity.Key {
+	t.Helper()
+	key, err := identity.Generate(rand.Reader)
+	require.NoError(t, err)
+	return key
+}
