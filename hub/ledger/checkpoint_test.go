@@ -194,3 +194,24 @@ func TestSignerHidesKey(t *testing.T) {
 		require.NotContains(t, printed, seed, form)
 	}
 }
+
+// TestSignerTakesAnyKey is about keys whose base64 holds a plus, the sign that
+// separates the parts of a key's text: half of all keys.
+func TestSignerTakesAnyKey(t *testing.T) {
+	t.Parallel()
+	for i := range 64 {
+		seed := make([]byte, ed25519.SeedSize)
+		seed[0] = byte(i)
+		k := ed25519.NewKeyFromSeed(seed)
+		s, err := ledger.NewSigner(origin, k)
+		require.NoError(t, err)
+		vkey, err := ledger.VerifierKey(origin, k.Public().(ed25519.PublicKey))
+		require.NoError(t, err)
+		v, err := note.NewVerifier(vkey)
+		require.NoError(t, err)
+		sig, err := s.Sign([]byte("text"))
+		require.NoError(t, err)
+		require.True(t, v.Verify([]byte("text"), sig))
+		require.Equal(t, v.KeyHash(), s.KeyHash())
+	}
+}

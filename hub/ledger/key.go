@@ -24,8 +24,10 @@ func NewSigner(name string, key ed25519.PrivateKey) (note.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A signer key has the same name and key hash as its verifier key.
-	named := vkey[:strings.LastIndexByte(vkey, '+')]
+	// A signer key has the same name and key hash as its verifier key. The last
+	// part is base64 and may hold a plus of its own.
+	parts := strings.SplitN(vkey, "+", 3)
+	named := parts[0] + "+" + parts[1]
 	secret := base64.StdEncoding.EncodeToString(append([]byte{algEd25519}, key.Seed()...))
 	s, err := note.NewSigner("PRIVATE+KEY+" + named + "+" + secret)
 	if err != nil {
