@@ -20,7 +20,7 @@ type Config struct {
 	Epoch, Access *Keys
 
 	// Parallel is how many proofs are made at once, 1 to 64. Each uses all
-	// processors and about 2.5 kB of memory a constraint. Defaults to 1.
+	// processors and about 3 kB of memory a constraint. Defaults to 1.
 	Parallel int
 }
 
