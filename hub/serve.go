@@ -27,6 +27,7 @@ func (h *Hub) openAPI(context.Context) error {
 	if h.listener, err = net.Listen("tcp", h.cfg.Listen); err != nil {
 		return err
 	}
+	h.metrics.MustRegister(h.db.Collectors()...)
 	handler, err := api.New(api.Config{
 		Registry: h.Reader, Ledger: h.Ledger, Log: h.log, Operator: h, Network: h,
 		Certificates: pki.Handler(h.authority, h.cfg.Logger), ProvingKey: h.publicKey,

@@ -127,6 +127,7 @@ type Node struct {
 	people    *omop.Store
 	raw       *raw.Store
 	vocab     *vocab.Store
+	queue     *jobs.Queue
 	ingest    *ingest.Service
 	trail     *audit.Trail
 	consents  *consent.Book
@@ -186,12 +187,11 @@ func (n *Node) openDomain(ctx context.Context) error {
 	if n.trail, err = audit.Open(ctx, n.db, n.cfg.Logger); err != nil {
 		return err
 	}
-	queue, err := jobs.New(jobs.Config{DB: n.db, Log: n.cfg.Logger, Now: n.cfg.Now})
-	if err != nil {
+	if n.queue, err = jobs.New(jobs.Config{DB: n.db, Log: n.cfg.Logger, Now: n.cfg.Now}); err != nil {
 		return err
 	}
 	n.ingest, err = ingest.Open(ctx, ingest.Config{
-		DB: n.db, Store: n.people, Raw: n.raw, Vocabulary: n.vocab, Jobs: queue, Trail: n.trail, Log: n.cfg.Logger, Now: n.cfg.Now,
+		DB: n.db, Store: n.people, Raw: n.raw, Vocabulary: n.vocab, Jobs: n.queue, Trail: n.trail, Log: n.cfg.Logger, Now: n.cfg.Now,
 	})
 	if err != nil {
 		return err

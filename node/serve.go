@@ -5,7 +5,13 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/trialmesh/trialmesh/node/api"
 )
 
 // Limits of the API's server. Uploads may take their time; the handlers bound
@@ -23,8 +29,20 @@ func (n *Node) openAPI(context.Context) error {
 	if n.listener, err = net.Listen("tcp", n.cfg.Listen); err != nil {
 		return err
 	}
+	n.metrics.MustRegister(slices.Concat(n.db.Collectors(), n.queue.Collectors(), n.ingest.Collectors())...)
+	token, err := os.ReadFile(filepath.Join(n.cfg.Dir, tokenFile))
+	if err != nil {
+		return err
+	}
+	handler, err := api.New(api.Config{
+		Token: strings.TrimSpace(string(token)), Loads: n.ingest, Consents: n, Trail: n.trail, Status: n.Status, Ready: n.Ready,
+		Metrics: n.metrics, Logger: n.cfg.Logger, Now: n.cfg.Now,
+	})
+	if err != nil {
+		return err
+	}
 	n.server = &http.Server{
-		Handler: http.NotFoundHandler(), ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+		Handler: handler, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
 	}
 	return nil
 }

@@ -1,11 +1,36 @@
 package front
 
 import (
+	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 
+	"github.com/trialmesh/trialmesh/protocol/canonical"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
+
+// NoRoute returns the document for an address that is not there.
+func NoRoute() problem.Document {
+	return problem.From(problem.New(problem.NotFound, "no such address in this API"))
+}
+
+// NoMethod returns the document for a method that an address does not take.
+func NoMethod() problem.Document {
+	doc := problem.From(problem.New(problem.Invalid, "this address does not take that method"))
+	doc.Status = http.StatusMethodNotAllowed
+	return doc
+}
+
+// Unmarshal reads JSON without duplicate names, bad UTF-8 or deep nesting. Its
+// errors quote nothing.
+func Unmarshal(raw []byte, v any) error {
+	clean, err := canonical.Transform(raw)
+	if err != nil || json.Unmarshal(clean, v) != nil {
+		return errors.New("malformed JSON")
+	}
+	return nil
+}
 
 // Fault is one thing that a validator found wrong with a request.
 type Fault struct {

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"path"
 	"reflect"
@@ -14,14 +13,8 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/trialmesh/trialmesh/federation/front"
-	"github.com/trialmesh/trialmesh/protocol/canonical"
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/problem"
-)
-
-var (
-	errNoRoute  = problem.New(problem.NotFound, "no such address in this API")
-	errNoMethod = problem.New(problem.Invalid, "this address does not take that method")
 )
 
 // openRouter makes the router and the OpenAPI document that the routes fill.
@@ -31,16 +24,12 @@ func (s *server) openRouter() {
 	s.router.RedirectTrailingSlash = false
 	s.router.HandleMethodNotAllowed = true
 	s.router.Use(func(c *gin.Context) { c.Request.Pattern = c.FullPath() })
-	s.router.NoRoute(s.handle(func(*gin.Context) error { return errNoRoute }))
-	s.router.NoMethod(func(c *gin.Context) {
-		doc := problem.From(errNoMethod)
-		doc.Status = http.StatusMethodNotAllowed
-		front.WriteProblem(c.Writer, doc)
-	})
+	s.router.NoRoute(func(c *gin.Context) { front.WriteProblem(c.Writer, front.NoRoute()) })
+	s.router.NoMethod(func(c *gin.Context) { front.WriteProblem(c.Writer, front.NoMethod()) })
 	schemas := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	schemas.RegisterTypeAlias(reflect.TypeFor[huma.ErrorModel](), reflect.TypeFor[problem.Document]())
 	schemas.RegisterTypeAlias(reflect.TypeFor[consent.Mask](), reflect.TypeFor[[]string]())
-	strict := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshal}
+	strict := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: front.Unmarshal}
 	s.api = humagin.New(s.router, huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
@@ -80,20 +69,9 @@ func schemaName(t reflect.Type, hint string) string {
 	switch home := path.Base(t.PkgPath()); home {
 	case "api", ".":
 		return name
-	case "problem":
-		return "Problem"
 	default:
 		return strings.ToUpper(home[:1]) + home[1:] + name
 	}
-}
-
-// unmarshal reads JSON without duplicate names, bad UTF-8 or deep nesting.
-func unmarshal(raw []byte, v any) error {
-	clean, err := canonical.Transform(raw)
-	if err != nil {
-		return errors.New("malformed JSON")
-	}
-	return json.Unmarshal(clean, v)
 }
 
 // withoutValues turns the validator's errors, which quote what they refuse,

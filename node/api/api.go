@@ -1,0 +1,151 @@
+// Package api is a node's HTTP API, for the site itself: loading files,
+// recording consents, and looking at how things stand.
+//
+// [New] makes the handler from parts that do the work. Everything but health
+// and the status page needs the node's bearer token; the page is shown on
+// loopback only, and holds counts, no record. Patients are named in requests
+// and nowhere else: no answer, log line or metric repeats what was sent. The
+// OpenAPI document is made from this code, served at /openapi.json and kept in
+// protocol/openapi/node.json. Errors are problem documents (RFC 9457).
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/trialmesh/trialmesh/federation/front"
+	"github.com/trialmesh/trialmesh/localstore/raw"
+	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/node/ingest"
+	"github.com/trialmesh/trialmesh/protocol/message"
+)
+
+// Loads takes files; ingest.Service is one.
+type Loads interface {
+	// Accept keeps a file and enqueues its load; both are durable when it returns.
+	Accept(ctx context.Context, name string, r io.Reader) (raw.Digest, ingest.JobID, error)
+
+	Job(ctx context.Context, id ingest.JobID) (ingest.Job, error)
+	Jobs(ctx context.Context, before ingest.JobID, limit int) ([]ingest.Job, error)
+	Problems(ctx context.Context, id ingest.JobID, offset, limit int) ([]ingest.Problem, error)
+}
+
+// Consents records what participants signed.
+type Consents interface {
+	// RecordConsent takes a signed message about consent of the patient with
+	// the given FHIR id. It is durable when RecordConsent returns; changed is
+	// false if it was on record before. Refusals are of type problem.Error.
+	RecordConsent(ctx context.Context, patient string, e message.Envelope) (changed bool, err error)
+}
+
+// Trail is the node's memory of decisions; audit.Trail is one.
+type Trail interface {
+	// Latest returns up to limit records, newest first.
+	Latest(ctx context.Context, limit int) ([]audit.Record, error)
+}
+
+// Config configures the API. Token, Loads, Consents, Trail, Status and Ready
+// are required.
+type Config struct {
+	// Token is the bearer token, at least 32 characters.
+	Token string
+
+	Loads    Loads
+	Consents Consents
+	Trail    Trail
+
+	// Status returns how the node stands.
+	Status func(ctx context.Context) (Status, error)
+
+	// Ready reports why the node cannot serve, nil if it can.
+	Ready func(ctx context.Context) error
+
+	// MaxFile is the size of an uploaded file in bytes. Defaults to 16 GiB.
+	MaxFile int64
+
+	// Metrics is shown at /metrics and gets the API's own. Defaults to a new one.
+	Metrics *prometheus.Registry
+
+	// Rate and Burst limit the requests of one client, as of package front.
+	Rate  float64
+	Burst int
+
+	Logger *slog.Logger     // Defaults to discarding.
+	Now    func() time.Time // Defaults to time.Now.
+}
+
+const (
+	minToken       = 32
+	maxBody        = 1 << 20   // bytes of an ordinary request
+	maxConsents    = 256 << 20 // bytes of a list of consents
+	defaultMaxFile = 16 << 30
+)
+
+func (c Config) withDefaults() Config {
+	if c.MaxFile == 0 {
+		c.MaxFile = defaultMaxFile
+	}
+	if c.Metrics == nil {
+		c.Metrics = prometheus.NewRegistry()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	switch {
+	case len(c.Token) < minToken:
+		return fmt.Errorf("token: at least %d characters", minToken)
+	case c.Loads == nil, c.Consents == nil, c.Trail == nil, c.Status == nil, c.Ready == nil:
+		return errors.New("loads, consents, trail, status and ready are required")
+	}
+	return nil
+}
+
+// server holds what the handlers use.
+type server struct {
+	cfg    Config
+	token  message.Digest // of the bearer token
+	router *gin.Engine
+	api    huma.API
+}
+
+// New returns the API's handler; it starts nothing.
+func New(cfg Config) (http.Handler, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("node api: %w", err)
+	}
+	s := &server{cfg: cfg, token: message.Sum([]byte(cfg.Token))}
+	s.openRouter()
+	s.routeLoads()
+	s.routeConsents()
+	s.routeStatus()
+	s.routePage()
+	if err := s.closeRouter(); err != nil {
+		return nil, fmt.Errorf("node api: %w", err)
+	}
+	handler, err := front.New(front.Config{
+		Next: s.router, Rate: cfg.Rate, Burst: cfg.Burst, MaxBody: maxBody,
+		Streams: map[string]int64{filesPath: cfg.MaxFile, consentsPath: maxConsents},
+		Metrics: cfg.Metrics, Log: cfg.Logger, Now: cfg.Now,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("node api: %w", err)
+	}
+	return handler, nil
+}

@@ -1,0 +1,212 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/localstore/raw"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/node/ingest"
+	"github.com/trialmesh/trialmesh/protocol/consent"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/problem"
+)
+
+var start = time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)
+
+const token = "a-token-of-more-than-32-characters"
+
+// thePatient is a value that must never be seen outside a request.
+const thePatient = "patient-4711"
+
+// site is what stands behind the API in these tests: a real trail on SQLite,
+// and the rest in memory.
+type site struct {
+	t      *testing.T
+	url    string
+	client *http.Client
+	logged *lockedBuffer
+	trail  *audit.Trail
+
+	mu       sync.Mutex
+	files    map[string][]byte // accepted, by name
+	consents map[message.Digest]bool
+	broken   error // what every part answers
+	status   Status
+}
+
+// lockedBuffer collects the log.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func newSite(t *testing.T, change ...func(*Config)) *site {
+	t.Helper()
+	db, err := sqldb.Open(t.Context(), sqldb.Config{DSN: "sqlite:" + filepath.Join(t.TempDir(), "data.db")})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	s := &site{t: t, logged: new(lockedBuffer), files: make(map[string][]byte), consents: make(map[message.Digest]bool)}
+	log := slog.New(slog.NewTextHandler(s.logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	s.trail, err = audit.Open(t.Context(), db, log)
+	require.NoError(t, err)
+	s.status = Status{
+		DID: "did:key:z6MkpTHR8VNsBxYAAWHut2Geadd9jSwuBV8xRoAnwWsdvktH", Connected: true,
+		Tables: map[string]int64{"person": 1234}, Jobs: map[string]int64{"queued": 1},
+		Consents:  []TrialConsents{{Trial: "bp-trial", Active: 12, Withdrawn: 1, Refused: 3, Epoch: 2, Current: true}},
+		Decisions: map[string]int64{"": 4, "release.cell-threshold": 2}, DiskFree: 5 << 30,
+	}
+	cfg := Config{
+		Token: token, Loads: s, Consents: s, Trail: s.trail, Logger: log, Now: func() time.Time { return start },
+		Status: func(context.Context) (Status, error) { return s.status, s.failure() },
+		Ready:  func(context.Context) error { return s.failure() },
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	handler, err := New(cfg)
+	require.NoError(t, err)
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	s.url, s.client = server.URL, server.Client()
+	return s
+}
+
+func (s *site) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.broken
+}
+
+func (s *site) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broken = err
+}
+
+func (s *site) Accept(_ context.Context, name string, r io.Reader) (raw.Digest, ingest.JobID, error) {
+	content, err := io.ReadAll(r)
+	if err != nil {
+		return raw.Digest{}, 0, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken != nil {
+		return raw.Digest{}, 0, s.broken
+	}
+	s.files[name] = content
+	return sha256.Sum256(content), 7, nil
+}
+
+func (s *site) Job(_ context.Context, id ingest.JobID) (ingest.Job, error) {
+	if id != 7 {
+		return ingest.Job{}, ingest.ErrJob
+	}
+	return ingest.Job{
+		ID: 7, Name: "st-anna.json", State: ingest.WithProblems, Attempt: 1, BytesTotal: 100, Accepted: start, Started: start,
+		Counts: ingest.Counts{
+			BytesRead: 100, Records: 10, Stored: 8, Rejected: 2,
+			ByType: map[string]int64{"Patient": 10}, Unmapped: map[string]int64{"SNOMED code": 3, "LOINC code": 1},
+		},
+	}, s.failure()
+}
+
+func (s *site) Jobs(ctx context.Context, _ ingest.JobID, _ int) ([]ingest.Job, error) {
+	job, err := s.Job(ctx, 7)
+	job.State = ingest.Failed
+	return []ingest.Job{job}, err
+}
+
+func (s *site) Problems(_ context.Context, _ ingest.JobID, offset, limit int) ([]ingest.Problem, error) {
+	all := []ingest.Problem{{Line: 3, Path: "entry[2].resource", Rule: "fhir.syntax"}, {Line: 9, Path: "entry[8].resource.code", Rule: "fhir.type"}}
+	return all[min(offset, len(all)):min(offset+limit, len(all))], nil
+}
+
+func (s *site) RecordConsent(_ context.Context, patient string, e message.Envelope) (bool, error) {
+	if err := s.failure(); err != nil {
+		return false, err
+	}
+	if patient != thePatient {
+		return false, problem.New(problem.NotFound, "no such patient is loaded at this site")
+	}
+	if err := e.Check(consent.KindGrant); err != nil {
+		return false, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known := s.consents[e.Digest()]
+	s.consents[e.Digest()] = true
+	return !known, nil
+}
+
+// grant is one line of a list of consents.
+func grant(t *testing.T, patient string) string {
+	t.Helper()
+	key, err := identity.Generate(rand.Reader)
+	require.NoError(t, err)
+	e, err := message.Seal(key, consent.KindGrant, consent.Grant{Trial: "bp-trial"}, start, time.Hour, rand.Reader)
+	require.NoError(t, err)
+	line, err := json.Marshal(Consent{Patient: patient, Consent: e})
+	require.NoError(t, err)
+	return string(line)
+}
+
+// send sends a request with the token and returns status, header and body.
+func (s *site) send(method, path, mediaType string, body io.Reader) (int, http.Header, string) {
+	s.t.Helper()
+	return s.sendAs("Bearer "+token, method, path, mediaType, body)
+}
+
+func (s *site) sendAs(authorization, method, path, mediaType string, body io.Reader) (int, http.Header, string) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, body)
+	require.NoError(s.t, err)
+	req.Header.Set("Content-Type", mediaType)
+	if authorization != "" {
+		req.Header.Set("Authorization", authorization)
+	}
+	resp, err := s.client.Do(req)
+	require.NoError(s.t, err)
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	require.NoError(s.t, err)
+	return resp.StatusCode, resp.Header, string(raw)
+}
+
+func decode[T any](t *testing.T, body string) T {
+	t.Helper()
+	var v T
+	require.NoError(t, json.Unmarshal([]byte(body), &v), body)
+	return v
+}
+
+// lines joins lines as NDJSON.
+func lines(lines ...string) io.Reader { return strings.NewReader(strings.Join(lines, "\n") + "\n") }

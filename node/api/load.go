@@ -1,0 +1,227 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/gin-gonic/gin"
+
+	"github.com/trialmesh/trialmesh/federation/front"
+	"github.com/trialmesh/trialmesh/localstore/raw"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/ingest"
+	"github.com/trialmesh/trialmesh/protocol/problem"
+)
+
+const filesPath = "/v1/ingest/files"
+
+var (
+	errFull   = problem.New(problem.Unavailable, "the node has no room left; nothing was stored")
+	errLocked = problem.New(problem.Unavailable, "the node's database is busy; nothing was stored, try again")
+	errNoFile = problem.New(problem.Invalid, "the form holds no file")
+	errJobID  = problem.New(problem.Invalid, "a job's id is a number")
+)
+
+// Upload is a file that is durable.
+type Upload struct {
+	FileID string `json:"fileId" doc:"SHA-256 of the content"`
+	JobID  string `json:"jobId"`
+}
+
+// Job is one load of one file.
+type Job struct {
+	ID      string `json:"id"`
+	FileID  string `json:"fileId"`
+	Name    string `json:"name"`
+	State   string `json:"state" enum:"queued,running,completed,completed with problems,failed" doc:"A job that waits for its next attempt is queued; failed is one that was given up"`
+	Attempt int    `json:"attempt"`
+	Error   string `json:"error,omitempty" doc:"Of the last attempt that failed"`
+
+	BytesTotal int64 `json:"bytesTotal"`
+	BytesRead  int64 `json:"bytesRead"`
+	Records    int64 `json:"records" doc:"Records that could be read"`
+	Stored     int64 `json:"stored" doc:"Rows that were new"`
+	Replaced   int64 `json:"replaced" doc:"Rows that were known with another content"`
+	Duplicates int64 `json:"duplicates" doc:"Rows that were known"`
+	Rejected   int64 `json:"rejected" doc:"Records or parts of them that were not stored"`
+	Unmapped   int64 `json:"unmapped" doc:"Codes without a standard concept"`
+
+	ByType     map[string]int64 `json:"byType" doc:"Records by FHIR type"`
+	UnmappedBy map[string]int64 `json:"unmappedBy" doc:"Codes without a standard concept, by vocabulary"`
+	Findings   map[string]int64 `json:"findings" doc:"Findings of the quality checks, by rule"`
+
+	Accepted time.Time  `json:"accepted"`
+	Started  *time.Time `json:"started,omitempty"`
+	Ended    *time.Time `json:"ended,omitempty"`
+
+	Problems []Problem `json:"problems" nullable:"false" doc:"A page of what was rejected; absent in lists"`
+}
+
+// Problem is a record, or a part of one, that was not stored. It holds no value.
+type Problem struct {
+	File   string `json:"file"`
+	Line   int    `json:"line" doc:"On which the record begins, from 1; 0 if unknown"`
+	Path   string `json:"path"`
+	Rule   string `json:"rule"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// Jobs is a page of jobs.
+type Jobs struct {
+	Jobs []Job `json:"jobs" nullable:"false"`
+}
+
+func (s *server) routeLoads() {
+	s.router.POST(filesPath, s.authorized(s.upload))
+	s.document(huma.Operation{
+		OperationID: "upload", Method: http.MethodPost, Path: filesPath, Summary: "Load a file", Tags: []string{"loads"},
+		Description: "The body is the file, or a multipart form that holds it. The answer comes when the file is durable. Sending the same content again is harmless.",
+		Security:    []map[string][]string{{bearer: {}}},
+		Parameters:  []*huma.Param{{Name: "name", In: "query", Description: "Name of the file, for people", Schema: &huma.Schema{Type: huma.TypeString}}},
+		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+			"application/octet-stream": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}},
+			"multipart/form-data":      {Schema: &huma.Schema{Type: huma.TypeObject, Properties: map[string]*huma.Schema{"file": {Type: huma.TypeString, Format: "binary"}}}},
+		}},
+	}, http.StatusAccepted, "application/json", s.schema(Upload{}))
+	get(s, huma.Operation{OperationID: "jobs", Path: "/v1/ingest/jobs", Summary: "Loads, newest first", Tags: []string{"loads"}}, s.jobs)
+	get(s, huma.Operation{OperationID: "job", Path: "/v1/ingest/jobs/{id}", Summary: "How a load is going", Tags: []string{"loads"}}, s.job)
+}
+
+// upload streams a file into the raw store.
+func (s *server) upload(c *gin.Context) error {
+	file, name, err := uploaded(c.Request)
+	if err != nil {
+		return err
+	}
+	body := &noting{r: file}
+	digest, job, err := s.cfg.Loads.Accept(c.Request.Context(), name, body)
+	switch {
+	case body.err != nil:
+		return front.BodyError(body.err)
+	case errors.Is(err, raw.ErrTooLarge):
+		return front.ErrBody
+	case errors.Is(err, sqldb.ErrFull):
+		return errors.Join(errFull, err)
+	case errors.Is(err, sqldb.ErrLocked):
+		return errors.Join(errLocked, err)
+	case err != nil:
+		return err
+	}
+	id := strconv.FormatInt(int64(job), 10)
+	c.Header("Location", "/v1/ingest/jobs/"+id)
+	c.JSON(http.StatusAccepted, Upload{FileID: digest.String(), JobID: id})
+	return nil
+}
+
+// uploaded returns the file that a request brings: its body, or the first file
+// of its form.
+func uploaded(r *http.Request) (io.Reader, string, error) {
+	name := r.URL.Query().Get("name")
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "multipart/form-data" {
+		return r.Body, name, nil
+	}
+	form, err := r.MultipartReader()
+	if err != nil {
+		return nil, "", front.BodyError(err)
+	}
+	for {
+		part, err := form.NextPart()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, "", errNoFile
+		case err != nil:
+			return nil, "", front.BodyError(err)
+		case part.FileName() != "" && name != "":
+			return part, name, nil
+		case part.FileName() != "":
+			return part, part.FileName(), nil
+		}
+	}
+}
+
+// noting remembers that reading failed, to tell the client's failure from the
+// store's.
+type noting struct {
+	r   io.Reader
+	err error
+}
+
+func (n *noting) Read(p []byte) (int, error) {
+	got, err := n.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		n.err = err
+	}
+	return got, err
+}
+
+func (s *server) jobs(ctx context.Context, in *struct {
+	Before int64 `query:"before" minimum:"0" doc:"Only jobs accepted before this one"`
+	Limit  int   `query:"limit" minimum:"1" maximum:"1000" default:"50"`
+},
+) (*body[Jobs], error) {
+	list, err := s.cfg.Loads.Jobs(ctx, ingest.JobID(in.Before), in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	views := make([]Job, 0, len(list))
+	for _, j := range list {
+		views = append(views, jobOf(j, nil))
+	}
+	return &body[Jobs]{Jobs{views}}, nil
+}
+
+func (s *server) job(ctx context.Context, in *struct {
+	ID     string `path:"id" maxLength:"20"`
+	Offset int    `query:"offset" minimum:"0" doc:"How many problems to skip"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many problems to list"`
+},
+) (*body[Job], error) {
+	id, err := strconv.ParseInt(in.ID, 10, 64)
+	if err != nil {
+		return nil, errJobID
+	}
+	job, err := s.cfg.Loads.Job(ctx, ingest.JobID(id))
+	if err != nil {
+		return nil, err
+	}
+	problems, err := s.cfg.Loads.Problems(ctx, job.ID, in.Offset, in.Limit)
+	return &body[Job]{jobOf(job, problems)}, err
+}
+
+// states are how the API names a job's states.
+var states = map[ingest.State]string{ingest.Failed: "queued", ingest.Dead: "failed"}
+
+func jobOf(j ingest.Job, problems []ingest.Problem) Job {
+	view := Job{
+		ID: strconv.FormatInt(int64(j.ID), 10), FileID: j.File.String(), Name: j.Name, State: string(j.State), Attempt: j.Attempt, Error: j.Error,
+		BytesTotal: j.BytesTotal, BytesRead: j.Counts.BytesRead, Records: j.Counts.Records, Stored: j.Counts.Stored,
+		Replaced: j.Counts.Replaced, Duplicates: j.Counts.Duplicates, Rejected: j.Counts.Rejected,
+		ByType: j.Counts.ByType, UnmappedBy: j.Counts.Unmapped, Findings: j.Counts.Findings,
+		Accepted: j.Accepted.UTC(), Started: moment(j.Started), Ended: moment(j.Ended), Problems: make([]Problem, 0, len(problems)),
+	}
+	if name, other := states[j.State]; other {
+		view.State = name
+	}
+	for _, n := range j.Counts.Unmapped {
+		view.Unmapped += n
+	}
+	for _, p := range problems {
+		view.Problems = append(view.Problems, Problem{File: j.Name, Line: p.Line, Path: p.Path, Rule: p.Rule, Detail: p.Detail})
+	}
+	return view
+}
+
+// moment returns nil for a time that has not come.
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}

@@ -1,0 +1,113 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/problem"
+	"github.com/trialmesh/trialmesh/protocol/trial"
+)
+
+// Status is how a node stands. It holds counts, no record.
+type Status struct {
+	DID       identity.DID     `json:"did"`
+	Connected bool             `json:"connected" doc:"The hub is reached"`
+	Tables    map[string]int64 `json:"tables" doc:"Rows by OMOP table"`
+	Jobs      map[string]int64 `json:"jobs" doc:"Loads by state; completed ones of the last day"`
+	Consents  []TrialConsents  `json:"consents" nullable:"false"`
+	Decisions map[string]int64 `json:"decisions" doc:"Decisions of the release gate by refusing rule; the empty rule is released"`
+	DiskFree  int64            `json:"diskFree" doc:"Free bytes where the node keeps its data; -1 if unknown"`
+}
+
+// TrialConsents says how many participants of a trial said what.
+type TrialConsents struct {
+	Trial     trial.ID `json:"trial"`
+	Active    int64    `json:"active"`
+	Withdrawn int64    `json:"withdrawn"`
+	Refused   int64    `json:"refused"`
+	Epoch     uint64   `json:"epoch" doc:"Number of the newest consent epoch on the ledger, 0 for none"`
+	Current   bool     `json:"current" doc:"That epoch holds every change"`
+}
+
+// AllConsents counts the consents of every trial.
+type AllConsents struct {
+	Consents []TrialConsents `json:"consents" nullable:"false"`
+}
+
+// Decision is a record of the audit trail.
+type Decision struct {
+	At      time.Time    `json:"at"`
+	Event   string       `json:"event"`
+	Actor   identity.DID `json:"actor,omitempty" doc:"Who caused it; absent for the site itself"`
+	Subject string       `json:"subject" doc:"A question's or document's digest, a trial, a job"`
+	Rule    string       `json:"rule,omitempty" doc:"The refusing rule"`
+}
+
+// Decisions is a page of the audit trail.
+type Decisions struct {
+	Decisions []Decision `json:"decisions" nullable:"false"`
+}
+
+func (s *server) routeStatus() {
+	tags := []string{"state"}
+	get(s, huma.Operation{OperationID: "status", Path: "/v1/status", Summary: "How the node stands", Tags: tags}, func(ctx context.Context, _ *struct{}) (*body[Status], error) {
+		status, err := s.cfg.Status(ctx)
+		return &body[Status]{status}, err
+	})
+	get(s, huma.Operation{OperationID: "audit", Path: "/v1/audit", Summary: "What the node decided, newest first", Tags: tags}, s.audit)
+	get(s, huma.Operation{OperationID: "consents", Path: consentsPath, Summary: "Consents by trial", Tags: []string{"consents"}}, func(ctx context.Context, _ *struct{}) (*body[AllConsents], error) {
+		status, err := s.cfg.Status(ctx)
+		return &body[AllConsents]{AllConsents{status.Consents}}, err
+	})
+
+	s.router.GET("/healthz", func(c *gin.Context) { c.String(http.StatusOK, "ok\n") })
+	s.router.GET("/readyz", s.handle(s.ready))
+	metrics := promhttp.HandlerFor(s.cfg.Metrics, promhttp.HandlerOpts{})
+	s.router.GET("/metrics", s.authorized(func(c *gin.Context) error {
+		metrics.ServeHTTP(c.Writer, c.Request)
+		return nil
+	}))
+	text := &huma.Schema{Type: huma.TypeString}
+	tags = []string{"operation"}
+	s.document(huma.Operation{OperationID: "health", Method: http.MethodGet, Path: "/healthz", Summary: "Whether the process runs", Tags: tags}, http.StatusOK, "text/plain", text)
+	s.document(huma.Operation{OperationID: "ready", Method: http.MethodGet, Path: "/readyz", Summary: "Whether the node can serve", Tags: tags}, http.StatusOK, "text/plain", text)
+	s.document(huma.Operation{
+		OperationID: "metrics", Method: http.MethodGet, Path: "/metrics", Summary: "Prometheus metrics", Tags: tags, Security: []map[string][]string{{bearer: {}}},
+	}, http.StatusOK, "text/plain", text)
+}
+
+const readyTime = 2 * time.Second
+
+func (s *server) ready(c *gin.Context) error {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), readyTime)
+	defer cancel()
+	if err := s.cfg.Ready(ctx); err != nil {
+		return problem.New(problem.Unavailable, "the node cannot serve at the moment")
+	}
+	c.String(http.StatusOK, "ready\n")
+	return nil
+}
+
+func (s *server) audit(ctx context.Context, in *struct {
+	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+},
+) (*body[Decisions], error) {
+	list, err := s.cfg.Trail.Latest(ctx, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	views := make([]Decision, 0, len(list))
+	for _, r := range list {
+		views = append(views, Decision{At: r.At, Event: string(r.Event), Actor: r.Actor, Subject: r.Subject, Rule: r.Rule})
+	}
+	return &body[Decisions]{Decisions{views}}, nil
+}
+
+func httpStatus(status int) string { return strconv.Itoa(status) }

@@ -1,0 +1,90 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"syscall"
+
+	"github.com/trialmesh/trialmesh/localstore/omop"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/api"
+	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/node/mapping"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/problem"
+)
+
+// errNoPatient does not say which: the caller knows what it sent.
+var errNoPatient = problem.New(problem.NotFound, "no such patient is loaded at this site")
+
+// RecordConsent takes a signed message about consent of the patient with the
+// given FHIR id. It is durable when RecordConsent returns.
+func (n *Node) RecordConsent(ctx context.Context, patient string, e message.Envelope) (changed bool, err error) {
+	var person omop.PersonID
+	err = n.db.Read(ctx, func(tx *sqldb.Tx) error {
+		var err error
+		person, err = n.people.PersonByKey(ctx, tx, mapping.PersonKey(patient))
+		return err
+	})
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return false, errNoPatient
+	}
+	if err != nil {
+		return false, err
+	}
+	changed, err = n.consents.Record(ctx, person, e, n.cfg.Now())
+	if err != nil || !changed {
+		return changed, err
+	}
+	n.publisher.Wake()
+	return true, n.trail.Add(ctx, audit.Record{At: n.cfg.Now(), Event: audit.ConsentRecorded, Actor: e.Issuer, Subject: e.Digest().String()})
+}
+
+// Ready reports why the node cannot serve, nil if it can. A hub out of reach
+// is no reason: loads and consents are the site's own.
+func (n *Node) Ready(ctx context.Context) error { return n.db.Ping(ctx) }
+
+// Status returns how the node stands, in counts.
+func (n *Node) Status(ctx context.Context) (api.Status, error) {
+	status := api.Status{DID: n.DID(), Connected: n.Connected(), Tables: make(map[string]int64), Consents: []api.TrialConsents{}, DiskFree: diskFree(n.cfg.Dir)}
+	err := n.db.Read(ctx, func(tx *sqldb.Tx) error {
+		counts, err := n.people.Counts(ctx, tx)
+		for table, rows := range counts {
+			status.Tables[table.String()] = rows
+		}
+		return err
+	})
+	if err != nil {
+		return api.Status{}, err
+	}
+	jobs, err := n.queue.Counts(ctx)
+	if err != nil {
+		return api.Status{}, err
+	}
+	status.Jobs = map[string]int64{"queued": int64(jobs.Waiting), "running": int64(jobs.Running), "completed": int64(jobs.Done), "failed": int64(jobs.Dead)}
+	consents, err := n.consents.Counts(ctx)
+	if err != nil {
+		return api.Status{}, err
+	}
+	for _, c := range consents {
+		epoch, current, err := n.consents.Published(ctx, c.Trial)
+		if err != nil {
+			return api.Status{}, err
+		}
+		status.Consents = append(status.Consents, api.TrialConsents{
+			Trial: c.Trial, Active: c.Active, Withdrawn: c.Withdrawn, Refused: c.Refused, Epoch: epoch, Current: current,
+		})
+	}
+	status.Decisions, err = n.gate.Summary(ctx)
+	return status, err
+}
+
+// diskFree returns the bytes free for this process where dir lies, -1 if that
+// is not known.
+func diskFree(dir string) int64 {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return -1
+	}
+	return int64(s.Bavail) * s.Bsize
+}
