@@ -10,6 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/trial"
+	"github.com/trialmesh/trialmesh/simulations/participants"
 	"github.com/trialmesh/trialmesh/simulations/testdata"
 	"github.com/trialmesh/trialmesh/zk/evm"
 	"github.com/trialmesh/trialmesh/zk/evm/inprocess"
@@ -97,12 +100,16 @@ has a key of their own; a real participant's never leaves their phone.`,
 			name, _ := cmd.Flags().GetString("hospital")
 			id, _ := cmd.Flags().GetString("trial")
 			node, _ := cmd.Flags().GetString("node")
-			list, err := signConsents(cmd.Context(), name, id, node, time.Now())
+			did, err := identity.ParseDID(node)
+			if err != nil {
+				return usageError{err}
+			}
+			list, err := participants.Sign(cmd.Context(), name, trial.ID(id), did, time.Now())
 			if err != nil {
 				return err
 			}
 			enc := json.NewEncoder(cmd.OutOrStdout())
-			for _, one := range list.messages {
+			for _, one := range list.Messages {
 				if err := enc.Encode(one); err != nil {
 					return err
 				}

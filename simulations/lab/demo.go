@@ -16,16 +16,19 @@ import (
 
 	hubclient "github.com/trialmesh/trialmesh/hub/client"
 	"github.com/trialmesh/trialmesh/node"
-	nodeclient "github.com/trialmesh/trialmesh/node/client"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/protocol/trial"
+	"github.com/trialmesh/trialmesh/simulations/participants"
 	"github.com/trialmesh/trialmesh/simulations/testdata"
 )
 
 // trialID is the demonstration's trial.
 const trialID = "sinusitis-demo"
+
+// paperLife is how long the trial's papers hold.
+const paperLife = 2 * 365 * 24 * time.Hour
 
 // OMOP concepts of the two questions, and the plausible range of a systolic
 // blood pressure in mm[Hg].
@@ -149,13 +152,13 @@ func (d *demo) consent() error {
 		if err != nil {
 			return err
 		}
-		if _, err := s.client.RecordConsents(d.ctx, said.messages); err != nil {
+		if _, err := s.client.RecordConsents(d.ctx, said.Messages); err != nil {
 			return fmt.Errorf("%s: %w", s.hospital.Name, err)
 		}
-		for _, patient := range said.granted {
+		for _, patient := range said.Granted {
 			d.consented[patient] = true
 		}
-		d.say("   %-7s %d patients grant, %d refuse, %d withdraw", s.hospital.Name, len(said.granted), len(said.refused), len(said.withdrawn))
+		d.say("   %-7s %d patients grant, %d refuse, %d withdraw", s.hospital.Name, len(said.Granted), len(said.Refused), len(said.Withdrawn))
 	}
 	for _, s := range d.sites {
 		status, err := s.waitForEpoch(d.ctx)
@@ -199,36 +202,28 @@ func (d *demo) signTrial() (trial.Registration, error) {
 	for _, s := range d.sites {
 		design.Nodes = append(design.Nodes, s.node.DID())
 	}
-	signed, err := message.Seal(d.sponsor, trial.KindDesign, design, now, grantLife, rand.Reader)
+	signed, err := message.Seal(d.sponsor, trial.KindDesign, design, now, paperLife, rand.Reader)
 	if err != nil {
 		return trial.Registration{}, err
 	}
 	approval, err := message.Seal(d.board, trial.KindApproval, trial.Approval{
 		Trial: trialID, Design: signed.Digest(), Statement: "Approved for the demonstration.",
-	}, now, grantLife, rand.Reader)
+	}, now, paperLife, rand.Reader)
 	return trial.Registration{Design: signed, Approvals: []message.Envelope{approval}}, err
 }
 
 // signed returns what a hospital's patients say; they say it once.
-func (d *demo) signed(s *site) (signed, error) {
+func (d *demo) signed(s *site) (participants.Signed, error) {
 	path := filepath.Join(d.dir, "people", s.hospital.Name+".json")
-	var kept struct {
-		Messages                    []nodeclient.Consent
-		Granted, Refused, Withdrawn []string
-	}
-	err := readJSON(path, &kept)
-	if err == nil {
-		return signed{kept.Messages, kept.Granted, kept.Refused, kept.Withdrawn}, nil
-	}
+	var said participants.Signed
+	err := readJSON(path, &said)
 	if !errors.Is(err, os.ErrNotExist) {
-		return signed{}, err
+		return said, err
 	}
-	said, err := signConsents(d.ctx, s.hospital.Name, trialID, string(s.node.DID()), time.Now())
-	if err != nil {
-		return signed{}, err
+	if said, err = participants.Sign(d.ctx, s.hospital.Name, trialID, s.node.DID(), time.Now()); err != nil {
+		return said, err
 	}
-	kept.Messages, kept.Granted, kept.Refused, kept.Withdrawn = said.messages, said.granted, said.refused, said.withdrawn
-	return said, writeJSON(path, kept)
+	return said, writeJSON(path, said)
 }
 
 func readJSON(path string, out any) error {
