@@ -87,14 +87,21 @@ func (d decision) repeat(ctx context.Context, used set) (Released, bool, error) 
 	return Released{}, false, nil
 }
 
-// budget counts the different questions of the researcher that were answered.
+// budget counts the different questions of the researcher that were decided on
+// the data, each once for every policy it was asked under. Refusals count too: a
+// caller who may raise the threshold could read a count off where they begin.
 func (d decision) budget(ctx context.Context) error {
 	if d.q.Policy.MaxQuestions == 0 {
 		return nil
 	}
 	var n int
-	if err := d.tx.QueryRow(ctx, `SELECT count(DISTINCT question) FROM release WHERE researcher = ? AND trial = ? AND rule = '' AND question <> ?`,
-		d.q.Researcher, d.q.Trial, d.q.Same.String()).Scan(&n); err != nil {
+	policy, err := policyText(d.q.Policy)
+	if err != nil {
+		return err
+	}
+	if err := d.tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT DISTINCT question, policy FROM release
+		WHERE researcher = ? AND trial = ? AND rule <> ? AND NOT (question = ? AND policy = ?)) AS others`,
+		d.q.Researcher, d.q.Trial, ErrBudget.Rule, d.q.Same.String(), policy).Scan(&n); err != nil {
 		return err
 	}
 	if n >= d.q.Policy.MaxQuestions {
@@ -103,7 +110,9 @@ func (d decision) budget(ctx context.Context) error {
 	return nil
 }
 
-// suppress withholds small and dominated cells and rounds counts.
+// suppress withholds small and dominated cells and rounds counts. A count that
+// would round to less than the threshold is withheld too: with 11 and 5, a
+// released 10 would be a number below the threshold and give away 11 or 12.
 func (d decision) suppress(t analysis.Table) (analysis.Table, error) {
 	out := analysis.Table{Cells: make([]analysis.Cell, len(t.Cells))}
 	released := 0
@@ -112,7 +121,9 @@ func (d decision) suppress(t analysis.Table) (analysis.Table, error) {
 		case c.N > 0 && c.N < int64(d.q.Policy.MinCell), dominated(c, d.q.Policy.MaxShare):
 			c = c.Withhold()
 		case len(c.Sums) == 0:
-			c = c.Round(int64(d.q.Policy.Rounding))
+			if c = c.Round(int64(d.q.Policy.Rounding)); c.N < int64(d.q.Policy.MinCell) && t.Cells[i].N > 0 {
+				c = c.Withhold()
+			}
 		}
 		if !c.Withheld && c.N > 0 {
 			released++

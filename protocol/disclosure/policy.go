@@ -14,7 +14,8 @@ import (
 // Policy is a set of disclosure limits. The zero value asks for nothing and is
 // the neutral element of [Strictest].
 type Policy struct {
-	// MinCell is the smallest number of persons a released cell may describe.
+	// MinCell is the smallest number of persons a released cell may describe,
+	// before and after rounding.
 	MinCell int `json:"minCell"`
 
 	// Rounding is the base to which each site rounds its counts, 0 or 1 for none.
@@ -31,8 +32,8 @@ type Policy struct {
 	// must differ, unless they are the same.
 	MinDifference int `json:"minDifference"`
 
-	// MaxQuestions is how many different questions a researcher may have
-	// answered in a trial by one node; 0 means no limit.
+	// MaxQuestions is how many different questions of a trial one node decides
+	// on its data for a researcher, refusals included; 0 means no limit.
 	MaxQuestions int `json:"maxQuestions"`
 }
 
@@ -58,10 +59,10 @@ func Strictest(policies ...Policy) Policy {
 	return p
 }
 
-// least returns the smaller limit, where 0 is none.
+// least returns the smaller limit, where 0 or less is none.
 func least(a, b int) int {
-	if a == 0 || b == 0 {
-		return max(a, b)
+	if a <= 0 || b <= 0 {
+		return max(a, b, 0)
 	}
 	return min(a, b)
 }
