@@ -105,6 +105,9 @@ func (p *Peer) judge(id protocol.ID, ask protocol.Ask) (question, error) {
 	if design.ID != request.Trial {
 		return question{}, trial.ErrUnapproved
 	}
+	if err := ask.Hub.Validate(); err != nil {
+		return question{}, ErrHubPolicy
+	}
 	policy := disclosure.Strictest(p.cfg.Policy, design.Disclosure, ask.Hub)
 	if disclosure.Strictest(design.Disclosure, ask.Hub).MinSites < p.cfg.Policy.MinSites && secagg.MinMembers < p.cfg.Policy.MinSites {
 		return question{}, ErrMinSites
@@ -224,15 +227,21 @@ func (p *Peer) load(ctx context.Context, id protocol.ID) (question, error) {
 	return q, err
 }
 
-// advance notes that a question got to a step, or refuses one that lies behind.
-func (p *Peer) advance(ctx context.Context, q question, step protocol.Step) error {
+// ahead returns the step's place in the order, or refuses one that lies behind.
+func (q question) ahead(step protocol.Step) (int, error) {
 	ordinal := slices.Index(ordinals, step)
 	switch {
 	case ordinal < 1:
-		return ErrTask
+		return 0, ErrTask
 	case ordinal < q.step:
-		return ErrReplayed
-	case ordinal == q.step:
+		return 0, ErrReplayed
+	}
+	return ordinal, nil
+}
+
+// advance notes that a question got to a step.
+func (p *Peer) advance(ctx context.Context, q question, ordinal int) error {
+	if ordinal == q.step {
 		return nil
 	}
 	return p.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {

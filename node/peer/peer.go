@@ -36,11 +36,12 @@ import (
 
 // Why a task is refused, besides the rules of the packages that judge it.
 var (
-	ErrCaller   = problem.Refusal("peer.caller", "only the hub may bring tasks")
-	ErrTask     = problem.Refusal("peer.task", "the task is malformed")
-	ErrReplayed = problem.Refusal("peer.replayed", "the question was taken further than this step, or came before with other papers")
-	ErrUnasked  = problem.Refusal("peer.unasked", "the question was never accepted here")
-	ErrMinSites = problem.Refusal("peer.min-sites", "the question would be summed over fewer sites than this node demands")
+	ErrCaller    = problem.Refusal("peer.caller", "only the hub may bring tasks")
+	ErrTask      = problem.Refusal("peer.task", "the task is malformed")
+	ErrReplayed  = problem.Refusal("peer.replayed", "the question was taken further than this step, or came before with other papers")
+	ErrUnasked   = problem.Refusal("peer.unasked", "the question was never accepted here")
+	ErrHubPolicy = problem.Refusal("peer.hub-policy", "the hub's disclosure policy is out of range")
+	ErrMinSites  = problem.Refusal("peer.min-sites", "the question would be summed over fewer sites than this node demands")
 )
 
 // Prover makes access proofs.

@@ -13,8 +13,21 @@ import (
 
 type personID = omop.PersonID
 
-// sum takes one step of the masked sum.
+// sum takes one step of the masked sum. The question moves on only once the
+// step's answer is there; what binds it before is the member's own guard.
 func (p *Peer) sum(ctx context.Context, q question, task protocol.Task) (json.RawMessage, error) {
+	ordinal, err := q.ahead(task.Step)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := p.round(ctx, q, task)
+	if err != nil {
+		return nil, err
+	}
+	return answer, p.advance(ctx, q, ordinal)
+}
+
+func (p *Peer) round(ctx context.Context, q question, task protocol.Task) (json.RawMessage, error) {
 	var round protocol.Round
 	if err := json.Unmarshal(task.Body, &round); err != nil {
 		return nil, ErrTask
@@ -28,9 +41,6 @@ func (p *Peer) sum(ctx context.Context, q question, task protocol.Task) (json.Ra
 	}
 	member, err := p.member(q)
 	if err != nil {
-		return nil, err
-	}
-	if err := p.advance(ctx, q, task.Step); err != nil {
 		return nil, err
 	}
 	if task.Step == protocol.StepShare {

@@ -1,0 +1,534 @@
+package peer_test
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/federation/secagg"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/peer/peertest"
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/trial"
+)
+
+// field is three sites and the keys of a hub that may do as it likes.
+type field struct {
+	hub   identity.Key
+	trial peertest.Trial
+	sites []*peertest.Site
+	index int64
+}
+
+func newField(t *testing.T, n int) *field {
+	t.Helper()
+	f := &field{hub: peertest.NewKey(t)}
+	var keys []identity.Key
+	var nodes []identity.DID
+	for range n {
+		keys = append(keys, peertest.NewKey(t))
+		nodes = append(nodes, keys[len(keys)-1].DID())
+	}
+	f.trial = peertest.NewTrial(t, nodes, disclosure.Policy{}, time.Now())
+	for _, key := range keys {
+		site := peertest.NewSite(t, peertest.Config{
+			Key: key, Hub: f.hub.DID(), Trial: f.trial, Policy: disclosure.Default(), People: peertest.People(20, 20),
+		})
+		site.Publish(t, func(message.Envelope) int64 { f.index++; return f.index })
+		f.sites = append(f.sites, site)
+	}
+	return f
+}
+
+// ask returns an honest ask.
+func (f *field) ask(t *testing.T) query.Ask {
+	t.Helper()
+	return f.askAbout(t, f.trial.CountBySex())
+}
+
+func (f *field) askAbout(t *testing.T, r query.Request) query.Ask {
+	t.Helper()
+	return query.Ask{
+		Request: f.trial.Sign(t, r, time.Now()), Trial: f.trial.Registration, LedgerIndex: f.index + 1, Hub: disclosure.Default(),
+	}
+}
+
+// bring takes a task to a site and returns its answer.
+func bring(t *testing.T, s *peertest.Site, id query.ID, step query.Step, body any) query.Answer {
+	t.Helper()
+	raw, err := json.Marshal(body)
+	require.NoError(t, err)
+	task, err := json.Marshal(query.Task{Query: id, Step: step, Body: raw})
+	require.NoError(t, err)
+	reply, err := s.Peer.Take(t.Context(), s.Hub, task)
+	require.NoError(t, err)
+	e, err := message.Parse(reply)
+	require.NoError(t, err)
+	require.Equal(t, s.Key.DID(), e.Issuer)
+	answer, err := message.Open[query.Answer](e, query.KindAnswer, time.Now())
+	require.NoError(t, err)
+	require.Equal(t, id, answer.Query)
+	require.Equal(t, step, answer.Step)
+	return answer
+}
+
+func accepted(t *testing.T, a query.Answer) json.RawMessage {
+	t.Helper()
+	require.Nil(t, a.Refusal, "%+v", a.Refusal)
+	return a.Body
+}
+
+func requireRule(t *testing.T, rule string, a query.Answer) {
+	t.Helper()
+	require.NotNil(t, a.Refusal, "the node answered")
+	require.Equal(t, rule, a.Refusal.Rule)
+	require.Empty(t, a.Body)
+}
+
+// TestAskIsJudged brings asks that a hub must not get an answer to.
+func TestAskIsJudged(t *testing.T) {
+	t.Parallel()
+	reseal := func(t *testing.T, key identity.Key, r query.Request, issued time.Time, ttl time.Duration) message.Envelope {
+		e, err := message.Seal(key, query.KindRequest, r, issued, ttl, rand.Reader)
+		require.NoError(t, err)
+		return e
+	}
+	for name, c := range map[string]struct {
+		change func(t *testing.T, f *field, a *query.Ask)
+		rule   string
+	}{
+		"altered purpose": {func(t *testing.T, f *field, a *query.Ask) {
+			var r query.Request
+			require.NoError(t, json.Unmarshal(a.Request.Body, &r))
+			r.Purpose = "another"
+			var err error
+			a.Request.Body, err = json.Marshal(r)
+			require.NoError(t, err)
+		}, "message.signature"},
+		"forged by the hub": {func(t *testing.T, f *field, a *query.Ask) {
+			a.Request = reseal(t, f.hub, f.trial.CountBySex(), time.Now(), time.Hour)
+		}, "trial.researcher"},
+		"signed by the hub in the researcher's name": {func(t *testing.T, f *field, a *query.Ask) {
+			a.Request = reseal(t, f.hub, f.trial.CountBySex(), time.Now(), time.Hour)
+			a.Request.Issuer = f.trial.Researcher.DID()
+		}, "message.signature"},
+		"expired": {func(t *testing.T, f *field, a *query.Ask) {
+			a.Request = reseal(t, f.trial.Researcher, f.trial.CountBySex(), time.Now().Add(-2*time.Hour), time.Hour)
+		}, "message.expired"},
+		"from the future": {func(t *testing.T, f *field, a *query.Ask) {
+			a.Request = reseal(t, f.trial.Researcher, f.trial.CountBySex(), time.Now().Add(time.Hour), time.Hour)
+		}, "message.not-yet-valid"},
+		"a message of another kind": {func(_ *testing.T, _ *field, a *query.Ask) { a.Request = a.Trial.Design }, "message.kind"},
+		"no approval":               {func(_ *testing.T, _ *field, a *query.Ask) { a.Trial.Approvals = nil }, "trial.unapproved"},
+		"approval by another board": {func(t *testing.T, f *field, a *query.Ask) {
+			a.Trial = peertest.Approve(t, f.trial.Design, f.trial.Sponsor, peertest.NewKey(t), time.Now())
+		}, "trial.unapproved"},
+		"approval by the hub": {func(t *testing.T, f *field, a *query.Ask) {
+			a.Trial = peertest.Approve(t, f.trial.Design, f.hub, f.hub, time.Now())
+		}, "trial.unapproved"},
+		"approval of another design": {func(t *testing.T, f *field, a *query.Ask) {
+			design := f.trial.Design
+			design.Researchers = append(design.Researchers, f.hub.DID())
+			other := peertest.Approve(t, design, f.trial.Sponsor, f.trial.Board, time.Now())
+			a.Trial.Design = other.Design
+		}, "trial.unapproved"},
+		"approval of another trial": {func(t *testing.T, f *field, a *query.Ask) {
+			design := f.trial.Design
+			design.ID = "another"
+			a.Trial = peertest.Approve(t, design, f.trial.Sponsor, f.trial.Board, time.Now())
+		}, "trial.unapproved"},
+		"trial that is over": {func(t *testing.T, f *field, a *query.Ask) {
+			design := f.trial.Design
+			design.Closes = time.Now().Add(-time.Minute)
+			a.Trial = peertest.Approve(t, design, f.trial.Sponsor, f.trial.Board, time.Now())
+		}, "trial.closed"},
+		"trial of other nodes": {func(t *testing.T, f *field, a *query.Ask) {
+			design := f.trial.Design
+			design.Nodes = design.Nodes[1:]
+			a.Trial = peertest.Approve(t, design, f.trial.Sponsor, f.trial.Board, time.Now())
+		}, "trial.node"},
+		"analysis that was not approved": {func(t *testing.T, f *field, a *query.Ask) {
+			design := f.trial.Design
+			design.Analyses = []string{"moments"}
+			a.Trial = peertest.Approve(t, design, f.trial.Sponsor, f.trial.Board, time.Now())
+		}, "trial.analysis"},
+		"cohort that is not evaluated": {func(t *testing.T, f *field, a *query.Ask) {
+			r := f.trial.CountBySex()
+			r.Cohort = json.RawMessage(`{"PrimaryCriteria":{"CriteriaList":[{"Death":{}}]}}`)
+			a.Request = f.trial.Sign(t, r, time.Now())
+		}, "cohort.unsupported"},
+		"unknown stratifier": {func(t *testing.T, f *field, a *query.Ask) {
+			r := f.trial.CountBySex()
+			r.Analysis.By = []query.Stratifier{"person"}
+			a.Request = f.trial.Sign(t, r, time.Now())
+		}, "query.invalid"},
+		"hub's policy that switches dominance off": {func(_ *testing.T, _ *field, a *query.Ask) { a.Hub.MaxShare = -1 }, "peer.hub-policy"},
+		"no consent epoch before the question":     {func(_ *testing.T, _ *field, a *query.Ask) { a.LedgerIndex = 1 }, "consent.no-epoch"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newField(t, 3)
+			a := f.ask(t)
+			c.change(t, f, &a)
+			requireRule(t, c.rule, bring(t, f.sites[0], a.Request.Digest(), query.StepAsk, a))
+			// The refusal cost the researcher nothing.
+			honest := f.ask(t)
+			accepted(t, bring(t, f.sites[0], honest.Request.Digest(), query.StepAsk, honest))
+		})
+	}
+}
+
+func TestOnlyTheHubBringsTasks(t *testing.T) {
+	t.Parallel()
+	f := newField(t, 3)
+	a := f.ask(t)
+	raw, err := json.Marshal(a)
+	require.NoError(t, err)
+	task, err := json.Marshal(query.Task{Query: a.Request.Digest(), Step: query.StepAsk, Body: raw})
+	require.NoError(t, err)
+	for _, from := range []identity.DID{"", f.sites[1].Key.DID(), f.trial.Researcher.DID()} {
+		_, err := f.sites[0].Peer.Take(t.Context(), from, task)
+		require.ErrorContains(t, err, "peer.caller")
+	}
+	for _, text := range []string{"", "{", "[]", "7", `{"step":"ask"}`, `{"query":"zz","step":"ask"}`} {
+		_, err := f.sites[0].Peer.Take(t.Context(), f.hub.DID(), []byte(text))
+		require.ErrorContains(t, err, "peer.task", "%q", text)
+	}
+}
+
+// TestLooserPolicyChangesNothing: what hub and trial do not ask for, the site does.
+func TestLooserPolicyChangesNothing(t *testing.T) {
+	t.Parallel()
+	f := newField(t, 3)
+	a := f.ask(t)
+	a.Hub = disclosure.Policy{}
+	var accept query.Accept
+	require.NoError(t, json.Unmarshal(accepted(t, bring(t, f.sites[0], a.Request.Digest(), query.StepAsk, a)), &accept))
+	require.Equal(t, disclosure.Default(), accept.Policy)
+
+	a = f.askAbout(t, f.trial.MeanBySex())
+	a.Hub = disclosure.Policy{MinCell: 19, MaxShare: 50}
+	require.NoError(t, json.Unmarshal(accepted(t, bring(t, f.sites[0], a.Request.Digest(), query.StepAsk, a)), &accept))
+	require.Equal(t, 19, accept.Policy.MinCell)
+	require.Equal(t, 50, accept.Policy.MaxShare)
+	require.Equal(t, 5, accept.Policy.Rounding)
+}
+
+// TestQuestionComesOnce: the same ask gives the same answer, other papers for
+// the same question are a replay, and so is the ask once the sum began.
+func TestQuestionComesOnce(t *testing.T) {
+	t.Parallel()
+	f := newField(t, 3)
+	asks, id := f.begin(t)
+	s := f.sites[0]
+	again := bring(t, s, id, query.StepAsk, asks)
+	require.JSONEq(t, string(accepted(t, again)), string(accepted(t, bring(t, s, id, query.StepAsk, asks))))
+	other := asks
+	other.LedgerIndex++
+	requireRule(t, "peer.replayed", bring(t, s, id, query.StepAsk, other))
+	other = asks
+	other.Hub = disclosure.Policy{}
+	requireRule(t, "peer.replayed", bring(t, s, id, query.StepAsk, other))
+
+	round := f.roster(t, asks, id)
+	share := bring(t, s, id, query.StepShare, round)
+	accepted(t, share)
+	requireRule(t, "peer.replayed", bring(t, s, id, query.StepAsk, asks))
+	s.Reopen(t)
+	requireRule(t, "peer.replayed", bring(t, s, id, query.StepAsk, asks))
+	require.JSONEq(t, string(share.Body), string(accepted(t, bring(t, s, id, query.StepShare, round))), "a step may be repeated")
+}
+
+// begin brings an honest ask to all sites.
+func (f *field) begin(t *testing.T) (query.Ask, query.ID) {
+	t.Helper()
+	a := f.ask(t)
+	id := a.Request.Digest()
+	for _, s := range f.sites {
+		accepted(t, bring(t, s, id, query.StepAsk, a))
+	}
+	return a, id
+}
+
+func (f *field) session(t *testing.T, a query.Ask) secagg.Session {
+	t.Helper()
+	s, err := secagg.ForQuestion(a.Request.Digest(), f.trial.Design.Nodes, disclosure.Strictest(a.Hub, f.trial.Design.Disclosure), 6)
+	require.NoError(t, err)
+	return s
+}
+
+// roster returns the round that starts sharing.
+func (f *field) roster(t *testing.T, a query.Ask, id query.ID) query.Round {
+	t.Helper()
+	var list []secagg.Advertisement
+	for _, s := range f.sites {
+		var accept query.Accept
+		require.NoError(t, json.Unmarshal(accepted(t, bring(t, s, id, query.StepAsk, a)), &accept))
+		advertisement, err := secagg.Decode[secagg.Advertisement](accept.Advertisement)
+		require.NoError(t, err)
+		list = append(list, advertisement)
+	}
+	roster, err := secagg.NewRoster(f.session(t, a), list)
+	require.NoError(t, err)
+	raw, err := json.Marshal(roster)
+	require.NoError(t, err)
+	return query.Round{Roster: raw}
+}
+
+// shared returns each site's round with its inbox, after sharing.
+func (f *field) shared(t *testing.T, a query.Ask, id query.ID) []query.Round {
+	t.Helper()
+	round := f.roster(t, a, id)
+	var dealt []secagg.Shares
+	for _, s := range f.sites {
+		shares, err := secagg.Decode[secagg.Shares](accepted(t, bring(t, s, id, query.StepShare, round)))
+		require.NoError(t, err)
+		dealt = append(dealt, shares)
+	}
+	roster, err := secagg.Decode[secagg.Roster](round.Roster)
+	require.NoError(t, err)
+	inboxes, err := secagg.Inboxes(f.session(t, a), roster, dealt)
+	require.NoError(t, err)
+	rounds := make([]query.Round, len(f.sites))
+	for i, s := range f.sites {
+		rounds[i].Roster = round.Roster
+		rounds[i].Inbox, err = json.Marshal(inboxes[s.Key.DID()])
+		require.NoError(t, err)
+	}
+	return rounds
+}
+
+func (f *field) names(skip int) []identity.DID {
+	var list []identity.DID
+	for _, node := range slices.Sorted(slices.Values(f.trial.Design.Nodes)) {
+		if skip < 0 || node != f.sites[skip].Key.DID() {
+			list = append(list, node)
+		}
+	}
+	return list
+}
+
+// TestSwappedRoster gives a site keys that are not its peers'.
+func TestSwappedRoster(t *testing.T) {
+	t.Parallel()
+	f := newField(t, 3)
+	a, id := f.begin(t)
+	honest := f.roster(t, a, id)
+	change := func(edit func(*secagg.Roster)) query.Round {
+		roster, err := secagg.Decode[secagg.Roster](honest.Roster)
+		require.NoError(t, err)
+		edit(&roster)
+		raw, err := json.Marshal(roster)
+		require.NoError(t, err)
+		return query.Round{Roster: raw}
+	}
+	s := f.sites[0]
+	swapped := change(func(r *secagg.Roster) {
+		i := 0
+		if r.Members[i].From == s.Key.DID() {
+			i = 1
+		}
+		r.Members[i].MaskKey[0] ^= 1
+	})
+	requireRule(t, "secagg.signature", bring(t, s, id, query.StepShare, swapped))
+	requireRule(t, "peer.min-sites", bring(t, s, id, query.StepShare, change(func(r *secagg.Roster) { r.Members = r.Members[:2] })))
+	requireRule(t, "peer.task", bring(t, s, id, query.StepShare, query.Round{Roster: json.RawMessage(`{"members":"x"}`)}))
+	requireRule(t, "peer.task", bring(t, s, id, query.StepShare, 7))
+	requireRule(t, "peer.task", bring(t, s, id, "dance", honest))
+	// None of this spoiled the honest way.
+	accepted(t, bring(t, s, id, query.StepShare, honest))
+	accepted(t, bring(t, s, id, query.StepShare, honest))
+}
+
+// TestStrangerOnTheRoster adds a member of the hub's own making.
+func TestStrangerOnTheRoster(t *testing.T) {
+	t.Parallel()
+	f := newField(t, 3)
+	a, id := f.begin(t)
+	roster, err := secagg.Decode[secagg.Roster](f.roster(t, a, id).Roster)
+	require.NoError(t, err)
+	stranger := peertest.NewKey(t)
+	nodes := append(f.names(2), stranger.DID())
+	session, err := secagg.ForQuestion(id, nodes, a.Hub, 6)
+	require.NoError(t, err)
+	member, err := secagg.NewMember([32]byte{9}, session, stranger, f.sites[0].Gate)
+	require.NoError(t, err)
+	advertisement, err := member.Advertise(t.Context())
+	require.Error(t, err, "the gate knows this session otherwise")
+	for i := range roster.Members {
+		if roster.Members[i].From == f.sites[2].Key.DID() {
+			roster.Members[i] = advertisement
+			roster.Members[i].From = stranger.DID()
+			roster.Members[i].Signature = make([]byte, 64)
+		}
+	}
+	slices.SortFunc(roster.Members, func(a, b secagg.Advertisement) int { return cmp.Compare(a.From, b.From) })
+	raw, err := json.Marshal(roster)
+	require.NoError(t, err)
+	requireRule(t, "secagg.roster", bring(t, f.sites[0], id, query.StepShare, query.Round{Roster: raw}))
+}
+
+// TestSecondSurvivorSet: whoever could have two sums could subtract them.
+func TestSecondSurvivorSet(t *testing.T) {
+	t.Parallel()
+	f := newField(t, 4)
+	a, id := f.begin(t)
+	rounds := f.shared(t, a, id)
+	for i, s := range f.sites {
+		accepted(t, bring(t, s, id, query.StepMask, rounds[i]))
+	}
+	s, round := f.sites[0], rounds[0]
+	round.Survivors = f.names(-1)
+	accepted(t, bring(t, s, id, query.StepConfirm, round))
+	round.Survivors = f.names(3)
+	requireRule(t, "secagg.changed", bring(t, s, id, query.StepConfirm, round))
+	s.Reopen(t)
+	requireRule(t, "secagg.changed", bring(t, s, id, query.StepConfirm, round))
+	round.Survivors = f.names(3)[:2]
+	requireRule(t, "peer.min-sites", bring(t, s, id, query.StepConfirm, round))
+	round.Survivors = f.names(0)
+	requireRule(t, "secagg.survivors", bring(t, s, id, query.StepConfirm, round))
+
+	round.Survivors = f.names(-1)
+	requireRule(t, "secagg.confirmations", bring(t, s, id, query.StepUnmask, round))
+	requireRule(t, "peer.replayed", bring(t, s, id, query.StepMask, rounds[0])) // after the confirmation went through
+}
+
+// TestOtherInboxSameQuestion: a second inbox would mask the vector otherwise.
+func TestOtherInboxSameQuestion(t *testing.T) {
+	t.Parallel()
+	f := newField(t, 4)
+	a, id := f.begin(t)
+	rounds := f.shared(t, a, id)
+	s := f.sites[0]
+	accepted(t, bring(t, s, id, query.StepMask, rounds[0]))
+	inbox, err := secagg.Decode[secagg.Inbox](rounds[0].Inbox)
+	require.NoError(t, err)
+	inbox.Boxes = inbox.Boxes[:2]
+	rounds[0].Inbox, err = json.Marshal(inbox)
+	require.NoError(t, err)
+	requireRule(t, "secagg.changed", bring(t, s, id, query.StepMask, rounds[0]))
+	rounds[0].Inbox = rounds[1].Inbox
+	requireRule(t, "secagg.share", bring(t, s, id, query.StepMask, rounds[0]))
+}
+
+func TestUnaskedQuestion(t *testing.T) {
+	t.Parallel()
+	f := newField(t, 3)
+	for _, step := range []query.Step{query.StepShare, query.StepMask, query.StepConfirm, query.StepUnmask, query.StepProve} {
+		requireRule(t, "peer.unasked", bring(t, f.sites[0], query.ID{1}, step, query.Round{}))
+	}
+	a := f.ask(t)
+	requireRule(t, "peer.task", bring(t, f.sites[0], query.ID{1}, query.StepAsk, a)) // another question's papers
+}
+
+// TestProofOnlyOfWhatWasSent: a step that was refused moves nothing on.
+func TestProofOnlyOfWhatWasSent(t *testing.T) {
+	t.Parallel()
+	f := newField(t, 3)
+	a, id := f.begin(t)
+	s := f.sites[0]
+	requireRule(t, "peer.not-masked", bring(t, s, id, query.StepProve, nil))
+	requireRule(t, "peer.task", bring(t, s, id, query.StepMask, query.Round{Roster: f.roster(t, a, id).Roster}))
+	requireRule(t, "peer.not-masked", bring(t, s, id, query.StepProve, nil))
+	rounds := f.shared(t, a, id)
+	accepted(t, bring(t, s, id, query.StepMask, rounds[0]))
+	first := accepted(t, bring(t, s, id, query.StepProve, nil))
+	s.Reopen(t)
+	require.JSONEq(t, string(first), string(accepted(t, bring(t, s, id, query.StepProve, nil))), "a proof is made once")
+}
+
+// TestWithdrawalBeforeTheQuestion: nobody who took consent back is counted, and
+// a question that was answered with them is not repeated.
+func TestWithdrawalBeforeTheQuestion(t *testing.T) {
+	t.Parallel()
+	f := newField(t, 3)
+	f.begin(t)
+	f.sites[0].Withdraw(t, 3)
+	a := f.ask(t)
+	requireRule(t, "release.changed", bring(t, f.sites[0], a.Request.Digest(), query.StepAsk, a))
+	accepted(t, bring(t, f.sites[1], a.Request.Digest(), query.StepAsk, a))
+}
+
+// TestTroubleIsNoRefusal: what is the node's own fault is tried again.
+func TestTroubleIsNoRefusal(t *testing.T) {
+	t.Parallel()
+	f := newField(t, 3)
+	a := f.ask(t)
+	raw, err := json.Marshal(a)
+	require.NoError(t, err)
+	task, err := json.Marshal(query.Task{Query: a.Request.Digest(), Step: query.StepAsk, Body: raw})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = f.sites[0].Peer.Take(ctx, f.hub.DID(), task)
+	require.ErrorContains(t, err, "cannot answer at the moment")
+	accepted(t, bring(t, f.sites[0], a.Request.Digest(), query.StepAsk, a))
+}
+
+// TestTrialMayDemandMoreSites: members that the trial's policy asks for count.
+func TestTrialMayDemandMoreSites(t *testing.T) {
+	t.Parallel()
+	f := newField(t, 3)
+	a := f.ask(t)
+	design := f.trial.Design
+	design.Disclosure.MinSites = 4
+	a.Trial = peertest.Approve(t, design, f.trial.Sponsor, f.trial.Board, time.Now())
+	requireRule(t, "secagg.session", bring(t, f.sites[0], a.Request.Digest(), query.StepAsk, a))
+	f.sites[1].Policy.MinSites = 4
+	f.sites[1].Reopen(t)
+	a = f.ask(t)
+	requireRule(t, "peer.min-sites", bring(t, f.sites[1], a.Request.Digest(), query.StepAsk, a))
+}
+
+// TestRefusalsAreRemembered keeps a record of who was refused, and why.
+func TestRefusalsAreRemembered(t *testing.T) {
+	t.Parallel()
+	f := newField(t, 3)
+	a := f.ask(t)
+	a.Trial.Approvals = nil
+	bring(t, f.sites[0], a.Request.Digest(), query.StepAsk, a)
+	var rules []string
+	require.NoError(t, f.sites[0].DB.Read(t.Context(), func(tx *sqldb.Tx) error {
+		var rule, subject string
+		err := tx.QueryRow(t.Context(), `SELECT rule, subject FROM audit ORDER BY id DESC LIMIT 1`).Scan(&rule, &subject)
+		rules = append(rules, rule)
+		require.Equal(t, a.Request.Digest().String(), subject)
+		return err
+	}))
+	require.Equal(t, []string{trial.ErrUnapproved.Rule}, rules)
+}
+
+// FuzzTake: no bytes from the hub crash a node or get an answer without a
+// signed question.
+func FuzzTake(f *testing.F) {
+	f.Add([]byte(`{"query":"0101010101010101010101010101010101010101010101010101010101010101","step":"ask","body":{"request":{},"trial":{},"ledgerIndex":1,"hub":{}}}`))
+	f.Add([]byte(`{"query":"0101010101010101010101010101010101010101010101010101010101010101","step":"mask","body":{"roster":null}}`))
+	f.Add([]byte(`{"query":"00","step":""}`))
+	hub, key := peertest.NewKey(f), peertest.NewKey(f)
+	nodes := []identity.DID{key.DID(), peertest.NewKey(f).DID(), peertest.NewKey(f).DID()}
+	site := peertest.NewSite(f, peertest.Config{
+		Key: key, Hub: hub.DID(), Policy: disclosure.Default(), People: peertest.People(1, 1),
+		Trial: peertest.NewTrial(f, nodes, disclosure.Policy{}, time.Now()),
+	})
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		reply, err := site.Peer.Take(t.Context(), hub.DID(), raw)
+		if err != nil {
+			return
+		}
+		e, err := message.Parse(reply)
+		require.NoError(t, err)
+		answer, err := message.Open[query.Answer](e, query.KindAnswer, time.Now())
+		require.NoError(t, err)
+		require.NotNil(t, answer.Refusal)
+	})
+}
