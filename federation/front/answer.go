@@ -6,17 +6,23 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
-// answer notes the status that a handler wrote.
+// answer notes the status that a handler wrote, and gives up on a client that
+// does not take what it asked for.
 type answer struct {
 	http.ResponseWriter
-	status int
+	connection *http.ResponseController
+	status     int
 }
+
+// takeTime is how long a client may take for each piece of an answer.
+const takeTime = 30 * time.Second
 
 func (a *answer) WriteHeader(status int) {
 	if a.status == 0 && status >= http.StatusOK {
@@ -29,11 +35,13 @@ func (a *answer) Write(p []byte) (int, error) {
 	if a.status == 0 {
 		a.status = http.StatusOK
 	}
+	// Deadlines of connections are of the wall clock; a recorder in a test has none.
+	_ = a.connection.SetWriteDeadline(time.Now().Add(takeTime))
 	return a.ResponseWriter.Write(p)
 }
 
 // Flush sends what is buffered, for answers that come line by line.
-func (a *answer) Flush() { _ = http.NewResponseController(a.ResponseWriter).Flush() }
+func (a *answer) Flush() { _ = a.connection.Flush() }
 
 // Unwrap lets [http.ResponseController] reach the connection.
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }

@@ -8,7 +8,7 @@ import (
 
 // limitBody bounds size and time of a request's body. It reports false when
 // the size that the client announces is too large.
-func (f *Front) limitBody(w http.ResponseWriter, r *http.Request) bool {
+func (f *Front) limitBody(w *answer, r *http.Request) bool {
 	if r.Body == nil || r.Body == http.NoBody {
 		return true
 	}
@@ -20,7 +20,7 @@ func (f *Front) limitBody(w http.ResponseWriter, r *http.Request) bool {
 		w.Header().Set("Connection", "close") // rather than reading it all to keep the connection
 		return false
 	}
-	timed := &timedBody{ReadCloser: r.Body, connection: http.NewResponseController(w), time: f.cfg.BodyTime, each: streamed}
+	timed := &timedBody{ReadCloser: r.Body, connection: w.connection, time: f.cfg.BodyTime, each: streamed}
 	timed.extend()
 	r.Body = http.MaxBytesReader(w, timed, limit)
 	return true

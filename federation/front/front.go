@@ -122,7 +122,7 @@ var ErrBody = problem.New(problem.TooLarge, "the request body is larger than thi
 // ServeHTTP serves one request.
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := f.cfg.Now()
-	answer := &answer{ResponseWriter: w}
+	answer := &answer{ResponseWriter: w, connection: http.NewResponseController(w)}
 	defer func() { f.record(r, answer, f.cfg.Now().Sub(start)) }()
 	secure(w.Header())
 	if !f.clients.allow(clientOf(r.RemoteAddr), start) {

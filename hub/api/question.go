@@ -44,7 +44,13 @@ func (s *server) questions(ctx context.Context, in *struct {
 	Limit int `query:"limit" minimum:"1" maximum:"100" default:"20"`
 },
 ) (*body[Questions], error) {
-	list, err := s.cfg.Registry.Questions(ctx, in.Limit)
+	views, err := s.questionViews(ctx, in.Limit)
+	return &body[Questions]{Questions{views}}, err
+}
+
+// questionViews returns the newest questions.
+func (s *server) questionViews(ctx context.Context, limit int) ([]Question, error) {
+	list, err := s.cfg.Registry.Questions(ctx, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +62,7 @@ func (s *server) questions(ctx context.Context, in *struct {
 		}
 		views = append(views, questionOf(q, accesses))
 	}
-	return &body[Questions]{Questions{views}}, nil
+	return views, nil
 }
 
 type questionInput struct {

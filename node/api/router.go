@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"path"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -141,7 +142,7 @@ func (s *server) authorized(handler func(*gin.Context) error) gin.HandlerFunc {
 // document describes a route that huma does not serve.
 func (s *server) document(op huma.Operation, status int, mediaType string, schema *huma.Schema) {
 	op.Responses = map[string]*huma.Response{
-		httpStatus(status): {Description: http.StatusText(status), Content: map[string]*huma.MediaType{mediaType: {Schema: schema}}},
+		strconv.Itoa(status): {Description: http.StatusText(status), Content: map[string]*huma.MediaType{mediaType: {Schema: schema}}},
 		"default": {Description: "Error", Content: map[string]*huma.MediaType{
 			"application/problem+json": {Schema: s.schema(problem.Document{})},
 		}},

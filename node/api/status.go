@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -99,7 +98,12 @@ func (s *server) audit(ctx context.Context, in *struct {
 	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 },
 ) (*body[Decisions], error) {
-	list, err := s.cfg.Trail.Latest(ctx, in.Limit)
+	views, err := s.decisions(ctx, in.Limit)
+	return &body[Decisions]{Decisions{views}}, err
+}
+
+func (s *server) decisions(ctx context.Context, limit int) ([]Decision, error) {
+	list, err := s.cfg.Trail.Latest(ctx, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +111,5 @@ func (s *server) audit(ctx context.Context, in *struct {
 	for _, r := range list {
 		views = append(views, Decision{At: r.At, Event: string(r.Event), Actor: r.Actor, Subject: r.Subject, Rule: r.Rule})
 	}
-	return &body[Decisions]{Decisions{views}}, nil
+	return views, nil
 }
-
-func httpStatus(status int) string { return strconv.Itoa(status) }
