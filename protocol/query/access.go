@@ -54,8 +54,9 @@ type Venue struct {
 // SHA-256 of the node's DID (32) and the question's digest (32). The question's
 // digest covers trial, cohort, analysis and nonce.
 func (v Venue) Hash(node identity.DID, question ID) (consent.Element, error) {
-	contract, err := hex.DecodeString(strings.TrimPrefix(v.Contract, "0x"))
-	if err != nil || len(contract) != 20 {
+	digits, prefixed := strings.CutPrefix(v.Contract, "0x")
+	contract, err := hex.DecodeString(digits)
+	if err != nil || !prefixed || len(contract) != 20 {
 		return consent.Element{}, fmt.Errorf("query venue: contract must be 0x and 40 hex digits")
 	}
 	h := sha3.NewLegacyKeccak256()

@@ -91,9 +91,9 @@ func (s Stratifier) Levels() []Level {
 	case ByAgeGroup:
 		return []Level{
 			{Name: "0-17", MaxAge: 17},
-			{Name: "18-44", MinAge: 18, MaxAge: 44},
-			{Name: "45-74", MinAge: 45, MaxAge: 74},
-			{Name: "75+", MinAge: 75, MaxAge: math.MaxInt32},
+			{Name: "18-39", MinAge: 18, MaxAge: 39},
+			{Name: "40-64", MinAge: 40, MaxAge: 64},
+			{Name: "65+", MinAge: 65, MaxAge: math.MaxInt32},
 		}
 	}
 	return nil

@@ -63,7 +63,7 @@ func (d *demo) ask(request query.Request) (hubclient.Question, error) {
 func (d *demo) askCount() error {
 	var err error
 	d.count, err = d.ask(query.Request{
-		Trial: trialID, Cohort: json.RawMessage(cohortSinusitis), Purpose: "How many patients had viral sinusitis, by age at the first diagnosis?",
+		Trial: trialID, Cohort: json.RawMessage(cohortSeen), Purpose: "How many patients were seen, by age at the first visit?",
 		Analysis: query.Analysis{Kind: query.Count, By: []query.Stratifier{query.ByAgeGroup}},
 	})
 	if err != nil {
@@ -74,20 +74,21 @@ func (d *demo) askCount() error {
 		return err
 	}
 	r := d.count.Result
-	d.say("   persons with viral sinusitis, by age at the first diagnosis:   released | pooled raw data")
+	d.say("   patients seen, by age at the first visit:   released | pooled raw data")
 	for _, c := range r.Cells {
 		exact := pooled.byAge[strings.Join(c.Levels, ", ")]
 		if c.Withheld {
-			d.say("     %-8s withheld: %d hospitals have fewer than %d            | %d", c.Levels[0], c.SitesWithheld, r.Policy.MinCell, exact)
+			d.say("     %-8s withheld, %d hospitals have too few | %d", c.Levels[0], c.SitesWithheld, exact)
 			continue
 		}
-		d.say("     %-8s %4d                                                | %d", c.Levels[0], c.N, exact)
+		d.say("     %-8s %34d | %d", c.Levels[0], c.N, exact)
 		d.outcome.Count.Pooled += int64(exact)
 		if diff := math.Abs(float64(c.N - int64(exact))); diff > r.MaxRoundingError {
 			return fmt.Errorf("the released count of %s is %g away from the exact one, rounding explains %g", c.Levels[0], diff, r.MaxRoundingError)
 		}
 	}
-	d.say("   each hospital rounds to %d before masking, so a count is within %g of the exact one", r.Policy.Rounding, r.MaxRoundingError)
+	d.say("   a hospital withholds what is below %d or would round to less, and rounds to %d before masking,", r.Policy.MinCell, r.Policy.Rounding)
+	d.say("   so a count is within %g of the exact one", r.MaxRoundingError)
 	d.outcome.Count.Value, d.outcome.Count.WithheldCells = r.Total.N, r.WithheldCells
 	return nil
 }
@@ -96,7 +97,7 @@ func (d *demo) askCount() error {
 func (d *demo) askMean() error {
 	var err error
 	d.mean, err = d.ask(query.Request{
-		Trial: trialID, Cohort: json.RawMessage(cohortSeen), Purpose: "What is the systolic blood pressure of those seen, by sex?",
+		Trial: trialID, Cohort: json.RawMessage(cohortSinusitis), Purpose: "What is the systolic blood pressure of those who had viral sinusitis, by sex?",
 		Analysis: query.Analysis{Kind: query.Moments, By: []query.Stratifier{query.BySex}, Variable: &query.Variable{
 			Concept: conceptSystolic, Unit: "mm[Hg]", Take: query.TakeLast, Low: systolicLow, High: systolicHigh,
 		}},
@@ -108,7 +109,7 @@ func (d *demo) askMean() error {
 	if err != nil {
 		return err
 	}
-	d.say("   last systolic blood pressure, mm[Hg], by sex:   released mean (sd) | pooled raw data")
+	d.say("   last systolic blood pressure of those who had viral sinusitis, mm[Hg]:   released mean (sd) | pooled raw data")
 	var all []float64
 	for _, c := range d.mean.Result.Cells {
 		values := pooled.bySex[c.Levels[0]]

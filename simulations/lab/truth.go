@@ -43,21 +43,20 @@ func poolRaw(ctx context.Context, consented map[string]bool) (truth, error) {
 }
 
 func (t truth) add(bundle []byte, consented map[string]bool) {
-	var id, sex, birth, firstSinusitis, lastTime string
+	var id, sex, birth, firstVisit, lastTime string
 	var last float64
-	seen := false
+	sinusitis := false
 	gjson.GetBytes(bundle, "entry").ForEach(func(_, entry gjson.Result) bool {
 		r := entry.Get("resource")
 		switch r.Get("resourceType").String() {
 		case "Patient":
 			id, sex, birth = r.Get("id").String(), r.Get("gender").String(), r.Get("birthDate").String()
 		case "Encounter":
-			seen = true
-		case "Condition":
-			if onset := r.Get("onsetDateTime").String(); r.Get("code.coding.0.code").String() == snomedSinusitis &&
-				(firstSinusitis == "" || onset < firstSinusitis) {
-				firstSinusitis = onset
+			if start := r.Get("period.start").String(); start != "" && (firstVisit == "" || later(firstVisit, start)) {
+				firstVisit = start
 			}
+		case "Condition":
+			sinusitis = sinusitis || r.Get("code.coding.0.code").String() == snomedSinusitis
 		case "Observation":
 			at := r.Get("effectiveDateTime").String()
 			r.Get("component").ForEach(func(_, c gjson.Result) bool {
@@ -73,10 +72,10 @@ func (t truth) add(bundle []byte, consented map[string]bool) {
 	if !consented[id] {
 		return
 	}
-	if firstSinusitis != "" {
-		t.byAge[ageGroup(birth, firstSinusitis)]++
+	if firstVisit != "" {
+		t.byAge[ageGroup(birth, firstVisit)]++
 	}
-	if seen && lastTime != "" {
+	if sinusitis && lastTime != "" {
 		t.bySex[sex] = append(t.bySex[sex], last)
 	}
 }
@@ -98,18 +97,18 @@ func ageGroup(birth, at string) string {
 		return "unknown"
 	}
 	age := day.Year() - born.Year()
-	if day.YearDay() < born.AddDate(age, 0, 0).YearDay() && day.Before(born.AddDate(age, 0, 0)) {
+	if day.Before(born.AddDate(age, 0, 0)) {
 		age--
 	}
 	switch {
 	case age < 18:
 		return "0-17"
-	case age < 45:
-		return "18-44"
-	case age < 75:
-		return "45-74"
+	case age < 40:
+		return "18-39"
+	case age < 65:
+		return "40-64"
 	}
-	return "75+"
+	return "65+"
 }
 
 // meanSD returns mean and standard deviation (n-1) of values.

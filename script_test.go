@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/trial"
+	"github.com/trialmesh/trialmesh/simulations/participants"
+	"github.com/trialmesh/trialmesh/simulations/testdata"
+	"github.com/trialmesh/trialmesh/zk/evm"
+	"github.com/trialmesh/trialmesh/zk/evm/inprocess"
+)
+
+// TestMain lets scripts run this binary as trialmesh, each command a process
+// of its own.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"trialmesh": func() { os.Exit(run()) }})
+}
+
+// TestScripts drives the program as operators, researchers and regulators do.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "script"),
+		Setup: func(env *testscript.Env) error {
+			cache, err := os.UserCacheDir()
+			if err != nil {
+				return err
+			}
+			env.Setenv("TRIALMESH_HUB_CIRCUITS", filepath.Join(cache, "trialmesh", "circuits"))
+			env.Setenv("TRIALMESH_NODE_CIRCUITS", filepath.Join(cache, "trialmesh", "circuits"))
+			env.Setenv("HOME", env.WorkDir)
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"chain":    startChain,
+			"data":     writeData,
+			"consents": writeConsents,
+			"await":    await,
+			"setenv":   setenv,
+			"fill":     fill,
+		},
+	})
+}
+
+// startChain runs a chain while the script runs and funds a hub's account:
+// chain HUB-DIR. It sets CHAIN to the endpoint's URL.
+func startChain(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: chain ACCOUNT")
+	}
+	chain, err := inprocess.Start(context.Background(), inprocess.Config{})
+	ts.Check(err)
+	ts.Defer(func() { _ = chain.Close() })
+	var account evm.Address
+	ts.Check(account.UnmarshalText([]byte(ts.Getenv(args[0]))))
+	ts.Check(chain.Fund(context.Background(), account))
+	ts.Setenv("CHAIN", chain.URL())
+}
+
+// writeData writes up to N patients of a hospital, and the vocabulary:
+// data HOSPITAL FOLDER, or data vocabulary FOLDER.
+func writeData(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: data HOSPITAL|vocabulary FOLDER")
+	}
+	if args[0] == "vocabulary" {
+		ts.Check(testdata.ExtractVocabulary(ts.MkAbs(args[1])))
+		return
+	}
+	for _, h := range testdata.Hospitals() {
+		if h.Name == args[0] {
+			_, err := h.Extract(context.Background(), ts.MkAbs(args[1]))
+			ts.Check(err)
+			return
+		}
+	}
+	ts.Fatalf("no hospital %s", args[0])
+}
+
+// writeConsents lets a hospital's patients sign: consents HOSPITAL TRIAL NODE FILE.
+func writeConsents(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: consents HOSPITAL TRIAL NODE FILE")
+	}
+	signed, err := participants.Sign(context.Background(), args[0], trial.ID(args[1]), identity.DID(args[2]), time.Now())
+	ts.Check(err)
+	f, err := os.Create(ts.MkAbs(args[3]))
+	ts.Check(err)
+	enc := json.NewEncoder(f)
+	for _, m := range signed.Messages {
+		ts.Check(enc.Encode(m))
+	}
+	ts.Check(f.Close())
+}
+
+// patience is how long a script waits for something.
+const patience = 4 * time.Minute
+
+// await waits for a file, or until a command's output holds a text:
+// await FILE, or await TEXT COMMAND ARG…
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: await FILE | await TEXT COMMAND ARG…")
+	}
+	end := time.Now().Add(patience)
+	for {
+		if len(args) == 1 {
+			if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
+				return
+			}
+		} else if err := ts.Exec(args[1], args[2:]...); err == nil && strings.Contains(ts.ReadFile("stdout"), args[0]) {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("waited %s for %s", patience, args[0])
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// setenv sets a variable to a file's trimmed content, or to one of its JSON
+// fields: setenv NAME FILE [FIELD]
+func setenv(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: setenv NAME FILE [FIELD]")
+	}
+	text := strings.TrimSpace(ts.ReadFile(args[1]))
+	if len(args) == 3 {
+		lines := strings.Split(text, "\n")
+		var fields map[string]any
+		ts.Check(json.Unmarshal([]byte(lines[len(lines)-1]), &fields))
+		value, found := fields[args[2]].(string)
+		if !found {
+			ts.Fatalf("%s has no text field %s", args[1], args[2])
+		}
+		text = value
+	}
+	ts.Setenv(args[0], text)
+}
+
+// fill replaces $NAME in a file by the script's variables: fill FILE
+func fill(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: fill FILE")
+	}
+	path := ts.MkAbs(args[0])
+	ts.Check(os.WriteFile(path, []byte(os.Expand(ts.ReadFile(args[0]), ts.Getenv)), 0o600))
+}
