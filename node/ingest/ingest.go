@@ -147,38 +147,57 @@ type args struct {
 func (args) Kind() string { return "ingest" }
 
 // Accept keeps what r gives until its end and enqueues its load. When Accept
-// returns without an error, both are durable. Content that is waiting, was loaded
-// without a problem or is being loaded keeps the job it has. name is for people.
+// returns without an error, both are durable. name is for people.
 //
-// It returns [raw.ErrTooLarge] over Config.MaxFile and [sqldb.ErrFull] when there
-// is no room; then there is no job.
+// Content that is waiting or being loaded, or that was loaded without a problem by
+// the mapper and vocabulary of today, keeps the job it has; a dead job is revived.
+// It returns [raw.ErrTooLarge] over Config.MaxFile, [sqldb.ErrFull] when there is
+// no room and [sqldb.ErrLocked] when it may be tried again; then there is no job.
 func (s *Service) Accept(ctx context.Context, name string, r io.Reader) (raw.Digest, JobID, error) {
 	file, size, _, err := s.cfg.Raw.Put(ctx, r, s.cfg.MaxFile)
 	if err != nil {
 		return raw.Digest{}, 0, fmt.Errorf("accept file: %w", err)
 	}
-	var id JobID
-	err = s.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
-		if err := tx.Lock(ctx, "ingest/"+file.String()); err != nil {
-			return err
-		}
-		id, err = s.enqueue(ctx, tx, file, size, name)
-		return err
-	})
+	id, err := s.acceptKept(ctx, file, size, name)
 	if err != nil {
 		return raw.Digest{}, 0, fmt.Errorf("accept file %s: %w", file, err)
 	}
 	return file, id, nil
 }
 
-func (s *Service) enqueue(ctx context.Context, tx *sqldb.Tx, file raw.Digest, size int64, name string) (JobID, error) {
-	last, err := latest(ctx, tx, file)
+func (s *Service) acceptKept(ctx context.Context, file raw.Digest, size int64, name string) (JobID, error) {
+	mapper, err := s.mapperName(ctx)
 	if err != nil {
 		return 0, err
 	}
-	if last != 0 {
-		return last, nil
+	var id JobID
+	err = s.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+		if err := tx.Lock(ctx, "ingest/"+file.String()); err != nil {
+			return err
+		}
+		if id, err = latest(ctx, tx, file, mapper); err != nil || id != 0 {
+			return err
+		}
+		id, err = s.enqueue(ctx, tx, file, size, name)
+		return err
+	})
+	if err != nil {
+		return 0, err
 	}
+	j, err := s.Job(ctx, id)
+	if err == nil && j.State == Dead {
+		err = s.Retry(ctx, id)
+	}
+	return id, err
+}
+
+// mapperName is what lineage calls the mapper with the vocabulary of now.
+func (s *Service) mapperName(ctx context.Context) (string, error) {
+	version, err := s.cfg.Vocabulary.Version(ctx)
+	return mapping.Version + " vocabulary " + version, err
+}
+
+func (s *Service) enqueue(ctx context.Context, tx *sqldb.Tx, file raw.Digest, size int64, name string) (JobID, error) {
 	id, err := s.cfg.Jobs.Enqueue(ctx, tx, args{file.String()})
 	if err != nil {
 		return 0, err

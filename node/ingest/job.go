@@ -141,8 +141,8 @@ func (s *Service) Jobs(ctx context.Context, before JobID, limit int) ([]Job, err
 	return list, nil
 }
 
-// bury marks the jobs that the queue has given up. A process that dies in the
-// last attempt cannot say so itself.
+// bury marks the jobs that the queue has given up: only it knows, as a process that
+// dies in the last attempt cannot say so itself.
 func (s *Service) bury(ctx context.Context, list []Job) error {
 	open := false
 	for _, j := range list {
@@ -158,7 +158,7 @@ func (s *Service) bury(ctx context.Context, list []Job) error {
 	for _, d := range dead {
 		for i := range list {
 			if j := &list[i]; j.ID == JobID(d.ID) && !j.State.Ended() {
-				j.State, j.Error, j.Ended = Dead, d.Error, d.At
+				j.State, j.Error, j.Ended = Dead, strings.TrimPrefix(d.Error, "JobCancelError: "), d.At
 			}
 		}
 	}
@@ -183,24 +183,25 @@ func (s *Service) Retry(ctx context.Context, id JobID) error {
 
 func (s *Service) setState(ctx context.Context, id JobID, state State, reason string) error {
 	return s.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
-		var ended any
-		if state.Ended() {
-			ended = s.cfg.Now()
-		}
-		_, err := tx.Exec(ctx, `UPDATE ingest_job SET state = ?, error = ?, ended_at = ? WHERE job_id = ?`, string(state), reason, ended, int64(id))
+		_, err := tx.Exec(ctx, `UPDATE ingest_job SET state = ?, error = ? WHERE job_id = ?`, string(state), reason, int64(id))
 		return err
 	})
 }
 
 // latest returns the job that makes another one for the same file needless, or 0.
-func latest(ctx context.Context, tx *sqldb.Tx, file raw.Digest) (JobID, error) {
+func latest(ctx context.Context, tx *sqldb.Tx, file raw.Digest, mapper string) (JobID, error) {
 	var id int64
-	var state string
-	err := tx.QueryRow(ctx, `SELECT job_id, state FROM ingest_job WHERE file = ? ORDER BY job_id DESC LIMIT 1`, file.String()).Scan(&id, &state)
-	if errors.Is(err, sqldb.ErrNoRows) || err == nil && State(state) == WithProblems {
+	var state, used string
+	err := tx.QueryRow(ctx, `SELECT job_id, state, mapper FROM ingest_job WHERE file = ? ORDER BY job_id DESC LIMIT 1`, file.String()).Scan(&id, &state, &used)
+	switch {
+	case errors.Is(err, sqldb.ErrNoRows):
+		return 0, nil
+	case err != nil:
+		return 0, err
+	case State(state) == WithProblems, State(state) == Completed && used != mapper:
 		return 0, nil
 	}
-	return JobID(id), err
+	return JobID(id), nil
 }
 
 // maxName bounds a name, in characters.

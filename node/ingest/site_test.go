@@ -3,6 +3,7 @@ package ingest_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -25,6 +26,7 @@ type site struct {
 	*ingest.Service
 	db    *sqldb.DB
 	store *omop.Store
+	words *vocab.Store
 	queue *jobs.Queue
 }
 
@@ -38,6 +40,13 @@ var vocabulary = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(childDir); dir != "" {
+		if err := child(context.Background(), dir, os.Getenv(childDSN)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	code := m.Run()
 	if dir, err := vocabulary(); err == nil {
 		_ = os.RemoveAll(dir)
@@ -79,6 +88,7 @@ func openSite(ctx context.Context, db *sqldb.DB, dir string, adjust ...func(*ing
 			return nil, err
 		}
 	}
+	s.words = words
 	cfg := ingest.Config{DB: db, Store: s.store, Raw: files, Vocabulary: words}
 	queue := jobs.Config{DB: db, Backoff: func(int) time.Duration { return 10 * time.Millisecond }}
 	for _, f := range adjust {

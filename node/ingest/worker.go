@@ -10,7 +10,6 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/jobs"
 	"github.com/trialmesh/trialmesh/localstore/raw"
 	"github.com/trialmesh/trialmesh/node/audit"
-	"github.com/trialmesh/trialmesh/node/mapping"
 )
 
 // sayWait bounds how long a job that ends badly may take to say so.
@@ -28,19 +27,16 @@ func (s *Service) work(ctx context.Context, j *jobs.Job[args]) error {
 	if hopeless {
 		err = jobs.Permanent(err)
 	}
-	state := Failed
-	switch {
-	case ctx.Err() != nil:
+	state := Failed // that it is dead is the queue's to say, see bury
+	if ctx.Err() != nil {
 		state = Queued // the process is being stopped, or the attempt took too long
-	case j.Last || hopeless:
-		state = Dead
 	}
 	say, cancel := context.WithTimeout(context.WithoutCancel(ctx), sayWait)
 	defer cancel()
 	if serr := s.setState(say, id, state, err.Error()); serr != nil {
 		s.cfg.Log.ErrorContext(ctx, "state of a job could not be written", "job", id, "err", serr)
 	}
-	if state == Dead {
+	if state == Failed && (j.Last || hopeless) {
 		s.record(ctx, j.Args.File, Dead)
 	}
 	return err
@@ -64,16 +60,16 @@ func (s *Service) load(ctx context.Context, j *jobs.Job[args]) (State, error) {
 	if err != nil {
 		return "", err
 	}
+	mapper, err := s.mapperName(ctx)
+	if err != nil {
+		return "", err
+	}
+	l, err := s.begin(ctx, j, file, mapper)
+	if err != nil {
+		return "", err
+	}
 	// Batches are committed before the end of the file is seen, so it is checked first.
 	if err := s.cfg.Raw.Verify(ctx, file); err != nil {
-		return "", err
-	}
-	version, err := s.cfg.Vocabulary.Version(ctx)
-	if err != nil {
-		return "", err
-	}
-	l, err := s.begin(ctx, j, file, mapping.Version+" vocabulary "+version)
-	if err != nil {
 		return "", err
 	}
 	src, err := s.cfg.Raw.Open(file)
