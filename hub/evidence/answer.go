@@ -92,7 +92,8 @@ func (v *verification) epoch(ctx context.Context, q *question, a query.Answered)
 }
 
 // pick returns the epoch with a digest, nil if there is none, and its place
-// among a node's epochs. It looks at those before the question first, newest first.
+// among a node's epochs. It looks at those before the question first, newest
+// first, so that a copy needs no others.
 func (v *verification) pick(ctx context.Context, epochs []leaf, question int64, digest message.Digest) (*signed[consent.Epoch], int, error) {
 	var before, after []int
 	for i, l := range epochs {
@@ -103,17 +104,19 @@ func (v *verification) pick(ctx context.Context, epochs []leaf, question int64, 
 		}
 	}
 	slices.Reverse(before)
+	var absent error
 	for _, i := range append(before, after...) {
 		found, err := open[consent.Epoch](ctx, v, epochs[i], consent.KindEpoch)
 		switch {
 		case errors.Is(err, ErrNoDocument):
+			absent = fmt.Errorf("%s: %w", epochs[i].place(), err)
 		case err != nil:
 			return nil, 0, fmt.Errorf("%s: %w", epochs[i].place(), err)
 		case found.envelope.Digest() == digest:
 			return &found, i, nil
 		}
 	}
-	return nil, 0, nil
+	return nil, 0, absent
 }
 
 // newest checks that the first of a node's epochs was its latest when it was
