@@ -94,7 +94,7 @@ func TestKilledProcessesLoseAndRepeatNothing(t *testing.T) {
 			dsn, dir := dsn(), t.TempDir()
 			require.NoError(t, os.Mkdir(filepath.Join(dir, "in"), 0o700))
 			acknowledged := map[string]string{} // digest to job
-			for round, f := range files[:12] { // each round has a file more
+			for round, f := range files[:12] {  // each round has a file more
 				require.NoError(t, os.WriteFile(filepath.Join(dir, "in", f.Name), f.Data, 0o600))
 				pause := time.Duration(rand.IntN(150)) * time.Millisecond //nolint:gosec // not a secret
 				killed(t, dir, dsn, pause, acknowledged)

@@ -104,7 +104,7 @@ func TestLockedDatabaseRefusesAndRecovers(t *testing.T) {
 	waiting := s.accept(t, files[0].Name, files[0].Data)
 
 	locked, release, gone := make(chan struct{}), make(chan struct{}), make(chan error, 1)
-	other := open(30*time.Second)
+	other := open(30 * time.Second)
 	go func() {
 		gone <- other.Write(context.WithoutCancel(t.Context()), func(*sqldb.Tx) error {
 			close(locked)
