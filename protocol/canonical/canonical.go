@@ -3,8 +3,8 @@
 //
 // [Marshal] serves our own types, [Transform] text from outside. Both refuse
 // what JSON readers disagree on: duplicate names, invalid UTF-8, lone
-// surrogates, numbers beyond IEEE 754 double precision, nesting beyond
-// [MaxDepth].
+// surrogates, numbers beyond IEEE 754 double precision (integers that it would
+// change among them), nesting beyond [MaxDepth].
 package canonical
 
 import (
@@ -16,6 +16,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -175,6 +176,9 @@ func appendString(out []byte, s string) []byte {
 	return append(out, '"')
 }
 
+// maxExact is the largest number up to which every integer is a double.
+const maxExact = 1 << 53
+
 // appendNumber writes n as ECMAScript's Number::toString does (RFC 8785
 // section 3.2.2.3): shortest digits, exponent form below 1e-6 and from 1e21.
 func appendNumber(out []byte, n json.Number) ([]byte, error) {
@@ -185,8 +189,18 @@ func appendNumber(out []byte, n json.Number) ([]byte, error) {
 	if f == 0 {
 		return append(out, '0'), nil // minus zero too
 	}
+	start := len(out)
 	if abs := math.Abs(f); abs >= 1e-6 && abs < 1e21 {
-		return strconv.AppendFloat(out, f, 'f', -1, 64), nil
+		out = strconv.AppendFloat(out, f, 'f', -1, 64)
+		// An integer that a double cannot hold would be signed as another one
+		// than a reader of 64-bit integers sees.
+		if abs > maxExact && !strings.ContainsAny(string(n), ".eE") && string(out[start:]) != string(n) {
+			return nil, ErrNumber
+		}
+		return out, nil
+	}
+	if !strings.ContainsAny(string(n), ".eE") {
+		return nil, ErrNumber
 	}
 	text := strconv.AppendFloat(nil, f, 'e', -1, 64)
 	// Go pads the exponent to two digits, ECMAScript does not.

@@ -12,6 +12,8 @@ package cohort
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/trialmesh/trialmesh/protocol/canonical"
 	"github.com/trialmesh/trialmesh/protocol/problem"
@@ -22,6 +24,7 @@ const (
 	MaxBytes    = 256 << 10
 	MaxConcepts = 10_000
 	maxCriteria = 100
+	maxDays     = 36_500 // of observation before or after an event: a century
 )
 
 // Domain is the OMOP table a criterion reads, by its name in Circe.
@@ -130,8 +133,12 @@ func (w wireExpression) expression() (Expression, error) {
 		return Expression{}, invalid("PrimaryCriteria.CriteriaList", fmt.Sprintf("1 to %d criteria", maxCriteria))
 	}
 	window := w.PrimaryCriteria.ObservationWindow
-	if window.PriorDays < 0 || window.PostDays < 0 {
-		return Expression{}, invalid("PrimaryCriteria.ObservationWindow", "days must not be negative")
+	if min(window.PriorDays, window.PostDays) < 0 || max(window.PriorDays, window.PostDays) > maxDays {
+		return Expression{}, invalid("PrimaryCriteria.ObservationWindow", fmt.Sprintf("0 to %d days", maxDays))
+	}
+	// With all events or the first, a person enters on the first one's day.
+	if limit := w.PrimaryCriteria.PrimaryCriteriaLimit.Type; limit != "" && limit != "First" && limit != "All" {
+		return Expression{}, unsupported("PrimaryCriteria.PrimaryCriteriaLimit.Type")
 	}
 	e := Expression{PriorDays: window.PriorDays, PostDays: window.PostDays}
 	for i, object := range w.PrimaryCriteria.CriteriaList {
@@ -175,16 +182,20 @@ func criterion(object map[Domain]map[string]json.RawMessage, sets map[int][]int6
 		if !domains[domain] {
 			return Criterion{}, unsupported(at)
 		}
+		if fields == nil {
+			return Criterion{}, invalid(at, "must be an object")
+		}
 		c := Criterion{Domain: domain}
-		for name, raw := range fields {
+		for _, name := range slices.Sorted(maps.Keys(fields)) {
+			raw := fields[name]
 			if name != "CodesetId" {
 				return Criterion{}, unsupported(at + "." + name)
 			}
-			var id int
-			if err := json.Unmarshal(raw, &id); err != nil {
+			var id *int
+			if err := json.Unmarshal(raw, &id); err != nil || id == nil {
 				return Criterion{}, invalid(at+".CodesetId", "must be the id of a concept set")
 			}
-			concepts, known := sets[id]
+			concepts, known := sets[*id]
 			if !known {
 				return Criterion{}, invalid(at+".CodesetId", "names no concept set")
 			}

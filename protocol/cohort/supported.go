@@ -3,6 +3,7 @@ package cohort
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"slices"
 )
 
@@ -59,8 +60,8 @@ func walk(raw json.RawMessage, path string) error {
 		if err := json.Unmarshal(raw, &fields); err != nil {
 			return invalid(path, "is malformed")
 		}
-		for name, value := range fields {
-			at := join(path, name)
+		for _, name := range slices.Sorted(maps.Keys(fields)) { // the same first one everywhere
+			value, at := fields[name], join(path, name)
 			if slices.Contains(evaluated[path], name) {
 				if err := walk(value, at); err != nil {
 					return err

@@ -16,7 +16,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/trialmesh/trialmesh/protocol/canonical"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -184,14 +186,64 @@ func (e Envelope) Digest() Digest {
 	return sha256.Sum256(signed)
 }
 
+// decode reads exactly what was signed: the canonical form. encoding/json takes
+// names in any case, so two names of one object that differ only in case would
+// be one field to us and two to others; they refuse.
 func decode[T any](raw []byte) (T, error) {
 	var body T
+	raw, err := canonical.Transform(raw)
+	if err != nil || foldedNames(json.NewDecoder(bytes.NewReader(raw))) != nil {
+		return body, ErrMalformed
+	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&body); err != nil {
 		return body, errors.Join(ErrMalformed, errors.New("decode body"))
 	}
 	return body, nil
+}
+
+// foldedNames reads one value and fails if an object in it has two names that
+// differ only in case.
+func foldedNames(dec *json.Decoder) error {
+	token, err := dec.Token()
+	if err != nil {
+		return err
+	}
+	delim, composite := token.(json.Delim)
+	if !composite {
+		return nil
+	}
+	seen := make(map[string]bool)
+	for dec.More() {
+		if delim == '{' {
+			name, err := dec.Token()
+			if err != nil {
+				return err
+			}
+			folded := fold(name.(string)) //nolint:forcetypeassert // a name, or Token fails
+			if seen[folded] {
+				return ErrMalformed
+			}
+			seen[folded] = true
+		}
+		if err := foldedNames(dec); err != nil {
+			return err
+		}
+	}
+	_, err = dec.Token()
+	return err
+}
+
+// fold maps names that encoding/json takes for one field to one text.
+func fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		for least := unicode.SimpleFold(r); ; least = unicode.SimpleFold(least) {
+			if least <= r {
+				return least
+			}
+		}
+	}, name)
 }
 
 // Parse reads one envelope from outside bytes. It checks form only.
