@@ -240,10 +240,13 @@ func (s step) recordAccess(c RecordAccess) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
+	if c.Envelope.Issuer != access.Node {
+		return Outcome{}, ErrNotAsked
+	}
 	if known, err := s.exists(`SELECT 1 FROM access WHERE query = ? AND node = ?`, access.Query.String(), access.Node); err != nil || known {
 		return silent(true), err
 	}
-	if err := s.checkAccess(c.Envelope.Issuer, access); err != nil {
+	if err := s.checkAccess(access); err != nil {
 		return Outcome{}, err
 	}
 	document, out, err := s.record(entry.AccessProved, access.Node, access.Query.String(), c.Envelope)
@@ -257,7 +260,7 @@ func (s step) recordAccess(c RecordAccess) (Outcome, error) {
 
 // checkAccess compares an access proof with the question, the answer it
 // belongs to and the epoch it builds on, then verifies it.
-func (s step) checkAccess(issuer identity.DID, access query.Access) error {
+func (s step) checkAccess(access query.Access) error {
 	question, err := questionOf(s.ctx, s.tx, access.Query)
 	if err != nil {
 		return err
@@ -266,7 +269,7 @@ func (s step) checkAccess(issuer identity.DID, access query.Access) error {
 		return problem.New(problem.Conflict, "the question has no answer yet")
 	}
 	i := slices.IndexFunc(question.Result.Answered, func(a query.Answered) bool { return a.Node == access.Node })
-	if i < 0 || issuer != access.Node {
+	if i < 0 {
 		return ErrNotAsked
 	}
 	scopes, err := question.Request.Scopes()

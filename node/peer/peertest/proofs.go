@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"testing"
 
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
@@ -97,4 +98,15 @@ func (Proofs) CheckAccess(_ entry.Circuit, a query.Access, e consent.Epoch, hash
 		return errProof
 	}
 	return nil
+}
+
+// EpochProof makes the proof of a shard whose roots are made up.
+func EpochProof(t testing.TB, s consent.Shard) []byte {
+	t.Helper()
+	window, err := circuits.NewWindow(s.From, s.To)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proof := seal(Shape.Epoch(), circuits.EpochPublic{ShardRoot: s.Root, Window: window, MatrixRoot: s.Matrix}.Words())
+	return proof[:]
 }
