@@ -26,8 +26,9 @@ type PublisherConfig struct {
 
 	Trail *audit.Trail
 
-	// Pause is how long changes are gathered before an epoch is closed.
-	// Defaults to 2 s.
+	// Pause is how long nothing must change before an epoch is closed, so that
+	// what comes together goes into one. While changes go on coming, an epoch is
+	// closed after ten pauses. Defaults to 2 s.
 	Pause time.Duration
 
 	// Poll is how often windows are looked at. Defaults to 1 min.
@@ -84,23 +85,32 @@ func (p *Publisher) Run(ctx context.Context) error {
 		case <-timer.C:
 		case <-p.wake:
 			timer.Stop()
-			if !sleep(ctx, p.cfg.Pause) {
+			if !p.settle(ctx) {
 				return nil
 			}
 		}
 	}
 }
 
-// sleep waits and reports whether ctx is still alive.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
+// maxPauses bounds how long changes that go on coming hold an epoch up.
+const maxPauses = 10
+
+// settle waits until nothing has changed for a pause, and reports whether ctx
+// is still alive.
+func (p *Publisher) settle(ctx context.Context) bool {
+	for range maxPauses {
+		timer := time.NewTimer(p.cfg.Pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return false
+		case <-timer.C:
+			return true
+		case <-p.wake:
+			timer.Stop()
+		}
 	}
+	return true
 }
 
 func (p *Publisher) publish(ctx context.Context) error {

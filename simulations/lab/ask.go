@@ -69,14 +69,13 @@ func (d *demo) askCount() error {
 	if err != nil {
 		return err
 	}
-	pooled, err := poolRaw(d.ctx, d.consented)
-	if err != nil {
+	if d.pooled, err = poolRaw(d.ctx, d.consented); err != nil {
 		return err
 	}
 	r := d.count.Result
 	d.say("   patients seen, by age at the first visit:   released | pooled raw data")
 	for _, c := range r.Cells {
-		exact := pooled.byAge[strings.Join(c.Levels, ", ")]
+		exact := d.pooled.byAge[strings.Join(c.Levels, ", ")]
 		if c.Withheld {
 			d.say("     %-8s withheld, %d hospitals have too few | %d", c.Levels[0], c.SitesWithheld, exact)
 			continue
@@ -105,14 +104,10 @@ func (d *demo) askMean() error {
 	if err != nil {
 		return err
 	}
-	pooled, err := poolRaw(d.ctx, d.consented)
-	if err != nil {
-		return err
-	}
 	d.say("   last systolic blood pressure of those who had viral sinusitis, mm[Hg]:   released mean (sd) | pooled raw data")
 	var all []float64
 	for _, c := range d.mean.Result.Cells {
-		values := pooled.bySex[c.Levels[0]]
+		values := d.pooled.bySex[c.Levels[0]]
 		if c.Mean == nil || c.SD == nil || len(values) < 2 {
 			continue
 		}

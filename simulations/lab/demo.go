@@ -46,7 +46,8 @@ type demo struct {
 	started time.Time
 	chapter int
 
-	consented map[string]bool
+	consented map[string]bool // patients whose grant stands
+	pooled    truth           // what their raw data give, counted once
 	count     hubclient.Question
 	mean      hubclient.Question
 	outcome   outcome

@@ -156,7 +156,7 @@ func (w *world) startSites() error {
 		}
 		var err error
 		s.node, err = node.Open(w.ctx, node.Config{
-			Dir: s.dir, Boards: []identity.DID{w.board.DID()}, Circuits: w.circuits, EpochPause: 100 * time.Millisecond,
+			Dir: s.dir, Boards: []identity.DID{w.board.DID()}, Circuits: w.circuits, EpochPause: 500 * time.Millisecond,
 			Logger: w.log.With("party", h.Name),
 		})
 		if err != nil {
