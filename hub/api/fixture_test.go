@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,6 +60,7 @@ type hub struct {
 	now     time.Time
 	broken  error
 	present []membership.Member
+	waiters atomic.Int64 // calls of Changed
 
 	operator, sponsor, researcher, board, node identity.Key
 	tokens                                     map[registry.Role]string
@@ -164,7 +166,13 @@ func (h *hub) IssueToken(ctx context.Context, holder identity.DID, role registry
 func (h *hub) Trust() entry.Trust {
 	return entry.Trust{Hub: h.operator.DID(), Origin: "hub.test/ledger", LogKey: "hub.test/ledger+00000000+AA=="}
 }
-func (h *hub) Present() []membership.Member { return h.present }
+
+func (h *hub) Present() []membership.Member {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.present
+}
+
 func (h *hub) Ready(context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -172,6 +180,7 @@ func (h *hub) Ready(context.Context) error {
 }
 
 func (h *hub) Changed() <-chan struct{} {
+	defer h.waiters.Add(1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.changed

@@ -80,7 +80,10 @@ func (s *server) recordConsents(c *gin.Context) error {
 		case len(line) == 0:
 			continue
 		default:
-			changed, err = s.recordConsent(c, line)
+			var one Consent
+			if one, err = parseConsent(line); err == nil {
+				changed, err = s.cfg.Consents.RecordConsent(c.Request.Context(), one.Patient, one.Consent)
+			}
 		}
 		refused, is := errors.AsType[*problem.Error](err)
 		switch {
@@ -91,25 +94,26 @@ func (s *server) recordConsents(c *gin.Context) error {
 		case is && refused.Kind != problem.Unavailable && refused.Kind != problem.Internal:
 			answer.refuse(number, err)
 		default:
-			return err // what came before is durable; sending all again is harmless
+			return retry(err) // what came before is durable; sending all again is harmless
 		}
 	}
 	c.JSON(http.StatusOK, answer)
 	return nil
 }
 
-func (s *server) recordConsent(c *gin.Context, line []byte) (changed bool, err error) {
+// parseConsent reads one line; its only error is errLine.
+func parseConsent(line []byte) (Consent, error) {
+	var one Consent
 	clean, err := canonical.Transform(line)
 	if err != nil {
-		return false, errLine
+		return one, errLine
 	}
 	dec := json.NewDecoder(bytes.NewReader(clean))
 	dec.DisallowUnknownFields()
-	var one Consent
 	if dec.Decode(&one) != nil || one.Patient == "" {
-		return false, errLine
+		return one, errLine
 	}
-	return s.cfg.Consents.RecordConsent(c.Request.Context(), one.Patient, one.Consent)
+	return one, nil
 }
 
 func (r *Recorded) refuse(line int, err error) {

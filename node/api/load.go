@@ -22,8 +22,8 @@ import (
 const filesPath = "/v1/ingest/files"
 
 var (
-	errFull   = problem.New(problem.Unavailable, "the node has no room left; nothing was stored")
-	errLocked = problem.New(problem.Unavailable, "the node's database is busy; nothing was stored, try again")
+	errFull   = problem.New(problem.Unavailable, "the node has no room left; what was not acknowledged is not stored")
+	errLocked = problem.New(problem.Unavailable, "the node's database is busy; what was not acknowledged is not stored, try again")
 	errNoFile = problem.New(problem.Invalid, "the form holds no file")
 	errJobID  = problem.New(problem.Invalid, "a job's id is a number")
 )
@@ -106,17 +106,24 @@ func (s *server) upload(c *gin.Context) error {
 		return front.BodyError(body.err)
 	case errors.Is(err, raw.ErrTooLarge):
 		return front.ErrBody
-	case errors.Is(err, sqldb.ErrFull):
-		return errors.Join(errFull, err)
-	case errors.Is(err, sqldb.ErrLocked):
-		return errors.Join(errLocked, err)
 	case err != nil:
-		return err
+		return retry(err)
 	}
 	id := strconv.FormatInt(int64(job), 10)
 	c.Header("Location", "/v1/ingest/jobs/"+id)
 	c.JSON(http.StatusAccepted, Upload{FileID: digest.String(), JobID: id})
 	return nil
+}
+
+// retry says of what fails for a while that it may be tried again.
+func retry(err error) error {
+	switch {
+	case errors.Is(err, sqldb.ErrFull):
+		return errors.Join(errFull, err)
+	case errors.Is(err, sqldb.ErrLocked):
+		return errors.Join(errLocked, err)
+	}
+	return err
 }
 
 // uploaded returns the file that a request brings: its body, or the first file
