@@ -125,7 +125,8 @@ func (b *Book) Witness(ctx context.Context, ev Evidence) (circuits.AccessWitness
 	return w, nil
 }
 
-// slots returns the slots of persons, ascending.
+// slots returns the slots of persons in the epoch, ascending. It fails if one
+// of them is not there.
 func (b *Book) slots(ctx context.Context, e *storedEpoch, persons []omop.PersonID) ([]int, error) {
 	wanted := make(map[omop.PersonID]bool, len(persons))
 	for _, p := range persons {
@@ -144,7 +145,7 @@ func (b *Book) slots(ctx context.Context, e *storedEpoch, persons []omop.PersonI
 			if err := rows.Scan(&slot, &person); err != nil {
 				return err
 			}
-			if wanted[person] {
+			if _, _, there := e.opening.at(int(slot), b.cfg.Shape.ShardSize); wanted[person] && there {
 				slots = append(slots, int(slot))
 			}
 		}
