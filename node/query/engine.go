@@ -180,7 +180,10 @@ func level(s query.Stratifier, levels []query.Level, p omop.Demographics, day om
 	return len(levels) - 1
 }
 
-// values returns everyone's value of a variable, nil if there is none to look up.
+// values returns everyone's value of a variable, nil if there is none to look
+// up. Whose latest value is out of range has none: an earlier one in its place
+// would let two ranges over the same persons differ by one person's values,
+// which the release gate could not see.
 func (e *Engine) values(ctx context.Context, tx *sqldb.Tx, v *query.Variable) (map[omop.PersonID]float64, error) {
 	if v == nil {
 		return nil, nil
@@ -193,11 +196,13 @@ func (e *Engine) values(ctx context.Context, tx *sqldb.Tx, v *query.Variable) (m
 		return nil, ErrUnit
 	}
 	values := make(map[omop.PersonID]float64)
-	for value, err := range e.store.Values(ctx, tx, omop.Quantity{Concept: v.Concept, Units: []int64{unit}, Low: &v.Low, High: &v.High}) {
+	for value, err := range e.store.Values(ctx, tx, omop.Quantity{Concept: v.Concept, Units: []int64{unit}}) {
 		if err != nil {
 			return nil, err
 		}
-		values[value.Person] = value.Number
+		if v.Low <= value.Number && value.Number <= v.High {
+			values[value.Person] = value.Number
+		}
 	}
 	return values, nil
 }

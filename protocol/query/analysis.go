@@ -43,8 +43,8 @@ type Variable struct {
 	// Take says which of a person's values counts; only "last".
 	Take string `json:"take"`
 
-	// Low and High bound plausible values in Unit. Values outside are left out,
-	// and sums travel relative to this range.
+	// Low and High bound plausible values in Unit. A person whose value is
+	// outside has none, and sums travel relative to this range.
 	Low  float64 `json:"low"`
 	High float64 `json:"high"`
 }
