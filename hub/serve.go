@@ -65,6 +65,8 @@ func (h *Hub) serveHTTP(ctx context.Context) error {
 		}
 	})
 	defer stopped()
+	// Whoever waits for an answer gets what there is when the hub stops.
+	h.server.BaseContext = func(net.Listener) context.Context { return ctx }
 	err := h.server.Serve(tls.NewListener(h.listener, h.server.TLSConfig))
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
