@@ -102,7 +102,7 @@ func TestEveryFlippedBitIsFound(t *testing.T) {
 	w, dir := network(t), t.TempDir()
 	_, err := evidence.Export(t.Context(), w.source, w.trust, w.complete, dir)
 	require.NoError(t, err)
-	const perFile = 12 // bits, spread over the file and over the bits of a byte
+	const perFile = 6 // bits, spread over the file and over the bits of a byte
 	for name, file := range load(t, dir) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
