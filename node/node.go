@@ -288,12 +288,32 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.host.Run(ctx) })
 	group.Go(func() error { return n.network.Run(ctx) })
 	group.Go(func() error { return n.group.Run(ctx) })
-	group.Go(func() error { return n.ingest.Run(ctx) })
+	group.Go(func() error { return n.runJobs(ctx) })
 	group.Go(func() error { return n.publisher.Run(ctx) })
 	group.Go(func() error { return n.renewer.Run(ctx) })
 	group.Go(func() error { return n.serveHTTP(ctx) })
 	err := group.Wait()
 	return errors.Join(err, n.Close())
+}
+
+// lockPause is how long a node waits before it tries its queue again.
+const lockPause = time.Second
+
+// runJobs runs the queue. A database that another process holds for a while
+// is no reason to end the node.
+func (n *Node) runJobs(ctx context.Context) error {
+	for {
+		err := n.ingest.Run(ctx)
+		if err == nil || ctx.Err() != nil || !errors.Is(err, sqldb.ErrLocked) && !errors.Is(err, sqldb.ErrUnavailable) {
+			return err
+		}
+		n.cfg.Logger.WarnContext(ctx, "queue not started, trying again", "err", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(lockPause):
+		}
+	}
 }
 
 // Close releases what Open took. Run does it by itself.
