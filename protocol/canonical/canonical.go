@@ -176,7 +176,7 @@ func appendString(out []byte, s string) []byte {
 	return append(out, '"')
 }
 
-// maxExact is the largest number up to which every integer is a double.
+// maxExact is the number up to which every integer is a double.
 const maxExact = 1 << 53
 
 // appendNumber writes n as ECMAScript's Number::toString does (RFC 8785
@@ -194,7 +194,7 @@ func appendNumber(out []byte, n json.Number) ([]byte, error) {
 		out = strconv.AppendFloat(out, f, 'f', -1, 64)
 		// An integer that a double cannot hold would be signed as another one
 		// than a reader of 64-bit integers sees.
-		if abs > maxExact && !strings.ContainsAny(string(n), ".eE") && string(out[start:]) != string(n) {
+		if abs >= maxExact && !strings.ContainsAny(string(n), ".eE") && string(out[start:]) != string(n) {
 			return nil, ErrNumber
 		}
 		return out, nil

@@ -1,0 +1,57 @@
+package disclosure_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
+)
+
+func policy(t *rapid.T, label string) disclosure.Policy {
+	n := func(top int) int { return rapid.IntRange(0, top).Draw(t, label) }
+	return disclosure.Policy{MinCell: n(30), Rounding: n(20), MinSites: n(6), MaxShare: n(100), MinDifference: n(30), MaxQuestions: n(5)}
+}
+
+// TestStrictestIsAMeet: the order and number of policies does not matter, none
+// loosens another, and asking for nothing changes nothing.
+func TestStrictestIsAMeet(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		a, b, c := policy(t, "a"), policy(t, "b"), policy(t, "c")
+		s := disclosure.Strictest
+		require.Equal(t, s(a, b), s(b, a))
+		require.Equal(t, s(a, s(b, c)), s(s(a, b), c))
+		require.Equal(t, s(a, b, c), s(s(a, b), c))
+		require.Equal(t, a, s(a, a))
+		require.Equal(t, a, s(a))
+		require.Equal(t, a, s(a, disclosure.Policy{}))
+		require.Equal(t, s(a, b), s(s(a, b), a), "the result is as strict as each")
+		both := s(a, b)
+		require.GreaterOrEqual(t, both.MinCell, a.MinCell)
+		require.GreaterOrEqual(t, both.Rounding, a.Rounding)
+		require.GreaterOrEqual(t, both.MinSites, a.MinSites)
+		require.GreaterOrEqual(t, both.MinDifference, a.MinDifference)
+		require.True(t, a.MaxShare == 0 || both.MaxShare > 0 && both.MaxShare <= a.MaxShare)
+		require.True(t, a.MaxQuestions == 0 || both.MaxQuestions > 0 && both.MaxQuestions <= a.MaxQuestions)
+		require.NoError(t, both.Validate())
+	})
+}
+
+func TestNegativeLimitsLoosenNothing(t *testing.T) {
+	t.Parallel()
+	bad := disclosure.Policy{MinCell: -1, Rounding: -1, MinSites: -1, MaxShare: -1, MinDifference: -1, MaxQuestions: -1}
+	require.Equal(t, disclosure.Default(), disclosure.Strictest(disclosure.Default(), bad))
+	require.Error(t, bad.Validate())
+	require.NoError(t, disclosure.Default().Validate())
+	require.ErrorContains(t, disclosure.Policy{MaxShare: 101}.Validate(), "maxShare")
+	require.ErrorContains(t, disclosure.Policy{Rounding: 1001}.Validate(), "rounding")
+}
+
+func TestRoundingError(t *testing.T) {
+	t.Parallel()
+	require.InDelta(t, 7.5, disclosure.Policy{Rounding: 5}.RoundingError(3), 0)
+	require.Zero(t, disclosure.Policy{Rounding: 1}.RoundingError(3))
+	require.Zero(t, disclosure.Policy{}.RoundingError(3))
+}
