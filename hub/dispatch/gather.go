@@ -111,7 +111,8 @@ func (r *round) collect(ctx context.Context, step query.Step, nodes []identity.D
 }
 
 // ask sends a step to one node until it answers and the answer is committed,
-// or ctx ends.
+// or ctx ends. A node that signs what cannot be taken is not asked again: it
+// would say the same, and the others would wait for it.
 func (r *round) ask(ctx context.Context, step query.Step, node identity.DID, body func(identity.DID) (any, error), check func(identity.DID, json.RawMessage) error) error {
 	content, err := body(node)
 	if err != nil {
@@ -124,10 +125,13 @@ func (r *round) ask(ctx context.Context, step query.Step, node identity.DID, bod
 		}
 		if answer.Refusal == nil {
 			if err := check(node, answer.Body); err != nil {
-				return err
+				return fmt.Errorf("%w: %w", errHopeless, err)
 			}
 		}
 		_, err = r.cfg.Log.Propose(ctx, registry.RecordAnswer{Envelope: envelope})
+		if errors.Is(err, registry.ErrNotAsked) || errors.Is(err, registry.ErrQuestionClosed) {
+			err = fmt.Errorf("%w: %w", errHopeless, err)
+		}
 		return err
 	})
 }
@@ -165,8 +169,11 @@ func (d *Dispatcher) call(ctx context.Context, id query.ID, step query.Step, nod
 	if err != nil {
 		return fail(err)
 	}
-	if envelope.Issuer != node || answer.Query != id || answer.Step != step {
+	if envelope.Issuer != node {
 		return fail(errForeign)
+	}
+	if answer.Query != id || answer.Step != step {
+		return fail(fmt.Errorf("%w: %w", errHopeless, errForeign))
 	}
 	return envelope, answer, nil
 }
@@ -177,12 +184,16 @@ const (
 	longestPause = 5 * time.Second
 )
 
-// retry calls fn until it returns nil or ctx ends; then it returns fn's last error.
+// errHopeless marks what another attempt would not change.
+var errHopeless = errors.New("asking again is no use")
+
+// retry calls fn until it returns nil, its error is hopeless or ctx ends; then
+// it returns fn's last error.
 func retry(ctx context.Context, fn func() error) error {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		err := fn()
-		if err == nil {
-			return nil
+		if err == nil || errors.Is(err, errHopeless) {
+			return err
 		}
 		timer := time.NewTimer(pause)
 		select {

@@ -118,7 +118,7 @@ func TestLiarDoesNotStandInTheWay(t *testing.T) {
 			liar := w.sites[2].Key.DID()
 			w.lie(t, 2, c.step, func(a *query.Answer) { c.change(t, w, a) })
 			w.run(t)
-			r := w.result(t, w.put(t, w.trial.CountBySex(), 2*time.Second))
+			r := w.result(t, w.put(t, w.trial.CountBySex(), 20*time.Second))
 			if c.whole {
 				require.Equal(t, query.Complete, r.State, r.Reason)
 				require.EqualValues(t, 100, r.Cells[0].N)
@@ -151,7 +151,7 @@ func TestWrongShareSpoilsTheSum(t *testing.T) {
 		require.NoError(t, err)
 	})
 	w.run(t)
-	r := w.result(t, w.put(t, w.trial.CountBySex(), 2*time.Second))
+	r := w.result(t, w.put(t, w.trial.CountBySex(), 20*time.Second))
 	require.Contains(t, []query.State{query.Complete, query.Withheld}, r.State)
 	if r.State == query.Complete { // the liar's share was not needed
 		require.EqualValues(t, 100, r.Cells[0].N)

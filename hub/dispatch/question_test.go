@@ -3,6 +3,7 @@ package dispatch_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -75,9 +76,9 @@ func TestNodeThatFallsSilent(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, peertest.People(20, 20), peertest.People(20, 20), peertest.People(20, 20), peertest.People(20, 20), peertest.People(20, 20))
 			lost := w.sites[2].Key.DID()
-			w.intercept(2, func(task query.Task) bool { return slicesIndex(task.Step) < i })
+			w.intercept(2, func(task query.Task) bool { return slices.Index(order, task.Step) < i })
 			w.run(t)
-			id := w.put(t, w.trial.CountBySex(), 3*time.Second)
+			id := w.put(t, w.trial.CountBySex(), 6*time.Second)
 			r := w.result(t, id)
 			if i >= 3 { // its numbers were in
 				require.Equal(t, query.Complete, r.State, r.Reason)
@@ -95,15 +96,6 @@ func TestNodeThatFallsSilent(t *testing.T) {
 }
 
 var order = []query.Step{query.StepAsk, query.StepShare, query.StepMask, query.StepConfirm, query.StepUnmask, query.StepProve}
-
-func slicesIndex(s query.Step) int {
-	for i, o := range order {
-		if o == s {
-			return i
-		}
-	}
-	return -1
-}
 
 // TestTooFewSites withholds what two sites could take apart.
 func TestTooFewSites(t *testing.T) {
