@@ -13,7 +13,6 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/problem"
-	"github.com/trialmesh/trialmesh/zk/prover"
 )
 
 // operatorLife is how long the operator's token holds; each start renews it.
@@ -81,12 +80,6 @@ func (h *Hub) Ready(ctx context.Context) error {
 		return problem.New(problem.Unavailable, "no leader is elected")
 	}
 	return h.db.Ping(ctx)
-}
-
-// ProvingKey returns the keys of a circuit by the digest of its verifying key.
-func (h *Hub) ProvingKey(digest message.Digest) (*prover.Keys, bool) {
-	keys, found := h.keys[digest]
-	return keys, found
 }
 
 // RootPEM returns the certificate of the authority, by which the API is

@@ -30,7 +30,7 @@ func (h *Hub) openAPI(context.Context) error {
 	h.metrics.MustRegister(h.db.Collectors()...)
 	handler, err := api.New(api.Config{
 		Registry: h.Reader, Ledger: h.Ledger, Log: h.log, Operator: h, Network: h,
-		Certificates: pki.Handler(h.authority, h.cfg.Logger), ProvingKey: h.publicKey,
+		Certificates: pki.Handler(h.authority, h.cfg.Logger), ProvingKey: h.provingKey,
 		Metrics: h.metrics, Logger: h.cfg.Logger, Now: h.cfg.Now,
 	})
 	if err != nil {
@@ -43,8 +43,8 @@ func (h *Hub) openAPI(context.Context) error {
 	return nil
 }
 
-// publicKey is [Hub.ProvingKey] as the API takes it.
-func (h *Hub) publicKey(circuit message.Digest) (api.ProvingKey, bool) {
+// provingKey returns the proving key of a circuit by the digest of its verifying key.
+func (h *Hub) provingKey(circuit message.Digest) (api.ProvingKey, bool) {
 	keys, found := h.keys[circuit]
 	return keys, found
 }
