@@ -79,8 +79,8 @@ type Cell struct {
 	// as the policy says.
 	N int64 `json:"n"`
 
-	// SitesWithheld is how many sites had 1 to MinCell-1 persons here, or hid
-	// the cell for another of the policy's rules.
+	// SitesWithheld is how many sites had somebody here but fewer than MinCell,
+	// before or after rounding, or hid the cell for another of the policy's rules.
 	SitesWithheld int `json:"sitesWithheld"`
 
 	// Withheld says that fewer sites than the policy's MinSites gave a number,
