@@ -32,6 +32,7 @@ type hubSettings struct {
 	Redeploy    bool          `koanf:"redeploy"`
 	AnchorEvery time.Duration `koanf:"anchor-every"`
 	Circuits    string        `koanf:"circuits"`
+	Shape       shape         `koanf:"circuits-shape"`
 }
 
 func newHubCommand() *cobra.Command {
@@ -130,7 +131,7 @@ func runHub(cmd *cobra.Command, _ []string) error {
 		}
 	}
 	h, err := hub.Open(cmd.Context(), hub.Config{
-		Dir: dir, Origin: s.Origin, Hosts: s.Hosts, Listen: s.Listen, Peers: s.Peers, Circuits: s.Circuits,
+		Dir: dir, Origin: s.Origin, Hosts: s.Hosts, Listen: s.Listen, Peers: s.Peers, Circuits: s.Circuits, Shape: s.Shape.Shape,
 		Chain: s.Chain, Redeploy: s.Redeploy, AnchorEvery: s.AnchorEvery, Logger: log,
 	})
 	if err != nil {

@@ -34,6 +34,7 @@ type nodeSettings struct {
 	Listen      string        `koanf:"listen"`
 	Boards      []string      `koanf:"board"`
 	Circuits    string        `koanf:"circuits"`
+	Shape       shape         `koanf:"circuits-shape"`
 	EpochWindow time.Duration `koanf:"epoch-window"`
 	EpochPause  time.Duration `koanf:"epoch-pause"`
 }
@@ -146,7 +147,7 @@ func runNode(cmd *cobra.Command, _ []string) error {
 		}
 	}
 	n, err := node.Open(cmd.Context(), node.Config{
-		Dir: dir, DSN: s.Database, Listen: s.Listen, Boards: boards, Circuits: s.Circuits,
+		Dir: dir, DSN: s.Database, Listen: s.Listen, Boards: boards, Circuits: s.Circuits, Shape: s.Shape.Shape,
 		EpochWindow: s.EpochWindow, EpochPause: s.EpochPause, Logger: log,
 	})
 	if err != nil {

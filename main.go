@@ -28,6 +28,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trialmesh/trialmesh/protocol/problem"
+	"github.com/trialmesh/trialmesh/zk/circuits"
 )
 
 // Exit statuses.
@@ -174,6 +175,21 @@ func loadConfig(cmd *cobra.Command, path, prefix string, out any) error {
 		return err
 	}
 	return k.UnmarshalWithConf("", out, koanf.UnmarshalConf{Tag: "koanf"})
+}
+
+// shape is the setting circuits-shape: shard size, shards and slots of the
+// network's circuits, such as 64x4x4. It has no flag, since it has to be the same
+// at the hub and at every node for the life of the network.
+type shape struct{ circuits.Shape }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (s *shape) UnmarshalText(text []byte) error {
+	circuit, err := circuits.ParseCircuit("access-" + string(text))
+	if err != nil {
+		return usageError{fmt.Errorf("circuits-shape: %w", err)}
+	}
+	s.Shape = circuit.Shape()
+	return nil
 }
 
 // circuitsDir is where proving keys are cached unless the settings say otherwise.
