@@ -27,7 +27,7 @@ demo: build ## run three hospitals, a hub and a chain here: ARGS="--once --json"
 	@bin/trialmesh-lab demo $(ARGS)
 
 test: prepare ## install what the tests need, then run all of them with the race detector
-	@go test -race -vet=off -timeout 12m $(TESTFLAGS) ./...
+	@go test -race -vet=off -timeout 20m $(TESTFLAGS) ./...
 
 prepare: ## install what the tests need: PostgreSQL, geth, npm packages
 	@deploy/ci/prepare.sh >&2

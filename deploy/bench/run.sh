@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 
 if [ $# = 0 ]; then
 	set -- '^Benchmark(Ingest|Count|Epoch|Access|Verify|Gas)$' \
-		./node/ingest ./simulations/lab ./zk/prover ./zk/verifier ./zk/evm
+		./node/ingest . ./zk/prover ./zk/verifier ./zk/evm
 fi
 pattern=$1
 shift

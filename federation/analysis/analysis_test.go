@@ -105,9 +105,15 @@ func TestParametersAreRefused(t *testing.T) {
 		"empty level":         {{Name: "a", Levels: []string{""}}},
 		"too many cells":      {{Name: "a", Levels: wide}, {Name: "b", Levels: wide}},
 		"too many stratifiers": {
-			{Name: "a", Levels: wide[:1]}, {Name: "b", Levels: wide[:1]}, {Name: "c", Levels: wide[:1]},
-			{Name: "d", Levels: wide[:1]}, {Name: "e", Levels: wide[:1]}, {Name: "f", Levels: wide[:1]},
-			{Name: "g", Levels: wide[:1]}, {Name: "h", Levels: wide[:1]}, {Name: "i", Levels: wide[:1]},
+			{Name: "a", Levels: wide[:1]},
+			{Name: "b", Levels: wide[:1]},
+			{Name: "c", Levels: wide[:1]},
+			{Name: "d", Levels: wide[:1]},
+			{Name: "e", Levels: wide[:1]},
+			{Name: "f", Levels: wide[:1]},
+			{Name: "g", Levels: wide[:1]},
+			{Name: "h", Levels: wide[:1]},
+			{Name: "i", Levels: wide[:1]},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

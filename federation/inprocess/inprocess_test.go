@@ -27,7 +27,8 @@ const add = "/test/add/1"
 func pair(t interface {
 	require.TestingT
 	Cleanup(func())
-}) (n *Network, a, b *Endpoint, ran *atomic.Int64) {
+},
+) (n *Network, a, b *Endpoint, ran *atomic.Int64) {
 	n, ran = New(), &atomic.Int64{}
 	a, b = n.Join("a"), n.Join("b")
 	b.HandleCall(add, func(_ context.Context, from identity.DID, request []byte) ([]byte, error) {

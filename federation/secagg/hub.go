@@ -42,17 +42,17 @@ func Inboxes(s Session, roster Roster, shares []Shares) (map[identity.DID]Inbox,
 
 // Verify checks that there is one box for everyone on the roster but the
 // sender. What is inside only the addressees can check.
-func (d Shares) Verify(s Session, roster Roster) error {
-	if err := d.check(); err != nil {
-		return fmt.Errorf("shares of %s: %w: %w", d.From.Short(), err, ErrShare)
+func (s Shares) Verify(session Session, roster Roster) error {
+	if err := s.check(); err != nil {
+		return fmt.Errorf("shares of %s: %w: %w", s.From.Short(), err, ErrShare)
 	}
-	if d.Session != s.Digest() {
-		return fmt.Errorf("shares of %s: %w", d.From.Short(), ErrSession)
+	if s.Session != session.Digest() {
+		return fmt.Errorf("shares of %s: %w", s.From.Short(), ErrSession)
 	}
-	others := slices.DeleteFunc(roster.names(), func(name identity.DID) bool { return name == d.From })
+	others := slices.DeleteFunc(roster.names(), func(name identity.DID) bool { return name == s.From })
 	matches := func(b Box, name identity.DID) bool { return b.To == name }
-	if len(others) == len(roster.Members) || !slices.EqualFunc(d.Boxes, others, matches) {
-		return fmt.Errorf("shares of %s: not one for each of the others: %w", d.From.Short(), ErrShare)
+	if len(others) == len(roster.Members) || !slices.EqualFunc(s.Boxes, others, matches) {
+		return fmt.Errorf("shares of %s: not one for each of the others: %w", s.From.Short(), ErrShare)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -92,7 +93,7 @@ func (s *server) provingKey(c *gin.Context) error {
 		return err
 	}
 	circuit, err := s.cfg.Registry.Circuit(c.Request.Context(), digest)
-	if err == registry.ErrCircuitUnknown {
+	if errors.Is(err, registry.ErrCircuitUnknown) {
 		return errNoKey
 	}
 	if err != nil {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -119,7 +120,7 @@ func (s *server) epoch(ctx context.Context, in *struct {
 		return nil, err
 	}
 	epoch, err := s.cfg.Registry.Epoch(ctx, digest)
-	if err == registry.ErrEpochUnknown {
+	if errors.Is(err, registry.ErrEpochUnknown) {
 		err = problem.New(problem.NotFound, "no such consent epoch")
 	}
 	return &body[Epoch]{Epoch{epoch.Digest, epoch.LedgerIndex, epoch.Epoch}}, err

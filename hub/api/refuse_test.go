@@ -2,7 +2,6 @@ package api
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -129,5 +128,5 @@ func TestAProblemSurvivesTheNetwork(t *testing.T) {
 	_, _, body := h.send(http.MethodGet, "/v1/trials/none", "", nil)
 	var doc problem.Document
 	require.NoError(t, json.Unmarshal([]byte(body), &doc))
-	require.True(t, errors.Is(doc.Err(), registry.ErrTrialUnknown))
+	require.ErrorIs(t, doc.Err(), registry.ErrTrialUnknown)
 }

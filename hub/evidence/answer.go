@@ -245,12 +245,18 @@ func (v *verification) accessFits(q *question, a query.Answered, s signed[query.
 	}{
 		{CheckAccessAbout, access.Query == q.id, "the statement is about this question", "the statement is about another question"},
 		{CheckAccessEpoch, access.Epoch == a.Epoch, "the statement is about the consents that the answer was drawn under", "the statement is about another consent epoch than the answer"},
-		{CheckCommitment, access.Used == a.Commitment && !others, "the records used are those that the node committed to with its numbers",
-			"the statement is not about the records that the node committed to with its numbers, or another node committed to the same"},
-		{CheckScopes, access.Scopes == scopes, fmt.Sprintf("the statement is about the scopes that the question needs: %v", scopes.Scopes()),
-			fmt.Sprintf("the statement is about the scopes %v, and the question needs %v", access.Scopes.Scopes(), scopes.Scopes())},
-		{CheckCount, access.AtLeast >= a.AtLeast, fmt.Sprintf("at least %d records are stated, and the limit is %d", access.AtLeast, a.AtLeast),
-			fmt.Sprintf("at least %d records are stated, and the limit is %d", access.AtLeast, a.AtLeast)},
+		{
+			CheckCommitment, access.Used == a.Commitment && !others, "the records used are those that the node committed to with its numbers",
+			"the statement is not about the records that the node committed to with its numbers, or another node committed to the same",
+		},
+		{
+			CheckScopes, access.Scopes == scopes, fmt.Sprintf("the statement is about the scopes that the question needs: %v", scopes.Scopes()),
+			fmt.Sprintf("the statement is about the scopes %v, and the question needs %v", access.Scopes.Scopes(), scopes.Scopes()),
+		},
+		{
+			CheckCount, access.AtLeast >= a.AtLeast, fmt.Sprintf("at least %d records are stated, and the limit is %d", access.AtLeast, a.AtLeast),
+			fmt.Sprintf("at least %d records are stated, and the limit is %d", access.AtLeast, a.AtLeast),
+		},
 	} {
 		if !c.good {
 			c.wrong = s.place() + ": " + c.wrong

@@ -1,8 +1,8 @@
 package ledger_test
 
 import (
-	"crypto/ed25519"
 	"bytes"
+	"crypto/ed25519"
 	"fmt"
 	"strings"
 	"testing"

@@ -95,7 +95,7 @@ func FuzzBundle(f *testing.F) {
 		require.True(t, bytes.HasPrefix(bundle, again))
 		if err == nil {
 			require.Len(t, entries, count)
-			require.Equal(t, len(bundle), len(again))
+			require.Len(t, again, len(bundle))
 		} else {
 			require.ErrorContains(t, err, "of the bundle")
 		}

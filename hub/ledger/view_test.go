@@ -86,7 +86,7 @@ func TestViewExtends(t *testing.T) {
 		other.Origin = "other.example.org"
 		err = view.Extends(t.Context(), other)
 		require.Error(t, err)
-		require.False(t, errors.As(err, &fork), "another log is no fork")
+		require.NotErrorAs(t, err, &fork, "another log is no fork")
 	}
 }
 

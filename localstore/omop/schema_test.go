@@ -3,7 +3,6 @@ package omop_test
 import (
 	"encoding/csv"
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"sort"
@@ -153,5 +152,5 @@ func golden(t *testing.T, name, got string) {
 	}
 	want, err := os.ReadFile(path)
 	require.NoError(t, err, "run the test with -update")
-	require.Equal(t, string(want), got, fmt.Sprintf("%s; -update rewrites it", path))
+	require.Equal(t, string(want), got, "%s; -update rewrites it", path)
 }

@@ -132,7 +132,7 @@ func TestReferencesToOtherFilesFailNothing(t *testing.T) {
 		`"participant":[{"individual":{"reference":"Practitioner?identifier=1"}}]}`
 	job := s.load(t, "b", []byte(bundle(patient, encounter)))
 	require.Equal(t, ingest.Completed, job.State)
-	require.EqualValues(t, map[string]int64{"unresolved-reference": 1}, job.Counts.Findings)
+	require.Equal(t, map[string]int64{"unresolved-reference": 1}, job.Counts.Findings)
 	require.EqualValues(t, 1, s.counts(t)[omop.VisitTable])
 }
 

@@ -1,7 +1,6 @@
 package release_test
 
 import (
-	"errors"
 	"fmt"
 	"testing"
 
@@ -61,7 +60,7 @@ func TestLaws(t *testing.T) {
 				out, err := gate.Release(t.Context(), q, a, now)
 				var refusal *problem.Error
 				if err != nil {
-					require.True(r, errors.As(err, &refusal), "%v", err)
+					require.ErrorAs(r, err, &refusal)
 					continue
 				}
 				for _, c := range cells(out) {

@@ -40,7 +40,7 @@ func (s set) persons() ([]omop.PersonID, error) {
 }
 
 func union(sets ...set) set {
-	u := set(slices.Concat(sets...))
+	u := slices.Concat(sets...)
 	slices.Sort(u)
 	return slices.Compact(u)
 }

@@ -25,7 +25,11 @@ func generator(t testing.TB, cfg Config) *Generator {
 func TestNewRefusesBounds(t *testing.T) {
 	t.Parallel()
 	for _, cfg := range []Config{
-		{}, {Size: -1}, {Size: 2_000_000_000}, {Size: 1, Years: 21}, {Size: 1, Years: -1},
+		{},
+		{Size: -1},
+		{Size: 2_000_000_000},
+		{Size: 1, Years: 21},
+		{Size: 1, Years: -1},
 		{Size: 1, End: time.Date(1800, 1, 1, 0, 0, 0, 0, time.UTC)},
 	} {
 		_, err := New(cfg)

@@ -224,7 +224,7 @@ func TestAccessRefusesAForgedScopeHint(t *testing.T) {
 	w.Need = consent.MaskOf(consent.Statistics)
 	w.Shards[0].Used = []int{0, 2}
 	c := assignAccess(t, w)
-	wanted := uint64(c.Scopes.(uint64))
+	wanted := c.Scopes.(uint64)
 	packed, err := PackScopes(consent.MaskOf(consent.Conditions), tiny.Slots)
 	require.NoError(t, err)
 	c.Scopes = uint64(packed)

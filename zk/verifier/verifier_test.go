@@ -51,7 +51,8 @@ func key(t testing.TB, c circuits.Circuit, words string) *Key {
 	return k
 }
 
-func (p proofs) epochKey(t testing.TB) *Key  { return key(t, p.Epoch.Circuit, p.Epoch.VerifyingKey) }
+func (p proofs) epochKey(t testing.TB) *Key { return key(t, p.Epoch.Circuit, p.Epoch.VerifyingKey) }
+
 func (p proofs) accessKey(t testing.TB) *Key { return key(t, p.Access.Circuit, p.Access.VerifyingKey) }
 
 func TestRecordedProofsVerify(t *testing.T) {

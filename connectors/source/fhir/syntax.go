@@ -104,8 +104,10 @@ func (t *tree) value(parent, keyStart, keyEnd, index, depth int) int {
 	if depth > t.maxDepth {
 		return t.fail(RuleTooDeep, parent, "nested too deep")
 	}
-	var k kind
-	ok := true
+	var (
+		k  kind
+		ok bool
+	)
 	switch c := t.peek(); {
 	case c == '{':
 		k, ok = kindObject, t.object(at, depth)
