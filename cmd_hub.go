@@ -33,6 +33,8 @@ type hubSettings struct {
 	AnchorEvery time.Duration `koanf:"anchor-every"`
 	Circuits    string        `koanf:"circuits"`
 	Shape       shape         `koanf:"circuits-shape"`
+	Announce    []string      `koanf:"announce"`
+	Disclosure  limits        `koanf:"disclosure"`
 }
 
 func newHubCommand() *cobra.Command {
@@ -108,6 +110,7 @@ environment (TRIALMESH_HUB_LISTEN and so on), then from flags.`,
 	}
 	cmd.Flags().String("listen", "", "where the HTTPS API listens, host:port")
 	cmd.Flags().StringSlice("peer", nil, "multiaddress on which nodes connect, may be repeated")
+	cmd.Flags().StringSlice("announce", nil, "multiaddress at which nodes reach the hub, if not as it listens; may be repeated")
 	cmd.Flags().String("chain", "", "http(s) URL of an EVM chain's JSON-RPC endpoint")
 	cmd.Flags().Bool("redeploy", false, "deploy contracts again if a development chain lost them")
 	cmd.Flags().Duration("anchor-every", 0, "how often checkpoints are anchored at most (default 10m)")
@@ -132,7 +135,7 @@ func runHub(cmd *cobra.Command, _ []string) error {
 	}
 	h, err := hub.Open(cmd.Context(), hub.Config{
 		Dir: dir, Origin: s.Origin, Hosts: s.Hosts, Listen: s.Listen, Peers: s.Peers, Circuits: s.Circuits, Shape: s.Shape.Shape,
-		Chain: s.Chain, Redeploy: s.Redeploy, AnchorEvery: s.AnchorEvery, Logger: log,
+		Chain: s.Chain, Redeploy: s.Redeploy, AnchorEvery: s.AnchorEvery, Announce: s.Announce, Policy: s.Disclosure.policy(), Logger: log,
 	})
 	if err != nil {
 		return err

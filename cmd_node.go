@@ -37,11 +37,12 @@ type nodeSettings struct {
 	Shape       shape         `koanf:"circuits-shape"`
 	EpochWindow time.Duration `koanf:"epoch-window"`
 	EpochPause  time.Duration `koanf:"epoch-pause"`
+	Disclosure  limits        `koanf:"disclosure"`
 }
 
 func newNodeCommand() *cobra.Command {
 	return group("node", "Run a node: a hospital's data, consents and answers",
-		newNodeInit(), newNodeRun(), newNodeVocabulary(), newNodeIngest(), newNodeConsent(), newNodeStatus())
+		newNodeInit(), newNodeEnroll(), newNodeRun(), newNodeVocabulary(), newNodeIngest(), newNodeConsent(), newNodeStatus())
 }
 
 func newNodeInit() *cobra.Command {
@@ -92,6 +93,41 @@ file or standard input, never from the command line.`,
 		panic(err) // the flag was defined two lines above
 	}
 	return addDir(cmd, "new node")
+}
+
+func newNodeEnroll() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "enroll",
+		Short: "Get a new certificate for a node whose own ran out",
+		Long: `Enroll the node of a directory again with a new invitation under its old name. It
+keeps its key and so its identity. A running node renews its certificate by
+itself; this is for one that was off for longer than the certificate held.`,
+		Example: `  trialmesh hub invite north --dir hub --out north.invitation
+  trialmesh node enroll --dir node --invitation north.invitation`,
+		Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, _ := cmd.Flags().GetString("dir")
+			path, _ := cmd.Flags().GetString("invitation")
+			text, err := readSecret(cmd, path)
+			if err != nil {
+				return err
+			}
+			invitation, err := pki.ParseInvitation(text)
+			if err != nil {
+				return err
+			}
+			did, err := node.Enroll(cmd.Context(), dir, invitation)
+			if err != nil {
+				return err
+			}
+			return printName(cmd, did)
+		},
+	}
+	cmd.Flags().String("invitation", "", "file with the invitation, - for standard input (required)")
+	if err := cmd.MarkFlagRequired("invitation"); err != nil {
+		panic(err) // the flag was defined on the line above
+	}
+	return addDir(cmd, "node")
 }
 
 func newNodeRun() *cobra.Command {
@@ -148,7 +184,7 @@ func runNode(cmd *cobra.Command, _ []string) error {
 	}
 	n, err := node.Open(cmd.Context(), node.Config{
 		Dir: dir, DSN: s.Database, Listen: s.Listen, Boards: boards, Circuits: s.Circuits, Shape: s.Shape.Shape,
-		EpochWindow: s.EpochWindow, EpochPause: s.EpochPause, Logger: log,
+		EpochWindow: s.EpochWindow, EpochPause: s.EpochPause, Policy: s.Disclosure.policy(), Logger: log,
 	})
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/go-viper/mapstructure/v2"
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/env/v2"
 	"github.com/knadh/koanf/providers/file"
@@ -27,6 +28,7 @@ import (
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/cobra"
 
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/zk/circuits"
 )
@@ -153,11 +155,21 @@ func printJSON(cmd *cobra.Command, value any) error {
 
 // loadConfig reads settings from a YAML file that may be missing, then from
 // the environment (prefix and upper-case name, TRIALMESH_HUB_LISTEN), then from
-// flags that were set, each over the one before, into out.
+// flags that were set, each over the one before, into out. A name in the file
+// that out does not have is an error: a misspelled limit would be no limit.
 func loadConfig(cmd *cobra.Command, path, prefix string, out any) error {
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return err
+	}
 	k := koanf.New(".")
 	if _, err := os.Stat(path); err == nil {
 		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+			return usageError{fmt.Errorf("%s: %w", path, err)}
+		}
+		strict := koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{
+			TagName: "koanf", Result: out, ErrorUnused: true, WeaklyTypedInput: true, DecodeHook: decodeHook,
+		}}
+		if err := k.UnmarshalWithConf("", out, strict); err != nil {
 			return usageError{fmt.Errorf("%s: %w", path, err)}
 		}
 	}
@@ -174,7 +186,35 @@ func loadConfig(cmd *cobra.Command, path, prefix string, out any) error {
 	if err := k.Load(posflag.Provider(cmd.Flags(), ".", k), nil); err != nil {
 		return err
 	}
-	return k.UnmarshalWithConf("", out, koanf.UnmarshalConf{Tag: "koanf"})
+	err := k.UnmarshalWithConf("", out, koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{
+		TagName: "koanf", Result: out, WeaklyTypedInput: true, DecodeHook: decodeHook,
+	}})
+	if err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
+// decodeHook reads durations, lists and types with a text form.
+var decodeHook = mapstructure.ComposeDecodeHookFunc(
+	mapstructure.StringToTimeDurationHookFunc(), mapstructure.TextUnmarshallerHookFunc(), mapstructure.StringToSliceHookFunc(","))
+
+// limits are the disclosure limits of the settings: what is 0 or missing is as
+// in disclosure.Default, and what would be looser than that does not count.
+type limits struct {
+	MinCell       int `koanf:"min-cell"`
+	Rounding      int `koanf:"rounding"`
+	MinSites      int `koanf:"min-sites"`
+	MaxShare      int `koanf:"max-share"`
+	MinDifference int `koanf:"min-difference"`
+	MaxQuestions  int `koanf:"max-questions"`
+}
+
+func (l limits) policy() disclosure.Policy {
+	return disclosure.Strictest(disclosure.Default(), disclosure.Policy{
+		MinCell: l.MinCell, Rounding: l.Rounding, MinSites: l.MinSites,
+		MaxShare: l.MaxShare, MinDifference: l.MinDifference, MaxQuestions: l.MaxQuestions,
+	})
 }
 
 // shape is the setting circuits-shape: shard size, shards and slots of the
@@ -241,19 +281,25 @@ func readSecret(cmd *cobra.Command, path string) (string, error) {
 	return strings.TrimSpace(string(raw)), err
 }
 
-const maxInput = 16 << 20
+// maxInput bounds what is read of a file or of standard input.
+const maxInput = 256 << 20
 
 // readInput returns a file's content, or standard input's for "-".
 func readInput(cmd *cobra.Command, path string) ([]byte, error) {
-	if path == "-" {
-		return io.ReadAll(io.LimitReader(cmd.InOrStdin(), maxInput))
+	from := cmd.InOrStdin()
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		from = f
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
+	raw, err := io.ReadAll(io.LimitReader(from, maxInput+1))
+	if err == nil && len(raw) > maxInput {
+		err = fmt.Errorf("%s: larger than %d MiB; split it", path, maxInput>>20)
 	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxInput))
+	return raw, err
 }
 
 // writeOutput writes a file that must not exist, or standard output for "-".

@@ -36,6 +36,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/zk/circuits"
 	"github.com/trialmesh/trialmesh/zk/evm"
 	"github.com/trialmesh/trialmesh/zk/prover"
@@ -59,6 +60,10 @@ type Config struct {
 	// Peers are the multiaddresses on which nodes connect. Defaults to free
 	// TCP and QUIC ports of 127.0.0.1.
 	Peers []string
+
+	// Announce are the multiaddresses that invitations name, for a hub that is
+	// not reached as it listens. Defaults to Peers.
+	Announce []string
 
 	// Policy is the hub's own disclosure policy. Defaults to disclosure.Default.
 	Policy disclosure.Policy
@@ -294,7 +299,7 @@ func (h *Hub) openNetwork(ctx context.Context) error {
 		return err
 	}
 	var err error
-	h.host, err = transport.New(transport.Config{Key: h.key, Listen: h.cfg.Peers, Admit: h.admitted.Admits, Log: h.cfg.Logger})
+	h.host, err = transport.New(transport.Config{Key: h.key, Listen: h.cfg.Peers, Announce: h.cfg.Announce, Admit: h.admitted.Admits, Log: h.cfg.Logger})
 	if err != nil {
 		return err
 	}
@@ -303,9 +308,13 @@ func (h *Hub) openNetwork(ctx context.Context) error {
 	return err
 }
 
-// openChain prepares the writer to the chain, if there is one.
-func (h *Hub) openChain(context.Context) error {
+// openChain prepares the writer to the chain. A network without one says so,
+// once and for good, and its nodes prove for no chain.
+func (h *Hub) openChain(ctx context.Context) error {
 	if h.cfg.Chain == "" {
+		if _, err := h.log.Propose(ctx, registry.SetVenue{Venue: query.NoChain}); err != nil {
+			return fmt.Errorf("run without a chain: %w", err)
+		}
 		return nil
 	}
 	key, err := readChainKey(h.cfg.Dir)

@@ -12,6 +12,7 @@ import (
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/problem"
+	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
 // admissions remembers who is admitted, because the transport asks for every
@@ -93,6 +94,7 @@ func (h *Hub) network(ctx context.Context) (entry.Network, error) {
 func (h *Hub) Trust() entry.Trust {
 	t := entry.Trust{Hub: h.key.DID(), Origin: h.cfg.Origin, LogKey: h.logKey}
 	if h.anchor == nil {
+		t.AccessLog = query.NoChain.Contract
 		return t
 	}
 	if d := h.anchor.Deployment(); d != nil {

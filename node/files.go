@@ -89,6 +89,23 @@ func initialize(ctx context.Context, dir string, invitation pki.Invitation) (ide
 	return key.DID(), writeFile(filepath.Join(dir, certificateFile), certificate.PEM())
 }
 
+// Enroll gets a new certificate for the node of a directory, with a new
+// invitation under its old name. Key and identity stay.
+func Enroll(ctx context.Context, dir string, invitation pki.Invitation) (identity.DID, error) {
+	h, err := readHome(dir)
+	if err != nil {
+		return "", fmt.Errorf("node enroll: %w", err)
+	}
+	certificate, err := pki.NewClient(pki.ClientConfig{}).Enroll(ctx, invitation, h.key)
+	if err != nil {
+		return "", fmt.Errorf("node enroll: %w", err)
+	}
+	if err := writeFile(filepath.Join(dir, certificateFile), certificate.PEM()); err != nil {
+		return "", fmt.Errorf("node enroll: %w", err)
+	}
+	return h.key.DID(), nil
+}
+
 // home is what a node reads from its directory when it starts.
 type home struct {
 	key         identity.Key

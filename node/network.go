@@ -159,8 +159,8 @@ func (n *network) refresh(ctx context.Context) error {
 	n.mu.Lock()
 	last := n.last
 	n.mu.Unlock()
-	if last.Trust.ChainID != 0 {
-		if told.Trust.ChainID != 0 && told.Trust != last.Trust {
+	if last.Trust.AccessLog != "" {
+		if told.Trust.AccessLog != "" && told.Trust != last.Trust {
 			return errors.New("the hub names another chain, contract or log key than before; this node keeps to the first")
 		}
 		told.Trust = last.Trust
@@ -176,7 +176,7 @@ func (n *network) refresh(ctx context.Context) error {
 	n.last = told
 	complete := n.proving != nil
 	n.mu.Unlock()
-	if complete || told.Trust.ChainID == 0 {
+	if complete || told.Trust.AccessLog == "" {
 		return nil
 	}
 	return n.prepare(ctx, told)

@@ -290,10 +290,19 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.group.Run(ctx) })
 	group.Go(func() error { return n.runJobs(ctx) })
 	group.Go(func() error { return n.publisher.Run(ctx) })
-	group.Go(func() error { return n.renewer.Run(ctx) })
+	group.Go(func() error { return n.renew(ctx) })
 	group.Go(func() error { return n.serveHTTP(ctx) })
 	err := group.Wait()
 	return errors.Join(err, n.Close())
+}
+
+// renew keeps the certificate fresh. A node whose certificate ran out or was
+// revoked goes on with what is the site's own.
+func (n *Node) renew(ctx context.Context) error {
+	if err := n.renewer.Run(ctx); err != nil && ctx.Err() == nil {
+		n.cfg.Logger.ErrorContext(ctx, "the node's certificate is not renewed any more: get an invitation under the same name and run node enroll", "err", err)
+	}
+	return nil
 }
 
 // lockPause is how long a node waits before it tries its queue again.

@@ -51,8 +51,10 @@ func (s step) inviteNode(c InviteNode) (Outcome, error) {
 	if !nameForm.MatchString(c.Name) || !nameForm.MatchString(c.Organization) {
 		return Outcome{}, errName
 	}
-	if taken, err := s.exists(`SELECT 1 FROM node WHERE name = ?`, c.Name); err != nil || taken {
-		return Outcome{}, firstError(err, ErrNameTaken)
+	// The name may be a node's already: an invitation then serves that node's own
+	// key only, to get a new certificate.
+	if taken, err := s.exists(`SELECT 1 FROM node WHERE name = ? AND revoked_at IS NOT NULL`, c.Name); err != nil || taken {
+		return Outcome{}, firstError(err, ErrNodeRevoked)
 	}
 	_, err := s.tx.Exec(s.ctx, `INSERT INTO invitation (name, organization) VALUES (?, ?)
 		ON CONFLICT (name) DO UPDATE SET organization = excluded.organization`, c.Name, c.Organization)

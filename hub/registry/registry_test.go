@@ -179,9 +179,12 @@ func TestRefusals(t *testing.T) {
 		"second venue": {func(*testing.T, *hub) registry.Body {
 			return registry.SetVenue{Venue: query.Venue{ChainID: 2, Contract: peertest.Venue.Contract}}
 		}, registry.ErrVenueFixed},
-		"invitation without a name":       {func(*testing.T, *hub) registry.Body { return registry.InviteNode{Organization: "x"} }, nameForm},
-		"invitation with a line break":    {func(*testing.T, *hub) registry.Body { return registry.InviteNode{Name: "a\nb", Organization: "x"} }, nameForm},
-		"invitation for a name in use":    {func(*testing.T, *hub) registry.Body { return registry.InviteNode{Name: "Node 1", Organization: "x"} }, registry.ErrNameTaken},
+		"invitation without a name":    {func(*testing.T, *hub) registry.Body { return registry.InviteNode{Organization: "x"} }, nameForm},
+		"invitation with a line break": {func(*testing.T, *hub) registry.Body { return registry.InviteNode{Name: "a\nb", Organization: "x"} }, nameForm},
+		"invitation for a revoked node's name": {func(t *testing.T, h *hub) registry.Body {
+			h.must(t, registry.RevokeNode{Revocation: entry.Revocation{Node: h.nodes[3].DID()}})
+			return registry.InviteNode{Name: "Node 3", Organization: "x"}
+		}, registry.ErrNodeRevoked},
 		"enrollment without invitation":   {func(*testing.T, *hub) registry.Body { return registry.EnrollNode{Node: stranger.DID(), Name: "Node 9"} }, registry.ErrUninvited},
 		"enrollment under another's name": {func(*testing.T, *hub) registry.Body { return registry.EnrollNode{Node: stranger.DID(), Name: "Node 1"} }, registry.ErrNameTaken},
 		"enrollment of no key":            {func(*testing.T, *hub) registry.Body { return registry.EnrollNode{Node: "did:web:x", Name: "Node 9"} }, problem.New(problem.Invalid, "node: not a did:key")},
@@ -526,4 +529,18 @@ func FuzzApply(f *testing.F) {
 		var c registry.Command
 		require.Error(t, json.Unmarshal(data, &c), "a replica stops at %q: %v", data, err)
 	})
+}
+
+// TestNodeEnrollsAgain is about a node whose certificate ran out: an invitation
+// under its name serves its own key and no other.
+func TestNodeEnrollsAgain(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.must(t, registry.InviteNode{Name: "Node 1", Organization: "x"})
+	out := h.must(t, registry.EnrollNode{Node: h.nodes[1].DID(), Name: "Node 1"})
+	require.True(t, out.Existed)
+	stranger, err := identity.Generate(rand.Reader)
+	require.NoError(t, err)
+	_, err = h.apply(t, registry.EnrollNode{Node: stranger.DID(), Name: "Node 1"})
+	require.ErrorIs(t, err, registry.ErrNameTaken)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -48,7 +49,7 @@ type engine interface {
 func newEngine(cfg Config, workers *river.Workers) (engine, error) {
 	rc := &river.Config{
 		ID:                          cfg.Name,
-		Logger:                      cfg.Log,
+		Logger:                      slog.New(quiet{cfg.Log.Handler()}),
 		Queues:                      map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: cfg.Workers}},
 		Workers:                     workers,
 		MaxAttempts:                 cfg.Attempts,

@@ -19,6 +19,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/problem"
 	protocol "github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/protocol/trial"
+	"github.com/trialmesh/trialmesh/zk/circuits"
 )
 
 // question is a question this node accepted, as it is kept on disk.
@@ -51,8 +52,13 @@ func (p *Peer) ask(ctx context.Context, task protocol.Task) (json.RawMessage, er
 	if err != nil {
 		return nil, err
 	}
-	if _, err := p.cfg.Proving(); err != nil {
-		return nil, err // what could not be proved is not answered
+	// What could not be proved is not answered.
+	proving, err := p.cfg.Proving()
+	if err != nil {
+		return nil, err
+	}
+	if err := provable(q.request, proving.Circuit); err != nil {
+		return nil, err
 	}
 	if err := p.evaluate(ctx, &q); err != nil {
 		return nil, err
@@ -81,6 +87,18 @@ func (p *Peer) ask(ctx context.Context, task protocol.Task) (json.RawMessage, er
 	return answer, p.cfg.Trail.Add(ctx, audit.Record{
 		At: p.cfg.Now(), Event: audit.QuestionAccepted, Actor: q.ask.Request.Issuer, Subject: q.id.String(),
 	})
+}
+
+// provable refuses a question that needs more permissions than one proof holds.
+func provable(r protocol.Request, circuit circuits.Circuit) error {
+	need, err := r.Scopes()
+	if err != nil {
+		return err
+	}
+	if _, err := circuits.PackScopes(need, circuit.Shape().Slots); err != nil {
+		return ErrScopes
+	}
+	return nil
 }
 
 // judge checks everything about a question that does not depend on data.

@@ -41,6 +41,7 @@ var (
 	ErrReplayed  = problem.Refusal("peer.replayed", "the question was taken further than this step, or came before with other papers")
 	ErrUnasked   = problem.Refusal("peer.unasked", "the question was never accepted here")
 	ErrHubPolicy = problem.Refusal("peer.hub-policy", "the hub's disclosure policy is out of range")
+	ErrScopes    = problem.Refusal("peer.scopes", "the question reads more kinds of data than one proof of consent covers in this network; ask for fewer")
 	ErrMinSites  = problem.Refusal("peer.min-sites", "the question would be summed over fewer sites than this node demands")
 )
 

@@ -16,7 +16,8 @@ type Trust struct {
 	LogKey string `json:"logKey"`
 
 	// ChainID and the addresses (0x and 40 hex digits) are of the contracts;
-	// zero and empty until the hub has deployed them.
+	// zero and empty until the hub has deployed them. A network without a chain
+	// has id 0 and the address 0 for the access log.
 	ChainID      uint64 `json:"chainId,omitempty"`
 	HubAnchor    string `json:"hubAnchor,omitempty"`
 	ConsentRoots string `json:"consentRoots,omitempty"`

@@ -49,6 +49,9 @@ type Venue struct {
 	Contract string `json:"contract"` // 0x and 40 hex digits
 }
 
+// NoChain is the venue of a network without a chain.
+var NoChain = Venue{Contract: "0x0000000000000000000000000000000000000000"}
+
 // Hash binds an access proof to one question, node, chain and contract: the
 // upper 248 bits of keccak-256 over chain id (32 bytes), contract (20),
 // SHA-256 of the node's DID (32) and the question's digest (32). The question's

@@ -95,7 +95,7 @@ func (d *demo) build() error {
 	if err := d.startKeys(); err != nil {
 		return err
 	}
-	d.say("   making development keys for the proofs, the first time (cached in %s)", d.circuits)
+	d.say("   development keys for the proofs are in %s; the first time they are made, which takes a while", d.circuits)
 	if err := d.startHub(); err != nil {
 		return err
 	}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
+)
+
+// settingsCommand is a command with the flags of hub run.
+func settingsCommand(t *testing.T, args ...string) *cobra.Command {
+	t.Helper()
+	cmd := newHubRun()
+	require.NoError(t, cmd.ParseFlags(args))
+	return cmd
+}
+
+func TestSettingsComeFromFileEnvironmentAndFlags(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hub.yaml")
+	require.NoError(t, os.WriteFile(path, []byte("origin: a.example/log\nhost: [one, two]\nlisten: 1.1.1.1:1\nanchor-every: 5m\n"+
+		"circuits-shape: 16x2x4\ndisclosure:\n  min-cell: 20\n  max-share: 95\n"), 0o600))
+	t.Setenv("TRIALMESH_HUB_LISTEN", "2.2.2.2:2")
+	t.Setenv("TRIALMESH_HUB_HOST", "three,four")
+
+	var s hubSettings
+	require.NoError(t, loadConfig(settingsCommand(t), path, "TRIALMESH_HUB_", &s))
+	require.Equal(t, "a.example/log", s.Origin)
+	require.Equal(t, "2.2.2.2:2", s.Listen, "the environment stands over the file")
+	require.Equal(t, []string{"three", "four"}, s.Hosts)
+	require.Equal(t, 5*time.Minute, s.AnchorEvery)
+	require.Equal(t, 16, s.Shape.ShardSize)
+
+	s = hubSettings{}
+	require.NoError(t, loadConfig(settingsCommand(t, "--listen", "3.3.3.3:3"), path, "TRIALMESH_HUB_", &s))
+	require.Equal(t, "3.3.3.3:3", s.Listen, "a flag stands over the environment")
+
+	want := disclosure.Default()
+	want.MinCell = 20
+	require.Equal(t, want, s.Disclosure.policy(), "stricter counts, looser does not")
+}
+
+func TestSettingsRefuse(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"a misspelled name":       "orign: a\n",
+		"a misspelled limit":      "disclosure:\n  mincell: 20\n",
+		"a duration without unit": "anchor-every: often\n",
+		"a shape that is none":    "circuits-shape: big\n",
+		"text that is no YAML":    "a: [\n",
+	} {
+		path := filepath.Join(t.TempDir(), "hub.yaml")
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		var s hubSettings
+		err := loadConfig(settingsCommand(t), path, "TRIALMESH_NO_HUB_", &s)
+		require.ErrorAs(t, err, new(usageError), name)
+	}
+	var s hubSettings
+	require.ErrorIs(t, loadConfig(settingsCommand(t), filepath.Join(t.TempDir(), "nowhere", "hub.yaml"), "TRIALMESH_NO_HUB_", &s), os.ErrNotExist)
+}
+
+func TestInputIsNeverCut(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "large")
+	f, err := os.Create(path)
+	require.NoError(t, err)
+	require.NoError(t, f.Truncate(maxInput+1))
+	require.NoError(t, f.Close())
+	_, err = readInput(&cobra.Command{}, path)
+	require.ErrorContains(t, err, "larger than")
+}
