@@ -42,6 +42,9 @@ func (d decision) decide(ctx context.Context, a Answer) (Released, error) {
 	if err := d.compare(ctx, sets); err != nil {
 		return Released{}, err
 	}
+	if err := d.nested(ctx, sets); err != nil {
+		return Released{}, err
+	}
 	words, err := analysis.Encode(table)
 	if err != nil {
 		return Released{}, err

@@ -64,6 +64,21 @@ func (s set) differences(t set) (onlyS, onlyT int) {
 	return onlyS + len(s) - i, onlyT + len(t) - j
 }
 
+// within reports whether everyone of s is in t.
+func (s set) within(t set) bool {
+	if len(s) > len(t) {
+		return false
+	}
+	for _, id := range s {
+		i, found := slices.BinarySearch(t, id)
+		if !found {
+			return false
+		}
+		t = t[i+1:]
+	}
+	return true
+}
+
 // bytes writes the gaps between the numbers as varints.
 func (s set) bytes() []byte {
 	raw := make([]byte, 0, 2*len(s))
