@@ -535,7 +535,7 @@ func FuzzApply(f *testing.F) {
 // under its name serves its own key and no other.
 func TestNodeEnrollsAgain(t *testing.T) {
 	t.Parallel()
-	h := newHub(t)
+	h := newHub(t).withTrial(t)
 	h.must(t, registry.InviteNode{Name: "Node 1", Organization: "x"})
 	out := h.must(t, registry.EnrollNode{Node: h.nodes[1].DID(), Name: "Node 1"})
 	require.True(t, out.Existed)
