@@ -1,0 +1,515 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	mathrand "math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	hubclient "github.com/trialmesh/trialmesh/hub/client"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	nodeclient "github.com/trialmesh/trialmesh/node/client"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/problem"
+	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/simulations/testdata"
+)
+
+// TestFaults breaks a network of real processes in every way that the project
+// promises to survive. The tests share the network and run one after the other,
+// so each also shows that the one before left nothing behind. They are not run
+// beside other tests: six processes with provers want a machine of their own.
+func TestFaults(t *testing.T) { //nolint:paralleltest // see above
+	begun := time.Now()
+	m := newMesh(t)
+	m.join(t)
+	t.Logf("network of a hub and four nodes up in %s", time.Since(begun).Round(time.Millisecond))
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *mesh)
+	}{
+		{"nothing is wrong", undisturbed},
+		{"forged and altered messages", refuseForgeries},
+		{"hub killed during questions", killHub},
+		{"node killed between the steps of a sum", killNodeInSum},
+		{"three nodes cannot spare one", killOneOfThree},
+		{"hub down while nodes start", startWithoutHub},
+		{"node killed many times", killNodeOften},
+		{"chain out of reach", cutChain},
+		{"full disk at the hub", fillHub},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m.heal(t)
+			test.run(t, m)
+		})
+	}
+	if t.Failed() {
+		t.Logf("the hub said at last:\n%s", m.hub.said())
+		for _, s := range m.sites {
+			t.Logf("%s said at last:\n%s", s.dir, s.said())
+		}
+	}
+}
+
+func undisturbed(t *testing.T, m *mesh) {
+	begun := time.Now()
+	id := m.ask(t, trialOfFour, time.Minute)
+	m.complete(t, m.answer(t, id, hubclient.WaitResult), 4)
+	answered := time.Since(begun)
+	m.verified(t, id)
+	t.Logf("answered in %s, proved and on the chain in %s; peak memory of the hub %s, of a node %s",
+		answered.Round(time.Millisecond), time.Since(begun).Round(time.Millisecond), m.hub.peak(), m.sites[0].peak())
+}
+
+// refuseForgeries sends what no researcher signed, in ways a thief of the token could.
+func refuseForgeries(t *testing.T, m *mesh) {
+	good := m.question(t, trialOfFour)
+	altered := good
+	altered.Body = bytes.Replace(good.Body, []byte("a test of faults"), []byte("a test of thefts"), 1)
+	foreign := good
+	foreign.Issuer = m.sponsor.key.DID()
+	stolen, err := message.Seal(m.sponsor.key, query.KindRequest, json.RawMessage(good.Body), time.Now(), time.Hour, rand.Reader)
+	require.NoError(t, err)
+	renamed := stolen
+	renamed.Issuer = good.Issuer
+	expired, err := message.Seal(m.researcher.key, query.KindRequest, json.RawMessage(good.Body), time.Now().Add(-2*time.Hour), time.Hour, rand.Reader)
+	require.NoError(t, err)
+	early, err := message.Seal(m.researcher.key, query.KindRequest, json.RawMessage(good.Body), time.Now().Add(time.Hour), time.Hour, rand.Reader)
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		envelope message.Envelope
+		want     error
+	}{
+		"altered body":           {altered, message.ErrSignature},
+		"signed by someone else": {renamed, message.ErrSignature},
+		"expired":                {expired, message.ErrExpired},
+		"from the future":        {early, message.ErrEarly},
+	} {
+		_, err := m.api.Ask(t.Context(), c.envelope, time.Minute)
+		require.ErrorIs(t, err, c.want, name)
+	}
+	for name, envelope := range map[string]message.Envelope{"issuer changed": foreign, "another's question": stolen} {
+		_, err := m.api.Ask(t.Context(), envelope, time.Minute)
+		var refused *problem.Error
+		require.ErrorAs(t, err, &refused, name)
+		require.Equal(t, problem.Forbidden, refused.Kind, name)
+	}
+
+	// On the command line: status 1, and the rule's name on standard error.
+	design := filepath.Join(m.dir, string(trialOfFour))
+	raw, err := os.ReadFile(design + ".signed")
+	require.NoError(t, err)
+	forged := filepath.Join(t.TempDir(), "forged")
+	require.NoError(t, os.WriteFile(forged, bytes.Replace(raw, []byte("A trial of faults"), []byte("A trial of thefts"), 1), 0o600))
+	c := call(t, "trial", "register", forged, design+".approval", "--hub", m.url, "--root", m.root(), "--token-file", design+".token")
+	require.Equal(t, 1, c.status)
+	require.Contains(t, c.stderr, message.ErrSignature.Rule)
+
+	asking := filepath.Join(t.TempDir(), "question.json")
+	require.NoError(t, os.WriteFile(asking, good.Body, 0o600))
+	c = call(t, "query", "submit", asking, "--key", m.sponsor.file, "--hub", m.url, "--root", m.root(), "--token-file", design+".token")
+	require.Equal(t, 1, c.status)
+	require.Contains(t, c.stderr, "role")
+
+	// The good one, brought twice, is one question.
+	id, err := m.api.Ask(t.Context(), good, time.Minute)
+	require.NoError(t, err)
+	again, err := m.api.Ask(t.Context(), good, time.Minute)
+	require.NoError(t, err)
+	require.Equal(t, id, again)
+	m.complete(t, m.answer(t, id, hubclient.WaitResult), 4)
+}
+
+// killHub kills the hub at random points of a question's life, from the moment
+// it is acknowledged until its proofs are on the chain.
+func killHub(t *testing.T, m *mesh) {
+	for round, longest := range []time.Duration{20, 100, 200, 400, 1500} {
+		id := m.ask(t, trialOfFour, time.Minute)
+		pause := mathrand.N(longest * time.Millisecond) //nolint:gosec // not a secret
+		time.Sleep(pause)                               // the point of the crash
+		m.hub.kill()
+		begun := time.Now()
+		m.hub.start(t)
+		up := time.Since(begun)
+		q := m.answer(t, id, hubclient.WaitResult)
+		t.Logf("round %d: killed %s after the question, up again in %s, %s after %s", round, pause.Round(time.Millisecond),
+			up.Round(time.Millisecond), q.Result.State, time.Since(begun).Round(time.Millisecond))
+		require.Contains(t, []query.State{query.Complete, query.Partial}, q.Result.State)
+		require.EqualValues(t, len(q.Result.Answered)*patientsPerSite, q.Result.Cells[0].N)
+		m.verified(t, id)
+	}
+}
+
+// steps are the steps of a sum, as a node counts those it took.
+var steps = []query.Step{query.StepAsk, query.StepShare, query.StepMask, query.StepConfirm}
+
+// reached waits until a node has taken a step of a question and noted so.
+func (s *site) reached(t testing.TB, id query.ID, step int) {
+	t.Helper()
+	db := s.database(t)
+	eventually(t, fmt.Sprintf("%s does not get to step %s", s.dir, steps[step]), func() bool {
+		at := -1
+		require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
+			return tx.QueryRow(t.Context(), `SELECT coalesce(max(step), -1) FROM peer_question WHERE query = ?`, id.String()).Scan(&at)
+		}))
+		return at >= step
+	})
+}
+
+// killNodeInSum kills one of four nodes as soon as it has taken a step. Three
+// are enough, so there is an answer that says who is missing, or holds the
+// node's numbers if they were in before.
+func killNodeInSum(t *testing.T, m *mesh) {
+	victim := m.sites[3]
+	for step := range steps {
+		id := m.ask(t, trialOfFour, 8*time.Second)
+		victim.reached(t, id, step)
+		victim.kill()
+		q := m.answer(t, id, hubclient.WaitResult)
+		t.Logf("killed after step %s: %s, missing %v", steps[step], q.Result.State, q.Result.Missing)
+		if q.Result.State == query.Partial {
+			require.Len(t, q.Result.Missing, 1)
+			require.Equal(t, victim.did, q.Result.Missing[0].Node)
+			require.Len(t, q.Result.Answered, 3)
+			require.EqualValues(t, 3*patientsPerSite, q.Result.Cells[0].N)
+		} else {
+			m.complete(t, q, 4)
+		}
+		begun := time.Now()
+		victim.start(t)
+		victim.joined(t)
+		t.Logf("the node was back after %s", time.Since(begun).Round(time.Millisecond))
+		if q.Result.State == query.Partial {
+			m.verified(t, id)
+		}
+	}
+}
+
+// killOneOfThree kills one of three nodes, without which nothing may be released.
+func killOneOfThree(t *testing.T, m *mesh) {
+	victim := m.sites[2]
+	for _, back := range []bool{false, true} {
+		deadline := 2 * time.Second
+		if back {
+			deadline = time.Minute
+		}
+		id := m.ask(t, trialOfThree, deadline)
+		victim.reached(t, id, 0)
+		victim.kill()
+		if back {
+			victim.start(t)
+		}
+		q := m.answer(t, id, hubclient.WaitResult)
+		t.Logf("back %t: %s %s", back, q.Result.State, q.Result.Reason)
+		if q.Result.State == query.Withheld {
+			require.False(t, back, "the node was back in time")
+			require.Contains(t, q.Result.Reason, "too few nodes")
+			require.Empty(t, q.Result.Cells)
+			require.Equal(t, victim.did, q.Result.Missing[0].Node)
+			c := call(t, "query", "show", id.String(), "--hub", m.url, "--root", m.root())
+			require.Equal(t, 1, c.status)
+			require.Contains(t, c.stderr, "nothing was released")
+		} else {
+			m.complete(t, q, 3)
+		}
+		if !back {
+			victim.start(t)
+		}
+		victim.joined(t)
+	}
+}
+
+// startWithoutHub starts nodes that have nobody to connect to.
+func startWithoutHub(t *testing.T, m *mesh) {
+	m.hub.stop(t)
+	first := m.sites[0]
+	first.kill()
+	first.start(t)
+	status, err := first.client(t).Status(t.Context())
+	require.NoError(t, err)
+	require.False(t, status.Connected)
+	require.EqualValues(t, patientsPerSite, status.Tables["person"], "the site's own work goes on")
+	begun := time.Now()
+	m.hub.start(t)
+	up := time.Since(begun)
+	for _, s := range m.sites {
+		s.joined(t)
+	}
+	joined := time.Since(begun)
+	id := m.ask(t, trialOfFour, time.Minute)
+	m.complete(t, m.answer(t, id, hubclient.WaitResult), 4)
+	t.Logf("hub up in %s, all nodes joined in %s, answered in %s", up.Round(time.Millisecond), joined.Round(time.Millisecond), time.Since(begun).Round(time.Millisecond))
+}
+
+// killNodeOften restarts a node faster than the others can tell.
+func killNodeOften(t *testing.T, m *mesh) {
+	victim := m.sites[1]
+	for range 5 {
+		victim.kill()
+		victim.start(t)
+	}
+	begun := time.Now()
+	id := m.ask(t, trialOfFour, time.Minute)
+	m.complete(t, m.answer(t, id, hubclient.WaitResult), 4)
+	t.Logf("answered %s after the last start", time.Since(begun).Round(time.Millisecond))
+	eventually(t, "the group does not see the node", func() bool {
+		nodes, err := m.api.Nodes(t.Context())
+		require.NoError(t, err)
+		for _, n := range nodes {
+			if n.DID == victim.did {
+				return n.Present
+			}
+		}
+		return false
+	})
+}
+
+// cutChain takes the chain away. Nothing waits for it but what is written there.
+func cutChain(t *testing.T, m *mesh) {
+	m.trust(t)
+	m.link.cut()
+	id := m.ask(t, trialOfFour, time.Minute)
+	m.complete(t, m.answer(t, id, hubclient.WaitResult), 4)
+	eventually(t, "proofs are not on the ledger", func() bool {
+		q, err := m.api.Question(t.Context(), id.String(), "", 0)
+		require.NoError(t, err)
+		for _, a := range q.Accesses {
+			require.Empty(t, a.Tx)
+		}
+		return len(q.Accesses) == 4
+	})
+	c := m.verify(t, id)
+	require.Equal(t, 1, c.status)
+	require.Contains(t, c.stdout, "FAILED  chain.contracts")
+	require.Contains(t, c.stdout, ", 1 failed", "what does not need the chain is checked all the same")
+	c = call(t, "verify", "query", id.String(), "--from", m.url, "--root", m.root(), "--trust", m.trust(t))
+	require.Zero(t, c.status, c.stdout+c.stderr)
+	require.Contains(t, c.stdout, "skipped chain.contracts")
+
+	m.hub.kill() // and a hub that starts without its chain
+	m.hub.start(t)
+	m.complete(t, m.answer(t, m.ask(t, trialOfFour, time.Minute), hubclient.WaitResult), 4)
+
+	m.link.connect(t)
+	begun := time.Now()
+	m.verified(t, id)
+	t.Logf("on the chain and verified %s after it was back", time.Since(begun).Round(time.Millisecond))
+}
+
+// fillHub leaves the hub no room. It has to refuse or stop, and go on where it was.
+func fillHub(t *testing.T, m *mesh) {
+	if m.small != nil {
+		t.Skip(m.small)
+	}
+	before := m.ask(t, trialOfFour, time.Minute)
+	m.verified(t, before)
+	remove := ballast(t, m.hub.dir, 0)
+	var open []query.ID
+	last, refused := m.question(t, trialOfFour), error(nil)
+	for range 200 {
+		id, err := m.api.Ask(t.Context(), last, time.Minute)
+		if refused = err; err != nil {
+			break
+		}
+		open, last = append(open, id), m.question(t, trialOfFour)
+	}
+	require.Error(t, refused, "the disk is full")
+	select { // it stops rather than fork, or it goes on and refuses
+	case <-m.hub.ended:
+		require.Contains(t, m.hub.said(), "stops rather than fork")
+		require.Contains(t, m.hub.said(), "full")
+	case <-time.After(time.Second):
+	}
+	t.Logf("after %d questions: %v; the hub runs: %t", len(open), refused, m.hub.running())
+	remove()
+	m.hub.kill() // its operator would start it again
+	m.hub.start(t)
+	for _, s := range m.sites {
+		s.joined(t)
+	}
+	again, err := m.api.Ask(t.Context(), last, time.Minute) // whoever got no answer asks again
+	require.NoError(t, err)
+	for _, id := range append(open, again) { // and what was acknowledged is there
+		m.complete(t, m.answer(t, id, hubclient.WaitResult), 4)
+	}
+	id := m.ask(t, trialOfFour, time.Minute)
+	m.complete(t, m.answer(t, id, hubclient.WaitResult), 4)
+	m.verified(t, before)
+	c := call(t, "verify", "ledger", "--from", m.url, "--root", m.root(), "--trust", m.trust(t))
+	require.Zero(t, c.status, c.stdout+c.stderr)
+}
+
+// TestLoadFaults breaks nodes while they take and store files. Each test has a
+// node of its own.
+func TestLoadFaults(t *testing.T) { //nolint:paralleltest // as TestFaults
+	m := newMesh(t)
+	for name, test := range map[string]func(*testing.T, *mesh){
+		"node killed while it loads":         killLoads,
+		"full disk at a node":                fillNode,
+		"database locked by another process": lockNode,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, m)
+		})
+	}
+}
+
+// bundles returns Synthea patients of a hospital, as files.
+func bundles(t testing.TB, n int) []testdata.File {
+	t.Helper()
+	var list []testdata.File
+	for f, err := range testdata.Hospitals()[0].Files(t.Context()) {
+		require.NoError(t, err)
+		if f.Infrastructure() {
+			continue
+		}
+		if list = append(list, f); len(list) == n {
+			break
+		}
+	}
+	require.Len(t, list, n)
+	return list
+}
+
+// load sends files until one is not taken and returns the jobs of the others.
+func load(ctx context.Context, c *nodeclient.Client, files []testdata.File) (jobs []string, err error) {
+	for _, f := range files {
+		u, err := c.Upload(ctx, f.Name, bytes.NewReader(f.Data))
+		if err != nil {
+			return jobs, fmt.Errorf("%s: %w", f.Name, err)
+		}
+		jobs = append(jobs, u.Job)
+	}
+	return jobs, nil
+}
+
+// loaded sends files and waits until all of them are stored.
+func loaded(t testing.TB, c *nodeclient.Client, files []testdata.File) (jobs []string) {
+	t.Helper()
+	jobs, err := load(t.Context(), c, files)
+	require.NoError(t, err)
+	for _, id := range jobs {
+		job, err := c.Wait(t.Context(), id)
+		require.NoError(t, err)
+		require.Equal(t, "completed", job.State, "job %s", id)
+	}
+	return jobs
+}
+
+// killLoads kills a node again and again while it takes files and stores them.
+func killLoads(t *testing.T, m *mesh) {
+	files := bundles(t, 12)
+	quiet, victim := m.newSite(t, "quiet", filepath.Join(m.dir, "quiet")), m.newSite(t, "victim", filepath.Join(m.dir, "victim"))
+	quiet.start(t)
+	loaded(t, quiet.client(t), files)
+	wantRows, wantLineage := quiet.content(t)
+	require.NotEmpty(t, wantLineage)
+	quiet.stop(t)
+
+	acknowledged := make([]string, 0, len(files)) // jobs
+	for round := range 6 {
+		victim.start(t)
+		c := victim.client(t)
+		for i, id := range acknowledged {
+			_, err := c.Job(t.Context(), id)
+			require.NoError(t, err, "job of %s was acknowledged and is lost", files[i].Name)
+		}
+		pause := mathrand.N(300 * time.Millisecond) //nolint:gosec // not a secret
+		killed := time.AfterFunc(pause, victim.kill)
+		next := files[len(acknowledged):min(len(acknowledged)+4, len(files))]
+		jobs, err := load(t.Context(), c, next)
+		acknowledged = append(acknowledged, jobs...)
+		<-victim.ended
+		killed.Stop()
+		t.Logf("round %d: killed after %s, %d files acknowledged, last error %v", round, pause.Round(time.Millisecond), len(acknowledged), err)
+	}
+	victim.start(t)
+	jobs := loaded(t, victim.client(t), files)
+	require.Equal(t, acknowledged, jobs[:len(acknowledged)], "what was acknowledged keeps its job")
+	rows, lineage := victim.content(t)
+	require.Equal(t, wantRows, rows)
+	require.Equal(t, wantLineage, lineage)
+	victim.stop(t)
+}
+
+// fillNode leaves a node no room while jobs wait.
+func fillNode(t *testing.T, m *mesh) {
+	dir := filepath.Join(m.dir, "cramped")
+	if err := smallDisk(t, dir, "48m"); err != nil {
+		t.Skip(err)
+	}
+	s := m.newSite(t, "cramped", dir)
+	s.start(t)
+	c := s.client(t)
+	files := bundles(t, 16)
+	jobs, err := load(t.Context(), c, files[:14])
+	require.NoError(t, err)
+	remove := ballast(t, dir, 1<<20) // less than their rows need
+	eventually(t, "the node does not say why nothing is stored", func() bool {
+		raw, err := os.ReadFile(s.log)
+		require.NoError(t, err)
+		return bytes.Contains(raw, []byte("disk is full"))
+	})
+	status, err := c.Status(t.Context())
+	require.NoError(t, err)
+	t.Logf("no room with jobs %v", status.Jobs)
+	require.Less(t, status.Jobs["completed"], int64(len(jobs)))
+	require.Zero(t, status.Jobs["failed"], "a job waits for room")
+
+	removeMore := ballast(t, dir, 0)
+	path := filepath.Join(t.TempDir(), "one.json")
+	require.NoError(t, os.WriteFile(path, files[14].Data, 0o600))
+	cli := call(t, "node", "ingest", path, "--dir", dir)
+	require.Equal(t, 1, cli.status)
+	require.Contains(t, cli.stderr, "no room left")
+
+	removeMore()
+	remove()
+	again := loaded(t, c, files)
+	require.Equal(t, jobs, again[:len(jobs)], "what was acknowledged keeps its job")
+	status, err = c.Status(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, len(files), status.Tables["person"])
+	require.Zero(t, status.Jobs["failed"])
+	s.stop(t)
+}
+
+// lockNode holds the write lock of a node's database longer than the node waits for it.
+func lockNode(t *testing.T, m *mesh) {
+	s := m.newSite(t, "shared", filepath.Join(m.dir, "shared"))
+	s.start(t)
+	c := s.client(t)
+	files := bundles(t, 9)
+	path := filepath.Join(t.TempDir(), "one.json")
+	require.NoError(t, os.WriteFile(path, files[0].Data, 0o600))
+	db := s.database(t)
+	_, err := load(t.Context(), c, files[1:]) // there is work to do
+	require.NoError(t, err)
+	begun := time.Now()
+	require.NoError(t, db.Write(t.Context(), func(*sqldb.Tx) error {
+		status, err := c.Status(t.Context()) // reading goes on
+		require.NoError(t, err)
+		require.Less(t, status.Jobs["completed"], int64(len(files)-1))
+		cli := call(t, "node", "ingest", path, "--dir", s.dir)
+		require.Equal(t, 1, cli.status)
+		require.Contains(t, cli.stderr, "busy")
+		return nil
+	}))
+	t.Logf("refused after %s", time.Since(begun).Round(time.Millisecond))
+	loaded(t, c, files)
+	status, err := c.Status(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, len(files), status.Tables["person"])
+	s.stop(t)
+}
