@@ -124,9 +124,12 @@ func (r *round) ask(ctx context.Context, step query.Step, node identity.DID, bod
 			return err
 		}
 		if answer.Refusal == nil {
-			if err := check(node, answer.Body); err != nil {
-				return fmt.Errorf("%w: %w", errHopeless, err)
-			}
+			err = check(node, answer.Body)
+		} else {
+			err = checkRefusal(*answer.Refusal)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", errHopeless, err)
 		}
 		_, err = r.cfg.Log.Propose(ctx, registry.RecordAnswer{Envelope: envelope})
 		if errors.Is(err, registry.ErrNotAsked) || errors.Is(err, registry.ErrQuestionClosed) {
@@ -141,7 +144,19 @@ var (
 	errForeign   = problem.Refusal("dispatch.answer", "the node's answer is about another task")
 	errPolicy    = problem.Refusal("dispatch.policy", "the node's policy is not one it could have accepted the question under")
 	errMalformed = problem.Refusal("dispatch.malformed", "the body of the node's answer is malformed")
+	errRefusal   = problem.Refusal("dispatch.refusal", "the node's refusal is longer than a refusal can be")
 )
+
+// maxRefusal bounds the texts of a refusal, in bytes: they are published with
+// the result, and all of them have to fit into one command.
+const maxRefusal = 4 << 10
+
+func checkRefusal(d problem.Document) error {
+	if len(d.Type)+len(d.Title)+len(d.Detail)+len(d.Rule) > maxRefusal {
+		return errRefusal
+	}
+	return nil
+}
 
 // call sends one task to a node and returns its signed answer, after checking
 // that it is the node's own and about this task.

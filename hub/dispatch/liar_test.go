@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/trialmesh/trialmesh/hub/registry"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
@@ -94,11 +97,14 @@ func TestLiarDoesNotStandInTheWay(t *testing.T) {
 		"policy that stops everybody":  {query.StepAsk, func(t *testing.T, _ *world, a *query.Answer) { a.Body = within(t, a.Body, "policy", "minSites", 1000) }, false},
 		"policy out of range":          {query.StepAsk, func(t *testing.T, _ *world, a *query.Answer) { a.Body = within(t, a.Body, "policy", "rounding", -5) }, false},
 		"policy looser than the hub's": {query.StepAsk, func(t *testing.T, _ *world, a *query.Answer) { a.Body = within(t, a.Body, "policy", "minCell", 0) }, false},
-		"answer to another question":   {query.StepAsk, func(_ *testing.T, _ *world, a *query.Answer) { a.Query[0] ^= 1 }, false},
-		"answer to another step":       {query.StepShare, func(_ *testing.T, _ *world, a *query.Answer) { a.Step = query.StepMask }, false},
-		"shares in another's name":     {query.StepShare, func(t *testing.T, w *world, a *query.Answer) { a.Body = edit(t, a.Body, "from", other(w)) }, false},
-		"no shares":                    {query.StepShare, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "boxes", []int{}) }, false},
-		"vector in another's name":     {query.StepMask, func(t *testing.T, w *world, a *query.Answer) { a.Body = within(t, a.Body, "masked", "from", other(w)) }, false},
+		"refusal as long as a book": {query.StepAsk, func(_ *testing.T, _ *world, a *query.Answer) {
+			a.Body, a.Refusal = nil, &problem.Document{Title: strings.Repeat("no", 1<<18), Rule: "trial.closed"}
+		}, false},
+		"answer to another question": {query.StepAsk, func(_ *testing.T, _ *world, a *query.Answer) { a.Query[0] ^= 1 }, false},
+		"answer to another step":     {query.StepShare, func(_ *testing.T, _ *world, a *query.Answer) { a.Step = query.StepMask }, false},
+		"shares in another's name":   {query.StepShare, func(t *testing.T, w *world, a *query.Answer) { a.Body = edit(t, a.Body, "from", other(w)) }, false},
+		"no shares":                  {query.StepShare, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "boxes", []int{}) }, false},
+		"vector in another's name":   {query.StepMask, func(t *testing.T, w *world, a *query.Answer) { a.Body = within(t, a.Body, "masked", "from", other(w)) }, false},
 		"vector too short": {query.StepMask, func(t *testing.T, _ *world, a *query.Answer) {
 			a.Body = within(t, a.Body, "masked", "vector", "AAAAAAAAAAA=")
 		}, false},
@@ -202,36 +208,29 @@ func TestProofThatLies(t *testing.T) {
 	}
 }
 
-// TestProofOfAnotherQuestion sends the proof of one question for the next.
+// TestProofOfAnotherQuestion lets one node send the proof of its first answer
+// for its second, under a statement that fits the second.
 func TestProofOfAnotherQuestion(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, five()[:3]...)
 	w.run(t)
 	first := w.put(t, w.trial.CountBySex(), 20*time.Second)
 	w.proofs(t, first, 3)
-	old, err := w.reader.Accesses(t.Context(), first)
+	known, err := w.reader.Accesses(t.Context(), first)
 	require.NoError(t, err)
+	i := slices.IndexFunc(known, func(a registry.Access) bool { return a.Node == w.sites[2].Key.DID() })
+	w.lie(t, 2, query.StepProve, func(a *query.Answer) {
+		envelope, err := message.Parse(a.Body)
+		require.NoError(t, err)
+		access, err := message.Replay[query.Access](envelope, query.KindAccess)
+		require.NoError(t, err)
+		access.Proof = known[i].Access.Proof
+		envelope, err = message.Seal(w.sites[2].Key, query.KindAccess, access, time.Now(), time.Hour, rand.Reader)
+		require.NoError(t, err)
+		a.Body, err = json.Marshal(envelope)
+		require.NoError(t, err)
+	})
 	second := w.put(t, w.trial.MeanBySex(), 20*time.Second)
-	w.proofs(t, second, 3)
-	for _, site := range w.sites {
-		for _, access := range old {
-			if access.Node != site.Key.DID() {
-				continue
-			}
-			reused := access.Access
-			third := w.trial.CountBySex()
-			third.Analysis.By = []query.Stratifier{query.BySex, query.ByRace}
-			reused.Query = second
-			envelope, err := message.Seal(site.Key, query.KindAccess, reused, time.Now(), time.Hour, rand.Reader)
-			require.NoError(t, err)
-			out, err := w.log.Propose(t.Context(), registry.RecordAccess{Envelope: envelope})
-			require.NoError(t, err)
-			require.True(t, out.Existed, "the first proof stands")
-		}
-	}
-	after, err := w.reader.Accesses(t.Context(), second)
-	require.NoError(t, err)
-	for _, access := range after {
-		require.NotContains(t, old, access)
-	}
+	w.proofs(t, second, 2)
+	require.Eventually(t, func() bool { return w.log.refused("access.proof") }, 10*time.Second, 5*time.Millisecond, "the reused proof was not refused")
 }
