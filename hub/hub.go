@@ -233,7 +233,10 @@ func (h *Hub) openState(ctx context.Context) error {
 	if _, err := h.replica.WaitLeader(ctx); err != nil {
 		return err
 	}
-	return h.replica.Barrier(ctx)
+	if err := h.replica.Barrier(ctx); err != nil {
+		return err
+	}
+	return sameLog(ctx, h.Reader, h.replica)
 }
 
 // openLog opens the ledger's public face and its signer.

@@ -43,6 +43,23 @@ func (l *log) Propose(ctx context.Context, body registry.Body) (registry.Outcome
 // Leading reports whether this replica may propose.
 func (l *log) Leading() bool { return l.replica.IsLeader() }
 
+// errLogLost reports a state without its log.
+var errLogLost = errors.New("the state holds commands that the replicated log does not: restore both from one backup")
+
+// sameLog fails if the state is ahead of the replicated log, as when only one
+// of the two was lost or restored. Commands under the numbers that the state
+// has already would be taken for repetitions: acknowledged, and never applied.
+func sameLog(ctx context.Context, state *registry.Reader, replica *consensus.Replica) error {
+	applied, err := state.AppliedIndex(ctx)
+	if err != nil {
+		return err
+	}
+	if last := replica.Status().Last; applied > last {
+		return fmt.Errorf("%w (%d and %d)", errLogLost, applied, last)
+	}
+	return nil
+}
+
 // publisher signs a checkpoint whenever the ledger has grown, which makes the
 // new entries public.
 type publisher struct {
