@@ -95,7 +95,7 @@ func (b *Book) Record(ctx context.Context, person omop.PersonID, e message.Envel
 		if err := tx.Lock(ctx, "consent"); err != nil {
 			return err
 		}
-		changed, err = record(ctx, tx, person, e, said, now)
+		changed, err = b.record(ctx, tx, person, e, said, now)
 		return err
 	})
 	return changed, err
@@ -143,7 +143,7 @@ func (b *Book) read(e message.Envelope, now time.Time) (statement, error) {
 	return said, nil
 }
 
-func record(ctx context.Context, tx *sqldb.Tx, person omop.PersonID, e message.Envelope, said statement, now time.Time) (bool, error) {
+func (b *Book) record(ctx context.Context, tx *sqldb.Tx, person omop.PersonID, e message.Envelope, said statement, now time.Time) (bool, error) {
 	digest := e.Digest().String()
 	var newer, known int
 	if err := tx.QueryRow(ctx, `SELECT count(*), coalesce(sum(CASE WHEN digest = ? THEN 1 ELSE 0 END), 0) FROM consent_message
@@ -167,7 +167,7 @@ func record(ctx context.Context, tx *sqldb.Tx, person omop.PersonID, e message.E
 	}
 	switch {
 	case said.grant != nil:
-		return true, grant(ctx, tx, person, e, *said.grant)
+		return true, b.grant(ctx, tx, person, e, *said.grant)
 	case said.withdrawal != nil:
 		n, err := tx.Exec(ctx, `UPDATE consent_slot SET status = ? WHERE trial = ? AND participant = ? AND grant_digest = ?`,
 			int64(circuits.Withdrawn), said.trial, e.Issuer, said.withdrawal.Grant.String())
@@ -182,7 +182,9 @@ func record(ctx context.Context, tx *sqldb.Tx, person omop.PersonID, e message.E
 }
 
 // grant puts the grant into the participant's slot, giving one out if need be.
-func grant(ctx context.Context, tx *sqldb.Tx, person omop.PersonID, e message.Envelope, g consent.Grant) error {
+// Where no slot is left it fails with [ErrManyShards]: one participant more than
+// an epoch can hold would keep all of them out of the next.
+func (b *Book) grant(ctx context.Context, tx *sqldb.Tx, person omop.PersonID, e message.Envelope, g consent.Grant) error {
 	var slot int64
 	var holder omop.PersonID
 	err := tx.QueryRow(ctx, `SELECT slot, person_id FROM consent_slot WHERE trial = ? AND participant = ?`, g.Trial, e.Issuer).Scan(&slot, &holder)
@@ -199,6 +201,9 @@ func grant(ctx context.Context, tx *sqldb.Tx, person omop.PersonID, e message.En
 	}
 	if err := tx.QueryRow(ctx, `SELECT coalesce(max(slot), -1) + 1 FROM consent_slot WHERE trial = ?`, g.Trial).Scan(&slot); err != nil {
 		return err
+	}
+	if slot >= int64(b.cfg.Shape.ShardSize*b.cfg.Shape.Shards) {
+		return ErrManyShards
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO consent_slot (trial, slot, person_id, participant, grant_digest, scopes, status, from_at, to_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, g.Trial, slot, person, e.Issuer, e.Digest().String(), int64(g.Scopes),

@@ -362,14 +362,23 @@ func TestFailedProofLeavesNoDraft(t *testing.T) {
 	require.EqualValues(t, 1, d.publish(t).Number)
 }
 
+// TestMoreParticipantsThanTheCircuitHolds: whoever comes too late is told so,
+// and keeps nobody else out of the next epoch.
 func TestMoreParticipantsThanTheCircuitHolds(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, sqltest.SQLite(t))
-	for n := int64(1); n <= 13; n++ {
-		d.consents(t, n)
-	}
-	_, err := d.book.Draft(t.Context(), "glucose-1", message.Digest{5}, d.prover, d.now)
-	require.ErrorIs(t, err, consent.ErrManyShards)
+	each(t, func(t *testing.T, d *desk) {
+		var first message.Envelope
+		var who identity.Key
+		for n := int64(1); n <= 12; n++ {
+			who, first = d.consents(t, n)
+		}
+		late := d.seal(t, key(t), agreed.KindGrant, d.grant())
+		require.ErrorIs(t, d.record(t, 13, late), consent.ErrManyShards)
+		require.Len(t, d.publish(t).Shards, 3)
+		require.NoError(t, d.record(t, 12, d.withdrawal(t, who, first)))
+		require.NotNil(t, d.draft(t))
+		require.ErrorIs(t, d.record(t, 13, late), consent.ErrManyShards, "a slot stays its participant's")
+	})
 }
 
 // TestWitnessOpensWhatIsUsable: whoever is usable can be proved, also after
