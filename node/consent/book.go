@@ -145,16 +145,19 @@ func (b *Book) read(e message.Envelope, now time.Time) (statement, error) {
 
 func (b *Book) record(ctx context.Context, tx *sqldb.Tx, person omop.PersonID, e message.Envelope, said statement, now time.Time) (bool, error) {
 	digest := e.Digest().String()
-	var newer, known int
-	if err := tx.QueryRow(ctx, `SELECT count(*), coalesce(sum(CASE WHEN digest = ? THEN 1 ELSE 0 END), 0) FROM consent_message
-		WHERE trial = ? AND participant = ? AND (issued_at > ? OR digest = ?)`,
-		digest, said.trial, e.Issuer, e.Issued.Unix(), digest).Scan(&newer, &known); err != nil {
+	var known, newer, tied int
+	if err := tx.QueryRow(ctx, `SELECT coalesce(sum(CASE WHEN digest = ? THEN 1 ELSE 0 END), 0),
+		coalesce(sum(CASE WHEN issued_at > ? THEN 1 ELSE 0 END), 0), coalesce(sum(CASE WHEN issued_at = ? AND kind <> ? THEN 1 ELSE 0 END), 0)
+		FROM consent_message WHERE trial = ? AND participant = ?`,
+		digest, e.Issued.Unix(), e.Issued.Unix(), string(consent.KindGrant), said.trial, e.Issuer).Scan(&known, &newer, &tied); err != nil {
 		return false, err
 	}
 	if known > 0 {
 		return false, nil
 	}
-	if newer > 0 {
+	// A withdrawal names its grant, so it holds whatever two clocks say; and of
+	// what was signed in one second, the no counts.
+	if said.withdrawal == nil && newer > 0 || said.grant != nil && tied > 0 {
 		return false, ErrStale
 	}
 	raw, err := json.Marshal(e)

@@ -210,6 +210,29 @@ func TestWithdrawalCountsAtOnce(t *testing.T) {
 	})
 }
 
+// TestDoubtIsForThePatient: clocks that disagree never keep a consent alive.
+func TestDoubtIsForThePatient(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, d *desk) {
+		who, grant := d.consents(t, 1)
+		d.publish(t)
+		d.now = d.now.Add(-time.Minute) // another device, whose clock is behind
+		withdrawal := d.withdrawal(t, who, grant)
+		d.now = d.now.Add(time.Minute)
+		require.NoError(t, d.record(t, 1, withdrawal))
+		require.Empty(t, d.usable(t, d.use()))
+
+		d.now = d.now.Add(time.Hour)
+		again, same := d.seal(t, who, agreed.KindGrant, d.grant()), d.seal(t, who, agreed.KindGrant, d.grant())
+		require.NoError(t, d.record(t, 1, again))
+		require.NoError(t, d.record(t, 1, d.withdrawal(t, who, again)))
+		require.ErrorIs(t, d.record(t, 1, same), consent.ErrStale, "signed in the second of the withdrawal")
+		require.ErrorIs(t, d.record(t, 1, d.withdrawal(t, who, same)), consent.ErrGrant)
+		d.publish(t)
+		require.Empty(t, d.usable(t, d.use()))
+	})
+}
+
 func TestWhatIsNotRecorded(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
@@ -217,6 +240,7 @@ func TestWhatIsNotRecorded(t *testing.T) {
 		early := d.seal(t, who, agreed.KindGrant, d.grant()) // not brought yet
 		d.now = d.now.Add(time.Minute)
 		require.NoError(t, d.record(t, 1, d.withdrawal(t, who, grant)))
+		d.now = d.now.Add(time.Second)
 		stranger := key(t)
 		other := d.grant()
 		other.Node = stranger.DID()
