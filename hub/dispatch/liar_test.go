@@ -77,8 +77,8 @@ func within(t *testing.T, raw json.RawMessage, outer, field string, value any) j
 	return edit(t, raw, outer, edit(t, object[outer], field, value))
 }
 
-// TestLiarDoesNotStandInTheWay lets one node of five send what no honest node
-// would; the other four are answered.
+// TestLiarDoesNotStandInTheWay lets one node of four send what no honest node
+// would; the other three are answered.
 func TestLiarDoesNotStandInTheWay(t *testing.T) {
 	t.Parallel()
 	type change = func(t *testing.T, w *world, a *query.Answer)
@@ -119,21 +119,22 @@ func TestLiarDoesNotStandInTheWay(t *testing.T) {
 		"reveal is no object":             {query.StepUnmask, func(_ *testing.T, _ *world, a *query.Answer) { a.Body = json.RawMessage(`[]`) }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, five()...)
-			liar := w.sites[2].Key.DID()
-			w.lie(t, 2, c.step, func(a *query.Answer) { c.change(t, w, a) })
-			w.run(t)
-			r := w.result(t, w.put(t, w.trial.CountBySex(), 20*time.Second))
-			if c.whole {
-				require.Equal(t, query.Complete, r.State, r.Reason)
-				require.EqualValues(t, 100, r.Cells[0].N)
-				return
-			}
-			require.Equal(t, query.Partial, r.State, r.Reason)
-			require.Equal(t, []query.Missing{{Node: liar, Step: c.step}}, r.Missing)
-			require.EqualValues(t, 80, r.Cells[0].N)
-			require.Equal(t, w.policy, r.Policy, "a liar's policy counts for nothing")
+			inBubble(t, func(t *testing.T) {
+				w := newWorld(t, alike(4)...)
+				liar := w.sites[2].Key.DID()
+				w.lie(t, 2, c.step, func(a *query.Answer) { c.change(t, w, a) })
+				w.run(t)
+				r := w.result(t, w.put(t, w.trial.CountBySex(), 20*time.Second))
+				if c.whole {
+					require.Equal(t, query.Complete, r.State, r.Reason)
+					require.EqualValues(t, 60, r.Cells[0].N)
+					return
+				}
+				require.Equal(t, query.Partial, r.State, r.Reason)
+				require.Equal(t, []query.Missing{{Node: liar, Step: c.step}}, r.Missing)
+				require.EqualValues(t, 45, r.Cells[0].N)
+				require.Equal(t, w.policy, r.Policy, "a liar's policy counts for nothing")
+			})
 		})
 	}
 }
@@ -141,30 +142,31 @@ func TestLiarDoesNotStandInTheWay(t *testing.T) {
 // TestWrongShareSpoilsTheSum makes a node reveal a share that is none: who lied
 // cannot be told, so nothing is released and the question ends.
 func TestWrongShareSpoilsTheSum(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, five()...)
-	w.lie(t, 2, query.StepUnmask, func(a *query.Answer) {
-		var reveal struct {
-			Session   message.Digest   `json:"session"`
-			From      identity.DID     `json:"from"`
-			SelfMasks []map[string]any `json:"selfMasks"`
-			MaskKeys  []map[string]any `json:"maskKeys"`
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, alike(4)...)
+		w.lie(t, 2, query.StepUnmask, func(a *query.Answer) {
+			var reveal struct {
+				Session   message.Digest   `json:"session"`
+				From      identity.DID     `json:"from"`
+				SelfMasks []map[string]any `json:"selfMasks"`
+				MaskKeys  []map[string]any `json:"maskKeys"`
+			}
+			require.NoError(t, json.Unmarshal(a.Body, &reveal))
+			reveal.SelfMasks[0]["share"], reveal.SelfMasks[1]["share"] = reveal.SelfMasks[1]["share"], reveal.SelfMasks[0]["share"]
+			var err error
+			a.Body, err = json.Marshal(reveal)
+			require.NoError(t, err)
+		})
+		w.run(t)
+		r := w.result(t, w.put(t, w.trial.CountBySex(), 20*time.Second))
+		require.Contains(t, []query.State{query.Complete, query.Withheld}, r.State)
+		if r.State == query.Complete { // the liar's share was not needed
+			require.EqualValues(t, 60, r.Cells[0].N)
+			return
 		}
-		require.NoError(t, json.Unmarshal(a.Body, &reveal))
-		reveal.SelfMasks[0]["share"], reveal.SelfMasks[1]["share"] = reveal.SelfMasks[1]["share"], reveal.SelfMasks[0]["share"]
-		var err error
-		a.Body, err = json.Marshal(reveal)
-		require.NoError(t, err)
+		require.Contains(t, r.Reason, "a node may be faulty")
+		require.Empty(t, r.Cells)
 	})
-	w.run(t)
-	r := w.result(t, w.put(t, w.trial.CountBySex(), 20*time.Second))
-	require.Contains(t, []query.State{query.Complete, query.Withheld}, r.State)
-	if r.State == query.Complete { // the liar's share was not needed
-		require.EqualValues(t, 100, r.Cells[0].N)
-		return
-	}
-	require.Contains(t, r.Reason, "a node may be faulty")
-	require.Empty(t, r.Cells)
 }
 
 // TestProofThatLies lets one node send a proof that is not its answer's.
@@ -185,25 +187,26 @@ func TestProofThatLies(t *testing.T) {
 		"another node's":      {func(_ *testing.T, w *world, a *query.Access) { a.Node = w.sites[0].Key.DID() }, "registry.not-asked"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, five()[:3]...)
-			w.lie(t, 2, query.StepProve, func(a *query.Answer) {
-				envelope, err := message.Parse(a.Body)
-				require.NoError(t, err)
-				access, err := message.Replay[query.Access](envelope, query.KindAccess)
-				require.NoError(t, err)
-				c.change(t, w, &access)
-				envelope, err = message.Seal(w.sites[2].Key, query.KindAccess, access, time.Now(), time.Hour, rand.Reader)
-				require.NoError(t, err)
-				a.Body, err = json.Marshal(envelope)
-				require.NoError(t, err)
+			inBubble(t, func(t *testing.T) {
+				w := newWorld(t, alike(3)...)
+				w.lie(t, 2, query.StepProve, func(a *query.Answer) {
+					envelope, err := message.Parse(a.Body)
+					require.NoError(t, err)
+					access, err := message.Replay[query.Access](envelope, query.KindAccess)
+					require.NoError(t, err)
+					c.change(t, w, &access)
+					envelope, err = message.Seal(w.sites[2].Key, query.KindAccess, access, time.Now(), time.Hour, rand.Reader)
+					require.NoError(t, err)
+					a.Body, err = json.Marshal(envelope)
+					require.NoError(t, err)
+				})
+				w.run(t)
+				id := w.put(t, w.trial.CountBySex(), 20*time.Second)
+				require.Equal(t, query.Complete, w.result(t, id).State)
+				w.proofs(t, id, 2)
+				require.Eventually(t, func() bool { return w.log.refused(c.rule) }, 30*time.Second, 20*time.Millisecond, "no refusal by rule %s", c.rule)
+				w.replay(t)
 			})
-			w.run(t)
-			id := w.put(t, w.trial.CountBySex(), 20*time.Second)
-			require.Equal(t, query.Complete, w.result(t, id).State)
-			w.proofs(t, id, 2)
-			require.Eventually(t, func() bool { return w.log.refused(c.rule) }, 10*time.Second, 5*time.Millisecond, "no refusal by rule %s", c.rule)
-			w.replay(t)
 		})
 	}
 }
@@ -211,26 +214,27 @@ func TestProofThatLies(t *testing.T) {
 // TestProofOfAnotherQuestion lets one node send the proof of its first answer
 // for its second, under a statement that fits the second.
 func TestProofOfAnotherQuestion(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, five()[:3]...)
-	w.run(t)
-	first := w.put(t, w.trial.CountBySex(), 20*time.Second)
-	w.proofs(t, first, 3)
-	known, err := w.reader.Accesses(t.Context(), first)
-	require.NoError(t, err)
-	i := slices.IndexFunc(known, func(a registry.Access) bool { return a.Node == w.sites[2].Key.DID() })
-	w.lie(t, 2, query.StepProve, func(a *query.Answer) {
-		envelope, err := message.Parse(a.Body)
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, alike(3)...)
+		w.run(t)
+		first := w.put(t, w.trial.CountBySex(), 20*time.Second)
+		w.proofs(t, first, 3)
+		known, err := w.reader.Accesses(t.Context(), first)
 		require.NoError(t, err)
-		access, err := message.Replay[query.Access](envelope, query.KindAccess)
-		require.NoError(t, err)
-		access.Proof = known[i].Access.Proof
-		envelope, err = message.Seal(w.sites[2].Key, query.KindAccess, access, time.Now(), time.Hour, rand.Reader)
-		require.NoError(t, err)
-		a.Body, err = json.Marshal(envelope)
-		require.NoError(t, err)
+		i := slices.IndexFunc(known, func(a registry.Access) bool { return a.Node == w.sites[2].Key.DID() })
+		w.lie(t, 2, query.StepProve, func(a *query.Answer) {
+			envelope, err := message.Parse(a.Body)
+			require.NoError(t, err)
+			access, err := message.Replay[query.Access](envelope, query.KindAccess)
+			require.NoError(t, err)
+			access.Proof = known[i].Access.Proof
+			envelope, err = message.Seal(w.sites[2].Key, query.KindAccess, access, time.Now(), time.Hour, rand.Reader)
+			require.NoError(t, err)
+			a.Body, err = json.Marshal(envelope)
+			require.NoError(t, err)
+		})
+		second := w.put(t, w.trial.MeanBySex(), 20*time.Second)
+		w.proofs(t, second, 2)
+		require.Eventually(t, func() bool { return w.log.refused("access.proof") }, 30*time.Second, 20*time.Millisecond, "the reused proof was not refused")
 	})
-	second := w.put(t, w.trial.MeanBySex(), 20*time.Second)
-	w.proofs(t, second, 2)
-	require.Eventually(t, func() bool { return w.log.refused("access.proof") }, 10*time.Second, 5*time.Millisecond, "the reused proof was not refused")
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -101,17 +102,26 @@ func (w *world) put(t *testing.T, r query.Request, wait time.Duration) query.ID 
 func (w *world) dispatcher(t *testing.T, log dispatch.Log) *dispatch.Dispatcher {
 	t.Helper()
 	d, err := dispatch.New(dispatch.Config{
-		Registry: w.reader, Log: log, Network: w.end, Policy: w.policy, Grace: 100 * time.Millisecond, Poll: 10 * time.Millisecond,
+		Registry: w.reader, Log: log, Network: w.end, Policy: w.policy, Grace: 100 * time.Millisecond, Poll: 25 * time.Millisecond,
 		ProofWait: 5 * time.Second,
 	})
 	require.NoError(t, err)
 	return d
 }
 
-func five() [][]peertest.Person {
+// inBubble runs a test with a clock that moves on only when everybody waits, so
+// that deadlines pass at once and never too early on a busy machine.
+func inBubble(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, test)
+}
+
+// alike returns the people of n sites: 13 women and 13 men each, released as 15.
+func alike(n int) [][]peertest.Person {
 	var all [][]peertest.Person
-	for range 5 {
-		all = append(all, peertest.People(20, 20))
+	for range n {
+		all = append(all, peertest.People(13, 13))
 	}
 	return all
 }
@@ -137,7 +147,7 @@ func (w *world) result(t *testing.T, id query.ID) query.Result {
 			result = *q.Result
 		}
 		return q.Result != nil
-	}, 30*time.Second, 5*time.Millisecond, "the question has no result")
+	}, time.Minute, 20*time.Millisecond, "the question has no result")
 	return result
 }
 
@@ -148,7 +158,7 @@ func (w *world) proofs(t *testing.T, id query.ID, n int) {
 		list, err := w.reader.Accesses(t.Context(), id)
 		require.NoError(t, err)
 		return len(list) == n
-	}, 30*time.Second, 5*time.Millisecond, "the question has not %d proofs", n)
+	}, time.Minute, 20*time.Millisecond, "the question has not %d proofs", n)
 }
 
 // replay applies the log to a new database and requires the same state.

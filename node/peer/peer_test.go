@@ -41,7 +41,7 @@ func newField(t *testing.T, n int) *field {
 	f.trial = peertest.NewTrial(t, nodes, disclosure.Policy{}, time.Now())
 	for _, key := range keys {
 		site := peertest.NewSite(t, peertest.Config{
-			Key: key, Hub: f.hub.DID(), Trial: f.trial, Policy: disclosure.Default(), People: peertest.People(20, 20),
+			Key: key, Hub: f.hub.DID(), Trial: f.trial, Policy: disclosure.Default(), People: peertest.People(13, 13),
 		})
 		site.Publish(t, func(message.Envelope) int64 { f.index++; return f.index })
 		f.sites = append(f.sites, site)
@@ -216,9 +216,9 @@ func TestLooserPolicyChangesNothing(t *testing.T) {
 	require.Equal(t, disclosure.Default(), accept.Policy)
 
 	a = f.askAbout(t, f.trial.MeanBySex())
-	a.Hub = disclosure.Policy{MinCell: 19, MaxShare: 50}
+	a.Hub = disclosure.Policy{MinCell: 12, MaxShare: 50}
 	require.NoError(t, json.Unmarshal(accepted(t, bring(t, f.sites[0], a.Request.Digest(), query.StepAsk, a)), &accept))
-	require.Equal(t, 19, accept.Policy.MinCell)
+	require.Equal(t, 12, accept.Policy.MinCell)
 	require.Equal(t, 50, accept.Policy.MaxShare)
 	require.Equal(t, 5, accept.Policy.Rounding)
 }
