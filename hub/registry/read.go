@@ -163,12 +163,6 @@ func (r *Reader) Trial(ctx context.Context, id trial.ID) (trial.Registration, tr
 	return b.registration, b.design, err
 }
 
-// LastEpoch returns a node's newest consent epoch of a trial; its Number is 0
-// when there is none.
-func (r *Reader) LastEpoch(ctx context.Context, id trial.ID, node identity.DID) (Epoch, error) {
-	return read(ctx, r.db, func(tx *sqldb.Tx) (Epoch, error) { return lastEpoch(ctx, tx, id, node) })
-}
-
 // Epoch returns a consent epoch by the digest of its envelope.
 func (r *Reader) Epoch(ctx context.Context, digest message.Digest) (Epoch, error) {
 	return read(ctx, r.db, func(tx *sqldb.Tx) (Epoch, error) { return epochOf(ctx, tx, digest) })

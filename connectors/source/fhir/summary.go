@@ -33,9 +33,6 @@ func (s *Summary) Note(rec Record, err error) {
 // Records is the number of resources, decoded or not.
 func (s *Summary) Records() int { return total(s.Decoded) + total(s.Raw) }
 
-// Bad is the number of problems.
-func (s *Summary) Bad() int { return total(s.Problems) }
-
 func total[K comparable](counts map[K]int) (n int) {
 	for _, c := range counts {
 		n += c
