@@ -99,14 +99,24 @@ type Dispatcher struct {
 
 	mu      sync.Mutex
 	running map[query.ID]bool // guarded by mu
+	held    map[query.ID]hold // guarded by mu
 }
+
+// hold keeps a question that could not go on from being taken up at every poll.
+type hold struct {
+	until time.Time
+	pause time.Duration
+}
+
+// longestHold is the longest pause before a question is taken up again.
+const longestHold = time.Minute
 
 // New returns a Dispatcher; it starts nothing.
 func New(cfg Config) (*Dispatcher, error) {
 	if cfg.Registry == nil || cfg.Log == nil || cfg.Network == nil {
 		return nil, errors.New("dispatch: registry, log and network are required")
 	}
-	return &Dispatcher{cfg: cfg.withDefaults(), wake: make(chan struct{}, 1), running: make(map[query.ID]bool)}, nil
+	return &Dispatcher{cfg: cfg.withDefaults(), wake: make(chan struct{}, 1), running: make(map[query.ID]bool), held: make(map[query.ID]hold)}, nil
 }
 
 // Wake tells the dispatcher that there may be something to do. It never blocks.
@@ -149,8 +159,9 @@ func (d *Dispatcher) start(ctx context.Context, group *sync.WaitGroup) error {
 			continue
 		}
 		group.Go(func() {
-			defer d.release(q.ID)
-			if err := d.drive(ctx, q); err != nil && ctx.Err() == nil {
+			err := d.drive(ctx, q)
+			d.release(q.ID, err)
+			if err != nil && ctx.Err() == nil {
 				d.cfg.Logger.WarnContext(ctx, "question is held up and will be taken up again", "query", q.ID.String(), "err", err)
 			}
 		})
@@ -161,17 +172,25 @@ func (d *Dispatcher) start(ctx context.Context, group *sync.WaitGroup) error {
 func (d *Dispatcher) claim(id query.ID) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.running[id] || len(d.running) >= maxRunning {
+	if d.running[id] || len(d.running) >= maxRunning || d.cfg.Now().Before(d.held[id].until) {
 		return false
 	}
 	d.running[id] = true
 	return true
 }
 
-func (d *Dispatcher) release(id query.ID) {
+// release lets a question go. One that failed is held back for a poll, then
+// for twice as long each time, up to a minute.
+func (d *Dispatcher) release(id query.ID, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.running, id)
+	if err == nil {
+		delete(d.held, id)
+		return
+	}
+	pause := min(max(2*d.held[id].pause, d.cfg.Poll), longestHold)
+	d.held[id] = hold{until: d.cfg.Now().Add(pause), pause: pause}
 }
 
 // drive takes one question as far as it goes.

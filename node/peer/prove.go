@@ -24,7 +24,7 @@ var ErrNotMasked = problem.Refusal("peer.not-masked", "this node has sent no num
 // finished and kept even if the hub stops waiting.
 func (p *Peer) prove(ctx context.Context, q question) (json.RawMessage, error) {
 	if q.access != nil {
-		return q.access, nil
+		return q.access, p.forget(ctx, q)
 	}
 	if q.step < maskOrdinal {
 		return nil, ErrNotMasked
@@ -70,7 +70,22 @@ func (p *Peer) prove(ctx context.Context, q question) (json.RawMessage, error) {
 	}); err != nil {
 		return nil, err
 	}
+	if err := p.forget(ctx, q); err != nil {
+		return nil, err
+	}
 	return raw, p.cfg.Trail.Add(ctx, audit.Record{At: p.cfg.Now(), Event: audit.AccessProved, Subject: q.id.String()})
+}
+
+// forget erases the secret of the question's masks once its last step was
+// taken: whoever stole it later could take the masks off recorded traffic.
+func (p *Peer) forget(ctx context.Context, q question) error {
+	if q.step < len(ordinals)-1 || q.secret == ([32]byte{}) {
+		return nil
+	}
+	return p.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE peer_question SET secret = ? WHERE query = ?`, []byte{}, q.id.String())
+		return err
+	})
 }
 
 // maskOrdinal is the step from which on numbers may have left.

@@ -20,6 +20,9 @@ func (p *Peer) sum(ctx context.Context, q question, task protocol.Task) (json.Ra
 	if err != nil {
 		return nil, err
 	}
+	if q.secret == ([32]byte{}) {
+		return nil, ErrReplayed // the masks are forgotten; the question is over
+	}
 	answer, err := p.round(ctx, q, task)
 	if err != nil {
 		return nil, err
