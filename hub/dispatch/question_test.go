@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/trialmesh/trialmesh/federation/inprocess"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node/peer/peertest"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/query"
@@ -174,4 +175,23 @@ func TestHubDiesAtEveryStep(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestMasksAreForgotten is about the secrets of a question that is over: nobody
+// who steals a node's disk later may take its masks off recorded traffic.
+func TestMasksAreForgotten(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, peertest.People(20, 20), peertest.People(20, 20), peertest.People(20, 20))
+		w.run(t)
+		id := w.put(t, w.trial.CountBySex(), 20*time.Second)
+		require.Equal(t, query.Complete, w.result(t, id).State)
+		w.proofs(t, id, len(w.sites))
+		for _, site := range w.sites {
+			var left int
+			require.NoError(t, site.DB.Read(t.Context(), func(tx *sqldb.Tx) error {
+				return tx.QueryRow(t.Context(), `SELECT count(*) FROM peer_question WHERE length(secret) > 0`).Scan(&left)
+			}))
+			require.Zero(t, left)
+		}
+	})
 }
