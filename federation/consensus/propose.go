@@ -32,6 +32,10 @@ func (e ErrNotLeader) Error() string {
 // while it was under way. Propose it again only if applying it twice does no harm.
 var ErrUncertain = problem.New(problem.Unavailable, "the outcome of the command is not known")
 
+// errStopping reports that Apply panicked. The process is about to end with what
+// Apply said, and raft answers before that with nothing.
+var errStopping = errors.New("the replica stops")
+
 // Propose appends a command to the log and returns what the FSM's Apply
 // returned for it, after it is on the disks of a majority. An error of the FSM
 // is returned as it is; otherwise the error matches [ErrNotLeader] if the
@@ -49,7 +53,10 @@ func (r *Replica) Propose(ctx context.Context, command []byte) (any, error) {
 		if err := future.Error(); err != nil {
 			return err
 		}
-		result = future.Response().(outcome) //nolint:forcetypeassert // machine.Apply returns nothing else
+		var applied bool
+		if result, applied = future.Response().(outcome); !applied {
+			return errStopping
+		}
 		return nil
 	})
 	if err != nil {
