@@ -22,6 +22,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/trial"
 	"github.com/trialmesh/trialmesh/simulations/testdata"
 )
 
@@ -134,7 +135,7 @@ func refuseForgeries(t *testing.T, m *mesh) {
 // it is acknowledged until its proofs are on the chain.
 func killHub(t *testing.T, m *mesh) {
 	for round, longest := range []time.Duration{20, 100, 200, 400, 1500} {
-		id := m.ask(t, trialOfFour, time.Minute)
+		id := m.ask(t, trialOfFour, 5*time.Minute)      // nodes come back within 15 s of the hub
 		pause := mathrand.N(longest * time.Millisecond) //nolint:gosec // not a secret
 		time.Sleep(pause)                               // the point of the crash
 		m.hub.kill()
@@ -153,17 +154,29 @@ func killHub(t *testing.T, m *mesh) {
 // steps are the steps of a sum, as a node counts those it took.
 var steps = []query.Step{query.StepAsk, query.StepShare, query.StepMask, query.StepConfirm}
 
-// reached waits until a node has taken a step of a question and noted so.
-func (s *site) reached(t testing.TB, id query.ID, step int) {
+// askUntil asks until a node has taken a step of the question, and noted so. It
+// asks again when the others have gone on without the node, which may have come
+// back only just before.
+func (m *mesh) askUntil(t testing.TB, id trial.ID, deadline time.Duration, s *site, step int) query.ID {
 	t.Helper()
 	db := s.database(t)
-	eventually(t, fmt.Sprintf("%s does not get to step %s", s.dir, steps[step]), func() bool {
+	for range 10 {
+		asked := m.ask(t, id, deadline)
 		at := -1
-		require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
-			return tx.QueryRow(t.Context(), `SELECT coalesce(max(step), -1) FROM peer_question WHERE query = ?`, id.String()).Scan(&at)
-		}))
-		return at >= step
-	})
+		eventually(t, fmt.Sprintf("%s: step %s or an answer", s.dir, steps[step]), func() bool {
+			q, err := m.api.Question(t.Context(), asked.String(), "", 0)
+			require.NoError(t, err)
+			require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
+				return tx.QueryRow(t.Context(), `SELECT coalesce(max(step), -1) FROM peer_question WHERE query = ?`, asked.String()).Scan(&at)
+			}))
+			return at >= step || q.Result != nil
+		})
+		if at >= step {
+			return asked
+		}
+	}
+	require.Fail(t, "the node takes part in no question", s.said())
+	return query.ID{}
 }
 
 // killNodeInSum kills one of four nodes as soon as it has taken a step. Three
@@ -172,8 +185,7 @@ func (s *site) reached(t testing.TB, id query.ID, step int) {
 func killNodeInSum(t *testing.T, m *mesh) {
 	victim := m.sites[3]
 	for step := range steps {
-		id := m.ask(t, trialOfFour, 8*time.Second)
-		victim.reached(t, id, step)
+		id := m.askUntil(t, trialOfFour, 8*time.Second, victim, step)
 		victim.kill()
 		q := m.answer(t, id, hubclient.WaitResult)
 		t.Logf("killed after step %s: %s, missing %v", steps[step], q.Result.State, q.Result.Missing)
@@ -203,8 +215,7 @@ func killOneOfThree(t *testing.T, m *mesh) {
 		if back {
 			deadline = time.Minute
 		}
-		id := m.ask(t, trialOfThree, deadline)
-		victim.reached(t, id, 0)
+		id := m.askUntil(t, trialOfThree, deadline, victim, 0)
 		victim.kill()
 		if back {
 			victim.start(t)
@@ -315,13 +326,14 @@ func fillHub(t *testing.T, m *mesh) {
 	m.verified(t, before)
 	remove := ballast(t, m.hub.dir, 0)
 	var open []query.ID
-	last, refused := m.question(t, trialOfFour), error(nil)
+	const long = 100_000
+	last, refused := m.longQuestion(t, trialOfFour, long), error(nil)
 	for range 200 {
 		id, err := m.api.Ask(t.Context(), last, time.Minute)
 		if refused = err; err != nil {
 			break
 		}
-		open, last = append(open, id), m.question(t, trialOfFour)
+		open, last = append(open, id), m.longQuestion(t, trialOfFour, long)
 	}
 	require.Error(t, refused, "the disk is full")
 	select { // it stops rather than fork, or it goes on and refuses
@@ -332,6 +344,7 @@ func fillHub(t *testing.T, m *mesh) {
 	}
 	t.Logf("after %d questions: %v; the hub runs: %t", len(open), refused, m.hub.running())
 	remove()
+	begun := time.Now()
 	m.hub.kill() // its operator would start it again
 	m.hub.start(t)
 	for _, s := range m.sites {
@@ -342,6 +355,7 @@ func fillHub(t *testing.T, m *mesh) {
 	for _, id := range append(open, again) { // and what was acknowledged is there
 		m.complete(t, m.answer(t, id, hubclient.WaitResult), 4)
 	}
+	t.Logf("all answered %s after there was room", time.Since(begun).Round(time.Millisecond))
 	id := m.ask(t, trialOfFour, time.Minute)
 	m.complete(t, m.answer(t, id, hubclient.WaitResult), 4)
 	m.verified(t, before)

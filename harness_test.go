@@ -142,6 +142,17 @@ func (p *program) kill() {
 	}
 }
 
+// end kills the process for good, and reports what the race detector found in
+// any that ran before.
+func (p *program) end(t testing.TB) {
+	t.Helper()
+	p.kill()
+	raw, err := os.ReadFile(p.log)
+	require.NoError(t, err)
+	_, race, found := strings.Cut(string(raw), "WARNING: DATA RACE")
+	require.False(t, found, "data race in %s:\n%s", p.log, race[:min(len(race), 4000)])
+}
+
 // stop is Ctrl-C, and the program has to end well.
 func (p *program) stop(t testing.TB) {
 	t.Helper()

@@ -113,7 +113,7 @@ func (m *mesh) startHub(t testing.TB) {
 		"hub", "run", "--dir", dir, "--listen", "127.0.0.1:" + port, "--peer", "/ip4/127.0.0.1/tcp/" + peers,
 		"--chain", "http://" + m.link.address, "--anchor-every", "200ms",
 	}}
-	t.Cleanup(m.hub.kill)
+	t.Cleanup(func() { m.hub.end(t) })
 	m.hub.start(t)
 	m.url = "https://127.0.0.1:" + port
 	root, err := os.ReadFile(m.root())
@@ -135,7 +135,7 @@ func (m *mesh) newSite(t testing.TB, name, dir string) *site {
 	s := &site{&program{dir: dir, log: filepath.Join(m.dir, name+".log"), args: []string{
 		"node", "run", "--dir", dir, "--listen", "127.0.0.1:0", "--epoch-pause", "50ms",
 	}}, identity.DID(did)}
-	t.Cleanup(s.kill)
+	t.Cleanup(func() { s.end(t) })
 	return s
 }
 
@@ -252,11 +252,17 @@ func grants(t testing.TB, id trial.ID, at identity.DID) []nodeclient.Consent {
 // another question about the same persons, which no rule of the gate minds.
 func (m *mesh) question(t testing.TB, id trial.ID) message.Envelope {
 	t.Helper()
+	return m.longQuestion(t, id, 0)
+}
+
+// longQuestion returns a question that takes padding bytes of room more.
+func (m *mesh) longQuestion(t testing.TB, id trial.ID, padding int) message.Envelope {
+	t.Helper()
 	m.asked++
 	e, err := message.Seal(m.researcher.key, query.KindRequest, query.Request{
 		Trial: id, Purpose: "a test of faults", Analysis: query.Analysis{Kind: query.Count},
-		Cohort: json.RawMessage(fmt.Sprintf(`{"ConceptSets":[],"PrimaryCriteria":{"CriteriaList":[{"VisitOccurrence":{}}],
-			"ObservationWindow":{"PriorDays":0,"PostDays":%d},"PrimaryCriteriaLimit":{"Type":"First"}}}`, m.asked)),
+		Cohort: json.RawMessage(fmt.Sprintf(`{"Title":%q,"ConceptSets":[],"PrimaryCriteria":{"CriteriaList":[{"VisitOccurrence":{}}],
+			"ObservationWindow":{"PriorDays":0,"PostDays":%d},"PrimaryCriteriaLimit":{"Type":"First"}}}`, strings.Repeat("x", padding), m.asked)),
 	}, time.Now(), time.Hour, rand.Reader)
 	require.NoError(t, err)
 	return e
