@@ -10,6 +10,7 @@
 package cohort
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -48,17 +49,35 @@ var domains = map[Domain]bool{
 // Expression is a cohort definition.
 type Expression struct {
 	// Criteria are the primary criteria; any one of them suffices.
-	Criteria []Criterion
+	Criteria []Criterion `json:"criteria"`
 
 	// PriorDays and PostDays are the days of observation required around the event.
-	PriorDays, PostDays int
+	PriorDays int `json:"priorDays"`
+	PostDays  int `json:"postDays"`
+}
+
+// Normal returns the expression in the one form that all definitions of the same
+// cohort share: names are gone, criteria and concepts are sorted and stand once.
+func (e Expression) Normal() Expression {
+	n := Expression{PriorDays: e.PriorDays, PostDays: e.PostDays}
+	for _, c := range e.Criteria {
+		concepts := slices.Clone(c.Concepts)
+		slices.Sort(concepts)
+		n.Criteria = append(n.Criteria, Criterion{Domain: c.Domain, Concepts: slices.Compact(concepts)})
+	}
+	compare := func(a, b Criterion) int {
+		return cmp.Or(cmp.Compare(a.Domain, b.Domain), slices.Compare(a.Concepts, b.Concepts))
+	}
+	slices.SortFunc(n.Criteria, compare)
+	n.Criteria = slices.CompactFunc(n.Criteria, func(a, b Criterion) bool { return compare(a, b) == 0 })
+	return n
 }
 
 // Criterion is "an event of this domain with one of these concepts". No
 // concepts means any concept.
 type Criterion struct {
-	Domain   Domain
-	Concepts []int64
+	Domain   Domain  `json:"domain"`
+	Concepts []int64 `json:"concepts"`
 }
 
 // The wire form. Pointers and raw messages tell "absent" from "present".

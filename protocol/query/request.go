@@ -54,14 +54,19 @@ func (r Request) Validate() error {
 	return r.Analysis.Validate()
 }
 
-// Question identifies what is asked, whoever asks it and why: two requests
-// with one Question must get one answer.
+// Question identifies what is asked, whoever asks it, why and in which words:
+// two requests with one Question must get one answer. Names, titles and the
+// order of concepts and criteria mean nothing.
 func (r Request) Question() (message.Digest, error) {
+	expression, err := cohort.Parse(r.Cohort)
+	if err != nil {
+		return message.Digest{}, err
+	}
 	raw, err := canonical.Marshal(struct {
-		Trial    trial.ID        `json:"trial"`
-		Cohort   json.RawMessage `json:"cohort"`
-		Analysis Analysis        `json:"analysis"`
-	}{r.Trial, r.Cohort, r.Analysis})
+		Trial    trial.ID          `json:"trial"`
+		Cohort   cohort.Expression `json:"cohort"`
+		Analysis Analysis          `json:"analysis"`
+	}{r.Trial, expression.Normal(), r.Analysis})
 	if err != nil {
 		return message.Digest{}, fmt.Errorf("query: %w", err)
 	}
