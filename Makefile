@@ -30,8 +30,9 @@ contracts: ## compile the Solidity sources if the committed artifacts are not th
 demo: build ## run three hospitals, a hub and a chain here: ARGS="--once --json"
 	@bin/trialmesh-lab demo $(ARGS)
 
-test: prepare ## install what the tests need, then run all of them with the race detector
+test: prepare ## install what the tests need, then run all: with the race detector, whole networks without
 	@go test $(RACE) -vet=off -timeout 20m $(TESTFLAGS) ./...
+	@go test -vet=off -timeout 20m -run 'Faults|Demo' $(TESTFLAGS) . ./simulations/lab
 
 prepare: ## install what the tests need: PostgreSQL, geth, npm packages
 	@deploy/ci/prepare.sh >&2
