@@ -3,7 +3,6 @@ package ingest_test
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -20,7 +19,7 @@ import (
 	"github.com/trialmesh/trialmesh/node/mapping"
 )
 
-var discard = slog.New(slog.NewTextHandler(io.Discard, nil))
+var discard = slog.New(slog.DiscardHandler)
 
 func TestRealBundleBecomesRowsOnce(t *testing.T) {
 	t.Parallel()

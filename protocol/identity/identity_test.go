@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -148,7 +147,7 @@ func TestKeyStaysSecret(t *testing.T) {
 	_, err = identity.Generate(bytes.NewReader(make([]byte, 31)))
 	require.Error(t, err)
 	require.True(t, identity.Key{}.IsZero())
-	require.False(t, errors.Is(err, identity.ErrKey))
+	require.NotErrorIs(t, err, identity.ErrKey)
 }
 
 func FuzzParseDID(f *testing.F) {
