@@ -11,10 +11,6 @@ MAKEFLAGS += --no-print-directory
 TOOLS := $(CURDIR)/build/tools
 export PATH := $(TOOLS):$(PATH)
 
-# Everything runs with the race detector but the arithmetic of gnark, which has no
-# share in our goroutines and needs three times as long with it.
-RACE := -race -gcflags=github.com/consensys/...=-race=false
-
 .PHONY: help build contracts demo test prepare lint bench clean
 
 help: ## print the targets
@@ -31,7 +27,7 @@ demo: build ## run three hospitals, a hub and a chain here: ARGS="--once --json"
 	@bin/trialmesh-lab demo $(ARGS)
 
 test: prepare ## install what the tests need, then run all: with the race detector, whole networks without
-	@go test $(RACE) -vet=off -timeout 20m $(TESTFLAGS) ./...
+	@go test -race -vet=off -timeout 20m $(TESTFLAGS) ./...
 	@go test -vet=off -timeout 20m -run 'Faults|Demo' $(TESTFLAGS) . ./simulations/lab
 
 prepare: ## install what the tests need: PostgreSQL, geth, npm packages
