@@ -18,7 +18,7 @@ import (
 
 const module = "github.com/trialmesh/trialmesh"
 
-// layer is one level of the import order: a package may import its own area
+// layers are the levels of the import order: a package may import its own area
 // and areas of deeper layers.
 var layers = [][]string{
 	{""},

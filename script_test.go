@@ -51,11 +51,11 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// startChain runs a chain while the script runs and funds a hub's account:
-// chain HUB-DIR. It sets CHAIN to the endpoint's URL.
+// startChain runs a chain while the script runs and funds the account in a
+// variable: chain VARIABLE. It sets CHAIN to the endpoint's URL.
 func startChain(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
-		ts.Fatalf("usage: chain ACCOUNT")
+		ts.Fatalf("usage: chain VARIABLE")
 	}
 	chain, err := inprocess.Start(context.Background(), inprocess.Config{})
 	ts.Check(err)
@@ -66,7 +66,7 @@ func startChain(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("CHAIN", chain.URL())
 }
 
-// writeData writes up to N patients of a hospital, and the vocabulary:
+// writeData writes a hospital's patients or the vocabulary:
 // data HOSPITAL FOLDER, or data vocabulary FOLDER.
 func writeData(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {

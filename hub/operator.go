@@ -15,7 +15,8 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
-// operatorLife is how long the operator's token holds; each start renews it.
+// operatorLife is how long the operator's token holds from the first start on.
+// It cannot be revoked before.
 const operatorLife = 10 * 365 * 24 * time.Hour
 
 // MaxTokenLife bounds the tokens that are issued, one year.

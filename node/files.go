@@ -57,8 +57,9 @@ func initialize(ctx context.Context, dir string, invitation pki.Invitation) (ide
 	if err != nil {
 		return "", err
 	}
-	// The key is on disk before the hub hears of it, so that no crash leaves
-	// the hub with a node that nobody can be.
+	// The key is on disk before the hub hears of it, so that a crash leaves no
+	// node at the hub that nobody can be. An answer that is lost still does: the
+	// directory goes, and its name stays taken.
 	if err := writeFile(filepath.Join(dir, keyFile), key.PEM()); err != nil {
 		return "", err
 	}

@@ -233,7 +233,7 @@ func (n *network) load(ctx context.Context, told entry.Network, circuit circuits
 	})
 }
 
-// renewer keeps the node's certificate fresh.
+// newRenewer returns what keeps the node's certificate fresh.
 func newRenewer(h home, path string, cfg Config) (*pki.Renewer, error) {
 	client := pki.NewClient(pki.ClientConfig{Now: cfg.Now})
 	return pki.NewRenewer(pki.RenewerConfig{

@@ -1,8 +1,9 @@
 // Package results turns the sum over the nodes into the public answer.
 //
-// [Fill] pools the sum and writes the cells. Counts were
-// rounded by each site before masking; the numbers of persons behind a mean
-// are rounded here, so that no public number is finer than the policy allows.
+// [Fill] pools the sum and writes the cells. Counts were rounded by each site
+// before masking. The numbers of persons behind a mean come exact and are
+// rounded here for show: the hub knows them, and who compares the means of
+// cells with that of all can reckon them.
 package results
 
 import (

@@ -47,8 +47,8 @@ type Result struct {
 	// WithheldCells counts the cells that are withheld.
 	WithheldCells int `json:"withheldCells"`
 
-	// MaxRoundingError is how far each count may be from the exact one because
-	// each site rounds.
+	// MaxRoundingError is how far the count of one cell may be from the exact one
+	// because each site rounds; a total over n cells may be n times as far.
 	MaxRoundingError float64 `json:"maxRoundingError"`
 
 	// Repeats names the earlier question whose answer this is.
