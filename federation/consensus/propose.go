@@ -85,8 +85,8 @@ func (r *Replica) Snapshot(ctx context.Context) error {
 }
 
 // await runs ask, which waits for raft's answer. That comes at the latest when
-// the leadership is lost or raft shuts down, so nothing waits for ever even if
-// ctx ends first and nobody listens any more.
+// the leadership is lost, so nothing waits for ever even if ctx ends first and
+// nobody listens any more; Close shuts raft down only after it.
 func (r *Replica) await(ctx context.Context, ask func() error) error {
 	done := make(chan error, 1)
 	r.mu.Lock()
@@ -96,7 +96,7 @@ func (r *Replica) await(ctx context.Context, ask func() error) error {
 		return raft.ErrRaftShutdown
 	default:
 	}
-	r.tasks.Go(func() { done <- ask() })
+	r.asks.Go(func() { done <- ask() })
 	r.mu.Unlock()
 	select {
 	case err := <-done:

@@ -125,10 +125,11 @@ type Replica struct {
 
 	closing chan struct{}
 	once    sync.Once
-	err     error // of Close
-	tasks   sync.WaitGroup
+	err     error          // of Close
+	asks    sync.WaitGroup // what waits for an answer of raft
+	tasks   sync.WaitGroup // what else runs
 
-	mu      sync.Mutex    // held to start a task, and to change what follows
+	mu      sync.Mutex    // held to start an ask, and to change what follows
 	changed chan struct{} // closed and replaced when the leader changes
 }
 
@@ -252,13 +253,16 @@ func (r *Replica) Run(ctx context.Context) error {
 	return r.Close()
 }
 
-// Close stops the replica and waits for everything it started. Commands under
-// way end with [ErrUncertain].
+// Close answers the commands under way, stops the replica and waits for
+// everything it started. Later commands end with [ErrUncertain].
 func (r *Replica) Close() error {
 	r.once.Do(func() {
 		r.mu.Lock()
-		close(r.closing) // no task starts after this
+		close(r.closing) // no ask starts after this
 		r.mu.Unlock()
+		// Raft answers all it took while it runs, a leader without a majority once
+		// its lease is over, but nothing that still waits when it shuts down.
+		r.asks.Wait()
 		r.err = r.release()
 		r.tasks.Wait()
 	})

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -226,6 +227,35 @@ func TestOneProcessHoldsTheDirectory(t *testing.T) {
 	defer cancel()
 	_, err := Open(ctx, Config{Dir: dir, ID: "did:key:zOne", FSM: &journal{}})
 	require.ErrorContains(t, err, "another process holds the directory")
+}
+
+// A replica that closes answers what it took: raft leaves commands that wait in
+// its channels when it shuts down without an answer, for ever.
+func TestCloseAnswersCommandsUnderWay(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	acknowledged := 0
+	for range 20 {
+		fsm := &journal{}
+		r := single(t, dir, fsm)
+		require.GreaterOrEqual(t, len(fsm.all()), acknowledged)
+		var proposers sync.WaitGroup
+		var ok atomic.Int64
+		for range 32 {
+			proposers.Go(func() {
+				for {
+					if _, err := r.Propose(context.Background(), []byte("command")); err != nil {
+						return
+					}
+					ok.Add(1)
+				}
+			})
+		}
+		require.Eventually(t, func() bool { return ok.Load() > 0 }, patience, time.Millisecond)
+		require.NoError(t, r.Close())
+		proposers.Wait()
+		acknowledged += int(ok.Load())
+	}
 }
 
 func TestRunClosesWithItsContext(t *testing.T) {
