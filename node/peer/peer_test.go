@@ -403,6 +403,49 @@ func TestSecondSurvivorSet(t *testing.T) {
 	requireRule(t, "peer.replayed", bring(t, s, id, query.StepMask, rounds[0])) // after the confirmation went through
 }
 
+// TestQuestionAgainOverNearlyTheSameSites: the sum over four sites less that over
+// three would be the fourth site's.
+func TestQuestionAgainOverNearlyTheSameSites(t *testing.T) {
+	t.Parallel()
+	f := newField(t, 4)
+	unmask := func(survivors []identity.DID) []query.Answer {
+		a, id := f.begin(t)
+		rounds := f.shared(t, a, id)
+		for i, s := range f.sites {
+			accepted(t, bring(t, s, id, query.StepMask, rounds[i]))
+			rounds[i].Survivors = survivors
+		}
+		var confirmations []json.RawMessage
+		for i, s := range f.sites {
+			if slices.Contains(survivors, s.Key.DID()) {
+				confirmations = append(confirmations, accepted(t, bring(t, s, id, query.StepConfirm, rounds[i])))
+			}
+		}
+		var answers []query.Answer
+		for i, s := range f.sites {
+			if slices.Contains(survivors, s.Key.DID()) {
+				rounds[i].Confirmations = confirmations
+				answers = append(answers, bring(t, s, id, query.StepUnmask, rounds[i]))
+			}
+		}
+		return answers
+	}
+	for _, a := range unmask(f.names(3)) {
+		accepted(t, a)
+	}
+	refused := 0
+	for _, a := range unmask(f.names(-1)) {
+		if a.Refusal != nil {
+			requireRule(t, "release.sites", a)
+			refused++
+		}
+	}
+	require.Equal(t, 3, refused, "all but the one that was not in the first sum")
+	for _, a := range unmask(f.names(3)) {
+		accepted(t, a)
+	}
+}
+
 // TestOtherInboxSameQuestion: a second inbox would mask the vector otherwise.
 func TestOtherInboxSameQuestion(t *testing.T) {
 	t.Parallel()

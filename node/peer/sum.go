@@ -68,7 +68,14 @@ func (p *Peer) round(ctx context.Context, q question, task protocol.Task) (json.
 				return nil, ErrTask
 			}
 		}
-		return marshal(member.Unmask(ctx, roster, inbox, round.Survivors, confirmations))
+		reveal, err := member.Unmask(ctx, roster, inbox, round.Survivors, confirmations)
+		if err != nil {
+			return nil, err
+		}
+		if err := p.cfg.Gate.Sum(ctx, q.id, round.Survivors, q.accept.Policy.MinSites); err != nil {
+			return nil, err
+		}
+		return json.Marshal(reveal)
 	}
 	return nil, ErrTask
 }

@@ -214,7 +214,7 @@ const membership = "persons"
 func answer(table analysis.Table, subjects []subject, a query.Analysis) release.Answer {
 	members := make([][]omop.PersonID, len(table.Cells))
 	measured := make([][]omop.PersonID, len(table.Cells))
-	out := release.Answer{Table: table, Sets: map[string][][]omop.PersonID{membership: members}}
+	out := release.Answer{Table: table, Measure: membership, Sets: map[string][][]omop.PersonID{membership: members}}
 	for _, s := range subjects {
 		out.Used = append(out.Used, s.ID)
 		members[s.cell] = append(members[s.cell], s.ID)
@@ -223,7 +223,8 @@ func answer(table analysis.Table, subjects []subject, a query.Analysis) release.
 		}
 	}
 	if v := a.Variable; v != nil {
-		out.Sets[fmt.Sprintf("concept %d", v.Concept)] = measured
+		out.Measure = fmt.Sprintf("concept %d", v.Concept)
+		out.Sets[out.Measure] = measured
 	}
 	return out
 }

@@ -3,8 +3,9 @@
 //
 // The gate applies the strictest policy of node, trial and hub to one site's
 // table: cells below the threshold are withheld, one dominant person hides a
-// cell, counts are rounded, a question whose answer differs from an earlier one
-// by a few people is refused, and so is one beyond the researcher's budget.
+// cell, counts are rounded, a question whose answer and those before it could be
+// added and subtracted to leave a few people is refused, and so is one beyond the
+// researcher's budget. DESIGN.md says what this does not catch.
 // What it decided is on disk before anyone hears of it, so a restart forgets
 // nothing. A [Released] vector does not print or marshal; it is for masking.
 package release
@@ -12,7 +13,6 @@ package release
 import (
 	"context"
 	"embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -35,6 +35,9 @@ import (
 var (
 	ErrCells      = problem.Refusal("release.cell-threshold", "no cell of the answer has as many persons as the policy demands")
 	ErrDifference = problem.Refusal("release.differencing", "the answer would differ from one given before by fewer persons than the policy allows")
+	ErrAudit      = problem.Refusal("release.audit", "so many numbers about these persons were released that the node cannot tell whether one more would give a few of them away")
+	ErrLimits     = problem.Refusal("release.limits", "the same persons were asked about under other disclosure limits before; what was shown then stands")
+	ErrSites      = problem.Refusal("release.sites", "the same numbers were added up over nearly the same sites before; the two sums would give the numbers of a few sites away")
 	ErrChanged    = problem.Refusal("release.changed", "persons in the earlier answer to this question have since left; it is not repeated until enough others have come or gone")
 	ErrBudget     = problem.Refusal("release.budget", "the researcher has had as many questions of this trial answered here as the policy allows")
 )
@@ -76,8 +79,12 @@ type Answer struct {
 	// Used are all persons whose records were looked at.
 	Used []omop.PersonID
 
-	// Sets say, per measure, which persons each cell's number is about. Numbers
-	// of one measure can be subtracted from each other; "persons" is membership.
+	// Measure names what the table's numbers measure. Numbers of one measure can
+	// be subtracted from each other.
+	Measure string
+
+	// Sets say, per measure, which persons each cell's number is about. Measures
+	// other than the answer's come along to be compared with later answers.
 	Sets map[string][][]omop.PersonID
 }
 
@@ -146,7 +153,7 @@ func (g *Gate) Release(ctx context.Context, q Question, a Answer, now time.Time)
 		if err := tx.Lock(ctx, "release"); err != nil {
 			return err
 		}
-		d := decision{tx: tx, q: q, now: now}
+		d := &decision{tx: tx, q: q, now: now}
 		var err error
 		out, err = d.decide(ctx, a)
 		if errors.As(err, &refusal) {
@@ -204,10 +211,4 @@ func (g *Gate) Summary(ctx context.Context) (map[string]int64, error) {
 		return rows.Err()
 	})
 	return counts, err
-}
-
-// policyText is how a policy is stored and compared.
-func policyText(p disclosure.Policy) (string, error) {
-	raw, err := json.Marshal(p)
-	return string(raw), err
 }

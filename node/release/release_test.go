@@ -19,6 +19,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
 	"github.com/trialmesh/trialmesh/node/release"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
 )
 
@@ -46,7 +47,7 @@ func ids(first, last int64) []omop.PersonID {
 
 // count is the answer to a count whose cells are the given sets.
 func count(cells ...[]omop.PersonID) release.Answer {
-	a := release.Answer{Sets: map[string][][]omop.PersonID{"persons": cells}}
+	a := release.Answer{Measure: "persons", Sets: map[string][][]omop.PersonID{"persons": cells}}
 	for _, persons := range cells {
 		a.Table.Cells = append(a.Table.Cells, analysis.Cell{N: int64(len(persons))})
 		a.Used = append(a.Used, persons...)
@@ -111,7 +112,7 @@ func TestAnswerWithoutAnyReleasableCell(t *testing.T) {
 func TestOneDominantPersonHidesACell(t *testing.T) {
 	t.Parallel()
 	gate := open(t, sqltest.SQLite(t))
-	a := release.Answer{Used: ids(1, 40), Sets: map[string][][]omop.PersonID{"concept 1": {ids(1, 20), ids(21, 40)}}}
+	a := release.Answer{Used: ids(1, 40), Measure: "concept 1", Sets: map[string][][]omop.PersonID{"concept 1": {ids(1, 20), ids(21, 40)}}}
 	a.Table.Cells = []analysis.Cell{
 		{N: 20, Sums: []analysis.Sum{{Coarse: 5}}, Largest: 0.91},
 		{N: 20, Sums: []analysis.Sum{{Coarse: 7}}, Largest: 0.90},
@@ -186,6 +187,36 @@ func TestAttacks(t *testing.T) {
 		_, err = gate.Release(t.Context(), ask("all but six, and six others"), count(ids(7, 106)), now)
 		require.NoError(t, err)
 	})
+	t.Run("c: two cohorts and either of them", func(t *testing.T) {
+		t.Parallel()
+		for _, order := range [][]release.Answer{
+			{count(ids(1, 50)), count(ids(50, 99)), count(ids(1, 99))},
+			{count(ids(1, 99)), count(ids(50, 99)), count(ids(1, 50))},
+		} {
+			gate := open(t, sqltest.SQLite(t))
+			for i, a := range order {
+				_, err := gate.Release(t.Context(), ask(fmt.Sprint(i)), a, now)
+				if i < 2 {
+					require.NoError(t, err)
+				} else {
+					require.ErrorIs(t, err, release.ErrDifference, "X and Y less X or Y is the one in both")
+				}
+			}
+		}
+	})
+	t.Run("c: over the threshold by one person", func(t *testing.T) {
+		t.Parallel()
+		for _, order := range [][]release.Answer{
+			{count(ids(1, 12), ids(100, 150)), count(ids(1, 13))},
+			{count(ids(1, 13)), count(ids(1, 12), ids(100, 150))},
+			{count(ids(1, 12)), count(ids(1, 13))},
+		} {
+			gate := open(t, sqltest.SQLite(t))
+			_, _ = gate.Release(t.Context(), ask("first"), order[0], now)
+			_, err := gate.Release(t.Context(), ask("second"), order[1], now)
+			require.ErrorIs(t, err, release.ErrDifference, "one is withheld and the other is not because of one person")
+		}
+	})
 	t.Run("d, f: again and again", func(t *testing.T) {
 		t.Parallel()
 		gate := open(t, sqltest.SQLite(t))
@@ -224,6 +255,128 @@ func TestAttacks(t *testing.T) {
 		_, err = gate.Release(t.Context(), ask("other"), count(ids(1, 35)), now)
 		require.ErrorIs(t, err, release.ErrDifference)
 	})
+}
+
+// TestLimitsAreNoOracle: a hub that may choose limits for each question cannot
+// read a count off where it begins to be shown, or out of two roundings.
+func TestLimitsAreNoOracle(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*disclosure.Policy){
+		"higher threshold":   func(p *disclosure.Policy) { p.MinCell = 52 },
+		"another rounding":   func(p *disclosure.Policy) { p.Rounding = 7 },
+		"another share":      func(p *disclosure.Policy) { p.MaxShare = 80 },
+		"another difference": func(p *disclosure.Policy) { p.MinDifference = 20 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, about := range []string{"q", "in other words"} {
+				usual, other := ask("q"), ask(about)
+				change(&other.Policy)
+				for _, order := range [][]release.Question{{usual, other}, {other, usual}} {
+					gate := open(t, sqltest.SQLite(t))
+					_, _ = gate.Release(t.Context(), order[0], count(ids(1, 50)), now)
+					_, err := gate.Release(t.Context(), order[1], count(ids(1, 50)), now)
+					require.ErrorIs(t, err, release.ErrLimits)
+				}
+			}
+		})
+	}
+	t.Run("thresholds over which nothing is shown", func(t *testing.T) {
+		t.Parallel()
+		gate := open(t, sqltest.SQLite(t))
+		q := ask("q")
+		q.Policy.MinCell = 60
+		_, err := gate.Release(t.Context(), q, count(ids(1, 50)), now)
+		require.ErrorIs(t, err, release.ErrCells)
+		q = ask("q")
+		q.Policy.MinCell = 55
+		_, err = gate.Release(t.Context(), q, count(ids(2, 50)), now)
+		require.ErrorIs(t, err, release.ErrLimits, "nearly the same persons")
+		q = ask("q")
+		q.Policy.MinCell = 60
+		_, err = gate.Release(t.Context(), q, count(ids(1, 50)), now)
+		require.ErrorIs(t, err, release.ErrCells, "the same limits tell the same")
+	})
+	t.Run("what shows nothing may change", func(t *testing.T) {
+		t.Parallel()
+		gate := open(t, sqltest.SQLite(t))
+		first, err := gate.Release(t.Context(), ask("q"), count(ids(1, 50)), now)
+		require.NoError(t, err)
+		q := ask("q")
+		q.Policy.MinSites, q.Policy.MaxQuestions = 4, 50
+		again, err := gate.Release(t.Context(), q, count(ids(1, 52)), now)
+		require.NoError(t, err)
+		require.Equal(t, first.Words(), again.Words())
+	})
+}
+
+// TestRepeatsWithinASecond repeat the newest answer, in whatever order names sort.
+func TestRepeatsWithinASecond(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		gate := open(t, db)
+		for last := int64(50); last <= 400; last += 50 {
+			_, err := gate.Release(t.Context(), ask("q"), count(ids(1, last)), now)
+			require.NoError(t, err)
+			again, err := gate.Release(t.Context(), ask("q"), count(ids(1, last)), now)
+			require.NoError(t, err)
+			require.Equal(t, []cell{{uint64(last), 0}}, cells(again))
+		}
+	})
+}
+
+// TestSumsOverNearlyTheSameSites would leave the numbers of a few sites.
+func TestSumsOverNearlyTheSameSites(t *testing.T) {
+	t.Parallel()
+	type asked struct {
+		about  string
+		answer release.Answer
+		sites  []identity.DID
+	}
+	mean := func(cells ...[]omop.PersonID) release.Answer {
+		a := count(cells...)
+		a.Measure, a.Sets["concept 1"] = "concept 1", a.Sets["persons"]
+		return a
+	}
+	three, four := []identity.DID{"a", "b", "c"}, []identity.DID{"d", "a", "b", "c"}
+	seven := []identity.DID{"a", "b", "c", "d", "e", "f", "g"}
+	first := asked{"q", count(ids(1, 50)), three}
+	for name, c := range map[string]struct {
+		second asked
+		want   error
+	}{
+		"the same sites":                 {asked{"q", count(ids(1, 50)), []identity.DID{"c", "b", "a"}}, nil},
+		"one more":                       {asked{"q", count(ids(1, 50)), four}, release.ErrSites},
+		"one more, repeated with others": {asked{"q", count(ids(1, 55)), four}, release.ErrSites},
+		"one more, in other words":       {asked{"other", count(ids(1, 50)), four}, release.ErrSites},
+		"one more, broken down":          {asked{"by sex", count(ids(1, 25), ids(26, 50)), four}, release.ErrSites},
+		"four more":                      {asked{"q", count(ids(1, 50)), seven}, nil},
+		"one more, of other persons":     {asked{"other", count(ids(1, 61)), four}, nil},
+		"one more, of another measure":   {asked{"mean", mean(ids(1, 50)), four}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+				gate := open(t, db)
+				sum := func(x asked) error {
+					q := ask(x.about)
+					_, err := gate.Release(t.Context(), q, x.answer, now)
+					require.NoError(t, err)
+					if err := gate.Sum(t.Context(), q.ID, x.sites, 3); err != nil {
+						return err
+					}
+					require.NoError(t, gate.Sum(t.Context(), q.ID, x.sites, 3), "asked again, the answer is the same")
+					return nil
+				}
+				require.NoError(t, sum(first))
+				if c.want == nil {
+					require.NoError(t, sum(c.second))
+				} else {
+					require.ErrorIs(t, sum(c.second), c.want)
+				}
+			})
+		})
+	}
 }
 
 func TestRepeatedQuestion(t *testing.T) {

@@ -3,6 +3,7 @@ package release
 import (
 	"encoding/binary"
 	"errors"
+	"iter"
 	"slices"
 
 	"github.com/trialmesh/trialmesh/localstore/omop"
@@ -64,19 +65,19 @@ func (s set) differences(t set) (onlyS, onlyT int) {
 	return onlyS + len(s) - i, onlyT + len(t) - j
 }
 
-// within reports whether everyone of s is in t.
-func (s set) within(t set) bool {
-	if len(s) > len(t) {
-		return false
-	}
-	for _, id := range s {
-		i, found := slices.BinarySearch(t, id)
-		if !found {
-			return false
+// places yields where in everybody, who include s, the persons of s are.
+func (s set) places(everybody set) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		from := 0
+		for _, id := range s {
+			for everybody[from] != id {
+				from++
+			}
+			if !yield(from) {
+				return
+			}
 		}
-		t = t[i+1:]
 	}
-	return true
 }
 
 // bytes writes the gaps between the numbers as varints.

@@ -1,0 +1,181 @@
+package release
+
+import (
+	"context"
+	"errors"
+
+	"github.com/trialmesh/trialmesh/federation/analysis"
+)
+
+// unionCell is the place of the union of a question's released cells.
+const unionCell = -1
+
+// measureSet is a set of persons that a number is about.
+type measureSet struct {
+	measure string
+	cell    int
+	members set
+
+	withheld bool   // the number is kept back
+	limits   string // under which the number is shown or kept back; "" for sets that only come along
+}
+
+// judgedSets returns the sets behind the cells that are released and their
+// union, per measure, and those behind the cells of the answer's own measure
+// that are withheld.
+func (d *decision) judgedSets(t analysis.Table, a Answer) ([]measureSet, error) {
+	var sets []measureSet
+	for measure, cells := range a.Sets {
+		if len(cells) != len(t.Cells) {
+			return nil, errors.New("release: the answer's sets and cells do not match")
+		}
+		under := ""
+		if measure == a.Measure {
+			under = limits(d.q.Policy)
+		}
+		var all set
+		for i, persons := range cells {
+			withheld := t.Cells[i].Withheld
+			if len(persons) == 0 || withheld && measure != a.Measure {
+				continue
+			}
+			s, err := newSet(persons)
+			if err != nil {
+				return nil, err
+			}
+			sets = append(sets, measureSet{measure, i, s, withheld, under})
+			if !withheld {
+				all = union(all, s)
+			}
+		}
+		if len(all) > 0 {
+			sets = append(sets, measureSet{measure, unionCell, all, false, under})
+		}
+	}
+	return sets, nil
+}
+
+// compare refuses if a number is about nearly the same persons as an earlier
+// one of its measure: the two would be subtracted, or, where one is withheld, the
+// step over the threshold would tell. It also refuses if other limits were
+// asked for the same persons or nearly the same, released or not: with limits
+// to choose, each a comparison, a count could be found like a number in a
+// guessing game.
+func (d *decision) compare(ctx context.Context, sets []measureSet) error {
+	if d.q.Policy.MinDifference <= 1 {
+		return nil
+	}
+	for _, s := range sets {
+		if err := d.compareOne(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *decision) compareOne(ctx context.Context, s measureSet) error {
+	// Sets whose sizes differ by least or more differ by at least as much.
+	least := d.q.Policy.MinDifference
+	rows, err := d.tx.Query(ctx, `SELECT members, withheld, limits FROM release_set WHERE measure = ? AND size BETWEEN ? AND ?`,
+		s.measure, len(s.members)-least+1, len(s.members)+least-1)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var same, near bool
+	for rows.Next() {
+		var raw []byte
+		var withheld int
+		var e measureSet
+		if err := rows.Scan(&raw, &withheld, &e.limits); err != nil {
+			return err
+		}
+		if e.members, err = parseSet(raw); err != nil {
+			return err
+		}
+		e.withheld = withheld != 0
+		only, others := s.members.differences(e.members)
+		switch n := only + others; {
+		case n >= least:
+		case s.limits != "" && e.limits != "" && s.limits != e.limits && (n == 0 || s.withheld && e.withheld):
+			return ErrLimits
+		case n == 0:
+			same = true
+		case !s.withheld || !e.withheld:
+			near = true
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	if near && !same {
+		return ErrDifference
+	}
+	return nil
+}
+
+// audit refuses if the released numbers, with those of all earlier questions,
+// add up to something about a few persons; see [infers].
+func (d *decision) audit(ctx context.Context, sets []measureSet) error {
+	if d.q.Policy.MinDifference <= 1 {
+		return nil
+	}
+	fresh := make(map[string][]set)
+	for _, s := range sets {
+		if !s.withheld && s.cell != unionCell {
+			fresh[s.measure] = append(fresh[s.measure], s.members)
+		}
+	}
+	for measure, cells := range fresh {
+		earlier, err := d.released(ctx, measure)
+		if err != nil {
+			return err
+		}
+		found, err := infers(earlier, cells, d.q.Policy.MinDifference)
+		if err != nil {
+			return err
+		}
+		if found {
+			return ErrDifference
+		}
+	}
+	return nil
+}
+
+// released returns the sets behind all numbers of a measure that were let out.
+// Unions of cells are left out, as they add nothing to what can be reckoned.
+func (d *decision) released(ctx context.Context, measure string) ([]set, error) {
+	rows, err := d.tx.Query(ctx, `SELECT DISTINCT members FROM release_set WHERE measure = ? AND withheld = 0 AND cell <> ?`, measure, unionCell)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var sets []set
+	for rows.Next() {
+		var raw []byte
+		if err := rows.Scan(&raw); err != nil {
+			return nil, err
+		}
+		s, err := parseSet(raw)
+		if err != nil {
+			return nil, err
+		}
+		sets = append(sets, s)
+	}
+	return sets, rows.Err()
+}
+
+func (d *decision) insertSets(ctx context.Context, sets []measureSet) error {
+	for _, s := range sets {
+		withheld := 0
+		if s.withheld {
+			withheld = 1
+		}
+		if _, err := d.tx.Exec(ctx, `INSERT INTO release_set (query, measure, cell, size, members, withheld, limits)
+			VALUES (?, ?, ?, ?, ?, ?, ?)`,
+			d.q.ID.String(), s.measure, s.cell, len(s.members), s.members.bytes(), withheld, s.limits); err != nil {
+			return err
+		}
+	}
+	return nil
+}

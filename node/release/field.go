@@ -1,0 +1,93 @@
+package release
+
+import (
+	"math/bits"
+	"slices"
+)
+
+// field is arithmetic modulo a prime below 2^61.
+type field uint64
+
+func (f field) mul(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a, b)
+	return bits.Rem64(hi, lo, uint64(f))
+}
+
+// inverse of a is a^(p-2).
+func (f field) inverse(a uint64) uint64 {
+	r := uint64(1)
+	for e := uint64(f) - 2; e > 0; e >>= 1 {
+		if e&1 == 1 {
+			r = f.mul(r, a)
+		}
+		a = f.mul(a, a)
+	}
+	return r
+}
+
+// clear makes row zero at column by adding a multiple of by, which is 1 there.
+func (f field) clear(row, by []uint64, column int) {
+	if row[column] == 0 {
+		return
+	}
+	factor := uint64(f) - row[column]
+	for i, v := range by {
+		if v != 0 {
+			row[i] = (row[i] + f.mul(factor, v)) % uint64(f)
+		}
+	}
+}
+
+// scale multiplies row so that it is 1 at column.
+func (f field) scale(row []uint64, column int) {
+	factor := f.inverse(row[column])
+	for i, v := range row {
+		if v != 0 {
+			row[i] = f.mul(factor, v)
+		}
+	}
+}
+
+// without returns a basis of those vectors of the space that are zero at column.
+func (f field) without(space [][]uint64, column int) [][]uint64 {
+	at := slices.IndexFunc(space, func(row []uint64) bool { return row[column] != 0 })
+	if at < 0 {
+		return space
+	}
+	pivot := slices.Clone(space[at])
+	f.scale(pivot, column)
+	rest := make([][]uint64, 0, len(space)-1)
+	for i, row := range space {
+		if i == at {
+			continue
+		}
+		if row[column] != 0 {
+			row = slices.Clone(row)
+			f.clear(row, pivot, column)
+		}
+		rest = append(rest, row)
+	}
+	return rest
+}
+
+// basis is a set of linearly independent vectors, in echelon form.
+type basis struct {
+	field   field
+	columns int // of a vector that count; what follows comes along
+	rows    [][]uint64
+	pivots  []int
+}
+
+// add takes a vector, which it changes, if it is independent of the others.
+func (b *basis) add(v []uint64) bool {
+	for i, row := range b.rows {
+		b.field.clear(v, row, b.pivots[i])
+	}
+	pivot := slices.IndexFunc(v[:b.columns], func(x uint64) bool { return x != 0 })
+	if pivot < 0 {
+		return false
+	}
+	b.field.scale(v, pivot)
+	b.rows, b.pivots = append(b.rows, v), append(b.pivots, pivot)
+	return true
+}
