@@ -200,7 +200,7 @@ func (n *Node) openDomain(ctx context.Context) error {
 		return err
 	}
 	n.consents, err = consent.Open(ctx, consent.Config{
-		DB: n.db, Key: n.home.key, Secret: n.home.secret, Shape: n.cfg.Shape, Window: n.cfg.EpochWindow,
+		DB: n.db, Key: n.home.key, Trail: n.trail, Secret: n.home.secret, Shape: n.cfg.Shape, Window: n.cfg.EpochWindow,
 	})
 	return err
 }
@@ -230,7 +230,7 @@ func (n *Node) openNetwork(context.Context) error {
 
 func (n *Node) openPeer(ctx context.Context) error {
 	n.publisher = consent.NewPublisher(consent.PublisherConfig{
-		Book: n.consents, Trail: n.trail, Pause: n.cfg.EpochPause, Log: n.cfg.Logger, Now: n.cfg.Now,
+		Book: n.consents, Pause: n.cfg.EpochPause, Log: n.cfg.Logger, Now: n.cfg.Now,
 		Proving: func() (consent.Prover, message.Digest, error) { return n.network.EpochProver() },
 		Send:    n.sendEpoch,
 	})

@@ -8,7 +8,6 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node/api"
-	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/mapping"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/problem"
@@ -33,11 +32,10 @@ func (n *Node) RecordConsent(ctx context.Context, patient string, e message.Enve
 		return false, err
 	}
 	changed, err = n.consents.Record(ctx, person, e, n.cfg.Now())
-	if err != nil || !changed {
-		return changed, err
+	if changed {
+		n.publisher.Wake()
 	}
-	n.publisher.Wake()
-	return true, n.trail.Add(ctx, audit.Record{At: n.cfg.Now(), Event: audit.ConsentRecorded, Actor: e.Issuer, Subject: e.Digest().String()})
+	return changed, err
 }
 
 // Ready reports why the node cannot serve, nil if it can. A hub out of reach

@@ -76,7 +76,7 @@ var external = regexp.MustCompile(`(?i)(https?:)?//[a-z]|<script|javascript:| on
 func TestTheStatusPage(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	require.NoError(t, s.trail.Add(t.Context(), audit.Record{At: start, Event: audit.QuestionRefused, Subject: "<b>", Rule: "trial.closed"}))
+	s.decide(audit.Record{At: start, Event: audit.QuestionRefused, Subject: "<b>", Rule: "trial.closed"})
 	status, header, body := s.sendAs("", http.MethodGet, "/", "", nil)
 	require.Equal(t, http.StatusOK, status)
 	require.Contains(t, header.Get("Content-Security-Policy"), "default-src 'none'; style-src 'self'")
@@ -95,7 +95,7 @@ func TestTheStateIsTold(t *testing.T) {
 	require.Equal(t, s.status, decode[Status](t, body))
 	_, _, body = s.send(http.MethodGet, consentsPath, "", nil)
 	require.Equal(t, s.status.Consents, decode[AllConsents](t, body).Consents)
-	require.NoError(t, s.trail.Add(t.Context(), audit.Record{At: start, Event: audit.EpochPublished, Subject: "bp-trial"}))
+	s.decide(audit.Record{At: start, Event: audit.EpochPublished, Subject: "bp-trial"})
 	_, _, body = s.send(http.MethodGet, "/v1/audit", "", nil)
 	require.Equal(t, []Decision{{At: start, Event: string(audit.EpochPublished), Subject: "bp-trial"}}, decode[Decisions](t, body).Decisions)
 	s.fail(problem.New(problem.Unavailable, "busy"))

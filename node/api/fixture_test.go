@@ -42,6 +42,7 @@ type site struct {
 	url    string
 	client *http.Client
 	logged *lockedBuffer
+	db     *sqldb.DB
 	trail  *audit.Trail
 
 	mu       sync.Mutex
@@ -74,7 +75,7 @@ func newSite(t *testing.T, change ...func(*Config)) *site {
 	db, err := sqldb.Open(t.Context(), sqldb.Config{DSN: "sqlite:" + filepath.Join(t.TempDir(), "data.db")})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	s := &site{t: t, logged: new(lockedBuffer), files: make(map[string][]byte), consents: make(map[message.Digest]bool)}
+	s := &site{t: t, db: db, logged: new(lockedBuffer), files: make(map[string][]byte), consents: make(map[message.Digest]bool)}
 	log := slog.New(slog.NewTextHandler(s.logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s.trail, err = audit.Open(t.Context(), db, log)
 	require.NoError(t, err)
@@ -98,6 +99,12 @@ func newSite(t *testing.T, change ...func(*Config)) *site {
 	t.Cleanup(server.Close)
 	s.url, s.client = server.URL, server.Client()
 	return s
+}
+
+// decide puts a decision on the trail.
+func (s *site) decide(r audit.Record) {
+	s.t.Helper()
+	require.NoError(s.t, s.db.Write(s.t.Context(), func(tx *sqldb.Tx) error { return s.trail.Add(s.t.Context(), tx, r) }))
 }
 
 func (s *site) failure() error {

@@ -60,17 +60,13 @@ func Open(ctx context.Context, db *sqldb.DB, log *slog.Logger) (*Trail, error) {
 	return &Trail{db, log}, nil
 }
 
-// Add records a decision, even when the request that led to it is over. A
-// record that cannot be written fails the decision.
-func (t *Trail) Add(ctx context.Context, r Record) error {
-	ctx = context.WithoutCancel(ctx)
+// Add records a decision in the transaction that makes it hold, which must be
+// of the trail's own database: both are there or neither is. A record that
+// cannot be written fails the decision.
+func (t *Trail) Add(ctx context.Context, tx *sqldb.Tx, r Record) error {
 	t.log.InfoContext(ctx, string(r.Event), "actor", r.Actor, "subject", r.Subject, "rule", r.Rule)
-	err := t.db.Write(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO audit (at, event, actor, subject, rule) VALUES (?, ?, ?, ?, ?)`,
-			r.At.Unix(), string(r.Event), string(r.Actor), r.Subject, r.Rule)
-		return err
-	})
-	if err != nil {
+	if _, err := tx.Exec(ctx, `INSERT INTO audit (at, event, actor, subject, rule) VALUES (?, ?, ?, ?, ?)`,
+		r.At.Unix(), string(r.Event), string(r.Actor), r.Subject, r.Rule); err != nil {
 		return fmt.Errorf("audit %s: %w", r.Event, err)
 	}
 	return nil

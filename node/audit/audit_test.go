@@ -2,7 +2,7 @@ package audit_test
 
 import (
 	"bytes"
-	"context"
+	"errors"
 	"log/slog"
 	"testing"
 	"time"
@@ -26,11 +26,13 @@ func TestTrail(t *testing.T) {
 		at := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 		first := audit.Record{At: at, Event: audit.QuestionRefused, Actor: "did:key:zR", Subject: "q1", Rule: "trial.closed"}
 		second := audit.Record{At: at.Add(-time.Hour), Event: audit.EpochPublished, Subject: "glucose-1"}
-		require.NoError(t, trail.Add(t.Context(), first))
-
-		gone, cancel := context.WithCancel(t.Context())
-		cancel()
-		require.NoError(t, trail.Add(gone, second), "the request is over, the decision was made")
+		for _, r := range []audit.Record{first, second} {
+			require.NoError(t, db.Write(t.Context(), func(tx *sqldb.Tx) error { return trail.Add(t.Context(), tx, r) }))
+		}
+		undone := errors.New("the decision did not hold")
+		require.ErrorIs(t, db.Write(t.Context(), func(tx *sqldb.Tx) error {
+			return errors.Join(trail.Add(t.Context(), tx, first), undone)
+		}), undone)
 
 		again, err := audit.Open(t.Context(), db, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
@@ -54,5 +56,7 @@ func TestDecisionFailsWithItsRecord(t *testing.T) {
 		_, err := tx.Exec(t.Context(), `DROP TABLE audit`)
 		return err
 	}))
-	require.ErrorContains(t, trail.Add(t.Context(), audit.Record{Event: audit.NumbersReleased}), "audit numbers released")
+	require.ErrorContains(t, db.Write(t.Context(), func(tx *sqldb.Tx) error {
+		return trail.Add(t.Context(), tx, audit.Record{Event: audit.NumbersReleased})
+	}), "audit numbers released")
 }

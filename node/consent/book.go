@@ -23,6 +23,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -49,8 +50,9 @@ var (
 
 // Config configures a [Book]. All fields are required.
 type Config struct {
-	DB  *sqldb.DB
-	Key identity.Key // the node's
+	DB    *sqldb.DB
+	Key   identity.Key // the node's
+	Trail *audit.Trail // of DB
 
 	// Secret is 32 bytes that never leave the node; blinds and salts derive from it.
 	Secret [32]byte
@@ -68,8 +70,8 @@ type Book struct{ cfg Config }
 
 // Open brings the book's tables up to date and returns the book.
 func Open(ctx context.Context, cfg Config) (*Book, error) {
-	if cfg.DB == nil || cfg.Key.IsZero() || cfg.Secret == ([32]byte{}) || cfg.Window <= 0 {
-		return nil, errors.New("consent: db, key, secret and window are required")
+	if cfg.DB == nil || cfg.Key.IsZero() || cfg.Trail == nil || cfg.Secret == ([32]byte{}) || cfg.Window <= 0 {
+		return nil, errors.New("consent: db, key, trail, secret and window are required")
 	}
 	if err := cfg.Shape.Validate(); err != nil {
 		return nil, fmt.Errorf("consent: %w", err)
@@ -95,10 +97,12 @@ func (b *Book) Record(ctx context.Context, person omop.PersonID, e message.Envel
 		if err := tx.Lock(ctx, "consent"); err != nil {
 			return err
 		}
-		changed, err = b.record(ctx, tx, person, e, said, now)
-		return err
+		if changed, err = b.record(ctx, tx, person, e, said, now); err != nil || !changed {
+			return err
+		}
+		return b.cfg.Trail.Add(ctx, tx, audit.Record{At: now, Event: audit.ConsentRecorded, Actor: e.Issuer, Subject: e.Digest().String()})
 	})
-	return changed, err
+	return changed && err == nil, err
 }
 
 // statement is what a message about consent says.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
+	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/consent"
 	agreed "github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -31,6 +33,7 @@ var (
 type desk struct {
 	node   identity.Key
 	db     *sqldb.DB
+	trail  *audit.Trail
 	book   *consent.Book
 	now    time.Time
 	leaf   int64
@@ -47,7 +50,9 @@ func newDesk(t *testing.T, db *sqldb.DB) *desk {
 func (d *desk) reopen(t *testing.T) {
 	t.Helper()
 	var err error
-	d.book, err = consent.Open(t.Context(), consent.Config{DB: d.db, Key: d.node, Secret: [32]byte{7}, Shape: shape, Window: 24 * time.Hour})
+	d.trail, err = audit.Open(t.Context(), d.db, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	d.book, err = consent.Open(t.Context(), consent.Config{DB: d.db, Key: d.node, Trail: d.trail, Secret: [32]byte{7}, Shape: shape, Window: 24 * time.Hour})
 	require.NoError(t, err)
 }
 
@@ -112,7 +117,7 @@ func (d *desk) publish(t *testing.T) agreed.Epoch {
 	draft := d.draft(t)
 	require.NotNil(t, draft)
 	d.leaf++
-	require.NoError(t, d.book.Recorded(t.Context(), *draft, d.leaf))
+	require.NoError(t, d.book.Recorded(t.Context(), *draft, d.leaf, d.now))
 	epoch, err := message.Replay[agreed.Epoch](draft.Envelope, agreed.KindEpoch)
 	require.NoError(t, err)
 	return epoch
@@ -165,7 +170,7 @@ func TestGrantCountsFromTheNextEpoch(t *testing.T) {
 		draft := d.draft(t)
 		_, err = d.book.EpochFor(t.Context(), d.use(), 100)
 		require.ErrorIs(t, err, consent.ErrNoEpoch, "a draft is not on the ledger")
-		require.NoError(t, d.book.Recorded(t.Context(), *draft, 7))
+		require.NoError(t, d.book.Recorded(t.Context(), *draft, 7, d.now))
 		_, err = d.book.EpochFor(t.Context(), d.use(), 7)
 		require.ErrorIs(t, err, consent.ErrNoEpoch, "an epoch on the ledger with or after the question proves nothing")
 		got, err := d.book.EpochFor(t.Context(), d.use(), 8)
@@ -359,7 +364,7 @@ func TestDraftWaitsForTheHub(t *testing.T) {
 		require.Equal(t, draft.Envelope.Digest(), again.Envelope.Digest())
 		require.Equal(t, draft.Envelope.Signature, again.Envelope.Signature)
 		require.EqualValues(t, 1, d.prover.proofs.Load())
-		require.NoError(t, d.book.Recorded(t.Context(), *again, 3))
+		require.NoError(t, d.book.Recorded(t.Context(), *again, 3, d.now))
 		next := d.draft(t)
 		require.EqualValues(t, 2, next.Number)
 
@@ -470,4 +475,41 @@ func TestWitnessBeyondTheEpoch(t *testing.T) {
 	d.consents(t, 5)
 	_, err = d.book.Witness(t.Context(), consent.Evidence{Query: message.Digest{9}, Epoch: epoch, Need: need, Used: []omop.PersonID{person(1), person(5)}})
 	require.Error(t, err)
+}
+
+// TestNoConsentWithoutItsRecord: an act and its place on the trail are one.
+func TestNoConsentWithoutItsRecord(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, d *desk) {
+		who, grant := d.consents(t, 1)
+		draft := d.draft(t)
+		require.NoError(t, d.db.Write(t.Context(), func(tx *sqldb.Tx) error {
+			_, err := tx.Exec(t.Context(), `ALTER TABLE audit RENAME TO away`)
+			return err
+		}))
+		withdrawal := d.withdrawal(t, who, grant)
+		require.ErrorContains(t, d.record(t, 1, withdrawal), "audit consent recorded")
+		require.ErrorContains(t, d.book.Recorded(t.Context(), *draft, 1, d.now), "audit consent epoch published")
+		require.NoError(t, d.db.Write(t.Context(), func(tx *sqldb.Tx) error {
+			_, err := tx.Exec(t.Context(), `ALTER TABLE away RENAME TO audit`)
+			return err
+		}))
+		_, err := d.book.EpochFor(t.Context(), d.use(), 100)
+		require.ErrorIs(t, err, consent.ErrNoEpoch)
+		counts, err := d.book.Counts(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, []consent.Counts{{Trial: "glucose-1", Active: 1}}, counts)
+
+		require.NoError(t, d.record(t, 1, withdrawal))
+		for range 2 { // an answer that comes again is recorded once
+			require.NoError(t, d.book.Recorded(t.Context(), *draft, 1, d.now))
+		}
+		records, err := d.trail.Latest(t.Context(), 10)
+		require.NoError(t, err)
+		var events []audit.Event
+		for _, r := range records {
+			events = append(events, r.Event)
+		}
+		require.Equal(t, []audit.Event{audit.EpochPublished, audit.ConsentRecorded, audit.ConsentRecorded}, events)
+	})
 }

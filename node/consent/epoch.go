@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -229,10 +230,13 @@ func (b *Book) seal(ctx context.Context, epoch consent.Epoch, open opening, now 
 }
 
 // Recorded notes that the hub put an epoch on the ledger.
-func (b *Book) Recorded(ctx context.Context, d Draft, ledgerIndex int64) error {
+func (b *Book) Recorded(ctx context.Context, d Draft, ledgerIndex int64, now time.Time) error {
 	return b.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE consent_epoch SET ledger_index = ? WHERE digest = ?`, ledgerIndex, d.Envelope.Digest().String())
-		return err
+		n, err := tx.Exec(ctx, `UPDATE consent_epoch SET ledger_index = ? WHERE digest = ? AND ledger_index IS NULL`, ledgerIndex, d.Envelope.Digest().String())
+		if err != nil || n == 0 {
+			return err
+		}
+		return b.cfg.Trail.Add(ctx, tx, audit.Record{At: now, Event: audit.EpochPublished, Subject: string(d.Trial)})
 	})
 }
 

@@ -31,7 +31,7 @@ func TestRealProofs(t *testing.T) {
 	}
 	draft, err := d.book.Draft(t.Context(), "glucose-1", epochKeys.Verifying().Digest(), proofs, d.now)
 	require.NoError(t, err)
-	require.NoError(t, d.book.Recorded(t.Context(), *draft, 1))
+	require.NoError(t, d.book.Recorded(t.Context(), *draft, 1, d.now))
 	epoch, err := message.Replay[agreed.Epoch](draft.Envelope, agreed.KindEpoch)
 	require.NoError(t, err)
 	var roots []circuits.Element

@@ -6,14 +6,12 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/protocol/trial"
 )
 
-// PublisherConfig configures a [Publisher]. Book, Proving, Send and Trail are
-// required.
+// PublisherConfig configures a [Publisher]. Book, Proving and Send are required.
 type PublisherConfig struct {
 	Book *Book
 
@@ -23,8 +21,6 @@ type PublisherConfig struct {
 
 	// Send brings an epoch to the hub and returns its leaf on the ledger.
 	Send func(ctx context.Context, e message.Envelope) (ledgerIndex int64, err error)
-
-	Trail *audit.Trail
 
 	// Pause is how long nothing must change before an epoch is closed, so that
 	// what comes together goes into one. While changes go on coming, an epoch is
@@ -142,8 +138,5 @@ func (p *Publisher) publishTrial(ctx context.Context, id trial.ID) error {
 	if err != nil {
 		return err
 	}
-	if err := p.cfg.Book.Recorded(ctx, *draft, index); err != nil {
-		return err
-	}
-	return p.cfg.Trail.Add(ctx, audit.Record{At: p.cfg.Now(), Event: audit.EpochPublished, Subject: string(id)})
+	return p.cfg.Book.Recorded(ctx, *draft, index, p.cfg.Now())
 }

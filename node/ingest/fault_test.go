@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -160,6 +161,40 @@ func TestDamagedRawCopyIsDeadAndRevived(t *testing.T) {
 			return len(records) == 2 && records[1].Rule == string(ingest.Dead) && records[0].Rule == string(ingest.Completed) &&
 				records[0].Subject == file.String() && records[0].Event == audit.JobFinished
 		}, 10*time.Second, 5*time.Millisecond)
+	})
+}
+
+// failingTrail cannot be written so often; then it is the real one.
+type failingTrail struct {
+	*audit.Trail
+	failures atomic.Int64
+}
+
+func (f *failingTrail) Add(ctx context.Context, tx *sqldb.Tx, r audit.Record) error {
+	if f.failures.Add(-1) >= 0 {
+		return errors.New("no trail")
+	}
+	return f.Trail.Add(ctx, tx, r)
+}
+
+// TestLoadEndsWithItsRecord: a load whose end cannot go on record has not ended.
+func TestLoadEndsWithItsRecord(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		log, err := audit.Open(t.Context(), db, discard)
+		require.NoError(t, err)
+		trail := &failingTrail{Trail: log}
+		trail.failures.Store(2)
+		s := newSite(t, db, func(c *ingest.Config, _ *jobs.Config) { c.Trail = trail })
+		s.run(t)
+		job := s.load(t, "a", []byte(patient))
+		require.Equal(t, ingest.Completed, job.State, job.Error)
+		require.Equal(t, 3, job.Attempt)
+		records, err := log.Latest(t.Context(), 10)
+		require.NoError(t, err)
+		require.Len(t, records, 1)
+		require.Equal(t, string(ingest.Completed), records[0].Rule)
+		require.EqualValues(t, 1, s.counts(t)[omop.PersonTable])
 	})
 }
 

@@ -37,8 +37,8 @@ var migrations embed.FS
 
 // Trail is where ended jobs are recorded.
 type Trail interface {
-	// Add records a decision durably.
-	Add(ctx context.Context, r audit.Record) error
+	// Add records a decision in the transaction that makes it hold.
+	Add(ctx context.Context, tx *sqldb.Tx, r audit.Record) error
 }
 
 // Config configures a [Service]. DB, Store, Raw, Vocabulary and Jobs are required.

@@ -175,17 +175,15 @@ func (s *Service) Retry(ctx context.Context, id JobID) error {
 		return problem.New(problem.Conflict, "the job is neither dead nor failed")
 	}
 	// The state goes first: a worker may take the job at once.
-	if err := s.setState(ctx, id, Queued, ""); err != nil {
+	if err := s.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error { return setState(ctx, tx, id, Queued, "") }); err != nil {
 		return err
 	}
 	return s.cfg.Jobs.Retry(ctx, int64(id))
 }
 
-func (s *Service) setState(ctx context.Context, id JobID, state State, reason string) error {
-	return s.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE ingest_job SET state = ?, error = ? WHERE job_id = ?`, string(state), reason, int64(id))
-		return err
-	})
+func setState(ctx context.Context, tx *sqldb.Tx, id JobID, state State, reason string) error {
+	_, err := tx.Exec(ctx, `UPDATE ingest_job SET state = ?, error = ? WHERE job_id = ?`, string(state), reason, int64(id))
+	return err
 }
 
 // latest returns the job that makes another one for the same file needless, or 0.

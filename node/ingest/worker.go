@@ -9,6 +9,7 @@ import (
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 	"github.com/trialmesh/trialmesh/localstore/jobs"
 	"github.com/trialmesh/trialmesh/localstore/raw"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node/audit"
 )
 
@@ -18,9 +19,8 @@ const sayWait = 5 * time.Second
 // work is one attempt at a job.
 func (s *Service) work(ctx context.Context, j *jobs.Job[args]) error {
 	id := JobID(j.ID)
-	outcome, err := s.load(ctx, j)
+	err := s.load(ctx, j)
 	if err == nil {
-		s.record(ctx, j.Args.File, outcome)
 		return nil
 	}
 	hopeless := errors.Is(err, raw.ErrNotFound) || errors.Is(err, raw.ErrDamaged)
@@ -33,58 +33,58 @@ func (s *Service) work(ctx context.Context, j *jobs.Job[args]) error {
 	}
 	say, cancel := context.WithTimeout(context.WithoutCancel(ctx), sayWait)
 	defer cancel()
-	if serr := s.setState(say, id, state, err.Error()); serr != nil {
+	if serr := s.cfg.DB.Write(say, func(tx *sqldb.Tx) error {
+		if state == Failed && (j.Last || hopeless) {
+			if err := s.record(say, tx, j.Args.File, Dead); err != nil {
+				return err
+			}
+		}
+		return setState(say, tx, id, state, err.Error())
+	}); serr != nil {
 		s.cfg.Log.ErrorContext(ctx, "state of a job could not be written", "job", id, "err", serr)
-	}
-	if state == Failed && (j.Last || hopeless) {
-		s.record(ctx, j.Args.File, Dead)
 	}
 	return err
 }
 
-// record puts the end of a job on the trail. The job's own row is the outcome, so
-// a trail that cannot be written is logged and no more.
-func (s *Service) record(ctx context.Context, file string, outcome State) {
+// record puts the end of a job on the trail, in the transaction that ends it.
+func (s *Service) record(ctx context.Context, tx *sqldb.Tx, file string, outcome State) error {
 	if s.cfg.Trail == nil {
-		return
+		return nil
 	}
-	r := audit.Record{At: s.cfg.Now(), Event: audit.JobFinished, Subject: file, Rule: string(outcome)}
-	if err := s.cfg.Trail.Add(ctx, r); err != nil {
-		s.cfg.Log.ErrorContext(ctx, "end of a job could not be put on the trail", "batch", file, "err", err)
-	}
+	return s.cfg.Trail.Add(ctx, tx, audit.Record{At: s.cfg.Now(), Event: audit.JobFinished, Subject: file, Rule: string(outcome)})
 }
 
 // load reads the raw copy and stores what is in it.
-func (s *Service) load(ctx context.Context, j *jobs.Job[args]) (State, error) {
+func (s *Service) load(ctx context.Context, j *jobs.Job[args]) error {
 	file, err := raw.ParseDigest(j.Args.File)
 	if err != nil {
-		return "", err
+		return err
 	}
 	mapper, err := s.mapperName(ctx)
 	if err != nil {
-		return "", err
+		return err
 	}
 	l, err := s.begin(ctx, j, file, mapper)
 	if err != nil {
-		return "", err
+		return err
 	}
 	// Batches are committed before the end of the file is seen, so it is checked first.
 	if err := s.cfg.Raw.Verify(ctx, file); err != nil {
-		return "", err
+		return err
 	}
 	src, err := s.cfg.Raw.Open(file)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer src.Close()
 	l.src = &counter{r: src}
 	for rec, err := range fhir.Read(ctx, l.src, s.cfg.Reader) {
 		if err := l.step(ctx, rec, err); err != nil {
-			return "", err
+			return err
 		}
 	}
 	if err := l.finish(ctx); err != nil {
-		return "", fmt.Errorf("finish: %w", err)
+		return fmt.Errorf("finish: %w", err)
 	}
-	return l.outcome(), nil
+	return nil
 }

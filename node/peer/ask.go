@@ -81,12 +81,7 @@ func (p *Peer) ask(ctx context.Context, task protocol.Task) (json.RawMessage, er
 	if err != nil {
 		return nil, err
 	}
-	if err := p.keep(ctx, q, digest, task.Body, answer); err != nil {
-		return nil, err
-	}
-	return answer, p.cfg.Trail.Add(ctx, audit.Record{
-		At: p.cfg.Now(), Event: audit.QuestionAccepted, Actor: q.ask.Request.Issuer, Subject: q.id.String(),
-	})
+	return answer, p.keep(ctx, q, digest, task.Body, answer)
 }
 
 // provable refuses a question that needs more permissions than one proof holds.
@@ -175,7 +170,7 @@ func (p *Peer) evaluate(ctx context.Context, q *question) error {
 	if slices.ContainsFunc(released.Used(), func(person personID) bool { return !basis.Permits(person) }) {
 		return release.ErrChanged
 	}
-	return p.cfg.Trail.Add(ctx, audit.Record{At: now, Event: audit.NumbersReleased, Actor: q.ask.Request.Issuer, Subject: q.id.String()})
+	return nil
 }
 
 // member returns this node's side of the masked sum.
@@ -212,11 +207,22 @@ func (p *Peer) recall(ctx context.Context, id protocol.ID, digest message.Digest
 	return answer, err
 }
 
+// keep accepts a question: from here on its released numbers may be masked and
+// sent, so this is also when their release goes on record.
 func (p *Peer) keep(ctx context.Context, q question, digest message.Digest, ask, answer []byte) error {
 	return p.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO peer_question (query, digest, ask, answer, step, secret) VALUES (?, ?, ?, ?, 0, ?)`,
-			q.id.String(), digest.String(), ask, answer, q.secret[:])
-		return err
+		if _, err := tx.Exec(ctx, `INSERT INTO peer_question (query, digest, ask, answer, step, secret) VALUES (?, ?, ?, ?, 0, ?)`,
+			q.id.String(), digest.String(), ask, answer, q.secret[:]); err != nil {
+			return err
+		}
+		for _, event := range []audit.Event{audit.NumbersReleased, audit.QuestionAccepted} {
+			if err := p.cfg.Trail.Add(ctx, tx, audit.Record{
+				At: p.cfg.Now(), Event: event, Actor: q.ask.Request.Issuer, Subject: q.id.String(),
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -142,7 +142,7 @@ func (p *Peer) Take(ctx context.Context, from identity.DID, raw []byte) ([]byte,
 		}
 		document := problem.From(err)
 		answer.Body, answer.Refusal = nil, &document
-		if err := p.cfg.Trail.Add(ctx, audit.Record{At: p.cfg.Now(), Event: audit.QuestionRefused, Subject: task.Query.String(), Rule: refusal.Rule}); err != nil {
+		if err := p.refuse(context.WithoutCancel(ctx), task.Query, refusal.Rule); err != nil {
 			return nil, err
 		}
 	}
@@ -151,6 +151,13 @@ func (p *Peer) Take(ctx context.Context, from identity.DID, raw []byte) ([]byte,
 		return nil, err
 	}
 	return json.Marshal(envelope)
+}
+
+// refuse records that a task was refused. A refusal changes nothing else here.
+func (p *Peer) refuse(ctx context.Context, id protocol.ID, rule string) error {
+	return p.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+		return p.cfg.Trail.Add(ctx, tx, audit.Record{At: p.cfg.Now(), Event: audit.QuestionRefused, Subject: id.String(), Rule: rule})
+	})
 }
 
 // lock keeps other tasks of the question waiting until the returned function

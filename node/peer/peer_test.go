@@ -551,6 +551,48 @@ func TestRefusalsAreRemembered(t *testing.T) {
 	require.Equal(t, []string{trial.ErrUnapproved.Rule}, rules)
 }
 
+// TestNothingHappensWithoutItsRecord: an act and its place on the trail are one.
+func TestNothingHappensWithoutItsRecord(t *testing.T) {
+	t.Parallel()
+	f := newField(t, 3)
+	s := f.sites[0]
+	execute := func(sql string) {
+		require.NoError(t, s.DB.Write(t.Context(), func(tx *sqldb.Tx) error {
+			_, err := tx.Exec(t.Context(), sql)
+			return err
+		}))
+	}
+	count := func(sql string) (n int) {
+		require.NoError(t, s.DB.Read(t.Context(), func(tx *sqldb.Tx) error { return tx.QueryRow(t.Context(), sql).Scan(&n) }))
+		return n
+	}
+	take := func(id query.ID, step query.Step, body any) error {
+		raw, err := json.Marshal(body)
+		require.NoError(t, err)
+		task, err := json.Marshal(query.Task{Query: id, Step: step, Body: raw})
+		require.NoError(t, err)
+		_, err = s.Peer.Take(t.Context(), f.hub.DID(), task)
+		return err
+	}
+	a := f.ask(t)
+	id := a.Request.Digest()
+	execute(`ALTER TABLE audit RENAME TO away`)
+	require.ErrorContains(t, take(id, query.StepAsk, a), "cannot answer")
+	require.Zero(t, count(`SELECT count(*) FROM peer_question`), "no question is accepted")
+	execute(`ALTER TABLE away RENAME TO audit`)
+
+	a, id = f.begin(t)
+	require.Equal(t, 2, count(`SELECT count(*) FROM audit WHERE event IN ('question accepted', 'numbers released')`))
+	rounds := f.shared(t, a, id)
+	accepted(t, bring(t, s, id, query.StepMask, rounds[0]))
+	execute(`ALTER TABLE audit RENAME TO away`)
+	require.ErrorContains(t, take(id, query.StepProve, nil), "cannot answer")
+	require.Zero(t, count(`SELECT count(*) FROM peer_question WHERE access IS NOT NULL`), "no proof is kept")
+	execute(`ALTER TABLE away RENAME TO audit`)
+	accepted(t, bring(t, s, id, query.StepProve, nil))
+	require.Equal(t, 1, count(`SELECT count(*) FROM audit WHERE event = 'access proved'`))
+}
+
 // FuzzTake: no bytes from the hub crash a node or get an answer without a
 // signed question.
 func FuzzTake(f *testing.F) {

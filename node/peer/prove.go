@@ -65,15 +65,14 @@ func (p *Peer) prove(ctx context.Context, q question) (json.RawMessage, error) {
 		return nil, err
 	}
 	if err := p.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE peer_question SET access = ? WHERE query = ? AND access IS NULL`, raw, q.id.String())
-		return err
+		if _, err := tx.Exec(ctx, `UPDATE peer_question SET access = ? WHERE query = ? AND access IS NULL`, raw, q.id.String()); err != nil {
+			return err
+		}
+		return p.cfg.Trail.Add(ctx, tx, audit.Record{At: p.cfg.Now(), Event: audit.AccessProved, Subject: q.id.String()})
 	}); err != nil {
 		return nil, err
 	}
-	if err := p.forget(ctx, q); err != nil {
-		return nil, err
-	}
-	return raw, p.cfg.Trail.Add(ctx, audit.Record{At: p.cfg.Now(), Event: audit.AccessProved, Subject: q.id.String()})
+	return raw, p.forget(ctx, q)
 }
 
 // forget erases the secret of the question's masks once its last step was

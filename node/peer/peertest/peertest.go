@@ -117,11 +117,11 @@ func (s *Site) Reopen(t testing.TB) {
 	ctx := t.Context()
 	store, err := omop.Open(ctx, s.DB)
 	require.NoError(t, err)
-	s.Book, err = consent.Open(ctx, consent.Config{DB: s.DB, Key: s.Key, Secret: [32]byte{1}, Shape: Shape, Window: 24 * time.Hour})
+	trail, err := audit.Open(ctx, s.DB, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	s.Book, err = consent.Open(ctx, consent.Config{DB: s.DB, Key: s.Key, Trail: trail, Secret: [32]byte{1}, Shape: Shape, Window: 24 * time.Hour})
 	require.NoError(t, err)
 	s.Gate, err = release.Open(ctx, s.DB)
-	require.NoError(t, err)
-	trail, err := audit.Open(ctx, s.DB, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	s.Peer, err = peer.Open(ctx, peer.Config{
 		DB: s.DB, Key: s.Key, Hub: s.Hub, Boards: []identity.DID{s.Trial.Board.DID()}, Policy: s.Policy,
@@ -234,7 +234,7 @@ func (s *Site) Publish(t testing.TB, record func(message.Envelope) int64) messag
 	draft, err := s.Book.Draft(t.Context(), s.Trial.Design.ID, EpochCircuit().Digest(), Proofs{}, s.Now())
 	require.NoError(t, err)
 	require.NotNil(t, draft)
-	require.NoError(t, s.Book.Recorded(t.Context(), *draft, record(draft.Envelope)))
+	require.NoError(t, s.Book.Recorded(t.Context(), *draft, record(draft.Envelope), s.Now()))
 	return draft.Envelope.Digest()
 }
 
