@@ -2,7 +2,6 @@ package consent
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 
@@ -30,7 +29,7 @@ func (b Basis) Persons() int { return len(b.persons) }
 // EpochFor returns the digest of the newest epoch whose leaf on the ledger came
 // before the question's, and that covers the time of use; else [ErrNoEpoch].
 func (b *Book) EpochFor(ctx context.Context, use consent.Use, questionIndex int64) (message.Digest, error) {
-	e, err := b.epoch(ctx, `SELECT envelope, openings, ledger_index FROM consent_epoch
+	e, err := b.epoch(ctx, `SELECT envelope, shards, ledger_index FROM consent_epoch
 		WHERE trial = ? AND ledger_index < ? ORDER BY number DESC LIMIT 1`, use.Trial, questionIndex)
 	switch {
 	case err != nil:
@@ -159,12 +158,4 @@ func (b *Book) slots(ctx context.Context, e *storedEpoch, persons []omop.PersonI
 	}
 	slices.Sort(slots)
 	return slots, nil
-}
-
-func (b *Book) epochByDigest(ctx context.Context, digest message.Digest) (*storedEpoch, error) {
-	e, err := b.epoch(ctx, `SELECT envelope, openings, ledger_index FROM consent_epoch WHERE digest = ?`, digest.String())
-	if err == nil && e == nil {
-		err = fmt.Errorf("%w: %s", errEpochAbsent, digest)
-	}
-	return e, err
 }

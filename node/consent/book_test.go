@@ -123,6 +123,22 @@ func (d *desk) publish(t *testing.T) agreed.Epoch {
 	return epoch
 }
 
+// refused notes that the hub refused a draft.
+func (d *desk) refused(t *testing.T, draft consent.Draft) {
+	t.Helper()
+	require.NoError(t, d.book.Refused(t.Context(), draft, message.Digest{5}, d.now))
+}
+
+// rows counts the rows of a table.
+func (d *desk) rows(t *testing.T, table string) int {
+	t.Helper()
+	var n int
+	require.NoError(t, d.db.Read(t.Context(), func(tx *sqldb.Tx) error {
+		return tx.QueryRow(t.Context(), `SELECT count(*) FROM `+table).Scan(&n)
+	}))
+	return n
+}
+
 func (d *desk) use() agreed.Use {
 	return agreed.Use{Trial: "glucose-1", Node: d.node.DID(), Scopes: need, At: d.now}
 }
@@ -351,6 +367,26 @@ func TestEpochsAreIncremental(t *testing.T) {
 	})
 }
 
+// TestEpochsThatChangeNothingStoreNoSlots: windows are renewed for years, and
+// what stands in the slots is stored once.
+func TestEpochsThatChangeNothingStoreNoSlots(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, d *desk) {
+		for n := int64(1); n <= 12; n++ {
+			d.consents(t, n)
+		}
+		d.publish(t)
+		require.Equal(t, 3, d.rows(t, "consent_shard"))
+		for range 20 {
+			d.now = d.now.Add(13 * time.Hour)
+			d.publish(t)
+		}
+		require.Equal(t, 21, d.rows(t, "consent_epoch"))
+		require.Equal(t, 3, d.rows(t, "consent_shard"))
+		require.Len(t, d.usable(t, d.use()), 12)
+	})
+}
+
 // TestDraftWaitsForTheHub: a node that dies between draft and ledger brings the
 // same draft again.
 func TestDraftWaitsForTheHub(t *testing.T) {
@@ -368,10 +404,14 @@ func TestDraftWaitsForTheHub(t *testing.T) {
 		next := d.draft(t)
 		require.EqualValues(t, 2, next.Number)
 
-		// The hub refuses this one for good: the next is made from what stands then.
+		// The hub refuses this one: it is brought again until it is too old, and
+		// the next is made from what stands then.
 		d.consents(t, 3)
-		require.NoError(t, d.book.Refused(t.Context(), *next))
-		require.NoError(t, d.book.Refused(t.Context(), *draft), "what is on the ledger is not forgotten")
+		d.refused(t, *next)
+		require.Equal(t, next.Envelope.Digest(), d.draft(t).Envelope.Digest())
+		d.now = d.now.Add(12 * time.Hour)
+		d.refused(t, *next)
+		d.refused(t, *draft) // what is on the ledger is not put aside
 		d.leaf = 3
 		epoch := d.publish(t)
 		require.EqualValues(t, 2, epoch.Number)

@@ -2,15 +2,12 @@ package consent
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
-	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -35,10 +32,9 @@ type Draft struct {
 const envelopeLife = 24 * time.Hour
 
 // opening is the private half of an epoch: what its proofs were made from.
-// It is stored in the node's own database and nowhere else.
-type opening struct {
-	Shards []shardOpening `json:"shards"`
-}
+// Its slots are stored in the node's own database and nowhere else; its windows
+// are those of the epoch.
+type opening struct{ Shards []shardOpening }
 
 type shardOpening struct {
 	Window circuits.Window `json:"window"`
@@ -204,51 +200,6 @@ func (b *Book) commit(id trial.ID, participant identity.DID) (circuits.Element, 
 	return circuits.CommitParticipant(circuits.Truncate(message.Sum([]byte(participant))), blind)
 }
 
-// seal signs the epoch and keeps it with its opening until the hub has it.
-func (b *Book) seal(ctx context.Context, epoch consent.Epoch, open opening, now time.Time) (*Draft, error) {
-	envelope, err := message.Seal(b.cfg.Key, consent.KindEpoch, epoch, now, envelopeLife, rand.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("consent: %w", err)
-	}
-	rawEnvelope, err := json.Marshal(envelope)
-	if err != nil {
-		return nil, err
-	}
-	rawOpening, err := json.Marshal(open)
-	if err != nil {
-		return nil, err
-	}
-	err = b.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO consent_epoch (trial, number, digest, envelope, openings) VALUES (?, ?, ?, ?, ?)`,
-			epoch.Trial, int64(epoch.Number), envelope.Digest().String(), rawEnvelope, rawOpening)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &Draft{Trial: epoch.Trial, Number: epoch.Number, Envelope: envelope}, nil
-}
-
-// Recorded notes that the hub put an epoch on the ledger.
-func (b *Book) Recorded(ctx context.Context, d Draft, ledgerIndex int64, now time.Time) error {
-	return b.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
-		n, err := tx.Exec(ctx, `UPDATE consent_epoch SET ledger_index = ? WHERE digest = ? AND ledger_index IS NULL`, ledgerIndex, d.Envelope.Digest().String())
-		if err != nil || n == 0 {
-			return err
-		}
-		return b.cfg.Trail.Add(ctx, tx, audit.Record{At: now, Event: audit.EpochPublished, Subject: string(d.Trial)})
-	})
-}
-
-// Refused forgets a draft that the hub refused for good, so that the next one
-// is made from the consents as they stand then.
-func (b *Book) Refused(ctx context.Context, d Draft) error {
-	return b.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, `DELETE FROM consent_epoch WHERE digest = ? AND ledger_index IS NULL`, d.Envelope.Digest().String())
-		return err
-	})
-}
-
 // Trials returns the trials for which consents are on record.
 func (b *Book) Trials(ctx context.Context) ([]trial.ID, error) {
 	var ids []trial.ID
@@ -268,40 +219,4 @@ func (b *Book) Trials(ctx context.Context) ([]trial.ID, error) {
 		return rows.Err()
 	})
 	return ids, err
-}
-
-// storedEpoch is an epoch with its private half.
-type storedEpoch struct {
-	epoch    consent.Epoch
-	envelope message.Envelope
-	opening  opening
-	recorded bool
-}
-
-func (b *Book) lastEpoch(ctx context.Context, id trial.ID) (*storedEpoch, error) {
-	return b.epoch(ctx, `SELECT envelope, openings, ledger_index FROM consent_epoch WHERE trial = ? ORDER BY number DESC LIMIT 1`, id)
-}
-
-// epoch returns the epoch that a statement selects, or nil.
-func (b *Book) epoch(ctx context.Context, sql string, args ...any) (*storedEpoch, error) {
-	var rawEnvelope, rawOpening []byte
-	var index *int64
-	err := b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		return tx.QueryRow(ctx, sql, args...).Scan(&rawEnvelope, &rawOpening, &index)
-	})
-	if errors.Is(err, sqldb.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	e := storedEpoch{recorded: index != nil}
-	if err := json.Unmarshal(rawEnvelope, &e.envelope); err != nil {
-		return nil, fmt.Errorf("consent: stored epoch: %w", err)
-	}
-	if err := json.Unmarshal(rawOpening, &e.opening); err != nil {
-		return nil, errors.New("consent: the opening of a stored epoch is damaged")
-	}
-	e.epoch, err = message.Replay[consent.Epoch](e.envelope, consent.KindEpoch)
-	return &e, err
 }

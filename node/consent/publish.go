@@ -3,6 +3,7 @@ package consent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -19,12 +20,16 @@ type PublisherConfig struct {
 	// verifying key, or an error of kind unavailable.
 	Proving func() (Prover, message.Digest, error)
 
-	// Send brings an epoch to the hub and returns its leaf on the ledger.
+	// Send brings an epoch to the hub and returns its leaf on the ledger. The
+	// hub is asked again for what it has recorded before, which gives the same
+	// leaf. An error of package problem is the hub's answer, unless its kind is
+	// unavailable or internal.
 	Send func(ctx context.Context, e message.Envelope) (ledgerIndex int64, err error)
 
 	// Pause is how long nothing must change before an epoch is closed, so that
 	// what comes together goes into one. While changes go on coming, an epoch is
-	// closed after ten pauses. Defaults to 2 s.
+	// closed after ten pauses. A trial whose epoch the hub refuses is taken up
+	// again after one pause, then two, four and so on up to 5 min. Defaults to 2 s.
 	Pause time.Duration
 
 	// Poll is how often windows are looked at. Defaults to 1 min.
@@ -38,7 +43,18 @@ type PublisherConfig struct {
 type Publisher struct {
 	cfg  PublisherConfig
 	wake chan struct{}
+
+	held map[trial.ID]hold // trials whose epoch the hub refused; Run's alone
 }
+
+// hold says how long a trial's epoch is left alone.
+type hold struct {
+	pause time.Duration
+	until time.Time
+}
+
+// maxHold bounds how long a refused epoch is left alone.
+const maxHold = 5 * time.Minute
 
 // NewPublisher returns a Publisher; it starts nothing.
 func NewPublisher(cfg PublisherConfig) *Publisher {
@@ -54,7 +70,7 @@ func NewPublisher(cfg PublisherConfig) *Publisher {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Publisher{cfg: cfg, wake: make(chan struct{}, 1)}
+	return &Publisher{cfg: cfg, wake: make(chan struct{}, 1), held: make(map[trial.ID]hold)}
 }
 
 // Wake tells that consents changed. It never blocks.
@@ -68,12 +84,7 @@ func (p *Publisher) Wake() {
 // Run publishes epochs until ctx ends.
 func (p *Publisher) Run(ctx context.Context) error {
 	for {
-		wait := p.cfg.Poll
-		if err := p.publish(ctx); err != nil && ctx.Err() == nil {
-			p.cfg.Log.WarnContext(ctx, "consent epoch is held up and will be tried again", "err", err)
-			wait = min(wait, p.cfg.Pause)
-		}
-		timer := time.NewTimer(wait)
+		timer := time.NewTimer(p.publish(ctx))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -109,17 +120,48 @@ func (p *Publisher) settle(ctx context.Context) bool {
 	return true
 }
 
-func (p *Publisher) publish(ctx context.Context) error {
+// publish brings the ledger up to date and returns when to look again.
+func (p *Publisher) publish(ctx context.Context) time.Duration {
+	wait := p.cfg.Poll
 	ids, err := p.cfg.Book.Trials(ctx)
-	if err != nil || len(ids) == 0 {
-		return err
+	if err != nil {
+		p.warn(ctx, "", err)
+		return min(wait, p.cfg.Pause)
 	}
-	var failures []error
 	for _, id := range ids {
-		failures = append(failures, p.publishTrial(ctx, id))
+		now := p.cfg.Now()
+		held := p.held[id]
+		if now.Before(held.until) {
+			wait = min(wait, held.until.Sub(now))
+			continue
+		}
+		err := p.publishTrial(ctx, id)
+		switch {
+		case err == nil:
+			delete(p.held, id)
+		case refused(err):
+			held.pause = min(max(p.cfg.Pause, 2*held.pause), maxHold)
+			held.until = now.Add(held.pause)
+			p.held[id] = held
+			wait = min(wait, held.pause)
+		default:
+			wait = min(wait, p.cfg.Pause)
+		}
+		p.warn(ctx, id, err)
 	}
-	return errors.Join(failures...)
+	return wait
 }
+
+func (p *Publisher) warn(ctx context.Context, id trial.ID, err error) {
+	if err != nil && ctx.Err() == nil {
+		p.cfg.Log.WarnContext(ctx, "consent epoch is held up and will be tried again", "trial", id, "err", err)
+	}
+}
+
+// errRefused marks an error as the hub's answer to an epoch.
+var errRefused = errors.New("the hub refuses the epoch")
+
+func refused(err error) bool { return errors.Is(err, errRefused) }
 
 func (p *Publisher) publishTrial(ctx context.Context, id trial.ID) error {
 	prover, circuit, err := p.cfg.Proving()
@@ -130,13 +172,34 @@ func (p *Publisher) publishTrial(ctx context.Context, id trial.ID) error {
 	if err != nil || draft == nil {
 		return err
 	}
-	index, err := p.cfg.Send(ctx, draft.Envelope)
-	var refused *problem.Error
-	if errors.As(err, &refused) && refused.Kind == problem.Refused {
-		return errors.Join(err, p.cfg.Book.Refused(ctx, *draft))
-	}
-	if err != nil {
+	err = p.send(ctx, *draft)
+	if !refused(err) {
 		return err
 	}
-	return p.cfg.Book.Recorded(ctx, *draft, index, p.cfg.Now())
+	// The hub may have recorded what it refused before: then it is known by now
+	// what stands under the number, and the next draft follows it.
+	earlier, aerr := p.cfg.Book.Aside(ctx, id)
+	if aerr != nil {
+		return aerr
+	}
+	for _, d := range earlier {
+		if serr := p.send(ctx, d); !refused(serr) {
+			p.Wake()
+			return serr
+		}
+	}
+	return errors.Join(err, p.cfg.Book.Refused(ctx, *draft, circuit, p.cfg.Now()))
+}
+
+// send brings a draft to the hub and notes its leaf. The hub's refusal is errRefused.
+func (p *Publisher) send(ctx context.Context, d Draft) error {
+	index, err := p.cfg.Send(ctx, d.Envelope)
+	var answer *problem.Error
+	switch {
+	case err == nil:
+		return p.cfg.Book.Recorded(ctx, d, index, p.cfg.Now())
+	case errors.As(err, &answer) && answer.Kind != problem.Unavailable && answer.Kind != problem.Internal:
+		return fmt.Errorf("%w: epoch %d: %w", errRefused, d.Number, err)
+	}
+	return err
 }

@@ -31,14 +31,24 @@ CREATE TABLE consent_slot (
     UNIQUE (trial, participant)
 );
 
--- One row is a commitment to the consents of a trial. ledger_index is null
--- until the hub has recorded it; openings are the private halves of its shards.
+-- One row is what stood in the slots of one shard, by its SHA-256: the private
+-- half of a proof. Epochs between which a shard did not change share its row.
+CREATE TABLE consent_shard (
+    digest TEXT PRIMARY KEY,
+    slots  BLOB NOT NULL
+);
+
+-- One row is a commitment to the consents of a trial that this node signed.
+-- shards name consent_shard, in order. ledger_index is null until the hub says
+-- that it recorded the epoch; aside_at (Unix seconds) is when the hub had refused
+-- it and another took its place, null for all others.
 CREATE TABLE consent_epoch (
+    digest       TEXT PRIMARY KEY,
     trial        TEXT NOT NULL,
     number       INTEGER NOT NULL,
-    digest       TEXT NOT NULL UNIQUE,
     envelope     BLOB NOT NULL,
-    openings     BLOB NOT NULL,
+    shards       BLOB NOT NULL,
     ledger_index INTEGER,
-    PRIMARY KEY (trial, number)
+    aside_at     INTEGER
 );
+CREATE UNIQUE INDEX consent_epoch_number ON consent_epoch (trial, number) WHERE aside_at IS NULL;

@@ -1,0 +1,215 @@
+package consent
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/protocol/consent"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/trial"
+	"github.com/trialmesh/trialmesh/zk/circuits"
+)
+
+// maxAside is how many refused drafts of a trial are kept. One is added at most
+// every half window, so at the default of 24 h they reach back 16 days.
+const maxAside = 32
+
+// seal signs the epoch and keeps it with its opening until the hub has it.
+func (b *Book) seal(ctx context.Context, epoch consent.Epoch, open opening, now time.Time) (*Draft, error) {
+	envelope, err := message.Seal(b.cfg.Key, consent.KindEpoch, epoch, now, envelopeLife, rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("consent: %w", err)
+	}
+	rawEnvelope, err := json.Marshal(envelope)
+	if err != nil {
+		return nil, err
+	}
+	err = b.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+		shards, err := keepShards(ctx, tx, open)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO consent_epoch (digest, trial, number, envelope, shards) VALUES (?, ?, ?, ?, ?)`,
+			envelope.Digest().String(), epoch.Trial, int64(epoch.Number), rawEnvelope, shards)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Draft{Trial: epoch.Trial, Number: epoch.Number, Envelope: envelope}, nil
+}
+
+// keepShards stores the slots that are not there yet and returns the list of all.
+func keepShards(ctx context.Context, tx *sqldb.Tx, open opening) ([]byte, error) {
+	digests := make([]message.Digest, len(open.Shards))
+	for i, shard := range open.Shards {
+		slots, err := json.Marshal(shard.Slots)
+		if err != nil {
+			return nil, err
+		}
+		digests[i] = message.Sum(slots)
+		if _, err := tx.Exec(ctx, `INSERT INTO consent_shard (digest, slots) VALUES (?, ?) ON CONFLICT DO NOTHING`,
+			digests[i].String(), slots); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(digests)
+}
+
+// Recorded notes that the hub put an epoch on the ledger, a refused one too.
+// Other drafts under its number are forgotten: they cannot be there as well.
+func (b *Book) Recorded(ctx context.Context, d Draft, ledgerIndex int64, now time.Time) error {
+	digest := d.Envelope.Digest().String()
+	return b.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+		if _, err := tx.Exec(ctx, `DELETE FROM consent_epoch WHERE trial = ? AND number = ? AND digest <> ? AND ledger_index IS NULL`,
+			d.Trial, int64(d.Number), digest); err != nil {
+			return err
+		}
+		n, err := tx.Exec(ctx, `UPDATE consent_epoch SET ledger_index = ?, aside_at = NULL WHERE digest = ? AND ledger_index IS NULL`, ledgerIndex, digest)
+		if err != nil || n == 0 {
+			return err
+		}
+		return b.cfg.Trail.Add(ctx, tx, audit.Record{At: now, Event: audit.EpochPublished, Subject: string(d.Trial)})
+	})
+}
+
+// Refused notes that the hub refused a draft. A draft that still could be
+// recorded stays the one to bring. One that is too old for that, or made for
+// another circuit, is put aside and the next is made from what stands then; it
+// is kept, since a hub may have recorded what it says it refused.
+func (b *Book) Refused(ctx context.Context, d Draft, circuit message.Digest, now time.Time) error {
+	epoch, err := message.Replay[consent.Epoch](d.Envelope, consent.KindEpoch)
+	if err != nil {
+		return err
+	}
+	usable := epoch.Circuit == circuit && now.Before(d.Envelope.Expires)
+	for _, s := range epoch.Shards {
+		usable = usable && b.fresh(s, now)
+	}
+	if usable {
+		return nil
+	}
+	return b.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+		if _, err := tx.Exec(ctx, `UPDATE consent_epoch SET aside_at = ? WHERE digest = ? AND ledger_index IS NULL`,
+			now.Unix(), d.Envelope.Digest().String()); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `DELETE FROM consent_epoch WHERE trial = ? AND aside_at IS NOT NULL AND digest NOT IN
+			(SELECT digest FROM consent_epoch WHERE trial = ? AND aside_at IS NOT NULL ORDER BY aside_at DESC, digest LIMIT ?)`,
+			d.Trial, d.Trial, maxAside)
+		return err
+	})
+}
+
+// Aside returns the refused drafts of a trial that may yet turn out to be on
+// the ledger, the newest first.
+func (b *Book) Aside(ctx context.Context, id trial.ID) ([]Draft, error) {
+	var list []Draft
+	err := b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT number, envelope FROM consent_epoch WHERE trial = ? AND aside_at IS NOT NULL ORDER BY aside_at DESC, digest`, id)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			d := Draft{Trial: id}
+			var number int64
+			var raw []byte
+			if err := rows.Scan(&number, &raw); err != nil {
+				return err
+			}
+			if err := json.Unmarshal(raw, &d.Envelope); err != nil {
+				return fmt.Errorf("consent: stored epoch: %w", err)
+			}
+			d.Number = uint64(number)
+			list = append(list, d)
+		}
+		return rows.Err()
+	})
+	return list, err
+}
+
+// storedEpoch is an epoch with its private half.
+type storedEpoch struct {
+	epoch    consent.Epoch
+	envelope message.Envelope
+	opening  opening
+	recorded bool
+}
+
+// lastEpoch returns the newest epoch that is on the ledger or has to be brought
+// there, nil for none.
+func (b *Book) lastEpoch(ctx context.Context, id trial.ID) (*storedEpoch, error) {
+	return b.epoch(ctx, `SELECT envelope, shards, ledger_index FROM consent_epoch WHERE trial = ? AND aside_at IS NULL ORDER BY number DESC LIMIT 1`, id)
+}
+
+// epochByDigest returns an epoch, or errEpochAbsent.
+func (b *Book) epochByDigest(ctx context.Context, digest message.Digest) (*storedEpoch, error) {
+	e, err := b.epoch(ctx, `SELECT envelope, shards, ledger_index FROM consent_epoch WHERE digest = ?`, digest.String())
+	if err == nil && e == nil {
+		err = fmt.Errorf("%w: %s", errEpochAbsent, digest)
+	}
+	return e, err
+}
+
+// epoch returns the epoch that a statement selects, or nil.
+func (b *Book) epoch(ctx context.Context, sql string, args ...any) (*storedEpoch, error) {
+	var e storedEpoch
+	err := b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		var rawEnvelope, shards []byte
+		var index *int64
+		err := tx.QueryRow(ctx, sql, args...).Scan(&rawEnvelope, &shards, &index)
+		if err != nil {
+			return err
+		}
+		e.recorded = index != nil
+		if err := json.Unmarshal(rawEnvelope, &e.envelope); err != nil {
+			return fmt.Errorf("consent: stored epoch: %w", err)
+		}
+		if e.epoch, err = message.Replay[consent.Epoch](e.envelope, consent.KindEpoch); err != nil {
+			return err
+		}
+		e.opening, err = opened(ctx, tx, e.epoch, shards)
+		return err
+	})
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &e, nil
+}
+
+// opened puts the private half of an epoch together again.
+func opened(ctx context.Context, tx *sqldb.Tx, epoch consent.Epoch, shards []byte) (opening, error) {
+	damaged := errors.New("consent: the opening of a stored epoch is damaged")
+	var digests []message.Digest
+	if err := json.Unmarshal(shards, &digests); err != nil || len(digests) != len(epoch.Shards) {
+		return opening{}, damaged
+	}
+	open := opening{Shards: make([]shardOpening, len(digests))}
+	for i, digest := range digests {
+		var slots []byte
+		err := tx.QueryRow(ctx, `SELECT slots FROM consent_shard WHERE digest = ?`, digest.String()).Scan(&slots)
+		if errors.Is(err, sqldb.ErrNoRows) {
+			return opening{}, damaged
+		}
+		if err != nil {
+			return opening{}, err
+		}
+		if err := json.Unmarshal(slots, &open.Shards[i].Slots); err != nil {
+			return opening{}, damaged
+		}
+		if open.Shards[i].Window, err = circuits.NewWindow(epoch.Shards[i].From, epoch.Shards[i].To); err != nil {
+			return opening{}, err
+		}
+	}
+	return open, nil
+}
