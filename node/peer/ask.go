@@ -60,6 +60,9 @@ func (p *Peer) ask(ctx context.Context, task protocol.Task) (json.RawMessage, er
 	if err := provable(q.request, proving.Circuit); err != nil {
 		return nil, err
 	}
+	if err := p.pin(ctx, q); err != nil {
+		return nil, err
+	}
 	if err := p.evaluate(ctx, &q); err != nil {
 		return nil, err
 	}
@@ -126,6 +129,27 @@ func (p *Peer) judge(id protocol.ID, ask protocol.Ask) (question, error) {
 		return question{}, ErrMinSites
 	}
 	return question{id: id, request: request, design: design, ask: ask, accept: protocol.Accept{Policy: policy}}, nil
+}
+
+// pin holds a trial to the design under which this node first judged a question
+// of it sound, or refuses with [ErrDesign]. Consents, budgets and the memory of
+// earlier answers are by trial: under a second design, approved or not, they
+// would be used for what nobody was asked about.
+func (p *Peer) pin(ctx context.Context, q question) error {
+	return p.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+		if _, err := tx.Exec(ctx, `INSERT INTO peer_trial (trial, design) VALUES (?, ?) ON CONFLICT DO NOTHING`,
+			q.design.ID, q.ask.Trial.Design.Digest().String()); err != nil {
+			return err
+		}
+		var design string
+		if err := tx.QueryRow(ctx, `SELECT design FROM peer_trial WHERE trial = ?`, q.design.ID).Scan(&design); err != nil {
+			return err
+		}
+		if design != q.ask.Trial.Design.Digest().String() {
+			return ErrDesign
+		}
+		return nil
+	})
 }
 
 // refused makes a refusal out of an error that tells what is wrong with the input.

@@ -42,6 +42,7 @@ var (
 	ErrUnasked   = problem.Refusal("peer.unasked", "the question was never accepted here")
 	ErrHubPolicy = problem.Refusal("peer.hub-policy", "the hub's disclosure policy is out of range")
 	ErrScopes    = problem.Refusal("peer.scopes", "the question reads more kinds of data than one proof of consent covers in this network; ask for fewer")
+	ErrDesign    = problem.Refusal("peer.design", "the trial came under another design before; an amended design needs a trial id of its own")
 	ErrMinSites  = problem.Refusal("peer.min-sites", "the question would be summed over fewer sites than this node demands")
 )
 

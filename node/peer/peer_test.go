@@ -533,6 +533,36 @@ func TestTrialMayDemandMoreSites(t *testing.T) {
 	requireRule(t, "peer.min-sites", bring(t, f.sites[1], a.Request.Digest(), query.StepAsk, a))
 }
 
+// TestTrialKeepsItsDesign: a second design under the same id is refused, whoever
+// approved it; a renewed approval of the first is not.
+func TestTrialKeepsItsDesign(t *testing.T) {
+	t.Parallel()
+	f := newField(t, 3)
+	s := f.sites[0]
+	design := f.trial.Design
+	design.Analyses = append(slices.Clone(design.Analyses), "survival")
+	second := peertest.Approve(t, design, f.trial.Sponsor, f.trial.Board, time.Now())
+
+	unsound := f.ask(t)
+	unsound.Trial = second
+	unsound.Trial.Approvals = nil
+	requireRule(t, "trial.unapproved", bring(t, s, unsound.Request.Digest(), query.StepAsk, unsound)) // pins nothing
+	first := f.ask(t)
+	accepted(t, bring(t, s, first.Request.Digest(), query.StepAsk, first))
+	s.Reopen(t)
+	other := f.ask(t)
+	other.Trial = second
+	requireRule(t, "peer.design", bring(t, s, other.Request.Digest(), query.StepAsk, other))
+
+	renewed := f.ask(t)
+	approval, err := message.Seal(f.trial.Board, trial.KindApproval, trial.Approval{
+		Trial: design.ID, Design: renewed.Trial.Design.Digest(), Statement: "for another year",
+	}, time.Now(), 300*24*time.Hour, rand.Reader)
+	require.NoError(t, err)
+	renewed.Trial.Approvals = []message.Envelope{approval}
+	accepted(t, bring(t, s, renewed.Request.Digest(), query.StepAsk, renewed))
+}
+
 // TestRefusalsAreRemembered keeps a record of who was refused, and why.
 func TestRefusalsAreRemembered(t *testing.T) {
 	t.Parallel()

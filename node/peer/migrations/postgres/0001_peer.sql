@@ -12,3 +12,10 @@ CREATE TABLE peer_question (
     secret BYTEA NOT NULL,
     access BYTEA
 );
+
+-- One row is a trial that a question of this node's was about, with the digest
+-- of the design it came under first, which is the one for good.
+CREATE TABLE peer_trial (
+    trial  TEXT PRIMARY KEY,
+    design TEXT NOT NULL
+);
