@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -166,10 +167,7 @@ func (n *network) refresh(ctx context.Context) error {
 		told.Trust = last.Trust
 	}
 	n.admit(told.Nodes)
-	if raw, err = json.Marshal(told); err != nil {
-		return err
-	}
-	if err := writeFile(n.file, raw); err != nil {
+	if err := remember(n.file, told); err != nil {
 		return err
 	}
 	n.mu.Lock()
@@ -180,6 +178,18 @@ func (n *network) refresh(ctx context.Context) error {
 		return nil
 	}
 	return n.prepare(ctx, told)
+}
+
+// remember writes down what the hub told, unless the file says so already.
+func remember(file string, told entry.Network) error {
+	raw, err := json.Marshal(told)
+	if err != nil {
+		return err
+	}
+	if known, err := os.ReadFile(file); err == nil && bytes.Equal(known, raw) {
+		return nil
+	}
+	return writeFile(file, raw)
 }
 
 // prepare loads the proving keys that the hub published.
