@@ -336,7 +336,7 @@ func fillHub(t *testing.T, m *mesh) {
 	}
 	require.Error(t, refused, "the disk is full")
 	select { // it stops rather than fork, or it goes on and refuses
-	case <-m.hub.ended:
+	case <-m.hub.current.Load().ended:
 		require.Contains(t, m.hub.said(), "stops rather than fork")
 		require.Contains(t, m.hub.said(), "full")
 	case <-time.After(time.Second):

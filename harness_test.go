@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -76,9 +77,15 @@ type program struct {
 	dir  string
 	args []string // from the subcommand on
 
-	cmd   *exec.Cmd
-	log   string        // file that gets what it says
-	ended chan struct{} // closed when the process is gone
+	log string // file that gets what it says
+
+	current atomic.Pointer[process] // the one started last, nil before the first
+}
+
+// process is one life of a program.
+type process struct {
+	*exec.Cmd
+	ended chan struct{} // closed when it is gone; its ProcessState is read only then
 }
 
 // start starts the process and waits until it says where it is reached.
@@ -99,15 +106,16 @@ func (p *program) launch() error {
 		return err
 	}
 	defer out.Close()
-	p.cmd, p.ended = command(context.Background(), p.args...), make(chan struct{})
-	p.cmd.Stdout, p.cmd.Stderr = out, out
-	if err := p.cmd.Start(); err != nil {
+	run := &process{command(context.Background(), p.args...), make(chan struct{})}
+	run.Stdout, run.Stderr = out, out
+	if err := run.Start(); err != nil {
 		return err
 	}
-	go func(cmd *exec.Cmd, ended chan struct{}) {
-		_ = cmd.Wait() // how it ended is in ProcessState
-		close(ended)
-	}(p.cmd, p.ended)
+	go func() {
+		_ = run.Wait() // how it ended is in ProcessState
+		close(run.ended)
+	}()
+	p.current.Store(run)
 	return nil
 }
 
@@ -122,23 +130,26 @@ func (p *program) await(t testing.TB) {
 }
 
 // running reports whether the process is there.
-func (p *program) running() bool {
-	if p.cmd == nil {
+func (p *program) running() bool { return p.current.Load().running() }
+
+func (run *process) running() bool {
+	if run == nil {
 		return false
 	}
 	select {
-	case <-p.ended:
+	case <-run.ended:
 		return false
 	default:
 		return true
 	}
 }
 
-// kill is kill -9. Nothing is flushed, no connection is closed in good order.
+// kill is kill -9 of the process started last, also while another goroutine
+// starts the next. Nothing is flushed, no connection is closed in good order.
 func (p *program) kill() {
-	if p.running() {
-		_ = p.cmd.Process.Kill() // may have ended in between
-		<-p.ended
+	if run := p.current.Load(); run.running() {
+		_ = run.Process.Kill() // may have ended in between
+		<-run.ended
 	}
 }
 
@@ -156,13 +167,14 @@ func (p *program) end(t testing.TB) {
 // stop is Ctrl-C, and the program has to end well.
 func (p *program) stop(t testing.TB) {
 	t.Helper()
-	require.NoError(t, p.cmd.Process.Signal(os.Interrupt))
+	run := p.current.Load()
+	require.NoError(t, run.Process.Signal(os.Interrupt))
 	select {
-	case <-p.ended:
+	case <-run.ended:
 	case <-time.After(faultWait):
 		require.Fail(t, "the program does not stop", p.said())
 	}
-	require.Zero(t, p.cmd.ProcessState.ExitCode(), p.said())
+	require.Zero(t, run.ProcessState.ExitCode(), p.said())
 }
 
 // said returns the end of what the program wrote.
@@ -176,7 +188,7 @@ func (p *program) said() string {
 
 // peak returns the most memory the process has had, as the kernel says it.
 func (p *program) peak() string {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.current.Load().Process.Pid))
 	if err != nil {
 		return err.Error()
 	}
