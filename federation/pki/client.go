@@ -50,10 +50,10 @@ func NewClient(cfg ClientConfig) *Client {
 
 // Enroll joins the hub of inv with key, which becomes the node's identity, and
 // returns its certificate. The invitation is spent when Enroll succeeds, and
-// may be spent when the connection broke.
+// may be spent when it fails with [ErrUndecided].
 //
 // Errors: [ErrInvitationExpired], [ErrRoot], what [Authority.Enroll] refuses,
-// or the network's.
+// [ErrUndecided], or the network's.
 func (c *Client) Enroll(ctx context.Context, inv Invitation, key identity.Key) (Certificate, error) {
 	if err := inv.check(); err != nil {
 		return Certificate{}, fmt.Errorf("enroll: %w", err)
@@ -66,11 +66,8 @@ func (c *Client) Enroll(ctx context.Context, inv Invitation, key identity.Key) (
 		return Certificate{}, fmt.Errorf("enroll %s: %w", inv.Name, err)
 	}
 	cert, err := c.post(ctx, inv.Hub.URL, EnrollPath, inv.Root, EnrollRequest{Token: inv.Token, CSR: string(csr)})
-	if err == nil && cert.holder.Name != inv.Name {
-		err = ErrCertificate
-	}
 	if err == nil {
-		err = c.usable(cert, key)
+		err = undecided(c.usable(cert, inv.Name, key))
 	}
 	if err != nil {
 		return Certificate{}, fmt.Errorf("enroll %s: %w", inv.Name, err)
@@ -80,7 +77,7 @@ func (c *Client) Enroll(ctx context.Context, inv Invitation, key identity.Key) (
 
 // Renew asks the hub at origin (as in [Endpoint.URL]) for the successor of cert,
 // which must still be valid and belong to key. Errors: [ErrRoot], what
-// [Authority.Renew] refuses, or the network's.
+// [Authority.Renew] refuses, [ErrUndecided], or the network's.
 func (c *Client) Renew(ctx context.Context, origin string, cert Certificate, key identity.Key) (Certificate, error) {
 	if cert.IsZero() || key.IsZero() || cert.holder.DID != key.DID() {
 		return Certificate{}, fmt.Errorf("renew: %w", ErrCertificate)
@@ -95,11 +92,8 @@ func (c *Client) Renew(ctx context.Context, origin string, cert Certificate, key
 		return Certificate{}, fmt.Errorf("renew %s: %w", name, err)
 	}
 	renewed, err := c.post(ctx, origin, RenewPath, cert.Root(), e)
-	if err == nil && renewed.holder.Name != name {
-		err = ErrCertificate
-	}
 	if err == nil {
-		err = c.usable(renewed, key)
+		err = undecided(c.usable(renewed, name, key))
 	}
 	if err != nil {
 		return Certificate{}, fmt.Errorf("renew %s: %w", name, err)
@@ -107,12 +101,20 @@ func (c *Client) Renew(ctx context.Context, origin string, cert Certificate, key
 	return renewed, nil
 }
 
-// usable checks what the hub returned: for this key, and valid now. A hub whose
-// clock is days off is found out here and not at the first connection.
-func (c *Client) usable(cert Certificate, key identity.Key) error {
+// undecided marks an error that leaves open whether the hub acted.
+func undecided(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrUndecided, err)
+}
+
+// usable checks what the hub returned: for this name and key, and valid now. A
+// hub whose clock is days off is found out here and not at the first connection.
+func (c *Client) usable(cert Certificate, name string, key identity.Key) error {
 	now := c.cfg.Now()
 	switch {
-	case cert.holder.DID != key.DID():
+	case cert.holder.DID != key.DID() || cert.holder.Name != name:
 		return ErrCertificate
 	case now.Before(cert.NotBefore()) || now.After(cert.NotAfter()):
 		return errors.New("the new certificate is not valid now: check the clocks of node and hub")
@@ -136,20 +138,29 @@ func (c *Client) post(ctx context.Context, origin, path string, pin Fingerprint,
 	req.Header.Set("Content-Type", "application/json")
 	var root *x509.Certificate
 	resp, err := c.transport(req.URL, pin, &root).RoundTrip(req) // follows no redirect
+	if err != nil && root == nil {
+		return Certificate{}, err // the handshake did not end, so nothing was sent
+	}
 	if err != nil {
-		return Certificate{}, err
+		return Certificate{}, undecided(err)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err != nil {
-		return Certificate{}, fmt.Errorf("read answer: %w", err)
+		return Certificate{}, undecided(fmt.Errorf("read answer: %w", err))
 	}
 	if len(answer) > maxBody {
-		return Certificate{}, fmt.Errorf("the hub's answer is over %d bytes", maxBody)
+		return Certificate{}, undecided(fmt.Errorf("the hub's answer is over %d bytes", maxBody))
 	}
 	if resp.StatusCode != http.StatusOK {
 		return Certificate{}, refusal(resp.StatusCode, answer)
 	}
+	cert, err := readIssuance(answer, root)
+	return cert, undecided(err)
+}
+
+// readIssuance returns the certificate of an answer under the pinned root.
+func readIssuance(answer []byte, root *x509.Certificate) (Certificate, error) {
 	var issued Issuance
 	if err := json.Unmarshal(answer, &issued); err != nil {
 		return Certificate{}, errors.New("the hub's answer is malformed")
@@ -203,11 +214,16 @@ func pinned(chain []*x509.Certificate, pin Fingerprint, host string, now time.Ti
 	return nil, ErrRoot
 }
 
-// refusal turns the hub's problem document into the error it stands for.
+// refusal turns the hub's problem document into the error it stands for. What
+// is no document, or one about trouble of the hub's own, decides nothing.
 func refusal(status int, body []byte) error {
 	var doc problem.Document
 	if err := json.Unmarshal(body, &doc); err != nil || doc.Title == "" {
-		return fmt.Errorf("the hub answered with status %d", status)
+		return undecided(fmt.Errorf("the hub answered with status %d", status))
 	}
-	return doc.Err()
+	err := doc.Err()
+	if status >= http.StatusInternalServerError {
+		return undecided(err)
+	}
+	return err
 }

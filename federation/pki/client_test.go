@@ -74,6 +74,7 @@ func TestEnrollTellsWhyAcrossTheNetwork(t *testing.T) {
 
 	_, err = h.client().Enroll(t.Context(), inv, newKey(t))
 	require.ErrorIs(t, err, pki.ErrTokenUsed)
+	require.NotErrorIs(t, err, pki.ErrUndecided, "a refusal is sure")
 	requireNoSecret(t, err, string(inv.Token))
 
 	renamed := h.invite(t, "st-olav", inv.Hub.URL)
@@ -115,6 +116,7 @@ func TestClientRefusesTheWrongServer(t *testing.T) {
 			inv := h.invite(t, "st-olav", url)
 			_, err := h.client().Enroll(t.Context(), inv, newKey(t))
 			require.ErrorIs(t, err, pki.ErrRoot)
+			require.NotErrorIs(t, err, pki.ErrUndecided, "the token did not leave")
 			requireNoSecret(t, err, string(inv.Token))
 		})
 	}
@@ -156,6 +158,7 @@ func TestClientRefusesTheWrongAnswer(t *testing.T) {
 		"no JSON":                           {http.StatusOK, `<html>`, nil},
 		"an endless answer":                 {http.StatusOK, strings.Repeat(" ", 1<<20), nil},
 		"an error that is no problem":       {http.StatusBadGateway, `<html>`, nil},
+		"trouble of the hub's own":          {http.StatusServiceUnavailable, `{"type":"urn:trialmesh:problem:unavailable","title":"busy"}`, nil},
 		"a redirect, which is not followed": {http.StatusTemporaryRedirect, ``, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -168,6 +171,7 @@ func TestClientRefusesTheWrongAnswer(t *testing.T) {
 			inv := h.invite(t, "st-olav", url)
 			_, err := h.client().Enroll(t.Context(), inv, newKey(t))
 			requireNoSecret(t, err, string(inv.Token))
+			require.ErrorIs(t, err, pki.ErrUndecided)
 			if tc.want != nil {
 				require.ErrorIs(t, err, tc.want)
 			}

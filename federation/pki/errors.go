@@ -45,6 +45,10 @@ var (
 	ErrInvitation = errors.New("pki: not a valid invitation")
 	// ErrInvitationExpired reports an invitation past its time: ask for a new one.
 	ErrInvitationExpired = errors.New("pki: the invitation has expired")
+	// ErrUndecided reports a request that reached the hub and that it did not surely
+	// refuse: the answer is lost or of no use. An enrollment may have happened; keep
+	// the key and enroll it again, with a new invitation if the token was used.
+	ErrUndecided = errors.New("pki: the hub may have done it, but its answer is lost or of no use")
 	// ErrRoot reports a server that does not lead to the pinned root: a wrong
 	// address, or somebody between this node and its hub.
 	ErrRoot = errors.New("pki: the server's certificate does not lead to the pinned root")
