@@ -51,7 +51,8 @@ func newNodeInit() *cobra.Command {
 		Short: "Join a network: make a node's directory and enroll with an invitation",
 		Long: `Make the directory of a new node with its keys and enroll it at the hub with a
 one-time invitation. The hub must be running. The invitation is read from a
-file or standard input, never from the command line.`,
+file or standard input, never from the command line. If the hub's answer is lost
+on the way the directory stays: finish with trialmesh node enroll.`,
 		Example: `  trialmesh node init --dir /var/lib/trialmesh/node --invitation north.invitation --board did:key:z6Mk…
   ssh hub trialmesh hub invite north --dir hub | trialmesh node init --dir node --invitation - --board did:key:z6Mk…`,
 		Args: args(cobra.NoArgs),
@@ -71,7 +72,7 @@ file or standard input, never from the command line.`,
 				return err
 			}
 			did, err := node.Init(cmd.Context(), dir, invitation)
-			if err != nil {
+			if err != nil && !errors.Is(err, node.ErrUnfinished) {
 				return err
 			}
 			settings := "# Settings of this node; see trialmesh node run --help.\nlisten: 127.0.0.1:7422\n"
@@ -81,7 +82,7 @@ file or standard input, never from the command line.`,
 					settings += "  - " + board + "\n"
 				}
 			}
-			if err := os.WriteFile(filepath.Join(dir, nodeConfigFile), []byte(settings), 0o600); err != nil {
+			if err := errors.Join(err, os.WriteFile(filepath.Join(dir, nodeConfigFile), []byte(settings), 0o600)); err != nil {
 				return err
 			}
 			return printName(cmd, did)
@@ -98,10 +99,12 @@ file or standard input, never from the command line.`,
 func newNodeEnroll() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "enroll",
-		Short: "Get a new certificate for a node whose own ran out",
-		Long: `Enroll the node of a directory again with a new invitation under its old name. It
-keeps its key and so its identity. A running node renews its certificate by
-itself; this is for one that was off for longer than the certificate held.`,
+		Short: "Get a certificate for a node whose own ran out or never came",
+		Long: `Enroll the node of a directory again with a new invitation under its old name, from
+the hub it had its certificate of. It keeps its key and so its identity. A running
+node renews its certificate by itself; this is for one that was off for longer than
+the certificate held. It also finishes a node init to which the hub's answer was
+lost: with the same invitation or, if the hub says that it was used, a new one.`,
 		Example: `  trialmesh hub invite north --dir hub --out north.invitation
   trialmesh node enroll --dir node --invitation north.invitation`,
 		Args: args(cobra.NoArgs),

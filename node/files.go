@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/trialmesh/trialmesh/federation/pki"
 	"github.com/trialmesh/trialmesh/localstore/raw"
@@ -35,14 +37,26 @@ type hubPlace struct {
 	Addresses []string `json:"addresses"` // multiaddresses, ending in the hub's peer ID
 }
 
+// ErrUnfinished reports a node whose directory is whole but for its certificate.
+// Call [Enroll], with the same invitation or, if that was used, a new one.
+var ErrUnfinished = errors.New("the node is not enrolled yet: finish with trialmesh node enroll")
+
+// errAnotherNode reports an invitation that is not for the node of a directory.
+var errAnotherNode = errors.New("the invitation is for another hub or under another name than the node's certificate: ask the node's own hub for one under its old name")
+
 // Init joins a network: it makes a node's directory with its keys and enrolls
-// the node with a one-time invitation. The directory must be absent or empty;
-// if enrolling fails it is removed again.
+// the node with a one-time invitation. The directory must be absent or empty; if
+// the hub refuses or is not reached it is removed again. When the hub may have
+// enrolled the node and its answer was lost, the directory stays and the error is
+// [ErrUnfinished].
 func Init(ctx context.Context, dir string, invitation pki.Invitation) (identity.DID, error) {
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
-		return "", fmt.Errorf("node init: %s is not empty", dir)
+		return "", fmt.Errorf("node init: %s is not empty; a node that is there is enrolled with trialmesh node enroll", dir)
 	}
 	did, err := initialize(ctx, dir, invitation)
+	if errors.Is(err, pki.ErrUndecided) {
+		return "", fmt.Errorf("node init: %w: %w", ErrUnfinished, err)
+	}
 	if err != nil {
 		return "", errors.Join(fmt.Errorf("node init: %w", err), os.RemoveAll(dir))
 	}
@@ -57,14 +71,9 @@ func initialize(ctx context.Context, dir string, invitation pki.Invitation) (ide
 	if err != nil {
 		return "", err
 	}
-	// The key is on disk before the hub hears of it, so that a crash leaves no
-	// node at the hub that nobody can be. An answer that is lost still does: the
-	// directory goes, and its name stays taken.
+	// The key is on disk before the hub hears of it, so that neither a crash nor a
+	// lost answer leaves a node at the hub that nobody can be.
 	if err := writeFile(filepath.Join(dir, keyFile), key.PEM()); err != nil {
-		return "", err
-	}
-	place, err := json.Marshal(hubPlace{URL: invitation.Hub.URL, Addresses: invitation.Hub.Addresses})
-	if err != nil {
 		return "", err
 	}
 	secret := make([]byte, 32)
@@ -76,7 +85,7 @@ func initialize(ctx context.Context, dir string, invitation pki.Invitation) (ide
 		return "", err
 	}
 	if err := errors.Join(
-		writeFile(filepath.Join(dir, hubFile), place),
+		writePlace(dir, invitation),
 		writeFile(filepath.Join(dir, consentFile), secret),
 		writeFile(filepath.Join(dir, tokenFile), []byte(base64.RawURLEncoding.EncodeToString(token)+"\n")),
 		raw.CreateKey(filepath.Join(dir, rawKeyFile)),
@@ -90,21 +99,55 @@ func initialize(ctx context.Context, dir string, invitation pki.Invitation) (ide
 	return key.DID(), writeFile(filepath.Join(dir, certificateFile), certificate.PEM())
 }
 
-// Enroll gets a new certificate for the node of a directory, with a new
-// invitation under its old name. Key and identity stay.
+// Enroll gets a certificate for the node of a directory: its first one after
+// [ErrUnfinished], else a new one, with an invitation of the same hub under its
+// old name. Key and identity stay. Whatever the error, the directory does too.
 func Enroll(ctx context.Context, dir string, invitation pki.Invitation) (identity.DID, error) {
-	h, err := readHome(dir)
+	did, err := enroll(ctx, dir, invitation)
 	if err != nil {
 		return "", fmt.Errorf("node enroll: %w", err)
+	}
+	return did, nil
+}
+
+func enroll(ctx context.Context, dir string, invitation pki.Invitation) (identity.DID, error) {
+	h, err := readHome(dir)
+	unfinished := errors.Is(err, ErrUnfinished)
+	switch {
+	case err != nil && !unfinished:
+		return "", err
+	case !unfinished && !h.invited(invitation):
+		return "", errAnotherNode
 	}
 	certificate, err := pki.NewClient(pki.ClientConfig{}).Enroll(ctx, invitation, h.key)
 	if err != nil {
-		return "", fmt.Errorf("node enroll: %w", err)
+		return "", err
 	}
-	if err := writeFile(filepath.Join(dir, certificateFile), certificate.PEM()); err != nil {
-		return "", fmt.Errorf("node enroll: %w", err)
+	if unfinished { // the first invitation may have been another hub's
+		if err := writePlace(dir, invitation); err != nil {
+			return "", err
+		}
 	}
-	return h.key.DID(), nil
+	return h.key.DID(), writeFile(filepath.Join(dir, certificateFile), certificate.PEM())
+}
+
+// invited reports whether an invitation is of the node's own hub, by root and
+// peer ID, and under the node's own name.
+func (h home) invited(i pki.Invitation) bool {
+	hub := peerID(h.hub.Addresses[0])
+	return i.Root == h.certificate.Root() && i.Name == h.certificate.Holder().Name &&
+		!slices.ContainsFunc(i.Hub.Addresses, func(a string) bool { return peerID(a) != hub })
+}
+
+// peerID returns what stands after the last slash of a hub's address.
+func peerID(address string) string { return address[strings.LastIndexByte(address, '/')+1:] }
+
+func writePlace(dir string, i pki.Invitation) error {
+	place, err := json.Marshal(hubPlace{URL: i.Hub.URL, Addresses: i.Hub.Addresses})
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dir, hubFile), place)
 }
 
 // home is what a node reads from its directory when it starts.
@@ -115,6 +158,7 @@ type home struct {
 	secret      [32]byte
 }
 
+// readHome returns what is there and, if that is all but a certificate, [ErrUnfinished].
 func readHome(dir string) (home, error) {
 	var h home
 	raw, err := os.ReadFile(filepath.Join(dir, keyFile))
@@ -123,12 +167,6 @@ func readHome(dir string) (home, error) {
 	}
 	if h.key, err = identity.ParsePEM(raw); err != nil {
 		return h, fmt.Errorf("%s: %w", keyFile, err)
-	}
-	if raw, err = os.ReadFile(filepath.Join(dir, certificateFile)); err != nil {
-		return h, err
-	}
-	if h.certificate, err = pki.ParseCertificate(raw); err != nil {
-		return h, fmt.Errorf("%s: %w", certificateFile, err)
 	}
 	if raw, err = os.ReadFile(filepath.Join(dir, hubFile)); err != nil {
 		return h, err
@@ -141,6 +179,16 @@ func readHome(dir string) (home, error) {
 	}
 	if copy(h.secret[:], raw) != len(h.secret) {
 		return h, fmt.Errorf("%s: too short", consentFile)
+	}
+	raw, err = os.ReadFile(filepath.Join(dir, certificateFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return h, ErrUnfinished
+	}
+	if err != nil {
+		return h, err
+	}
+	if h.certificate, err = pki.ParseCertificate(raw); err != nil {
+		return h, fmt.Errorf("%s: %w", certificateFile, err)
 	}
 	return h, nil
 }
