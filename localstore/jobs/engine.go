@@ -46,10 +46,12 @@ type engine interface {
 	counts(ctx context.Context) (map[rivertype.JobState]int, error)
 }
 
-func newEngine(cfg Config, workers *river.Workers) (engine, error) {
+// newEngine returns the engine for the dialect of cfg.DB. failed is called with
+// every error of river's own.
+func newEngine(cfg Config, workers *river.Workers, failed func()) (engine, error) {
 	rc := &river.Config{
 		ID:                          cfg.Name,
-		Logger:                      slog.New(quiet{cfg.Log.Handler()}),
+		Logger:                      slog.New(newQuiet(cfg.Log.Handler(), failed)),
 		Queues:                      map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: cfg.Workers}},
 		Workers:                     workers,
 		MaxAttempts:                 cfg.Attempts,

@@ -9,7 +9,8 @@
 //
 // A job that fails is tried again after a growing pause and is dead after
 // Config.Attempts, or at once with [Permanent]; [Queue.Dead] lists the dead,
-// [Queue.Retry] revives one.
+// [Queue.Retry] revives one. Trouble of the database itself, such as a full disk,
+// is waited out and is no failure of the job; [Queue.Held] tells of it.
 //
 // After a crash a job is still marked as running. Run first claims Config.Name, on
 // SQLite by a lock on a file beside the database and on PostgreSQL by an advisory
@@ -137,6 +138,9 @@ type Queue struct {
 	engine  engine
 	workers *river.Workers
 	m       *metrics
+	holds   *holds
+	log     *slog.Logger    // for what would be said too often
+	stopped <-chan struct{} // closed when Run is told to end; set by Run before any work
 }
 
 // New returns a queue over tables that [Migrate] made; it starts nothing.
@@ -145,9 +149,10 @@ func New(cfg Config) (*Queue, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("jobs: %w", err)
 	}
-	q := &Queue{cfg: cfg, workers: river.NewWorkers(), m: newMetrics()}
+	q := &Queue{cfg: cfg, workers: river.NewWorkers(), m: newMetrics(), holds: newHolds(cfg.Now)}
+	q.log = slog.New(newQuiet(cfg.Log.Handler(), func() {}))
 	var err error
-	if q.engine, err = newEngine(cfg, q.workers); err != nil {
+	if q.engine, err = newEngine(cfg, q.workers, q.holds.failed); err != nil {
 		return nil, fmt.Errorf("jobs: %w", err)
 	}
 	return q, nil
@@ -187,7 +192,7 @@ func Register[T Args](q *Queue, work func(context.Context, *Job[T]) error) {
 // run does an attempt and says what becomes of the job.
 func (q *Queue) run(ctx context.Context, row *rivertype.JobRow, work func() error) error {
 	start := time.Now()
-	err := q.guard(ctx, row, work)
+	err := q.patiently(ctx, row.ID, func() error { return q.guard(ctx, row, work) })
 	outcome := "done"
 	var permanent *permanentError
 	switch {
@@ -323,6 +328,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	if n > 0 {
 		q.cfg.Log.InfoContext(ctx, "jobs of a process that died are taken up again", "jobs", n)
 	}
+	q.stopped = ctx.Done()
 	if err := q.engine.run(ctx); err != nil {
 		return fmt.Errorf("jobs: run: %w", err)
 	}
