@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -252,12 +253,16 @@ func newNodeIngest() *cobra.Command {
 stands for all files in it. Each file is durable when it is acknowledged; then
 its job maps and stores it. Loading the same file again changes nothing. The
 command waits for the jobs and lists what was not loaded as it is, by file, line,
-path and rule; it ends with status 1 if a job failed.`,
+path and rule; it ends with status 1 if a job failed. While the node cannot write,
+for example because its disk is full, the jobs wait and the command says so. With
+--timeout or Ctrl-C it stops waiting, also with status 1; the node does not.`,
 		Example: `  trialmesh node ingest --dir node bundles/
+  trialmesh node ingest --dir node --timeout 10m bundles/
   trialmesh node ingest --dir node export/*.ndjson --json | tail -1`,
 		Args: args(cobra.MinimumNArgs(1)),
 		RunE: ingest,
 	}
+	cmd.Flags().Duration("timeout", 0, "how long to send and to wait, 0 for as long as it takes")
 	return addDir(cmd, "node")
 }
 
@@ -277,6 +282,15 @@ type outcome struct {
 
 func ingest(cmd *cobra.Command, args []string) error {
 	ctx := cmd.Context()
+	timeout, _ := cmd.Flags().GetDuration("timeout")
+	if timeout < 0 {
+		return usageError{errors.New("--timeout: a duration of 0 or more")}
+	}
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
 	c, err := localNode(cmd)
 	if err != nil {
 		return err
@@ -290,6 +304,9 @@ func ingest(cmd *cobra.Command, args []string) error {
 	progress := newProgress(cmd, len(files))
 	for _, path := range files {
 		id, err := upload(ctx, c, path)
+		if ctx.Err() != nil {
+			return fmt.Errorf("%d of %d files were sent; the node goes on with them", len(out.Jobs), len(files))
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
@@ -297,8 +314,17 @@ func ingest(cmd *cobra.Command, args []string) error {
 		progress.step("sent")
 	}
 	progress = newProgress(cmd, len(files))
+	var held string
 	for _, id := range out.Jobs {
-		job, err := c.Wait(ctx, id)
+		job, err := c.Watch(ctx, id, func(j client.Job) {
+			if j.Held != held {
+				progress.say(cmp.Or(j.Held, "the node goes on"))
+				held = j.Held
+			}
+		})
+		if ctx.Err() != nil {
+			return fmt.Errorf("%d of %d files are loaded; the node goes on with the others: see trialmesh node status", out.Files, len(files))
+		}
 		if err != nil {
 			return fmt.Errorf("job %s: %w", id, err)
 		}
@@ -400,6 +426,14 @@ func newProgress(cmd *cobra.Command, total int) *progress {
 		p.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
 	}
 	return p
+}
+
+// say puts a sentence on a line of its own.
+func (p *progress) say(text string) {
+	if p.terminal && p.done > 0 {
+		fmt.Fprintln(p.cmd.ErrOrStderr())
+	}
+	fmt.Fprintln(p.cmd.ErrOrStderr(), text)
 }
 
 func (p *progress) step(what string) {

@@ -37,6 +37,9 @@ type Loads interface {
 	Job(ctx context.Context, id ingest.JobID) (ingest.Job, error)
 	Jobs(ctx context.Context, before ingest.JobID, limit int) ([]ingest.Job, error)
 	Problems(ctx context.Context, id ingest.JobID, offset, limit int) ([]ingest.Problem, error)
+
+	// Held returns what keeps all jobs waiting at the moment, nil if nothing does.
+	Held() error
 }
 
 // Consents records what participants signed.

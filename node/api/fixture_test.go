@@ -49,6 +49,7 @@ type site struct {
 	files    map[string][]byte // accepted, by name
 	consents map[message.Digest]bool
 	broken   error // what every part answers
+	held     error // what keeps loads waiting
 	status   Status
 }
 
@@ -155,6 +156,18 @@ func (s *site) Jobs(ctx context.Context, _ ingest.JobID, _ int) ([]ingest.Job, e
 func (s *site) Problems(_ context.Context, _ ingest.JobID, offset, limit int) ([]ingest.Problem, error) {
 	all := []ingest.Problem{{Line: 3, Path: "entry[2].resource", Rule: "fhir.syntax"}, {Line: 9, Path: "entry[8].resource.code", Rule: "fhir.type"}}
 	return all[min(offset, len(all)):min(offset+limit, len(all))], nil
+}
+
+func (s *site) hold(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held = why
+}
+
+func (s *site) Held() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held
 }
 
 func (s *site) RecordConsent(_ context.Context, patient string, e message.Envelope) (bool, error) {

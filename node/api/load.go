@@ -42,6 +42,7 @@ type Job struct {
 	State   string `json:"state" enum:"queued,running,completed,completed with problems,failed" doc:"A job that waits for its next attempt is queued; failed is one that was given up"`
 	Attempt int    `json:"attempt"`
 	Error   string `json:"error,omitempty" doc:"Of the last attempt that failed"`
+	Held    string `json:"held,omitempty" doc:"Why the node can go on with no load at the moment; absent if it can, and of loads that are over"`
 
 	BytesTotal int64 `json:"bytesTotal"`
 	BytesRead  int64 `json:"bytesRead"`
@@ -178,7 +179,7 @@ func (s *server) jobs(ctx context.Context, in *struct {
 	}
 	views := make([]Job, 0, len(list))
 	for _, j := range list {
-		views = append(views, jobOf(j, nil))
+		views = append(views, s.jobOf(j, nil))
 	}
 	return &body[Jobs]{Jobs{views}}, nil
 }
@@ -198,19 +199,22 @@ func (s *server) job(ctx context.Context, in *struct {
 		return nil, err
 	}
 	problems, err := s.cfg.Loads.Problems(ctx, job.ID, in.Offset, in.Limit)
-	return &body[Job]{jobOf(job, problems)}, err
+	return &body[Job]{s.jobOf(job, problems)}, err
 }
 
 // states are how the API names a job's states.
 var states = map[ingest.State]string{ingest.Failed: "queued", ingest.Dead: "failed"}
 
-func jobOf(j ingest.Job, problems []ingest.Problem) Job {
+func (s *server) jobOf(j ingest.Job, problems []ingest.Problem) Job {
 	view := Job{
 		ID: strconv.FormatInt(int64(j.ID), 10), FileID: j.File.String(), Name: j.Name, State: string(j.State), Attempt: j.Attempt, Error: j.Error,
 		BytesTotal: j.BytesTotal, BytesRead: j.Counts.BytesRead, Records: j.Counts.Records, Stored: j.Counts.Stored,
 		Replaced: j.Counts.Replaced, Duplicates: j.Counts.Duplicates, Rejected: j.Counts.Rejected,
 		ByType: j.Counts.ByType, UnmappedBy: j.Counts.Unmapped, Findings: j.Counts.Findings,
 		Accepted: j.Accepted.UTC(), Started: moment(j.Started), Ended: moment(j.Ended), Problems: make([]Problem, 0, len(problems)),
+	}
+	if !j.State.Ended() {
+		view.Held = held(s.cfg.Loads.Held())
 	}
 	if name, other := states[j.State]; other {
 		view.State = name
@@ -222,6 +226,19 @@ func jobOf(j ingest.Job, problems []ingest.Problem) Job {
 		view.Problems = append(view.Problems, Problem{File: j.Name, Line: p.Line, Path: p.Path, Rule: p.Rule, Detail: p.Detail})
 	}
 	return view
+}
+
+// held says in public what keeps the node from its loads, "" for nothing.
+func held(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, sqldb.ErrFull):
+		return "the node cannot write: no room is left on its disk"
+	case errors.Is(err, sqldb.ErrLocked):
+		return "the node cannot write: another program holds its database"
+	}
+	return "the node cannot write: its database does not take it, the log says why"
 }
 
 // moment returns nil for a time that has not come.

@@ -113,6 +113,22 @@ func TestAJobIsShownAsClientsKnowIt(t *testing.T) {
 	status, _, body = s.send(http.MethodGet, "/v1/ingest/jobs", "", nil)
 	require.Equal(t, http.StatusOK, status)
 	require.Equal(t, "queued", decode[Jobs](t, body).Jobs[0].State, "a job that will be tried again is not over")
+	require.NotContains(t, body, `"held"`)
+	for _, c := range []struct {
+		why  error
+		want string
+	}{
+		{fmt.Errorf("put %s: %w", thePatient, sqldb.ErrFull), "no room is left"},
+		{sqldb.ErrLocked, "another program"},
+		{errors.New("bug with " + thePatient), "the log says why"},
+	} {
+		s.hold(c.why)
+		_, _, body = s.send(http.MethodGet, "/v1/ingest/jobs", "", nil)
+		require.Contains(t, decode[Jobs](t, body).Jobs[0].Held, c.want)
+		require.NotContains(t, body, thePatient)
+		_, _, body = s.send(http.MethodGet, "/v1/ingest/jobs/7", "", nil)
+		require.NotContains(t, body, `"held"`, "a load that is over waits for nothing")
+	}
 
 	for path, want := range map[string]int{"/v1/ingest/jobs/8": 404, "/v1/ingest/jobs/x": 422, "/v1/ingest/jobs/7?limit=9999": 422} {
 		status, _, body = s.send(http.MethodGet, path, "", nil)

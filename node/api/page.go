@@ -61,7 +61,7 @@ func (s *server) page(c *gin.Context) (page, error) {
 		return p, err
 	}
 	for _, j := range list {
-		p.Jobs = append(p.Jobs, jobOf(j, nil))
+		p.Jobs = append(p.Jobs, s.jobOf(j, nil))
 	}
 	p.Decisions, err = s.decisions(ctx, pageDecisions)
 	return p, err

@@ -89,6 +89,7 @@ type Job struct {
 	ID         string           `json:"id"`
 	Name       string           `json:"name"`
 	State      string           `json:"state"` // queued, running, completed, completed with problems, failed
+	Held       string           `json:"held"`  // why the node goes on with no load at the moment, "" if it does
 	Records    int64            `json:"records"`
 	Stored     int64            `json:"stored"`
 	Duplicates int64            `json:"duplicates"`
@@ -117,10 +118,18 @@ func (c *Client) Job(ctx context.Context, id string) (Job, error) {
 
 // Wait returns the load's state once it is over, or when ctx ends.
 func (c *Client) Wait(ctx context.Context, id string) (Job, error) {
+	return c.Watch(ctx, id, func(Job) {})
+}
+
+// Watch is [Client.Wait] that shows every state it sees, at least one a second.
+func (c *Client) Watch(ctx context.Context, id string, show func(Job)) (Job, error) {
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		job, err := c.Job(ctx, id)
-		if err != nil || job.Done() {
+		if err != nil {
 			return job, err
+		}
+		if show(job); job.Done() {
+			return job, nil
 		}
 		timer := time.NewTimer(pause)
 		select {

@@ -75,6 +75,54 @@ func TestFullDiskRefusesAndRecovers(t *testing.T) {
 	require.EqualValues(t, len(known)+len(refused), s.counts(t)[omop.PersonTable])
 }
 
+// TestFullDiskHoldsJobs: jobs that were accepted wait for room, the service says
+// so, and they go on by themselves.
+func TestFullDiskHoldsJobs(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("mounting a small file system needs root")
+	}
+	t.Parallel()
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=16m"); err != nil {
+		t.Skipf("no small file system to be had: %v", err)
+	}
+	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, syscall.MNT_DETACH)) })
+	db, err := sqldb.Open(t.Context(), sqldb.Config{DSN: "sqlite:" + filepath.Join(dir, "site.db")})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = db.Close() }) // before the folder is gone
+	begun, full := make(chan struct{}, 100), make(chan struct{})
+	var armed atomic.Bool
+	s, err := openSite(t.Context(), db, dir, func(c *ingest.Config, _ *jobs.Config) {
+		c.Now = func() time.Time {
+			if armed.Load() { // a job begins
+				begun <- struct{}{}
+				<-full
+			}
+			return time.Now()
+		}
+	})
+	require.NoError(t, err)
+	var ids []ingest.JobID
+	for _, f := range bundles(t, 6) {
+		ids = append(ids, s.accept(t, f.Name, f.Data))
+	}
+	armed.Store(true)
+	s.run(t)
+	<-begun
+	ballast := filepath.Join(dir, "ballast")
+	require.ErrorIs(t, fill(ballast), syscall.ENOSPC)
+	armed.Store(false)
+	close(full)
+	require.Eventually(t, func() bool { return errors.Is(s.Held(), sqldb.ErrFull) }, 10*time.Second, 5*time.Millisecond)
+	require.NoError(t, os.Remove(ballast))
+	for _, id := range ids {
+		job := s.ended(t, id)
+		require.Equal(t, ingest.Completed, job.State, job.Error)
+		require.Equal(t, 1, job.Attempt, "no room is no failure of the job")
+	}
+	require.Eventually(t, func() bool { return s.Held() == nil }, 10*time.Second, 5*time.Millisecond)
+}
+
 // fill writes until there is no room.
 func fill(path string) error {
 	f, err := os.Create(path)

@@ -135,6 +135,10 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 // [jobs.Queue.Run].
 func (s *Service) Run(ctx context.Context) error { return s.cfg.Jobs.Run(ctx) }
 
+// Held returns what keeps all jobs waiting at the moment, nil if nothing does;
+// it is [jobs.Queue.Held].
+func (s *Service) Held() error { return s.cfg.Jobs.Held() }
+
 // JobID is the number of a job.
 type JobID int64
 

@@ -34,13 +34,13 @@ func (s *Service) work(ctx context.Context, j *jobs.Job[args]) error {
 	say, cancel := context.WithTimeout(context.WithoutCancel(ctx), sayWait)
 	defer cancel()
 	if serr := s.cfg.DB.Write(say, func(tx *sqldb.Tx) error {
-		if state == Failed && (j.Last || hopeless) {
+		if state == Failed && (hopeless || j.Last && !jobs.Passing(err)) {
 			if err := s.record(say, tx, j.Args.File, Dead); err != nil {
 				return err
 			}
 		}
 		return setState(say, tx, id, state, err.Error())
-	}); serr != nil {
+	}); serr != nil && !jobs.Passing(serr) { // of which the queue tells
 		s.cfg.Log.ErrorContext(ctx, "state of a job could not be written", "job", id, "err", serr)
 	}
 	return err

@@ -1,0 +1,104 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// standIn is the API of a node with one job, which is held for some polls.
+type standIn struct {
+	dir, file string
+	polls     atomic.Int64
+	held      int64 // polls from the second on that find it held
+}
+
+const heldText = "the node cannot write: no room is left on its disk"
+
+func newStandIn(t *testing.T, held int64) *standIn {
+	t.Helper()
+	n := &standIn{dir: t.TempDir(), held: held}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1/ingest/files", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusAccepted)
+		_, _ = w.Write([]byte(`{"fileId":"00","jobId":"7"}`))
+	})
+	mux.HandleFunc("GET /v1/ingest/jobs/7", func(w http.ResponseWriter, _ *http.Request) {
+		job := map[string]string{"id": "7", "state": "running"}
+		switch poll := n.polls.Add(1); {
+		case poll > 1 && poll <= 1+n.held:
+			job["held"] = heldText
+		case poll > 2+n.held:
+			job["state"] = "completed"
+		}
+		raw, err := json.Marshal(job)
+		if err == nil {
+			_, _ = w.Write(raw)
+		}
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	place, err := json.Marshal(place{URL: server.URL})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(n.dir, runFile), place, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(n.dir, apiTokenFile), []byte("a-token-of-more-than-32-characters"), 0o600))
+	n.file = filepath.Join(n.dir, "one.json")
+	require.NoError(t, os.WriteFile(n.file, []byte("{}"), 0o600))
+	return n
+}
+
+func TestIngestSaysWhatItWaitsFor(t *testing.T) {
+	t.Parallel()
+	n := newStandIn(t, 3)
+	c := call(t, "node", "ingest", n.file, "--dir", n.dir)
+	require.Zero(t, c.status, c.stderr)
+	require.Equal(t, 1, strings.Count(c.stderr, heldText))
+	_, after, _ := strings.Cut(c.stderr, heldText)
+	require.Equal(t, 1, strings.Count(after, "the node goes on\n"))
+}
+
+func TestIngestStopsWaiting(t *testing.T) {
+	t.Parallel()
+	t.Run("after its timeout", func(t *testing.T) {
+		t.Parallel()
+		n := newStandIn(t, 1e6)
+		c := call(t, "node", "ingest", n.file, "--dir", n.dir, "--timeout", "500ms")
+		require.Equal(t, 1, c.status)
+		require.Contains(t, c.stderr, heldText)
+		require.Contains(t, c.stderr, "0 of 1 files are loaded; the node goes on with the others")
+	})
+	t.Run("when interrupted", func(t *testing.T) {
+		t.Parallel()
+		n := newStandIn(t, 1e6)
+		ctx, cancel := context.WithTimeout(t.Context(), faultWait)
+		defer cancel()
+		cmd := command(ctx, "node", "ingest", n.file, "--dir", n.dir)
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		require.NoError(t, cmd.Start())
+		eventually(t, "polled", func() bool { return n.polls.Load() > 2 })
+		begun := time.Now()
+		require.NoError(t, cmd.Process.Signal(os.Interrupt))
+		require.Error(t, cmd.Wait())
+		require.Less(t, time.Since(begun), 10*time.Second)
+		require.Equal(t, 1, cmd.ProcessState.ExitCode(), stderr.String())
+		require.Contains(t, stderr.String(), "0 of 1 files are loaded")
+	})
+	t.Run("with a timeout that is none", func(t *testing.T) {
+		t.Parallel()
+		n := newStandIn(t, 0)
+		require.Equal(t, exitUsage, call(t, "node", "ingest", n.file, "--dir", n.dir, "--timeout", "-1s").status)
+	})
+}
