@@ -209,44 +209,6 @@ output or into a file of mode 0600, to be handed over on a channel you trust.`,
 	return addDir(cmd, "hub")
 }
 
-func newHubToken() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "token DID",
-		Short: "Make a bearer token for the holder of a key",
-		Long: `Make a bearer token with which the holder of the key DID may use the hub's API as
-researcher (ask questions), sponsor (register trials) or operator. What they
-say still has to be signed with their key.`,
-		Example: `  trialmesh hub token "$(trialmesh key show researcher.key)" --dir hub --role researcher --out researcher.token`,
-		Args:    args(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			holder, err := identity.ParseDID(args[0])
-			if err != nil {
-				return usageError{err}
-			}
-			c, err := localHub(cmd)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			role, _ := cmd.Flags().GetString("role")
-			ttl, _ := cmd.Flags().GetDuration("ttl")
-			token, err := c.IssueToken(cmd.Context(), holder, role, ttl)
-			if err != nil {
-				return err
-			}
-			if wantsJSON(cmd) {
-				return printJSON(cmd, map[string]any{"token": token})
-			}
-			out, _ := cmd.Flags().GetString("out")
-			return writeOutput(cmd, out, []byte(token+"\n"), 0o600)
-		},
-	}
-	cmd.Flags().String("role", "researcher", "researcher, sponsor or operator")
-	cmd.Flags().Duration("ttl", 30*24*time.Hour, "how long the token holds, up to a year")
-	cmd.Flags().String("out", "-", "file for the token, - for standard output")
-	return addDir(cmd, "hub")
-}
-
 func newHubRevoke() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "revoke DID",

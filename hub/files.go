@@ -73,6 +73,15 @@ func readChainKey(dir string) (evm.Key, error) {
 	return evm.LoadKey(filepath.Join(dir, chainKeyFile), strings.TrimSpace(string(pass)))
 }
 
+// makeToken writes a new bearer token unless the file exists.
+func makeToken(path string) error {
+	token, err := newToken()
+	if err != nil {
+		return err
+	}
+	return writeNew(path, []byte(token+"\n"))
+}
+
 // newToken returns 256 random bits as text.
 func newToken() (string, error) {
 	raw := make([]byte, tokenBytes)

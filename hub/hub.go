@@ -137,16 +137,12 @@ func Init(dir, name string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("hub init: %w", err)
 	}
-	token, err := newToken()
-	if err != nil {
-		return fmt.Errorf("hub init: %w", err)
-	}
 	if err := errors.Join(
 		pki.Init(filepath.Join(dir, authorityDir), pki.InitConfig{Name: name}),
 		makeKey(filepath.Join(dir, hubKeyFile)),
 		makeKey(filepath.Join(dir, logKeyFile)),
 		makeChainKey(dir),
-		writeNew(filepath.Join(dir, operatorFile), []byte(token+"\n")),
+		makeToken(filepath.Join(dir, operatorFile)),
 	); err != nil {
 		return fmt.Errorf("hub init: %w", err)
 	}

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,20 +12,23 @@ import (
 	"github.com/trialmesh/trialmesh/federation/pki"
 	"github.com/trialmesh/trialmesh/hub/registry"
 	"github.com/trialmesh/trialmesh/protocol/identity"
-	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
 // operatorLife is how long the operator's token holds from the first start on.
-// It cannot be revoked before.
 const operatorLife = 10 * 365 * 24 * time.Hour
 
 // MaxTokenLife bounds the tokens that are issued, one year.
 const MaxTokenLife = 366 * 24 * time.Hour
 
-// admitOperator lets whoever can read the hub's directory act as operator.
+// admitOperator lets whoever can read the hub's directory act as operator. A
+// token that was revoked stays so; without the file there is a new one.
 func (h *Hub) admitOperator(ctx context.Context) error {
-	raw, err := os.ReadFile(filepath.Join(h.cfg.Dir, operatorFile))
+	path := filepath.Join(h.cfg.Dir, operatorFile)
+	if err := makeToken(path); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
@@ -33,7 +37,7 @@ func (h *Hub) admitOperator(ctx context.Context) error {
 
 func (h *Hub) admit(ctx context.Context, token string, holder identity.DID, role registry.Role, life time.Duration) error {
 	_, err := h.log.Propose(ctx, registry.AdmitToken{
-		Hash: message.Sum([]byte(token)).String(), Holder: holder, Role: role, Expires: h.cfg.Now().Add(life),
+		Hash: registry.TokenHash(token), Holder: holder, Role: role, Expires: h.cfg.Now().Add(life),
 	})
 	return err
 }

@@ -58,7 +58,7 @@ func (s *server) caller(ctx context.Context, authorization string, role registry
 	if !strings.EqualFold(scheme, "Bearer") || text == "" {
 		return registry.Token{}, errNoToken
 	}
-	token, err := s.cfg.Registry.Token(ctx, message.Sum([]byte(text)).String(), s.cfg.Now())
+	token, err := s.cfg.Registry.Token(ctx, registry.TokenHash(text), s.cfg.Now())
 	if err != nil {
 		return registry.Token{}, err
 	}

@@ -27,6 +27,8 @@ func TestActionsNeedTheirRole(t *testing.T) {
 	}{
 		{http.MethodPost, "/v1/invitations", registry.RoleOperator, Invite{Name: "other", Organization: "O"}, 201},
 		{http.MethodPost, "/v1/tokens", registry.RoleOperator, TokenRequest{Holder: h.node.DID(), Role: registry.RoleSponsor}, 201},
+		{http.MethodGet, "/v1/tokens", registry.RoleOperator, nil, 200},
+		{http.MethodPost, "/v1/tokens/0011223344556677/revoke", registry.RoleOperator, nil, 404},
 		{http.MethodGet, "/metrics", registry.RoleOperator, nil, 200},
 		{http.MethodPost, "/v1/trials", registry.RoleSponsor, h.registration(), 409}, // another design of the same id
 		{http.MethodPost, "/v1/queries", registry.RoleResearcher, Submission{Envelope: h.question()}, 202},
@@ -79,6 +81,55 @@ func TestATokenIsOfWhoeverSigned(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, status)
 	require.Equal(t, "message.signature", decode[problem.Document](t, body).Rule, "the rule that refused is named")
 	require.Empty(t, get[Questions](h, "/v1/queries").Queries)
+}
+
+// Tokens are listed without their text, and revoked one by one or by holder.
+func TestTokensAreListedAndRevoked(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	operator := h.tokens[registry.RoleOperator]
+	issue := func(role registry.Role) Token {
+		status, _, body := h.send(http.MethodPost, "/v1/tokens", operator, TokenRequest{Holder: h.node.DID(), Role: role})
+		require.Equal(t, http.StatusCreated, status, body)
+		return decode[Token](t, body)
+	}
+	first, second := issue(registry.RoleOperator), issue(registry.RoleOperator)
+	list := func() map[string]IssuedToken {
+		status, _, body := h.send(http.MethodGet, "/v1/tokens", operator, nil)
+		require.Equal(t, http.StatusOK, status, body)
+		require.NotContains(t, body, first.Token)
+		tokens := make(map[string]IssuedToken)
+		for _, token := range decode[Tokens](t, body).Tokens {
+			tokens[token.ID] = token
+		}
+		return tokens
+	}
+	require.Equal(t, IssuedToken{ID: first.ID, Holder: h.node.DID(), Role: registry.RoleOperator, Issued: start, Expires: first.Expires}, list()[first.ID])
+	use := func(token Token) (int, string) {
+		status, _, body := h.send(http.MethodGet, "/metrics", token.Token, nil)
+		return status, body
+	}
+	status, _ := use(first)
+	require.Equal(t, http.StatusOK, status)
+
+	for _, existed := range []bool{false, true} {
+		status, _, body := h.send(http.MethodPost, "/v1/tokens/"+first.ID+"/revoke", operator, nil)
+		require.Equal(t, http.StatusOK, status, body)
+		require.Equal(t, existed, decode[Recorded](t, body).Existed)
+	}
+	status, body := use(first)
+	require.Equal(t, http.StatusUnauthorized, status)
+	require.Contains(t, body, "revoked")
+	require.True(t, list()[first.ID].Revoked)
+	status, _ = use(second)
+	require.Equal(t, http.StatusOK, status, "only the one")
+
+	status, _, body = h.send(http.MethodPost, "/v1/tokens/"+string(h.node.DID())+"/revoke", operator, nil)
+	require.Equal(t, http.StatusOK, status, body)
+	status, _ = use(second)
+	require.Equal(t, http.StatusUnauthorized, status)
+	require.Len(t, list(), 5)
+	require.False(t, list()[registry.TokenID(registry.TokenHash(operator))].Revoked, "others keep theirs")
 }
 
 func TestReadsNeedNoToken(t *testing.T) {

@@ -21,6 +21,10 @@ func (s *server) routeActions() {
 	register(s, s.only(registry.RoleSponsor, post("registerTrial", "/v1/trials", "Register an approved trial", "sponsor", http.StatusCreated)), s.registerTrial)
 	register(s, s.only(registry.RoleOperator, post("invite", "/v1/invitations", "Let a node in", "operator", http.StatusCreated)), s.invite)
 	register(s, s.only(registry.RoleOperator, post("issueToken", "/v1/tokens", "Issue a bearer token", "operator", http.StatusCreated)), s.issueToken)
+	register(s, s.only(registry.RoleOperator, huma.Operation{
+		OperationID: "tokens", Method: http.MethodGet, Path: "/v1/tokens", Summary: "Bearer tokens that were issued, oldest first", Tags: []string{"operator"},
+	}), s.tokens)
+	register(s, s.only(registry.RoleOperator, post("revokeTokens", "/v1/tokens/{of}/revoke", "Revoke a bearer token, or all of a holder", "operator", http.StatusOK)), s.revokeTokens)
 	register(s, s.only(registry.RoleOperator, post("revokeNode", "/v1/nodes/{did}/revoke", "Bar a node for good", "operator", http.StatusOK)), s.revokeNode)
 }
 
@@ -40,7 +44,29 @@ func (s *server) issueToken(ctx context.Context, in *struct{ Body TokenRequest }
 	life := time.Duration(in.Body.TTLSeconds) * time.Second
 	expires := s.cfg.Now().Add(life).UTC().Truncate(time.Second)
 	text, err := s.cfg.Operator.IssueToken(ctx, in.Body.Holder, in.Body.Role, life)
-	return &body[Token]{Token{text, expires}}, err
+	return &body[Token]{Token{registry.TokenID(registry.TokenHash(text)), text, expires}}, err
+}
+
+func (s *server) tokens(ctx context.Context, _ *nothing) (*body[Tokens], error) {
+	list, err := s.cfg.Registry.Tokens(ctx)
+	if err != nil {
+		return nil, err
+	}
+	views := make([]IssuedToken, 0, len(list))
+	for _, t := range list {
+		views = append(views, IssuedToken(t))
+	}
+	return &body[Tokens]{Tokens{views}}, nil
+}
+
+func (s *server) revokeTokens(ctx context.Context, in *struct {
+	Of string `path:"of" maxLength:"128" doc:"A token's id, or the DID of a holder for all of theirs"`
+},
+) (*body[Recorded], error) {
+	if holder, err := identity.ParseDID(in.Of); err == nil {
+		return s.propose(ctx, registry.RevokeTokens{Holder: holder})
+	}
+	return s.propose(ctx, registry.RevokeTokens{ID: in.Of})
 }
 
 func (s *server) revokeNode(ctx context.Context, in *struct {

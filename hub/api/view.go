@@ -134,8 +134,24 @@ type TokenRequest struct {
 
 // Token is a bearer token of this API. It is a secret and shown once.
 type Token struct {
+	ID      string    `json:"id" doc:"Names the token when it is listed or revoked"`
 	Token   string    `json:"token"`
 	Expires time.Time `json:"expires"`
+}
+
+// IssuedToken is a bearer token without its secret.
+type IssuedToken struct {
+	ID      string        `json:"id"`
+	Holder  identity.DID  `json:"holder"`
+	Role    registry.Role `json:"role" enum:"researcher,sponsor,operator"`
+	Issued  time.Time     `json:"issued"`
+	Expires time.Time     `json:"expires"`
+	Revoked bool          `json:"revoked"`
+}
+
+// Tokens is the answer of GET /v1/tokens.
+type Tokens struct {
+	Tokens []IssuedToken `json:"tokens" nullable:"false"`
 }
 
 // Revocation is the body of POST /v1/nodes/{did}/revoke.

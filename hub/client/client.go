@@ -157,6 +157,31 @@ func (c *Client) IssueToken(ctx context.Context, holder identity.DID, role strin
 		map[string]any{"holder": holder, "role": role, "ttlSeconds": int64(ttl / time.Second)}, &answer)
 }
 
+// Token is a bearer token as the hub's operator sees it, without its secret.
+type Token struct {
+	ID      string       `json:"id"`
+	Holder  identity.DID `json:"holder"`
+	Role    string       `json:"role"`
+	Issued  time.Time    `json:"issued"`
+	Expires time.Time    `json:"expires"`
+	Revoked bool         `json:"revoked"`
+}
+
+// Tokens returns every token that was issued, oldest first. It needs an
+// operator's token.
+func (c *Client) Tokens(ctx context.Context) ([]Token, error) {
+	var answer struct {
+		Tokens []Token `json:"tokens"`
+	}
+	return answer.Tokens, c.do(ctx, http.MethodGet, "/v1/tokens", nil, &answer)
+}
+
+// RevokeTokens revokes the token with an id, or all tokens of the holder of a
+// key. It needs an operator's token.
+func (c *Client) RevokeTokens(ctx context.Context, of string) error {
+	return c.do(ctx, http.MethodPost, "/v1/tokens/"+url.PathEscape(of)+"/revoke", nil, nil)
+}
+
 // RevokeNode bars a node for good. It needs an operator's token.
 func (c *Client) RevokeNode(ctx context.Context, node identity.DID, reason string) error {
 	return c.do(ctx, http.MethodPost, "/v1/nodes/"+url.PathEscape(string(node))+"/revoke", map[string]any{"reason": reason}, nil)

@@ -125,6 +125,8 @@ func (m *Machine) apply(ctx context.Context, tx *sqldb.Tx, data []byte) (Outcome
 		return run(c.Body, s.revokeCertificate)
 	case KindAdmitToken:
 		return run(c.Body, s.admitToken)
+	case KindRevokeTokens:
+		return run(c.Body, s.revokeTokens)
 	case KindRegisterCircuit:
 		return run(c.Body, s.registerCircuit)
 	case KindRegisterTrial:

@@ -19,7 +19,6 @@ var (
 	ErrTokenUsed    = problem.Refusal("registry.token-used", "the enrollment token was used before")
 	ErrVenueFixed   = problem.New(problem.Conflict, "the network's chain and contracts are fixed and differ")
 	errName         = problem.New(problem.Invalid, "name: 1 to 64 letters, digits, spaces, dots, dashes")
-	errRole         = problem.New(problem.Invalid, "role: one of researcher, sponsor, operator")
 	errHash         = problem.New(problem.Invalid, "hash: 64 hex digits")
 	errCircuitShape = problem.New(problem.Conflict, "another verifying key is registered for this circuit shape")
 )
@@ -126,18 +125,6 @@ func (s step) recordCertificate(c RecordCertificate) (Outcome, error) {
 func (s step) revokeCertificate(c RevokeCertificate) (Outcome, error) {
 	n, err := s.tx.Exec(s.ctx, `UPDATE certificate SET revoked_at = ? WHERE serial = ? AND revoked_at IS NULL`, s.at.Unix(), c.Serial)
 	return silent(n == 0), err
-}
-
-func (s step) admitToken(c AdmitToken) (Outcome, error) {
-	switch {
-	case !hashForm.MatchString(c.Hash):
-		return Outcome{}, errHash
-	case c.Role != RoleResearcher && c.Role != RoleSponsor && c.Role != RoleOperator:
-		return Outcome{}, errRole
-	}
-	_, err := s.tx.Exec(s.ctx, `INSERT INTO api_token (hash, holder, role, expires_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		c.Hash, c.Holder, c.Role, c.Expires.Unix())
-	return silent(false), err
 }
 
 func (s step) registerCircuit(c RegisterCircuit) (Outcome, error) {

@@ -46,6 +46,7 @@ const (
 	KindRecordAccessTx    Kind = 16
 	KindRecordAnchor      Kind = 17
 	KindInviteNode        Kind = 18
+	KindRevokeTokens      Kind = 19
 )
 
 // Command is one entry of the replicated log.
@@ -102,6 +103,13 @@ type (
 		Holder  identity.DID `json:"holder"`
 		Role    Role         `json:"role"`
 		Expires time.Time    `json:"expires"`
+	}
+
+	// RevokeTokens ends bearer tokens before they expire: all of a holder, or,
+	// without one, that with an id.
+	RevokeTokens struct {
+		ID     string       `json:"id,omitempty"` // see TokenID
+		Holder identity.DID `json:"holder,omitempty"`
 	}
 
 	// RegisterCircuit accepts proofs of a circuit.
@@ -162,16 +170,6 @@ type (
 	}
 )
 
-// Role is what a bearer token allows.
-type Role string
-
-// The roles.
-const (
-	RoleResearcher Role = "researcher" // submit questions
-	RoleSponsor    Role = "sponsor"    // register trials
-	RoleOperator   Role = "operator"   // invite and revoke nodes
-)
-
 // Body is the body of a command.
 type Body interface{ kind() Kind }
 
@@ -183,6 +181,7 @@ func (UseToken) kind() Kind          { return KindUseToken }
 func (RecordCertificate) kind() Kind { return KindRecordCertificate }
 func (RevokeCertificate) kind() Kind { return KindRevokeCertificate }
 func (AdmitToken) kind() Kind        { return KindAdmitToken }
+func (RevokeTokens) kind() Kind      { return KindRevokeTokens }
 func (RegisterCircuit) kind() Kind   { return KindRegisterCircuit }
 func (RegisterTrial) kind() Kind     { return KindRegisterTrial }
 func (PublishEpoch) kind() Kind      { return KindPublishEpoch }

@@ -53,12 +53,6 @@ type Access struct {
 	Gas         uint64
 }
 
-// Token is the holder of a bearer token.
-type Token struct {
-	Holder identity.DID
-	Role   Role
-}
-
 // ErrDocumentUnknown reports a digest that names no public document.
 var ErrDocumentUnknown = problem.New(problem.NotFound, "no such document")
 
@@ -105,19 +99,6 @@ func (r *Reader) Nodes(ctx context.Context) ([]Node, error) {
 func (r *Reader) Admitted(ctx context.Context, did identity.DID) (bool, error) {
 	return read(ctx, r.db, func(tx *sqldb.Tx) (bool, error) {
 		return step{ctx: ctx, tx: tx}.enrolled(did)
-	})
-}
-
-// Token returns the holder of the bearer token with the given hash, or
-// [problem.Unauthorized].
-func (r *Reader) Token(ctx context.Context, hash string, now time.Time) (Token, error) {
-	return read(ctx, r.db, func(tx *sqldb.Tx) (Token, error) {
-		var t Token
-		err := tx.QueryRow(ctx, `SELECT holder, role FROM api_token WHERE hash = ? AND expires_at > ?`, hash, now.Unix()).Scan(&t.Holder, &t.Role)
-		if errors.Is(err, sqldb.ErrNoRows) {
-			return t, problem.New(problem.Unauthorized, "the bearer token is unknown or has expired")
-		}
-		return t, err
 	})
 }
 

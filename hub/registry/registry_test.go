@@ -203,6 +203,12 @@ func TestRefusals(t *testing.T) {
 		"bearer token of no role": {func(*testing.T, *hub) registry.Body {
 			return registry.AdmitToken{Hash: strings.Repeat("ab", 32), Role: "king"}
 		}, problem.New(problem.Invalid, "role: one of researcher, sponsor, operator")},
+		"revocation of an unknown token": {func(*testing.T, *hub) registry.Body {
+			return registry.RevokeTokens{ID: "00112233aabbccdd"}
+		}, registry.ErrTokenUnknown},
+		"revocation of the tokens of a stranger": {func(*testing.T, *hub) registry.Body {
+			return registry.RevokeTokens{Holder: stranger.DID()}
+		}, registry.ErrTokenUnknown},
 		"second key of a circuit": {func(*testing.T, *hub) registry.Body {
 			c := peertest.EpochCircuit().Circuit
 			c.VerifyingKey = []byte("another")
@@ -384,7 +390,7 @@ func TestUnknownCommandStops(t *testing.T) {
 func TestMalformedBodyIsRefused(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
-	for kind := 1; kind <= 18; kind++ {
+	for kind := 1; kind <= 19; kind++ {
 		for _, body := range []string{`7`, `[]`, `{"unknown":1}`} {
 			_, err := h.applyRaw(t, fmt.Appendf(nil, `{"at":"2026-11-21T12:00:00Z","body":%s,"kind":%d}`, body, kind))
 			var refused *problem.Error
@@ -483,17 +489,9 @@ func TestAccessNeedsAnEarlierEpoch(t *testing.T) {
 	h.replay(t)
 }
 
-func TestTokensAndCertificates(t *testing.T) {
+func TestCertificates(t *testing.T) {
 	t.Parallel()
 	h := newHub(t).withTrial(t)
-	hash := strings.Repeat("0a", 32)
-	h.must(t, registry.AdmitToken{Hash: hash, Holder: "did:key:zR", Role: registry.RoleResearcher, Expires: h.at.Add(time.Hour)})
-	token, err := h.reader.Token(t.Context(), hash, h.at)
-	require.NoError(t, err)
-	require.Equal(t, registry.Token{Holder: "did:key:zR", Role: registry.RoleResearcher}, token)
-	_, err = h.reader.Token(t.Context(), hash, h.at.Add(time.Hour))
-	require.ErrorContains(t, err, "expired")
-
 	node := h.nodes[0].DID()
 	h.must(t, registry.RecordCertificate{Serial: "1", DID: node, NotAfter: h.at.Add(time.Hour)})
 	h.must(t, registry.RecordCertificate{Serial: "2", DID: node, NotAfter: h.at.Add(time.Hour)})

@@ -55,7 +55,9 @@ CREATE TABLE api_token (
     hash       TEXT PRIMARY KEY,
     holder     TEXT NOT NULL,
     role       TEXT NOT NULL,
-    expires_at INTEGER NOT NULL
+    issued_at  INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    revoked_at INTEGER
 ) WITHOUT ROWID;
 
 -- One row is a circuit whose proofs are accepted, by its verifying key's SHA-256.
