@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -18,7 +19,7 @@ const (
 	dialTimeout     = 10 * time.Second
 	reservationTime = time.Hour // at the relay; a node renews at half of it
 	firstBackoff    = 250 * time.Millisecond
-	maxBackoff      = 15 * time.Second
+	maxBackoff      = 3 * time.Second // questions have deadlines of a minute
 
 	aliveProtocol = "/trialmesh/alive/1"
 )
@@ -41,7 +42,11 @@ func (h *Host) stand(ctx context.Context) {
 		}
 		wait := backoff(failures)
 		failures++
-		h.log.WarnContext(ctx, "hub not connected", "hub", h.Hub(), "err", err, "retry", wait)
+		level := slog.LevelDebug
+		if failures&(failures-1) == 0 { // the first, second, fourth: hours without a hub fill no log
+			level = slog.LevelWarn
+		}
+		h.log.Log(ctx, level, "hub not connected", "hub", h.Hub(), "err", err, "failures", failures, "retry", wait)
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
@@ -58,7 +63,7 @@ func (h *Host) setStanding(up bool) {
 }
 
 // backoff returns how long to wait after so many failures in a row: doubling
-// from 250 ms to 15 s, and between half and all of that at random, so that the
+// from 250 ms to 3 s, and between half and all of that at random, so that the
 // nodes of a hub that restarts do not all return in the same instant.
 func backoff(failures int) time.Duration {
 	d := min(firstBackoff<<min(failures, 10), maxBackoff)

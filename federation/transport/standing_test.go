@@ -256,6 +256,7 @@ func TestSilentConnectionIsNoticedAndReplaced(t *testing.T) {
 
 func TestBackoffGrowsToItsBound(t *testing.T) {
 	t.Parallel()
+	require.LessOrEqual(t, maxBackoff, 3*time.Second, "a node is back soon after its hub, however long that was gone")
 	rapid.Check(t, func(t *rapid.T) {
 		failures := rapid.IntRange(0, 1<<40).Draw(t, "failures")
 		d := backoff(failures)
