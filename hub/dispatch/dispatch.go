@@ -53,6 +53,11 @@ type Config struct {
 	// deadline has passed while the hub was down. Defaults to 10 s.
 	Grace time.Duration
 
+	// Settle is how long nodes have to come back after the dispatcher began to
+	// run, as after a restart of the hub: a step does not end before, unless that
+	// takes more than half of the time left. Defaults to 15 s.
+	Settle time.Duration
+
 	// ProofTime is how long after a question its proofs are asked for.
 	// Defaults to 24 h.
 	ProofTime time.Duration
@@ -70,6 +75,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.Grace <= 0 {
 		c.Grace = 10 * time.Second
+	}
+	if c.Settle <= 0 {
+		c.Settle = 15 * time.Second
 	}
 	if c.ProofTime <= 0 {
 		c.ProofTime = 24 * time.Hour
@@ -96,6 +104,8 @@ const maxRunning = 64
 type Dispatcher struct {
 	cfg  Config
 	wake chan struct{}
+
+	began time.Time // set by Run before it drives anything
 
 	mu      sync.Mutex
 	running map[query.ID]bool // guarded by mu
@@ -129,6 +139,7 @@ func (d *Dispatcher) Wake() {
 
 // Run drives questions until ctx ends, then waits for those under way to let go.
 func (d *Dispatcher) Run(ctx context.Context) error {
+	d.began = d.cfg.Now()
 	var group sync.WaitGroup
 	defer group.Wait()
 	tick := time.NewTicker(d.cfg.Poll)

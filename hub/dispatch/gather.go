@@ -21,10 +21,13 @@ import (
 var steps = []query.Step{query.StepAsk, query.StepShare, query.StepMask, query.StepConfirm, query.StepUnmask}
 
 // stepTime is a step's share of the time left: when all nodes are quick, none
-// is spent; when one is silent, later steps still have theirs.
+// is spent; when one is silent, later steps still have theirs. Just after the
+// hub has started it is more, so that nodes that are on their way back count.
 func (r *round) stepTime(step query.Step) time.Duration {
-	left := max(r.q.Deadline.Sub(r.cfg.Now()), r.cfg.Grace)
-	return left / time.Duration(len(steps)-slices.Index(steps, step))
+	now := r.cfg.Now()
+	left := max(r.q.Deadline.Sub(now), r.cfg.Grace)
+	share := left / time.Duration(len(steps)-slices.Index(steps, step))
+	return max(share, min(r.began.Add(r.cfg.Settle).Sub(now), left/2))
 }
 
 // gather takes one step: it asks nodes, waits for those that are slow, commits
@@ -196,7 +199,7 @@ func (d *Dispatcher) call(ctx context.Context, id query.ID, step query.Step, nod
 // First and longest pause between two attempts.
 const (
 	firstPause   = 100 * time.Millisecond
-	longestPause = 5 * time.Second
+	longestPause = time.Second
 )
 
 // errHopeless marks what another attempt would not change.

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/trialmesh/trialmesh/federation/inprocess"
+	"github.com/trialmesh/trialmesh/hub/dispatch"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node/peer/peertest"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -172,6 +173,35 @@ func TestHubDiesAtEveryStep(t *testing.T) {
 				require.Greater(t, deaths, 10)
 				w.replay(t)
 				t.Logf("%d lives", deaths)
+			})
+		})
+	}
+}
+
+// TestHubWasDown starts a hub with a question of a minute that it was asked
+// before it went down. The nodes are back 4 s after it, which is longer than
+// package transport takes.
+func TestHubWasDown(t *testing.T) {
+	t.Parallel()
+	for _, down := range []time.Duration{20 * time.Second, 50 * time.Second, 2 * time.Minute} {
+		t.Run(down.String(), func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				w := newWorld(t, alike(3)...)
+				var nodes []identity.DID
+				for _, site := range w.sites {
+					nodes = append(nodes, site.Key.DID())
+				}
+				w.net.Partition(nodes)
+				id := w.put(t, w.trial.CountBySex(), time.Minute)
+				time.Sleep(down)
+				d, err := dispatch.New(dispatch.Config{Registry: w.reader, Log: w.log, Network: w.end, Policy: w.policy})
+				require.NoError(t, err)
+				w.drive(t, d)
+				time.Sleep(4 * time.Second)
+				w.net.Heal()
+				r := w.result(t, id)
+				require.Equal(t, query.Complete, r.State, r.Reason)
+				require.EqualValues(t, 45, r.Cells[0].N)
 			})
 		})
 	}

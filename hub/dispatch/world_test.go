@@ -129,9 +129,14 @@ func alike(n int) [][]peertest.Person {
 // run drives questions until the test ends.
 func (w *world) run(t *testing.T) {
 	t.Helper()
+	w.drive(t, w.dispatcher(t, w.log))
+}
+
+// drive runs a dispatcher until the test ends.
+func (w *world) drive(t *testing.T, d *dispatch.Dispatcher) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	d := w.dispatcher(t, w.log)
 	go func() { done <- d.Run(ctx) }()
 	t.Cleanup(func() { cancel(); require.NoError(t, <-done) })
 }
