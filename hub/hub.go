@@ -188,7 +188,7 @@ func Open(ctx context.Context, cfg Config) (*Hub, error) {
 	}
 	h := &Hub{cfg: cfg, metrics: prometheus.NewRegistry(), changed: make(chan struct{}, 1)}
 	if err := h.open(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("hub: %w", err), h.Close())
+		return nil, h.end(ctx, fmt.Errorf("hub: %w", err))
 	}
 	return h, nil
 }
@@ -382,19 +382,19 @@ func (h *Hub) follow(ctx context.Context) error {
 
 // Run runs the hub until ctx ends or a part fails, then stops all parts.
 func (h *Hub) Run(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return h.host.Run(ctx) })
-	group.Go(func() error { return h.group.Run(ctx) })
-	group.Go(func() error { return h.follow(ctx) })
-	group.Go(func() error { return h.publisher.Run(ctx) })
-	group.Go(func() error { return h.dispatch.Run(ctx) })
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error { return h.watch(running) })
+	group.Go(func() error { return h.host.Run(running) })
+	group.Go(func() error { return h.group.Run(running) })
+	group.Go(func() error { return h.follow(running) })
+	group.Go(func() error { return h.publisher.Run(running) })
+	group.Go(func() error { return h.dispatch.Run(running) })
 	if h.anchor != nil {
-		group.Go(func() error { return h.anchor.Run(ctx) })
+		group.Go(func() error { return h.anchor.Run(running) })
 	}
-	group.Go(func() error { return h.serveHTTP(ctx) })
+	group.Go(func() error { return h.serveHTTP(running) })
 	h.notify()
-	err := group.Wait()
-	return errors.Join(err, h.Close())
+	return h.end(ctx, group.Wait())
 }
 
 // Close releases what Open took. Run does it by itself.

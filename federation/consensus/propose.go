@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,13 +29,9 @@ func (e ErrNotLeader) Error() string {
 }
 
 // ErrUncertain reports that a command may or may not have been applied, or may
-// yet be: the leadership was lost, a disk failed, the replica closed or ctx ended
+// yet be: the leadership was lost, the replica failed or closed, or ctx ended
 // while it was under way. Propose it again only if applying it twice does no harm.
 var ErrUncertain = problem.New(problem.Unavailable, "the outcome of the command is not known")
-
-// errStopping reports that Apply panicked. The process is about to end with what
-// Apply said, and raft answers before that with nothing.
-var errStopping = errors.New("the replica stops")
 
 // Propose appends a command to the log and returns what the FSM's Apply
 // returned for it, after it is on the disks of a majority. An error of the FSM
@@ -53,10 +50,7 @@ func (r *Replica) Propose(ctx context.Context, command []byte) (any, error) {
 		if err := future.Error(); err != nil {
 			return err
 		}
-		var applied bool
-		if result, applied = future.Response().(outcome); !applied {
-			return errStopping
-		}
+		result, _ = future.Response().(outcome) // none if the replica failed
 		return nil
 	})
 	if err != nil {
@@ -100,7 +94,9 @@ func (r *Replica) await(ctx context.Context, ask func() error) error {
 	r.mu.Unlock()
 	select {
 	case err := <-done:
-		return err
+		return cmp.Or(r.failure.cause(), err)
+	case <-r.failure.done:
+		return r.failure.cause()
 	case <-ctx.Done():
 		return ctx.Err()
 	}

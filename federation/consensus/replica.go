@@ -64,6 +64,7 @@ type Config struct {
 	// For tests.
 	segmentBytes int                          // of a log file
 	breakLog     func(*wal.WAL) raft.LogStore // puts faults between raft and its log
+	breakVotes   func(*wal.WAL) raft.StableStore
 }
 
 const (
@@ -122,6 +123,7 @@ type Replica struct {
 	snapshots *raft.FileSnapshotStore
 	observer  *raft.Observer
 	leaders   chan raft.Observation // capacity 1: the leader may have changed
+	failure   *failure
 
 	closing chan struct{}
 	once    sync.Once
@@ -144,7 +146,7 @@ func Open(ctx context.Context, cfg Config) (*Replica, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("consensus: %w", err)
 	}
-	r := &Replica{cfg: cfg, closing: make(chan struct{}), changed: make(chan struct{}), leaders: make(chan raft.Observation, 1)}
+	r := &Replica{cfg: cfg, closing: make(chan struct{}), changed: make(chan struct{}), leaders: make(chan raft.Observation, 1), failure: newFailure()}
 	if err := r.open(ctx); err != nil {
 		return nil, fmt.Errorf("consensus: open %s: %w", cfg.Dir, errors.Join(err, r.release()))
 	}
@@ -175,11 +177,14 @@ func (r *Replica) open(ctx context.Context) error {
 			return err
 		}
 	}
-	var log raft.LogStore = r.log
+	store := disk{r.log, r.log, r.failure}
 	if r.cfg.breakLog != nil {
-		log = r.cfg.breakLog(r.log)
+		store.LogStore = r.cfg.breakLog(r.log)
 	}
-	if r.raft, err = raft.NewRaft(settings, machine{r.cfg.FSM}, log, r.log, r.snapshots, r.transport); err != nil {
+	if r.cfg.breakVotes != nil {
+		store.StableStore = r.cfg.breakVotes(r.log)
+	}
+	if r.raft, err = raft.NewRaft(settings, machine{r.cfg.FSM, r.failure}, store, store, r.snapshots, r.transport); err != nil {
 		return fmt.Errorf("start raft: %w", err)
 	}
 	r.observer = raft.NewObserver(r.leaders, false, func(o *raft.Observation) bool {
@@ -219,7 +224,7 @@ func (r *Replica) newTransport(logger hclog.Logger) closingTransport {
 		return t
 	}
 	return raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream:  newStreamLayer(r.cfg),
+		Stream:  newStreamLayer(r.cfg, r.failure),
 		MaxPool: 3,
 		Timeout: peerTimeout,
 		Logger:  logger.Named("net"),
@@ -244,13 +249,27 @@ func (r *Replica) bootstrap(settings *raft.Config) error {
 	return nil
 }
 
-// Run blocks until ctx ends and closes the replica.
+// Run blocks until ctx ends or the replica fails, and closes the replica.
 func (r *Replica) Run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 	case <-r.closing:
+	case <-r.failure.done:
 	}
-	return r.Close()
+	return errors.Join(r.Err(), r.Close())
+}
+
+// Failed is closed when the replica cannot go on: its FSM could not carry out a
+// command, or its disk did not take a write. Nothing that was acknowledged is
+// lost. Close the replica, mend what [Replica.Err] says and open it again.
+func (r *Replica) Failed() <-chan struct{} { return r.failure.done }
+
+// Err returns why the replica failed, nil as long as it did not.
+func (r *Replica) Err() error {
+	if err := r.failure.cause(); err != nil {
+		return fmt.Errorf("consensus: %s: %w", r.cfg.Dir, err)
+	}
+	return nil
 }
 
 // Close answers the commands under way, stops the replica and waits for

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
 func TestMain(m *testing.M) {
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 
 const patience = 30 * time.Second // for conditions that normally hold within five
 
-var errOdd = errors.New("the command is refused")
+var errOdd = problem.New(problem.Invalid, "the command is refused")
 
 // journal is an FSM that remembers every command in order. It refuses "refuse".
 type journal struct {

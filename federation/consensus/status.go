@@ -57,6 +57,8 @@ func (r *Replica) WaitLeader(ctx context.Context) (identity.DID, error) {
 		case <-changed:
 		case <-ctx.Done():
 			return "", fmt.Errorf("consensus: wait for a leader: %w", ctx.Err())
+		case <-r.failure.done:
+			return "", r.Err()
 		case <-r.closing:
 			return "", fmt.Errorf("consensus: wait for a leader: %w", raft.ErrRaftShutdown)
 		}

@@ -31,13 +31,14 @@ const Protocol = "/trialmesh/raft/1"
 type streamLayer struct {
 	network  Network
 	self     identity.DID
+	failure  *failure
 	incoming chan net.Conn
 	done     chan struct{}
 	once     sync.Once
 }
 
-func newStreamLayer(cfg Config) *streamLayer {
-	l := &streamLayer{network: cfg.Network, self: cfg.ID, incoming: make(chan net.Conn), done: make(chan struct{})}
+func newStreamLayer(cfg Config, f *failure) *streamLayer {
+	l := &streamLayer{network: cfg.Network, self: cfg.ID, failure: f, incoming: make(chan net.Conn), done: make(chan struct{})}
 	cfg.Network.Handle(Protocol, func(ctx context.Context, from identity.DID, s net.Conn) {
 		// Nodes are enrolled peers too, but must not vote or append.
 		if !slices.Contains(cfg.Replicas, from) {
@@ -51,7 +52,7 @@ func newStreamLayer(cfg Config) *streamLayer {
 
 // serve hands s to raft and keeps it until raft closes it.
 func (l *streamLayer) serve(ctx context.Context, s net.Conn) {
-	c := &notifyingConn{Conn: s, closed: make(chan struct{})}
+	c := &link{Conn: s, failure: l.failure, closed: make(chan struct{})}
 	select {
 	case l.incoming <- c:
 	case <-l.done:
@@ -73,7 +74,7 @@ func (l *streamLayer) Dial(address raft.ServerAddress, timeout time.Duration) (n
 	if err != nil {
 		return nil, fmt.Errorf("dial replica: %w", err)
 	}
-	return s, nil
+	return &link{Conn: s, failure: l.failure, closed: make(chan struct{})}, nil
 }
 
 func (l *streamLayer) Accept() (net.Conn, error) {
@@ -98,14 +99,23 @@ type replicaAddr identity.DID
 func (replicaAddr) Network() string  { return "trialmesh" }
 func (a replicaAddr) String() string { return string(a) }
 
-// notifyingConn tells when it is closed.
-type notifyingConn struct {
+// link is a stream that tells when it is closed. It carries nothing out of a
+// replica that failed.
+type link struct {
 	net.Conn
-	closed chan struct{}
-	once   sync.Once
+	failure *failure
+	closed  chan struct{}
+	once    sync.Once
 }
 
-func (c *notifyingConn) Close() error {
+func (c *link) Write(p []byte) (int, error) {
+	if err := c.failure.cause(); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *link) Close() error {
 	c.once.Do(func() { close(c.closed) })
 	return c.Conn.Close()
 }

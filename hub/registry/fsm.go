@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
-	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
 // FSM is a [Machine] as the replicated log drives it. The state is a database
@@ -23,16 +22,12 @@ type FSM struct {
 // NewFSM returns the FSM of a machine. Snapshots pass through files in dir.
 func NewFSM(m *Machine, dir string) *FSM { return &FSM{m, dir} }
 
-// Apply runs one command. It panics when the replica cannot go on: an unknown
-// command, a full disk, a damaged database. Going on would fork the state.
+// Apply runs one command. An error that is not a [problem.Error] (an unknown
+// command, a full disk, a damaged database) means that the replica must stop.
 func (f *FSM) Apply(index uint64, command []byte) (any, error) {
 	out, err := f.machine.Apply(context.Background(), index, command)
 	if errors.Is(err, ErrApplied) {
 		return Outcome{LedgerIndex: -1, Existed: true}, nil
-	}
-	var refused *problem.Error
-	if err != nil && !errors.As(err, &refused) {
-		panic(fmt.Sprintf("registry: command %d cannot be applied; the replica stops rather than fork: %v", index, err))
 	}
 	return out, err
 }
