@@ -129,6 +129,9 @@ func (r *round) agree(ctx context.Context) (map[identity.DID]query.Accept, error
 			if advertisement.From != node {
 				return errForeign
 			}
+			if err := r.cfg.Registry.AnsweredUnder(ctx, r.q, node, a.Epoch); err != nil {
+				return err
+			}
 			return advertisement.Verify(r.session)
 		})
 	if err != nil {

@@ -94,6 +94,10 @@ func TestLiarDoesNotStandInTheWay(t *testing.T) {
 		"accept in another's name": {query.StepAsk, func(t *testing.T, w *world, a *query.Answer) {
 			a.Body = within(t, a.Body, "advertisement", "from", other(w))
 		}, false},
+		"consents that are on no ledger": {query.StepAsk, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "epoch", message.Digest{1}) }, false},
+		"another node's consents": {query.StepAsk, func(t *testing.T, w *world, a *query.Answer) {
+			a.Body = edit(t, a.Body, "epoch", must(w.reader.LastEpochs(t.Context()))[0].Digest)
+		}, false},
 		"policy that stops everybody":  {query.StepAsk, func(t *testing.T, _ *world, a *query.Answer) { a.Body = within(t, a.Body, "policy", "minSites", 1000) }, false},
 		"policy out of range":          {query.StepAsk, func(t *testing.T, _ *world, a *query.Answer) { a.Body = within(t, a.Body, "policy", "rounding", -5) }, false},
 		"policy looser than the hub's": {query.StepAsk, func(t *testing.T, _ *world, a *query.Answer) { a.Body = within(t, a.Body, "policy", "minCell", 0) }, false},

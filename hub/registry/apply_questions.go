@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
-	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -22,9 +21,11 @@ var (
 	ErrTrialUnknown    = problem.New(problem.NotFound, "no such trial")
 	ErrTrialExists     = problem.New(problem.Conflict, "a trial with this id and another design is registered")
 	ErrEpochOrder      = problem.Refusal("epoch.order", "a consent epoch must be signed by its node, follow the one before it, and hold one shard at least")
-	ErrEpochWindow     = problem.Refusal("epoch.window", "a consent epoch must cover the present")
+	ErrEpochWindow     = problem.Refusal("epoch.window", "a consent epoch must cover the present, and 400 days at most")
 	ErrEpochProof      = problem.Refusal("epoch.proof", "a proof of the consent epoch does not verify")
 	ErrEpochUnknown    = problem.Refusal("access.epoch", "the access proof names no consent epoch that was on the ledger before the question")
+	ErrEpochOld        = problem.Refusal("access.epoch-newest", "the node had published newer consents when it was asked")
+	ErrCircuitSize     = problem.Refusal("access.circuit", "the circuits of the access proof and of its consent epoch differ in shard size")
 	ErrCircuitUnknown  = problem.Refusal("registry.circuit", "no such circuit is registered")
 	ErrQuestionUnknown = problem.New(problem.NotFound, "no such question")
 	ErrQuestionClosed  = problem.New(problem.Conflict, "the question is answered already")
@@ -60,53 +61,6 @@ func (s step) registerTrial(c RegisterTrial) (Outcome, error) {
 		return Outcome{}, err
 	}
 	_, err = s.tx.Exec(s.ctx, `INSERT INTO trial (id, document, ledger_index) VALUES (?, ?, ?)`, design.ID, document.String(), out.LedgerIndex)
-	return out, err
-}
-
-func (s step) publishEpoch(c PublishEpoch) (Outcome, error) {
-	digest := c.Envelope.Digest()
-	if known, err := epochOf(s.ctx, s.tx, digest); err == nil {
-		return Outcome{LedgerIndex: known.LedgerIndex, Existed: true}, nil
-	} else if !errors.Is(err, ErrEpochUnknown) {
-		return Outcome{}, err
-	}
-	epoch, err := message.Open[consent.Epoch](c.Envelope, consent.KindEpoch, s.at)
-	if err != nil {
-		return Outcome{}, err
-	}
-	if enrolled, err := s.enrolled(epoch.Node); err != nil || !enrolled {
-		return Outcome{}, firstError(err, ErrNodeUnknown)
-	}
-	_, design, err := trialOf(s.ctx, s.tx, epoch.Trial)
-	if err != nil {
-		return Outcome{}, err
-	}
-	last, err := lastEpoch(s.ctx, s.tx, epoch.Trial, epoch.Node)
-	if err != nil {
-		return Outcome{}, err
-	}
-	switch {
-	case !slices.Contains(design.Nodes, epoch.Node):
-		return Outcome{}, trial.ErrNode
-	case c.Envelope.Issuer != epoch.Node, epoch.Number != last.Number+1, epoch.Revises != last.Digest,
-		len(epoch.Shards) == 0, len(epoch.Shards) > consent.MaxShards:
-		return Outcome{}, ErrEpochOrder
-	case !epoch.Covers(s.at):
-		return Outcome{}, ErrEpochWindow
-	}
-	circuit, err := circuitOf(s.ctx, s.tx, epoch.Circuit)
-	if err != nil {
-		return Outcome{}, err
-	}
-	if err := s.proofs.CheckEpoch(circuit, epoch); err != nil {
-		return Outcome{}, fmt.Errorf("%w: %w", ErrEpochProof, err)
-	}
-	document, out, err := s.record(entry.ConsentEpoch, epoch.Node, string(epoch.Trial), c.Envelope)
-	if err != nil {
-		return Outcome{}, err
-	}
-	_, err = s.tx.Exec(s.ctx, `INSERT INTO epoch (digest, document, trial, node, number, ledger_index) VALUES (?, ?, ?, ?, ?, ?)`,
-		digest.String(), document.String(), epoch.Trial, epoch.Node, int64(epoch.Number), out.LedgerIndex)
 	return out, err
 }
 
@@ -283,16 +237,19 @@ func (s step) checkAccess(access query.Access) error {
 	if access.AtLeast < answered.AtLeast {
 		return ErrAccessCount
 	}
-	epoch, err := epochOf(s.ctx, s.tx, access.Epoch)
+	epoch, err := s.answeredUnder(question, access.Node, access.Epoch)
 	if err != nil {
 		return err
 	}
-	if epoch.LedgerIndex >= question.LedgerIndex || epoch.Epoch.Node != access.Node ||
-		epoch.Epoch.Trial != question.Request.Trial || !epoch.Epoch.Covers(question.Asked) {
-		return ErrEpochUnknown
+	consents, err := circuitOf(s.ctx, s.tx, epoch.Circuit)
+	if err != nil {
+		return err
 	}
 	circuit, err := circuitOf(s.ctx, s.tx, access.Circuit)
 	if err != nil {
+		return err
+	}
+	if err := sameSize(consents, circuit); err != nil {
 		return err
 	}
 	venue, err := venueOf(s.ctx, s.tx)

@@ -149,6 +149,14 @@ func (r *Reader) Epoch(ctx context.Context, digest message.Digest) (Epoch, error
 	return read(ctx, r.db, func(tx *sqldb.Tx) (Epoch, error) { return epochOf(ctx, tx, digest) })
 }
 
+// AnsweredUnder reports whether a node may answer a question under a consent
+// epoch: [ErrEpochUnknown] unless it was on the ledger before and covers the
+// question, [ErrEpochOld] if the node had published a newer one.
+func (r *Reader) AnsweredUnder(ctx context.Context, q Question, node identity.DID, digest message.Digest) error {
+	_, err := read(ctx, r.db, func(tx *sqldb.Tx) (Epoch, error) { return step{ctx: ctx, tx: tx}.answeredUnder(q, node, digest) })
+	return err
+}
+
 // Question returns a question, or [ErrQuestionUnknown].
 func (r *Reader) Question(ctx context.Context, id query.ID) (Question, error) {
 	return read(ctx, r.db, func(tx *sqldb.Tx) (Question, error) { return questionOf(ctx, tx, id) })

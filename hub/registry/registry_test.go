@@ -235,6 +235,7 @@ func TestRefusals(t *testing.T) {
 		"epoch that revises nothing":  {epoch(0, func(_ *hub, e *consent.Epoch) { e.Revises = message.Digest{1} }), registry.ErrEpochOrder},
 		"epoch without a shard":       {epoch(0, func(_ *hub, e *consent.Epoch) { e.Shards = nil }), registry.ErrEpochOrder},
 		"epoch of the past":           {epoch(0, func(h *hub, e *consent.Epoch) { e.Shards[0].To = h.at.Add(-time.Second) }), registry.ErrEpochWindow},
+		"epoch of more than 400 days": {epoch(0, func(h *hub, e *consent.Epoch) { e.Shards[0].To = e.Shards[0].From.Add(400*24*time.Hour + time.Second) }), registry.ErrEpochWindow},
 		"epoch of an unknown circuit": {epoch(0, func(_ *hub, e *consent.Epoch) { e.Circuit = message.Digest{1} }), registry.ErrCircuitUnknown},
 		"epoch with a damaged proof":  {epoch(0, func(_ *hub, e *consent.Epoch) { e.Shards[0].Proof = make([]byte, 256) }), registry.ErrEpochProof},
 		"epoch with another's proof": {epoch(0, func(h *hub, e *consent.Epoch) {
@@ -470,26 +471,6 @@ func TestRepeatedQuestionGetsTheSameAnswer(t *testing.T) {
 		require.Empty(t, list)
 		h.replay(t)
 	}
-}
-
-// TestAccessNeedsAnEarlierEpoch: consent that is committed after the question
-// proves nothing about it.
-func TestAccessNeedsAnEarlierEpoch(t *testing.T) {
-	t.Parallel()
-	h := newHub(t).withTrial(t)
-	e, ask := h.question(t)
-	h.must(t, ask)
-	epoch := h.epoch(t, h.nodes[0], func(*consent.Epoch) {})
-	h.must(t, registry.PublishEpoch{Envelope: epoch})
-	h.must(t, registry.FinishQuestion{Result: query.Result{Query: e.Digest(), State: query.Complete, Answered: []query.Answered{
-		{Node: h.nodes[0].DID(), Epoch: epoch.Digest(), AtLeast: 11},
-	}}})
-	scopes, err := h.trial.CountBySex().Scopes()
-	require.NoError(t, err)
-	access := query.Access{Query: e.Digest(), Node: h.nodes[0].DID(), Epoch: epoch.Digest(), Scopes: scopes, AtLeast: 11, Circuit: peertest.AccessCircuit().Digest()}
-	_, err = h.apply(t, registry.RecordAccess{Envelope: h.seal(t, h.nodes[0], query.KindAccess, access)})
-	require.ErrorIs(t, err, registry.ErrEpochUnknown)
-	h.replay(t)
 }
 
 func TestCertificates(t *testing.T) {

@@ -81,6 +81,7 @@ CREATE TABLE epoch (
     trial        TEXT NOT NULL,
     node         TEXT NOT NULL,
     number       INTEGER NOT NULL,
+    recorded_at  INTEGER NOT NULL,
     ledger_index INTEGER NOT NULL,
     UNIQUE (trial, node, number)
 ) WITHOUT ROWID;
