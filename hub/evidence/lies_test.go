@@ -165,12 +165,24 @@ var hubLies = map[string]lie{
 		return l.entry(c)
 	}, []string{evidence.CheckTrial}},
 
-	"and registers a trial twice": {func(l *tale) string {
+	"and swaps the trial's design": {func(l *tale) string {
 		again := *l.trial()
+		edit(l, &again, func(r *trial.Registration) {
+			design := must(message.Replay[trial.Design](r.Design, trial.KindDesign))
+			design.Title += " and more"
+			r.Design = must(message.Seal(l.w.sponsor, trial.KindDesign, design, noon, time.Hour, rand.Reader))
+			approval := trial.Approval{Trial: trialID, Design: r.Design.Digest(), Statement: "approved"}
+			r.Approvals = []message.Envelope{must(message.Seal(l.w.board, trial.KindApproval, approval, noon, 24*time.Hour, rand.Reader))}
+		})
 		l.insert(&again, l.question())
 		again.At = l.question().At
-		return string(trialID)
+		return l.entry(&again)
 	}, []string{evidence.CheckTrial}},
+
+	"and holds back that an approval ran out": {func(l *tale) string {
+		l.expireApproval()
+		return string(trialID)
+	}, []string{evidence.CheckApproval}},
 
 	"and asks for a stranger": {func(l *tale) string {
 		l.askAs(must(identity.Generate(rand.Reader)))
@@ -370,6 +382,33 @@ func TestLiesAreFound(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestRenewedApproval: what counts is the trial as it was registered last
+// before the question.
+func TestRenewedApproval(t *testing.T) {
+	t.Parallel()
+	l := truth(t, network(t))
+	renewed := *l.trial()
+	l.expireApproval()
+	l.insert(&renewed, l.question())
+	renewed.At = l.question().At
+	report, err := evidence.VerifyQuery(t.Context(), l.tell(), *l.Trust, "", l.id)
+	require.NoError(t, err)
+	require.Empty(t, report.Failed())
+
+	l.move(&renewed, l.result())
+	report, err = evidence.VerifyQuery(t.Context(), l.tell(), *l.Trust, "", l.id)
+	require.NoError(t, err)
+	requireFails(t, report, []string{evidence.CheckApproval}, string(trialID))
+}
+
+// expireApproval lets the trial's approval end before the question.
+func (l *tale) expireApproval() {
+	edit(l, l.trial(), func(r *trial.Registration) {
+		approval := trial.Approval{Trial: trialID, Design: r.Design.Digest(), Statement: "approved"}
+		r.Approvals = []message.Envelope{must(message.Seal(l.w.board, trial.KindApproval, approval, noon, time.Second, rand.Reader))}
+	})
 }
 
 // requireFails wants exactly the named checks to fail, and one to say where.

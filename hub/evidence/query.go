@@ -103,35 +103,48 @@ func (v *verification) asked(ctx context.Context, id query.ID) (*question, bool)
 	return q, true
 }
 
-// trial finds the question's trial and checks that it allowed the question.
+// trial finds the question's trial, as it was registered last before the
+// question, and checks that it allowed the question. Registered again it must
+// be with the same design: only approvals are renewed.
 func (v *verification) trial(ctx context.Context, q *question) bool {
 	subject := string(q.body.Trial)
 	leaves := v.find(entry.TrialRegistered, subject)
-	if len(leaves) != 1 {
-		v.report.fail(CheckTrial, subject, "the log records the trial %d times, not once", len(leaves))
+	if len(leaves) == 0 {
+		v.report.fail(CheckTrial, subject, "the log does not record the trial")
 		return false
 	}
-	l := leaves[0]
-	registration, err := read[trial.Registration](ctx, v, l)
-	if err == nil {
-		q.design, err = registration.Open()
+	var last leaf
+	var registration trial.Registration
+	for i, l := range leaves {
+		if i > 0 && l.index >= q.index {
+			break
+		}
+		r, err := read[trial.Registration](ctx, v, l)
+		var design trial.Design
+		if err == nil {
+			design, err = r.Open()
+		}
+		switch {
+		case errors.Is(err, trial.ErrUnapproved):
+			v.report.fail(CheckApproval, subject, "%s: %v", l.place(), err)
+			return false
+		case err != nil:
+		case r.Design.Issuer != l.Actor:
+			err = errActor
+		case design.ID != q.body.Trial:
+			err = errSubject
+		case l.index >= q.index:
+			err = fmt.Errorf("the trial was registered after the question, which is entry %d", q.index)
+		case i > 0 && r.Design.Digest() != registration.Design.Digest():
+			err = fmt.Errorf("it registers another design than %s", last.place())
+		}
+		if err != nil {
+			v.report.fail(CheckTrial, subject, "%s: %v", l.place(), err)
+			return false
+		}
+		last, registration, q.design = l, r, design
 	}
-	switch {
-	case errors.Is(err, trial.ErrUnapproved):
-		v.report.fail(CheckApproval, subject, "%s: %v", l.place(), err)
-		return false
-	case err == nil && registration.Design.Issuer != l.Actor:
-		err = errActor
-	case err == nil && q.design.ID != q.body.Trial:
-		err = errSubject
-	case err == nil && l.index >= q.index:
-		err = fmt.Errorf("the trial was registered after the question, which is entry %d", q.index)
-	}
-	if err != nil {
-		v.report.fail(CheckTrial, subject, "%s: %v", l.place(), err)
-		return false
-	}
-	v.report.pass(CheckTrial, subject, "entry %d registered the trial before the question; its design is signed by %s", l.index, l.Actor)
+	v.report.pass(CheckTrial, subject, "entry %d registered the trial before the question; its design is signed by %s", last.index, last.Actor)
 	return v.allowed(q, registration)
 }
 

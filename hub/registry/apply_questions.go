@@ -20,6 +20,7 @@ import (
 var (
 	ErrTrialUnknown    = problem.New(problem.NotFound, "no such trial")
 	ErrTrialExists     = problem.New(problem.Conflict, "a trial with this id and another design is registered")
+	ErrApprovals       = problem.New(problem.Conflict, "the trial would have more than 16 boards' approvals")
 	ErrEpochOrder      = problem.Refusal("epoch.order", "a consent epoch must be signed by its node, follow the one before it, and hold one shard at least")
 	ErrEpochWindow     = problem.Refusal("epoch.window", "a consent epoch must cover the present, and 400 days at most")
 	ErrEpochProof      = problem.Refusal("epoch.proof", "a proof of the consent epoch does not verify")
@@ -37,32 +38,6 @@ var (
 )
 
 const maxDeadline = 24 * time.Hour
-
-func (s step) registerTrial(c RegisterTrial) (Outcome, error) {
-	design, err := c.Registration.Open()
-	if err != nil {
-		return Outcome{}, err
-	}
-	for _, node := range design.Nodes {
-		if enrolled, err := s.enrolled(node); err != nil || !enrolled {
-			return Outcome{}, firstError(err, ErrNodeUnknown)
-		}
-	}
-	if previous, _, err := trialOf(s.ctx, s.tx, design.ID); err == nil {
-		if previous.Design.Digest() == c.Registration.Design.Digest() {
-			return silent(true), nil
-		}
-		return Outcome{}, ErrTrialExists
-	} else if !errors.Is(err, ErrTrialUnknown) {
-		return Outcome{}, err
-	}
-	document, out, err := s.record(entry.TrialRegistered, c.Registration.Design.Issuer, string(design.ID), c.Registration)
-	if err != nil {
-		return Outcome{}, err
-	}
-	_, err = s.tx.Exec(s.ctx, `INSERT INTO trial (id, document, ledger_index) VALUES (?, ?, ?)`, design.ID, document.String(), out.LedgerIndex)
-	return out, err
-}
 
 func (s step) askQuestion(c AskQuestion) (Outcome, error) {
 	request, err := message.Open[query.Request](c.Envelope, query.KindRequest, s.at)

@@ -215,7 +215,9 @@ func TestRefusals(t *testing.T) {
 			return registry.RegisterCircuit{Circuit: c}
 		}, problem.New(problem.Conflict, "another verifying key is registered for this circuit shape")},
 		"trial with a stranger": {func(t *testing.T, h *hub) registry.Body {
-			return registry.RegisterTrial{Registration: peertest.NewTrial(t, []identity.DID{stranger.DID()}, disclosure.Policy{}, start).Registration}
+			other := peertest.NewTrial(t, []identity.DID{stranger.DID()}, disclosure.Policy{}, start)
+			other.Design.ID = "glucose-2"
+			return registry.RegisterTrial{Registration: peertest.Approve(t, other.Design, other.Sponsor, other.Board, start)}
 		}, registry.ErrNodeUnknown},
 		"another trial of this id": {func(t *testing.T, h *hub) registry.Body {
 			return registry.RegisterTrial{Registration: peertest.NewTrial(t, h.trial.Design.Nodes, disclosure.Policy{}, start).Registration}
