@@ -235,7 +235,7 @@ func (v *verification) repeats(ctx context.Context, q *question, only identity.D
 	switch {
 	case errNow != nil || errThen != nil || now != then:
 		v.report.fail(CheckRepeats, subject, "it is not the question that it is said to repeat, %s", first)
-	case origin.resultLeaf.index >= q.index:
+	case origin.resultLeaf.index >= q.resultLeaf.index:
 		v.report.fail(CheckRepeats, subject, "the answer that it is said to repeat, %s, came later", first)
 	case !same(expected, q.result):
 		v.report.fail(CheckRepeats, subject, "%s: the repeated answer differs from the first, %s", q.resultLeaf.place(), origin.resultLeaf.place())

@@ -85,13 +85,13 @@ func (s step) askQuestion(c AskQuestion) (Outcome, error) {
 	return out, s.repeat(id, same)
 }
 
-// repeat finishes a question at once with the answer that was given to the
-// same question before: an answer that changed between two tellings would tell
-// more than either. Only complete answers are repeated.
+// repeat finishes a question at once with what was released to the same
+// question before, complete or partial, for good: a second answer over other
+// nodes would differ from the first by their sums alone.
 func (s step) repeat(id query.ID, same message.Digest) error {
 	var text string
-	err := s.tx.QueryRow(s.ctx, `SELECT result_document FROM question WHERE question = ? AND state = ? ORDER BY ledger_index LIMIT 1`,
-		same.String(), query.Complete).Scan(&text)
+	err := s.tx.QueryRow(s.ctx, `SELECT result_document FROM question WHERE question = ? AND state IN (?, ?) ORDER BY result_index LIMIT 1`,
+		same.String(), query.Complete, query.Partial).Scan(&text)
 	if errors.Is(err, sqldb.ErrNoRows) {
 		return nil
 	}
@@ -102,14 +102,19 @@ func (s step) repeat(id query.ID, same message.Digest) error {
 	if err != nil {
 		return err
 	}
-	first := result.Query
-	if result.Repeats != nil {
-		first = *result.Repeats
-	}
-	result.Query, result.Repeats = id, &first
-	result.Asked, result.Finished = s.at, s.at
-	_, err = s.finishQuestion(FinishQuestion{Result: result})
+	_, err = s.finish(s.repetition(result, id, s.at))
 	return err
+}
+
+// repetition returns a released result as the answer to a later question.
+func (s step) repetition(r query.Result, id query.ID, asked time.Time) query.Result {
+	first := r.Query
+	if r.Repeats != nil {
+		first = *r.Repeats
+	}
+	r.Query, r.Repeats = id, &first
+	r.Asked, r.Finished = asked, s.at
+	return r
 }
 
 func (s step) recordAnswer(c RecordAnswer) (Outcome, error) {
@@ -147,6 +152,7 @@ func (s step) closeStep(c CloseStep) (Outcome, error) {
 	return silent(n == 0), err
 }
 
+// finishQuestion records a result. Whoever asked the same meanwhile gets it too.
 func (s step) finishQuestion(c FinishQuestion) (Outcome, error) {
 	r := c.Result
 	if err := s.open(r.Query); err != nil {
@@ -155,6 +161,25 @@ func (s step) finishQuestion(c FinishQuestion) (Outcome, error) {
 	if r.State != query.Complete && r.State != query.Partial && r.State != query.Withheld {
 		return Outcome{}, problem.New(problem.Invalid, "result: state is not final")
 	}
+	out, err := s.finish(r)
+	if err != nil || r.State == query.Withheld {
+		return out, err
+	}
+	waiting, err := questions(s.ctx, s.tx, `SELECT id FROM question WHERE state = ? AND question =
+		(SELECT question FROM question WHERE id = ?) ORDER BY ledger_index`, query.Open, r.Query.String())
+	if err != nil {
+		return Outcome{}, err
+	}
+	for _, q := range waiting {
+		if _, err := s.finish(s.repetition(r, q.ID, q.Asked)); err != nil {
+			return Outcome{}, err
+		}
+	}
+	return out, nil
+}
+
+// finish records the result of an open question.
+func (s step) finish(r query.Result) (Outcome, error) {
 	document, out, err := s.record(entry.QuestionAnswered, s.hub, r.Query.String(), r)
 	if err != nil {
 		return Outcome{}, err

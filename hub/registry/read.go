@@ -171,10 +171,13 @@ func (r *Reader) Questions(ctx context.Context, limit int) ([]Question, error) {
 
 // Unfinished returns the questions that are open, or answered while a node's
 // access proof is still to come, oldest first. Those older than since are left
-// out: their proofs will not come any more.
+// out: their proofs will not come any more. So are open ones whose question is
+// open from before: two sums over different nodes would tell those nodes' own.
 func (r *Reader) Unfinished(ctx context.Context, since time.Time) ([]Question, error) {
 	return read(ctx, r.db, func(tx *sqldb.Tx) ([]Question, error) {
-		open, err := questions(ctx, tx, `SELECT id FROM question WHERE state = ? OR (state IN (?, ?) AND asked_at >= ?) ORDER BY ledger_index`,
+		open, err := questions(ctx, tx, `SELECT id FROM question AS q WHERE (state = ? AND NOT EXISTS
+			(SELECT 1 FROM question AS e WHERE e.question = q.question AND e.state = q.state AND e.ledger_index < q.ledger_index))
+			OR (state IN (?, ?) AND asked_at >= ?) ORDER BY ledger_index`,
 			query.Open, query.Complete, query.Partial, since.Unix())
 		if err != nil {
 			return nil, err

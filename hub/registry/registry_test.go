@@ -445,36 +445,6 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// TestRepeatedQuestionGetsTheSameAnswer, complete ones only.
-func TestRepeatedQuestionGetsTheSameAnswer(t *testing.T) {
-	t.Parallel()
-	for state, repeats := range map[query.State]bool{query.Complete: true, query.Partial: false, query.Withheld: false} {
-		h := newHub(t).withTrial(t)
-		first, ask := h.question(t)
-		h.must(t, ask)
-		h.must(t, registry.FinishQuestion{Result: query.Result{Query: first.Digest(), State: state, Cells: []query.Cell{{N: 55}}}})
-		second, ask := h.question(t)
-		h.must(t, ask)
-		q, err := h.reader.Question(t.Context(), second.Digest())
-		require.NoError(t, err)
-		if !repeats {
-			require.Nil(t, q.Result, state)
-			continue
-		}
-		require.Equal(t, first.Digest(), *q.Result.Repeats)
-		require.Equal(t, []query.Cell{{N: 55}}, q.Result.Cells)
-		third, ask := h.question(t)
-		h.must(t, ask)
-		q, err = h.reader.Question(t.Context(), third.Digest())
-		require.NoError(t, err)
-		require.Equal(t, first.Digest(), *q.Result.Repeats, "the first is named, not the one in between")
-		list, err := h.reader.Unfinished(t.Context(), start)
-		require.NoError(t, err)
-		require.Empty(t, list)
-		h.replay(t)
-	}
-}
-
 func TestCertificates(t *testing.T) {
 	t.Parallel()
 	h := newHub(t).withTrial(t)
