@@ -27,8 +27,11 @@ func (h *Hub) stopped() error {
 		return nil
 	}
 	err := h.replica.Err()
-	if errors.Is(err, sqldb.ErrFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	switch {
+	case errors.Is(err, sqldb.ErrFull), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("hub: the disk under %s is full, so the hub stops rather than fork: free space and start it again; nothing acknowledged is lost", h.cfg.Dir)
+	case errors.Is(err, sqldb.ErrLocked):
+		return fmt.Errorf("hub: another program holds the database in %s, so the hub stops rather than fork: end that and start the hub again; nothing acknowledged is lost", h.cfg.Dir)
 	}
 	return fmt.Errorf("hub: the state in %s cannot be written, so the hub stops rather than fork; nothing acknowledged is lost: %w", h.cfg.Dir, err)
 }
