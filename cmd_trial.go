@@ -82,8 +82,11 @@ approval expires.`,
 
 func newTrialRegister() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "register DESIGN.SIGNED APPROVAL.SIGNED…",
-		Short:   "Register an approved trial at the hub",
+		Use:   "register DESIGN.SIGNED APPROVAL.SIGNED…",
+		Short: "Register an approved trial at the hub, or renew its approvals",
+		Long: `Register an approved trial at the hub. With the same design again, each approval
+that lasts longer takes the place of its board's. Another design needs a trial of
+its own.`,
 		Example: `  trialmesh trial register design.signed approval.signed --hub https://hub.example:7420 --root root.pem --token-file sponsor.token`,
 		Args:    args(cobra.MinimumNArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
