@@ -76,7 +76,7 @@ func (s step) revokeTokens(c RevokeTokens) (Outcome, error) {
 	return silent(n == 0), err
 }
 
-const tokenColumns = `hash, holder, role, issued_at, expires_at, revoked_at IS NOT NULL`
+const issuedColumns = `hash, holder, role, issued_at, expires_at, revoked_at IS NOT NULL`
 
 func scanToken(scan func(...any) error) (Token, error) {
 	var t Token
@@ -93,7 +93,7 @@ func scanToken(scan func(...any) error) (Token, error) {
 // else [ErrToken] or [ErrTokenRevoked].
 func (r *Reader) Token(ctx context.Context, hash string, now time.Time) (Token, error) {
 	t, err := read(ctx, r.db, func(tx *sqldb.Tx) (Token, error) {
-		return scanToken(tx.QueryRow(ctx, `SELECT `+tokenColumns+` FROM api_token WHERE hash = ?`, hash).Scan)
+		return scanToken(tx.QueryRow(ctx, `SELECT `+issuedColumns+` FROM api_token WHERE hash = ?`, hash).Scan)
 	})
 	switch {
 	case errors.Is(err, sqldb.ErrNoRows):
@@ -112,6 +112,6 @@ func (r *Reader) Token(ctx context.Context, hash string, now time.Time) (Token, 
 func (r *Reader) Tokens(ctx context.Context) ([]Token, error) {
 	return read(ctx, r.db, func(tx *sqldb.Tx) ([]Token, error) {
 		return collect(ctx, tx, func(rows *sqldb.Rows) (Token, error) { return scanToken(rows.Scan) },
-			`SELECT `+tokenColumns+` FROM api_token ORDER BY issued_at, hash`)
+			`SELECT `+issuedColumns+` FROM api_token ORDER BY issued_at, hash`)
 	})
 }
