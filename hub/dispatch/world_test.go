@@ -256,10 +256,3 @@ func (l *fakeLog) refused(rule string) bool {
 	}
 	return false
 }
-
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}
