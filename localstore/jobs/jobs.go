@@ -317,11 +317,17 @@ func (q *Queue) Counts(ctx context.Context) (Counts, error) {
 // Run is called once on a Queue.
 func (q *Queue) Run(ctx context.Context) error {
 	release, err := claim(ctx, q.cfg.DB, q.cfg.Name)
+	if err != nil && ctx.Err() != nil {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("jobs: run: %w", err)
 	}
 	defer release()
 	n, err := q.engine.rescue(ctx)
+	if ctx.Err() != nil {
+		return nil // told to end before it began
+	}
 	if err != nil {
 		return fmt.Errorf("jobs: run: rescue: %w", err)
 	}

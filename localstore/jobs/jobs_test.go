@@ -351,3 +351,14 @@ func TestRunLeavesNoGoroutine(t *testing.T) { //nolint:paralleltest // see above
 	require.NoError(t, db.Close())
 	goleak.VerifyNone(t, before)
 }
+
+func TestRunThatIsToldToEndEndsWell(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		q := newQueue(t, prepared(t, db), nil)
+		jobs.Register(q, store(db))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.NoError(t, q.Run(ctx))
+	})
+}
