@@ -96,7 +96,8 @@ func TestKilledProcessesLoseAndRepeatNothing(t *testing.T) {
 			acknowledged := map[string]string{} // digest to job
 			for round, f := range files[:12] {  // each round has a file more
 				require.NoError(t, os.WriteFile(filepath.Join(dir, "in", f.Name), f.Data, 0o600))
-				pause := time.Duration(rand.IntN(150)) * time.Millisecond //nolint:gosec // not a secret
+				longest := 150 << (round / 4)                                 // ms; a slow machine gets to work late
+				pause := time.Duration(rand.IntN(longest)) * time.Millisecond //nolint:gosec // not a secret
 				killed(t, dir, dsn, pause, acknowledged)
 				t.Logf("round %d: killed after %s, %d files acknowledged", round, pause, len(acknowledged))
 			}
