@@ -72,10 +72,10 @@ type site struct {
 	envelope message.Envelope
 }
 
-// shared is made once: its keys and proofs take seconds.
+// shared is made once: its proofs take seconds.
 var shared = sync.OnceValues(newWorld)
 
-// stateDir holds keys and database; TestMain removes it.
+// stateDir holds the database and what was deployed; TestMain removes it.
 var stateDir string
 
 func TestMain(m *testing.M) {
@@ -116,9 +116,10 @@ func newWorld() (w *world, err error) {
 	for _, key := range []*identity.Key{&w.log, &w.hub, &w.sponsor, &w.board, &w.researcher} {
 		*key = must(identity.Generate(rand.Reader))
 	}
+	dir := must(prover.CacheDir())
 	var keys [2]*prover.Keys
 	for i, c := range []circuits.Circuit{shape.Epoch(), shape.Access()} {
-		keys[i] = must(prover.DevelopmentKeys(ctx, stateDir, c))
+		keys[i] = must(prover.DevelopmentKeys(ctx, dir, c))
 		w.circuits[i] = keys[i].Verifying().Digest()
 	}
 	w.prover = must(prover.New(prover.Config{Epoch: keys[0], Access: keys[1]}))

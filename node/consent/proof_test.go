@@ -18,7 +18,8 @@ import (
 // verifies both from what is public.
 func TestRealProofs(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir, err := prover.CacheDir()
+	require.NoError(t, err)
 	epochKeys, err := prover.DevelopmentKeys(t.Context(), dir, shape.Epoch())
 	require.NoError(t, err)
 	accessKeys, err := prover.DevelopmentKeys(t.Context(), dir, shape.Access())

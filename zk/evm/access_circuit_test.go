@@ -72,7 +72,8 @@ func TestAccessCircuitOnChain(t *testing.T) {
 func proveAccess(t *testing.T) provenAccess {
 	t.Helper()
 	shape := circuits.Shape{ShardSize: 4, Shards: 1, Slots: 2}
-	dir := t.TempDir()
+	dir, err := prover.CacheDir()
+	require.NoError(t, err)
 	epochKeys, err := prover.DevelopmentKeys(t.Context(), dir, shape.Epoch())
 	require.NoError(t, err)
 	accessKeys, err := prover.DevelopmentKeys(t.Context(), dir, shape.Access())

@@ -7,7 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
+	"os"
+	"path/filepath"
 
 	groth16 "github.com/consensys/gnark/backend/groth16/bn254"
 	cs "github.com/consensys/gnark/constraint/bn254"
@@ -17,14 +18,22 @@ import (
 	"github.com/trialmesh/trialmesh/zk/verifier"
 )
 
-// setups lets one setup run at a time in a process: each uses all processors,
-// and the next caller of the same circuit then finds the keys on disk.
-var setups sync.Mutex
+// CacheDir returns the folder in the user's cache where keys are kept unless a
+// setting says otherwise, and where tests of all packages share theirs. It fails
+// if the environment names no home.
+func CacheDir() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find a folder for keys: %w", err)
+	}
+	return filepath.Join(cache, "trialmesh", "circuits"), nil
+}
 
 // DevelopmentKeys returns keys made on this machine, from dir if it holds intact
 // ones for this very circuit, else by a setup of about 0.4 CPU-ms a constraint.
-// Damaged keys are replaced. When several processes race, the first to finish
-// wins and all return its keys. ctx is heeded before a setup, not during it.
+// Damaged keys are replaced. One setup runs at a time in a folder: it uses all
+// processors, and other callers, also those in other processes, wait for it and
+// find its keys. ctx is heeded before a setup, not during it.
 //
 // The setup's secret exists in memory while it runs, so whoever controls the
 // machine can forge proofs. The keys say so.
@@ -33,30 +42,44 @@ func DevelopmentKeys(ctx context.Context, dir string, c circuits.Circuit) (*Keys
 	if err != nil {
 		return nil, fmt.Errorf("development keys: %w", err)
 	}
-	setups.Lock()
-	defer setups.Unlock()
-
 	shelf := shelf{dir: dir, name: fmt.Sprintf("%s-%.16s", c, circuits.Digest(system))}
 	k, err := shelf.load(c, system)
+	if absent(err) {
+		k, err = shelf.make(ctx, c, system)
+	}
 	switch {
-	case err == nil && k.Development():
-		return k, nil
-	case err == nil:
+	case err != nil:
+		return nil, fmt.Errorf("development keys of %s: %w", c, err)
+	case !k.Development():
 		return nil, fmt.Errorf("development keys of %s: %s holds keys of another origin", c, shelf.path())
-	case !errors.Is(err, ErrKeys) && !errors.Is(err, errNoKeys):
-		return nil, fmt.Errorf("development keys of %s: %w", c, err)
 	}
-	if err := errors.Join(ctx.Err(), shelf.clear()); err != nil {
-		return nil, fmt.Errorf("development keys of %s: %w", c, err)
-	}
-	made, err := setup(c, system)
+	return k, nil
+}
+
+// absent reports whether an error of load means that keys are to be made.
+func absent(err error) bool { return errors.Is(err, ErrKeys) || errors.Is(err, errNoKeys) }
+
+// make runs a setup and keeps the keys, unless another process did so by now.
+func (s shelf) make(ctx context.Context, c circuits.Circuit, system *cs.R1CS) (*Keys, error) {
+	unlock, err := s.lock()
 	if err != nil {
-		return nil, fmt.Errorf("development keys of %s: %w", c, err)
+		return nil, err
 	}
-	if err := shelf.save(made); err != nil {
-		return nil, fmt.Errorf("development keys of %s: %w", c, err)
+	defer unlock()
+	if k, err := s.load(c, system); !absent(err) {
+		return k, err
 	}
-	return shelf.load(c, system) // the winner's, which need not be ours
+	if err := errors.Join(ctx.Err(), s.clear()); err != nil {
+		return nil, err
+	}
+	k, err := setup(c, system)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.save(k); err != nil {
+		return nil, err
+	}
+	return s.load(c, system) // where folders cannot be locked, another's may have been first
 }
 
 func setup(c circuits.Circuit, system *cs.R1CS) (*Keys, error) {

@@ -21,7 +21,7 @@ var small = circuits.Shape{ShardSize: 4, Shards: 2, Slots: 2}
 // minute is the smallest circuit there is, for tests that need several setups.
 var minute = circuits.Shape{ShardSize: 4, Shards: 1, Slots: 1}.Access()
 
-// keyDir holds the keys that tests share; TestMain removes it.
+// keyDir holds the keys of minute; TestMain removes it.
 var keyDir string
 
 func TestMain(m *testing.M) {
@@ -39,10 +39,15 @@ func TestMain(m *testing.M) {
 // sharedProver is made once: a setup costs more than all the proofs here.
 var sharedProver = sync.OnceValues(func() (*Prover, error) { return proverOf(small) })
 
+// proverOf takes its keys from the user's cache, as tests of other packages do.
 func proverOf(s circuits.Shape) (*Prover, error) {
+	dir, err := CacheDir()
+	if err != nil {
+		return nil, err
+	}
 	var keys [2]*Keys
 	for i, c := range []circuits.Circuit{s.Epoch(), s.Access()} {
-		k, err := DevelopmentKeys(context.Background(), keyDir, c)
+		k, err := DevelopmentKeys(context.Background(), dir, c)
 		if err != nil {
 			return nil, err
 		}

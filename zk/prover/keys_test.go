@@ -64,9 +64,33 @@ func entries(t *testing.T, dir string) (names []string) {
 	list, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	for _, entry := range list {
-		names = append(names, entry.Name())
+		if entry.Name() != lockFile {
+			names = append(names, entry.Name())
+		}
 	}
 	return names
+}
+
+// Processes that start together on an empty folder: one makes the keys, the others
+// wait. Locks belong to open files, so goroutines stand for processes here.
+func TestOneSetupAtATimeInAFolder(t *testing.T) {
+	t.Parallel()
+	k := minuteKeys(t)
+	shelf := shelf{dir: t.TempDir(), name: "keys"}
+	unlock, err := shelf.lock()
+	require.NoError(t, err)
+	noSetup, cancel := context.WithCancel(t.Context())
+	cancel()
+	const others = 8
+	var wait sync.WaitGroup
+	errs := make([]error, others)
+	for i := range others {
+		wait.Go(func() { _, errs[i] = shelf.make(noSetup, minute, k.system) })
+	}
+	require.NoError(t, shelf.save(k))
+	unlock()
+	wait.Wait()
+	require.NoError(t, errors.Join(errs...), "those who wait find the keys and need no setup")
 }
 
 func TestDamagedKeysAreNoticed(t *testing.T) {

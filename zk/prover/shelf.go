@@ -12,6 +12,7 @@ import (
 
 	groth16 "github.com/consensys/gnark/backend/groth16/bn254"
 	cs "github.com/consensys/gnark/constraint/bn254"
+	"github.com/rogpeppe/go-internal/lockedfile"
 
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/zk/circuits"
@@ -119,6 +120,18 @@ func readFile(dir, name string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %s has more than %d bytes", ErrKeys, name, limit)
 	}
 	return raw, nil
+}
+
+// lockFile lies beside the keys, and stays.
+const lockFile = ".lock"
+
+// lock waits until nobody else, in this process or another, makes keys in the
+// folder. The kernel releases the lock of a process that ends, however it ends.
+func (s shelf) lock() (unlock func(), err error) {
+	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+		return nil, err
+	}
+	return lockedfile.MutexAt(filepath.Join(s.dir, lockFile)).Lock()
 }
 
 // clear takes damaged keys away, if there are any.
