@@ -27,9 +27,6 @@ import (
 // so each also shows that the one before left nothing behind. They are not run
 // beside other tests: six processes with provers want a machine of their own.
 func TestFaults(t *testing.T) { //nolint:paralleltest // see above
-	if raceDetector {
-		t.Skip("many processes for minutes: make test runs this without the race detector, after the others")
-	}
 	begun := time.Now()
 	m := newMesh(t)
 	m.join(t)

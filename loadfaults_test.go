@@ -22,9 +22,6 @@ import (
 // TestLoadFaults breaks nodes while they take and store files. Each test has a
 // node of its own.
 func TestLoadFaults(t *testing.T) { //nolint:paralleltest // as TestFaults
-	if raceDetector {
-		t.Skip("many processes for minutes: make test runs this without the race detector, after the others")
-	}
 	m := newMesh(t)
 	for name, test := range map[string]func(*testing.T, *mesh){
 		"node killed while it loads":         killLoads,

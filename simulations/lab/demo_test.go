@@ -33,9 +33,6 @@ func runDemo(t *testing.T, dir string) outcome {
 
 // TestDemo runs the whole demonstration, then resumes it on the same state.
 func TestDemo(t *testing.T) {
-	if raceDetector {
-		t.Skip("the script test drives the same under the race detector; make test runs this without it, after the others")
-	}
 	dir := t.TempDir()
 	first := runDemo(t, dir)
 	require.True(t, first.OK)

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Runs all tests with the race detector: packages first, then the networks of whole
+# programs, which want the machine for themselves. Arguments are more flags for go
+# test. A package that hangs ends after nine minutes, with the stacks of its goroutines.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+export PATH=$PWD/build/tools:$PATH
+
+# Compiled quickly rather than to run quickly or to be debugged: C needs a third of the
+# time, Go without debugger's tables four fifths. Nothing uses gin's MessagePack.
+export CGO_CFLAGS=${CGO_CFLAGS--O1 -g0}
+flags=(-race -tags=nomsgpack -gcflags=all=-dwarf=false)
+
+# Circuits and proofs are compiled without the detector, which makes them four times
+# as slow. That is sound only for packages that carry no compiled copy of sync's
+# generic functions: the linker could take it for the whole program, whose atomics the
+# detector would then not see, and it would report races that are none.
+unchecked=(
+	github.com/consensys/gnark-crypto/ecc/bn254{,/fp,/fr,/fr/fft}
+	github.com/consensys/gnark/{constraint/bn254,backend/groth16/bn254}
+	github.com/consensys/gnark/{frontend/cs/r1cs,frontend/internal/expr,std/permutation/poseidon2}
+)
+for package in "${unchecked[@]}"; do flags+=("-gcflags=$package=-race=false -dwarf=false"); done
+
+go list "${flags[@]}" -export -f '{{.ImportPath}} {{.Export}}' "${unchecked[@]}" | while read -r package object; do
+	if go tool nm "$object" | grep -E ' T (internal/sync|sync|sync/atomic)\.' >/dev/null; then
+		echo "test: $package has a copy of sync's functions: take it off the list in $0" >&2
+		exit 1
+	fi
+done
+
+networks='^Test(Faults|LoadFaults|Demo)$'
+go test "${flags[@]}" -vet=off -timeout 9m -skip "$networks" "$@" ./...
+go test "${flags[@]}" -vet=off -timeout 9m -p 1 -run "$networks" "$@" . ./simulations/lab
