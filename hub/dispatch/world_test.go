@@ -117,11 +117,11 @@ func inBubble(t *testing.T, test func(t *testing.T)) {
 	synctest.Test(t, test)
 }
 
-// alike returns the people of n sites: 13 women and 13 men each, released as 15.
+// alike returns the people of n sites: 13 women each, released as 15.
 func alike(n int) [][]peertest.Person {
 	var all [][]peertest.Person
 	for range n {
-		all = append(all, peertest.People(13, 13))
+		all = append(all, peertest.People(13, 0))
 	}
 	return all
 }
