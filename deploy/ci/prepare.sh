@@ -58,8 +58,8 @@ npm_packages zk/evm/contracts
 npm_packages zk/verifier/testdata/snarkjs
 
 # geth, in a file named after its version so that a new version is built. Without cgo,
-# optimization and debugger's tables it builds in a third of the time, and a chain of
-# few blocks is quick.
+# optimization and debugger's tables it builds in half the time (132 s instead of 260),
+# and a chain of few blocks is quick.
 if [ ! -x "$tools/geth-$geth_version" ]; then
 	mkdir -p "$tools/new"
 	if GOBIN=$tools/new CGO_ENABLED=0 go install -gcflags='all=-N -l -dwarf=false' -ldflags='-s -w' "github.com/ethereum/go-ethereum/cmd/geth@$geth_version"; then
