@@ -156,7 +156,7 @@ func flipByte(t *testing.T, path string, at int) {
 	require.NoError(t, os.WriteFile(path, data, 0o600))
 }
 
-// Two processes share the directory but not the lock, so they meet in save.
+// CachedKeys takes no lock, so two processes can meet in save.
 func TestTheFirstKeysSavedStay(t *testing.T) {
 	t.Parallel()
 	k := minuteKeys(t)
