@@ -3,7 +3,6 @@ package circuits
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"sync"
 	"testing"
 
 	"github.com/consensys/gnark-crypto/ecc"
@@ -19,17 +18,16 @@ import (
 // too many, an empty record.
 var tiny = Shape{ShardSize: 4, Shards: 2, Slots: 2}
 
-// systems are compiled once for all tests; nothing changes them.
-var systems = sync.OnceValues(func() (systems [2]*cs.R1CS, err error) {
+func systems() (systems [2]*cs.R1CS, err error) {
 	if systems[0], err = tiny.Epoch().Compile(); err != nil {
 		return systems, err
 	}
 	systems[1], err = tiny.Access().Compile()
 	return systems, err
-})
+}
 
 // epoch64 is the demonstration's epoch circuit.
-var epoch64 = sync.OnceValues(func() (*cs.R1CS, error) { return Shape{ShardSize: 64}.Epoch().Compile() })
+func epoch64() (*cs.R1CS, error) { return Shape{ShardSize: 64}.Epoch().Compile() }
 
 // secret returns a value that looks like a salt or blind, the same each time.
 func secret(label string, i int) Element {

@@ -60,7 +60,7 @@ func TestDigestTellsCircuitsApart(t *testing.T) {
 	t.Parallel()
 	compiled, err := systems()
 	require.NoError(t, err)
-	again, err := tiny.Access().Compile()
+	again, err := tiny.Access().compile()
 	require.NoError(t, err)
 	require.Equal(t, Digest(compiled[1]), Digest(again), "compiling is deterministic")
 
