@@ -1,8 +1,10 @@
 package sqldb
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -53,7 +55,11 @@ func (tx *Tx) commit(ctx context.Context) error {
 	if tx.pg != nil {
 		return tx.pg.Commit(ctx)
 	}
-	return tx.std.Commit()
+	err := tx.std.Commit()
+	if errors.Is(err, sql.ErrTxDone) {
+		return cmp.Or(ctx.Err(), err) // database/sql rolls back by itself when ctx ends
+	}
+	return err
 }
 
 // rollback has nobody to report to: the connection is dropped if it fails.
