@@ -13,6 +13,7 @@ import (
 	"github.com/trialmesh/trialmesh/hub"
 	"github.com/trialmesh/trialmesh/hub/client"
 	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/zk/prover"
 )
 
 // What hub commands keep beside the hub's own files.
@@ -129,8 +130,8 @@ func runHub(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	if s.Circuits == "" {
-		if s.Circuits, err = circuitsDir(); err != nil {
-			return err
+		if s.Circuits, err = prover.CacheDir(); err != nil {
+			return fmt.Errorf("%w; set circuits", err)
 		}
 	}
 	h, err := hub.Open(cmd.Context(), hub.Config{

@@ -21,6 +21,7 @@ import (
 	"github.com/trialmesh/trialmesh/node"
 	"github.com/trialmesh/trialmesh/node/client"
 	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/zk/prover"
 )
 
 // What node commands keep beside the node's own files.
@@ -182,8 +183,8 @@ func runNode(cmd *cobra.Command, _ []string) error {
 		return usageError{err}
 	}
 	if s.Circuits == "" {
-		if s.Circuits, err = circuitsDir(); err != nil {
-			return err
+		if s.Circuits, err = prover.CacheDir(); err != nil {
+			return fmt.Errorf("%w; set circuits", err)
 		}
 	}
 	n, err := node.Open(cmd.Context(), node.Config{

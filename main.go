@@ -232,15 +232,6 @@ func (s *shape) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// circuitsDir is where proving keys are cached unless the settings say otherwise.
-func circuitsDir() (string, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("find a folder for proving keys: %w; set circuits", err)
-	}
-	return filepath.Join(cache, "trialmesh", "circuits"), nil
-}
-
 // runFile is where a running hub or node says how it is reached.
 const runFile = "run.json"
 

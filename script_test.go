@@ -17,6 +17,7 @@ import (
 	"github.com/trialmesh/trialmesh/simulations/testdata"
 	"github.com/trialmesh/trialmesh/zk/evm"
 	"github.com/trialmesh/trialmesh/zk/evm/inprocess"
+	"github.com/trialmesh/trialmesh/zk/prover"
 )
 
 // TestMain lets scripts run this binary as trialmesh, each command a process
@@ -31,12 +32,12 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(env *testscript.Env) error {
-			cache, err := os.UserCacheDir()
+			keys, err := prover.CacheDir()
 			if err != nil {
 				return err
 			}
-			env.Setenv("TRIALMESH_HUB_CIRCUITS", filepath.Join(cache, "trialmesh", "circuits"))
-			env.Setenv("TRIALMESH_NODE_CIRCUITS", filepath.Join(cache, "trialmesh", "circuits"))
+			env.Setenv("TRIALMESH_HUB_CIRCUITS", keys)
+			env.Setenv("TRIALMESH_NODE_CIRCUITS", keys)
 			env.Setenv("HOME", env.WorkDir)
 			return nil
 		},

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+
+	"github.com/trialmesh/trialmesh/zk/prover"
 )
 
 func newDemoCommand() *cobra.Command {
@@ -36,11 +38,10 @@ show that a flipped bit is found. Then everything keeps running until Ctrl-C.`,
 			}
 			circuits, _ := cmd.Flags().GetString("circuits")
 			if circuits == "" {
-				cache, err := os.UserCacheDir()
-				if err != nil {
-					return fmt.Errorf("find a folder for proving keys: %w; give --circuits", err)
+				var err error
+				if circuits, err = prover.CacheDir(); err != nil {
+					return fmt.Errorf("%w; give --circuits", err)
 				}
-				circuits = filepath.Join(cache, "trialmesh", "circuits")
 			}
 			asJSON, _ := cmd.Flags().GetBool("json")
 			once, _ := cmd.Flags().GetBool("once")

@@ -3,24 +3,24 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/zk/prover"
 )
 
 // runDemo runs the command as make demo does and returns its last line.
 func runDemo(t *testing.T, dir string) outcome {
 	t.Helper()
-	cache, err := os.UserCacheDir()
+	keys, err := prover.CacheDir()
 	require.NoError(t, err)
 	cmd := newDemoCommand()
 	var out, screen bytes.Buffer
 	cmd.SetOut(&out)
 	cmd.SetErr(&screen)
-	cmd.SetArgs([]string{"--once", "--json", "--dir", dir, "--circuits", filepath.Join(cache, "trialmesh", "circuits")})
+	cmd.SetArgs([]string{"--once", "--json", "--dir", dir, "--circuits", keys})
 	require.NoError(t, cmd.ExecuteContext(t.Context()), screen.String())
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	var o outcome
