@@ -31,13 +31,18 @@ import (
 	"github.com/trialmesh/trialmesh/zk/evm/inprocess"
 )
 
-// The trials of a mesh: of four nodes, which can spare one, and of three, which cannot.
+// The trials of a mesh: of four nodes, which can spare one, and of three, which
+// cannot. Each has patients of its own, as sums over the same persons and nearly the
+// same sites are refused: in the one for losses a site may be missing.
 const (
-	trialOfFour  trial.ID = "four-sites"
-	trialOfThree trial.ID = "three-sites"
+	trialOfFour   trial.ID = "four-sites"
+	trialOfThree  trial.ID = "three-sites"
+	trialOfLosses trial.ID = "four-sites-with-losses"
 )
 
-// patientsPerSite all consent, so that a site's count is 15 whatever is asked.
+var trials = []trial.ID{trialOfFour, trialOfThree, trialOfLosses}
+
+// patientsPerSite consent to each trial, so that a site's count is 15 whatever is asked.
 const patientsPerSite = 15
 
 // mesh is a chain in this process, a hub and its nodes in their own.
@@ -96,6 +101,7 @@ func (m *mesh) join(t testing.TB) {
 	}
 	m.register(t, trialOfFour, m.sites)
 	m.register(t, trialOfThree, m.sites[:3])
+	m.register(t, trialOfLosses, m.sites)
 }
 
 func (m *mesh) startHub(t testing.TB) {
@@ -175,9 +181,9 @@ func (s *site) database(t testing.TB) *sqldb.DB {
 // patients returns the site's patients as NDJSON: each seen in 2000 and in 2020.
 func patients(at identity.DID) string {
 	var b strings.Builder
-	for i := range patientsPerSite {
+	for i := range patientsPerSite * len(trials) {
 		id := patientID(at, i)
-		fmt.Fprintf(&b, `{"resourceType":"Patient","id":"%s","gender":"female","birthDate":"19%d-03-01"}`+"\n", id, 50+i)
+		fmt.Fprintf(&b, `{"resourceType":"Patient","id":"%s","gender":"female","birthDate":"19%d-03-01"}`+"\n", id, 40+i)
 		for _, year := range []int{2000, 2020} {
 			fmt.Fprintf(&b, `{"resourceType":"Encounter","id":"%s-%d","status":"finished","class":{"code":"AMB"},`+
 				`"subject":{"reference":"Patient/%s"},"period":{"start":"%d-01-05T09:00:00Z","end":"%d-01-05T10:00:00Z"}}`+"\n", id, year, id, year, year)
@@ -190,8 +196,8 @@ func patientID(at identity.DID, i int) string {
 	return fmt.Sprintf("%x-%02d", message.Sum([]byte(at)).String()[:4], i)
 }
 
-// register makes a trial of sites, in which every patient takes part, and waits
-// until the consents are on the ledger.
+// register makes a trial of sites, in which its share of the patients takes part, and
+// waits until the consents are on the ledger.
 func (m *mesh) register(t testing.TB, id trial.ID, sites []*site) {
 	t.Helper()
 	design := trial.Design{
@@ -234,6 +240,7 @@ func grants(t testing.TB, id trial.ID, at identity.DID) []nodeclient.Consent {
 	t.Helper()
 	now := time.Now().Add(-time.Minute)
 	list := make([]nodeclient.Consent, patientsPerSite)
+	first := patientsPerSite * slices.Index(trials, id)
 	for i := range list {
 		key, err := identity.Generate(rand.Reader)
 		require.NoError(t, err)
@@ -242,12 +249,12 @@ func grants(t testing.TB, id trial.ID, at identity.DID) []nodeclient.Consent {
 			From: now, To: now.Add(48 * time.Hour), Document: message.Sum([]byte("consent")),
 		}, now, 48*time.Hour, rand.Reader)
 		require.NoError(t, err)
-		list[i] = nodeclient.Consent{Patient: patientID(at, i), Consent: grant}
+		list[i] = nodeclient.Consent{Patient: patientID(at, first+i), Consent: grant}
 	}
 	return list
 }
 
-// question returns a new signed question about everybody. Each asks for another
+// question returns a new signed question about everybody in a trial. Each asks for another
 // number of days of observation after the first visit, all less than there are:
 // another question about the same persons, which no rule of the gate minds.
 func (m *mesh) question(t testing.TB, id trial.ID) message.Envelope {
