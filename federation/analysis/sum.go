@@ -16,10 +16,9 @@ type Sum struct {
 	Coarse, Fine int64
 }
 
-// fixed is the magnitude of a number in [-1, 1] in units of 2^-63. Powers are
-// taken of the rounded number, not of the original: the sums of a person's
-// powers then belong to one and the same number, and the cancellation in the
-// central moments acts on integers.
+// fixed is the magnitude of a number in [-1, 1] in units of 2^-63. The square is
+// taken of the rounded number, not of the original: a person's sums then belong to
+// one and the same number, and the cancellation in the variance acts on integers.
 type fixed uint64
 
 // toFixed returns |z| for |z| <= 1, rounded to the nearest unit.
@@ -27,12 +26,10 @@ func toFixed(z float64) fixed {
 	return fixed(math.RoundToEven(math.Ldexp(math.Abs(z), 63)))
 }
 
-// times returns a·b, rounded to the nearest unit.
-func (a fixed) times(b fixed) fixed {
-	hi, lo := bits.Mul64(uint64(a), uint64(b)) // at most 2^126
-	lo, carry := bits.Add64(lo, 1<<62, 0)
-	hi += carry
-	return fixed(hi<<1 | lo>>63)
+// square returns a² as high + low·2^-63, without rounding.
+func (a fixed) square() (high, low fixed) {
+	hi, lo := bits.Mul64(uint64(a), uint64(a)) // at most 2^126
+	return fixed(hi<<1 | lo>>63), fixed(lo &^ (1 << 63))
 }
 
 // add adds one person's number.
@@ -57,10 +54,4 @@ func (s Sum) units() *big.Int {
 	v := big.NewInt(s.Coarse)
 	v.Lsh(v, fineBits)
 	return v.Add(v, big.NewInt(s.Fine))
-}
-
-// sumOf is the inverse of units, with both words of the sign of v.
-func sumOf(v *big.Int) Sum {
-	coarse, fine := new(big.Int).QuoRem(v, big.NewInt(1<<fineBits), new(big.Int))
-	return Sum{Coarse: coarse.Int64(), Fine: fine.Int64()}
 }

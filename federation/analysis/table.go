@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 )
 
 // wordsBefore is the number of words of a cell that are not sums.
@@ -51,21 +50,12 @@ func (c Cell) Withhold() Cell {
 	return Cell{Sums: make([]Sum, len(c.Sums)), Withheld: true}
 }
 
-// Round returns the cell with N rounded to the nearest multiple of base, halves
-// upwards, and the sums scaled by the same factor, so that means, variances and
-// shapes within the cell stay what they were. A base of 0 or 1 changes nothing.
+// Round returns the cell of a count with N rounded to the nearest multiple of
+// base, halves upwards. A base of 0 or 1 changes nothing.
 func (c Cell) Round(base int64) Cell {
-	if base <= 1 || c.N <= 0 {
-		return c
+	if base > 1 && c.N > 0 {
+		c.N = (c.N + base/2) / base * base
 	}
-	n := (c.N + base/2) / base * base
-	sums := make([]Sum, len(c.Sums))
-	for i, s := range c.Sums {
-		v := s.units()
-		v.Mul(v, big.NewInt(n))
-		sums[i] = sumOf(v.Quo(v, big.NewInt(c.N)))
-	}
-	c.N, c.Sums = n, sums
 	return c
 }
 

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
 )
@@ -72,9 +71,9 @@ func TestPoolRefuses(t *testing.T) {
 		})
 	}
 	for name, words := range map[string][]uint64{
-		"mean outside the range":  {1, 0, 2 << 32, 0, 1 << 32, 0, 0, 0, 1 << 32, 0},
-		"square below the mean's": {2, 0, 2 << 32, 0, 0, 0, 0, 0, 0, 0},
-		"sums of nobody":          {0, 0, 1, 0, 0, 0, 0, 0, 0, 0},
+		"mean outside the range":  {1, 0, 2 << 32, 0, 1 << 32, 0, 0, 0},
+		"square below the mean's": {2, 0, 2 << 32, 0, 0, 0, 0, 0},
+		"sums of nobody":          {0, 0, 1, 0, 0, 0, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -82,26 +81,6 @@ func TestPoolRefuses(t *testing.T) {
 			require.ErrorIs(t, err, analysis.ErrInconsistent)
 		})
 	}
-}
-
-func TestRoundKeepsMeans(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		m := analysis.Moments{Low: 0, High: 300}
-		values := rapid.SliceOfN(rapid.Float64Range(0, 300), 11, 60).Draw(t, "values")
-		base := rapid.Int64Range(2, 10).Draw(t, "base")
-		table, err := m.Tabulate(each(rowsOf(values)))
-		require.NoError(t, err)
-		exact := pool(t, m, table)
-		table.Cells[0] = table.Cells[0].Round(base)
-		rounded := pool(t, m, table)
-
-		require.Zero(t, rounded.N%base)
-		require.LessOrEqual(t, math.Abs(float64(rounded.N-exact.N)), float64(base)/2)
-		require.InEpsilon(t, *exact.Mean, *rounded.Mean, 1e-9)
-		population := func(s analysis.Summary) float64 { return *s.Variance * float64(s.N-1) / float64(s.N) }
-		require.InDelta(t, population(exact), population(rounded), 1e-12*300*300)
-	})
 }
 
 func TestRoundHalvesUpwards(t *testing.T) {

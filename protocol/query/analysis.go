@@ -146,10 +146,17 @@ func (v Variable) validate() error {
 		return invalid("analysis.variable.unit: a UCUM code of 1 to 64 bytes")
 	case v.Take != TakeLast:
 		return invalid(`analysis.variable.take: must be "last"`)
-	case !(v.Low < v.High) || math.IsInf(v.Low, 0) || math.IsInf(v.High, 0):
-		return invalid("analysis.variable: low must lie below high, both finite")
+	case !(v.Low < v.High) || !Scalable(v.Low, v.High):
+		return invalid("analysis.variable: low must lie below high, and the larger of them in magnitude within 1e-9 and 1e9")
 	}
 	return nil
+}
+
+// Scalable reports whether a range can be asked about: the larger of the bounds,
+// in magnitude, is within 2^-30 and 2^30.
+func Scalable(low, high float64) bool {
+	largest := max(math.Abs(low), math.Abs(high))
+	return 0x1p-30 <= largest && largest <= 0x1p30
 }
 
 func invalid(detail string) error { return problem.New(problem.Invalid, "query: "+detail) }
