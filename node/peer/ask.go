@@ -12,6 +12,7 @@ import (
 	"github.com/trialmesh/trialmesh/federation/secagg"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node/audit"
+	book "github.com/trialmesh/trialmesh/node/consent"
 	"github.com/trialmesh/trialmesh/node/release"
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
@@ -163,16 +164,14 @@ func refused(rule string, err error) error {
 
 // evaluate answers the question and lets the gate decide.
 func (p *Peer) evaluate(ctx context.Context, q *question) error {
-	now := p.cfg.Now()
-	scopes, err := q.request.Scopes()
-	if err != nil {
-		return err
-	}
 	same, err := q.request.Question()
 	if err != nil {
 		return err
 	}
-	use := consent.Use{Trial: q.design.ID, Node: p.cfg.Key.DID(), Scopes: scopes, At: now}
+	use, err := p.use(*q)
+	if err != nil {
+		return err
+	}
 	if q.accept.Epoch, err = p.cfg.Consents.EpochFor(ctx, use, q.ask.LedgerIndex); err != nil {
 		return err
 	}
@@ -186,11 +185,21 @@ func (p *Peer) evaluate(ctx context.Context, q *question) error {
 	}
 	released, err := p.cfg.Gate.Release(ctx, release.Question{
 		ID: q.id, Same: same, Trial: q.design.ID, Researcher: q.ask.Request.Issuer, Policy: q.accept.Policy,
-	}, answer, now)
+	}, answer, use.At)
 	if err != nil {
 		return err
 	}
-	// A repeated answer may be of persons whom this epoch does not hold.
+	return permitted(released, basis) // a repeated answer may be of persons whom this epoch does not hold
+}
+
+// use is what a question would use records for, now.
+func (p *Peer) use(q question) (consent.Use, error) {
+	scopes, err := q.request.Scopes()
+	return consent.Use{Trial: q.design.ID, Node: p.cfg.Key.DID(), Scopes: scopes, At: p.cfg.Now()}, err
+}
+
+// permitted refuses numbers that hold somebody whose record may not be used.
+func permitted(released release.Released, basis book.Basis) error {
 	if slices.ContainsFunc(released.Used(), func(person personID) bool { return !basis.Permits(person) }) {
 		return release.ErrChanged
 	}

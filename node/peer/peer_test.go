@@ -74,7 +74,7 @@ func bring(t *testing.T, s *peertest.Site, id query.ID, step query.Step, body an
 	e, err := message.Parse(reply)
 	require.NoError(t, err)
 	require.Equal(t, s.Key.DID(), e.Issuer)
-	answer, err := message.Open[query.Answer](e, query.KindAnswer, time.Now())
+	answer, err := message.Open[query.Answer](e, query.KindAnswer, s.Now())
 	require.NoError(t, err)
 	require.Equal(t, id, answer.Query)
 	require.Equal(t, step, answer.Step)
@@ -502,6 +502,30 @@ func TestWithdrawalBeforeTheQuestion(t *testing.T) {
 	accepted(t, bring(t, f.sites[1], a.Request.Digest(), query.StepAsk, a))
 }
 
+// TestWithdrawalBetweenTheSteps: the hub may hold a question for as long as it
+// likes, but not over a withdrawal or the end of what was signed.
+func TestWithdrawalBetweenTheSteps(t *testing.T) {
+	t.Parallel()
+	f := newField(t, 3)
+	a, id := f.begin(t)
+	rounds := f.shared(t, a, id)
+	s := f.sites[0]
+	s.Withdraw(t, 3)
+	requireRule(t, "release.changed", bring(t, s, id, query.StepMask, rounds[0]))
+	accepted(t, bring(t, f.sites[1], id, query.StepMask, rounds[1]))
+	rounds[1].Survivors = f.names(-1)
+	accepted(t, bring(t, f.sites[2], id, query.StepMask, rounds[2]))
+	f.sites[1].Withdraw(t, 0)
+	for _, step := range []query.Step{query.StepConfirm, query.StepUnmask} {
+		requireRule(t, "release.changed", bring(t, f.sites[1], id, step, rounds[1]))
+	}
+
+	late := f.sites[2]
+	late.Now = func() time.Time { return time.Now().Add(48 * time.Hour) }
+	late.Reopen(t)
+	requireRule(t, "message.expired", bring(t, late, id, query.StepMask, rounds[2]))
+}
+
 // TestTroubleIsNoRefusal: what is the node's own fault is tried again.
 func TestTroubleIsNoRefusal(t *testing.T) {
 	t.Parallel()
@@ -642,7 +666,7 @@ func FuzzTake(f *testing.F) {
 		}
 		e, err := message.Parse(reply)
 		require.NoError(t, err)
-		answer, err := message.Open[query.Answer](e, query.KindAnswer, time.Now())
+		answer, err := message.Open[query.Answer](e, query.KindAnswer, s.Now())
 		require.NoError(t, err)
 		require.NotNil(t, answer.Refusal)
 	})

@@ -23,11 +23,39 @@ func (p *Peer) sum(ctx context.Context, q question, task protocol.Task) (json.Ra
 	if q.secret == ([32]byte{}) {
 		return nil, ErrReplayed // the masks are forgotten; the question is over
 	}
+	if err := p.stands(ctx, q); err != nil {
+		return nil, err
+	}
 	answer, err := p.round(ctx, q, task)
 	if err != nil {
 		return nil, err
 	}
 	return answer, p.advance(ctx, q, ordinal)
+}
+
+// stands refuses a question that would be refused if it came now. The hub decides
+// how long it holds a question between two steps; a withdrawal, the end of the
+// trial or of a signature counts until the last.
+func (p *Peer) stands(ctx context.Context, q question) error {
+	if _, err := p.judge(q.id, q.ask); err != nil {
+		return err
+	}
+	use, err := p.use(q)
+	if err != nil {
+		return err
+	}
+	basis, err := p.cfg.Consents.Usable(ctx, use, q.accept.Epoch)
+	if err != nil {
+		return err
+	}
+	released, found, err := p.cfg.Gate.Recall(ctx, q.id)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return ErrUnasked
+	}
+	return permitted(released, basis)
 }
 
 func (p *Peer) round(ctx context.Context, q question, task protocol.Task) (json.RawMessage, error) {
