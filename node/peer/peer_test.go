@@ -666,7 +666,7 @@ func FuzzTake(f *testing.F) {
 		}
 		e, err := message.Parse(reply)
 		require.NoError(t, err)
-		answer, err := message.Open[query.Answer](e, query.KindAnswer, s.Now())
+		answer, err := message.Open[query.Answer](e, query.KindAnswer, time.Now())
 		require.NoError(t, err)
 		require.NotNil(t, answer.Refusal)
 	})
