@@ -70,6 +70,54 @@ func (f field) without(space [][]uint64, column int) [][]uint64 {
 	return rest
 }
 
+// parts splits the space into spaces that have no column of those from from to to in
+// common: what is true of a lightest vector is true of one of a part, as its own
+// shares in the parts are no heavier. Vectors are reduced first, so that what can
+// come apart does.
+func (f field) parts(space [][]uint64, from, to int) [][][]uint64 {
+	reduced := make([][]uint64, len(space))
+	for i, row := range space {
+		reduced[i] = slices.Clone(row)
+	}
+	done := 0
+	for c := from; c < to && done < len(reduced); c++ {
+		at := slices.IndexFunc(reduced[done:], func(row []uint64) bool { return row[c] != 0 })
+		if at < 0 {
+			continue
+		}
+		reduced[done], reduced[done+at] = reduced[done+at], reduced[done]
+		f.scale(reduced[done], c)
+		for i, row := range reduced {
+			if i != done {
+				f.clear(row, reduced[done], c)
+			}
+		}
+		done++
+	}
+	shared := newForest(len(reduced))
+	for c := from; c < to; c++ {
+		first := -1
+		for i, row := range reduced {
+			switch {
+			case row[c] == 0:
+			case first < 0:
+				first = i
+			default:
+				shared.join(first, i)
+			}
+		}
+	}
+	var parts [][][]uint64
+	for _, part := range shared.parts() {
+		var rows [][]uint64
+		for _, i := range part {
+			rows = append(rows, reduced[i])
+		}
+		parts = append(parts, rows)
+	}
+	return parts
+}
+
 // basis is a set of linearly independent vectors, in echelon form.
 type basis struct {
 	field   field

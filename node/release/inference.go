@@ -3,13 +3,15 @@ package release
 import (
 	"crypto/rand"
 	"fmt"
+	mathrand "math/rand/v2"
 	"slices"
 )
 
 const (
-	maxAuditedSets  = 2000     // different sets of one measure that are combined
+	maxAuditedSets  = 2000     // different sets of one measure that overlap
 	maxAuditedCells = 16 << 20 // sets times groups of persons, 128 MiB
-	maxAuditSteps   = 20_000
+	maxAuditWork    = 1 << 26  // multiplications to reduce them
+	maxAuditSteps   = 1000
 )
 
 // infers reports whether the sums over fresh sets, together with those over
@@ -28,9 +30,25 @@ const (
 func infers(earlier, fresh []set, least int) (bool, error) {
 	sets := distinct(slices.Concat(earlier, fresh))
 	known := len(distinct(earlier))
-	if len(sets) == known {
-		return false, nil // nothing that was not released before
+	// Sets with nobody in common, directly or over others, tell nothing together.
+	for _, part := range connected(sets) {
+		first := slices.IndexFunc(part, func(i int) bool { return i >= known })
+		if first < 0 {
+			continue // nothing that was not released before
+		}
+		overlapping := make([]set, len(part))
+		for i, at := range part {
+			overlapping[i] = sets[at]
+		}
+		if found, err := infersIn(overlapping, first, least); found || err != nil {
+			return found, err
+		}
 	}
+	return false, nil
+}
+
+// infersIn is infers for different sets of which the first known are not fresh.
+func infersIn(sets []set, known, least int) (bool, error) {
 	if len(sets) > maxAuditedSets {
 		return false, ErrAudit
 	}
@@ -40,17 +58,34 @@ func infers(earlier, fresh []set, least int) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("release: draw a prime: %w", err)
 	}
-	g := groups(sets)
-	columns := min(len(g.sizes), maxAuditedCells/len(sets), max(4096, 16*len(sets)))
-	s := search{field: field(prime.Uint64()), sizes: g.sizes[:columns], steps: maxAuditSteps}
+	all := groups(sets)
+	g := all.keep(min(maxAuditedCells/len(sets), max(4096, maxAuditWork/len(sets)/len(sets))))
+	s := search{field: field(prime.Uint64()), sizes: g.sizes, steps: maxAuditSteps}
 	space, given := s.space(g.members, known)
 	found, err := s.light(space, least-1)
 	// Persons left out of the columns can only make a vector heavier: what is
 	// found without them may be nothing, and so may what seems to be given.
-	if (found || given) && columns < len(g.sizes) {
+	if (found || given) && len(g.sizes) < len(all.sizes) {
 		return false, ErrAudit
 	}
 	return found, err
+}
+
+// connected splits the sets, given by place, into those that overlap, directly or
+// over others.
+func connected(sets []set) [][]int {
+	overlap := newForest(len(sets))
+	in := make(map[int64]int) // a set that each person is in
+	for i, s := range sets {
+		for _, person := range s {
+			if other, known := in[person]; known {
+				overlap.join(i, other)
+			} else {
+				in[person] = i
+			}
+		}
+	}
+	return overlap.parts()
 }
 
 // distinct returns the sets, each once, in order of their first appearance.
@@ -115,6 +150,42 @@ func groups(sets []set) grouping {
 	return out
 }
 
+// keep returns the grouping with n groups at most, of every set its share or all
+// that it has: those of small sets stay, larger ones have more than enough.
+func (g grouping) keep(n int) grouping {
+	if len(g.sizes) <= n {
+		return g
+	}
+	sets := make([][]int, len(g.sizes)) // that each group is in
+	for i, members := range g.members {
+		for _, group := range members {
+			sets[group] = append(sets[group], i)
+		}
+	}
+	share, have := n/len(g.members), make([]int, len(g.members))
+	var kept, spare []int
+	for _, group := range mathrand.New(mathrand.NewPCG(1, 1)).Perm(len(g.sizes)) { // groups that follow each other are alike
+		if !slices.ContainsFunc(sets[group], func(i int) bool { return have[i] < share }) {
+			spare = append(spare, group)
+			continue
+		}
+		kept = append(kept, group)
+		for _, i := range sets[group] {
+			have[i]++
+		}
+	}
+	kept = append(kept, spare[:n-len(kept)]...)
+	slices.Sort(kept)
+	out := grouping{members: make([][]int, len(g.members))}
+	for at, group := range kept {
+		out.sizes = append(out.sizes, g.sizes[group])
+		for _, i := range sets[group] {
+			out.members[i] = append(out.members[i], at)
+		}
+	}
+	return out
+}
+
 // search looks for vectors about few persons.
 type search struct {
 	field field
@@ -132,9 +203,7 @@ func (s *search) space(members [][]int, known int) (rows [][]uint64, given bool)
 	for i, groups := range members {
 		row := make([]uint64, columns+fresh)
 		for _, g := range groups {
-			if g < columns {
-				row[g] = 1
-			}
+			row[g] = 1
 		}
 		if i >= known {
 			row[columns+i-known] = 1
@@ -153,7 +222,12 @@ func (s *search) light(space [][]uint64, spare int) (bool, error) {
 	for ; column < len(s.sizes) && s.sizes[column] > spare; column++ {
 		space = s.field.without(space, column)
 	}
-	return s.branch(s.unproven(space, column, spare), column, spare)
+	for _, part := range s.field.parts(s.unproven(space, column, spare), column, len(s.sizes)) {
+		if found, err := s.branch(part, column, spare); found || err != nil {
+			return found, err
+		}
+	}
+	return false, nil
 }
 
 // unproven returns the vectors of which a bound does not tell that they are
@@ -191,6 +265,9 @@ func (s *search) unproven(space [][]uint64, column, spare int) [][]uint64 {
 		}
 		left = rest
 	}
+	if len(choice) == len(space) {
+		return nil
+	}
 	for _, c := range choice {
 		space = s.field.without(space, c)
 	}
@@ -202,6 +279,9 @@ func (s *search) unproven(space [][]uint64, column, spare int) [][]uint64 {
 func (s *search) branch(space [][]uint64, column, spare int) (bool, error) {
 	if s.steps--; s.steps < 0 {
 		return false, ErrAudit
+	}
+	if space = s.unproven(space, column, spare); !s.isNew(space) {
+		return false, nil
 	}
 	for ; column < len(s.sizes) && s.isNew(space); column++ {
 		if !slices.ContainsFunc(space, func(row []uint64) bool { return row[column] != 0 }) {
