@@ -54,7 +54,8 @@ func newNodeInit() *cobra.Command {
 		Long: `Make the directory of a new node with its keys and enroll it at the hub with a
 one-time invitation. The hub must be running. The invitation is read from a
 file or standard input, never from the command line. If the hub's answer is lost
-on the way the directory stays: finish with trialmesh node enroll.`,
+on the way or cannot be written, the directory stays: finish with trialmesh node
+enroll.`,
 		Example: `  trialmesh node init --dir /var/lib/trialmesh/node --invitation north.invitation --board did:key:z6Mk…
   ssh hub trialmesh hub invite north --dir hub | trialmesh node init --dir node --invitation - --board did:key:z6Mk…`,
 		Args: args(cobra.NoArgs),
@@ -105,8 +106,8 @@ func newNodeEnroll() *cobra.Command {
 		Long: `Enroll the node of a directory again with a new invitation under its old name, from
 the hub it had its certificate of. It keeps its key and so its identity. A running
 node renews its certificate by itself; this is for one that was off for longer than
-the certificate held. It also finishes a node init to which the hub's answer was
-lost: with the same invitation or, if the hub says that it was used, a new one.`,
+the certificate held. It also finishes a node init that lost the hub's answer: with
+the same invitation or, if the hub says that it was used, a new one.`,
 		Example: `  trialmesh hub invite north --dir hub --out north.invitation
   trialmesh node enroll --dir node --invitation north.invitation`,
 		Args: args(cobra.NoArgs),

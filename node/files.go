@@ -46,19 +46,20 @@ var errAnotherNode = errors.New("the invitation is for another hub or under anot
 
 // Init joins a network: it makes a node's directory with its keys and enrolls
 // the node with a one-time invitation. The directory must be absent or empty; if
-// the hub refuses or is not reached it is removed again. When the hub may have
-// enrolled the node and its answer was lost, the directory stays and the error is
-// [ErrUnfinished].
+// the hub refuses or is not reached it is removed again. When the hub has enrolled
+// the node, or may have, and there is no certificate to show for it, the directory
+// stays and the error is [ErrUnfinished].
 func Init(ctx context.Context, dir string, invitation pki.Invitation) (identity.DID, error) {
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
 		return "", fmt.Errorf("node init: %s is not empty; a node that is there is enrolled with trialmesh node enroll", dir)
 	}
 	did, err := initialize(ctx, dir, invitation)
-	if errors.Is(err, pki.ErrUndecided) {
-		return "", fmt.Errorf("node init: %w: %w", ErrUnfinished, err)
-	}
 	if err != nil {
-		return "", errors.Join(fmt.Errorf("node init: %w", err), os.RemoveAll(dir))
+		err = fmt.Errorf("node init: %w", err)
+		if !errors.Is(err, ErrUnfinished) {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+		return "", err
 	}
 	return did, nil
 }
@@ -93,10 +94,17 @@ func initialize(ctx context.Context, dir string, invitation pki.Invitation) (ide
 		return "", err
 	}
 	certificate, err := pki.NewClient(pki.ClientConfig{}).Enroll(ctx, invitation, key)
+	if errors.Is(err, pki.ErrUndecided) {
+		return "", fmt.Errorf("%w: %w", ErrUnfinished, err)
+	}
 	if err != nil {
 		return "", err
 	}
-	return key.DID(), writeFile(filepath.Join(dir, certificateFile), certificate.PEM())
+	// The hub knows the key from here on: whatever fails now must not cost it.
+	if err := writeFile(filepath.Join(dir, certificateFile), certificate.PEM()); err != nil {
+		return "", fmt.Errorf("%w: write certificate: %w", ErrUnfinished, err)
+	}
+	return key.DID(), nil
 }
 
 // Enroll gets a certificate for the node of a directory: its first one after

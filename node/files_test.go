@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -30,6 +31,7 @@ type certifier struct {
 	store *pkitest.Store
 	url   string
 	fate  atomic.Int32
+	heard func() // called before a request is acted on; may be nil
 }
 
 func newCertifier(t *testing.T) *certifier {
@@ -46,6 +48,9 @@ func newCertifier(t *testing.T) *certifier {
 	server := &http.Server{
 		TLSConfig: c.ServerTLS(), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), ReadHeaderTimeout: time.Minute,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if c.heard != nil {
+				c.heard()
+			}
 			switch c.fate.Load() {
 			case lost:
 				handler.ServeHTTP(httptest.NewRecorder(), r)
@@ -113,6 +118,29 @@ func TestLostAnswerKeepsTheNode(t *testing.T) {
 			require.Equal(t, "north", h.certificate.Holder().Name)
 		})
 	}
+}
+
+// TestUnwrittenCertificateKeepsTheNode: the key of a node that the hub enrolled
+// outlives a disk that has no room for the certificate.
+func TestUnwrittenCertificateKeepsTheNode(t *testing.T) {
+	t.Parallel()
+	hub, dir := newCertifier(t), filepath.Join(t.TempDir(), "node")
+	certificate := filepath.Join(dir, certificateFile)
+	hub.heard = sync.OnceFunc(func() { _ = os.Mkdir(certificate, 0o700) }) // no file can be put there
+	_, err := Init(t.Context(), dir, hub.invite(t, "north", "12D3KooWA"))
+	require.ErrorIs(t, err, ErrUnfinished)
+	require.ErrorContains(t, err, "trialmesh node enroll")
+	require.ErrorContains(t, err, certificateFile)
+	require.Len(t, hub.store.Issued(), 1)
+	require.DirExists(t, certificate)
+	require.NoError(t, os.Remove(certificate))
+
+	h, err := readHome(dir)
+	require.ErrorIs(t, err, ErrUnfinished)
+	require.Equal(t, hub.store.Issued()[0].Subject, h.key.DID(), "the key that the hub knows")
+	did, err := Enroll(t.Context(), dir, hub.invite(t, "north", "12D3KooWA"))
+	require.NoError(t, err)
+	require.Equal(t, h.key.DID(), did)
 }
 
 func TestRefusedNodeLeavesNothing(t *testing.T) {
