@@ -290,6 +290,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.group.Run(ctx) })
 	group.Go(func() error { return n.runJobs(ctx) })
 	group.Go(func() error { return n.publisher.Run(ctx) })
+	group.Go(func() error { return n.peer.Run(ctx) })
 	group.Go(func() error { return n.renew(ctx) })
 	group.Go(func() error { return n.serveHTTP(ctx) })
 	err := group.Wait()

@@ -45,7 +45,7 @@ type Decision struct {
 	At      time.Time    `json:"at"`
 	Event   string       `json:"event"`
 	Actor   identity.DID `json:"actor,omitempty" doc:"Who caused it; absent for the site itself"`
-	Subject string       `json:"subject" doc:"A question's or document's digest, a trial, a job"`
+	Subject string       `json:"subject" doc:"A question's or document's digest, a trial, a job, a number of tasks"`
 	Rule    string       `json:"rule,omitempty" doc:"The refusing rule"`
 }
 

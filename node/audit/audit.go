@@ -26,6 +26,7 @@ type Event string
 const (
 	QuestionAccepted Event = "question accepted"
 	QuestionRefused  Event = "question refused"
+	TasksRefused     Event = "tasks refused" // by number, as any hub can make them up
 	NumbersReleased  Event = "numbers released"
 	AccessProved     Event = "access proved"
 	ConsentRecorded  Event = "consent recorded"
@@ -38,7 +39,7 @@ type Record struct {
 	At      time.Time
 	Event   Event
 	Actor   identity.DID // who caused it; empty for the site itself
-	Subject string       // a question's or document's digest, a trial, a job
+	Subject string       // a question's or document's digest, a trial, a job, a number of tasks
 	Rule    string       // the refusing rule, if any
 }
 

@@ -19,7 +19,10 @@ import (
 	"io/fs"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node/audit"
@@ -90,9 +93,13 @@ type Config struct {
 //go:embed migrations
 var migrations embed.FS
 
-// Peer answers tasks. It is safe for concurrent use.
+// Peer answers tasks, whether or not [Peer.Run] runs, which only keeps count of
+// those refused. It is safe for concurrent use.
 type Peer struct {
 	cfg Config
+
+	refusals *rate.Limiter // of records of single refusals
+	counted  atomic.Int64  // refusals that are not on the trail yet
 
 	mu   sync.Mutex
 	busy map[protocol.ID]*sync.Mutex // one task of a question at a time; guarded by mu
@@ -116,7 +123,7 @@ func Open(ctx context.Context, cfg Config) (*Peer, error) {
 	if err := sqldb.Migrate(ctx, cfg.DB, "peer", own); err != nil {
 		return nil, fmt.Errorf("peer: %w", err)
 	}
-	return &Peer{cfg: cfg, busy: make(map[protocol.ID]*sync.Mutex)}, nil
+	return &Peer{cfg: cfg, refusals: newRefusals(), busy: make(map[protocol.ID]*sync.Mutex)}, nil
 }
 
 // answerLife is how long the hub may take to commit an answer.
@@ -152,13 +159,6 @@ func (p *Peer) Take(ctx context.Context, from identity.DID, raw []byte) ([]byte,
 		return nil, err
 	}
 	return json.Marshal(envelope)
-}
-
-// refuse records that a task was refused. A refusal changes nothing else here.
-func (p *Peer) refuse(ctx context.Context, id protocol.ID, rule string) error {
-	return p.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
-		return p.cfg.Trail.Add(ctx, tx, audit.Record{At: p.cfg.Now(), Event: audit.QuestionRefused, Subject: id.String(), Rule: rule})
-	})
 }
 
 // lock keeps other tasks of the question waiting until the returned function
