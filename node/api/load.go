@@ -67,7 +67,7 @@ type Job struct {
 // Problem is a record, or a part of one, that was not stored. It holds no value.
 type Problem struct {
 	File   string `json:"file"`
-	Line   int    `json:"line" doc:"On which the record begins, from 1; 0 if unknown"`
+	Line   int    `json:"line" doc:"On which the record begins, from 1; 0 if unknown or of no record"`
 	Path   string `json:"path"`
 	Rule   string `json:"rule"`
 	Detail string `json:"detail,omitempty"`
@@ -79,12 +79,13 @@ type Jobs struct {
 }
 
 func (s *server) routeLoads() {
+	maxName := ingest.MaxName
 	s.router.POST(filesPath, s.authorized(s.upload))
 	s.document(huma.Operation{
 		OperationID: "upload", Method: http.MethodPost, Path: filesPath, Summary: "Load a file", Tags: []string{"loads"},
-		Description: "The body is the file, or a multipart form that holds it. The answer comes when the file is durable. Sending the same content again is harmless.",
+		Description: "The body is the file, or a multipart form that holds it. The answer comes when the file is durable. Sending the same content again is harmless. A file of 0 bytes is refused.",
 		Security:    []map[string][]string{{bearer: {}}},
-		Parameters:  []*huma.Param{{Name: "name", In: "query", Description: "Name of the file, for people", Schema: &huma.Schema{Type: huma.TypeString}}},
+		Parameters:  []*huma.Param{{Name: "name", In: "query", Description: "Name of the file, for people; at most 255 bytes", Schema: &huma.Schema{Type: huma.TypeString, MaxLength: &maxName}}},
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 			"application/octet-stream": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}},
 			"multipart/form-data":      {Schema: &huma.Schema{Type: huma.TypeObject, Properties: map[string]*huma.Schema{"file": {Type: huma.TypeString, Format: "binary"}}}},

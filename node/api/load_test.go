@@ -14,6 +14,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/localstore/raw"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/ingest"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
@@ -68,6 +69,8 @@ func TestAnUploadThatFailsSaysWhy(t *testing.T) {
 		kind   problem.Kind
 	}{
 		"too large for the store": {fmt.Errorf("put %s: %w", thePatient, raw.ErrTooLarge), 413, problem.TooLarge},
+		"empty file":              {ingest.ErrEmpty, 422, problem.Invalid},
+		"name of 256 bytes":       {ingest.ErrName, 422, problem.Invalid},
 		"full disk":               {fmt.Errorf("put %s: %w", thePatient, sqldb.ErrFull), 503, problem.Unavailable},
 		"locked database":         {fmt.Errorf("put %s: %w", thePatient, sqldb.ErrLocked), 503, problem.Unavailable},
 		"anything else":           {errors.New("bug with " + thePatient), 500, problem.Internal},

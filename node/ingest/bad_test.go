@@ -3,6 +3,7 @@ package ingest_test
 import (
 	"bytes"
 	"cmp"
+	"compress/gzip"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -100,6 +101,46 @@ func TestBadRecordsAreListedAndGoodOnesStored(t *testing.T) {
 		}
 		require.NotContains(t, log.String(), secret)
 	})
+}
+
+// TestFileWithNothingInItIsNoSuccess: an export that broke must not look loaded.
+func TestFileWithNothingInItIsNoSuccess(t *testing.T) {
+	t.Parallel()
+	var zipped bytes.Buffer
+	require.NoError(t, gzip.NewWriter(&zipped).Close())
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := newSite(t, db)
+		s.run(t)
+		_, _, err := s.Accept(t.Context(), "f", strings.NewReader(""))
+		require.ErrorIs(t, err, ingest.ErrEmpty)
+		list, err := s.Jobs(t.Context(), 0, 10)
+		require.NoError(t, err)
+		require.Empty(t, list)
+		for name, data := range map[string]string{
+			"white space": " \n\t\r\n", "a byte order mark": "\xef\xbb\xbf\n", "nothing, zipped": zipped.String(),
+			"an empty bundle": bundle(),
+		} {
+			job := s.load(t, name, []byte(data))
+			require.Equal(t, ingest.WithProblems, job.State, name)
+			require.EqualValues(t, 1, job.Counts.Rejected, name)
+			problems, err := s.Problems(t.Context(), job.ID, 0, 10)
+			require.NoError(t, err)
+			require.Len(t, problems, 1, name)
+			require.Equal(t, ingest.RuleNoRecord, problems[0].Rule, name)
+		}
+		require.Zero(t, sum(s.counts(t)))
+	})
+}
+
+func TestNameHasABound(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, sqltest.SQLite(t))
+	name := strings.Repeat("é", ingest.MaxName/2) + "x"
+	job, err := s.Job(t.Context(), s.accept(t, name, []byte(patient)))
+	require.NoError(t, err)
+	require.Equal(t, name, job.Name)
+	_, _, err = s.Accept(t.Context(), name+"x", strings.NewReader(patient))
+	require.ErrorIs(t, err, ingest.ErrName)
 }
 
 // buffer collects the log of several goroutines.

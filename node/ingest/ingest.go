@@ -13,6 +13,7 @@
 package ingest
 
 import (
+	"bufio"
 	"context"
 	"embed"
 	"errors"
@@ -30,6 +31,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/vocab"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/mapping"
+	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
 //go:embed migrations
@@ -147,18 +149,39 @@ type args struct {
 	File string `json:"file"` // digest of the raw copy
 }
 
+// What Accept refuses.
+var (
+	ErrEmpty = problem.New(problem.Invalid, "the file is empty")
+	ErrName  = problem.New(problem.Invalid, "the file's name is over 255 bytes")
+)
+
+// MaxName bounds the name of a file, in bytes, as file systems do.
+const MaxName = 255
+
 // Kind implements [jobs.Args].
 func (args) Kind() string { return "ingest" }
 
 // Accept keeps what r gives until its end and enqueues its load. When Accept
-// returns without an error, both are durable. name is for people.
+// returns without an error, both are durable. name, of up to [MaxName] bytes, is
+// for people; what of it does not print is left out.
 //
 // Content that is waiting or being loaded, or that was loaded without a problem by
 // the mapper and vocabulary of today, keeps the job it has; a dead job is revived.
-// It returns [raw.ErrTooLarge] over Config.MaxFile, [sqldb.ErrFull] when there is
-// no room and [sqldb.ErrLocked] when it may be tried again; then there is no job.
+// It returns [ErrEmpty], [ErrName], [raw.ErrTooLarge] over Config.MaxFile,
+// [sqldb.ErrFull] when there is no room and [sqldb.ErrLocked] when it may be tried
+// again; then there is no job.
 func (s *Service) Accept(ctx context.Context, name string, r io.Reader) (raw.Digest, JobID, error) {
-	file, size, _, err := s.cfg.Raw.Put(ctx, r, s.cfg.MaxFile)
+	if len(name) > MaxName {
+		return raw.Digest{}, 0, ErrName
+	}
+	content := bufio.NewReader(r)
+	switch _, err := content.Peek(1); {
+	case errors.Is(err, io.EOF):
+		return raw.Digest{}, 0, ErrEmpty
+	case err != nil:
+		return raw.Digest{}, 0, fmt.Errorf("accept file: %w", err)
+	}
+	file, size, _, err := s.cfg.Raw.Put(ctx, content, s.cfg.MaxFile)
 	if err != nil {
 		return raw.Digest{}, 0, fmt.Errorf("accept file: %w", err)
 	}

@@ -202,19 +202,12 @@ func latest(ctx context.Context, tx *sqldb.Tx, file raw.Digest, mapper string) (
 	return JobID(id), nil
 }
 
-// maxName bounds a name, in characters.
-const maxName = 200
-
 // printable is what of a name can be shown.
 func printable(name string) string {
-	name = strings.Map(func(r rune) rune {
+	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
 			return -1
 		}
 		return r
 	}, name)
-	if runes := []rune(name); len(runes) > maxName {
-		name = string(runes[:maxName])
-	}
-	return name
 }

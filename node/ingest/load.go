@@ -224,6 +224,9 @@ func (l *load) save(ctx context.Context, tx *sqldb.Tx) error {
 
 // finish commits what is left together with the outcome and the end of the job.
 func (l *load) finish(ctx context.Context) error {
+	if l.counts.Records == 0 && l.counts.Rejected == 0 {
+		l.reject(Problem{Rule: RuleNoRecord, Detail: "the file holds no record"})
+	}
 	return l.commit(ctx, func(tx *sqldb.Tx) error {
 		if _, err := tx.Exec(ctx, `UPDATE ingest_job SET state = ?, ended_at = ?, error = '' WHERE job_id = ?`,
 			string(l.outcome()), l.s.cfg.Now(), l.job.ID); err != nil {

@@ -8,12 +8,16 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
+// RuleNoRecord is the rule of the one problem of a file in which nothing is: an
+// export that failed must not look like one that was loaded.
+const RuleNoRecord = "no-record"
+
 // Problem is a record, or a part of one, that was not stored. It holds no byte of
 // the file.
 type Problem struct {
-	Line   int    // on which the record begins, from 1; 0 if unknown
+	Line   int    // on which the record begins, from 1; 0 if unknown or of no record
 	Path   string // such as entry[17].resource.code
-	Rule   string // of connectors/source/fhir, node/mapping or localstore/omop
+	Rule   string // of connectors/source/fhir, node/mapping or localstore/omop, or [RuleNoRecord]
 	Detail string // may be empty
 }
 
