@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -252,7 +253,8 @@ func newNodeIngest() *cobra.Command {
 		Use:   "ingest PATH…",
 		Short: "Load FHIR files into the node",
 		Long: `Load FHIR R4 bundles and NDJSON files (plain or .gz) into the running node; a folder
-stands for all files in it. Each file is durable when it is acknowledged; then
+stands for all files in it that are named *.json, *.ndjson or *.jsonl, plain or .gz.
+An empty file is an error, and nothing is sent then. Each file is durable when it is acknowledged; then
 its job maps and stores it. Loading the same file again changes nothing. The
 command waits for the jobs and lists what was not loaded as it is, by file, line,
 path and rule; it ends with status 1 if a job failed. While the node cannot write,
@@ -298,12 +300,15 @@ func ingest(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer c.Close()
-	files, err := expand(args)
+	files, others, err := expand(args)
 	if err != nil {
 		return err
 	}
 	out := outcome{State: "completed", ByType: map[string]int64{}, Problems: []client.Problem{}}
 	progress := newProgress(cmd, len(files))
+	if others > 0 {
+		progress.say(fmt.Sprintf("left out %d files that are not named *.json, *.ndjson or *.jsonl, plain or .gz", others))
+	}
 	for _, path := range files {
 		id, err := upload(ctx, c, path)
 		if ctx.Err() != nil {
@@ -383,24 +388,37 @@ func (o *outcome) print(cmd *cobra.Command) error {
 	return w.Flush()
 }
 
-// expand returns the files that paths stand for.
-func expand(paths []string) ([]string, error) {
-	var files []string
+// fhirFile matches the names of the files that a folder stands for.
+var fhirFile = regexp.MustCompile(`(?i)\.(json|ndjson|jsonl)(\.gz)?$`)
+
+// expand returns the files that paths stand for, of which none is empty, and how
+// many files of folders it left out.
+func expand(paths []string) (files []string, others int, err error) {
 	for _, path := range paths {
+		before := len(files)
 		err := filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
-			if err == nil && d.Type().IsRegular() {
-				files = append(files, name)
+			if err != nil || !d.Type().IsRegular() {
+				return err
 			}
+			if name != path && !fhirFile.MatchString(name) {
+				others++
+				return nil
+			}
+			info, err := d.Info()
+			if err == nil && info.Size() == 0 {
+				err = fmt.Errorf("%s: the file is empty; nothing was sent", name)
+			}
+			files = append(files, name)
 			return err
 		})
 		if err != nil {
-			return nil, err
+			return nil, 0, err
+		}
+		if len(files) == before {
+			return nil, 0, fmt.Errorf("%s: no FHIR file is there: of a folder the files *.json, *.ndjson and *.jsonl are loaded, plain or .gz; name others one by one", path)
 		}
 	}
-	if len(files) == 0 {
-		return nil, usageError{errors.New("no files there")}
-	}
-	return files, nil
+	return files, others, nil
 }
 
 func upload(ctx context.Context, c *client.Client, path string) (job string, err error) {

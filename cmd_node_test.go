@@ -69,6 +69,43 @@ func TestIngestSaysWhatItWaitsFor(t *testing.T) {
 	require.Equal(t, 1, strings.Count(after, "the node goes on\n"))
 }
 
+// TestIngestOfNothingIsAnError: a path that holds no record must not look loaded.
+func TestIngestOfNothingIsAnError(t *testing.T) {
+	t.Parallel()
+	n := newStandIn(t, 0)
+	write := func(dir, name, content string) string {
+		require.NoError(t, os.MkdirAll(filepath.Join(n.dir, dir), 0o700))
+		path := filepath.Join(n.dir, dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+		return path
+	}
+	write("none", "README.txt", "hello")
+	write("some", "README.txt", "hello")
+	write("some", "a.NDJSON.gz", "{}")
+	write("some", "b.json", "{}")
+	write("broken", "a.json", "{}")
+	write("broken", "b.json", "")
+	for name, c := range map[string]struct {
+		path, want string
+		status     int
+	}{
+		"a folder of other files":  {filepath.Join(n.dir, "none"), "*.json, *.ndjson and *.jsonl", 1},
+		"an empty folder":          {t.TempDir(), "no FHIR file is there", 1},
+		"an empty file":            {filepath.Join(n.dir, "broken", "b.json"), "b.json: the file is empty", 1},
+		"an empty file among good": {filepath.Join(n.dir, "broken"), "nothing was sent", 1},
+		"a folder of both":         {filepath.Join(n.dir, "some"), "sent 2 files", 0},
+		"a file of another name":   {filepath.Join(n.dir, "some", "README.txt"), "sent 1 files", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := call(t, "node", "ingest", c.path, "--dir", n.dir)
+			require.Equal(t, c.status, got.status, got.stderr)
+			require.Contains(t, got.stderr, c.want)
+			require.Equal(t, name == "a folder of both", strings.Contains(got.stderr, "left out 1 files"), got.stderr)
+		})
+	}
+}
+
 func TestIngestStopsWaiting(t *testing.T) {
 	t.Parallel()
 	t.Run("after its timeout", func(t *testing.T) {
