@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -97,8 +98,13 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// maxRunning bounds the questions that are driven at once.
-const maxRunning = 64
+// Bounds of what is driven at once. Proofs have a pool of their own: a node
+// that gives none holds its place for [Config.ProofWait], again and again for a
+// day, and must not keep questions from being answered.
+const (
+	maxAnswering = 64 // questions
+	maxProving   = 16 // answered questions whose proofs are asked for
+)
 
 // Dispatcher drives questions while its replica leads.
 type Dispatcher struct {
@@ -107,9 +113,10 @@ type Dispatcher struct {
 
 	began time.Time // set by Run before it drives anything
 
-	mu      sync.Mutex
-	running map[query.ID]bool // guarded by mu
-	held    map[query.ID]hold // guarded by mu
+	mu        sync.Mutex
+	answering map[query.ID]bool // guarded by mu
+	proving   map[query.ID]bool // guarded by mu
+	held      map[query.ID]hold // guarded by mu
 }
 
 // hold keeps a question that could not go on from being taken up at every poll.
@@ -126,7 +133,10 @@ func New(cfg Config) (*Dispatcher, error) {
 	if cfg.Registry == nil || cfg.Log == nil || cfg.Network == nil {
 		return nil, errors.New("dispatch: registry, log and network are required")
 	}
-	return &Dispatcher{cfg: cfg.withDefaults(), wake: make(chan struct{}, 1), running: make(map[query.ID]bool), held: make(map[query.ID]hold)}, nil
+	return &Dispatcher{
+		cfg: cfg.withDefaults(), wake: make(chan struct{}, 1),
+		answering: make(map[query.ID]bool), proving: make(map[query.ID]bool), held: make(map[query.ID]hold),
+	}, nil
 }
 
 // Wake tells the dispatcher that there may be something to do. It never blocks.
@@ -160,13 +170,16 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 }
 
 // start begins to drive every unfinished question that is not being driven.
+// Those that were not tried yet go first, then those whose last try is longest
+// ago: what fails again and again does not keep others out of a full pool.
 func (d *Dispatcher) start(ctx context.Context, group *sync.WaitGroup) error {
 	questions, err := d.cfg.Registry.Unfinished(ctx, d.cfg.Now().Add(-d.cfg.ProofTime))
 	if err != nil {
 		return err
 	}
+	d.sort(questions)
 	for _, q := range questions {
-		if !d.claim(q.ID) {
+		if !d.claim(q) {
 			continue
 		}
 		group.Go(func() {
@@ -175,18 +188,36 @@ func (d *Dispatcher) start(ctx context.Context, group *sync.WaitGroup) error {
 			if err != nil && ctx.Err() == nil {
 				d.cfg.Logger.WarnContext(ctx, "question is held up and will be taken up again", "query", q.ID.String(), "err", err)
 			}
+			if err == nil && q.Result == nil {
+				d.Wake() // its proofs are next
+			}
 		})
 	}
 	return nil
 }
 
-func (d *Dispatcher) claim(id query.ID) bool {
+// sort orders questions by when their hold ends; those without one come first,
+// and equals stay as they are.
+func (d *Dispatcher) sort(questions []registry.Question) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.running[id] || len(d.running) >= maxRunning || d.cfg.Now().Before(d.held[id].until) {
+	slices.SortStableFunc(questions, func(a, b registry.Question) int {
+		return d.held[a.ID].until.Compare(d.held[b.ID].until)
+	})
+}
+
+// claim takes a place for a question, in the pool of what is to be done for it.
+func (d *Dispatcher) claim(q registry.Question) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	pool, most := d.answering, maxAnswering
+	if q.Result != nil {
+		pool, most = d.proving, maxProving
+	}
+	if d.answering[q.ID] || d.proving[q.ID] || len(pool) >= most || d.cfg.Now().Before(d.held[q.ID].until) {
 		return false
 	}
-	d.running[id] = true
+	pool[q.ID] = true
 	return true
 }
 
@@ -195,7 +226,8 @@ func (d *Dispatcher) claim(id query.ID) bool {
 func (d *Dispatcher) release(id query.ID, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.running, id)
+	delete(d.answering, id)
+	delete(d.proving, id)
 	if err == nil {
 		delete(d.held, id)
 		return
@@ -204,21 +236,19 @@ func (d *Dispatcher) release(id query.ID, err error) {
 	d.held[id] = hold{until: d.cfg.Now().Add(pause), pause: pause}
 }
 
-// drive takes one question as far as it goes.
+// drive answers an open question, or asks for the proofs of an answered one.
 func (d *Dispatcher) drive(ctx context.Context, q registry.Question) error {
-	if q.Result == nil {
-		result, err := d.answer(ctx, q)
-		if err != nil {
-			return fmt.Errorf("answer question: %w", err)
-		}
-		if _, err := d.cfg.Log.Propose(ctx, registry.FinishQuestion{Result: result}); err != nil && !errors.Is(err, registry.ErrQuestionClosed) {
-			return fmt.Errorf("finish question: %w", err)
-		}
-		d.cfg.Logger.InfoContext(ctx, "question answered", "query", q.ID.String(), "state", result.State,
-			"answered", len(result.Answered), "refused", len(result.Refused), "missing", len(result.Missing))
-		if q, err = d.cfg.Registry.Question(ctx, q.ID); err != nil {
-			return err
-		}
+	if q.Result != nil {
+		return d.prove(ctx, q)
 	}
-	return d.prove(ctx, q)
+	result, err := d.answer(ctx, q)
+	if err != nil {
+		return fmt.Errorf("answer question: %w", err)
+	}
+	if _, err := d.cfg.Log.Propose(ctx, registry.FinishQuestion{Result: result}); err != nil && !errors.Is(err, registry.ErrQuestionClosed) {
+		return fmt.Errorf("finish question: %w", err)
+	}
+	d.cfg.Logger.InfoContext(ctx, "question answered", "query", q.ID.String(), "state", result.State,
+		"answered", len(result.Answered), "refused", len(result.Refused), "missing", len(result.Missing))
+	return nil
 }

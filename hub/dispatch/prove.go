@@ -17,9 +17,6 @@ import (
 // each, and records those that verify. What is missing is asked for again at
 // the next poll: proving takes a node its time.
 func (d *Dispatcher) prove(ctx context.Context, q registry.Question) error {
-	if q.Result == nil || q.Result.Repeats != nil || q.Result.State == query.Withheld {
-		return nil
-	}
 	known, err := d.cfg.Registry.Accesses(ctx, q.ID)
 	if err != nil {
 		return err
