@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,8 +42,11 @@ func gather[T any](ctx context.Context, r *round, step query.Step, nodes []ident
 	}
 	if !done {
 		check := func(node identity.DID, raw json.RawMessage) error {
+			// Fields that nobody reads would be kept by every replica for good.
+			dec := json.NewDecoder(bytes.NewReader(raw))
+			dec.DisallowUnknownFields()
 			var value T
-			if err := json.Unmarshal(raw, &value); err != nil {
+			if err := dec.Decode(&value); err != nil {
 				return errMalformed
 			}
 			return verify(node, value)
@@ -122,7 +126,7 @@ func (r *round) ask(ctx context.Context, step query.Step, node identity.DID, bod
 		return err
 	}
 	return retry(ctx, func() error {
-		envelope, answer, err := r.call(ctx, r.q.ID, step, node, content)
+		envelope, answer, err := r.call(ctx, r.q.ID, step, node, content, r.sizeOf(step))
 		if err != nil {
 			return err
 		}
@@ -147,6 +151,7 @@ var (
 	errForeign   = problem.Refusal("dispatch.answer", "the node's answer is about another task")
 	errPolicy    = problem.Refusal("dispatch.policy", "the node's policy is not one it could have accepted the question under")
 	errMalformed = problem.Refusal("dispatch.malformed", "the body of the node's answer is malformed")
+	errSize      = problem.Refusal("dispatch.size", "the node's answer is larger than an answer to this step can be")
 	errRefusal   = problem.Refusal("dispatch.refusal", "the node's refusal is longer than a refusal can be")
 )
 
@@ -161,9 +166,29 @@ func checkRefusal(d problem.Document) error {
 	return nil
 }
 
+// Sizes of signed answers, in bytes. Every replica keeps what is answered, so
+// an answer must not be larger than an honest one can be.
+const (
+	answerSize = 64 << 10 // without what grows with the question; a refusal has maxRefusal and escapes
+	memberSize = 512      // an encrypted box or a revealed share in JSON, with two DIDs
+	wordSize   = 11       // a word of a vector in base64
+)
+
+// sizeOf returns how large an answer to a step may be.
+func (r *round) sizeOf(step query.Step) int {
+	switch step {
+	case query.StepShare, query.StepUnmask:
+		return answerSize + memberSize*len(r.session.Members)
+	case query.StepMask:
+		return answerSize + wordSize*r.session.Words
+	default:
+		return answerSize
+	}
+}
+
 // call sends one task to a node and returns its signed answer, after checking
-// that it is the node's own and about this task.
-func (d *Dispatcher) call(ctx context.Context, id query.ID, step query.Step, node identity.DID, content any) (message.Envelope, query.Answer, error) {
+// that it is the node's own, about this task and at most size bytes.
+func (d *Dispatcher) call(ctx context.Context, id query.ID, step query.Step, node identity.DID, content any, size int) (message.Envelope, query.Answer, error) {
 	fail := func(err error) (message.Envelope, query.Answer, error) {
 		return message.Envelope{}, query.Answer{}, err
 	}
@@ -178,6 +203,9 @@ func (d *Dispatcher) call(ctx context.Context, id query.ID, step query.Step, nod
 	reply, err := d.cfg.Network.Call(ctx, node, query.TaskProtocol, task)
 	if err != nil {
 		return fail(err)
+	}
+	if len(reply) > size {
+		return fail(fmt.Errorf("%w: %w", errHopeless, errSize))
 	}
 	envelope, err := message.Parse(reply)
 	if err != nil {

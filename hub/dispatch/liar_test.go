@@ -77,6 +77,9 @@ func within(t *testing.T, raw json.RawMessage, outer, field string, value any) j
 	return edit(t, raw, outer, edit(t, object[outer], field, value))
 }
 
+// padding is a JSON text that is longer than any answer in these tests may be.
+var padding = json.RawMessage(`"` + strings.Repeat("x", 128<<10) + `"`)
+
 // TestLiarDoesNotStandInTheWay lets one node of four send what no honest node
 // would; the other three are answered.
 func TestLiarDoesNotStandInTheWay(t *testing.T) {
@@ -105,8 +108,21 @@ func TestLiarDoesNotStandInTheWay(t *testing.T) {
 		"policy out of range":          {query.StepAsk, func(t *testing.T, _ *world, a *query.Answer) { a.Body = within(t, a.Body, "policy", "rounding", -5) }, false},
 		"policy looser than the hub's": {query.StepAsk, func(t *testing.T, _ *world, a *query.Answer) { a.Body = within(t, a.Body, "policy", "minCell", 0) }, false},
 		"refusal as long as a book": {query.StepAsk, func(_ *testing.T, _ *world, a *query.Answer) {
-			a.Body, a.Refusal = nil, &problem.Document{Title: strings.Repeat("no", 1<<18), Rule: "trial.closed"}
+			a.Body, a.Refusal = nil, &problem.Document{Title: strings.Repeat("no", 1<<12), Rule: "trial.closed"}
 		}, false},
+		"refusal with a padded body": {query.StepAsk, func(_ *testing.T, _ *world, a *query.Answer) {
+			a.Body, a.Refusal = padding, &problem.Document{Title: "no", Rule: "trial.closed"}
+		}, false},
+		"padded accept": {query.StepAsk, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "note", "x") }, false},
+		"padded policy": {query.StepAsk, func(t *testing.T, _ *world, a *query.Answer) { a.Body = within(t, a.Body, "policy", "note", "x") }, false},
+		"padded advertisement": {query.StepAsk, func(t *testing.T, _ *world, a *query.Answer) {
+			a.Body = within(t, a.Body, "advertisement", "note", "x")
+		}, false},
+		"padded shares":              {query.StepShare, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "note", "x") }, false},
+		"padded masked answer":       {query.StepMask, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "note", "x") }, false},
+		"padded vector":              {query.StepMask, func(t *testing.T, _ *world, a *query.Answer) { a.Body = within(t, a.Body, "masked", "note", "x") }, false},
+		"padded confirmation":        {query.StepConfirm, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "note", "x") }, true},
+		"padded reveal":              {query.StepUnmask, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "note", "x") }, true},
 		"answer to another question": {query.StepAsk, func(_ *testing.T, _ *world, a *query.Answer) { a.Query[0] ^= 1 }, false},
 		"answer to another step":     {query.StepShare, func(_ *testing.T, _ *world, a *query.Answer) { a.Step = query.StepMask }, false},
 		"shares in another's name":   {query.StepShare, func(t *testing.T, w *world, a *query.Answer) { a.Body = edit(t, a.Body, "from", other(w)) }, false},
