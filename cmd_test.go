@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,4 +75,61 @@ func TestInputIsNeverCut(t *testing.T) {
 	require.NoError(t, f.Close())
 	_, err = readInput(&cobra.Command{}, path)
 	require.ErrorContains(t, err, "larger than")
+}
+
+// execute runs a command in this process and returns its output and error.
+func execute(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	root := newRoot()
+	var out bytes.Buffer
+	root.SetOut(&out)
+	root.SetErr(io.Discard)
+	root.SetArgs(args)
+	err := root.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+// TestWrongUsageIsStatus2 lists calls that cannot be right, whatever the state
+// of the world, and some that can.
+func TestWrongUsageIsStatus2(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, c := range []struct {
+		args   string
+		status int
+		says   string
+	}{
+		{"", exitOK, ""},
+		{"help hub", exitOK, ""},
+		{"query submit --help", exitOK, ""},
+		{"bogus", exitUsage, `unknown command "bogus"`},
+		{"bogus --json", exitUsage, `unknown command "bogus"`},
+		{"hub", exitUsage, "needs a command"},
+		{"hub bogus", exitUsage, `unknown command "bogus"`},
+		{"hub init --bogus", exitUsage, "unknown flag"},
+		{"hub init", exitUsage, `required flag(s) "dir" not set: see trialmesh hub init --help`},
+		{"hub run", exitUsage, `"dir"`},
+		{"hub revoke did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK --dir " + dir, exitUsage, `"reason"`},
+		{"node init --dir x", exitUsage, `"invitation"`},
+		{"node run", exitUsage, `"dir"`},
+		{"trial sign design.json", exitUsage, `"key"`},
+		{"trial approve design.signed --key k", exitUsage, `"statement"`},
+		{"query submit question.json --key k", exitUsage, `"hub"`},
+		{"query list", exitUsage, `"hub"`},
+		{"query submit", exitUsage, "accepts 1 arg"},
+		{"query list --hub ftp://x", exitUsage, "https://host:port"},
+		{"verify ledger", exitUsage, `"from", "trust"`},
+		{"verify query xyz --from x --trust y", exitUsage, "64 hex digits"},
+		{"--log-level loud", exitUsage, "--log-level"},
+		{"key show x --log-level loud", exitUsage, "--log-level"},
+		{"hub trust --dir x --log-format xml", exitUsage, "--log-format"},
+		{"key show " + filepath.Join(dir, "none.key"), exitError, "no such file"},
+		{"hub trust --dir " + dir, exitError, "nothing runs on"},
+	} {
+		_, err := execute(t, strings.Fields(c.args)...)
+		require.Equal(t, c.status, statusOf(err), "%s: %v", c.args, err)
+		if c.says != "" {
+			require.ErrorContains(t, err, c.says, c.args)
+		}
+	}
 }

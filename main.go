@@ -50,14 +50,21 @@ func run() int {
 	defer stop()
 	root := newRoot()
 	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return exitOK
+	if err != nil {
+		fmt.Fprintln(root.ErrOrStderr(), "trialmesh:", err)
 	}
-	fmt.Fprintln(root.ErrOrStderr(), "trialmesh:", err)
 	if hint := hintFor(err); hint != "" {
 		fmt.Fprintln(root.ErrOrStderr(), "hint:", hint)
 	}
-	if errors.As(err, new(usageError)) {
+	return statusOf(err)
+}
+
+// statusOf returns the exit status for what a command returned.
+func statusOf(err error) int {
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, new(usageError)):
 		return exitUsage
 	}
 	return exitError
@@ -69,6 +76,23 @@ func newRoot() *cobra.Command {
 		Short:         "A federated network for health data: the data stays, the question travels",
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs, // else cobra refuses an unknown command itself
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return cmd.Help()
+		},
+		// It runs before every command, and before cobra's own check of required flags.
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := newLogger(cmd); err != nil {
+				return err
+			}
+			if err := cmd.ValidateRequiredFlags(); err != nil {
+				return usageError{fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())}
+			}
+			return nil
+		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
@@ -88,11 +112,15 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 			if len(args) == 0 {
 				return usageError{fmt.Errorf("%s needs a command: see %s --help", cmd.CommandPath(), cmd.CommandPath())}
 			}
-			return usageError{fmt.Errorf("unknown command %q: see %s --help", args[0], cmd.CommandPath())}
+			return unknownCommand(cmd, args[0])
 		},
 	}
 	cmd.AddCommand(commands...)
 	return cmd
+}
+
+func unknownCommand(cmd *cobra.Command, name string) error {
+	return usageError{fmt.Errorf("unknown command %q: see %s --help", name, cmd.CommandPath())}
 }
 
 // usageError is a call that cannot be right, whatever the state of the world.
