@@ -63,7 +63,7 @@ func TestSettingsRefuse(t *testing.T) {
 		require.ErrorAs(t, err, new(usageError), name)
 	}
 	var s hubSettings
-	require.ErrorIs(t, loadConfig(settingsCommand(t), filepath.Join(t.TempDir(), "nowhere", "hub.yaml"), "TRIALMESH_NO_HUB_", &s), os.ErrNotExist)
+	require.ErrorIs(t, loadConfig(settingsCommand(t), filepath.Join(t.TempDir(), "nowhere", "hub.yaml"), "TRIALMESH_NO_HUB_", &s), errNoDir)
 }
 
 func TestInputIsNeverCut(t *testing.T) {
@@ -131,5 +131,45 @@ func TestWrongUsageIsStatus2(t *testing.T) {
 		if c.says != "" {
 			require.ErrorContains(t, err, c.says, c.args)
 		}
+	}
+}
+
+// TestHintIsAboutWhatIsMissing: that init makes directories helps only whoever
+// named one that is not there.
+func TestHintIsAboutWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	none := filepath.Join(dir, "none")
+	for args, hinted := range map[string]bool{
+		"hub run --dir " + none:                               true,
+		"hub trust --dir " + none:                             true,
+		"node run --dir " + none:                              true,
+		"node status --dir " + none:                           true,
+		"node enroll --invitation x --dir " + none:            true,
+		"node vocabulary " + dir + " --dir " + none:           true,
+		"hub trust --dir " + dir:                              false,
+		"trial sign " + none + " --key k":                     false,
+		"key show " + none:                                    false,
+		"node vocabulary " + none + " --dir " + dir:           false,
+		"node enroll --dir " + dir + " --invitation " + none:  false,
+		"verify ledger --trust t --from " + none:              false,
+		"query list --hub https://127.0.0.1:1 --root " + none: false,
+	} {
+		_, err := execute(t, strings.Fields(args)...)
+		require.Equal(t, exitError, statusOf(err), "%s: %v", args, err)
+		require.Equal(t, hinted, strings.Contains(hintFor(err), "make the directories"), "%s: %v", args, err)
+	}
+}
+
+func TestDamagedRunFileIsNamed(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "{", "[]", `{"url":""}`} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, runFile)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		_, err := execute(t, "hub", "trust", "--dir", dir)
+		require.ErrorContains(t, err, path+" is damaged", text)
+		require.ErrorContains(t, err, "start it again", text)
+		require.Equal(t, exitError, statusOf(err))
 	}
 }

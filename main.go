@@ -142,8 +142,8 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 func hintFor(err error) string {
 	var p *problem.Error
 	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return "check the path; hub init and node init make the directories"
+	case errors.Is(err, errNoDir):
+		return "check --dir; hub init and node init make the directories"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens there: start it with hub run or node run"
 	case errors.As(err, &p) && p.Kind == problem.Unauthorized:
@@ -186,7 +186,7 @@ func printJSON(cmd *cobra.Command, value any) error {
 // flags that were set, each over the one before, into out. A name in the file
 // that out does not have is an error: a misspelled limit would be no limit.
 func loadConfig(cmd *cobra.Command, path, prefix string, out any) error {
-	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+	if err := checkDir(filepath.Dir(path)); err != nil {
 		return err
 	}
 	k := koanf.New(".")
@@ -260,6 +260,18 @@ func (s *shape) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// errNoDir reports that the directory of --dir is not there.
+var errNoDir = errors.New("no such directory")
+
+// checkDir refuses a directory that is not there.
+func checkDir(dir string) error {
+	_, err := os.Stat(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%w: %s", errNoDir, dir)
+	}
+	return err
+}
+
 // runFile is where a running hub or node says how it is reached.
 const runFile = "run.json"
 
@@ -284,14 +296,21 @@ func writePlace(dir string, p place) (remove func(), err error) {
 // readPlace returns where the program of a directory is reached.
 func readPlace(dir string) (place, error) {
 	var p place
-	raw, err := os.ReadFile(filepath.Join(dir, runFile))
+	if err := checkDir(dir); err != nil {
+		return p, err
+	}
+	path := filepath.Join(dir, runFile)
+	raw, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return p, fmt.Errorf("nothing runs on %s", dir)
 	}
 	if err != nil {
 		return p, err
 	}
-	return p, json.Unmarshal(raw, &p)
+	if json.Unmarshal(raw, &p) != nil || p.URL == "" {
+		return p, fmt.Errorf("%s is damaged: stop what runs there and start it again, it writes the file anew", path)
+	}
+	return p, nil
 }
 
 // readSecret returns the text of a secret's file, or of standard input for "-".
