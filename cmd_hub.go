@@ -179,7 +179,8 @@ func newHubInvite() *cobra.Command {
 		Short: "Make a one-time invitation for a node",
 		Long: `Make an invitation by which one node can join, once, under NAME (like a host
 name). The hub must be running. The invitation is a secret: it goes to standard
-output or into a file of mode 0600, to be handed over on a channel you trust.`,
+output or into a file of mode 0600, to be handed over on a channel you trust. With
+--json and --out the secret is in the file alone.`,
 		Example: `  trialmesh hub invite north --dir hub --organization "North Hospital" --out north.invitation`,
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -193,21 +194,44 @@ output or into a file of mode 0600, to be handed over on a channel you trust.`,
 				organization = args[0]
 			}
 			ttl, _ := cmd.Flags().GetDuration("ttl")
-			invitation, err := c.Invite(cmd.Context(), args[0], organization, ttl)
-			if err != nil {
-				return err
-			}
-			if wantsJSON(cmd) {
-				return printJSON(cmd, invitation)
-			}
-			out, _ := cmd.Flags().GetString("out")
-			return writeOutput(cmd, out, []byte(invitation.Invitation+"\n"), 0o600)
+			return handOut(cmd, func() (string, map[string]any, error) {
+				i, err := c.Invite(cmd.Context(), args[0], organization, ttl)
+				return i.Invitation, map[string]any{"name": args[0], "invitation": i.Invitation, "expires": i.Expires}, err
+			}, "invitation")
 		},
 	}
 	cmd.Flags().String("organization", "", "organization that runs the node (default NAME)")
 	cmd.Flags().Duration("ttl", 24*time.Hour, "how long the invitation holds, up to 720h")
 	cmd.Flags().String("out", "-", "file for the invitation, - for standard output")
 	return addDir(cmd, "hub")
+}
+
+// handOut writes a secret that the hub makes to --out. With --json it prints
+// what is known about it: the secret too, under its name, if --out is standard
+// output.
+func handOut(cmd *cobra.Command, issue func() (secret string, about map[string]any, err error), name string) error {
+	out, _ := cmd.Flags().GetString("out")
+	var about map[string]any
+	fill := func() ([]byte, error) {
+		secret, known, err := issue()
+		about = known
+		return []byte(secret + "\n"), err
+	}
+	if !wantsJSON(cmd) {
+		return fillOutput(cmd, out, 0o600, fill)
+	}
+	if out == "-" {
+		if _, err := fill(); err != nil {
+			return err
+		}
+		return printJSON(cmd, about)
+	}
+	if err := fillOutput(cmd, out, 0o600, fill); err != nil {
+		return err
+	}
+	delete(about, name)
+	about["out"] = out
+	return printJSON(cmd, about)
 }
 
 func newHubRevoke() *cobra.Command {

@@ -17,7 +17,8 @@ func newHubToken() *cobra.Command {
 		Short: "Make, list and revoke bearer tokens",
 		Long: `Make a bearer token with which the holder of the key DID may use the hub's API as
 researcher (ask questions), sponsor (register trials) or operator. What they
-say still has to be signed with their key.`,
+say still has to be signed with their key. --json prints the id by which the token
+is revoked and when it expires; with --out the secret is in the file alone.`,
 		Example: `  trialmesh hub token "$(trialmesh key show researcher.key)" --dir hub --role researcher --out researcher.token`,
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -32,15 +33,10 @@ say still has to be signed with their key.`,
 			defer c.Close()
 			role, _ := cmd.Flags().GetString("role")
 			ttl, _ := cmd.Flags().GetDuration("ttl")
-			token, err := c.IssueToken(cmd.Context(), holder, role, ttl)
-			if err != nil {
-				return err
-			}
-			if wantsJSON(cmd) {
-				return printJSON(cmd, map[string]any{"token": token})
-			}
-			out, _ := cmd.Flags().GetString("out")
-			return writeOutput(cmd, out, []byte(token+"\n"), 0o600)
+			return handOut(cmd, func() (string, map[string]any, error) {
+				t, err := c.IssueToken(cmd.Context(), holder, role, ttl)
+				return t.Token, map[string]any{"id": t.ID, "holder": holder, "role": role, "expires": t.Expires, "token": t.Token}, err
+			}, "token")
 		},
 	}
 	cmd.Flags().String("role", "researcher", "researcher, sponsor or operator")

@@ -342,13 +342,28 @@ func readInput(cmd *cobra.Command, path string) ([]byte, error) {
 
 // writeOutput writes a file that must not exist, or standard output for "-".
 func writeOutput(cmd *cobra.Command, path string, data []byte, mode os.FileMode) error {
+	return fillOutput(cmd, path, mode, func() ([]byte, error) { return data, nil })
+}
+
+// fillOutput is [writeOutput] of what fill returns. The file is made before, so
+// that nothing is asked for that would be lost, and removed if there is nothing
+// to write.
+func fillOutput(cmd *cobra.Command, path string, mode os.FileMode, fill func() ([]byte, error)) error {
 	if path == "-" {
-		_, err := cmd.OutOrStdout().Write(data)
+		data, err := fill()
+		if err != nil {
+			return err
+		}
+		_, err = cmd.OutOrStdout().Write(data)
 		return err
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
 	if err != nil {
 		return err
+	}
+	data, err := fill()
+	if err != nil {
+		return errors.Join(err, f.Close(), os.Remove(path))
 	}
 	_, err = f.Write(data)
 	return errors.Join(err, f.Close())

@@ -147,14 +147,20 @@ func (c *Client) Invite(ctx context.Context, name, organization string, ttl time
 		map[string]any{"name": name, "organization": organization, "ttlSeconds": int64(ttl / time.Second)}, &i)
 }
 
+// NewToken is a bearer token that was just made. Token is its secret; the hub
+// shows it once.
+type NewToken struct {
+	ID      string    `json:"id"`
+	Token   string    `json:"token"`
+	Expires time.Time `json:"expires"`
+}
+
 // IssueToken makes a bearer token for the holder of a key. It needs an
 // operator's token.
-func (c *Client) IssueToken(ctx context.Context, holder identity.DID, role string, ttl time.Duration) (string, error) {
-	var answer struct {
-		Token string `json:"token"`
-	}
-	return answer.Token, c.do(ctx, http.MethodPost, "/v1/tokens",
-		map[string]any{"holder": holder, "role": role, "ttlSeconds": int64(ttl / time.Second)}, &answer)
+func (c *Client) IssueToken(ctx context.Context, holder identity.DID, role string, ttl time.Duration) (NewToken, error) {
+	var t NewToken
+	return t, c.do(ctx, http.MethodPost, "/v1/tokens",
+		map[string]any{"holder": holder, "role": role, "ttlSeconds": int64(ttl / time.Second)}, &t)
 }
 
 // Token is a bearer token as the hub's operator sees it, without its secret.

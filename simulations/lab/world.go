@@ -198,20 +198,22 @@ func (w *world) enroll(s *site) error {
 // operator's from the hub's directory, others issued by the operator.
 func (w *world) client(role string) (*hubclient.Client, error) {
 	root, _ := w.hub.RootPEM()
-	token, err := os.ReadFile(filepath.Join(w.hubDir(), "operator.token"))
+	secret, err := os.ReadFile(filepath.Join(w.hubDir(), "operator.token"))
 	if err != nil {
 		return nil, err
 	}
-	cfg := hubclient.Config{URL: w.hub.URL(), Root: root, Token: strings.TrimSpace(string(token))}
+	cfg := hubclient.Config{URL: w.hub.URL(), Root: root, Token: strings.TrimSpace(string(secret))}
 	operator, err := hubclient.New(cfg)
 	if err != nil || role == "operator" {
 		return operator, err
 	}
 	defer operator.Close()
 	holder := map[string]identity.Key{"researcher": w.researcher, "sponsor": w.sponsor}[role].DID()
-	if cfg.Token, err = operator.IssueToken(w.ctx, holder, role, time.Hour); err != nil {
+	token, err := operator.IssueToken(w.ctx, holder, role, time.Hour)
+	if err != nil {
 		return nil, err
 	}
+	cfg.Token = token.Token
 	return hubclient.New(cfg)
 }
 
