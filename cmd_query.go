@@ -82,14 +82,14 @@ func submit(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	if wait, _ := cmd.Flags().GetBool("wait"); !wait {
-		if wantsJSON(cmd) {
-			return printJSON(cmd, map[string]any{"id": id})
-		}
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), id)
-		return err
+	if wait, _ := cmd.Flags().GetBool("wait"); wait {
+		return showUntil(cmd, c, id.String(), client.WaitResult, deadline+time.Minute)
 	}
-	return showUntil(cmd, c, id.String(), client.WaitResult, deadline+time.Minute)
+	if wantsJSON(cmd) {
+		return showUntil(cmd, c, id.String(), "", 0) // with its state: an answer from before is there at once
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), id)
+	return err
 }
 
 func newQueryShow() *cobra.Command {
@@ -245,6 +245,6 @@ func newQueryList() *cobra.Command {
 			return w.Flush()
 		},
 	}
-	cmd.Flags().Int("limit", 20, "how many, up to 1000")
+	cmd.Flags().Int("limit", 20, "how many, up to 100")
 	return addHub(cmd)
 }
