@@ -147,7 +147,12 @@ func TestLiarDoesNotStandInTheWay(t *testing.T) {
 				liar := w.sites[2].Key.DID()
 				w.lie(t, 2, c.step, func(a *query.Answer) { c.change(t, w, a) })
 				w.run(t)
-				r := w.result(t, w.put(t, w.trial.CountBySex(), 20*time.Second))
+				id := w.put(t, w.trial.CountBySex(), 20*time.Second)
+				r := w.result(t, id)
+				answers, err := w.reader.Answers(t.Context(), id, c.step)
+				require.NoError(t, err)
+				require.Len(t, answers, 3)
+				require.NotContains(t, answers, liar, "a lie is on record")
 				if c.whole {
 					require.Equal(t, query.Complete, r.State, r.Reason)
 					require.EqualValues(t, 60, r.Cells[0].N)
