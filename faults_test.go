@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"os"
@@ -334,8 +335,13 @@ func fillHub(t *testing.T, m *mesh) {
 	const long = 100_000
 	last, refused := m.longQuestion(t, trialOfFour, long), error(nil)
 	for range 200 {
-		id, err := m.api.Ask(t.Context(), last, time.Minute)
-		if refused = err; err != nil {
+		var id query.ID
+		eventually(t, "the researcher has a question less open", func() bool {
+			var limit *problem.Error
+			id, refused = m.api.Ask(t.Context(), last, time.Minute)
+			return !errors.As(refused, &limit) || limit.Kind != problem.TooMany
+		})
+		if refused != nil {
 			break
 		}
 		open, last = append(open, id), m.longQuestion(t, trialOfFour, long)
