@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -525,7 +524,7 @@ func parseConsents(raw []byte) ([]client.Consent, error) {
 			continue
 		}
 		var one client.Consent
-		if err := json.Unmarshal(scanner.Bytes(), &one); err != nil {
+		if err := decodeJSON(scanner.Bytes(), &one); err != nil {
 			return nil, fmt.Errorf("line %d is not a consent", line)
 		}
 		list = append(list, one)

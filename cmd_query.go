@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -52,13 +51,9 @@ An analysis is a count, or moments (n, mean, standard deviation) of a variable:
 const requestLife = 24 * time.Hour
 
 func submit(cmd *cobra.Command, args []string) error {
-	raw, err := readInput(cmd, args[0])
-	if err != nil {
-		return err
-	}
 	var request query.Request
-	if err := json.Unmarshal(raw, &request); err != nil {
-		return usageError{fmt.Errorf("%s: %w", args[0], err)}
+	if err := readJSON(cmd, args[0], &request); err != nil {
+		return err
 	}
 	if err := request.Validate(); err != nil {
 		return err

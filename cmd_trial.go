@@ -10,6 +10,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/hub/client"
 	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/protocol/trial"
 )
 
@@ -32,16 +33,17 @@ at 0 to take the nodes'.`,
 		Example: `  trialmesh trial sign design.json --key sponsor.key --out design.signed`,
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			raw, err := readInput(cmd, args[0])
-			if err != nil {
-				return err
-			}
 			var design trial.Design
-			if err := json.Unmarshal(raw, &design); err != nil {
-				return usageError{fmt.Errorf("%s: %w", args[0], err)}
+			if err := readJSON(cmd, args[0], &design); err != nil {
+				return err
 			}
 			if err := design.Validate(); err != nil {
 				return err
+			}
+			for _, kind := range design.Analyses {
+				if !query.AnalysisKind(kind).Known() {
+					return fmt.Errorf("%s: analyses: %q is unknown; known are count, moments", args[0], kind)
+				}
 			}
 			return sign(cmd, trial.KindDesign, design, 366*24*time.Hour)
 		},

@@ -18,6 +18,9 @@ const (
 	Moments AnalysisKind = "moments"
 )
 
+// Known reports whether k is on the list.
+func (k AnalysisKind) Known() bool { return k == Count || k == Moments }
+
 // Analysis is what to compute over a cohort.
 type Analysis struct {
 	Kind AnalysisKind `json:"kind"`
