@@ -123,6 +123,7 @@ func (c Config) validate() error {
 type Node struct {
 	cfg       Config
 	home      home
+	lock      *dirLock
 	db        *sqldb.DB
 	people    *omop.Store
 	raw       *raw.Store
@@ -144,7 +145,8 @@ type Node struct {
 }
 
 // Open puts the parts together: stores, domain, network, listener. It binds the
-// API's port and answers nobody before [Node.Run].
+// API's port and answers nobody before [Node.Run]. It fails if another process
+// holds Dir.
 func Open(ctx context.Context, cfg Config) (*Node, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -162,6 +164,9 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 func (n *Node) openStores(ctx context.Context) error {
 	var err error
 	if n.home, err = readHome(n.cfg.Dir); err != nil {
+		return err
+	}
+	if n.lock, err = lockDir(ctx, n.cfg.Dir); err != nil {
 		return err
 	}
 	if n.db, err = sqldb.Open(ctx, sqldb.Config{DSN: n.cfg.DSN}); err != nil {
@@ -337,6 +342,9 @@ func (n *Node) Close() error {
 	}
 	if n.db != nil {
 		errs = append(errs, n.db.Close())
+	}
+	if n.lock != nil {
+		_ = n.lock.release() // released already after a clean stop
 	}
 	return errors.Join(errs...)
 }
