@@ -145,7 +145,7 @@ func runHub(cmd *cobra.Command, _ []string) error {
 	if err := os.WriteFile(filepath.Join(dir, rootFile), root, 0o644); err != nil { //nolint:gosec // a public certificate
 		return errors.Join(err, h.Close())
 	}
-	remove, err := writePlace(dir, place{URL: h.URL()})
+	remove, err := writePlace(dir, h.URL())
 	if err != nil {
 		return errors.Join(err, h.Close())
 	}

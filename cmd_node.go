@@ -198,7 +198,7 @@ func runNode(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	remove, err := writePlace(dir, place{URL: n.URL()})
+	remove, err := writePlace(dir, n.URL())
 	if err != nil {
 		return errors.Join(err, n.Close())
 	}

@@ -8,6 +8,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -277,20 +278,27 @@ const runFile = "run.json"
 
 // place is the content of the run file.
 type place struct {
-	URL string `json:"url"`
+	URL     string `json:"url"`
+	Process int    `json:"process,omitempty"` // number of the process that wrote it
 }
 
-// writePlace says where a running program is reached, until remove is called.
-func writePlace(dir string, p place) (remove func(), err error) {
-	raw, err := json.Marshal(p)
+// writePlace says where this program is reached, until remove is called. A
+// successor may have the directory by then: what it wrote stays.
+func writePlace(dir, url string) (remove func(), err error) {
+	raw, err := json.Marshal(place{URL: url, Process: os.Getpid()})
 	if err != nil {
 		return nil, err
 	}
+	raw = append(raw, '\n')
 	path := filepath.Join(dir, runFile)
-	if err := os.WriteFile(path, append(raw, '\n'), 0o600); err != nil {
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
 		return nil, err
 	}
-	return func() { _ = os.Remove(path) }, nil
+	return func() {
+		if now, err := os.ReadFile(path); err == nil && bytes.Equal(now, raw) {
+			_ = os.Remove(path)
+		}
+	}, nil
 }
 
 // readPlace returns where the program of a directory is reached.
