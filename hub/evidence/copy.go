@@ -81,20 +81,26 @@ func (v *verification) copyOf() (query.ID, bool) {
 
 // Export writes into dir everything that [VerifyQuery] reads about a question,
 // or with a zero id everything that [VerifyLedger] reads, so that it can be
-// checked again without the hub. dir is made if need be; another export to it
-// must be of the same question. The report is that of the verification made on
-// the way: what fails there fails in the copy. The copy is durable when Export
+// checked again without the hub. dir must be absent or empty: two exports in one
+// would mix two versions of the log. The report is that of the verification made
+// on the way: what fails there fails in the copy. The copy is durable when Export
 // returns.
 func Export(ctx context.Context, src Source, trust Trust, id query.ID, dir string) (Report, error) {
 	fail := func(err error) (Report, error) { return Report{}, fmt.Errorf("export evidence: %w", err) }
+	switch entries, err := os.ReadDir(dir); {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return fail(err)
+	case len(entries) > 0:
+		return fail(fmt.Errorf("%s is not empty: name a new folder", dir))
+	}
+	at, err := pin(ctx, src)
+	if err != nil {
+		return fail(err)
+	}
 	if err := os.MkdirAll(filepath.Join(dir, documentsDir), 0o755); err != nil {
 		return fail(err)
 	}
 	if err := markQuestion(dir, id); err != nil {
-		return fail(err)
-	}
-	at, err := pin(ctx, src)
-	if err != nil {
 		return fail(err)
 	}
 	if _, err := ledger.Export(ctx, at, dir); err != nil {
@@ -116,19 +122,10 @@ func Export(ctx context.Context, src Source, trust Trust, id query.ID, dir strin
 	return report, nil
 }
 
-// markQuestion notes which question a copy is for.
+// markQuestion notes which question a copy is for, nothing for the whole log.
 func markQuestion(dir string, id query.ID) error {
-	old, partial, err := NewDir(os.DirFS(dir)).question()
-	_, hasLog := os.Stat(filepath.Join(dir, checkpointPath))
-	switch {
-	case err != nil:
-		return fmt.Errorf("%s: %w", questionFile, err)
-	case partial && old == id, !partial && id.IsZero():
+	if id.IsZero() {
 		return nil
-	case partial:
-		return fmt.Errorf("%s holds a copy for question %s", dir, old)
-	case hasLog == nil:
-		return fmt.Errorf("%s holds a copy of the whole log", dir)
 	}
 	if err := writeFile(filepath.Join(dir, questionFile), []byte(id.String()+"\n")); err != nil {
 		return err
