@@ -48,7 +48,7 @@ func TestHubStopsWithASentence(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- h.watch(t.Context()) }()
 		l := &log{replica: h.replica, now: time.Now, changed: func() {}}
-		_, err = l.Propose(t.Context(), registry.InviteNode{Name: "A", Organization: "Hospital"})
+		_, err = l.Propose(t.Context(), registry.InviteNode{Name: "a", Organization: "Hospital"})
 		require.ErrorIs(t, err, consensus.ErrUncertain)
 		err = <-ended
 		require.ErrorContains(t, err, h.cfg.Dir)

@@ -16,6 +16,9 @@ import (
 	"github.com/smallstep/certificates/authority"
 	"github.com/smallstep/certificates/authority/config"
 	smallstep "github.com/smallstep/certificates/authority/provisioner"
+
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
 // Bounds and default of Config.Lifetime.
@@ -223,18 +226,19 @@ func (a *Authority) Fingerprint() Fingerprint { return fingerprintOf(a.root) }
 // RootPEM returns the root certificate, which is public.
 func (a *Authority) RootPEM() []byte { return encodeCertificates(a.root) }
 
+var errHubName = problem.New(problem.Invalid, "name: it is the hub's own")
+
 // Invite lets one node enroll under name, once, within ttl (whole seconds, at
 // most [MaxInvitation]). hub is where it should go. Nothing is stored: an
 // invitation that is lost just expires.
 //
-// name is like a host name, lower case, at most 63 bytes, and none of the hub's
-// own.
+// name is one that [identity.CheckName] accepts, and none of the hub's own.
 func (a *Authority) Invite(name string, ttl time.Duration, hub Endpoint) (Invitation, error) {
-	if err := checkName(name); err != nil {
+	if err := identity.CheckName(name); err != nil {
 		return Invitation{}, fmt.Errorf("invite: %w", err)
 	}
 	if slices.Contains(a.cfg.Hosts, name) {
-		return Invitation{}, fmt.Errorf("invite %s: the name is the hub's own", name)
+		return Invitation{}, fmt.Errorf("invite %s: %w", name, errHubName)
 	}
 	if ttl < time.Second || ttl > MaxInvitation {
 		return Invitation{}, fmt.Errorf("invite %s: an invitation is valid from a second to %s", name, MaxInvitation)

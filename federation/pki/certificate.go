@@ -54,7 +54,7 @@ func holderOf(leaf *x509.Certificate) (Holder, error) {
 	}
 	h := Holder{Name: leaf.Subject.CommonName, DID: identity.FromPublicKey(key), Serial: serialOf(leaf)}
 	switch {
-	case leaf.IsCA, checkName(h.Name) != nil,
+	case leaf.IsCA, identity.CheckName(h.Name) != nil,
 		len(leaf.URIs) != 1 || leaf.URIs[0].String() != string(h.DID),
 		!slices.Equal(leaf.DNSNames, []string{h.Name}),
 		len(leaf.IPAddresses)+len(leaf.EmailAddresses) != 0:

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/trialmesh/trialmesh/protocol/canonical"
+	"github.com/trialmesh/trialmesh/protocol/identity"
 )
 
 // Limits of an invitation.
@@ -124,7 +125,7 @@ func ParseInvitation(text string) (Invitation, error) {
 }
 
 func (i Invitation) check() error {
-	if err := checkName(i.Name); err != nil {
+	if err := identity.CheckName(i.Name); err != nil {
 		return fmt.Errorf("%w: name", ErrInvitation)
 	}
 	if err := checkURL(i.Hub.URL); err != nil {

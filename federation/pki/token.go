@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.step.sm/crypto/jose"
+
+	"github.com/trialmesh/trialmesh/protocol/identity"
 )
 
 // Token is the secret of an invitation: a JWT (RFC 7519) that lets its bearer
@@ -101,7 +103,7 @@ func (t *tokens) verify(token Token, now time.Time) (grant, error) {
 	if err := parsed.Claims(t.public, &c); err != nil {
 		return grant{}, ErrToken
 	}
-	if c.Issuer != provisioner || !c.Audience.Contains(t.audience) || c.ID == "" || c.Expiry == nil || checkName(c.Subject) != nil {
+	if c.Issuer != provisioner || !c.Audience.Contains(t.audience) || c.ID == "" || c.Expiry == nil || identity.CheckName(c.Subject) != nil {
 		return grant{}, ErrToken
 	}
 	if !now.Before(c.Expiry.Time()) {

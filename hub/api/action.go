@@ -36,6 +36,9 @@ func (s *server) registerTrial(ctx context.Context, in *struct{ Body trial.Regis
 }
 
 func (s *server) invite(ctx context.Context, in *struct{ Body Invite }) (*body[Invitation], error) {
+	if err := identity.CheckName(in.Body.Name); err != nil {
+		return nil, err
+	}
 	text, expires, err := s.cfg.Operator.Invite(ctx, in.Body.Name, in.Body.Organization, time.Duration(in.Body.TTLSeconds)*time.Second)
 	return &body[Invitation]{Invitation{text, expires.UTC()}}, err
 }

@@ -64,8 +64,11 @@ func TestWhatIsWrongIsNamedAndNotRepeated(t *testing.T) {
 		"too long": {func() (string, string, string, any) {
 			return invite(Invite{Name: strings.Repeat(secret, 20), Organization: "b"})
 		}, 422, problem.Invalid},
-		"refused by a rule": {func() (string, string, string, any) { return invite(Invite{Name: "\t" + secret, Organization: "b"}) }, 422, problem.Invalid},
-		"bad envelope":      {func() (string, string, string, any) { return ask(map[string]any{"envelope": secret}) }, 422, problem.Invalid},
+		"a name with a space":       {func() (string, string, string, any) { return invite(Invite{Name: "Har " + secret, Organization: "b"}) }, 422, problem.Invalid},
+		"a name in capitals":        {func() (string, string, string, any) { return invite(Invite{Name: "HARBOR", Organization: "b"}) }, 422, problem.Invalid},
+		"a name that is an address": {func() (string, string, string, any) { return invite(Invite{Name: "10.0.0.1", Organization: "b"}) }, 422, problem.Invalid},
+		"refused by a rule":         {func() (string, string, string, any) { return invite(Invite{Name: "\t" + secret, Organization: "b"}) }, 422, problem.Invalid},
+		"bad envelope":              {func() (string, string, string, any) { return ask(map[string]any{"envelope": secret}) }, 422, problem.Invalid},
 		"bad signature": {func() (string, string, string, any) {
 			return ask(map[string]any{"envelope": map[string]any{"version": 1, "kind": secret, "issuer": h.researcher.DID(), "issued": start, "expires": start, "nonce": secret, "body": secret}})
 		}, 403, problem.Refused},

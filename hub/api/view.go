@@ -114,7 +114,7 @@ type Recorded struct {
 
 // Invite is the body of POST /v1/invitations.
 type Invite struct {
-	Name         string `json:"name" minLength:"1" maxLength:"64"`
+	Name         string `json:"name" minLength:"1" maxLength:"63" doc:"Like a host name: of a-z, 0-9, hyphen and dot"`
 	Organization string `json:"organization" minLength:"1" maxLength:"64"`
 	TTLSeconds   int    `json:"ttlSeconds,omitempty" minimum:"60" maximum:"2592000" default:"86400"`
 }

@@ -60,7 +60,7 @@ func newWorld(t *testing.T, people ...[]peertest.Person) *world {
 	w.propose(t, registry.RegisterCircuit{Circuit: peertest.EpochCircuit().Circuit})
 	w.propose(t, registry.RegisterCircuit{Circuit: peertest.AccessCircuit().Circuit})
 	for i, node := range nodes {
-		name := string(rune('A' + i))
+		name := string(rune('a' + i))
 		w.propose(t, registry.InviteNode{Name: name, Organization: "Hospital " + name})
 		w.propose(t, registry.EnrollNode{Node: node, Name: name})
 	}

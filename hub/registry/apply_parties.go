@@ -5,6 +5,7 @@ import (
 	"regexp"
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/protocol/query"
@@ -18,14 +19,14 @@ var (
 	ErrNameTaken    = problem.New(problem.Conflict, "another node has this name")
 	ErrTokenUsed    = problem.Refusal("registry.token-used", "the enrollment token was used before")
 	ErrVenueFixed   = problem.New(problem.Conflict, "the network's chain and contracts are fixed and differ")
-	errName         = problem.New(problem.Invalid, "name: 1 to 64 letters, digits, spaces, dots, dashes")
+	errOrganization = problem.New(problem.Invalid, "organization: 1 to 64 letters, digits, spaces, dots, dashes")
 	errHash         = problem.New(problem.Invalid, "hash: 64 hex digits")
 	errCircuitShape = problem.New(problem.Conflict, "another verifying key is registered for this circuit shape")
 )
 
 var (
-	nameForm = regexp.MustCompile(`^[\pL\pN][\pL\pN .'-]{0,63}$`)
-	hashForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	organizationForm = regexp.MustCompile(`^[\pL\pN][\pL\pN .'-]{0,63}$`)
+	hashForm         = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
 func (s step) setVenue(c SetVenue) (Outcome, error) {
@@ -47,8 +48,11 @@ func (s step) setVenue(c SetVenue) (Outcome, error) {
 }
 
 func (s step) inviteNode(c InviteNode) (Outcome, error) {
-	if !nameForm.MatchString(c.Name) || !nameForm.MatchString(c.Organization) {
-		return Outcome{}, errName
+	if err := identity.CheckName(c.Name); err != nil {
+		return Outcome{}, err
+	}
+	if !organizationForm.MatchString(c.Organization) {
+		return Outcome{}, errOrganization
 	}
 	// The name may be a node's already: an invitation then serves that node's own
 	// key only, to get a new certificate.
