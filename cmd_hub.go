@@ -51,6 +51,16 @@ func addDir(cmd *cobra.Command, what string) *cobra.Command {
 	return cmd
 }
 
+// made reports whether init made the directory of a hub or a node, whose
+// settings are in file.
+func made(what, dir, file string) error {
+	_, err := os.Stat(filepath.Join(dir, file))
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("no %s in %s: %s init makes one", what, dir, what)
+	}
+	return err
+}
+
 func newHubInit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init",
@@ -66,16 +76,19 @@ operator's token and the settings file hub.yaml. Secrets are files of mode 0600.
 			origin, _ := cmd.Flags().GetString("origin")
 			hosts, _ := cmd.Flags().GetStringSlice("host")
 			chain, _ := cmd.Flags().GetString("chain")
+			if err := hub.CheckOrigin(origin); err != nil {
+				return usageError{fmt.Errorf("--origin: %w", err)}
+			}
 			if err := hub.Init(dir, name); err != nil {
 				return err
 			}
-			text := "# Settings of this hub; see trialmesh hub run --help.\norigin: " + origin + "\nhost:\n"
+			text := fmt.Sprintf("# Settings of this hub; see trialmesh hub run --help.\norigin: %q\nhost:\n", origin)
 			for _, host := range hosts {
-				text += "  - " + host + "\n"
+				text += fmt.Sprintf("  - %q\n", host)
 			}
 			text += "listen: 0.0.0.0:7420\npeer:\n  - /ip4/0.0.0.0/tcp/7421\n  - /ip4/0.0.0.0/udp/7421/quic-v1\n"
 			if chain != "" {
-				text += "chain: " + chain + "\n"
+				text += fmt.Sprintf("chain: %q\n", chain)
 			}
 			if err := os.WriteFile(filepath.Join(dir, hubConfigFile), []byte(text), 0o600); err != nil {
 				return err
@@ -125,6 +138,9 @@ func runHub(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
+	if err := made("hub", dir, hubConfigFile); err != nil {
+		return err
+	}
 	var s hubSettings
 	if err := loadConfig(cmd, filepath.Join(dir, hubConfigFile), "TRIALMESH_HUB_", &s); err != nil {
 		return err
@@ -158,6 +174,9 @@ func runHub(cmd *cobra.Command, _ []string) error {
 // with the operator's token.
 func localHub(cmd *cobra.Command) (*client.Client, error) {
 	dir, _ := cmd.Flags().GetString("dir")
+	if err := made("hub", dir, hubConfigFile); err != nil {
+		return nil, err
+	}
 	p, err := readPlace(dir)
 	if err != nil {
 		return nil, err

@@ -178,6 +178,9 @@ func runNode(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
+	if err := made("node", dir, nodeConfigFile); err != nil {
+		return err
+	}
 	var s nodeSettings
 	if err := loadConfig(cmd, filepath.Join(dir, nodeConfigFile), "TRIALMESH_NODE_", &s); err != nil {
 		return err
@@ -210,6 +213,9 @@ func runNode(cmd *cobra.Command, _ []string) error {
 // localNode returns a client of the node whose directory is on this machine.
 func localNode(cmd *cobra.Command) (*client.Client, error) {
 	dir, _ := cmd.Flags().GetString("dir")
+	if err := made("node", dir, nodeConfigFile); err != nil {
+		return nil, err
+	}
 	p, err := readPlace(dir)
 	if err != nil {
 		return nil, err
@@ -232,6 +238,9 @@ that your site is licensed for from OHDSI Athena. The node may be running.`,
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, _ := cmd.Flags().GetString("dir")
+			if err := made("node", dir, nodeConfigFile); err != nil {
+				return err
+			}
 			var s nodeSettings
 			if err := loadConfig(cmd, filepath.Join(dir, nodeConfigFile), "TRIALMESH_NODE_", &s); err != nil {
 				return err
@@ -570,11 +579,7 @@ func printStatus(cmd *cobra.Command, s client.Status) error {
 		fmt.Fprintf(w, "trial %s\t%d consents, %d withdrawn, %d refused; epoch %d, up to date: %t\n", c.Trial, c.Active, c.Withdrawn, c.Refused, c.Epoch, c.Current)
 	}
 	for _, rule := range sorted(s.Decisions) {
-		name := rule
-		if name == "" {
-			name = "released"
-		}
-		fmt.Fprintf(w, "questions %s\t%d\n", name, s.Decisions[rule])
+		fmt.Fprintf(w, "questions %s\t%d\n", rule, s.Decisions[rule])
 	}
 	return w.Flush()
 }

@@ -54,6 +54,7 @@ func newStandIn(t *testing.T, held int64) *standIn {
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(n.dir, runFile), place, 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(n.dir, apiTokenFile), []byte("a-token-of-more-than-32-characters"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(n.dir, nodeConfigFile), nil, 0o600))
 	n.file = filepath.Join(n.dir, "one.json")
 	require.NoError(t, os.WriteFile(n.file, []byte("{}"), 0o600))
 	return n

@@ -91,6 +91,14 @@ type Config struct {
 
 var originForm = regexp.MustCompile(`^[!-*,-~]{1,128}$`)
 
+// CheckOrigin reports whether a ledger may have the name.
+func CheckOrigin(origin string) error {
+	if !originForm.MatchString(origin) {
+		return errors.New("origin: 1 to 128 visible characters, no plus")
+	}
+	return nil
+}
+
 func (c Config) withDefaults() Config {
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:0"
@@ -117,14 +125,12 @@ func (c Config) validate() error {
 	switch {
 	case c.Dir == "":
 		return errors.New("dir is required")
-	case !originForm.MatchString(c.Origin):
-		return errors.New("origin: 1 to 128 visible characters, no plus")
 	case len(c.Hosts) == 0:
 		return errors.New("hosts: at least one name or address")
 	case c.Circuits == "":
 		return errors.New("circuits: the folder of the proving keys is required")
 	}
-	return errors.Join(c.Policy.Validate(), c.Shape.Validate())
+	return errors.Join(CheckOrigin(c.Origin), c.Policy.Validate(), c.Shape.Validate())
 }
 
 // Init makes a hub's directory: its keys, its certificate authority and the
