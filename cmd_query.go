@@ -240,6 +240,6 @@ func newQueryList() *cobra.Command {
 			return w.Flush()
 		},
 	}
-	cmd.Flags().Int("limit", 20, "how many, up to 100")
+	cmd.Flags().Int("limit", 20, fmt.Sprintf("how many, up to %d", client.MaxQuestions))
 	return addHub(cmd)
 }

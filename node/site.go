@@ -73,8 +73,14 @@ func (n *Node) Status(ctx context.Context) (api.Status, error) {
 			Trial: c.Trial, Active: c.Active, Withdrawn: c.Withdrawn, Refused: c.Refused, Epoch: epoch, Current: current,
 		})
 	}
-	status.Decisions, err = n.gate.Summary(ctx)
-	return status, err
+	if status.Decisions, err = n.gate.Summary(ctx); err != nil {
+		return api.Status{}, err
+	}
+	if released, some := status.Decisions[""]; some {
+		delete(status.Decisions, "")
+		status.Decisions[api.Released] = released
+	}
+	return status, nil
 }
 
 // diskFree returns the bytes free for this process where dir lies, -1 if that

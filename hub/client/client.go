@@ -250,7 +250,10 @@ func (c *Client) Question(ctx context.Context, id, wait string, limit time.Durat
 	return q, c.do(ctx, http.MethodGet, path, nil, &q)
 }
 
-// Questions returns the newest questions.
+// MaxQuestions is how many questions a hub lists at most.
+const MaxQuestions = 100
+
+// Questions returns the newest questions, limit of them, 1 to [MaxQuestions].
 func (c *Client) Questions(ctx context.Context, limit int) ([]Question, error) {
 	var answer struct {
 		Queries []Question `json:"queries"`

@@ -84,7 +84,7 @@ func newSite(t *testing.T, change ...func(*Config)) *site {
 		DID: "did:key:z6MkpTHR8VNsBxYAAWHut2Geadd9jSwuBV8xRoAnwWsdvktH", Connected: true,
 		Tables: map[string]int64{"person": 1234}, Jobs: map[string]int64{"queued": 1},
 		Consents:  []TrialConsents{{Trial: "bp-trial", Active: 12, Withdrawn: 1, Refused: 3, Epoch: 2, Current: true}},
-		Decisions: map[string]int64{"": 4, "release.cell-threshold": 2}, DiskFree: 5 << 30,
+		Decisions: map[string]int64{Released: 4, "release.cell-threshold": 2}, DiskFree: 5 << 30,
 	}
 	cfg := Config{
 		Token: token, Loads: s, Consents: s, Trail: s.trail, Logger: log, Now: func() time.Time { return start },

@@ -21,9 +21,12 @@ type Status struct {
 	Tables    map[string]int64 `json:"tables" doc:"Rows by OMOP table"`
 	Jobs      map[string]int64 `json:"jobs" doc:"Loads by state; completed ones of the last day"`
 	Consents  []TrialConsents  `json:"consents" nullable:"false"`
-	Decisions map[string]int64 `json:"decisions" doc:"Decisions of the release gate by refusing rule; the empty rule is released"`
+	Decisions map[string]int64 `json:"decisions" doc:"Decisions of the release gate by refusing rule, and released"`
 	DiskFree  int64            `json:"diskFree" doc:"Free bytes where the node keeps its data; -1 if unknown"`
 }
+
+// Released is the key of the released ones in [Status.Decisions].
+const Released = "released"
 
 // TrialConsents says how many participants of a trial said what.
 type TrialConsents struct {

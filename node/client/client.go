@@ -190,7 +190,8 @@ type Status struct {
 		Epoch     uint64 `json:"epoch"`   // newest on the ledger, 0 for none
 		Current   bool   `json:"current"` // the newest epoch holds all changes
 	} `json:"consents"`
-	Decisions map[string]int64 `json:"decisions"` // by rule; "" is released
+	Decisions map[string]int64 `json:"decisions"` // by refusing rule, and "released"
+	DiskFree  int64            `json:"diskFree"`  // bytes, -1 if unknown
 }
 
 // Status returns the node's state.
