@@ -268,7 +268,8 @@ stands for all files in it that are named *.json, *.ndjson or *.jsonl, plain or 
 An empty file is an error, and nothing is sent then. Each file is durable when it is acknowledged; then
 its job maps and stores it. Loading the same file again changes nothing. The
 command waits for the jobs and lists what was not loaded as it is, by file, line,
-path and rule; it ends with status 1 if a job failed. While the node cannot write,
+path and rule; it ends with status 1 if a job failed or nothing of any file could
+be loaded. While the node cannot write,
 for example because its disk is full, the jobs wait and the command says so. With
 --timeout or Ctrl-C it stops waiting, also with status 1; the node does not.`,
 		Example: `  trialmesh node ingest --dir node bundles/
@@ -281,11 +282,13 @@ for example because its disk is full, the jobs wait and the command says so. Wit
 	return addDir(cmd, "node")
 }
 
-// outcome is what loading gave, as --json prints it.
+// outcome is what loading gave, as --json prints it. Of files that were loaded
+// before it counts nothing else.
 type outcome struct {
 	Jobs       []string         `json:"jobs"`
 	State      string           `json:"state"`
 	Files      int              `json:"files"`
+	Before     int              `json:"loadedBefore"`
 	Records    int64            `json:"records"`
 	Stored     int64            `json:"stored"`
 	Duplicates int64            `json:"duplicates"`
@@ -296,7 +299,7 @@ type outcome struct {
 }
 
 func ingest(cmd *cobra.Command, args []string) error {
-	ctx := cmd.Context()
+	ctx, begun := cmd.Context(), time.Now()
 	timeout, _ := cmd.Flags().GetDuration("timeout")
 	if timeout < 0 {
 		return usageError{errors.New("--timeout: a duration of 0 or more")}
@@ -333,7 +336,8 @@ func ingest(cmd *cobra.Command, args []string) error {
 	}
 	progress = newProgress(cmd, len(files))
 	var held string
-	for _, id := range out.Jobs {
+	rejected := 0
+	for i, id := range out.Jobs {
 		job, err := c.Watch(ctx, id, func(j client.Job) {
 			if j.Held != held {
 				progress.say(cmp.Or(j.Held, "the node goes on"))
@@ -346,14 +350,26 @@ func ingest(cmd *cobra.Command, args []string) error {
 		if err != nil {
 			return fmt.Errorf("job %s: %w", id, err)
 		}
-		out.add(job)
+		// The node keeps the job of content that it has loaded well.
+		switch before := job.Ended.Before(begun) && !job.Ended.IsZero(); {
+		case before, slices.Contains(out.Jobs[:i], id):
+			out.Files, out.Before = out.Files+1, out.Before+1
+		case job.Rejected > 0 && job.Stored+job.Replaced+job.Duplicates == 0:
+			rejected++
+			fallthrough
+		default:
+			out.add(job)
+		}
 		progress.step("loaded")
 	}
 	if err := out.print(cmd); err != nil {
 		return err
 	}
-	if out.State == "failed" {
+	switch {
+	case out.State == "failed":
 		return errors.New("at least one file was not loaded")
+	case rejected == len(files):
+		return errors.New("nothing was loaded: every file was rejected")
 	}
 	return nil
 }
@@ -383,13 +399,20 @@ func (o *outcome) print(cmd *cobra.Command) error {
 		return printJSON(cmd, o)
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "state\t%s\nfiles\t%d\nrecords\t%d\nrows stored\t%d\nalready there\t%d\nrejected\t%d\nwithout a standard concept\t%d\n",
-		o.State, o.Files, o.Records, o.Stored, o.Duplicates, o.Rejected, o.Unmapped)
+	fmt.Fprintf(w, "state\t%s\nfiles\t%d\n", o.State, o.Files)
+	if o.Before > 0 {
+		fmt.Fprintf(w, "loaded before\t%d files\n", o.Before)
+	}
+	fmt.Fprintf(w, "records\t%d\nrows stored\t%d\nalready there\t%d\nrejected\t%d\nwithout a standard concept\t%d\n",
+		o.Records, o.Stored, o.Duplicates, o.Rejected, o.Unmapped)
 	types := make([]string, 0, len(o.ByType))
 	for t := range o.ByType {
 		types = append(types, t)
 	}
 	slices.Sort(types)
+	if len(types) > 0 {
+		fmt.Fprintln(w, "records by type")
+	}
 	for _, t := range types {
 		fmt.Fprintf(w, "  %s\t%d\n", t, o.ByType[t])
 	}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -22,26 +23,28 @@ import (
 type standIn struct {
 	dir, file string
 	polls     atomic.Int64
-	held      int64 // polls from the second on that find it held
+	job       map[string]any // what the job is at its end
+	held      int64          // polls from the second on that find it held
 }
 
 const heldText = "the node cannot write: no room is left on its disk"
 
-func newStandIn(t *testing.T, held int64) *standIn {
+func newStandIn(t *testing.T, held int64, job map[string]any) *standIn {
 	t.Helper()
-	n := &standIn{dir: t.TempDir(), held: held}
+	n := &standIn{dir: t.TempDir(), job: job, held: held}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/ingest/files", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusAccepted)
 		_, _ = w.Write([]byte(`{"fileId":"00","jobId":"7"}`))
 	})
 	mux.HandleFunc("GET /v1/ingest/jobs/7", func(w http.ResponseWriter, _ *http.Request) {
-		job := map[string]string{"id": "7", "state": "running"}
+		job := map[string]any{"id": "7", "state": "running"}
 		switch poll := n.polls.Add(1); {
 		case poll > 1 && poll <= 1+n.held:
 			job["held"] = heldText
 		case poll > 2+n.held:
-			job["state"] = "completed"
+			job["state"], job["ended"] = "completed", time.Now().UTC()
+			maps.Copy(job, n.job)
 		}
 		raw, err := json.Marshal(job)
 		if err == nil {
@@ -62,7 +65,7 @@ func newStandIn(t *testing.T, held int64) *standIn {
 
 func TestIngestSaysWhatItWaitsFor(t *testing.T) {
 	t.Parallel()
-	n := newStandIn(t, 3)
+	n := newStandIn(t, 3, nil)
 	c := call(t, "node", "ingest", n.file, "--dir", n.dir)
 	require.Zero(t, c.status, c.stderr)
 	require.Equal(t, 1, strings.Count(c.stderr, heldText))
@@ -73,7 +76,7 @@ func TestIngestSaysWhatItWaitsFor(t *testing.T) {
 // TestIngestOfNothingIsAnError: a path that holds no record must not look loaded.
 func TestIngestOfNothingIsAnError(t *testing.T) {
 	t.Parallel()
-	n := newStandIn(t, 0)
+	n := newStandIn(t, 0, nil)
 	write := func(dir, name, content string) string {
 		require.NoError(t, os.MkdirAll(filepath.Join(n.dir, dir), 0o700))
 		path := filepath.Join(n.dir, dir, name)
@@ -107,11 +110,46 @@ func TestIngestOfNothingIsAnError(t *testing.T) {
 	}
 }
 
+// TestIngestTellsWhatIsNew: the node keeps the job of content that it has
+// loaded, and its counts are not this load's.
+func TestIngestTellsWhatIsNew(t *testing.T) {
+	t.Parallel()
+	counts := map[string]any{"records": 5, "stored": 4, "byType": map[string]int{"Patient": 5}}
+	n := newStandIn(t, 0, counts)
+	c := call(t, "node", "ingest", n.file, n.file, "--dir", n.dir)
+	require.Zero(t, c.status, c.stderr)
+	require.Regexp(t, `(?m)^loaded before +1 files$`, c.stdout, "the second is the first")
+	require.Regexp(t, `(?m)^rows stored +4$`, c.stdout)
+	require.Regexp(t, `(?m)^records by type\n  Patient +5$`, c.stdout)
+
+	before := maps.Clone(counts)
+	before["ended"] = time.Now().Add(-time.Minute).UTC()
+	n = newStandIn(t, 0, before)
+	c = call(t, "node", "ingest", n.file, "--dir", n.dir)
+	require.Zero(t, c.status, c.stderr)
+	require.Regexp(t, `(?m)^loaded before +1 files$`, c.stdout)
+	require.Regexp(t, `(?m)^rows stored +0$`, c.stdout)
+	require.NotContains(t, c.stdout, "by type")
+	require.Contains(t, must(t, "node", "ingest", n.file, "--dir", n.dir, "--json"), `"loadedBefore":1,"records":0,"stored":0`)
+}
+
+func TestIngestFailsIfEveryFileIsRejected(t *testing.T) {
+	t.Parallel()
+	n := newStandIn(t, 0, map[string]any{"state": "completed with problems", "records": 0, "rejected": 1})
+	c := call(t, "node", "ingest", n.file, "--dir", n.dir)
+	require.Equal(t, exitError, c.status)
+	require.Contains(t, c.stderr, "nothing was loaded: every file was rejected")
+	require.Regexp(t, `(?m)^rejected +1$`, c.stdout)
+
+	n = newStandIn(t, 0, map[string]any{"state": "completed with problems", "rejected": 1, "duplicates": 1})
+	require.Zero(t, call(t, "node", "ingest", n.file, "--dir", n.dir).status, "a part of it was there already")
+}
+
 func TestIngestStopsWaiting(t *testing.T) {
 	t.Parallel()
 	t.Run("after its timeout", func(t *testing.T) {
 		t.Parallel()
-		n := newStandIn(t, 1e6)
+		n := newStandIn(t, 1e6, nil)
 		c := call(t, "node", "ingest", n.file, "--dir", n.dir, "--timeout", "500ms")
 		require.Equal(t, 1, c.status)
 		require.Contains(t, c.stderr, heldText)
@@ -119,7 +157,7 @@ func TestIngestStopsWaiting(t *testing.T) {
 	})
 	t.Run("when interrupted", func(t *testing.T) {
 		t.Parallel()
-		n := newStandIn(t, 1e6)
+		n := newStandIn(t, 1e6, nil)
 		ctx, cancel := context.WithTimeout(t.Context(), faultWait)
 		defer cancel()
 		cmd := command(ctx, "node", "ingest", n.file, "--dir", n.dir)
@@ -136,7 +174,7 @@ func TestIngestStopsWaiting(t *testing.T) {
 	})
 	t.Run("with a timeout that is none", func(t *testing.T) {
 		t.Parallel()
-		n := newStandIn(t, 0)
+		n := newStandIn(t, 0, nil)
 		require.Equal(t, exitUsage, call(t, "node", "ingest", n.file, "--dir", n.dir, "--timeout", "-1s").status)
 	})
 }

@@ -92,10 +92,12 @@ type Job struct {
 	Held       string           `json:"held"`  // why the node goes on with no load at the moment, "" if it does
 	Records    int64            `json:"records"`
 	Stored     int64            `json:"stored"`
+	Replaced   int64            `json:"replaced"`
 	Duplicates int64            `json:"duplicates"`
 	Rejected   int64            `json:"rejected"`
 	ByType     map[string]int64 `json:"byType"`
 	Unmapped   int64            `json:"unmapped"`
+	Ended      time.Time        `json:"ended"` // zero while it goes on
 	Problems   []Problem        `json:"problems"`
 }
 
