@@ -47,18 +47,12 @@ func newVerifyQuery() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "query ID",
 		Short: "Check an answer: who asked, who approved, whose consent covered it",
-		Long: `Check the question with the given id (64 hex digits): signatures, approval, order
+		Long: `Check the question with the given id, or its first eight or more hex digits: signatures, approval, order
 on the ledger, and each node's proof that consent covered every record it used.` + verifyLong,
 		Example: `  trialmesh verify query 3f9a…c4 --from https://hub.example:7420 --root root.pem --trust trust.json --chain https://rpc.example`,
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := parseQuery(args[0])
-			if err != nil {
-				return err
-			}
-			return verify(cmd, func(ctx context.Context, source evidence.Source, trust evidence.Trust, chain string) (evidence.Report, error) {
-				return evidence.VerifyQuery(ctx, source, trust, chain, id)
-			})
+			return verifyQuestion(cmd, args[0], evidence.VerifyQuery)
 		},
 	}
 	return addSource(cmd)
@@ -72,15 +66,11 @@ func newVerifyProof() *cobra.Command {
 		Example: `  trialmesh verify proof 3f9a…c4 did:key:z6Mk… --from evidence/ --trust trust.json`,
 		Args:    args(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := parseQuery(args[0])
-			if err != nil {
-				return err
-			}
 			node, err := identity.ParseDID(args[1])
 			if err != nil {
 				return usageError{err}
 			}
-			return verify(cmd, func(ctx context.Context, source evidence.Source, trust evidence.Trust, chain string) (evidence.Report, error) {
+			return verifyQuestion(cmd, args[0], func(ctx context.Context, source evidence.Source, trust evidence.Trust, chain string, id query.ID) (evidence.Report, error) {
 				return evidence.VerifyProof(ctx, source, trust, chain, id, node)
 			})
 		},
@@ -96,24 +86,12 @@ func newVerifyExport() *cobra.Command {
 		Example: `  trialmesh verify export 3f9a…c4 evidence/ --from https://hub.example:7420 --root root.pem --trust trust.json`,
 		Args:    args(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := parseQuery(args[0])
-			if err != nil {
-				return err
-			}
-			return verify(cmd, func(ctx context.Context, source evidence.Source, trust evidence.Trust, _ string) (evidence.Report, error) {
+			return verifyQuestion(cmd, args[0], func(ctx context.Context, source evidence.Source, trust evidence.Trust, _ string, id query.ID) (evidence.Report, error) {
 				return evidence.Export(ctx, source, trust, id, args[1])
 			})
 		},
 	}
 	return addSource(cmd)
-}
-
-func parseQuery(text string) (query.ID, error) {
-	var id query.ID
-	if err := id.UnmarshalText([]byte(text)); err != nil {
-		return id, usageError{errors.New("a question's id has 64 hex digits; trialmesh query show prints it")}
-	}
-	return id, nil
 }
 
 // addSource adds the flags that say what to verify against what.
@@ -131,6 +109,22 @@ func addSource(cmd *cobra.Command) *cobra.Command {
 }
 
 type verification func(ctx context.Context, source evidence.Source, trust evidence.Trust, chain string) (evidence.Report, error)
+
+// verifyQuestion runs a verification of the question whose id begins with prefix.
+func verifyQuestion(cmd *cobra.Command, prefix string,
+	check func(ctx context.Context, source evidence.Source, trust evidence.Trust, chain string, id query.ID) (evidence.Report, error),
+) error {
+	return verify(cmd, func(ctx context.Context, source evidence.Source, trust evidence.Trust, chain string) (evidence.Report, error) {
+		id, err := evidence.FindQuestion(ctx, source, trust, prefix)
+		if errors.Is(err, evidence.ErrPrefix) {
+			return evidence.Report{}, usageError{err}
+		}
+		if err != nil {
+			return evidence.Report{}, err
+		}
+		return check(ctx, source, trust, chain, id)
+	})
+}
 
 // verify runs a verification and prints its checks.
 func verify(cmd *cobra.Command, check verification) error {
