@@ -3,13 +3,16 @@ package main
 import (
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/trialmesh/trialmesh/hub/client"
+	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/protocol/trial"
 )
@@ -112,17 +115,53 @@ its own.`,
 			if err != nil {
 				return err
 			}
-			if err := c.RegisterTrial(cmd.Context(), r); err != nil {
-				return err
-			}
-			if wantsJSON(cmd) {
-				return printJSON(cmd, map[string]any{"trial": design.ID})
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "registered %s\n", design.ID)
-			return err
+			return register(cmd, c, design.ID, r)
 		},
 	}
 	return addHub(cmd)
+}
+
+// approval is a board's approval that is in force at the hub.
+type approval struct {
+	Board   identity.DID `json:"board"`
+	Expires time.Time    `json:"expires"`
+}
+
+// register registers a trial and prints what the hub has of it from now on.
+func register(cmd *cobra.Command, c *client.Client, id trial.ID, r trial.Registration) error {
+	_, err := c.Trial(cmd.Context(), id)
+	known := err == nil
+	if p := new(problem.Error); err != nil && (!errors.As(err, &p) || p.Kind != problem.NotFound) {
+		return err
+	}
+	changed, err := c.RegisterTrial(cmd.Context(), r)
+	if err != nil {
+		return err
+	}
+	if r, err = c.Trial(cmd.Context(), id); err != nil {
+		return err
+	}
+	var approvals []approval
+	for _, e := range r.Approvals {
+		approvals = append(approvals, approval{e.Issuer, e.Expires})
+	}
+	if wantsJSON(cmd) {
+		return printJSON(cmd, map[string]any{"trial": id, "approvals": approvals, "renewed": known && changed, "existed": known && !changed})
+	}
+	done := "registered %s\n"
+	switch {
+	case known && changed:
+		done = "renewed the approvals of %s\n"
+	case known:
+		done = "%s is registered already; nothing was renewed\n"
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), done, id)
+	for _, a := range approvals {
+		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "approved by %s until %s\n", a.Board, a.Expires.UTC().Format(time.RFC3339)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // addSigning adds the flags of commands that sign.

@@ -193,9 +193,23 @@ func (c *Client) RevokeNode(ctx context.Context, node identity.DID, reason strin
 	return c.do(ctx, http.MethodPost, "/v1/nodes/"+url.PathEscape(string(node))+"/revoke", map[string]any{"reason": reason}, nil)
 }
 
-// RegisterTrial registers an approved trial. It needs a sponsor's token.
-func (c *Client) RegisterTrial(ctx context.Context, r trial.Registration) error {
-	return c.do(ctx, http.MethodPost, "/v1/trials", r, nil)
+// RegisterTrial registers an approved trial, or renews its approvals, and says
+// whether that changed anything. It needs a sponsor's token.
+func (c *Client) RegisterTrial(ctx context.Context, r trial.Registration) (changed bool, err error) {
+	var answer struct {
+		Existed bool `json:"existed"`
+	}
+	err = c.do(ctx, http.MethodPost, "/v1/trials", r, &answer)
+	return err == nil && !answer.Existed, err
+}
+
+// Trial returns a trial with the approvals that are in force.
+func (c *Client) Trial(ctx context.Context, id trial.ID) (trial.Registration, error) {
+	var answer struct {
+		Registration trial.Registration `json:"registration"`
+	}
+	err := c.do(ctx, http.MethodGet, "/v1/trials/"+url.PathEscape(string(id)), nil, &answer)
+	return answer.Registration, err
 }
 
 // Ask submits a signed question and returns its id. It needs a researcher's token.

@@ -190,7 +190,8 @@ func (d *demo) registerTrial() error {
 		return err
 	}
 	defer c.Close()
-	return c.RegisterTrial(d.ctx, r)
+	_, err = c.RegisterTrial(d.ctx, r)
+	return err
 }
 
 func (d *demo) signTrial() (trial.Registration, error) {
