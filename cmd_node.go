@@ -47,6 +47,9 @@ func newNodeCommand() *cobra.Command {
 		newNodeInit(), newNodeEnroll(), newNodeRun(), newNodeVocabulary(), newNodeIngest(), newNodeConsent(), newNodeStatus())
 }
 
+// noBoard warns of a node that nobody can ask anything.
+const noBoard = "the node trusts no ethics board, so it refuses every question: set board in node.yaml"
+
 func newNodeInit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init",
@@ -87,6 +90,9 @@ enroll.`,
 			}
 			if err := errors.Join(err, os.WriteFile(filepath.Join(dir, nodeConfigFile), []byte(settings), 0o600)); err != nil {
 				return err
+			}
+			if len(boards) == 0 {
+				fmt.Fprintln(cmd.ErrOrStderr(), "warning:", noBoard)
 			}
 			return printName(cmd, did)
 		},
@@ -188,6 +194,9 @@ func runNode(cmd *cobra.Command, _ []string) error {
 	boards, err := parseBoards(s.Boards)
 	if err != nil {
 		return usageError{err}
+	}
+	if len(boards) == 0 {
+		log.WarnContext(cmd.Context(), noBoard)
 	}
 	if s.Circuits == "" {
 		if s.Circuits, err = prover.CacheDir(); err != nil {
