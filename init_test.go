@@ -36,3 +36,8 @@ func TestADirectoryThatInitDidNotMake(t *testing.T) {
 		}
 	}
 }
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	require.Regexp(t, `^trialmesh version \S+$`, must(t, "--version"))
+}

@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -75,6 +76,7 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "trialmesh",
 		Short:         "A federated network for health data: the data stays, the question travels",
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs, // else cobra refuses an unknown command itself
@@ -103,6 +105,24 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().String("log-format", "text", "text or json")
 	root.AddCommand(newKeyCommand(), newHubCommand(), newNodeCommand(), newTrialCommand(), newQueryCommand(), newVerifyCommand())
 	return root
+}
+
+// version is the module's version or, of a build from a working tree, the
+// revision that was checked out.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	return "unknown"
 }
 
 // group is a command that only holds others.
