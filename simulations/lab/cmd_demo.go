@@ -73,12 +73,25 @@ func demoLog(path string) (*slog.Logger, func(), error) {
 	return slog.New(slog.NewTextHandler(f, nil)), func() { _ = f.Close() }, nil
 }
 
+// errStopped reports a demonstration that was interrupted.
+var errStopped = errors.New("stopped")
+
 // demonstrate tells the story, prints the outcome and keeps the world running.
 func demonstrate(cmd *cobra.Command, w *world, screen io.Writer, asJSON, once bool) (err error) {
-	defer func() { err = errors.Join(err, w.close()) }()
+	defer func() {
+		if closed := w.close(); !errors.Is(err, errStopped) { // then it may be half open
+			err = errors.Join(err, closed)
+		}
+	}()
 	d := newDemo(w, screen)
 	told := d.tell()
-	if told != nil {
+	switch {
+	case told != nil && cmd.Context().Err() != nil: // everything else follows from it
+		told = errStopped
+		if cmd.Flags().Changed("dir") {
+			told = fmt.Errorf("%w; run again with the same --dir to resume", errStopped)
+		}
+	case told != nil:
 		d.say("")
 		d.say("The demonstration ended early: %v", told)
 		d.say("What every part did is in %s.", filepath.Join(w.dir, "demo.log"))

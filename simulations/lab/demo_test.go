@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -54,4 +55,16 @@ func TestDemo(t *testing.T) {
 	require.Equal(t, first.Count, again.Count, "the same question gets the same answer")
 	require.Equal(t, first.Mean, again.Mean)
 	require.Equal(t, first.Proofs, again.Proofs, "a repeated answer rests on the first one's proofs")
+}
+
+func TestDemoSaysHowToResume(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	cmd := newDemoCommand()
+	var screen bytes.Buffer
+	cmd.SetOut(&screen)
+	cmd.SetArgs([]string{"--dir", t.TempDir(), "--circuits", t.TempDir()})
+	require.EqualError(t, cmd.ExecuteContext(ctx), "stopped; run again with the same --dir to resume")
+	require.NotContains(t, screen.String(), "ended early")
 }
