@@ -19,9 +19,11 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/trial"
 )
 
 // must commits a command.
@@ -235,6 +237,25 @@ func TestTheLogIsServed(t *testing.T) {
 }
 
 var external = regexp.MustCompile(`(?i)(https?:)?//[a-z]|<script|javascript:| on[a-z]+=|style=`)
+
+// A trial that sets no limits of its own has those of the sites.
+func TestTheStatusPageOfATrialWithoutLimits(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.enroll()
+	h.must(registry.RegisterTrial{Registration: h.registration()})
+	_, _, limited := h.send(http.MethodGet, "/", "", nil)
+	require.Contains(t, limited, "smallest cell 11")
+	design := h.seal(h.sponsor, trial.KindDesign, trial.Design{
+		ID: "no-limits", Title: "No limits", Nodes: []identity.DID{h.node.DID()}, Researchers: []identity.DID{h.researcher.DID()},
+		Opens: start, Closes: start.Add(time.Hour),
+	})
+	approval := h.seal(h.board, trial.KindApproval, trial.Approval{Trial: "no-limits", Design: design.Digest(), Statement: "approved"})
+	h.must(registry.RegisterTrial{Registration: trial.Registration{Design: design, Approvals: []message.Envelope{approval}}})
+	_, _, body := h.send(http.MethodGet, "/", "", nil)
+	require.Contains(t, body, "smallest cell the sites' own")
+	require.NotContains(t, body, "smallest cell 0")
+}
 
 // The page says what there is, marks what is withheld and what is for
 // development only, loads nothing from elsewhere and runs nothing.
