@@ -80,7 +80,7 @@ func TestTheStatusPage(t *testing.T) {
 	status, header, body := s.sendAs("", http.MethodGet, "/", "", nil)
 	require.Equal(t, http.StatusOK, status)
 	require.Contains(t, header.Get("Content-Security-Policy"), "default-src 'none'; style-src 'self'")
-	for _, want := range []string{"connected", "person", "1234", "bp-trial", "refused by release.cell-threshold", "5.4 GB", "trial.closed", "&lt;b&gt;"} {
+	for _, want := range []string{"<title>Trialmesh node st-anna</title>", "connected", "person", "1234", "bp-trial", "refused by release.cell-threshold", "5.4 GB", "trial.closed", "&lt;b&gt;"} {
 		require.Contains(t, body, want)
 	}
 	require.NotContains(t, body, "st-anna.json", "the name of a file may name a patient")

@@ -59,6 +59,9 @@ type Trail interface {
 // Config configures the API. Token, Loads, Consents, Trail, Status and Ready
 // are required.
 type Config struct {
+	// Name is the node's in its network, for the title of the page.
+	Name string
+
 	// Token is the bearer token, at least 32 characters.
 	Token string
 

@@ -87,7 +87,7 @@ func newSite(t *testing.T, change ...func(*Config)) *site {
 		Decisions: map[string]int64{Released: 4, "release.cell-threshold": 2}, DiskFree: 5 << 30,
 	}
 	cfg := Config{
-		Token: token, Loads: s, Consents: s, Trail: s.trail, Logger: log, Now: func() time.Time { return start },
+		Name: "st-anna", Token: token, Loads: s, Consents: s, Trail: s.trail, Logger: log, Now: func() time.Time { return start },
 		Status: func(context.Context) (Status, error) { return s.status, s.failure() },
 		Ready:  func(context.Context) error { return s.failure() },
 	}

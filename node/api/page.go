@@ -26,6 +26,7 @@ var pageSource string
 // it by number.
 type page struct {
 	Now       time.Time
+	Name      string
 	Status    Status
 	Jobs      []Job
 	Decisions []Decision
@@ -50,7 +51,7 @@ func (s *server) routePage() {
 }
 
 func (s *server) page(c *gin.Context) (page, error) {
-	p := page{Now: s.cfg.Now()}
+	p := page{Now: s.cfg.Now(), Name: s.cfg.Name}
 	ctx := c.Request.Context()
 	var err error
 	if p.Status, err = s.cfg.Status(ctx); err != nil {
