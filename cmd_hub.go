@@ -51,8 +51,8 @@ func addDir(cmd *cobra.Command, what string) *cobra.Command {
 	return cmd
 }
 
-// made reports whether init made the directory of a hub or a node, whose
-// settings are in file.
+// made returns an error that names init if a directory of a hub or a node is not
+// there or does not hold the file.
 func made(what, dir, file string) error {
 	_, err := os.Stat(filepath.Join(dir, file))
 	if errors.Is(err, os.ErrNotExist) {

@@ -34,7 +34,7 @@ func runningHub(t *testing.T, path string, status int, text string) (dir string,
 	at, err := json.Marshal(place{URL: server.URL})
 	require.NoError(t, err)
 	root := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	for name, content := range map[string][]byte{runFile: at, rootFile: root, operatorFile: []byte("an-operator")} {
+	for name, content := range map[string][]byte{hubConfigFile: nil, runFile: at, rootFile: root, operatorFile: []byte("an-operator")} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
 	}
 	return dir, asked

@@ -120,7 +120,7 @@ the same invitation or, if the hub says that it was used, a new one.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, _ := cmd.Flags().GetString("dir")
 			path, _ := cmd.Flags().GetString("invitation")
-			if err := checkDir(dir); err != nil {
+			if err := made("node", dir, "."); err != nil {
 				return err
 			}
 			text, err := readSecret(cmd, path)

@@ -163,8 +163,6 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 func hintFor(err error) string {
 	var p *problem.Error
 	switch {
-	case errors.Is(err, errNoDir):
-		return "check --dir; hub init and node init make the directories"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens there: start it with hub run or node run"
 	case errors.As(err, &p) && p.Kind == problem.Unauthorized:
@@ -207,9 +205,6 @@ func printJSON(cmd *cobra.Command, value any) error {
 // flags that were set, each over the one before, into out. A name in the file
 // that out does not have is an error: a misspelled limit would be no limit.
 func loadConfig(cmd *cobra.Command, path, prefix string, out any) error {
-	if err := checkDir(filepath.Dir(path)); err != nil {
-		return err
-	}
 	k := koanf.New(".")
 	if _, err := os.Stat(path); err == nil {
 		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
@@ -281,18 +276,6 @@ func (s *shape) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// errNoDir reports that the directory of --dir is not there.
-var errNoDir = errors.New("no such directory")
-
-// checkDir refuses a directory that is not there.
-func checkDir(dir string) error {
-	_, err := os.Stat(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%w: %s", errNoDir, dir)
-	}
-	return err
-}
-
 // runFile is where a running hub or node says how it is reached.
 const runFile = "run.json"
 
@@ -324,9 +307,6 @@ func writePlace(dir, url string) (remove func(), err error) {
 // readPlace returns where the program of a directory is reached.
 func readPlace(dir string) (place, error) {
 	var p place
-	if err := checkDir(dir); err != nil {
-		return p, err
-	}
 	path := filepath.Join(dir, runFile)
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
