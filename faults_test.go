@@ -131,7 +131,7 @@ func refuseForgeries(t *testing.T, m *mesh) {
 // killHub kills the hub at random points of a question's life, from the moment
 // it is acknowledged until its proofs are on the chain.
 func killHub(t *testing.T, m *mesh) {
-	for round, longest := range []int64{20, 100, 200, 400, 1500} { // milliseconds
+	for round, longest := range []int64{20, 200, 1500} { // milliseconds
 		id := m.ask(t, trialOfFour, 5*time.Minute) // nodes come back within 4 s of the hub
 		pause := time.Duration(mathrand.N(longest)) * time.Millisecond
 		time.Sleep(pause) // the point of the crash

@@ -3,7 +3,6 @@ package release
 import (
 	"crypto/rand"
 	"fmt"
-	mathrand "math/rand/v2"
 	"slices"
 )
 
@@ -164,7 +163,9 @@ func (g grouping) keep(n int) grouping {
 	}
 	share, have := n/len(g.members), make([]int, len(g.members))
 	var kept, spare []int
-	for _, group := range mathrand.New(mathrand.NewPCG(1, 1)).Perm(len(g.sizes)) { // groups that follow each other are alike
+	const stride = 1<<31 - 1 // a prime, so every group comes once; those that follow each other are alike
+	for i := range g.sizes {
+		group := i * stride % len(g.sizes)
 		if !slices.ContainsFunc(sets[group], func(i int) bool { return have[i] < share }) {
 			spare = append(spare, group)
 			continue
