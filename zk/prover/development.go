@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 
 	groth16 "github.com/consensys/gnark/backend/groth16/bn254"
-	cs "github.com/consensys/gnark/constraint/bn254"
 
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/zk/circuits"
@@ -38,11 +37,11 @@ func CacheDir() (string, error) {
 // The setup's secret exists in memory while it runs, so whoever controls the
 // machine can forge proofs. The keys say so.
 func DevelopmentKeys(ctx context.Context, dir string, c circuits.Circuit) (*Keys, error) {
-	system, err := c.Compile()
+	system, err := compileIn(dir, c)
 	if err != nil {
 		return nil, fmt.Errorf("development keys: %w", err)
 	}
-	shelf := shelf{dir: dir, name: fmt.Sprintf("%s-%.16s", c, circuits.Digest(system))}
+	shelf := shelf{dir: dir, name: fmt.Sprintf("%s-%.16s", c, system.digest)}
 	k, err := shelf.load(c, system)
 	if absent(err) {
 		k, err = shelf.make(ctx, c, system)
@@ -60,7 +59,7 @@ func DevelopmentKeys(ctx context.Context, dir string, c circuits.Circuit) (*Keys
 func absent(err error) bool { return errors.Is(err, ErrKeys) || errors.Is(err, errNoKeys) }
 
 // make runs a setup and keeps the keys, unless another process did so by now.
-func (s shelf) make(ctx context.Context, c circuits.Circuit, system *cs.R1CS) (*Keys, error) {
+func (s shelf) make(ctx context.Context, c circuits.Circuit, system compiled) (*Keys, error) {
 	unlock, err := s.lock()
 	if err != nil {
 		return nil, err
@@ -82,9 +81,9 @@ func (s shelf) make(ctx context.Context, c circuits.Circuit, system *cs.R1CS) (*
 	return s.load(c, system) // where folders cannot be locked, another's may have been first
 }
 
-func setup(c circuits.Circuit, system *cs.R1CS) (*Keys, error) {
+func setup(c circuits.Circuit, system compiled) (*Keys, error) {
 	pk, vk := new(groth16.ProvingKey), new(groth16.VerifyingKey)
-	if err := groth16.Setup(system, pk, vk); err != nil {
+	if err := groth16.Setup(system.R1CS, pk, vk); err != nil {
 		return nil, fmt.Errorf("setup: %w", err)
 	}
 	verifying, err := verifier.FromSetup(c, vk)
@@ -105,7 +104,7 @@ func setup(c circuits.Circuit, system *cs.R1CS) (*Keys, error) {
 // fetch returns is read with the limits of [ReadKeys] and closed.
 func CachedKeys(ctx context.Context, dir string, p Published, fetch func(context.Context) (io.ReadCloser, error)) (*Keys, error) {
 	shelf := shelf{dir: dir, name: fmt.Sprintf("%s-%.16s", p.Circuit, p.ProvingDigest)}
-	system, err := p.Circuit.Compile()
+	system, err := compileIn(dir, p.Circuit)
 	if err != nil {
 		return nil, fmt.Errorf("cached keys: %w", err)
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 
 	groth16 "github.com/consensys/gnark/backend/groth16/bn254"
-	cs "github.com/consensys/gnark/constraint/bn254"
 
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/zk/circuits"
@@ -19,7 +18,7 @@ import (
 // constraint.
 type Keys struct {
 	published Published
-	system    *cs.R1CS
+	system    compiled
 	proving   *groth16.ProvingKey
 	size      int64 // of the proving key as it travels, bytes
 	verifying *verifier.Key
@@ -82,7 +81,7 @@ func (k *Keys) WriteTo(w io.Writer) (int64, error) {
 // it looks inside, then checks every length and every point: a point off the
 // curve could leak the witness through the proof.
 func ReadKeys(p Published, r io.Reader) (*Keys, error) {
-	system, err := p.Circuit.Compile()
+	system, err := compile(p.Circuit)
 	if err != nil {
 		return nil, fmt.Errorf("read keys: %w", err)
 	}
@@ -93,12 +92,12 @@ func ReadKeys(p Published, r io.Reader) (*Keys, error) {
 	return k, nil
 }
 
-func readKeys(p Published, system *cs.R1CS, r io.Reader, decode func(*groth16.ProvingKey, io.Reader) (int64, error)) (*Keys, error) {
+func readKeys(p Published, system compiled, r io.Reader, decode func(*groth16.ProvingKey, io.Reader) (int64, error)) (*Keys, error) {
 	vk, err := verifier.ParseKey(p.Circuit, p.VerifyingKey)
 	if err != nil {
 		return nil, err
 	}
-	layout := newLayout(system)
+	layout := newLayout(system.R1CS)
 	raw, err := io.ReadAll(io.LimitReader(r, layout.maxSize()+1))
 	if err != nil {
 		return nil, fmt.Errorf("proving key: %w", err)

@@ -98,7 +98,7 @@ func (p *Prover) prove(ctx context.Context, k *Keys, assignment frontend.Circuit
 		return circuits.Proof{}, fmt.Errorf("witness: %w", err)
 	}
 	option := solidity.WithProverTargetSolidityVerifier(backend.GROTH16)
-	proof, err := groth16.Prove(k.system, k.proving, witness, option)
+	proof, err := groth16.Prove(k.system.R1CS, k.proving, witness, option)
 	if err != nil {
 		// The solver's message quotes values of the witness; it must not travel.
 		return circuits.Proof{}, errors.New("the constraints are not satisfied")

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 
 	groth16 "github.com/consensys/gnark/backend/groth16/bn254"
-	cs "github.com/consensys/gnark/constraint/bn254"
 	"github.com/rogpeppe/go-internal/lockedfile"
 
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -58,7 +57,7 @@ func (s shelf) path() string { return filepath.Join(s.dir, s.name) }
 
 // load reads the keys. It gives errNoKeys if there are none and ErrKeys if they
 // are damaged.
-func (s shelf) load(c circuits.Circuit, system *cs.R1CS) (*Keys, error) {
+func (s shelf) load(c circuits.Circuit, system compiled) (*Keys, error) {
 	raw, err := readFile(s.path(), manifestFile, maxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(s.path()); errors.Is(err, fs.ErrNotExist) {
@@ -73,7 +72,7 @@ func (s shelf) load(c circuits.Circuit, system *cs.R1CS) (*Keys, error) {
 	if err := json.Unmarshal(raw, &m); err != nil {
 		return nil, fmt.Errorf("%w: manifest: %w", ErrKeys, err)
 	}
-	if m.Version != manifestVersion || m.Scheme != scheme || m.Circuit != c || m.System != circuits.Digest(system) {
+	if m.Version != manifestVersion || m.Scheme != scheme || m.Circuit != c || m.System != system.digest {
 		return nil, fmt.Errorf("%w: manifest is of another version or circuit", ErrKeys)
 	}
 	vk, err := readFile(s.path(), verifyingFile, maxVerifying)
@@ -159,7 +158,7 @@ func (s shelf) save(k *Keys) error {
 	}
 	defer os.RemoveAll(temp)
 	m := manifest{
-		Version: manifestVersion, Circuit: k.Circuit(), System: circuits.Digest(k.system), Scheme: scheme,
+		Version: manifestVersion, Circuit: k.Circuit(), System: k.system.digest, Scheme: scheme,
 		Origin: originPublished, Proving: k.published.ProvingDigest, Verifying: k.verifying.Digest(),
 	}
 	if k.Development() {
