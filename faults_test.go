@@ -322,6 +322,17 @@ func cutChain(t *testing.T, m *mesh) {
 	t.Logf("on the chain and verified %s after it was back", time.Since(begun).Round(time.Millisecond))
 }
 
+// askInTurn asks once the researcher has few enough questions open.
+func (m *mesh) askInTurn(t testing.TB, question message.Envelope) (id query.ID, err error) {
+	t.Helper()
+	eventually(t, "the researcher has a question less open", func() bool {
+		var limit *problem.Error
+		id, err = m.api.Ask(t.Context(), question, time.Minute)
+		return !errors.As(err, &limit) || limit.Kind != problem.TooMany
+	})
+	return id, err
+}
+
 // fillHub leaves the hub no room. It has to stop in order, say why, and go on
 // where it was once there is room.
 func fillHub(t *testing.T, m *mesh) {
@@ -336,12 +347,7 @@ func fillHub(t *testing.T, m *mesh) {
 	last, refused := m.longQuestion(t, trialOfFour, long), error(nil)
 	for range 200 {
 		var id query.ID
-		eventually(t, "the researcher has a question less open", func() bool {
-			var limit *problem.Error
-			id, refused = m.api.Ask(t.Context(), last, time.Minute)
-			return !errors.As(refused, &limit) || limit.Kind != problem.TooMany
-		})
-		if refused != nil {
+		if id, refused = m.askInTurn(t, last); refused != nil {
 			break
 		}
 		open, last = append(open, id), m.longQuestion(t, trialOfFour, long)
@@ -363,7 +369,7 @@ func fillHub(t *testing.T, m *mesh) {
 	for _, s := range m.sites {
 		s.joined(t)
 	}
-	again, err := m.api.Ask(t.Context(), last, time.Minute) // whoever got no answer asks again
+	again, err := m.askInTurn(t, last) // whoever got no answer asks again
 	require.NoError(t, err)
 	for _, id := range append(open, again) { // and what was acknowledged is there
 		m.complete(t, m.answer(t, id, hubclient.WaitResult), 4)

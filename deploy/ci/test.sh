@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs all tests with the race detector: packages first, then the networks of whole
-# programs, which want the machine for themselves. Arguments are more flags for go
+# programs, which want most of the machine. Arguments are more flags for go
 # test. A package that hangs ends after nine minutes, with the stacks of its goroutines.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -31,4 +31,4 @@ done
 
 networks='^Test(Faults|LoadFaults|Demo)$'
 go test "${flags[@]}" -vet=off -timeout 9m -skip "$networks" "$@" ./...
-go test "${flags[@]}" -vet=off -timeout 9m -p 1 -run "$networks" "$@" . ./simulations/lab
+go test "${flags[@]}" -vet=off -timeout 9m -run "$networks" "$@" . ./simulations/lab
