@@ -48,6 +48,7 @@ func TestScripts(t *testing.T) {
 			"await":    await,
 			"setenv":   setenv,
 			"fill":     fill,
+			"flip":     flip,
 		},
 	})
 }
@@ -146,6 +147,22 @@ func setenv(ts *testscript.TestScript, neg bool, args []string) {
 		text = value
 	}
 	ts.Setenv(args[0], text)
+}
+
+// flip changes one bit in the middle of the one file that a pattern names.
+func flip(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: flip PATTERN")
+	}
+	files, err := filepath.Glob(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if len(files) != 1 {
+		ts.Fatalf("%s names %d files", args[0], len(files))
+	}
+	raw, err := os.ReadFile(files[0])
+	ts.Check(err)
+	raw[len(raw)/2] ^= 1
+	ts.Check(os.WriteFile(files[0], raw, 0o600))
 }
 
 // fill replaces $NAME in a file by the script's variables: fill FILE

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -177,6 +178,7 @@ func (d *Dispatcher) start(ctx context.Context, group *sync.WaitGroup) error {
 	if err != nil {
 		return err
 	}
+	d.forget(questions)
 	d.sort(questions)
 	for _, q := range questions {
 		if !d.claim(q) {
@@ -194,6 +196,15 @@ func (d *Dispatcher) start(ctx context.Context, group *sync.WaitGroup) error {
 		})
 	}
 	return nil
+}
+
+// forget drops the holds of what is not among the unfinished questions any more.
+func (d *Dispatcher) forget(unfinished []registry.Question) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	maps.DeleteFunc(d.held, func(id query.ID, _ hold) bool {
+		return !slices.ContainsFunc(unfinished, func(q registry.Question) bool { return q.ID == id })
+	})
 }
 
 // sort orders questions by when their hold ends; those without one come first,

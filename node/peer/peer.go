@@ -5,7 +5,8 @@
 // trusts, its own policy and consents; then it evaluates, passes the answer
 // through the release gate and takes part in the masked sum. Each answer is
 // signed. Steps may be repeated, and give the same answer, until the next one
-// was taken; an earlier step that comes back is a replay and is refused.
+// was taken, or a withdrawal or the question's end forbids any; an earlier step
+// that comes back is a replay and is refused.
 // Everything needed to go on after a crash is on disk.
 package peer
 

@@ -5,18 +5,21 @@ import (
 	"slices"
 )
 
-// field is arithmetic modulo a prime below 2^61.
-type field uint64
+// field is arithmetic modulo a prime below 2^61, which counts what it costs.
+type field struct {
+	prime uint64
+	spent *int // multiplications of whole rows, in numbers
+}
 
 func (f field) mul(a, b uint64) uint64 {
 	hi, lo := bits.Mul64(a, b)
-	return bits.Rem64(hi, lo, uint64(f))
+	return bits.Rem64(hi, lo, f.prime)
 }
 
 // inverse of a is a^(p-2).
 func (f field) inverse(a uint64) uint64 {
 	r := uint64(1)
-	for e := uint64(f) - 2; e > 0; e >>= 1 {
+	for e := f.prime - 2; e > 0; e >>= 1 {
 		if e&1 == 1 {
 			r = f.mul(r, a)
 		}
@@ -30,16 +33,18 @@ func (f field) clear(row, by []uint64, column int) {
 	if row[column] == 0 {
 		return
 	}
-	factor := uint64(f) - row[column]
+	*f.spent += len(row)
+	factor := f.prime - row[column]
 	for i, v := range by {
 		if v != 0 {
-			row[i] = (row[i] + f.mul(factor, v)) % uint64(f)
+			row[i] = (row[i] + f.mul(factor, v)) % f.prime
 		}
 	}
 }
 
 // scale multiplies row so that it is 1 at column.
 func (f field) scale(row []uint64, column int) {
+	*f.spent += 128 + len(row)
 	factor := f.inverse(row[column])
 	for i, v := range row {
 		if v != 0 {

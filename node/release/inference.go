@@ -9,8 +9,7 @@ import (
 const (
 	maxAuditedSets  = 2000     // different sets of one measure that overlap
 	maxAuditedCells = 16 << 20 // sets times groups of persons, 128 MiB
-	maxAuditWork    = 1 << 26  // multiplications to reduce them
-	maxAuditSteps   = 1000
+	maxAuditWork    = 1 << 28  // multiplications, one or two seconds
 )
 
 // infers reports whether the sums over fresh sets, together with those over
@@ -58,9 +57,12 @@ func infersIn(sets []set, known, least int) (bool, error) {
 		return false, fmt.Errorf("release: draw a prime: %w", err)
 	}
 	all := groups(sets)
-	g := all.keep(min(maxAuditedCells/len(sets), max(4096, maxAuditWork/len(sets)/len(sets))))
-	s := search{field: field(prime.Uint64()), sizes: g.sizes, steps: maxAuditSteps}
-	space, given := s.space(g.members, known)
+	g := all.keep(min(maxAuditedCells/len(sets), max(4096, maxAuditWork/4/len(sets)/len(sets))))
+	s := search{field: field{prime.Uint64(), new(int)}, sizes: g.sizes}
+	space, given, err := s.space(g.members, known)
+	if err != nil {
+		return false, err
+	}
 	found, err := s.light(space, least-1)
 	// Persons left out of the columns can only make a vector heavier: what is
 	// found without them may be nothing, and so may what seems to be given.
@@ -124,9 +126,10 @@ func groups(sets []set) grouping {
 			sizes[group[i]]++
 		}
 	}
+	const stride = 1<<31 - 1 // a prime, so every group comes once; those that follow each other are alike
 	var order []int
-	for g, n := range sizes {
-		if n > 0 {
+	for i := range sizes {
+		if g := i * stride % len(sizes); sizes[g] > 0 {
 			order = append(order, g)
 		}
 	}
@@ -163,9 +166,7 @@ func (g grouping) keep(n int) grouping {
 	}
 	share, have := n/len(g.members), make([]int, len(g.members))
 	var kept, spare []int
-	const stride = 1<<31 - 1 // a prime, so every group comes once; those that follow each other are alike
-	for i := range g.sizes {
-		group := i * stride % len(g.sizes)
+	for group := range g.sizes {
 		if !slices.ContainsFunc(sets[group], func(i int) bool { return have[i] < share }) {
 			spare = append(spare, group)
 			continue
@@ -191,14 +192,16 @@ func (g grouping) keep(n int) grouping {
 type search struct {
 	field field
 	sizes []int // persons behind each column, descending
-	steps int   // left
 }
+
+// over reports whether the search has cost what it may.
+func (s *search) over() bool { return *s.field.spent > maxAuditWork }
 
 // space returns a basis of the row space. After the columns of the persons each
 // row has one for every set after the first known: a vector is zero in all of
 // those exactly if the known sets alone give it. given reports whether some fresh
 // set was given by those before it.
-func (s *search) space(members [][]int, known int) (rows [][]uint64, given bool) {
+func (s *search) space(members [][]int, known int) (rows [][]uint64, given bool, err error) {
 	columns, fresh := len(s.sizes), len(members)-known
 	b := basis{field: s.field, columns: columns}
 	for i, groups := range members {
@@ -212,8 +215,11 @@ func (s *search) space(members [][]int, known int) (rows [][]uint64, given bool)
 		if !b.add(row) && i >= known {
 			given = true
 		}
+		if s.over() {
+			return nil, false, ErrAudit
+		}
 	}
-	return b.rows, given
+	return b.rows, given, nil
 }
 
 // light reports whether the space holds a vector that is new and about at most
@@ -221,7 +227,9 @@ func (s *search) space(members [][]int, known int) (rows [][]uint64, given bool)
 func (s *search) light(space [][]uint64, spare int) (bool, error) {
 	column := 0
 	for ; column < len(s.sizes) && s.sizes[column] > spare; column++ {
-		space = s.field.without(space, column)
+		if space = s.field.without(space, column); s.over() {
+			return false, ErrAudit
+		}
 	}
 	for _, part := range s.field.parts(s.unproven(space, column, spare), column, len(s.sizes)) {
 		if found, err := s.branch(part, column, spare); found || err != nil {
@@ -251,6 +259,9 @@ func (s *search) unproven(space [][]uint64, column, spare int) [][]uint64 {
 				rest = append(rest, left[i:]...)
 				break
 			}
+			if s.over() {
+				return space // which branch gives up on
+			}
 			vector := make([]uint64, len(space))
 			for j, row := range space {
 				vector[j] = row[c]
@@ -278,11 +289,11 @@ func (s *search) unproven(space [][]uint64, column, spare int) [][]uint64 {
 // branch decides column after column: all vectors are zero there, or the
 // persons are paid for out of spare.
 func (s *search) branch(space [][]uint64, column, spare int) (bool, error) {
-	if s.steps--; s.steps < 0 {
-		return false, ErrAudit
-	}
 	if space = s.unproven(space, column, spare); !s.isNew(space) {
 		return false, nil
+	}
+	if s.over() {
+		return false, ErrAudit
 	}
 	for ; column < len(s.sizes) && s.isNew(space); column++ {
 		if !slices.ContainsFunc(space, func(row []uint64) bool { return row[column] != 0 }) {

@@ -25,20 +25,22 @@ show that a flipped bit is found. Then everything keeps running until Ctrl-C.`,
   trialmesh-lab demo --once --json | tail -1
   trialmesh-lab demo --dir ~/trialmesh-demo     # keep the state; run it again to resume`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			dir, _ := cmd.Flags().GetString("dir")
 			if dir == "" {
-				var err error
 				if dir, err = os.MkdirTemp("", "trialmesh-demo-"); err != nil {
 					return err
 				}
-				defer os.RemoveAll(dir)
+				defer func() { // a log is of use after a failure
+					if err == nil || errors.Is(err, errStopped) {
+						_ = os.RemoveAll(dir)
+					}
+				}()
 			} else if err := os.MkdirAll(dir, 0o700); err != nil {
 				return err
 			}
 			circuits, _ := cmd.Flags().GetString("circuits")
 			if circuits == "" {
-				var err error
 				if circuits, err = prover.CacheDir(); err != nil {
 					return fmt.Errorf("%w; give --circuits", err)
 				}

@@ -22,8 +22,8 @@ const (
 
 // truth is what the pooled raw data give for consenting patients.
 type truth struct {
-	byAge map[string]int       // persons with viral sinusitis, by age at the first diagnosis
-	bySex map[string][]float64 // last systolic pressure of everyone seen, by sex
+	byAge map[string]int       // everyone seen, by age at the first visit
+	bySex map[string][]float64 // last systolic pressure of those who had viral sinusitis, by sex
 }
 
 // poolRaw reads every bundle and keeps the patients in consented.
