@@ -1,0 +1,269 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/trialmesh/trialmesh/node/client"
+)
+
+func newNodeIngest() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "ingest PATH…",
+		Short: "Load FHIR files into the node",
+		Long: `Load FHIR R4 bundles and NDJSON files (plain or .gz) into the running node; a folder
+stands for all files in it that are named *.json, *.ndjson or *.jsonl, plain or .gz.
+An empty file is an error, and nothing is sent then. Each file is durable when it is acknowledged; then
+its job maps and stores it. Loading the same file again changes nothing. The
+command waits for the jobs and lists what was not loaded as it is, by file, line,
+path and rule; it ends with status 1 if a job failed or nothing of any file could
+be loaded. While the node cannot write,
+for example because its disk is full, the jobs wait and the command says so. With
+--timeout or Ctrl-C it stops waiting, also with status 1; the node does not.`,
+		Example: `  trialmesh node ingest --dir node bundles/
+  trialmesh node ingest --dir node --timeout 10m bundles/
+  trialmesh node ingest --dir node export/*.ndjson --json | tail -1`,
+		Args: args(cobra.MinimumNArgs(1)),
+		RunE: ingest,
+	}
+	cmd.Flags().Duration("timeout", 0, "how long to send and to wait, 0 for as long as it takes")
+	return addDir(cmd, "node")
+}
+
+// outcome is what loading gave, as --json prints it. Of files that were loaded
+// before it counts nothing else.
+type outcome struct {
+	Jobs       []string         `json:"jobs"`
+	State      string           `json:"state"`
+	Files      int              `json:"files"`
+	Before     int              `json:"loadedBefore"`
+	Records    int64            `json:"records"`
+	Stored     int64            `json:"stored"`
+	Duplicates int64            `json:"duplicates"`
+	Rejected   int64            `json:"rejected"`
+	Unmapped   int64            `json:"unmapped"`
+	ByType     map[string]int64 `json:"byType"`
+	Problems   []client.Problem `json:"problems"`
+}
+
+func ingest(cmd *cobra.Command, args []string) error {
+	ctx, begun := cmd.Context(), time.Now()
+	timeout, _ := cmd.Flags().GetDuration("timeout")
+	if timeout < 0 {
+		return usageError{errors.New("--timeout: a duration of 0 or more")}
+	}
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	c, err := localNode(cmd)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	files, others, err := expand(args)
+	if err != nil {
+		return err
+	}
+	out := outcome{State: "completed", ByType: map[string]int64{}, Problems: []client.Problem{}}
+	progress := newProgress(cmd, len(files))
+	if others > 0 {
+		progress.say(fmt.Sprintf("left out %d files that are not named *.json, *.ndjson or *.jsonl, plain or .gz", others))
+	}
+	for _, path := range files {
+		id, err := upload(ctx, c, path)
+		if ctx.Err() != nil {
+			return fmt.Errorf("%d of %d files were sent; the node goes on with them", len(out.Jobs), len(files))
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		out.Jobs = append(out.Jobs, id)
+		progress.step("sent")
+	}
+	progress = newProgress(cmd, len(files))
+	var held string
+	rejected := 0
+	for i, id := range out.Jobs {
+		job, err := c.Watch(ctx, id, func(j client.Job) {
+			if j.Held != held {
+				progress.say(cmp.Or(j.Held, "the node goes on"))
+				held = j.Held
+			}
+		})
+		if ctx.Err() != nil {
+			return fmt.Errorf("%d of %d files are loaded; the node goes on with the others: see trialmesh node status", out.Files, len(files))
+		}
+		if err != nil {
+			return fmt.Errorf("job %s: %w", id, err)
+		}
+		// The node keeps the job of content that it has loaded well.
+		switch before := job.Ended.Before(begun) && !job.Ended.IsZero(); {
+		case before, slices.Contains(out.Jobs[:i], id):
+			out.Files, out.Before = out.Files+1, out.Before+1
+		case job.Rejected > 0 && job.Stored+job.Replaced+job.Duplicates == 0:
+			rejected++
+			fallthrough
+		default:
+			out.add(job)
+		}
+		progress.step("loaded")
+	}
+	if err := out.print(cmd); err != nil {
+		return err
+	}
+	switch {
+	case out.State == "failed":
+		return errors.New("at least one file was not loaded")
+	case rejected == len(files):
+		return errors.New("nothing was loaded: every file was rejected")
+	}
+	return nil
+}
+
+func (o *outcome) add(j client.Job) {
+	o.Files++
+	o.Records += j.Records
+	o.Stored += j.Stored
+	o.Duplicates += j.Duplicates
+	o.Rejected += j.Rejected
+	o.Unmapped += j.Unmapped
+	for t, n := range j.ByType {
+		o.ByType[t] += n
+	}
+	o.Problems = append(o.Problems, j.Problems...)
+	switch {
+	case j.State == "completed", o.State == "failed":
+	case j.State == "completed with problems":
+		o.State = j.State
+	default:
+		o.State = "failed"
+	}
+}
+
+func (o *outcome) print(cmd *cobra.Command) error {
+	if wantsJSON(cmd) {
+		return printJSON(cmd, o)
+	}
+	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "state\t%s\nfiles\t%d\n", o.State, o.Files)
+	if o.Before > 0 {
+		fmt.Fprintf(w, "loaded before\t%d files\n", o.Before)
+	}
+	fmt.Fprintf(w, "records\t%d\nrows stored\t%d\nalready there\t%d\nrejected\t%d\nwithout a standard concept\t%d\n",
+		o.Records, o.Stored, o.Duplicates, o.Rejected, o.Unmapped)
+	types := make([]string, 0, len(o.ByType))
+	for t := range o.ByType {
+		types = append(types, t)
+	}
+	slices.Sort(types)
+	if len(types) > 0 {
+		fmt.Fprintln(w, "records by type")
+	}
+	for _, t := range types {
+		fmt.Fprintf(w, "  %s\t%d\n", t, o.ByType[t])
+	}
+	for _, p := range o.Problems {
+		fmt.Fprintf(w, "problem\t%s line %d %s\t%s\n", p.File, p.Line, p.Path, p.Rule)
+	}
+	return w.Flush()
+}
+
+// fhirFile matches the names of the files that a folder stands for.
+var fhirFile = regexp.MustCompile(`(?i)\.(json|ndjson|jsonl)(\.gz)?$`)
+
+// expand returns the files that paths stand for, of which none is empty, and how
+// many files of folders it left out.
+func expand(paths []string) (files []string, others int, err error) {
+	for _, path := range paths {
+		before := len(files)
+		err := filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() {
+				return err
+			}
+			if name != path && !fhirFile.MatchString(name) {
+				others++
+				return nil
+			}
+			info, err := d.Info()
+			if err == nil && info.Size() == 0 {
+				err = fmt.Errorf("%s: the file is empty; nothing was sent", name)
+			}
+			files = append(files, name)
+			return err
+		})
+		if err != nil {
+			return nil, 0, err
+		}
+		if len(files) == before {
+			return nil, 0, fmt.Errorf("%s: no FHIR file is there: of a folder the files *.json, *.ndjson and *.jsonl are loaded, plain or .gz; name others one by one", path)
+		}
+	}
+	return files, others, nil
+}
+
+func upload(ctx context.Context, c *client.Client, path string) (job string, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	u, err := c.Upload(ctx, filepath.Base(path), f)
+	return u.Job, err
+}
+
+// progress counts on standard error, on one line if that is a terminal.
+type progress struct {
+	cmd         *cobra.Command
+	done, total int
+	terminal    bool
+	last        time.Time
+}
+
+func newProgress(cmd *cobra.Command, total int) *progress {
+	p := &progress{cmd: cmd, total: total}
+	if f, ok := cmd.ErrOrStderr().(*os.File); ok {
+		info, err := f.Stat()
+		p.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
+	}
+	return p
+}
+
+// say puts a sentence on a line of its own.
+func (p *progress) say(text string) {
+	if p.terminal && p.done > 0 {
+		fmt.Fprintln(p.cmd.ErrOrStderr())
+	}
+	fmt.Fprintln(p.cmd.ErrOrStderr(), text)
+}
+
+func (p *progress) step(what string) {
+	p.done++
+	final := p.done == p.total
+	if wait := time.Second / 10; !final && time.Since(p.last) < wait {
+		return
+	}
+	p.last = time.Now()
+	switch {
+	case p.terminal:
+		end := ""
+		if final {
+			end = "\n"
+		}
+		fmt.Fprintf(p.cmd.ErrOrStderr(), "\r%s %d of %d files%s", what, p.done, p.total, end)
+	case final:
+		fmt.Fprintf(p.cmd.ErrOrStderr(), "%s %d files\n", what, p.total)
+	}
+}
