@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/trialmesh/trialmesh/federation/dirlock"
 	"github.com/trialmesh/trialmesh/federation/membership"
 	"github.com/trialmesh/trialmesh/federation/pki"
 	"github.com/trialmesh/trialmesh/federation/transport"
@@ -123,7 +124,7 @@ func (c Config) validate() error {
 type Node struct {
 	cfg       Config
 	home      home
-	lock      *dirLock
+	lock      *dirlock.Lock
 	db        *sqldb.DB
 	people    *omop.Store
 	raw       *raw.Store
@@ -166,7 +167,7 @@ func (n *Node) openStores(ctx context.Context) error {
 	if n.home, err = readHome(n.cfg.Dir); err != nil {
 		return err
 	}
-	if n.lock, err = lockDir(ctx, n.cfg.Dir); err != nil {
+	if n.lock, err = dirlock.Acquire(ctx, n.cfg.Dir); err != nil {
 		return err
 	}
 	if n.db, err = sqldb.Open(ctx, sqldb.Config{DSN: n.cfg.DSN}); err != nil {
@@ -344,7 +345,7 @@ func (n *Node) Close() error {
 		errs = append(errs, n.db.Close())
 	}
 	if n.lock != nil {
-		_ = n.lock.release() // released already after a clean stop
+		_ = n.lock.Release() // released already after a clean stop
 	}
 	return errors.Join(errs...)
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
 
+	"github.com/trialmesh/trialmesh/federation/dirlock"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 )
 
@@ -73,7 +74,6 @@ const (
 	keptSnapshots            = 2
 	snapshotInterval         = 30 * time.Second // between looks at the threshold
 	peerTimeout              = 10 * time.Second // for one message to a replica
-	lockTimeout              = 5 * time.Second
 	// Log files are reserved on disk at their full size. Two of the largest
 	// commands fit.
 	segmentBytes = 2*MaxCommandBytes + 4<<10
@@ -118,7 +118,7 @@ type Replica struct {
 	cfg       Config
 	raft      *raft.Raft
 	transport closingTransport
-	lock      *dirLock
+	lock      *dirlock.Lock
 	log       *wal.WAL
 	snapshots *raft.FileSnapshotStore
 	observer  *raft.Observer
@@ -160,7 +160,7 @@ func (r *Replica) open(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if r.lock, err = lockDir(ctx, r.cfg.Dir); err != nil {
+	if r.lock, err = dirlock.Acquire(ctx, r.cfg.Dir); err != nil {
 		return err
 	}
 	logger := newLogger(r.cfg.Log)
@@ -302,7 +302,7 @@ func (r *Replica) release() error {
 		errs = append(errs, r.log.Close())
 	}
 	if r.lock != nil {
-		errs = append(errs, r.lock.release())
+		errs = append(errs, r.lock.Release())
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("consensus: close: %w", err)
