@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -77,14 +78,7 @@ enroll.`,
 			if err != nil && !errors.Is(err, node.ErrUnfinished) {
 				return err
 			}
-			settings := "# Settings of this node; see trialmesh node run --help.\nlisten: 127.0.0.1:7422\n"
-			if len(boards) > 0 {
-				settings += "# Ethics boards whose approvals count at this site.\nboard:\n"
-				for _, board := range boards {
-					settings += "  - " + board + "\n"
-				}
-			}
-			if err := errors.Join(err, os.WriteFile(filepath.Join(dir, nodeConfigFile), []byte(settings), 0o600)); err != nil {
+			if err := errors.Join(err, writeNodeSettings(dir, boards)); err != nil {
 				return err
 			}
 			if len(boards) == 0 {
@@ -99,6 +93,18 @@ enroll.`,
 		panic(err) // the flag was defined two lines above
 	}
 	return addDir(cmd, "new node")
+}
+
+// writeNodeSettings writes the first node.yaml of a directory.
+func writeNodeSettings(dir string, boards []string) error {
+	settings := "# Settings of this node; see trialmesh node run --help.\nlisten: 127.0.0.1:7422\n"
+	if len(boards) > 0 {
+		settings += "# Ethics boards whose approvals count at this site.\nboard:\n"
+		for _, board := range boards {
+			settings += "  - " + board + "\n"
+		}
+	}
+	return os.WriteFile(filepath.Join(dir, nodeConfigFile), []byte(settings), 0o600)
 }
 
 func newNodeEnroll() *cobra.Command {
@@ -130,6 +136,11 @@ the same invitation or, if the hub says that it was used, a new one.`,
 			did, err := node.Enroll(cmd.Context(), dir, invitation)
 			if err != nil {
 				return err
+			}
+			if _, err := os.Stat(filepath.Join(dir, nodeConfigFile)); errors.Is(err, fs.ErrNotExist) {
+				if err := writeNodeSettings(dir, nil); err != nil {
+					return err
+				}
 			}
 			return printName(cmd, did)
 		},
