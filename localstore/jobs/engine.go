@@ -31,6 +31,9 @@ const (
 	beyondTimeout = 5 * time.Minute
 	// stopGrace is how long workers may take to heed the end of their context.
 	stopGrace = 30 * time.Second
+	// forever is how long the dead are kept. river's own word for it, -1, deletes
+	// them on SQLite: its driver knows a horizon only, and takes it for 1 ns ago.
+	forever = 100 * 365 * 24 * time.Hour
 	// rescueBatch is how many abandoned jobs are rescued by one statement.
 	rescueBatch = 500
 )
@@ -61,8 +64,8 @@ func newEngine(cfg Config, workers *river.Workers, failed func()) (engine, error
 		SoftStopTimeout:             cfg.StopWait,
 		FetchCooldown:               fetchCooldown,
 		FetchPollInterval:           pollPostgres,
-		CancelledJobRetentionPeriod: -1, // the dead are kept
-		DiscardedJobRetentionPeriod: -1,
+		CancelledJobRetentionPeriod: forever, // the dead are kept
+		DiscardedJobRetentionPeriod: forever,
 	}
 	writer, pool := cfg.DB.Native(key)
 	if cfg.DB.Dialect() == sqldb.Postgres {
@@ -180,7 +183,10 @@ func (c *client[TTx]) list(ctx context.Context, limit int, states ...rivertype.J
 }
 
 func (c *client[TTx]) retry(ctx context.Context, id int64) error {
-	_, err := c.river.JobRetry(ctx, id)
+	job, err := c.river.JobRetry(ctx, id)
+	if err == nil && job.State == rivertype.JobStateRunning {
+		err = ErrUnderWay
+	}
 	return err
 }
 

@@ -279,11 +279,14 @@ func (q *Queue) Dead(ctx context.Context, limit int) ([]Dead, error) {
 	return dead, nil
 }
 
-// ErrNotFound says that there is no such job.
-var ErrNotFound = errors.New("no such job")
+// What Retry returns.
+var (
+	ErrNotFound = errors.New("no such job")
+	ErrUnderWay = errors.New("an attempt at the job is under way") // nothing changed
+)
 
-// Retry makes a dead or waiting job available at once, with one attempt more if
-// none is left.
+// Retry makes a job that waits or has ended available at once, with one attempt
+// more if none is left. It returns [ErrNotFound] or [ErrUnderWay] if it cannot.
 func (q *Queue) Retry(ctx context.Context, id int64) error {
 	err := q.engine.retry(ctx, id)
 	if errors.Is(err, rivertype.ErrNotFound) {

@@ -232,6 +232,45 @@ func TestPermanentErrorAndPanic(t *testing.T) {
 	})
 }
 
+// TestTheDeadAreKept waits until old completed jobs have been cleared away.
+func TestTheDeadAreKept(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		prepared(t, db)
+		open := func() *jobs.Queue {
+			q := newQueue(t, db, func(c *jobs.Config) { c.Attempts = 1 })
+			jobs.Register(q, func(ctx context.Context, j *jobs.Job[load]) error {
+				switch j.Args.N {
+				case 0:
+					return jobs.Permanent(errors.New("hopeless"))
+				case 1:
+					return errors.New("its attempts ran out")
+				}
+				return store(db)(ctx, j)
+			})
+			return q
+		}
+		q := open()
+		enqueue(t, db, q, 0, 3)
+		stop := start(t, q)
+		eventually(t, "ended", func() bool { return counts(t, q) == jobs.Counts{Done: 1, Dead: 2} })
+		stop()
+		require.NoError(t, db.Write(t.Context(), func(tx *sqldb.Tx) error {
+			old := time.Now().UTC().AddDate(0, 0, -40)
+			if db.Dialect() == sqldb.SQLite {
+				_, err := tx.Exec(t.Context(), "UPDATE river_job SET finalized_at = ?", old.Format("2006-01-02 15:04:05.000"))
+				return err
+			}
+			_, err := tx.Exec(t.Context(), "UPDATE river_job SET finalized_at = ?", old)
+			return err
+		}))
+		q = open()
+		start(t, q)
+		eventually(t, "what was done is cleared away", func() bool { return counts(t, q).Done == 0 })
+		require.Equal(t, jobs.Counts{Dead: 2}, counts(t, q))
+	})
+}
+
 func TestResultsAndCompletionAreOneTransaction(t *testing.T) {
 	t.Parallel()
 	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
