@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -104,7 +106,7 @@ func ingest(cmd *cobra.Command, args []string) error {
 			}
 		})
 		if ctx.Err() != nil {
-			return fmt.Errorf("%d of %d files are loaded; the node goes on with the others: see trialmesh node status", out.Files, len(files))
+			return fmt.Errorf("%d of %d files are loaded; the node goes on with the others: see trialmesh node jobs", out.Files, len(files))
 		}
 		if err != nil {
 			return fmt.Errorf("job %s: %w", id, err)
@@ -162,23 +164,30 @@ func (o *outcome) print(cmd *cobra.Command) error {
 	if o.Before > 0 {
 		fmt.Fprintf(w, "loaded before\t%d files\n", o.Before)
 	}
+	printRows(w, o.Records, o.Stored, o.Duplicates, o.Rejected, o.Unmapped)
+	printTypes(w, o.ByType)
+	printProblems(w, o.Problems)
+	return w.Flush()
+}
+
+func printRows(w io.Writer, records, stored, duplicates, rejected, unmapped int64) {
 	fmt.Fprintf(w, "records\t%d\nrows stored\t%d\nalready there\t%d\nrejected\t%d\nwithout a standard concept\t%d\n",
-		o.Records, o.Stored, o.Duplicates, o.Rejected, o.Unmapped)
-	types := make([]string, 0, len(o.ByType))
-	for t := range o.ByType {
-		types = append(types, t)
-	}
-	slices.Sort(types)
-	if len(types) > 0 {
+		records, stored, duplicates, rejected, unmapped)
+}
+
+func printTypes(w io.Writer, by map[string]int64) {
+	if len(by) > 0 {
 		fmt.Fprintln(w, "records by type")
 	}
-	for _, t := range types {
-		fmt.Fprintf(w, "  %s\t%d\n", t, o.ByType[t])
+	for _, t := range slices.Sorted(maps.Keys(by)) {
+		fmt.Fprintf(w, "  %s\t%d\n", t, by[t])
 	}
-	for _, p := range o.Problems {
+}
+
+func printProblems(w io.Writer, list []client.Problem) {
+	for _, p := range list {
 		fmt.Fprintf(w, "problem\t%s line %d %s\t%s\n", p.File, p.Line, p.Path, p.Rule)
 	}
-	return w.Flush()
 }
 
 // fhirFile matches the names of the files that a folder stands for.

@@ -38,6 +38,11 @@ type Loads interface {
 	Jobs(ctx context.Context, before ingest.JobID, limit int) ([]ingest.Job, error)
 	Problems(ctx context.Context, id ingest.JobID, offset, limit int) ([]ingest.Problem, error)
 
+	// Retry makes a job that failed or was cancelled go on; Cancel ends one that
+	// is not over. Refusals are of type problem.Error.
+	Retry(ctx context.Context, id ingest.JobID) error
+	Cancel(ctx context.Context, id ingest.JobID) error
+
 	// Held returns what keeps all jobs waiting at the moment, nil if nothing does.
 	Held() error
 }

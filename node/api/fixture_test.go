@@ -50,6 +50,7 @@ type site struct {
 	consents map[message.Digest]bool
 	broken   error // what every part answers
 	held     error // what keeps loads waiting
+	acts     []string
 	status   Status
 }
 
@@ -156,6 +157,20 @@ func (s *site) Jobs(ctx context.Context, _ ingest.JobID, _ int) ([]ingest.Job, e
 func (s *site) Problems(_ context.Context, _ ingest.JobID, offset, limit int) ([]ingest.Problem, error) {
 	all := []ingest.Problem{{Line: 3, Path: "entry[2].resource", Rule: "fhir.syntax"}, {Line: 9, Path: "entry[8].resource.code", Rule: "fhir.type"}}
 	return all[min(offset, len(all)):min(offset+limit, len(all))], nil
+}
+
+func (s *site) Retry(ctx context.Context, id ingest.JobID) error { return s.acted(ctx, "retry", id) }
+
+func (s *site) Cancel(ctx context.Context, id ingest.JobID) error { return s.acted(ctx, "cancel", id) }
+
+func (s *site) acted(ctx context.Context, what string, id ingest.JobID) error {
+	_, err := s.Job(ctx, id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		s.acts = append(s.acts, what)
+	}
+	return err
 }
 
 func (s *site) hold(why error) {

@@ -39,7 +39,7 @@ type Job struct {
 	ID      string `json:"id"`
 	FileID  string `json:"fileId"`
 	Name    string `json:"name"`
-	State   string `json:"state" enum:"queued,running,completed,completed with problems,failed" doc:"A job that waits for its next attempt is queued; failed is one that was given up"`
+	State   string `json:"state" enum:"queued,running,completed,completed with problems,failed,cancelled" doc:"A job that waits for its next attempt is queued; failed is one that was given up"`
 	Attempt int    `json:"attempt"`
 	Error   string `json:"error,omitempty" doc:"Of the last attempt that failed"`
 	Held    string `json:"held,omitempty" doc:"Why the node can go on with no load at the moment; absent if it can, and of loads that are over"`
@@ -93,6 +93,14 @@ func (s *server) routeLoads() {
 	}, http.StatusAccepted, "application/json", s.schema(Upload{}))
 	get(s, huma.Operation{OperationID: "jobs", Path: "/v1/ingest/jobs", Summary: "Loads, newest first", Tags: []string{"loads"}}, s.jobs)
 	get(s, huma.Operation{OperationID: "job", Path: "/v1/ingest/jobs/{id}", Summary: "How a load is going", Tags: []string{"loads"}}, s.job)
+	post(s, huma.Operation{
+		OperationID: "retry", Path: "/v1/ingest/jobs/{id}/retry", Summary: "Load again what failed or was cancelled", Tags: []string{"loads"},
+		Description: "The load goes on where its last batch ended. One that neither failed nor was cancelled is a conflict.",
+	}, func(ctx context.Context, in *jobPath) (*body[Job], error) { return s.act(ctx, in, s.cfg.Loads.Retry) })
+	post(s, huma.Operation{
+		OperationID: "cancel", Path: "/v1/ingest/jobs/{id}/cancel", Summary: "Cancel a load", Tags: []string{"loads"},
+		Description: "When the answer comes nothing more of the file is stored; what was stored before stays. A load that is over is a conflict.",
+	}, func(ctx context.Context, in *jobPath) (*body[Job], error) { return s.act(ctx, in, s.cfg.Loads.Cancel) })
 }
 
 // upload streams a file into the raw store.
@@ -191,16 +199,42 @@ func (s *server) job(ctx context.Context, in *struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many problems to list"`
 },
 ) (*body[Job], error) {
-	id, err := strconv.ParseInt(in.ID, 10, 64)
+	id, err := jobID(in.ID)
 	if err != nil {
-		return nil, errJobID
+		return nil, err
 	}
-	job, err := s.cfg.Loads.Job(ctx, ingest.JobID(id))
+	job, err := s.cfg.Loads.Job(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	problems, err := s.cfg.Loads.Problems(ctx, job.ID, in.Offset, in.Limit)
 	return &body[Job]{s.jobOf(job, problems)}, err
+}
+
+// jobPath names a job.
+type jobPath struct {
+	ID string `path:"id" maxLength:"20"`
+}
+
+func jobID(text string) (ingest.JobID, error) {
+	id, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0, errJobID
+	}
+	return ingest.JobID(id), nil
+}
+
+// act does something to a job and returns how it stands then.
+func (s *server) act(ctx context.Context, in *jobPath, do func(context.Context, ingest.JobID) error) (*body[Job], error) {
+	id, err := jobID(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := do(ctx, id); err != nil {
+		return nil, retry(err)
+	}
+	job, err := s.cfg.Loads.Job(ctx, id)
+	return &body[Job]{s.jobOf(job, nil)}, err
 }
 
 // states are how the API names a job's states.

@@ -138,3 +138,23 @@ func TestAJobIsShownAsClientsKnowIt(t *testing.T) {
 		require.Equal(t, want, status, body)
 	}
 }
+
+func TestAJobIsCancelledAndTriedAgain(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for _, act := range []string{"cancel", "retry"} {
+		status, _, body := s.send(http.MethodPost, "/v1/ingest/jobs/7/"+act, "", nil)
+		require.Equal(t, http.StatusOK, status, body)
+		require.Equal(t, "7", decode[Job](t, body).ID)
+		status, _, _ = s.send(http.MethodPost, "/v1/ingest/jobs/8/"+act, "", nil)
+		require.Equal(t, http.StatusNotFound, status)
+		status, _, _ = s.send(http.MethodPost, "/v1/ingest/jobs/x/"+act, "", nil)
+		require.Equal(t, http.StatusUnprocessableEntity, status)
+	}
+	require.Equal(t, []string{"cancel", "retry"}, s.acts)
+
+	s.fail(problem.New(problem.Conflict, "the job is over"))
+	status, _, body := s.send(http.MethodPost, "/v1/ingest/jobs/7/cancel", "", nil)
+	require.Equal(t, http.StatusConflict, status)
+	require.Equal(t, "the job is over", decode[problem.Document](t, body).Title)
+}

@@ -100,9 +100,20 @@ func (f *failure) ContentType(string) string { return "application/problem+json"
 // body is an answer that is all body.
 type body[T any] struct{ Body T }
 
-// get adds a read that needs the token. Its errors go out as problem documents.
+// get adds a read that needs the token.
 func get[In, Out any](s *server, op huma.Operation, handler func(context.Context, *In) (*body[Out], error)) {
 	op.Method = http.MethodGet
+	register(s, op, handler)
+}
+
+// post adds an act that needs the token.
+func post[In, Out any](s *server, op huma.Operation, handler func(context.Context, *In) (*body[Out], error)) {
+	op.Method = http.MethodPost
+	register(s, op, handler)
+}
+
+// register adds an operation that needs the token. Its errors go out as problem documents.
+func register[In, Out any](s *server, op huma.Operation, handler func(context.Context, *In) (*body[Out], error)) {
 	op.Security = []map[string][]string{{bearer: {}}}
 	op.Middlewares = append(op.Middlewares, func(ctx huma.Context, next func(huma.Context)) {
 		if err := s.authorize(ctx.Header("Authorization")); err != nil {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -72,6 +73,13 @@ func (c *Client) do(ctx context.Context, method, path, contentType string, body 
 	return nil
 }
 
+// ask is do with an answer of type T.
+func ask[T any](ctx context.Context, c *Client, method, path, contentType string, body io.Reader) (T, error) {
+	var answer T
+	err := c.do(ctx, method, path, contentType, body, &answer)
+	return answer, err
+}
+
 // Upload is a file that the node has acknowledged: it is durable.
 type Upload struct {
 	File string `json:"fileId"` // SHA-256 of the content
@@ -80,16 +88,16 @@ type Upload struct {
 
 // Upload sends a file to be loaded. It returns when the node has it on disk.
 func (c *Client) Upload(ctx context.Context, name string, r io.Reader) (Upload, error) {
-	var u Upload
-	return u, c.do(ctx, http.MethodPost, "/v1/ingest/files?"+url.Values{"name": {name}}.Encode(), "application/octet-stream", r, &u)
+	return ask[Upload](ctx, c, http.MethodPost, "/v1/ingest/files?"+url.Values{"name": {name}}.Encode(), "application/octet-stream", r)
 }
 
 // Job is the state of a load.
 type Job struct {
 	ID         string           `json:"id"`
 	Name       string           `json:"name"`
-	State      string           `json:"state"` // queued, running, completed, completed with problems, failed
-	Held       string           `json:"held"`  // why the node goes on with no load at the moment, "" if it does
+	State      string           `json:"state"` // queued, running, completed, completed with problems, failed, cancelled
+	Error      string           `json:"error,omitempty"`
+	Held       string           `json:"held,omitempty"` // why the node goes on with no load at the moment, "" if it does
 	Records    int64            `json:"records"`
 	Stored     int64            `json:"stored"`
 	Replaced   int64            `json:"replaced"`
@@ -97,7 +105,8 @@ type Job struct {
 	Rejected   int64            `json:"rejected"`
 	ByType     map[string]int64 `json:"byType"`
 	Unmapped   int64            `json:"unmapped"`
-	Ended      time.Time        `json:"ended"` // zero while it goes on
+	Accepted   time.Time        `json:"accepted"`
+	Ended      time.Time        `json:"ended,omitzero"` // zero while it goes on
 	Problems   []Problem        `json:"problems"`
 }
 
@@ -114,8 +123,24 @@ type Problem struct {
 
 // Job returns the state of a load.
 func (c *Client) Job(ctx context.Context, id string) (Job, error) {
-	var j Job
-	return j, c.do(ctx, http.MethodGet, "/v1/ingest/jobs/"+url.PathEscape(id), "", nil, &j)
+	return ask[Job](ctx, c, http.MethodGet, "/v1/ingest/jobs/"+url.PathEscape(id), "", nil)
+}
+
+// Jobs returns the newest loads, at most limit (1 to 1,000), newest first and
+// without their problems.
+func (c *Client) Jobs(ctx context.Context, limit int) ([]Job, error) {
+	answer, err := ask[struct{ Jobs []Job }](ctx, c, http.MethodGet, "/v1/ingest/jobs?limit="+strconv.Itoa(limit), "", nil)
+	return answer.Jobs, err
+}
+
+// Retry makes a load that failed or was cancelled go on where it was.
+func (c *Client) Retry(ctx context.Context, id string) (Job, error) {
+	return ask[Job](ctx, c, http.MethodPost, "/v1/ingest/jobs/"+url.PathEscape(id)+"/retry", "", nil)
+}
+
+// Cancel ends a load that is not over. What was stored stays.
+func (c *Client) Cancel(ctx context.Context, id string) (Job, error) {
+	return ask[Job](ctx, c, http.MethodPost, "/v1/ingest/jobs/"+url.PathEscape(id)+"/cancel", "", nil)
 }
 
 // Wait returns the load's state once it is over, or when ctx ends.
@@ -198,6 +223,5 @@ type Status struct {
 
 // Status returns the node's state.
 func (c *Client) Status(ctx context.Context) (Status, error) {
-	var s Status
-	return s, c.do(ctx, http.MethodGet, "/v1/status", "", nil, &s)
+	return ask[Status](ctx, c, http.MethodGet, "/v1/status", "", nil)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/trialmesh/trialmesh/localstore/jobs"
 	"github.com/trialmesh/trialmesh/localstore/raw"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/protocol/problem"
@@ -17,7 +18,7 @@ import (
 // State is how far a job is.
 type State string
 
-// The states. Dead jobs wait for [Service.Retry].
+// The states. Dead and cancelled jobs wait for [Service.Retry].
 const (
 	Queued       State = "queued"
 	Running      State = "running"
@@ -25,10 +26,13 @@ const (
 	WithProblems State = "completed with problems"
 	Failed       State = "failed" // and will be tried again
 	Dead         State = "dead"
+	Cancelled    State = "cancelled" // by [Service.Cancel]; what was committed stays
 )
 
 // Ended reports whether nothing more happens by itself.
-func (s State) Ended() bool { return s == Completed || s == WithProblems || s == Dead }
+func (s State) Ended() bool {
+	return s == Completed || s == WithProblems || s == Dead || s == Cancelled
+}
 
 // ErrJob says that there is no such job.
 var ErrJob = problem.New(problem.NotFound, "no such job")
@@ -165,24 +169,68 @@ func (s *Service) bury(ctx context.Context, list []Job) error {
 	return nil
 }
 
-// Retry makes a job that is dead or waits for its next attempt available at once.
+// Retry makes a job that is dead or cancelled, or waits for its next attempt,
+// available at once. It goes on where its last batch ended.
 func (s *Service) Retry(ctx context.Context, id JobID) error {
 	j, err := s.Job(ctx, id)
 	if err != nil {
 		return err
 	}
-	if j.State != Dead && j.State != Failed {
-		return problem.New(problem.Conflict, "the job is neither dead nor failed")
+	if j.State != Dead && j.State != Failed && j.State != Cancelled {
+		return problem.New(problem.Conflict, "the job has neither failed nor been cancelled")
 	}
 	// The state goes first: a worker may take the job at once.
-	if err := s.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error { return setState(ctx, tx, id, Queued, "") }); err != nil {
+	if err := s.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE ingest_job SET state = ?, error = '', ended_at = NULL WHERE job_id = ?`, string(Queued), int64(id))
+		return err
+	}); err != nil {
 		return err
 	}
-	return s.cfg.Jobs.Retry(ctx, int64(id))
+	err = s.cfg.Jobs.Retry(ctx, int64(id))
+	var conflict *problem.Error
+	switch {
+	case j.State != Cancelled || err == nil:
+		return err
+	case errors.Is(err, jobs.ErrUnderWay): // its attempt has not noticed yet
+		conflict = problem.New(problem.Conflict, "the job is still ending; try again in a moment")
+	case errors.Is(err, jobs.ErrNotFound): // the queue keeps what is over for a day
+		conflict = problem.New(problem.Conflict, "the job was cancelled too long ago; load the file again")
+	default:
+		return err
+	}
+	return errors.Join(conflict, s.Cancel(ctx, id))
 }
 
+// errCancelled ends the attempt at a job that was cancelled meanwhile.
+var errCancelled = errors.New("the job was cancelled")
+
+// Cancel ends a job that is not over. When it returns, nothing more of the file is
+// stored; what was stored before stays.
+func (s *Service) Cancel(ctx context.Context, id JobID) error {
+	j, err := s.Job(ctx, id)
+	if err != nil {
+		return err
+	}
+	over := problem.New(problem.Conflict, "the job is over")
+	if j.State.Ended() {
+		return over
+	}
+	return s.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+		n, err := tx.Exec(ctx, `UPDATE ingest_job SET state = ?, ended_at = ?, error = '' WHERE job_id = ? AND state IN (?, ?, ?)`,
+			string(Cancelled), s.cfg.Now(), int64(id), string(Queued), string(Running), string(Failed))
+		if err == nil && n == 0 {
+			return over // it ended just now
+		}
+		if err != nil {
+			return err
+		}
+		return s.record(ctx, tx, j.File.String(), Cancelled)
+	})
+}
+
+// setState says how an attempt ended that a cancelled job does not wait for.
 func setState(ctx context.Context, tx *sqldb.Tx, id JobID, state State, reason string) error {
-	_, err := tx.Exec(ctx, `UPDATE ingest_job SET state = ?, error = ? WHERE job_id = ?`, string(state), reason, int64(id))
+	_, err := tx.Exec(ctx, `UPDATE ingest_job SET state = ?, error = ? WHERE job_id = ? AND state <> ?`, string(state), reason, int64(id), string(Cancelled))
 	return err
 }
 
@@ -196,7 +244,7 @@ func latest(ctx context.Context, tx *sqldb.Tx, file raw.Digest, mapper string) (
 		return 0, nil
 	case err != nil:
 		return 0, err
-	case State(state) == WithProblems, State(state) == Completed && used != mapper:
+	case State(state) == WithProblems, State(state) == Cancelled, State(state) == Completed && used != mapper:
 		return 0, nil
 	}
 	return JobID(id), nil

@@ -66,8 +66,11 @@ func (s *Service) begin(ctx context.Context, j *jobs.Job[args], file raw.Digest,
 			}
 		}
 		l.skip = l.steps
-		_, err := tx.Exec(ctx, `UPDATE ingest_job SET state = ?, attempt = ?, mapper = ?, started_at = coalesce(started_at, ?) WHERE job_id = ?`,
-			string(Running), j.Attempt, mapper, s.cfg.Now(), j.ID)
+		n, err := tx.Exec(ctx, `UPDATE ingest_job SET state = ?, attempt = ?, mapper = ?, started_at = coalesce(started_at, ?) WHERE job_id = ? AND state <> ?`,
+			string(Running), j.Attempt, mapper, s.cfg.Now(), j.ID, string(Cancelled))
+		if err == nil && n == 0 {
+			err = errCancelled
+		}
 		return err
 	})
 	for _, m := range []*map[string]int64{&l.counts.ByType, &l.counts.Unmapped, &l.counts.Findings} {
@@ -218,7 +221,11 @@ func (l *load) save(ctx context.Context, tx *sqldb.Tx) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `UPDATE ingest_job SET steps = ?, counts = ?, listed = ? WHERE job_id = ?`, l.steps, string(counts), l.listed, l.job.ID)
+	n, err := tx.Exec(ctx, `UPDATE ingest_job SET steps = ?, counts = ?, listed = ? WHERE job_id = ? AND state <> ?`,
+		l.steps, string(counts), l.listed, l.job.ID, string(Cancelled))
+	if err == nil && n == 0 {
+		err = errCancelled
+	}
 	return err
 }
 

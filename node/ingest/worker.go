@@ -20,7 +20,7 @@ const sayWait = 5 * time.Second
 func (s *Service) work(ctx context.Context, j *jobs.Job[args]) error {
 	id := JobID(j.ID)
 	err := s.load(ctx, j)
-	if err == nil {
+	if err == nil || errors.Is(err, errCancelled) { // nothing is left to do
 		return nil
 	}
 	hopeless := errors.Is(err, raw.ErrNotFound) || errors.Is(err, raw.ErrDamaged)
