@@ -122,6 +122,9 @@ func (f *follower) follow(chunk []byte) (n int, done bool) {
 			if len(f.stack) == 0 {
 				return i, true
 			}
+			for i+1 < len(chunk) && chunk[i+1] == ' ' {
+				i++ // indentation
+			}
 		}
 	}
 	return len(chunk), false
@@ -130,17 +133,19 @@ func (f *follower) follow(chunk []byte) (n int, done bool) {
 // skipString returns the index of the byte that ends the string, or the chunk's
 // length. A newline ends it: JSON has none there, so the closing quote was lost.
 func (f *follower) skipString(chunk []byte, i int) int {
+	escaped := f.escaped
 	for ; i < len(chunk); i++ {
-		switch {
-		case f.escaped:
-			f.escaped = false
-		case chunk[i] == '\\':
-			f.escaped = true
-		case chunk[i] == '"', chunk[i] == '\n':
-			f.inString = false
+		switch c := chunk[i]; {
+		case escaped:
+			escaped = false
+		case c == '\\':
+			escaped = true
+		case c == '"', c == '\n':
+			f.inString, f.escaped = false, false
 			return i
 		}
 	}
+	f.escaped = escaped
 	return i
 }
 

@@ -80,14 +80,11 @@ func (t *tree) syntax(at int, detail string) int {
 }
 
 func (t *tree) space() {
-	for t.pos < len(t.raw) {
-		switch t.raw[t.pos] {
-		case ' ', '\t', '\n', '\r':
-			t.pos++
-		default:
-			return
-		}
+	raw, pos := t.raw, t.pos
+	for pos < len(raw) && (raw[pos] == ' ' || raw[pos] == '\n' || raw[pos] == '\t' || raw[pos] == '\r') {
+		pos++
 	}
+	t.pos = pos
 }
 
 func (t *tree) peek() byte {

@@ -11,9 +11,8 @@ import (
 // text checks the string at pos and steps behind its closing quote.
 func (t *tree) text(at int) (escaped, ok bool) {
 	t.pos++
-	for t.pos < len(t.raw) {
-		c := t.raw[t.pos]
-		switch {
+	for t.pos += plain(t.raw[t.pos:]); t.pos < len(t.raw); t.pos += plain(t.raw[t.pos:]) {
+		switch c := t.raw[t.pos]; {
 		case c == '"':
 			t.pos++
 			return escaped, true
@@ -25,8 +24,6 @@ func (t *tree) text(at int) (escaped, ok bool) {
 		case c < 0x20:
 			t.fail(RuleMalformedJSON, at, "control character in a string")
 			return escaped, false
-		case c < utf8.RuneSelf:
-			t.pos++
 		default:
 			r, size := utf8.DecodeRune(t.raw[t.pos:])
 			if r == utf8.RuneError && size == 1 {
@@ -38,6 +35,16 @@ func (t *tree) text(at int) (escaped, ok bool) {
 	}
 	t.fail(RuleTruncated, at, "ends inside a string")
 	return escaped, false
+}
+
+// plain returns how many bytes s begins with that stand for themselves in a string.
+func plain(s []byte) int {
+	for i, c := range s {
+		if c < 0x20 || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			return i
+		}
+	}
+	return len(s)
 }
 
 // escape checks the escape sequence at pos; surrogates must come in pairs.
