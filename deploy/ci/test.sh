@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
-# Runs all tests with the race detector: packages first, then the networks of whole
-# programs, which want most of the machine. Arguments are more flags for go
-# test. A package that hangs ends after nine minutes, networks after 13, with the stacks
-# of its goroutines.
+# Runs all tests with the race detector. Arguments are more flags for go test. A package
+# that hangs ends after 14 minutes, with the stacks of its goroutines.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export PATH=$PWD/build/tools:$PATH
@@ -36,6 +34,4 @@ go list "${flags[@]}" -export -f '{{.ImportPath}} {{.Export}}' "${unchecked[@]}"
 	fi
 done
 
-networks='^Test(Faults|LoadFaults|Demo)$'
-go test "${flags[@]}" -vet=off -timeout 9m -skip "$networks" "$@" ./...
-go test "${flags[@]}" -vet=off -timeout 13m -run "$networks" "$@" . ./simulations/lab
+go test "${flags[@]}" -vet=off -timeout 14m "$@" ./...
