@@ -153,7 +153,7 @@ func (b *bundle) resolve(rec *Record) (missing []string) {
 	if rec.Resource == nil {
 		return nil
 	}
-	rec.Resource.eachReference(func(_ string, ref *Reference) {
+	rec.Resource.EachReference(func(_ string, ref *Reference) {
 		if ref.Form != ReferenceURN {
 			return
 		}
@@ -202,7 +202,7 @@ func (b *bundle) release(h *held) error {
 		return nil
 	}
 	var err error
-	rec.Resource.eachReference(func(path string, ref *Reference) {
+	rec.Resource.EachReference(func(path string, ref *Reference) {
 		if err == nil && ref.Form == ReferenceURN {
 			err = b.r.report(&Problem{
 				Rule: RuleUnresolvedReference, Line: rec.Line, Path: joinPath(rec.Path, path),

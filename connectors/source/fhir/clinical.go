@@ -35,7 +35,8 @@ func decodeCondition(t *tree, at int, id string) Resource {
 	}
 }
 
-func (c *Condition) eachReference(visit func(string, *Reference)) {
+// EachReference implements [Resource].
+func (c *Condition) EachReference(visit func(string, *Reference)) {
 	visitAll(visit, named{"subject", &c.Subject}, named{"encounter", &c.Encounter})
 }
 
@@ -70,7 +71,8 @@ func decodeProcedure(t *tree, at int, id string) Resource {
 	}
 }
 
-func (p *Procedure) eachReference(visit func(string, *Reference)) {
+// EachReference implements [Resource].
+func (p *Procedure) EachReference(visit func(string, *Reference)) {
 	visitAll(visit, named{"subject", &p.Subject}, named{"encounter", &p.Encounter})
 	visitList(visit, "reasonReference", p.ReasonRecord)
 }
@@ -106,7 +108,8 @@ func decodeImmunization(t *tree, at int, id string) Resource {
 	}
 }
 
-func (i *Immunization) eachReference(visit func(string, *Reference)) {
+// EachReference implements [Resource].
+func (i *Immunization) EachReference(visit func(string, *Reference)) {
 	visitAll(visit, named{"patient", &i.Patient}, named{"encounter", &i.Encounter})
 }
 
@@ -159,7 +162,8 @@ func decodeAllergyIntolerance(t *tree, at int, id string) Resource {
 	return a
 }
 
-func (a *AllergyIntolerance) eachReference(visit func(string, *Reference)) {
+// EachReference implements [Resource].
+func (a *AllergyIntolerance) EachReference(visit func(string, *Reference)) {
 	visitAll(visit, named{"patient", &a.Patient}, named{"encounter", &a.Encounter})
 }
 
@@ -196,7 +200,8 @@ func decodeDiagnosticReport(t *tree, at int, id string) Resource {
 	}
 }
 
-func (d *DiagnosticReport) eachReference(visit func(string, *Reference)) {
+// EachReference implements [Resource].
+func (d *DiagnosticReport) EachReference(visit func(string, *Reference)) {
 	visitAll(visit, named{"subject", &d.Subject}, named{"encounter", &d.Encounter})
 	visitList(visit, "result", d.Results)
 }

@@ -36,7 +36,8 @@ func decodeEncounter(t *tree, at int, id string) Resource {
 	return e
 }
 
-func (e *Encounter) eachReference(visit func(string, *Reference)) {
+// EachReference implements [Resource].
+func (e *Encounter) EachReference(visit func(string, *Reference)) {
 	visitAll(visit, named{"subject", &e.Subject}, named{"serviceProvider", &e.ServiceProvider})
 	visitList(visit, "participant", e.Participant)
 }

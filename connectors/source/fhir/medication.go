@@ -106,7 +106,8 @@ func (t *tree) dosage(at int) Dosage {
 	return d
 }
 
-func (m *MedicationRequest) eachReference(visit func(string, *Reference)) {
+// EachReference implements [Resource].
+func (m *MedicationRequest) EachReference(visit func(string, *Reference)) {
 	visitAll(visit, named{"medicationReference", &m.MedicationRecord}, named{"subject", &m.Subject},
 		named{"encounter", &m.Encounter}, named{"requester", &m.Requester})
 	visitList(visit, "reasonReference", m.Reasons)

@@ -123,6 +123,7 @@ func (t *tree) ranges(at int) []ReferenceRange {
 	return all
 }
 
-func (o *Observation) eachReference(visit func(string, *Reference)) {
+// EachReference implements [Resource].
+func (o *Observation) EachReference(visit func(string, *Reference)) {
 	visitAll(visit, named{"subject", &o.Subject}, named{"encounter", &o.Encounter})
 }

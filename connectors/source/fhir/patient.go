@@ -64,4 +64,5 @@ func (t *tree) categories(at int) (codes []Coding, text string) {
 	return append(codes, detailed...), text
 }
 
-func (*Patient) eachReference(func(string, *Reference)) {}
+// EachReference implements [Resource].
+func (*Patient) EachReference(func(string, *Reference)) {}

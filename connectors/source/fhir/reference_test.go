@@ -115,7 +115,7 @@ func TestBundleOrderDoesNotMatter(t *testing.T) {
 				t.Fatalf("read: %v", err)
 			}
 			ids = append(ids, rec.ID)
-			rec.Resource.eachReference(func(_ string, r *Reference) {
+			rec.Resource.EachReference(func(_ string, r *Reference) {
 				if r.Form != ReferenceLiteral {
 					t.Fatalf("open reference in %s", rec.ID)
 				}

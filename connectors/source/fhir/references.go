@@ -41,7 +41,7 @@ func (s *References) Note(source string, rec Record) {
 	if rec.Resource == nil {
 		return
 	}
-	rec.Resource.eachReference(func(path string, ref *Reference) {
+	rec.Resource.EachReference(func(path string, ref *Reference) {
 		if ref.Form != ReferenceLiteral {
 			return
 		}

@@ -1,10 +1,11 @@
 package fhir
 
-// Resource is one of the decoded types of this package.
+// Resource is one of the decoded types of this package, or what another source has
+// to say that FHIR has no resource for, such as the merge of two patients.
 type Resource interface {
-	// eachReference visits the resource's references that were sent. The path is
+	// EachReference visits the resource's references that were sent. The path is
 	// the element's name; visit may replace what the pointer holds.
-	eachReference(visit func(path string, r *Reference))
+	EachReference(visit func(path string, r *Reference))
 }
 
 // decoders read the types that an OMOP mapping needs. They fault what is
