@@ -9,7 +9,7 @@ import (
 	"io"
 )
 
-// What can be wrong with an input as a whole. finish turns these into problems.
+// What can be wrong with an input as a whole. InputProblem turns these into problems.
 var (
 	errTruncated = errors.New("fhir: input ends early")
 	errTotal     = errors.New("fhir: input over the total limit")
@@ -20,8 +20,9 @@ var (
 // expansionAllowance is what a gzip input may become before its ratio counts.
 const expansionAllowance = 1 << 20
 
-// input yields the uncompressed bytes of a source and enforces its limits.
-type input struct {
+// Input yields the uncompressed bytes of a source, plain or gzip, and enforces
+// MaxTotal and MaxExpansion of [Options].
+type Input struct {
 	ctx    context.Context // of the one Read this serves; io.Reader has no place for it
 	source *source
 	plain  io.Reader
@@ -47,8 +48,9 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func openInput(ctx context.Context, src io.Reader, opts Options) (*input, error) {
-	in := &input{ctx: ctx, source: &source{Reader: src}, opts: opts}
+// OpenInput returns the input that src holds, for as long as ctx lives.
+func OpenInput(ctx context.Context, src io.Reader, opts Options) (*Input, error) {
+	in := &Input{ctx: ctx, source: &source{Reader: src}, opts: opts.withDefaults()}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -69,7 +71,8 @@ func openInput(ctx context.Context, src io.Reader, opts Options) (*input, error)
 	return in, nil
 }
 
-func (in *input) Read(p []byte) (int, error) {
+// Read implements [io.Reader]. [InputProblem] says what its errors mean.
+func (in *Input) Read(p []byte) (int, error) {
 	if err := in.ctx.Err(); err != nil {
 		return 0, err
 	}
@@ -85,7 +88,7 @@ func (in *input) Read(p []byte) (int, error) {
 }
 
 // diagnose separates damaged gzip from a failing source.
-func (in *input) diagnose(err error) error {
+func (in *Input) diagnose(err error) error {
 	var corrupt flate.CorruptInputError
 	switch {
 	case err == nil || in.source.err != nil || !in.zipped:
@@ -96,4 +99,23 @@ func (in *input) diagnose(err error) error {
 		return errGzip
 	}
 	return err
+}
+
+// InputProblem returns the Problem that an error of an [Input] amounts to, and false
+// if it is no fault of the data. line is where reading stopped.
+func InputProblem(err error, line int) (*Problem, bool) {
+	p := &Problem{Line: line}
+	switch {
+	case errors.Is(err, errTruncated), errors.Is(err, io.EOF):
+		p.Rule, p.Detail = RuleTruncated, "the input ends early"
+	case errors.Is(err, errTotal):
+		p.Rule, p.Detail = RuleTooLarge, "the input is over the total limit"
+	case errors.Is(err, errExpansion):
+		p.Rule, p.Detail = RuleGzipExpansion, "gzip expands beyond the limit"
+	case errors.Is(err, errGzip):
+		p.Rule, p.Detail = RuleCorruptGzip, "the rest cannot be decompressed"
+	default:
+		return nil, false
+	}
+	return p, true
 }

@@ -80,7 +80,7 @@ func Read(ctx context.Context, src io.Reader, opts Options) iter.Seq2[Record, er
 		opts := opts.withDefaults()
 		r := &reader{opts: opts, line: 1, yield: yield}
 		var err error
-		if r.in, err = openInput(ctx, src, opts); err == nil {
+		if r.in, err = OpenInput(ctx, src, opts); err == nil {
 			r.br = bufio.NewReaderSize(r.in, 64<<10)
 			err = r.all()
 		}
@@ -95,7 +95,7 @@ var errStopped = errors.New("fhir: stopped")
 
 type reader struct {
 	opts  Options
-	in    *input
+	in    *Input
 	br    *bufio.Reader
 	line  int // of the next byte
 	tree  tree
@@ -118,21 +118,11 @@ func (r *reader) all() error {
 
 // finish yields the Problem that err amounts to, or err itself.
 func (r *reader) finish(err error) {
-	p := &Problem{Line: r.line}
-	switch {
-	case errors.Is(err, errTruncated), errors.Is(err, io.EOF):
-		p.Rule, p.Detail = RuleTruncated, "the input ends early"
-	case errors.Is(err, errTotal):
-		p.Rule, p.Detail = RuleTooLarge, "the input is over the total limit"
-	case errors.Is(err, errExpansion):
-		p.Rule, p.Detail = RuleGzipExpansion, "gzip expands beyond the limit"
-	case errors.Is(err, errGzip):
-		p.Rule, p.Detail = RuleCorruptGzip, "the rest cannot be decompressed"
-	default:
-		r.yield(Record{}, fmt.Errorf("fhir: read input near line %d: %w", r.line, err))
+	if p, ok := InputProblem(err, r.line); ok {
+		r.yield(Record{}, p)
 		return
 	}
-	r.yield(Record{}, p)
+	r.yield(Record{}, fmt.Errorf("fhir: read input near line %d: %w", r.line, err))
 }
 
 // report yields a problem and returns errStopped if the caller wants no more.
