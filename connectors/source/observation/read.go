@@ -1,0 +1,203 @@
+// Package observation reads time series that a site's own programs write as JSON:
+// what POST /v1/ingest/observations takes.
+//
+// A document names its source and lists observations. An observation is of one
+// person, by the id of the FHIR Patient, of one code, in one UCUM unit, and has one
+// value or a column of times and one of values:
+//
+//	{"source": "ward-3", "observations": [
+//	  {"person": "p-17", "system": "http://loinc.org", "code": "8867-4", "unit": "/min",
+//	   "times": ["2026-03-01T08:00:00Z", 1772352060000], "values": [71, 73]},
+//	  {"person": "p-17", "system": "http://loinc.org", "code": "8310-5", "unit": "Cel",
+//	   "time": "2026-03-01T08:00:00+01:00", "value": 36.8}]}
+//
+// Times are RFC 3339 or milliseconds since 1970 UTC. Start from [Read], which yields
+// a [fhir.Record] for each observation; its Resource is a [*Series]. One that cannot
+// be used becomes a problem with its place, and reading goes on with the next.
+package observation
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strconv"
+
+	"github.com/trialmesh/trialmesh/connectors/source/fhir"
+)
+
+// Type is the Type of the records.
+const Type = "Series"
+
+// defaultRecord is how many bytes an observation may have if Options do not say it.
+const defaultRecord = 16 << 20
+
+// maxSource bounds the name of a source in bytes.
+const maxSource = 64
+
+// Read yields the observations of one document, plain or gzip, in order.
+//
+// The error is a [*fhir.Problem] if an observation, or the rest of a damaged input,
+// could not be used; the Record is then empty. Any other error (ctx ended, src
+// failed) is the last thing yielded.
+func Read(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.Record, error] {
+	return func(yield func(fhir.Record, error) bool) {
+		in, err := fhir.OpenInput(ctx, src, opts)
+		if err == nil {
+			r := &reader{bounded: &bounded{src: in, most: cmp.Or(opts.MaxRecord, defaultRecord)}, yield: yield}
+			r.dec = json.NewDecoder(bufio.NewReaderSize(r.bounded, 64<<10))
+			err = r.document()
+		}
+		if err == nil || errors.Is(err, errStopped) {
+			return
+		}
+		var problem *fhir.Problem
+		if errors.As(err, &problem) {
+			yield(fhir.Record{}, problem)
+		} else if problem, ok := fhir.InputProblem(err, 1); ok {
+			yield(fhir.Record{}, problem)
+		} else {
+			yield(fhir.Record{}, fmt.Errorf("observation: read input: %w", err))
+		}
+	}
+}
+
+var (
+	errStopped = errors.New("observation: stopped")
+	errRecord  = &fhir.Problem{Rule: fhir.RuleTooLarge, Line: 1, Detail: "an observation is over the limit; split its columns"}
+)
+
+// bounded ends the input when more than most bytes come without a call of renew.
+type bounded struct {
+	src        io.Reader
+	most, left int
+}
+
+func (b *bounded) renew() { b.left = b.most }
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errRecord
+	}
+	n, err := b.src.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
+}
+
+type reader struct {
+	*bounded
+	dec    *json.Decoder
+	yield  func(fhir.Record, error) bool
+	source string
+	n      int // observations so far
+}
+
+// document reads the object around the observations.
+func (r *reader) document() error {
+	if err := r.expect('{'); err != nil {
+		return err
+	}
+	listed := false
+	for r.renew(); r.dec.More(); r.renew() {
+		key, err := r.dec.Token()
+		if err != nil {
+			return fault(err)
+		}
+		switch {
+		case key == "source" && r.source == "" && !listed:
+			if err := r.dec.Decode(&r.source); err != nil {
+				return fault(err)
+			}
+			if !isName(r.source) {
+				return &fhir.Problem{Rule: fhir.RuleInvalidID, Line: 1, Path: "source", Detail: "want 1 to 64 letters, digits, - _ . or :"}
+			}
+		case key == "observations" && r.source != "" && !listed:
+			listed = true
+			if err := r.list(); err != nil {
+				return err
+			}
+		case key == "observations" && r.source == "":
+			return &fhir.Problem{Rule: fhir.RuleMissingField, Line: 1, Path: "source", Detail: "it has to come before observations"}
+		default:
+			return &fhir.Problem{Rule: fhir.RuleMalformedJSON, Line: 1, Detail: "want source and observations, each once"}
+		}
+	}
+	if err := r.expect('}'); err != nil {
+		return err
+	}
+	if !listed {
+		return &fhir.Problem{Rule: fhir.RuleMissingField, Line: 1, Path: "observations"}
+	}
+	r.renew()
+	if _, err := r.dec.Token(); !errors.Is(err, io.EOF) {
+		return &fhir.Problem{Rule: fhir.RuleMalformedJSON, Line: 1, Detail: "content after the document"}
+	}
+	return nil
+}
+
+func (r *reader) expect(want json.Delim) error {
+	r.renew()
+	switch token, err := r.dec.Token(); {
+	case err != nil:
+		return fault(err)
+	case token != want:
+		return &fhir.Problem{Rule: fhir.RuleWrongType, Line: 1, Detail: "want " + want.String()}
+	}
+	return nil
+}
+
+func (r *reader) list() error {
+	if err := r.expect('['); err != nil {
+		return err
+	}
+	for ; r.dec.More(); r.n++ {
+		r.renew()
+		var raw json.RawMessage
+		if err := r.dec.Decode(&raw); err != nil {
+			return fault(err)
+		}
+		path := "observations[" + strconv.Itoa(r.n) + "]"
+		series, problem := parse(raw)
+		record, err := fhir.Record{Type: Type, Line: 1, Path: path, Resource: series}, error(nil)
+		if problem != nil {
+			problem.Line, problem.Path = 1, path+problem.Path
+			record, err = fhir.Record{}, problem
+		} else {
+			series.Source = r.source
+		}
+		if !r.yield(record, err) {
+			return errStopped
+		}
+	}
+	return r.expect(']')
+}
+
+// fault is the problem that a decoder's error amounts to, or the error itself.
+func fault(err error) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax) && syntax.Error() == "unexpected end of JSON input", errors.Is(err, io.ErrUnexpectedEOF):
+		return &fhir.Problem{Rule: fhir.RuleTruncated, Line: 1, Detail: "the input ends early"}
+	case errors.As(err, &syntax):
+		return &fhir.Problem{Rule: fhir.RuleMalformedJSON, Line: 1, Detail: "what follows is not read"}
+	case errors.As(err, &kind):
+		return &fhir.Problem{Rule: fhir.RuleWrongType, Line: 1}
+	}
+	return err
+}
+
+// isName reports whether s may name a source: nothing that needs escaping anywhere.
+func isName(s string) bool {
+	for _, c := range []byte(s) {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && c != '-' && c != '_' && c != '.' && c != ':' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxSource
+}
