@@ -5,15 +5,16 @@ import "math/big"
 // Conversion turns values in one unit into values in another. The zero value
 // changes nothing. A Conversion does not change and can be used by many goroutines.
 type Conversion struct {
-	mul, div, add float64 // the whole of it when path has no curve
-	path          *path
+	mul, div, add float64 // x·mul/div + add, when path has no curve
+	path          *path   // nil for none
 }
 
-// path is a conversion in exact steps: before, the inverse of from, between, to,
-// after. Without curves everything is in before.
+// path is a conversion in steps: before, the inverse of from, between, to, after.
+// Without curves everything is in before.
 type path struct {
 	before, between, after affine
 	from, to               *curve // nil for none
+	rounded                bool   // some step is not exact
 	fast                   [3]line
 }
 
@@ -21,8 +22,7 @@ type path struct {
 type line struct{ times, plus float64 }
 
 func (l line) apply(x float64) float64 {
-	// The conversion forbids a fused multiply-add, which rounds once and so gives
-	// other results on some machines.
+	// float64() forbids a fused multiply-add, which some machines have and round less.
 	return float64(l.times*x) + l.plus
 }
 
@@ -37,13 +37,25 @@ func NewConversion(from, to Unit) (Conversion, error) {
 		between: affine{new(big.Rat).Quo(a.magnitude, b.magnitude), zero},
 		to:      b.curve(), after: b.outer(),
 	}
-	if same := p.between.times.Cmp(one) == 0; p.from == p.to && (same || p.from == nil) {
-		// Levels over one reference differ in scale only, and stay exact.
-		p.before, p.from, p.to = p.before.then(p.between).then(p.after), nil, nil
-	}
+	p.straighten()
 	return p.conversion(), nil
 }
 
+// straighten joins the steps where the two curves undo each other.
+func (p *path) straighten() {
+	switch ratio := p.between.times; {
+	case p.from == p.to && (p.from == nil || ratio.Cmp(one) == 0):
+	case p.from.logarithmic() && p.to.logarithmic():
+		// To leave the logarithms would meet numbers that are too large.
+		p.between, p.rounded = level(p.from, p.to, ratio), true
+	default:
+		p.rounded = true
+		return
+	}
+	p.before, p.from, p.to = p.before.then(p.between).then(p.after), nil, nil
+}
+
+// conversion adds the fast path.
 func (p *path) conversion() Conversion {
 	c := Conversion{div: 1, path: p}
 	c.add, _ = p.before.plus.Float64()
@@ -54,17 +66,20 @@ func (p *path) conversion() Conversion {
 	} else {
 		c.mul, _ = p.before.times.Float64()
 	}
-	for i, step := range []affine{p.before, p.between, p.after} {
-		p.fast[i].times, _ = step.times.Float64()
-		p.fast[i].plus, _ = step.plus.Float64()
+	if p.from != nil || p.to != nil {
+		for i, step := range []affine{p.before, p.between, p.after} {
+			p.fast[i].times, _ = step.times.Float64()
+			p.fast[i].plus, _ = step.plus.Float64()
+		}
 	}
 	return c
 }
 
-// Apply converts x. Without a curve the result is the same on every machine and
-// within 3 units of the last place of the exact one; with a curve it is as good as
-// the machine's logarithm. It is NaN for a value that has no counterpart, where
-// [Conversion.Decimal] fails with [ErrDomain].
+// Apply converts x without allocating. It rounds once for most factors and at most
+// three times, alike on every machine. On a curve it is as good as the logarithm of
+// the standard library, whose last bits depend on the machine; nodes that must agree
+// on those use [Conversion.Decimal]. A value without a counterpart gives NaN or an
+// infinity.
 func (c Conversion) Apply(x float64) float64 {
 	p := c.path
 	if p == nil {
@@ -109,25 +124,31 @@ func (c Conversion) Decimal(d Decimal) (Decimal, error) {
 		return d, nil
 	}
 	d = d.through(p.before)
-	if p.from == nil && p.to == nil {
-		return d, nil
+	if p.from != nil || p.to != nil {
+		var err error
+		if d, err = p.curved(d); err != nil {
+			return Decimal{}, err
+		}
 	}
+	if p.rounded {
+		d = d.rounded()
+	}
+	return d, nil
+}
+
+// curved is the rest of the path after the first step.
+func (p *path) curved(d Decimal) (Decimal, error) {
 	var err error
 	if p.from != nil {
-		if d, err = d.along(p.from.inverse, p.from.logarithmic, false); err != nil {
+		if d, err = d.along(p.from, false); err != nil {
 			return Decimal{}, err
 		}
 	}
 	d = d.through(p.between)
 	if p.to != nil {
-		if d, err = d.along(p.to.forward, p.to.logarithmic, true); err != nil {
+		if d, err = d.along(p.to, true); err != nil {
 			return Decimal{}, err
 		}
 	}
-	d = d.through(p.after)
-	if d.number.Sign() != 0 {
-		place := leading(d.number) - exactDigits + 1
-		d.number = scaled(rounded(d.number, place), place)
-	}
-	return d, nil
+	return d.through(p.after), nil
 }

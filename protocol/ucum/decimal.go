@@ -2,6 +2,7 @@ package ucum
 
 import (
 	"math/big"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -11,8 +12,7 @@ const (
 	// functional tests give 24 for values with pi or without an end.
 	exactDigits = 24
 
-	maxDecimal         = 128 // bytes of a decimal
-	maxDecimalExponent = 999
+	maxDecimal = 128 // bytes of a decimal
 )
 
 // Decimal is a number and what is known of its precision. A whole number ("98") is
@@ -27,34 +27,27 @@ type Decimal struct {
 	place    int // of a measured number: the power of ten of its last digit
 }
 
+// decimalForm is sign, whole digits, point, decimals and exponent.
+var decimalForm = regexp.MustCompile(`^([+-]?)([0-9]*)(\.?)([0-9]*)(?:[eE]([+-]?[0-9]{1,3}))?$`)
+
 // ParseDecimal reads digits with an optional sign, decimal point and exponent, at
 // most 128 bytes and exponents to 999. It fails with [ErrDecimal].
 func ParseDecimal(text string) (Decimal, error) {
 	if len(text) > maxDecimal {
 		return Decimal{}, ErrDecimal
 	}
-	mantissa, exponent, scientific := text, 0, false
-	if i := strings.IndexAny(text, "eE"); i >= 0 {
-		var err error
-		if exponent, err = strconv.Atoi(text[i+1:]); err != nil || max(exponent, -exponent) > maxDecimalExponent {
-			return Decimal{}, ErrDecimal
-		}
-		mantissa, scientific = text[:i], true
-	}
-	whole, fraction, point := strings.Cut(strings.TrimLeft(mantissa, "+-"), ".")
-	if len(mantissa)-len(strings.TrimLeft(mantissa, "+-")) > 1 || strings.Trim(whole+fraction, "0123456789") != "" || whole+fraction == "" {
+	m := decimalForm.FindStringSubmatch(text)
+	if m == nil {
 		return Decimal{}, ErrDecimal
 	}
-	digits, ok := new(big.Int).SetString(whole+fraction, 10)
-	if !ok {
+	sign, whole, point, fraction, exponent := m[1], m[2], m[3], m[4], m[5]
+	digits, ok := new(big.Int).SetString(sign+whole+fraction, 10)
+	if !ok { // no digit
 		return Decimal{}, ErrDecimal
 	}
-	if mantissa[0] == '-' {
-		digits.Neg(digits)
-	}
-	d := Decimal{measured: point || scientific, place: exponent - len(fraction)}
-	d.number = scaled(digits, d.place)
-	return d, nil
+	power, _ := strconv.Atoi(exponent) // 0 for none
+	place := power - len(fraction)
+	return Decimal{number: scaled(digits, place), measured: point != "" || exponent != "", place: place}, nil
 }
 
 // Exact returns r as a number without uncertainty.
@@ -84,7 +77,7 @@ func (d Decimal) String() string {
 	number := d.rat()
 	if number.Sign() == 0 {
 		if d.measured && d.place < 0 {
-			return "0." + strings.Repeat("0", min(-d.place, maxDecimal))
+			return "0." + strings.Repeat("0", min(-d.place, maxDecimal-2))
 		}
 		return "0"
 	}

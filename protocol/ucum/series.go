@@ -1,6 +1,9 @@
 package ucum
 
-import "math/big"
+import (
+	"math/big"
+	"sync"
+)
 
 // precision is the working precision of the curves in bits, 77 digits. Results are
 // rounded to 24, so that the error of a series never shows.
@@ -9,6 +12,11 @@ const precision = 256
 func newFloat() *big.Float { return new(big.Float).SetPrec(precision) }
 
 func float(r *big.Rat) *big.Float { return newFloat().SetRat(r) }
+
+func exactly(x *big.Float) *big.Rat {
+	r, _ := x.Rat(nil)
+	return r
+}
 
 func integer(n int64) *big.Float { return newFloat().SetInt64(n) }
 
@@ -28,12 +36,18 @@ func log(x *big.Float) *big.Float {
 		exponent--
 	}
 	sum := artanh(newFloat().Quo(newFloat().Sub(m, integer(1)), newFloat().Add(m, integer(1))))
+	sum.SetMantExp(sum, 1)
 	if exponent != 0 {
-		// log 2 is twice artanh(1/3).
-		sum.Add(sum, newFloat().Mul(artanh(newFloat().Quo(integer(1), integer(3))), integer(int64(exponent))))
+		sum.Add(sum, newFloat().Mul(log2(), integer(int64(exponent))))
 	}
-	return sum.Mul(sum, integer(2))
+	return sum
 }
+
+// log2 returns the logarithm of 2, which is twice artanh(1/3). It must not change.
+var log2 = sync.OnceValue(func() *big.Float {
+	sum := artanh(newFloat().Quo(integer(1), integer(3)))
+	return sum.SetMantExp(sum, 1)
+})
 
 // artanh sums z + z³/3 + z⁵/5 …, |z| ≤ 1/3.
 func artanh(z *big.Float) *big.Float { return odd(z, newFloat().Mul(z, z)) }
@@ -69,10 +83,9 @@ func odd(z, s *big.Float) *big.Float {
 // exp removes multiples of log 2, halves the rest eight times and squares the sum of
 // its series as often.
 func exp(x *big.Float) *big.Float {
-	unit := log(integer(2))
-	ratio, _ := newFloat().Quo(x, unit).Float64()
+	ratio, _ := newFloat().Quo(x, log2()).Float64()
 	multiple := int(ratio)
-	rest := newFloat().Sub(x, newFloat().Mul(unit, integer(int64(multiple))))
+	rest := newFloat().Sub(x, newFloat().Mul(log2(), integer(int64(multiple))))
 	const halvings = 8
 	rest.SetMantExp(rest, -halvings)
 	sum, term := integer(1), integer(1)

@@ -22,19 +22,32 @@ func nearest(r *big.Rat) int {
 }
 
 // along applies one direction of a curve to d.
-func (d Decimal) along(f func(*big.Float) (*big.Float, error), logarithmic, forward bool) (Decimal, error) {
+func (d Decimal) along(c *curve, forward bool) (Decimal, error) {
+	f := c.inverse
+	if forward {
+		f = c.forward
+	}
 	y, err := f(float(d.rat()))
 	if err != nil {
 		return Decimal{}, err
 	}
-	number, _ := y.Rat(nil)
+	number := exactly(y)
 	switch {
 	case !d.measured:
 		return Decimal{number: number}, nil
-	case logarithmic && forward:
+	case !c.logarithmic():
+		return measuredTo(number, d.significant()), nil
+	case forward: // the significant digits of a number are the decimals of its logarithm
 		return Decimal{number: number, measured: true, place: -d.significant()}, nil
-	case logarithmic:
-		return measuredTo(number, max(1, -d.place)), nil
 	}
-	return measuredTo(number, d.significant()), nil
+	return measuredTo(number, max(1, -d.place)), nil
+}
+
+// rounded returns d with the number rounded to 24 digits.
+func (d Decimal) rounded() Decimal {
+	if d.number.Sign() != 0 {
+		place := leading(d.number) - exactDigits + 1
+		d.number = scaled(rounded(d.number, place), place)
+	}
+	return d
 }
