@@ -10,7 +10,7 @@ import (
 // they are written.
 func (u Unit) Display() string {
 	t, err := essence().parse(u.code)
-	if err != nil || len(t) == 0 { // no code but the empty one fails, once parsed
+	if err != nil || len(t) == 0 { // a Unit's code has been parsed before
 		return "(unity)"
 	}
 	var b strings.Builder

@@ -47,8 +47,8 @@ type atom struct {
 	scale   *scale  // nil for a proper unit
 }
 
-// find splits a symbol into prefix and atom. An atom as a whole goes first (Pa, cd);
-// then the longest prefix (section 2.1.2), and only before metric atoms.
+// find splits a symbol into prefix and atom. Only metric atoms take a prefix, and
+// then no symbol of the essence can be split in two ways.
 func (c *catalog) find(symbol string) (*prefix, *atom, bool) {
 	if a, ok := c.atoms[symbol]; ok {
 		return nil, a, true
