@@ -4,6 +4,8 @@
 // [Parse] reads a case-sensitive code ("mg/dL") into a [Unit]. [NewConversion]
 // relates two units once, so that many values can follow; [Convert] is both steps
 // for one [Decimal], a number with the significant digits that it was written with.
+// A [Converter] remembers the conversions of a stream.
+//
 // Units stand in questions that cross organizations, so every node must convert
 // alike. That is why this lies below protocol: the definitions are ucum-essence.xml,
 // embedded unchanged, and linear conversions are exact rational arithmetic.
@@ -24,10 +26,8 @@
 //     tests have it;
 //   - special units scaled by a prefix or number and in no other term, so "Cel/h" is
 //     refused: no offset could be applied to it (section 22);
-//   - the special expression, 100tan(1 rad), before the function element beside it,
-//     which for %[slope] says deg: 100 % of slope is 45 degrees either way of thinking;
-//   - a symbol that is an atom as a whole before one that splits, so Gb is gilbert
-//     and not gigabarn.
+//   - the special expression, 100tan(1 rad), not the function element beside it,
+//     which for %[slope] says deg: a slope of 100 % is 45 degrees.
 //
 // The case-insensitive variant and conversions that need a substance (mg to mmol)
 // are not here.
