@@ -125,10 +125,10 @@ func (d Decimal) Times(e Decimal) Decimal {
 }
 
 // Over returns d/e with the significant digits of the one that has fewer. It fails
-// with [ErrDomain] when e is 0.
+// with [ErrZero] when e is 0.
 func (d Decimal) Over(e Decimal) (Decimal, error) {
 	if e.rat().Sign() == 0 {
-		return Decimal{}, ErrDomain
+		return Decimal{}, ErrZero
 	}
 	return d.with(new(big.Rat).Quo(d.rat(), e.rat()), e), nil
 }

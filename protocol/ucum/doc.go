@@ -25,7 +25,7 @@
 //   - an annotation after a number ("1{c}"): the grammar refuses it, the functional
 //     tests have it;
 //   - special units scaled by a prefix or number and in no other term, so "Cel/h" is
-//     refused: no offset could be applied to it (section 22);
+//     refused: no offset could be applied to it (section 3.1.2);
 //   - the special expression, 100tan(1 rad), not the function element beside it,
 //     which for %[slope] says deg: a slope of 100 % is 45 degrees.
 //

@@ -65,6 +65,9 @@ var (
 	// the level in bel of a negative pressure.
 	ErrDomain = problem.New(problem.Invalid, "unit: the value has no counterpart in the other unit")
 
+	// ErrZero reports a division by a value of 0.
+	ErrZero = problem.New(problem.Invalid, "unit: the value divides by 0")
+
 	// ErrDecimal reports text that is not a decimal number, or is one beyond the
 	// bounds of [ParseDecimal].
 	ErrDecimal = problem.New(problem.Invalid, "unit: the value is not a decimal number of at most 128 characters and exponent 999")

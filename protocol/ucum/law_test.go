@@ -126,7 +126,7 @@ func TestPrintParse(t *testing.T) {
 
 // TestUnitsAreAGroup multiplies and divides.
 //
-// Source: UCUM section 3.0.3: proper units are an Abelian group.
+// Source: UCUM 2.2, section 3.0.3: proper units are an Abelian group.
 func TestUnitsAreAGroup(t *testing.T) {
 	t.Parallel()
 	one := unit(t, "1")

@@ -9,7 +9,7 @@ import (
 // scale is the function of a special unit: a quantity of x corresponding proper
 // units has the value times·curve(x) + offset.
 //
-// Source: UCUM 2.2, section 3.1 and the notes to tables 4, 14, 18, 19, 21 and 22.
+// Source: UCUM 2.2, section 3.1 and the clauses on special units in section 4.
 type scale struct {
 	curve  *curve   // nil for none
 	times  *big.Rat // not 0

@@ -74,7 +74,7 @@ func (p part) evaluate() (value, error) {
 
 // times returns v·w or v/w, or the rule that forbids it.
 //
-// Source: UCUM section 22: a special unit can be multiplied by a number, which
+// Source: UCUM 2.2, section 3.1.2: a special unit can be multiplied by a number, which
 // scales it, and take part in no other operation.
 func (v value) times(w value, over bool) (value, Rule) {
 	if v.scale != nil && w.scale != nil || w.scale != nil && over {
