@@ -1,0 +1,66 @@
+package series
+
+import (
+	"context"
+
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+)
+
+// landed is a row of series_landed.
+type landed struct {
+	load   LoadID
+	source SourceID
+	points int64
+	body   []byte
+}
+
+// eachLanded gives the landed batches that fulfil a condition to fn, in the order
+// of their loads.
+func eachLanded(ctx context.Context, tx *sqldb.Tx, condition string, args []any, fn func(landed) error) error {
+	rows, err := tx.Query(ctx, "SELECT load_id, source_id, points, body FROM series_landed WHERE "+condition+" ORDER BY load_id", args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var l landed
+		if err := rows.Scan(&l.load, &l.source, &l.points, &l.body); err != nil {
+			return err
+		}
+		if err := fn(l); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// landedPoints returns what has landed of a variable of a person, from <= time <
+// to, in the order of the loads; of one load in the order of time.
+func landedPoints(ctx context.Context, tx *sqldb.Tx, person int64, variable VariableID, from, to int64) ([]Point, error) {
+	var points []Point
+	err := eachLanded(ctx, tx, "low_person <= ? AND high_person >= ? AND first_ms < ? AND last_ms >= ?",
+		[]any{person, person, to, from}, func(l landed) error {
+			var failure error
+			err := runs(l.body, l.load, l.source, func(r run) bool {
+				if r.key.person == person && r.key.variable == variable {
+					points, failure = r.points(points)
+					return false
+				}
+				return r.key.person <= person
+			})
+			if failure != nil {
+				return failure
+			}
+			return err
+		})
+	if err != nil {
+		return nil, err
+	}
+	kept := points[:0]
+	for _, p := range points {
+		if p.Time >= from && p.Time < to {
+			kept = append(kept, p)
+		}
+	}
+	return kept, nil
+}
