@@ -162,7 +162,7 @@ func decodeStretches(ctx context.Context, tx *sqldb.Tx, list []stretch, sources 
 		ids[i] = c.id
 		size += c.points
 	}
-	bodies, err := chunkBodies(ctx, tx, ids)
+	bodies, err := bodiesOf(ctx, tx, "series_chunk", "chunk_id", ids)
 	if err != nil {
 		return nil, err
 	}
@@ -177,4 +177,27 @@ func decodeStretches(ctx context.Context, tx *sqldb.Tx, list []stretch, sources 
 		}
 	}
 	return points, nil
+}
+
+// bodiesOf returns the bodies of rows by their keys; keys that are gone are missing.
+func bodiesOf(ctx context.Context, tx *sqldb.Tx, table, column string, ids []int64) (map[int64][]byte, error) {
+	bodies := make(map[int64][]byte, len(ids))
+	if len(ids) == 0 {
+		return bodies, nil
+	}
+	condition, arg := tx.Dialect().Among(column, ids)
+	rows, err := tx.Query(ctx, "SELECT "+column+", body FROM "+table+" WHERE "+condition, arg)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		var body []byte
+		if err := rows.Scan(&id, &body); err != nil {
+			return nil, err
+		}
+		bodies[id] = body
+	}
+	return bodies, rows.Err()
 }

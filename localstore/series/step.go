@@ -218,29 +218,7 @@ func readBodies(ctx context.Context, tx *sqldb.Tx, groups []group) (map[int64][]
 			ids = append(ids, g.into.id)
 		}
 	}
-	return chunkBodies(ctx, tx, ids)
-}
-
-func chunkBodies(ctx context.Context, tx *sqldb.Tx, ids []int64) (map[int64][]byte, error) {
-	bodies := make(map[int64][]byte, len(ids))
-	if len(ids) == 0 {
-		return bodies, nil
-	}
-	condition, arg := tx.Dialect().Among("chunk_id", ids)
-	rows, err := tx.Query(ctx, "SELECT chunk_id, body FROM series_chunk WHERE "+condition, arg)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id int64
-		var body []byte
-		if err := rows.Scan(&id, &body); err != nil {
-			return nil, err
-		}
-		bodies[id] = body
-	}
-	return bodies, rows.Err()
+	return bodiesOf(ctx, tx, "series_chunk", "chunk_id", ids)
 }
 
 func (c *changes) apply(ctx context.Context, tx *sqldb.Tx) error {
