@@ -8,14 +8,6 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 )
 
-// What one step of a merge takes on, so that it holds the writer of SQLite for
-// some 20 ms at most, and what one merge does, so that its state stays small.
-const (
-	stepPoints = 32_768
-	stepSeries = 512
-	biteLoads  = 4_096
-)
-
 // Compact merges up to Config.Bite landed points, the oldest loads first, into
 // chunks, settles the outcome of their loads, and returns how many points that
 // were; 0 when nothing waits. It reads without holding up writers and writes in
@@ -119,6 +111,7 @@ func (m *merger) choose(ctx context.Context, tx *sqldb.Tx) ([]LoadID, error) {
 
 // run takes the runs series by series and writes a step whenever it is full.
 func (m *merger) run(ctx context.Context) error {
+	limits := m.store.limits
 	for len(m.runs) > 0 {
 		n := 1
 		for n < len(m.runs) && m.runs[n].key == m.runs[0].key {
@@ -131,13 +124,13 @@ func (m *merger) run(ctx context.Context) error {
 		k := m.runs[0].key
 		m.runs = m.runs[n:]
 		for len(points) > 0 {
-			n := min(len(points), stepPoints-m.step.size)
+			n := min(len(points), limits.stepPoints-m.step.size)
 			for n < len(points) && points[n].Time == points[n-1].Time { // all values of a point together
 				n++
 			}
 			m.step.add(k, points[:n])
 			points = points[n:]
-			if m.step.size >= stepPoints || len(m.step.parts) >= stepSeries {
+			if m.step.size >= limits.stepPoints || len(m.step.parts) >= limits.stepSeries {
 				if err := m.write(ctx, false); err != nil {
 					return err
 				}

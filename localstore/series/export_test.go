@@ -10,7 +10,7 @@ var (
 // ChunkPoints is the largest number of points in a chunk.
 const ChunkPoints = chunkPoints
 
-// Seconds and days beyond these are refused.
+// Times beyond these are refused.
 var FirstTime, LastTime = firstTime, lastTime
 
 // ReadBlock returns the points of a landed batch with their persons, as pairs.
@@ -39,4 +39,9 @@ func WriteBlock(persons []int64, points []Point) []byte {
 		w.add(persons[i], 1, points[i:i+1])
 	}
 	return seal(w.body)
+}
+
+// Shrink makes everything that is done at once small.
+func (s *Store) Shrink() {
+	s.limits = limits{chunkPoints: 5, stepPoints: 11, stepSeries: 2, readRows: 2, retainRows: 2}
 }

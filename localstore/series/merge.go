@@ -30,13 +30,12 @@ func replaced(t *tally)  { t.Replaced++ }
 func duplicate(t *tally) { t.Duplicates++ }
 func expired(t *tally)   { t.Expired++ }
 
-// cut divides points into chunks. Points that were added behind those that were
+// cut divides points into chunks of up to size. Points that were added behind those that were
 // there fill chunks to the brim; else they are divided evenly, so that each chunk
 // has room for more in its midst.
-func cut(points []Point, behind bool) [][]Point {
-	size := chunkPoints
+func cut(points []Point, size int, behind bool) [][]Point {
 	if !behind {
-		n := (len(points) + chunkPoints - 1) / chunkPoints
+		n := (len(points) + size - 1) / size
 		size = (len(points) + n - 1) / n
 	}
 	var out [][]Point

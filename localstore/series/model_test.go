@@ -128,6 +128,7 @@ func TestStoreEqualsAMap(t *testing.T) {
 		ctx := t.Context()
 		retention := series.Retention{Raw: 48 * time.Hour, Minute: 96 * time.Hour, Hour: 192 * time.Hour}
 		s := newSite(t, db, series.Config{Partition: 24 * time.Hour, Bite: 1000, Retention: retention})
+		s.store.Shrink()
 		var sources []series.SourceID
 		require.NoError(t, db.Write(ctx, func(tx *sqldb.Tx) error {
 			for i := range 2 {
@@ -151,7 +152,7 @@ func TestStoreEqualsAMap(t *testing.T) {
 			clear()
 			m := &model{points: map[ident]content{}, outcomes: map[series.LoadID]series.Outcome{}, aggregates: map[ident]series.Aggregate{}, closed: math.MinInt64}
 			clock := 20 * day
-			for range rapid.IntRange(1, 10).Draw(rt, "steps") {
+			for range rapid.IntRange(1, 14).Draw(rt, "steps") {
 				switch rapid.SampledFrom([]string{"append", "append", "append", "compact", "retain", "read"}).Draw(rt, "step") {
 				case "append":
 					b := drawBatch(rt, s, sources, clock)
@@ -192,17 +193,18 @@ func drawBatch(rt *rapid.T, s *site, sources []series.SourceID, clock int64) ser
 		b.Values, b.Flags = append(b.Values, value), append(b.Flags, flags)
 	}
 	p, v := rapid.Int32Range(0, 2).Draw(rt, "person"), rapid.Int32Range(0, 1).Draw(rt, "variable")
-	from := clock - 3*day + rapid.Int64Range(0, 3*24).Draw(rt, "from")*hour
+	from := (clock-3*day)/day*day + rapid.SampledFrom([]int64{1, 2, 24, 71}).Draw(rt, "from")*hour
 	if rapid.Bool().Draw(rt, "dense") {
 		value := float64(rapid.IntRange(0, 2).Draw(rt, "value"))
-		for i := range rapid.Int64Range(900, 1500).Draw(rt, "n") {
-			add(p, v, from+i*20_000, value+float64(i%3), 0)
+		stretch := rapid.SampledFrom([]int64{1, 2, 400}).Draw(rt, "stretch")
+		for i := range rapid.Int64Range(10, 25).Draw(rt, "n") {
+			add(p, v, from+i*20_000*stretch, value+float64(i%3), 0)
 		}
 		return b
 	}
 	for range rapid.IntRange(1, 8).Draw(rt, "n") {
 		value := rapid.SampledFrom([]float64{0, math.Copysign(0, -1), 1.5, 1.0 / 3, math.NaN(), 5e-324}).Draw(rt, "value")
-		add(rapid.Int32Range(0, 2).Draw(rt, "who"), v, from+20_000*rapid.Int64Range(0, 300).Draw(rt, "at"), value, series.Flags(rapid.IntRange(0, 3).Draw(rt, "flags")))
+		add(rapid.Int32Range(0, 2).Draw(rt, "who"), v, from+20_000*rapid.Int64Range(-30, 30).Draw(rt, "at"), value, series.Flags(rapid.IntRange(0, 3).Draw(rt, "flags")))
 	}
 	return b
 }

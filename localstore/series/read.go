@@ -11,9 +11,6 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 )
 
-// readChunks is how many chunks are decoded at a time, some 2 MB.
-const readChunks = 64
-
 // Points yields the points of a variable of a person with from <= time < to, in
 // the order of time, those of one time in the order of their sources. It includes
 // invalid ones. An error is the last thing that is yielded. Memory does not grow
@@ -52,7 +49,7 @@ func (s *Store) points(ctx context.Context, tx *sqldb.Tx, person omop.PersonID, 
 	}
 	merged := recent // of those of one time and source the last one counts
 	for len(list) > 0 {
-		n := min(readChunks, len(list))
+		n := min(s.limits.readRows, len(list))
 		older, err := decodeStretches(ctx, tx, list[:n], sources)
 		if err != nil {
 			return err

@@ -9,9 +9,6 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 )
 
-// retainRows is how many rows one step of Retain reduces.
-const retainRows = 256
-
 // Retain applies the retention of the configuration as of now: points that are
 // older than Raw become aggregates of a minute, those that are older than Minute
 // aggregates of an hour, and those that are older than Hour go. A tier moves by
@@ -47,7 +44,7 @@ func (s *Store) retain(ctx context.Context, now time.Time) error {
 		return err
 	}
 	return s.repeat(ctx, func(ctx context.Context, tx *sqldb.Tx, st *state) (reduction, error) {
-		return oldHours(ctx, tx, min(st.closed, s.limit(now, keep.Hour)))
+		return s.oldHours(ctx, tx, min(st.closed, s.limit(now, keep.Hour)))
 	})
 }
 
@@ -112,13 +109,13 @@ func (s *Store) repeat(ctx context.Context, prepare func(context.Context, *sqldb
 		if len(r.chunks) == 0 && len(r.aggregates) == 0 {
 			return nil
 		}
-		if err := s.change(ctx, st, func(tx *sqldb.Tx) error { return r.apply(ctx, tx) }); err != nil {
+		if err := s.change(ctx, st, func(tx *sqldb.Tx) error { return r.apply(ctx, tx, s.limits.chunkPoints) }); err != nil {
 			return err
 		}
 	}
 }
 
-func (r *reduction) apply(ctx context.Context, tx *sqldb.Tx) error {
+func (r *reduction) apply(ctx context.Context, tx *sqldb.Tx, size int) error {
 	if err := removeChunks(ctx, tx, r.chunks); err != nil {
 		return err
 	}
@@ -133,7 +130,7 @@ func (r *reduction) apply(ctx context.Context, tx *sqldb.Tx) error {
 	}
 	_, err := tx.Insert(ctx, "series_aggregate", []string{"series_id", "width_ms", "first_ms", "last_ms", "aggregates", "body"}, func(yield func([]any) bool) {
 		for _, row := range r.insert {
-			for list := range slices.Chunk(row.list, chunkPoints) {
+			for list := range slices.Chunk(row.list, size) {
 				if !yield([]any{row.series, row.width, list[0].Time, list[len(list)-1].Time, int64(len(list)), encodeAggregates(list)}) {
 					return
 				}
@@ -161,7 +158,7 @@ func (r *reduction) add(series, width, partition int64, parts []Aggregate) {
 func (s *Store) reducePoints(ctx context.Context, tx *sqldb.Tx, st *state) (reduction, error) {
 	var r reduction
 	rows, err := tx.Query(ctx, `SELECT chunk_id, series_id, first_ms, last_ms, points FROM series_chunk
-		WHERE last_ms < ? ORDER BY series_id, first_ms LIMIT ?`, st.closed, retainRows)
+		WHERE last_ms < ? ORDER BY series_id, first_ms LIMIT ?`, st.closed, s.limits.retainRows)
 	if err != nil {
 		return r, err
 	}
@@ -196,7 +193,7 @@ func (s *Store) reducePoints(ctx context.Context, tx *sqldb.Tx, st *state) (redu
 func (s *Store) reduceMinutes(ctx context.Context, tx *sqldb.Tx, limit int64) (reduction, error) {
 	var r reduction
 	rows, err := tx.Query(ctx, `SELECT aggregate_id, series_id, body FROM series_aggregate
-		WHERE width_ms = ? AND last_ms < ? ORDER BY series_id, first_ms, aggregate_id LIMIT ?`, minute, limit, retainRows)
+		WHERE width_ms = ? AND last_ms < ? ORDER BY series_id, first_ms, aggregate_id LIMIT ?`, minute, limit, s.limits.retainRows)
 	if err != nil {
 		return r, err
 	}
@@ -218,9 +215,9 @@ func (s *Store) reduceMinutes(ctx context.Context, tx *sqldb.Tx, limit int64) (r
 }
 
 // oldHours lists aggregates of an hour that go.
-func oldHours(ctx context.Context, tx *sqldb.Tx, limit int64) (reduction, error) {
+func (s *Store) oldHours(ctx context.Context, tx *sqldb.Tx, limit int64) (reduction, error) {
 	var r reduction
-	rows, err := tx.Query(ctx, "SELECT aggregate_id FROM series_aggregate WHERE width_ms = ? AND last_ms < ? LIMIT ?", hour, limit, retainRows)
+	rows, err := tx.Query(ctx, "SELECT aggregate_id FROM series_aggregate WHERE width_ms = ? AND last_ms < ? LIMIT ?", hour, limit, s.limits.retainRows)
 	if err != nil {
 		return r, err
 	}

@@ -92,8 +92,9 @@ func (r Retention) validate() error {
 // Store reads and writes series. It is safe for concurrent use, also by several
 // processes on one database.
 type Store struct {
-	db  *sqldb.DB
-	cfg Config
+	db     *sqldb.DB
+	cfg    Config
+	limits limits
 
 	// changing is held by Compact and Retain, so that those of one process take
 	// turns; several processes are kept apart by the table series_state.
@@ -114,7 +115,7 @@ func Open(ctx context.Context, db *sqldb.DB, cfg Config) (*Store, error) {
 	if err := sqldb.Migrate(ctx, db, "series", sub); err != nil {
 		return nil, fmt.Errorf("series: %w", err)
 	}
-	s := &Store{db: db, cfg: cfg}
+	s := &Store{db: db, cfg: cfg, limits: defaults}
 	if err := db.Write(ctx, func(tx *sqldb.Tx) error { return s.fixPartition(ctx, tx) }); err != nil {
 		return nil, fmt.Errorf("series: open: %w", err)
 	}

@@ -14,6 +14,23 @@ import (
 // was done so far stands; call again later, or leave it to the other one.
 var ErrBusy = errors.New("another process works on the series")
 
+// limits are what is done at once. Tests make them small, so that little data
+// meets every boundary.
+type limits struct {
+	chunkPoints int // in a chunk, at most chunkPoints
+	stepPoints  int // in a step of a merge
+	stepSeries  int // in a step of a merge
+	readRows    int // decoded together by a reader
+	retainRows  int // in a step of Retain
+}
+
+// defaults hold the writer of SQLite for some 20 ms a step, and some 2 MB for a
+// reader.
+var defaults = limits{chunkPoints: chunkPoints, stepPoints: 32_768, stepSeries: 512, readRows: 64, retainRows: 256}
+
+// biteLoads is how many loads one merge takes on, so that its state stays small.
+const biteLoads = 4_096
+
 // state is the row of series_state. Whoever changes chunks reads it, prepares the
 // change without holding up writers, and then makes it in a transaction that
 // begins with advance, which fails if anybody else was faster.

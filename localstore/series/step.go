@@ -75,7 +75,7 @@ func (m *merger) prepare(ctx context.Context, tx *sqldb.Tx) (changes, error) {
 			c.remove = append(c.remove, g.into.id)
 		}
 		behind := len(old) == 0 || old[len(old)-1].Time < g.points[0].Time
-		for _, piece := range cut(merge(old, g.points, m.count), behind) {
+		for _, piece := range cut(merge(old, g.points, m.count), m.store.limits.chunkPoints, behind) {
 			c.insert = append(c.insert, newChunk(g.part.series, piece))
 		}
 	}
@@ -194,7 +194,7 @@ func (s *Store) group(groups []group, p *part, list []stretch) []group {
 			switch {
 			case c.first > points[0].Time:
 				end = min(end, c.first)
-			case s.partition(c.first) == s.partition(points[0].Time) && (c.points < chunkPoints || points[0].Time <= c.last):
+			case s.partition(c.first) == s.partition(points[0].Time) && (c.points < int64(s.limits.chunkPoints) || points[0].Time <= c.last):
 				g.into = c
 			}
 			if len(list) > 1 {

@@ -16,7 +16,7 @@ import (
 // last thing that is yielded.
 func (s *Store) Aggregates(ctx context.Context, tx *sqldb.Tx, person omop.PersonID, variable VariableID, from, to int64) iter.Seq2[Aggregate, error] {
 	return func(yield func(Aggregate, error) bool) {
-		if err := aggregates(ctx, tx, person, variable, from, to, func(a Aggregate) bool { return yield(a, nil) }); err != nil {
+		if err := s.aggregates(ctx, tx, person, variable, from, to, func(a Aggregate) bool { return yield(a, nil) }); err != nil {
 			yield(Aggregate{}, fmt.Errorf("series: aggregates: %w", err))
 		}
 	}
@@ -25,7 +25,7 @@ func (s *Store) Aggregates(ctx context.Context, tx *sqldb.Tx, person omop.Person
 // tierRow is a row of series_aggregate without its body.
 type tierRow struct{ id, series, width, first int64 }
 
-func aggregates(ctx context.Context, tx *sqldb.Tx, person omop.PersonID, variable VariableID, from, to int64, yield func(Aggregate) bool) error {
+func (s *Store) aggregates(ctx context.Context, tx *sqldb.Tx, person omop.PersonID, variable VariableID, from, to int64, yield func(Aggregate) bool) error {
 	id, err := number(person)
 	if err != nil {
 		return err
@@ -40,7 +40,7 @@ func aggregates(ctx context.Context, tx *sqldb.Tx, person omop.PersonID, variabl
 	}
 	var merged []Aggregate
 	for len(list) > 0 {
-		n := min(readChunks, len(list))
+		n := min(s.limits.readRows, len(list))
 		if merged, err = decodeTier(ctx, tx, merged, list[:n], sources); err != nil {
 			return err
 		}
