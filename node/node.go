@@ -28,6 +28,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/jobs"
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/raw"
+	"github.com/trialmesh/trialmesh/localstore/series"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/vocab"
 	"github.com/trialmesh/trialmesh/node/audit"
@@ -127,6 +128,7 @@ type Node struct {
 	lock      *dirlock.Lock
 	db        *sqldb.DB
 	people    *omop.Store
+	series    *series.Store
 	raw       *raw.Store
 	vocab     *vocab.Store
 	queue     *jobs.Queue
@@ -176,6 +178,9 @@ func (n *Node) openStores(ctx context.Context) error {
 	if n.people, err = omop.Open(ctx, n.db); err != nil {
 		return err
 	}
+	if n.series, err = series.Open(ctx, n.db, series.Config{}); err != nil {
+		return err
+	}
 	if n.vocab, err = vocab.Open(ctx, n.db); err != nil {
 		return err
 	}
@@ -197,7 +202,7 @@ func (n *Node) openDomain(ctx context.Context) error {
 		return err
 	}
 	n.ingest, err = ingest.Open(ctx, ingest.Config{
-		DB: n.db, Store: n.people, Raw: n.raw, Vocabulary: n.vocab, Jobs: n.queue, Trail: n.trail, Log: n.cfg.Logger, Now: n.cfg.Now,
+		DB: n.db, Store: n.people, Series: n.series, Raw: n.raw, Vocabulary: n.vocab, Jobs: n.queue, Trail: n.trail, Log: n.cfg.Logger, Now: n.cfg.Now,
 	})
 	if err != nil {
 		return err
@@ -295,6 +300,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.network.Run(ctx) })
 	group.Go(func() error { return n.group.Run(ctx) })
 	group.Go(func() error { return n.runJobs(ctx) })
+	group.Go(func() error { return n.mergeSeries(ctx) })
 	group.Go(func() error { return n.publisher.Run(ctx) })
 	group.Go(func() error { return n.peer.Run(ctx) })
 	group.Go(func() error { return n.renew(ctx) })

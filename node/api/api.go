@@ -61,8 +61,8 @@ type Trail interface {
 	Latest(ctx context.Context, limit int) ([]audit.Record, error)
 }
 
-// Config configures the API. Token, Loads, Consents, Trail, Status and Ready
-// are required.
+// Config configures the API. Token, Loads, Consents, Trail, Variables,
+// Status and Ready are required.
 type Config struct {
 	// Name is the node's in its network, for the title of the page.
 	Name string
@@ -73,6 +73,9 @@ type Config struct {
 	Loads    Loads
 	Consents Consents
 	Trail    Trail
+
+	// Variables returns what the node has time series of, by system and code.
+	Variables func(ctx context.Context) ([]Variable, error)
 
 	// Status returns how the node stands.
 	Status func(ctx context.Context) (Status, error)
@@ -95,10 +98,11 @@ type Config struct {
 }
 
 const (
-	minToken       = 32
-	maxBody        = 1 << 20   // bytes of an ordinary request
-	maxConsents    = 256 << 20 // bytes of a list of consents
-	defaultMaxFile = 16 << 30
+	minToken        = 32
+	maxBody         = 1 << 20   // bytes of an ordinary request
+	maxConsents     = 256 << 20 // bytes of a list of consents
+	maxObservations = 64 << 20  // bytes of one request with time series
+	defaultMaxFile  = 16 << 30
 )
 
 func (c Config) withDefaults() Config {
@@ -121,8 +125,8 @@ func (c Config) validate() error {
 	switch {
 	case len(c.Token) < minToken:
 		return fmt.Errorf("token: at least %d characters", minToken)
-	case c.Loads == nil, c.Consents == nil, c.Trail == nil, c.Status == nil, c.Ready == nil:
-		return errors.New("loads, consents, trail, status and ready are required")
+	case c.Loads == nil, c.Consents == nil, c.Trail == nil, c.Variables == nil, c.Status == nil, c.Ready == nil:
+		return errors.New("loads, consents, trail, variables, status and ready are required")
 	}
 	return nil
 }
@@ -144,6 +148,7 @@ func New(cfg Config) (http.Handler, error) {
 	s := &server{cfg: cfg, token: message.Sum([]byte(cfg.Token))}
 	s.openRouter()
 	s.routeLoads()
+	s.routeSeries()
 	s.routeConsents()
 	s.routeStatus()
 	s.routePage()
@@ -152,7 +157,7 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	handler, err := front.New(front.Config{
 		Next: s.router, Rate: cfg.Rate, Burst: cfg.Burst, MaxBody: maxBody,
-		Streams: map[string]int64{filesPath: cfg.MaxFile, consentsPath: maxConsents},
+		Streams: map[string]int64{filesPath: cfg.MaxFile, observationsPath: maxObservations, consentsPath: maxConsents},
 		Metrics: cfg.Metrics, Log: cfg.Logger, Now: cfg.Now,
 	})
 	if err != nil {

@@ -89,6 +89,12 @@ func newSite(t *testing.T, change ...func(*Config)) *site {
 	}
 	cfg := Config{
 		Name: "st-anna", Token: token, Loads: s, Consents: s, Trail: s.trail, Logger: log, Now: func() time.Time { return start },
+		Variables: func(context.Context) ([]Variable, error) {
+			return []Variable{
+				{System: "http://loinc.org", Code: "8310-5", Unit: "Cel", Persons: 1, Points: 2, First: start, Last: start},
+				{System: "http://loinc.org", Code: "8867-4", Unit: "/min", Concept: 3027018, Persons: 12, Points: 86_400, First: start, Last: start},
+			}, s.failure()
+		},
 		Status: func(context.Context) (Status, error) { return s.status, s.failure() },
 		Ready:  func(context.Context) error { return s.failure() },
 	}

@@ -111,18 +111,25 @@ func (s *server) upload(c *gin.Context) error {
 	}
 	body := &noting{r: file}
 	digest, job, err := s.cfg.Loads.Accept(c.Request.Context(), name, body)
-	switch {
-	case body.err != nil:
-		return front.BodyError(body.err)
-	case errors.Is(err, raw.ErrTooLarge):
-		return front.ErrBody
-	case err != nil:
-		return retry(err)
+	if err != nil {
+		return uploadError(body.err, err)
 	}
 	id := strconv.FormatInt(int64(job), 10)
 	c.Header("Location", "/v1/ingest/jobs/"+id)
 	c.JSON(http.StatusAccepted, Upload{FileID: digest.String(), JobID: id})
 	return nil
+}
+
+// uploadError is what to tell of a body that was not accepted; sent is the error of
+// reading it, if that was it.
+func uploadError(sent, err error) error {
+	switch {
+	case sent != nil:
+		return front.BodyError(sent)
+	case errors.Is(err, raw.ErrTooLarge):
+		return front.ErrBody
+	}
+	return retry(err)
 }
 
 // retry says of what fails for a while that it may be tried again.

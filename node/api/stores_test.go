@@ -17,6 +17,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/jobs"
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/raw"
+	"github.com/trialmesh/trialmesh/localstore/series"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
 	"github.com/trialmesh/trialmesh/localstore/vocab"
@@ -33,6 +34,8 @@ func newStoredSite(t *testing.T, db *sqldb.DB) *site {
 	require.NoError(t, err)
 	people, err := omop.Open(ctx, db)
 	require.NoError(t, err)
+	points, err := series.Open(ctx, db, series.Config{})
+	require.NoError(t, err)
 	words, err := vocab.Open(ctx, db)
 	require.NoError(t, err)
 	trail, err := audit.Open(ctx, db, slog.New(slog.DiscardHandler))
@@ -40,7 +43,7 @@ func newStoredSite(t *testing.T, db *sqldb.DB) *site {
 	require.NoError(t, jobs.Migrate(ctx, db))
 	queue, err := jobs.New(jobs.Config{DB: db})
 	require.NoError(t, err)
-	loads, err := ingest.Open(ctx, ingest.Config{DB: db, Store: people, Raw: files, Vocabulary: words, Jobs: queue, Trail: trail})
+	loads, err := ingest.Open(ctx, ingest.Config{DB: db, Store: people, Series: points, Raw: files, Vocabulary: words, Jobs: queue, Trail: trail})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)

@@ -91,6 +91,16 @@ func (c *Client) Upload(ctx context.Context, name string, r io.Reader) (Upload, 
 	return ask[Upload](ctx, c, http.MethodPost, "/v1/ingest/files?"+url.Values{"name": {name}}.Encode(), "application/octet-stream", r)
 }
 
+// Observe brings time series, as a document of package
+// connectors/source/observation, and returns the job. It returns when the node has
+// it on disk.
+func (c *Client) Observe(ctx context.Context, document io.Reader) (job string, err error) {
+	accepted, err := ask[struct {
+		Job string `json:"jobId"`
+	}](ctx, c, http.MethodPost, "/v1/ingest/observations", "application/json", document)
+	return accepted.Job, err
+}
+
 // Job is the state of a load.
 type Job struct {
 	ID         string           `json:"id"`

@@ -27,6 +27,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/jobs"
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/raw"
+	"github.com/trialmesh/trialmesh/localstore/series"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/vocab"
 	"github.com/trialmesh/trialmesh/node/audit"
@@ -43,10 +44,12 @@ type Trail interface {
 	Add(ctx context.Context, tx *sqldb.Tx, r audit.Record) error
 }
 
-// Config configures a [Service]. DB, Store, Raw, Vocabulary and Jobs are required.
+// Config configures a [Service]. DB, Store, Series, Raw, Vocabulary and Jobs are
+// required.
 type Config struct {
 	DB         *sqldb.DB
 	Store      *omop.Store
+	Series     *series.Store
 	Raw        *raw.Store
 	Vocabulary *vocab.Store
 
@@ -95,8 +98,8 @@ func (c Config) withDefaults() Config {
 
 func (c Config) validate() error {
 	switch {
-	case c.DB == nil, c.Store == nil, c.Raw == nil, c.Vocabulary == nil, c.Jobs == nil:
-		return errors.New("db, store, raw, vocabulary and jobs are required")
+	case c.DB == nil, c.Store == nil, c.Series == nil, c.Raw == nil, c.Vocabulary == nil, c.Jobs == nil:
+		return errors.New("db, store, series, raw, vocabulary and jobs are required")
 	case c.MaxFile < 1:
 		return errors.New("the largest file must have 1 byte or more")
 	case c.BatchRows < 1 || c.BatchRows > 100_000:

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
+	"github.com/trialmesh/trialmesh/connectors/source/observation"
 	"github.com/trialmesh/trialmesh/localstore/jobs"
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/raw"
@@ -19,6 +20,7 @@ import (
 const (
 	batchSteps    = 20_000
 	batchProblems = 1000
+	batchPoints   = 50_000
 )
 
 // load is the state of one attempt. What is in its batch, problems and counts but
@@ -35,6 +37,7 @@ type load struct {
 
 	// Since the last commit.
 	batch    omop.Batch
+	columns  columns
 	lines    map[string]int // of the records in batch, by pointer
 	problems []Problem
 	pending  int64 // steps
@@ -103,7 +106,7 @@ func (l *load) step(ctx context.Context, rec fhir.Record, err error) error {
 			return err
 		}
 	}
-	if l.rows() >= l.s.cfg.BatchRows || l.pending >= batchSteps || len(l.problems) >= batchProblems {
+	if l.rows() >= l.s.cfg.BatchRows || l.columns.points >= batchPoints || l.pending >= batchSteps || len(l.problems) >= batchProblems {
 		return l.commit(ctx, nil)
 	}
 	return nil
@@ -125,6 +128,9 @@ func (l *load) record(ctx context.Context, rec fhir.Record) error {
 	count(l.counts.ByType, rec.Type)
 	if rec.Resource == nil {
 		return nil
+	}
+	if s, ok := rec.Resource.(*observation.Series); ok {
+		return l.observe(ctx, rec, s)
 	}
 	result, err := l.s.mapper.Map(ctx, rec, &l.batch)
 	if err != nil {
@@ -172,6 +178,9 @@ func (l *load) commit(ctx context.Context, last func(*sqldb.Tx) error) error {
 			}
 		}
 		l.add(result)
+		if err := l.land(ctx, tx); err != nil {
+			return err
+		}
 		if err := l.save(ctx, tx); err != nil || last == nil {
 			return err
 		}
@@ -182,6 +191,7 @@ func (l *load) commit(ctx context.Context, last func(*sqldb.Tx) error) error {
 	}
 	l.s.m.observe(l.pending, result)
 	l.batch = omop.Batch{Raw: l.batch.Raw, Mapper: l.mapper}
+	l.columns.clear()
 	clear(l.lines)
 	l.problems, l.pending = nil, 0
 	return nil

@@ -15,6 +15,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/jobs"
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/raw"
+	"github.com/trialmesh/trialmesh/localstore/series"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/vocab"
 	"github.com/trialmesh/trialmesh/node/ingest"
@@ -24,10 +25,11 @@ import (
 // site is a node as far as loads go.
 type site struct {
 	*ingest.Service
-	db    *sqldb.DB
-	store *omop.Store
-	words *vocab.Store
-	queue *jobs.Queue
+	db     *sqldb.DB
+	store  *omop.Store
+	series *series.Store
+	words  *vocab.Store
+	queue  *jobs.Queue
 }
 
 // vocabulary extracts the vocabulary of the test data once for all tests.
@@ -73,6 +75,9 @@ func openSite(ctx context.Context, db *sqldb.DB, dir string, adjust ...func(*ing
 	if s.store, err = omop.Open(ctx, db); err != nil {
 		return nil, err
 	}
+	if s.series, err = series.Open(ctx, db, series.Config{}); err != nil {
+		return nil, err
+	}
 	words, err := vocab.Open(ctx, db)
 	if err != nil {
 		return nil, err
@@ -89,7 +94,7 @@ func openSite(ctx context.Context, db *sqldb.DB, dir string, adjust ...func(*ing
 		}
 	}
 	s.words = words
-	cfg := ingest.Config{DB: db, Store: s.store, Raw: files, Vocabulary: words}
+	cfg := ingest.Config{DB: db, Store: s.store, Series: s.series, Raw: files, Vocabulary: words}
 	queue := jobs.Config{DB: db, Backoff: func(int) time.Duration { return 10 * time.Millisecond }}
 	for _, f := range adjust {
 		f(&cfg, &queue)

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/trialmesh/trialmesh/connectors/source/fhir"
+	"github.com/trialmesh/trialmesh/connectors/source"
 	"github.com/trialmesh/trialmesh/localstore/jobs"
 	"github.com/trialmesh/trialmesh/localstore/raw"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
@@ -78,7 +78,7 @@ func (s *Service) load(ctx context.Context, j *jobs.Job[args]) error {
 	}
 	defer src.Close()
 	l.src = &counter{r: src}
-	for rec, err := range fhir.Read(ctx, l.src, s.cfg.Reader) {
+	for rec, err := range source.Read(ctx, l.src, s.cfg.Reader) {
 		if err := l.step(ctx, rec, err); err != nil {
 			return err
 		}

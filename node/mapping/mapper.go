@@ -119,6 +119,20 @@ func (m *Mapper) UnitConcept(ctx context.Context, code string) (int64, error) {
 	return found.Standard[0].ID, nil
 }
 
+// Concept returns the standard concept of a code of a code system that is named as
+// FHIR does, 0 for none.
+func (m *Mapper) Concept(ctx context.Context, system, code string) (int64, error) {
+	vocabulary, known := vocabularies[system]
+	if !known {
+		return 0, nil
+	}
+	found, err := m.vocabulary.Lookup(ctx, vocabulary, code)
+	if err != nil || len(found.Standard) == 0 {
+		return 0, err
+	}
+	return found.Standard[0].ID, nil
+}
+
 // PersonKey is the key of the person whose Patient resource has the given id.
 func PersonKey(id string) omop.Key { return key("Patient", id) }
 

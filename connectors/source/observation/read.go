@@ -18,6 +18,7 @@ package observation
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -38,6 +39,13 @@ const defaultRecord = 16 << 20
 
 // maxSource bounds the name of a source in bytes.
 const maxSource = 64
+
+// Detect reports whether an input that begins with head is such a document: its
+// first member is the source.
+func Detect(head []byte) bool {
+	rest, object := bytes.CutPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("{"))
+	return object && bytes.HasPrefix(bytes.TrimLeft(rest, " \t\r\n"), []byte(`"source"`))
+}
 
 // Read yields the observations of one document, plain or gzip, in order.
 //

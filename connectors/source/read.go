@@ -1,0 +1,65 @@
+// Package source reads patient data in every format that a site may bring.
+//
+// [Read] finds out which format an input has and hands it to that format's reader.
+// All of them yield [fhir.Record]: what a record says is in FHIR's words, or in a
+// type of its own where FHIR has none for it. A new format is a package beside
+// these with a reader of that shape, and one line in the table below.
+package source
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"io"
+	"iter"
+
+	"github.com/trialmesh/trialmesh/connectors/source/fhir"
+	"github.com/trialmesh/trialmesh/connectors/source/observation"
+)
+
+// formats are tried in this order; the last one takes what no other claims, and
+// says what is wrong with it.
+var formats = []struct {
+	// claims reports whether an input that begins with head, uncompressed, has the
+	// format.
+	claims func(head []byte) bool
+	read   func(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.Record, error]
+}{
+	{observation.Detect, observation.Read},
+	{func([]byte) bool { return true }, fhir.Read},
+}
+
+// headSize is how many bytes of an input are looked at.
+const headSize = 4096
+
+// Read yields the records of src, plain or gzip, in order. The error is a
+// [*fhir.Problem] if one record, or the rest of a damaged input, could not be used;
+// the Record is then empty and iteration goes on. Any other error (ctx ended, src
+// failed) is the last thing yielded.
+func Read(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.Record, error] {
+	whole := bufio.NewReaderSize(src, headSize)
+	head := plain(whole)
+	for _, f := range formats {
+		if f.claims(head) {
+			return f.read(ctx, whole, opts)
+		}
+	}
+	panic("source: no format is the last resort")
+}
+
+// plain returns the first bytes of r, uncompressed, without consuming them. What
+// keeps them from being read is the reader's to meet again.
+func plain(r *bufio.Reader) []byte {
+	head, _ := r.Peek(headSize)
+	if !bytes.HasPrefix(head, []byte{0x1f, 0x8b}) {
+		return head
+	}
+	zipped, err := gzip.NewReader(bytes.NewReader(head))
+	if err != nil {
+		return nil
+	}
+	out := make([]byte, headSize)
+	n, _ := io.ReadFull(zipped, out)
+	return out[:n]
+}
