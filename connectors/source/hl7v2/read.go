@@ -1,0 +1,260 @@
+package hl7v2
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strconv"
+
+	"github.com/trialmesh/trialmesh/connectors/source/fhir"
+)
+
+// Options are the limits of one [Read]. The zero value takes the defaults.
+type Options struct {
+	// Limits are those of the input. MaxRecord is the size of one message in bytes, 16
+	// MiB by default; MaxDepth and MaxTracked have no meaning here.
+	Limits fhir.Options
+
+	// MaxFields is how many fields all segments of one message may have together.
+	// Defaults to 1,000,000.
+	MaxFields int
+
+	// Charset is the character set of messages that leave MSH-18 empty, named as HL7
+	// table 0211 does. Defaults to UTF-8, which holds ASCII.
+	Charset string
+}
+
+func (o Options) withDefaults() Options {
+	if o.Limits.MaxRecord <= 0 {
+		o.Limits.MaxRecord = 16 << 20
+	}
+	if o.MaxFields <= 0 {
+		o.MaxFields = 1_000_000
+	}
+	return o
+}
+
+// errStopped ends a read whose caller has had enough.
+var errStopped = errors.New("hl7v2: stopped")
+
+// Read yields what the messages of src say, in order. The first record of each has
+// Type MessageHeader and holds the message as it came. Line is that on which the
+// message begins, counting CR, LF and CRLF as one end each.
+//
+// The error is a [*fhir.Problem] if a message, a segment or the rest of a damaged input
+// could not be used; the Record is then empty and iteration goes on. Any other error
+// (ctx ended, src failed) is the last thing yielded.
+func Read(ctx context.Context, src io.Reader, opts Options) iter.Seq2[fhir.Record, error] {
+	return func(yield func(fhir.Record, error) bool) {
+		r := &reader{opts: opts.withDefaults(), yield: yield}
+		r.handle = r.records
+		in, err := fhir.OpenInput(ctx, src, opts.Limits)
+		if err == nil {
+			r.lines = lineReader{br: bufio.NewReaderSize(in, 64<<10), line: 1}
+			err = r.all()
+		}
+		if err == nil || errors.Is(err, errStopped) {
+			return
+		}
+		line := max(r.lines.line, 1)
+		if p, ok := fhir.InputProblem(err, line); ok {
+			yield(fhir.Record{}, p)
+			return
+		}
+		yield(fhir.Record{}, fmt.Errorf("hl7v2: read input near line %d: %w", line, err))
+	}
+}
+
+// reader gathers lines to messages.
+type reader struct {
+	opts  Options
+	lines lineReader
+	yield func(fhir.Record, error) bool
+
+	messages int // so far
+	batch    int // of them in the current batch
+	size     int // of the last one, as a guess at the next
+	current  gathered
+	message  message
+	convert  converter
+	handle   func(m *message, line int) error // takes a message that could be cut
+}
+
+// gathered are the lines of the message being read.
+type gathered struct {
+	open, over, framed bool
+	line               int
+	raw                []byte
+	ends               []int // of the lines in raw, without their ends
+	starts             []int
+	carriage           bool // its header ended with CR, so that LF is text
+	lastEnd            byte
+}
+
+// all reads to the end of the input.
+func (r *reader) all() error {
+	outside := false // text outside a message was reported
+	for {
+		l, err := r.lines.next(r.opts.Limits.MaxRecord)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if problem := r.take(l, &outside); problem != nil {
+			return problem
+		}
+		if err != nil {
+			return r.last()
+		}
+	}
+}
+
+// take adds a line to the current message, or ends that.
+func (r *reader) take(l line, outside *bool) error {
+	g := &r.current
+	if l.start && g.open { // a new frame without the end of the last
+		if err := r.finish(); err != nil {
+			return err
+		}
+	}
+	switch envelope := envelopeOf(l.text); {
+	case len(l.text) == 0:
+	case envelope == "MSH":
+		if err := r.finish(); err != nil {
+			return err
+		}
+		*outside = false
+		*g = gathered{open: true, framed: l.framed, line: l.number, carriage: l.end == '\r', starts: g.starts[:0], ends: g.ends[:0]}
+		r.add(l)
+	case envelope != "":
+		if err := r.finish(); err != nil {
+			return err
+		}
+		if err := r.envelope(envelope, l); err != nil {
+			return err
+		}
+	case g.open:
+		r.add(l)
+	case !*outside:
+		*outside = true
+		if err := r.report(&fhir.Problem{Rule: RuleOutsideMessage, Line: l.number, Detail: "want MSH at the beginning of a message"}); err != nil {
+			return err
+		}
+	}
+	if l.stop {
+		*outside = false
+		g.framed = false
+		return r.finish()
+	}
+	return nil
+}
+
+// add keeps a line of the current message. Where CR ends segments, a line behind a
+// lone LF is more text of the segment before.
+func (r *reader) add(l line) {
+	g := &r.current
+	over := l.over || len(g.raw)+len(l.text)+1 > r.opts.Limits.MaxRecord
+	if g.over = g.over || over; g.over {
+		return
+	}
+	if g.raw == nil {
+		g.raw = make([]byte, 0, len(l.text)+r.size)
+	}
+	continued := g.carriage && g.lastEnd == '\n' && len(g.ends) > 1 && !isSegmentName(l.text, g.raw[3])
+	if len(g.raw) > 0 {
+		g.raw = append(g.raw, g.lastEnd)
+	}
+	if !continued {
+		g.starts = append(g.starts, len(g.raw))
+		g.ends = append(g.ends, 0)
+	}
+	g.raw = append(g.raw, l.text...)
+	g.ends[len(g.ends)-1] = len(g.raw)
+	g.lastEnd = l.end
+}
+
+// finish converts the current message, if there is one.
+func (r *reader) finish() error {
+	g := &r.current
+	if !g.open {
+		return nil
+	}
+	g.open = false
+	r.messages++
+	r.batch++
+	r.size = min(len(g.raw), 64<<10)
+	if g.over {
+		return r.report(&fhir.Problem{Rule: fhir.RuleTooLarge, Line: g.line, Path: messagePlace(r.messages, ""), Detail: "the message is over the record limit"})
+	}
+	lines := make([][]byte, len(g.starts))
+	for i := range lines {
+		lines[i] = g.raw[g.starts[i]:g.ends[i]:g.ends[i]]
+	}
+	fault := r.message.parse(lines, r.opts.Charset, r.opts.MaxFields)
+	if fault == nil {
+		r.message.raw = g.raw
+		fault = r.message.check()
+	}
+	if fault != nil {
+		return r.report(&fhir.Problem{Rule: fault.rule, Line: g.line, Path: messagePlace(r.messages, fault.at), Detail: fault.detail})
+	}
+	return r.handle(&r.message, g.line)
+}
+
+// records yields what a message says.
+func (r *reader) records(m *message, line int) error {
+	for _, o := range r.convert.convert(m, r.messages, line) {
+		var err error
+		if o.problem != nil {
+			err = o.problem
+		}
+		if !r.yield(o.record, err) {
+			return errStopped
+		}
+	}
+	return nil
+}
+
+// check looks at the header of a message that could be cut.
+func (m *message) check() *lexFault {
+	if v := m.segments[0].field(12).at(1).text(); v != "" && (len(v) < 3 || v[:2] != "2." || v[2] < '1' || v[2] > '9') {
+		return &lexFault{RuleUnsupportedVersion, "MSH[1].12", "want 2.1 to 2.9"}
+	}
+	return nil
+}
+
+// envelope reads a header or trailer of a batch or file.
+func (r *reader) envelope(name string, l line) error {
+	switch name {
+	case "BHS":
+		r.batch = 0
+	case "BTS":
+		came := r.batch
+		r.batch = 0
+		count, err := strconv.Atoi(string(bytesField(l.text, l.text[min(3, len(l.text)-1)], 1)))
+		if err == nil && count != came {
+			return r.report(&fhir.Problem{Rule: RuleBatchCount, Line: l.number, Detail: "the batch has another number of messages than its trailer says"})
+		}
+	}
+	return nil
+}
+
+// last ends the input. A frame that was not closed may have lost its end.
+func (r *reader) last() error {
+	if g := &r.current; g.open && g.framed {
+		g.open = false
+		r.messages++
+		return r.report(&fhir.Problem{Rule: fhir.RuleTruncated, Line: g.line, Path: messagePlace(r.messages, ""), Detail: "the input ends inside a frame"})
+	}
+	return r.finish()
+}
+
+// report yields a problem and returns errStopped if the caller wants no more.
+func (r *reader) report(p *fhir.Problem) error {
+	if !r.yield(fhir.Record{}, p) {
+		return errStopped
+	}
+	return nil
+}
