@@ -3,7 +3,7 @@ package hl7v2
 import "bytes"
 
 // txa reads a document. In an MDM the OBX behind it are its text, not findings, so the
-// record's bytes are those from TXA to the end of them.
+// record's bytes are those of TXA and all of them, with CR between segments.
 func (c *converter) txa(s *segment) {
 	c.endGroup()
 	by, number := c.entity(s.field(12))
@@ -14,17 +14,18 @@ func (c *converter) txa(s *segment) {
 	raw := s.raw
 	if c.kind == "MDM" {
 		c.document = true
-		raw = c.rawFrom(s)
+		raw = c.documentOf(s)
 	}
 	c.keep("DocumentReference", s, id, raw)
 }
 
-// rawFrom is the message's bytes from s to its end.
-func (c *converter) rawFrom(s *segment) []byte {
-	if at := bytes.Index(c.msg.raw, s.raw); at >= 0 {
-		return c.msg.raw[at:]
+// documentOf is the bytes of a TXA and of what follows it, up to the next.
+func (c *converter) documentOf(txa *segment) []byte {
+	parts := [][]byte{txa.raw}
+	for i := txa.index + 1; i < len(c.msg.segments) && c.msg.segments[i].name != "TXA"; i++ {
+		parts = append(parts, c.msg.segments[i].raw)
 	}
-	return s.raw
+	return bytes.Join(parts, []byte("\r"))
 }
 
 // sch is an appointment; there is no struct for it.

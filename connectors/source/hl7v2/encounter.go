@@ -93,15 +93,11 @@ func class(code string) fhir.Coding {
 // after is the segment of the given name that belongs to s: behind it, before the next
 // of s's own name.
 func (c *converter) after(s *segment, name string) *segment {
-	found := false
-	for i := range c.msg.segments {
-		other := &c.msg.segments[i]
-		switch {
-		case other == s:
-			found = true
-		case found && other.name == name:
+	for i := s.index + 1; i < len(c.msg.segments); i++ {
+		switch other := &c.msg.segments[i]; other.name {
+		case name:
 			return other
-		case found && other.name == s.name:
+		case s.name:
 			return nil
 		}
 	}

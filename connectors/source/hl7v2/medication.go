@@ -37,7 +37,7 @@ func (c *converter) ordered(s *segment, code int, intent string, at [6]int) {
 	}
 	r := &fhir.MedicationRequest{
 		ID:         c.medicationID(s, code),
-		Status:     mapped(orderStatuses, c.order.status),
+		Status:     mapped(orderStatuses, c.order.control),
 		Intent:     intent,
 		Medication: c.required(s, code),
 		Subject:    c.patient,

@@ -24,6 +24,7 @@ type segment struct {
 
 	name   string
 	number int    // among the segments of this name, from 1
+	index  int    // among all segments of the message, from 0
 	raw    []byte // as sent, without its line end
 	fields []string
 	d      *delimiters
@@ -119,7 +120,7 @@ func (m *message) add(text string, raw []byte) {
 	name := text[:3]
 	m.counts[name]++
 	m.segments = append(m.segments, segment{
-		name: name, number: m.counts[name], raw: raw, fields: m.fields[from:len(m.fields):len(m.fields)], d: &m.d,
+		name: name, number: m.counts[name], index: len(m.segments), raw: raw, fields: m.fields[from:len(m.fields):len(m.fields)], d: &m.d,
 	})
 }
 

@@ -59,11 +59,17 @@ func parseQuantity(s string, unit fhir.Quantity) *fhir.Quantity {
 	return &q
 }
 
+// maxRange is the length in bytes of a text that can be two numbers.
+const maxRange = 100
+
 // parseRange reads a reference range as laboratories print it (OBX-7): "3.5 - 5.3",
 // "[ 0.04 - 0.40 ]", "<0.21", "> 1.5". The text is kept whatever it says. An open end
 // is not told from a closed one, as FHIR's range has no place for it.
 func parseRange(s string, unit fhir.Quantity) fhir.ReferenceRange {
 	r := fhir.ReferenceRange{Text: s}
+	if len(s) > maxRange {
+		return r
+	}
 	s = strings.TrimSpace(strings.Trim(strings.TrimSpace(s), "[]()"))
 	if comparator, rest := compared(s); comparator != "" {
 		limit := parseQuantity(rest, unit)

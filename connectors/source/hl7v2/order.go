@@ -9,29 +9,32 @@ import (
 // order is what an ORC or OBR says about the order that the segments after it belong to.
 type order struct {
 	by, number string // of the filler, else of the placer; empty if none was sent
-	status     string // ORC-1 order control
+	filled     bool   // the number is the filler's
+	control    string // ORC-1
 	authored   fhir.Time
 	service    string    // key of OBR-4
 	start, end fhir.Time // OBR-7 and OBR-8
 	laboratory bool      // by OBR-24
-	raw        []byte    // the ORC
 }
 
 // orc begins an order.
 func (c *converter) orc(s *segment) {
 	c.endGroup()
-	c.order = order{status: s.field(1).text(), authored: c.timeOf(s.field(9)), raw: s.raw}
+	c.order = order{control: s.field(1).text(), authored: c.timeOf(s.field(9))}
 	c.numbered(s)
 }
 
-// numbered takes the order's number from fields 2 and 3, which ORC and OBR share.
+// numbered takes the order's number from fields 2 and 3, which ORC and OBR share. The
+// filler's goes before the placer's, and that of ORC before that of OBR.
 func (c *converter) numbered(s *segment) {
-	by, number := c.entity(s.field(3))
-	if number == "" {
-		by, number = c.entity(s.field(2))
+	o := &c.order
+	if o.filled {
+		return
 	}
-	if number != "" {
-		c.order.by, c.order.number = by, number
+	if by, number := c.entity(s.field(3)); number != "" {
+		o.by, o.number, o.filled = by, number, true
+	} else if by, number = c.entity(s.field(2)); number != "" && o.number == "" {
+		o.by, o.number = by, number
 	}
 }
 

@@ -52,11 +52,12 @@ func (c *converter) person(s *segment) *fhir.Patient {
 	return p
 }
 
+// yesOrNo reads HL7 table 0136, and the words some write instead.
 func yesOrNo(s string) *bool {
-	if s != "Y" && s != "N" {
+	yes := s == "Y" || s == "YES"
+	if !yes && s != "N" && s != "NO" {
 		return nil
 	}
-	yes := s == "Y"
 	return &yes
 }
 

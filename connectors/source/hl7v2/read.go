@@ -18,8 +18,8 @@ type Options struct {
 	// MiB by default; MaxDepth and MaxTracked have no meaning here.
 	Limits fhir.Options
 
-	// MaxFields is how many fields all segments of one message may have together.
-	// Defaults to 1,000,000.
+	// MaxFields is how many fields all segments of one message may have together,
+	// about 30,000 results. Each takes some 100 bytes. Defaults to 500,000.
 	MaxFields int
 
 	// Charset is the character set of messages that leave MSH-18 empty, named as HL7
@@ -32,7 +32,7 @@ func (o Options) withDefaults() Options {
 		o.Limits.MaxRecord = 16 << 20
 	}
 	if o.MaxFields <= 0 {
-		o.MaxFields = 1_000_000
+		o.MaxFields = 500_000
 	}
 	return o
 }
@@ -114,8 +114,8 @@ func (r *reader) all() error {
 // take adds a line to the current message, or ends that.
 func (r *reader) take(l line, outside *bool) error {
 	g := &r.current
-	if l.start && g.open { // a new frame without the end of the last
-		if err := r.finish(); err != nil {
+	if l.start { // perhaps without the end of the last frame
+		if err := r.last(); err != nil {
 			return err
 		}
 	}
@@ -145,7 +145,6 @@ func (r *reader) take(l line, outside *bool) error {
 	}
 	if l.stop {
 		*outside = false
-		g.framed = false
 		return r.finish()
 	}
 	return nil
@@ -155,7 +154,7 @@ func (r *reader) take(l line, outside *bool) error {
 // lone LF is more text of the segment before.
 func (r *reader) add(l line) {
 	g := &r.current
-	over := l.over || len(g.raw)+len(l.text)+1 > r.opts.Limits.MaxRecord
+	over := l.over || len(g.raw)+len(l.text)+1 > r.opts.Limits.MaxRecord || len(g.starts) >= r.opts.MaxFields
 	if g.over = g.over || over; g.over {
 		return
 	}
@@ -241,12 +240,14 @@ func (r *reader) envelope(name string, l line) error {
 	return nil
 }
 
-// last ends the input. A frame that was not closed may have lost its end.
+// last ends the input or the text before a frame. A message whose frame was not closed
+// may have lost its end.
 func (r *reader) last() error {
 	if g := &r.current; g.open && g.framed {
 		g.open = false
 		r.messages++
-		return r.report(&fhir.Problem{Rule: fhir.RuleTruncated, Line: g.line, Path: messagePlace(r.messages, ""), Detail: "the input ends inside a frame"})
+		r.batch++
+		return r.report(&fhir.Problem{Rule: fhir.RuleTruncated, Line: g.line, Path: messagePlace(r.messages, ""), Detail: "the frame has no end"})
 	}
 	return r.finish()
 }
