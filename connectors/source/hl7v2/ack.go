@@ -74,8 +74,9 @@ var errorCodes = map[fhir.Rule][2]string{
 }
 
 // Acknowledge returns the answer to the message that h begins, with CR behind each
-// segment: MSH with sender and receiver changed over, MSA, and an ERR for a problem. It
-// repeats nothing of the message but its header.
+// segment: MSH with sender and receiver changed over, MSA, and an ERR for a problem, whose
+// rule stands in MSA-3 too, where senders before 2.5 look. It repeats nothing of the
+// message but its header.
 //
 // Source: HL7 v2.8 chapter 2.9 and 2.14.
 func (h Header) Acknowledge(r Reply) []byte {
@@ -107,14 +108,18 @@ func (h Header) Acknowledge(r Reply) []byte {
 	}
 	segment("MSH", string(encoding), h.receiver, h.receiverFacility, h.sender, h.senderFacility,
 		r.At.Format("20060102150405-0700"), "", kind, escape(r.ID, d), processing, version)
-	segment("MSA", string(r.Code), h.ControlID)
+	reason := ""
+	if r.Problem != nil {
+		reason = escape(string(r.Problem.Rule), d)
+	}
+	segment("MSA", string(r.Code), h.ControlID, reason)
 	if p := r.Problem; p != nil {
 		code, ok := errorCodes[p.Rule]
 		if !ok {
 			code = [2]string{"207", "Application internal error"}
 		}
 		segment("ERR", "", location(p.Path, component), code[0]+component+code[1]+component+"HL70357", "E",
-			escape(string(p.Rule), d), "", "", escape(p.Detail, d))
+			reason, "", "", escape(p.Detail, d))
 	}
 	return b.Bytes()
 }
@@ -134,30 +139,27 @@ func location(path, component string) string {
 	return at
 }
 
-// escape is s as it may stand in a field.
+// escape is s as it may stand in a component; a line end becomes a blank.
 func escape(s string, d delimiters) string {
 	var b strings.Builder
+	sequence := func(name byte) { b.Write([]byte{d.escape, name, d.escape}) }
 	for i := range len(s) {
-		name := byte(0)
 		switch c := s[i]; c {
-		case d.escape:
-			name = 'E'
-		case d.field:
-			name = 'F'
-		case d.component:
-			name = 'S'
-		case d.repeat:
-			name = 'R'
 		case '\r', '\n':
 			b.WriteByte(' ')
-			continue
+		case d.escape:
+			sequence('E')
+		case d.field:
+			sequence('F')
+		case d.component:
+			sequence('S')
+		case d.repeat:
+			sequence('R')
 		case d.sub:
-			name = 'T'
+			sequence('T')
 		default:
 			b.WriteByte(c)
-			continue
 		}
-		b.Write([]byte{d.escape, name, d.escape})
 	}
 	return b.String()
 }

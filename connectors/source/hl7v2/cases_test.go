@@ -144,10 +144,10 @@ func (l *ledger) compare(name string, ours, theirs map[string][]string) {
 	for k := range theirs {
 		kinds[k] = true
 	}
-	more, less := map[string]bool{}, map[string]bool{}
+	compared, more, less := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for k := range kinds {
 		of, _, _ := strings.Cut(k, ".")
-		more[of], less[of] = more[of], less[of]
+		compared[of] = true
 		rest := slices.Clone(theirs[k])
 		var only []string
 		for _, fact := range ours[k] {
@@ -167,7 +167,7 @@ func (l *ledger) compare(name string, ours, theirs map[string][]string) {
 			less[of] = true
 		}
 	}
-	for of := range more {
+	for of := range compared {
 		if l.types[of] == nil {
 			l.types[of] = &tally{}
 		}

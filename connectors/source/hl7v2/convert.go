@@ -15,7 +15,7 @@ type converter struct {
 	msg    *message
 	number int // of the message in the input, from 1
 	line   int
-	out    []outcome
+	emit   func(fhir.Record, *fhir.Problem) // takes what the message says
 
 	// Of the message.
 	kind, event string // MSH-9: ADT, A01
@@ -27,7 +27,6 @@ type converter struct {
 	// Of the group.
 	patient  fhir.Reference
 	visit    fhir.Reference
-	admitted fhir.Time // PV1-44
 	order    order
 	reported *report     // whose observations are being read
 	request  *medication // waits for RXR and RXE
@@ -36,12 +35,6 @@ type converter struct {
 	seen     map[string]int
 	fault    *fhir.Problem // of the record being made
 	orphaned bool          // a missing patient was reported for this PID
-}
-
-// outcome is a record or a problem.
-type outcome struct {
-	record  fhir.Record
-	problem *fhir.Problem
 }
 
 // readers are the segments that give records. What is not here is read together with
@@ -53,8 +46,8 @@ var readers = map[string]func(*converter, *segment){
 	"RXA": (*converter).rxa, "RXO": (*converter).rxo, "RXE": (*converter).rxe, "RXR": (*converter).rxr, "RXD": (*converter).rxd,
 }
 
-// convert returns what message m says. The result is valid until the next call.
-func (c *converter) convert(m *message, number, line int) []outcome {
+// convert emits what message m says.
+func (c *converter) convert(m *message, number, line int) {
 	c.begin(m, number, line)
 	msh := &m.segments[0]
 	c.keep("MessageHeader", msh, digest("MessageHeader", fieldAuthority(msh.field(3)), c.facility, c.control, msh.field(7).text()), m.raw)
@@ -67,16 +60,12 @@ func (c *converter) convert(m *message, number, line int) []outcome {
 		}
 	}
 	c.endGroup()
-	return c.out
 }
 
 // begin reads what MSH says about the whole message.
 func (c *converter) begin(m *message, number, line int) {
-	*c = converter{msg: m, number: number, line: line, out: c.out[:0], seen: c.seen}
-	if c.seen == nil {
-		c.seen = map[string]int{}
-	}
-	clear(c.seen)
+	*c = converter{msg: m, number: number, line: line, emit: c.emit, seen: c.seen}
+	c.seen = emptied(c.seen)
 	msh := &m.segments[0]
 	c.kind, c.event = msh.field(9).at(1).text(), msh.field(9).at(2).text()
 	c.facility = fieldAuthority(msh.field(4))
@@ -84,6 +73,16 @@ func (c *converter) begin(m *message, number, line int) {
 	if sent, ok := parseTime(msh.field(7).at(1).text(), nil); ok && sent.Zoned {
 		c.zone = sent.At.Location()
 	}
+}
+
+// emptied is a map for the next message. One that a long message made large is not kept,
+// as clearing it would cost every message after it.
+func emptied(counts map[string]int) map[string]int {
+	if counts == nil || len(counts) > 1000 {
+		return map[string]int{}
+	}
+	clear(counts)
+	return counts
 }
 
 // fieldAuthority is what an HD that is a field says.
@@ -107,25 +106,24 @@ func (c *converter) keep(kind string, s *segment, id string, raw []byte) {
 	if kind != "MessageHeader" {
 		place = placeOf(s.name, s.number)
 	}
-	c.out = append(c.out, outcome{record: fhir.Record{
-		Type: kind, ID: id, Line: c.line, Path: messagePlace(c.number, place), Raw: raw,
-	}})
+	c.emit(fhir.Record{Type: kind, ID: id, Line: c.line, Path: messagePlace(c.number, place), Raw: raw}, nil)
 }
 
 // give ends the making of a record: it is handed on, or its fault is.
 func (c *converter) give(kind string, s *segment, id string, r fhir.Resource) {
-	c.giveAll(kind, s, id, s.raw, r)
-}
-
-func (c *converter) giveAll(kind string, s *segment, id string, raw []byte, r fhir.Resource) {
 	if c.fault != nil {
-		c.out = append(c.out, outcome{problem: c.fault})
-		c.fault = nil
+		c.refuse()
 		return
 	}
-	c.out = append(c.out, outcome{record: fhir.Record{
-		Type: kind, ID: id, Line: c.line, Path: messagePlace(c.number, placeOf(s.name, s.number)), Raw: raw, Resource: r,
-	}})
+	c.emit(fhir.Record{
+		Type: kind, ID: id, Line: c.line, Path: messagePlace(c.number, placeOf(s.name, s.number)), Raw: s.raw, Resource: r,
+	}, nil)
+}
+
+// refuse emits the fault of the record being made.
+func (c *converter) refuse() {
+	c.emit(fhir.Record{}, c.fault)
+	c.fault = nil
 }
 
 // belongs reports whether the patient is known to whom a segment belongs. That nobody
@@ -137,7 +135,7 @@ func (c *converter) belongs(s *segment) bool {
 	if !c.orphaned {
 		c.orphaned = true
 		c.problem(RuleNoPatient, s, 0, "want an identifier in PID-3")
-		c.flushFault()
+		c.refuse()
 	}
 	return false
 }
@@ -153,13 +151,6 @@ func (c *converter) problem(rule fhir.Rule, s *segment, n int, detail string) {
 		place += "." + strconv.Itoa(n)
 	}
 	c.fault = &fhir.Problem{Rule: rule, Line: c.line, Path: messagePlace(c.number, place), Detail: detail}
-}
-
-func (c *converter) flushFault() {
-	if c.fault != nil {
-		c.out = append(c.out, outcome{problem: c.fault})
-		c.fault = nil
-	}
 }
 
 // time reads a DTM (or the time of a TS or DR) without which the record would be

@@ -27,16 +27,17 @@ var underway = map[string]bool{
 // without both there is none. A message that is not about the visit, such as a result,
 // gives it only if it says when it began.
 func (c *converter) pv1(s *segment) {
-	c.visit, c.admitted = fhir.Reference{}, c.timeOf(s.field(44))
+	c.visit = fhir.Reference{}
+	admitted := c.timeOf(s.field(44))
 	id := c.assigned("Encounter", s.field(19))
-	if id == "" && c.patient.ID != "" && !c.admitted.IsZero() {
-		id = digest("Encounter", c.patient.ID, c.admitted.Text)
+	if id == "" && c.patient.ID != "" && !admitted.IsZero() {
+		id = digest("Encounter", c.patient.ID, admitted.Text)
 	}
 	if id == "" {
 		return
 	}
 	c.visit = to("Encounter", id)
-	if !c.belongs(s) || c.mergeEvent() || c.kind != "ADT" && c.kind != "BAR" && c.admitted.IsZero() {
+	if !c.belongs(s) || c.mergeEvent() || c.kind != "ADT" && c.kind != "BAR" && admitted.IsZero() {
 		return
 	}
 	e := c.encounter(s)

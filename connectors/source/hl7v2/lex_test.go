@@ -8,8 +8,6 @@ import (
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/simplifiedchinese"
 	"pgregory.net/rapid"
-
-	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 )
 
 const msh = "MSH|^~\\&|APP|FAC|||20240102030405+0100||ADT^A08|42|P|2.5\r"
@@ -147,5 +145,4 @@ func TestSegmentsOfTheSiteAreKept(t *testing.T) {
 	require.Equal(t, map[string]int{"MessageHeader": 1, "Segment": 3}, got.summary.Raw)
 	require.Equal(t, "ZPI|1|SECRET", string(got.records[1].Raw))
 	require.Equal(t, "message[1].*[1]", got.records[1].Path, "a name that is the site's own is not told")
-	require.Equal(t, fhir.Rule("no-patient"), RuleNoPatient)
 }

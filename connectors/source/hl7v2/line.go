@@ -52,13 +52,12 @@ func (r *lineReader) next(limit int) (line, error) {
 			return l, err
 		}
 		chunk, _ := r.br.Peek(r.br.Buffered())
-		if r.skipLF && chunk[0] == '\n' {
-			chunk = chunk[1:]
+		skip := r.skipLF && chunk[0] == '\n'
+		r.skipLF = false
+		if skip {
 			_, _ = r.br.Discard(1)
-			r.skipLF = false
 			continue
 		}
-		r.skipLF = false
 		at := bytes.IndexAny(chunk, stops)
 		if at < 0 {
 			r.take(&l, chunk, limit)

@@ -69,11 +69,7 @@ func isSegmentName(line []byte, delimiter byte) bool {
 
 // parse cuts the lines of a message; the first one begins with MSH. It reuses m.
 func (m *message) parse(lines [][]byte, fallback string, maxFields int) *lexFault {
-	*m = message{segments: m.segments[:0], fields: m.fields[:0], counts: m.counts}
-	if m.counts == nil {
-		m.counts = map[string]int{}
-	}
-	clear(m.counts)
+	*m = message{segments: m.segments[:0], fields: m.fields[:0], counts: emptied(m.counts)}
 	head := lines[0]
 	var ok bool
 	if m.d, ok = parseDelimiters(string(head[:min(len(head), 8)])); !ok {

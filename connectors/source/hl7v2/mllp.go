@@ -125,7 +125,7 @@ func inFrame(err error) error {
 // WriteFrame writes message as one frame, in one call of Write. It refuses a message
 // that holds a byte of the framing, with which a receiver could be led astray.
 func WriteFrame(w io.Writer, message []byte) error {
-	if bytes.IndexAny(message, "\x0b\x1c") >= 0 {
+	if bytes.ContainsAny(message, "\x0b\x1c") {
 		return errors.New("hl7v2: message holds a framing byte")
 	}
 	frame := make([]byte, 0, len(message)+3)

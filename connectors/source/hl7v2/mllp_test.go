@@ -126,7 +126,7 @@ func TestAcknowledge(t *testing.T) {
 	refusal := h.Acknowledge(Reply{Code: Failed, ID: "A2", At: at, Problem: &fhir.Problem{
 		Rule: fhir.RuleInvalidTime, Line: 1, Path: "message[1].PID[1].7", Detail: "want a|b",
 	}})
-	require.Equal(t, "MSH|^~\\&|RX|OTHER|ADT|FAC^1.2.3^ISO|20240102030405+0000||ACK^A01^ACK|A2|T|2.5.1\rMSA|AE|MSG7\r"+
+	require.Equal(t, "MSH|^~\\&|RX|OTHER|ADT|FAC^1.2.3^ISO|20240102030405+0000||ACK^A01^ACK|A2|T|2.5.1\rMSA|AE|MSG7|invalid-time\r"+
 		"ERR||PID^1^7|102^Data type error^HL70357|E|invalid-time|||want a\\F\\b\r", string(refusal))
 	require.NotContains(t, string(refusal), "SECRET")
 }
@@ -142,6 +142,6 @@ func TestAcknowledgeWithoutAHeader(t *testing.T) {
 		back, err := ParseHeader(ack)
 		require.NoError(t, err)
 		require.Equal(t, "ACK", back.Type)
-		require.Contains(t, string(ack), "\rMSA|AR\r")
+		require.Contains(t, string(ack), "\rMSA|AR||")
 	}
 }

@@ -65,12 +65,12 @@ func converted(t testing.TB, text string) (resources []fhir.Resource, who []Iden
 			s.fields[3] = "stand-in"
 		}
 	}
-	var c converter
-	for _, o := range c.convert(m, 1, 1) {
-		if o.record.Resource != nil {
-			resources = append(resources, o.record.Resource)
+	c := converter{emit: func(rec fhir.Record, _ *fhir.Problem) {
+		if rec.Resource != nil {
+			resources = append(resources, rec.Resource)
 		}
-	}
+	}}
+	c.convert(m, 1, 1)
 	for i := range m.segments {
 		if s := &m.segments[i]; s.name == "PID" {
 			w := c.identity(s)

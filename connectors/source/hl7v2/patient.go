@@ -15,7 +15,7 @@ var ethnicities = map[string]string{"H": "2135-2", "N": "2186-5"}
 // pid begins a patient's group.
 func (c *converter) pid(s *segment) {
 	c.endGroup()
-	c.visit, c.admitted, c.order, c.orphaned = fhir.Reference{}, fhir.Time{}, order{}, false
+	c.visit, c.order, c.orphaned = fhir.Reference{}, order{}, false
 	id := c.subjectOf(s)
 	c.patient = to("Patient", id)
 	if id == "" {

@@ -79,6 +79,7 @@ func TestRawIsWhatWasSent(t *testing.T) {
 
 func TestDamagedInput(t *testing.T) {
 	t.Parallel()
+	const badTime = admission + "OBX|1|NM|1^A^L||5|||||||||20241301\rOBX|2|NM|1^A^L||5|||||||||20241201\r"
 	for name, c := range map[string]struct {
 		text string
 		want []string
@@ -91,11 +92,8 @@ func TestDamagedInput(t *testing.T) {
 		"batch of another count": {"BHS|^~\\&\r" + admission + "BTS|2\r" + admission, []string{"batch-count 6"}, 2},
 		"nobody":                 {strings.Replace(admission, "7^^^HOSP^MR", "", 1), []string{"no-patient 1 message[1].PID[1]"}, 0},
 		"empty":                  {"", []string{}, 0},
-		"one bad time": {
-			admission + "OBX|1|NM|1^A^L||5|||||||||20241301\rOBX|2|NM|1^A^L||5|||||||||20241201\r",
-			[]string{"invalid-time 1 message[1].OBX[1].14"}, 1,
-		},
-		"no code": {admission + "OBX|1|NM|||5\r", []string{"missing-field 1 message[1].OBX[1].3"}, 1},
+		"one bad time":           {badTime, []string{"invalid-time 1 message[1].OBX[1].14"}, 1},
+		"no code":                {admission + "OBX|1|NM|||5\r", []string{"missing-field 1 message[1].OBX[1].3"}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -129,6 +127,32 @@ func TestLimits(t *testing.T) {
 	require.True(t, Detect(zipped.Bytes()))
 	got = collect(t, bytes.NewReader(zipped.Bytes()), Options{})
 	require.Equal(t, fhir.RuleGzipExpansion, got.problems[len(got.problems)-1].Rule)
+}
+
+// What a sender can make long at little cost must not take time that grows with its
+// square, which would be minutes for each of these.
+func TestHostileMessages(t *testing.T) {
+	t.Parallel()
+	const n = 100_000
+	for name, text := range map[string]string{
+		"visits":      admission + strings.Repeat("PV1|1|I\r", n),
+		"documents":   strings.Replace(admission, "ADT^A01", "MDM^T02", 1) + strings.Repeat("TXA|1\r", n),
+		"merges":      strings.Replace(admission, "A01", "A42", 1) + strings.Repeat("MRG|1\r", n),
+		"identifiers": strings.Replace(admission, "7^^^HOSP^MR", strings.Repeat("7~", n)+"7^^^HOSP^MR", 1),
+		"a range":     admission + "OBX|1|NM|1^A^L||5||" + strings.Repeat("-", n) + "\r",
+		"escapes":     admission + "OBX|1|TX|1^A^L||" + strings.Repeat("\\X\\.", n) + "\r",
+		"values":      admission + "OBX|1|NM|1^A^L||" + strings.Repeat("5~", n) + "\r",
+		"results":     admission + strings.Repeat("OBX|1|NM|1^A^L||5\r", n/10),
+		"the site's":  admission + strings.Repeat("ZZZ\r", n),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := collectText(t, text)
+			require.Zero(t, got.summary.Problems[fhir.RuleTooLarge])
+			require.Equal(t, 1, got.summary.Raw["MessageHeader"])
+		})
+	}
+	require.Equal(t, []string{"too-large 1 message[1]"}, collectText(t, admission+strings.Repeat("ZZZ\r", 600_000)).places())
 }
 
 func TestDetectLeavesOthersAlone(t *testing.T) {

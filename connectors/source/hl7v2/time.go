@@ -7,7 +7,8 @@ import (
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 )
 
-// stamp is a DTM, TS, DT or DT-like value before it is known which zone it is in.
+// stampLayouts are the forms of a DTM by how many digits it has, without fraction and
+// offset, and FHIR's form of the same.
 var stampLayouts = map[int]struct {
 	layout, fhir string
 	precision    fhir.Precision
