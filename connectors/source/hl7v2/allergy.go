@@ -9,15 +9,16 @@ const (
 
 // allergyCategories are FHIR's of HL7 table 0127.
 //
-// Source: concept map "Table HL70127 to Allergy Intolerance Category" of the v2-to-FHIR
-// guide.
+// Source: concept map "AllergenType[AllergyIntoleranceCategory]" of the v2-to-FHIR guide.
 var allergyCategories = map[string]string{
-	"DA": "medication", "FA": "food", "EA": "environment", "LA": "environment", "AA": "environment", "PA": "environment",
+	"DA": "medication", "FA": "food", "EA": "environment", "LA": "environment", "AA": "biologic", "PA": "environment",
 }
 
 // criticalities and severities are FHIR's of HL7 table 0128.
+//
+// Source: concept maps "AllergySeverity[...]" of the v2-to-FHIR guide.
 var (
-	criticalities = map[string]string{"SV": "high", "MO": "low", "MI": "low", "U": "unable-to-assess"}
+	criticalities = map[string]string{"SV": "high", "MI": "low"}
 	severities    = map[string]string{"SV": "severe", "MO": "moderate", "MI": "mild"}
 )
 
@@ -38,12 +39,14 @@ func (c *converter) allergy(s *segment) *fhir.AllergyIntolerance {
 	severity := s.field(4).at(1).text()
 	a := &fhir.AllergyIntolerance{
 		Clinical:    one(allergyClinical, "active"),
-		Type:        "allergy",
 		Criticality: criticalities[severity],
 		Code:        c.required(s, 3),
 		Patient:     c.patient,
 		Encounter:   c.visit,
 		Recorded:    c.recorded,
+	}
+	if kind != "" && kind != "MC" { // a contraindication may be either
+		a.Type = "allergy"
 	}
 	if category := allergyCategories[kind]; category != "" {
 		a.Category = []string{category}

@@ -5,8 +5,9 @@ import "github.com/trialmesh/trialmesh/connectors/source/fhir"
 // classes are the v3 ActCode of HL7 table 0004. A class that is not here keeps the
 // code of the table.
 //
-// Source: concept map "Table HL70004 to Encounter Class" of the v2-to-FHIR guide.
-var classes = map[string]string{"E": "EMER", "I": "IMP", "O": "AMB", "P": "PRENC", "R": "AMB", "B": "IMP"}
+// Source: concept map "PatientClass[EncounterClass]" of the v2-to-FHIR guide; R, who comes
+// again and again, is ambulatory by our own reading.
+var classes = map[string]string{"E": "EMER", "I": "IMP", "O": "AMB", "P": "PRENC", "R": "AMB"}
 
 // eventStatus is what some trigger events say about the visit, whatever PV1 repeats.
 var eventStatus = map[string]string{

@@ -326,7 +326,7 @@ func recordFacts(resources []fhir.Resource, identities []Identity) facts {
 			f.add("Condition.onset", "%s", ourTime(r.Onset))
 		case *fhir.Procedure:
 			f.add("Procedure.code", "%s", ourCodes(r.Code))
-			f.add("Procedure.performed", "%s", ourTime(r.Performed))
+			f.add("Procedure.performed", "%s", ourTime(r.Performed)+ourTime(r.During.Start))
 		case *fhir.Immunization:
 			f.add("Immunization.code", "%s", ourCodes(r.Vaccine))
 			f.add("Immunization.occurred", "%s", ourTime(r.Occurred))

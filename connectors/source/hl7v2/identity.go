@@ -148,10 +148,11 @@ func (c *converter) identifier(f field) Identifier {
 
 // nameUses are the NameUse of HL7 table 0200.
 //
-// Source: concept map "Table HL70200 to Name Use" of the v2-to-FHIR guide.
+// Source: concept map "NameType" of the v2-to-FHIR guide; B, the name at birth, which it
+// leaves open, as the CDC has it.
 var nameUses = map[string]string{
-	"L": "official", "D": "usual", "M": "maiden", "N": "nickname", "S": "anonymous", "U": "anonymous", "T": "temp", "BAD": "old",
-	"B": "official", "NAV": "temp", "NB": "temp", "NOUSE": "old", "R": "official", "I": "usual", "P": "nickname", "MSK": "anonymous", "TEMP": "temp",
+	"L": "official", "D": "usual", "M": "maiden", "N": "nickname", "B": "official", "R": "official",
+	"BAD": "old", "NAV": "temp", "TEMP": "temp", "MSK": "anonymous",
 }
 
 // name reads an XPN.
@@ -176,11 +177,11 @@ func texts(f field) []string {
 
 // addressUses and addressTypes are the AddressUse and AddressType of HL7 table 0190.
 //
-// Source: concept maps "Table HL70190 to Address Use" and "to Address Type" of the
-// v2-to-FHIR guide.
+// Source: concept maps "AddressType[Use]" and "AddressType[Type]" of the v2-to-FHIR guide,
+// and a word that is written in place of H.
 var (
 	addressUses = map[string]string{
-		"BA": "old", "BI": "billing", "B": "work", "C": "temp", "H": "home", "O": "work", "P": "home", "V": "temp", "HOME": "home",
+		"BA": "old", "BI": "billing", "B": "work", "C": "temp", "H": "home", "O": "work", "HOME": "home",
 	}
 	addressTypes = map[string]string{"M": "postal", "SH": "postal"}
 )
@@ -202,11 +203,12 @@ func address(f field) Address {
 
 // telecom uses and systems of HL7 tables 0201 and 0202.
 //
-// Source: concept maps of the v2-to-FHIR guide.
+// Source: concept maps "TelecommunicationUseCode" and "TelecommunicationEquipmentType" of
+// the v2-to-FHIR guide.
 var (
-	telecomUses    = map[string]string{"PRN": "home", "VHN": "home", "ORN": "home", "WPN": "work", "PRS": "mobile"}
+	telecomUses    = map[string]string{"PRN": "home", "WPN": "work", "PRS": "mobile"}
 	telecomSystems = map[string]string{
-		"PH": "phone", "CP": "phone", "SAT": "phone", "FX": "fax", "BP": "pager", "MD": "other", "TDD": "other", "TTY": "other",
+		"PH": "phone", "CP": "phone", "SAT": "other", "FX": "fax", "BP": "pager", "MD": "other", "TDD": "other", "TTY": "other",
 		"Internet": "email", "X.400": "email",
 	}
 )

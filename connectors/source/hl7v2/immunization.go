@@ -9,6 +9,8 @@ type vaccination struct {
 }
 
 // completions are FHIR's of HL7 table 0322 (RXA-20).
+//
+// Source: concept map "CompletionStatus" of the v2-to-FHIR guide.
 var completions = map[string]string{"CP": "completed", "PA": "completed", "": "completed", "RE": "not-done", "NA": "not-done"}
 
 // rxa reads an administration: a vaccination in a VXU, else a MedicationAdministration,

@@ -14,7 +14,8 @@ type medication struct {
 	fault    *fhir.Problem
 }
 
-// orderStatuses are FHIR's request statuses of HL7 table 0119 (ORC-1).
+// orderStatuses are FHIR's request statuses of HL7 table 0119 (ORC-1), by their
+// definition.
 var orderStatuses = map[string]string{
 	"NW": "active", "OK": "active", "RE": "active", "XO": "active", "XX": "active", "RO": "active", "RF": "active", "RL": "active", "SC": "active", "SN": "active", "NA": "active", "PA": "active",
 	"CA": "cancelled", "OC": "cancelled", "CR": "cancelled", "DC": "stopped", "OD": "stopped", "DR": "stopped",

@@ -4,9 +4,9 @@ import "github.com/trialmesh/trialmesh/connectors/source/fhir"
 
 // resultStatuses are FHIR's of HL7 table 0085.
 //
-// Source: concept map "Table HL70085 to Observation Status" of the v2-to-FHIR guide; B,
-// N and V, which it leaves open, by their definition. O, the answer to a question in an
-// order, has no result status and is unknown.
+// Source: concept map "ObservationResultStatusCodesInterpretation" of the v2-to-FHIR
+// guide; B, I, N, R, S, U and V, which it leaves open, by their definition. O, the answer
+// to a question in an order, has no result status and is unknown.
 var resultStatuses = map[string]string{
 	"A": "amended", "B": "amended", "C": "corrected", "D": "entered-in-error", "F": "final", "I": "registered", "N": "cancelled",
 	"P": "preliminary", "R": "preliminary", "S": "preliminary", "U": "final", "V": "final", "W": "entered-in-error", "X": "cancelled",

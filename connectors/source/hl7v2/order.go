@@ -96,9 +96,10 @@ type report struct {
 
 // reportStatuses are FHIR's of HL7 table 0123.
 //
-// Source: concept map "Table HL70123 to Diagnostic Report Status" of the v2-to-FHIR guide.
+// Source: concept map "ResultStatus[Non-Queries]" of the v2-to-FHIR guide; A, M and N,
+// which it leaves open, by their definition.
 var reportStatuses = map[string]string{
-	"A": "partial", "C": "corrected", "F": "final", "I": "registered", "M": "corrected", "N": "registered", "O": "registered",
+	"A": "partial", "C": "corrected", "F": "final", "I": "registered", "M": "preliminary", "N": "registered", "O": "registered",
 	"P": "preliminary", "R": "partial", "S": "registered", "X": "cancelled",
 }
 

@@ -102,6 +102,10 @@ func TestProblemListAndProcedures(t *testing.T) {
 	require.Equal(t, "Biopsy of colon", p.Code.Text)
 	require.Equal(t, "799008", p.Reason[0].Coding[0].Code)
 
+	long := first[*fhir.Procedure](t, collectText(t, about("ADT^A08", "7^^^HOSP^MR", "PR1|1||1^P^L||202401022350||25")))
+	require.Equal(t, "2024-01-03T00:15:00Z", long.During.End.Text)
+	require.True(t, long.Performed.IsZero())
+
 	a := first[*fhir.AllergyIntolerance](t, collectText(t, about("ADT^A60", "7^^^HOSP^MR", "IAM|1|DA|1^Penicillin^L|SV|Hives|A|A1||||2020||20200102||||C")))
 	require.Equal(t, []string{"medication"}, a.Category)
 	require.Equal(t, "high", a.Criticality)

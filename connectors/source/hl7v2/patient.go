@@ -4,7 +4,7 @@ import "github.com/trialmesh/trialmesh/connectors/source/fhir"
 
 // genders are FHIR's administrative genders of HL7 table 0001.
 //
-// Source: concept map "Table HL70001 to Administrative Gender" of the v2-to-FHIR guide.
+// Source: concept map "AdministrativeSex" of the v2-to-FHIR guide, and X of later versions.
 var genders = map[string]string{
 	"F": "female", "M": "male", "O": "other", "A": "other", "N": "other", "X": "other", "U": "unknown",
 }
