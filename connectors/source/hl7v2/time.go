@@ -27,27 +27,18 @@ var stampLayouts = map[int]struct {
 // not Zoned. Zeros, which senders write for an unknown month, day or year, end the
 // stated precision; 24:00:00 is the next day's start. ok is false for what is no time.
 func parseTime(s string, zone *time.Location) (t fhir.Time, ok bool) {
-	s = strings.TrimSpace(s)
-	digits, offset := s, ""
-	if at := strings.IndexAny(s, "+-"); at > 0 {
-		digits, offset = s[:at], s[at:]
-	}
-	zoned := zone != nil
-	if offset != "" && strings.Trim(offset[1:], "0123456789") == "" && len(offset) == 5 {
-		at, err := time.Parse("-0700", offset)
-		if err != nil {
-			return fhir.Time{}, false
-		}
-		_, seconds := at.Zone()
-		zone, zoned = time.FixedZone("", seconds), true
-	} else if offset != "" {
+	digits, stated, ok := cutOffset(strings.TrimSpace(s))
+	if !ok {
 		return fhir.Time{}, false
+	}
+	if stated != nil {
+		zone = stated
 	}
 	whole, fraction, _ := strings.Cut(digits, ".")
 	if strings.Trim(whole, "0123456789") != "" || strings.Trim(fraction, "0123456789") != "" || len(fraction) > 9 {
 		return fhir.Time{}, false
 	}
-	whole = strings.TrimSpace(known(whole))
+	whole = known(whole)
 	l, ok := stampLayouts[len(whole)]
 	if !ok {
 		return fhir.Time{}, whole == ""
@@ -59,16 +50,33 @@ func parseTime(s string, zone *time.Location) (t fhir.Time, ok bool) {
 	if len(whole) >= 10 && whole[8:10] == "24" && strings.Trim(whole[10:], "0.") == "" {
 		whole, add = whole[:8]+"00"+whole[10:], 24*time.Hour
 	}
-	if l.precision <= fhir.PrecisionDay || zone == nil {
+	zoned := zone != nil && l.precision > fhir.PrecisionDay
+	if !zoned {
 		zone = time.UTC
 	}
 	at, err := time.ParseInLocation(l.layout, whole, zone)
-	if err != nil || at.Year() < 1 {
+	at = at.Add(add)
+	if err != nil || at.Year() < 1 || at.Year() > 9999 {
 		return fhir.Time{}, false
 	}
-	at = at.Add(add)
-	t = fhir.Time{At: at, Precision: l.precision, Zoned: zoned && l.precision > fhir.PrecisionDay, Text: at.Format(l.fhir)}
-	return t, true
+	return fhir.Time{At: at, Precision: l.precision, Zoned: zoned, Text: at.Format(l.fhir)}, true
+}
+
+// maxOffset is the largest offset from UTC that is in use anywhere, in seconds.
+const maxOffset = 14 * 3600
+
+// cutOffset splits the offset from the end of a time; zone is nil if there is none.
+func cutOffset(s string) (digits string, zone *time.Location, ok bool) {
+	at := strings.IndexAny(s, "+-")
+	if at <= 0 {
+		return s, nil, true
+	}
+	parsed, err := time.Parse("-0700", s[at:])
+	if err != nil || s[at+3] > '5' {
+		return "", nil, false
+	}
+	_, seconds := parsed.Zone()
+	return s[:at], time.FixedZone("", seconds), seconds >= -maxOffset && seconds <= maxOffset
 }
 
 // known cuts a time where its sender did not know more: 19800000 is 1980.

@@ -50,7 +50,7 @@ func TestTimes(t *testing.T) {
 	require.False(t, got.Zoned, "neither the value nor MSH-7 had an offset")
 	require.Equal(t, "2023-05-01T10:25:31Z", got.Text)
 
-	for _, bad := range []string{"20231301", "20230230", "2023050", "yesterday", "20230501T10", "2023-05-01", "20230501102531+25", "202305011025311", "20230501250000", "99991231235960"} {
+	for _, bad := range []string{"20231301", "20230230", "2023050", "yesterday", "20230501T10", "2023-05-01", "20230501102531+25", "202305011025311", "20230501250000", "99991231235960", "99991231240000", "20230501102531+1500", "20230501102531+0160"} {
 		_, ok := parseTime(bad, nil)
 		require.False(t, ok, bad)
 	}
