@@ -23,19 +23,22 @@ import (
 func newNodeIngest() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ingest PATH…",
-		Short: "Load FHIR files into the node",
-		Long: `Load FHIR R4 bundles and NDJSON files (plain or .gz) into the running node; a folder
-stands for all files in it that are named *.json, *.ndjson or *.jsonl, plain or .gz.
-An empty file is an error, and nothing is sent then. Each file is durable when it is acknowledged; then
-its job maps and stores it. Loading the same file again changes nothing. The
-command waits for the jobs and lists what was not loaded as it is, by file, line,
-path and rule; it ends with status 1 if a job failed or nothing of any file could
-be loaded. While the node cannot write,
-for example because its disk is full, the jobs wait and the command says so. With
---timeout or Ctrl-C it stops waiting, also with status 1; the node does not.`,
+		Short: "Load files of patient data into the node",
+		Long: `Load FHIR R4 bundles and NDJSON, HL7 v2 messages, and documents of observations
+(see POST /v1/ingest/observations) into the running node, plain or .gz; the node
+finds out which a file is. A folder stands for all files in it that are named
+*.json, *.ndjson, *.jsonl or *.hl7, plain or .gz. An empty file is an error, and
+nothing is sent then. Each file is durable when it is acknowledged; then its job
+maps and stores it. Loading the same file again changes nothing. The command waits
+for the jobs and lists what was not loaded as it is, by file, line, path and rule;
+it ends with status 1 if a job failed or nothing of any file could be loaded. While
+the node cannot write, for example because its disk is full, the jobs wait and the
+command says so. With --timeout or Ctrl-C it stops waiting, also with status 1; the
+node does not.`,
 		Example: `  trialmesh node ingest --dir node bundles/
   trialmesh node ingest --dir node --timeout 10m bundles/
-  trialmesh node ingest --dir node export/*.ndjson --json | tail -1`,
+  trialmesh node ingest --dir node export/*.ndjson --json | tail -1
+  trialmesh node ingest --dir node interface.hl7.gz`,
 		Args: args(cobra.MinimumNArgs(1)),
 		RunE: ingest,
 	}
@@ -82,7 +85,7 @@ func ingest(cmd *cobra.Command, args []string) error {
 	out := outcome{State: "completed", ByType: map[string]int64{}, Problems: []client.Problem{}}
 	progress := newProgress(cmd, len(files))
 	if others > 0 {
-		progress.say(fmt.Sprintf("left out %d files that are not named *.json, *.ndjson or *.jsonl, plain or .gz", others))
+		progress.say(fmt.Sprintf("left out %d files that are not named *.json, *.ndjson, *.jsonl or *.hl7, plain or .gz", others))
 	}
 	for _, path := range files {
 		id, err := upload(ctx, c, path)
@@ -190,8 +193,8 @@ func printProblems(w io.Writer, list []client.Problem) {
 	}
 }
 
-// fhirFile matches the names of the files that a folder stands for.
-var fhirFile = regexp.MustCompile(`(?i)\.(json|ndjson|jsonl)(\.gz)?$`)
+// dataFile matches the names of the files that a folder stands for.
+var dataFile = regexp.MustCompile(`(?i)\.(json|ndjson|jsonl|hl7)(\.gz)?$`)
 
 // expand returns the files that paths stand for, of which none is empty, and how
 // many files of folders it left out.
@@ -202,7 +205,7 @@ func expand(paths []string) (files []string, others int, err error) {
 			if err != nil || !d.Type().IsRegular() {
 				return err
 			}
-			if name != path && !fhirFile.MatchString(name) {
+			if name != path && !dataFile.MatchString(name) {
 				others++
 				return nil
 			}
@@ -217,7 +220,7 @@ func expand(paths []string) (files []string, others int, err error) {
 			return nil, 0, err
 		}
 		if len(files) == before {
-			return nil, 0, fmt.Errorf("%s: no FHIR file is there: of a folder the files *.json, *.ndjson and *.jsonl are loaded, plain or .gz; name others one by one", path)
+			return nil, 0, fmt.Errorf("%s: no file to load is there: of a folder the files *.json, *.ndjson, *.jsonl and *.hl7 are loaded, plain or .gz; name others one by one", path)
 		}
 	}
 	return files, others, nil

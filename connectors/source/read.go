@@ -15,6 +15,7 @@ import (
 	"iter"
 
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
+	"github.com/trialmesh/trialmesh/connectors/source/hl7v2"
 	"github.com/trialmesh/trialmesh/connectors/source/observation"
 )
 
@@ -27,6 +28,9 @@ var formats = []struct {
 	read   func(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.Record, error]
 }{
 	{observation.Detect, observation.Read},
+	{hl7v2.Detect, func(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.Record, error] {
+		return hl7v2.Read(ctx, src, hl7v2.Options{Limits: opts})
+	}},
 	{func([]byte) bool { return true }, fhir.Read},
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
+	"github.com/trialmesh/trialmesh/connectors/source/hl7v2"
 	"github.com/trialmesh/trialmesh/connectors/source/observation"
 	"github.com/trialmesh/trialmesh/localstore/jobs"
 	"github.com/trialmesh/trialmesh/localstore/omop"
@@ -22,6 +23,10 @@ const (
 	batchProblems = 1000
 	batchPoints   = 50_000
 )
+
+// findingMerge counts messages that say that two records are of one patient. The
+// store keeps them apart: their rows stay with the person they came for.
+const findingMerge = "merge-not-applied"
 
 // load is the state of one attempt. What is in its batch, problems and counts but
 // not yet committed is lost with the process and done again by the next attempt,
@@ -129,8 +134,12 @@ func (l *load) record(ctx context.Context, rec fhir.Record) error {
 	if rec.Resource == nil {
 		return nil
 	}
-	if s, ok := rec.Resource.(*observation.Series); ok {
-		return l.observe(ctx, rec, s)
+	switch r := rec.Resource.(type) {
+	case *observation.Series:
+		return l.observe(ctx, rec, r)
+	case *hl7v2.Merge:
+		l.counts.Findings[findingMerge]++
+		return nil
 	}
 	result, err := l.s.mapper.Map(ctx, rec, &l.batch)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 
 // Version names this mapper in lineage. It changes when the same record and the
 // same vocabulary would give other rows.
-const Version = "fhir-r4/1"
+const Version = "trialmesh/1"
 
 // Vocabulary is what mapping asks about codes.
 type Vocabulary interface {

@@ -1,0 +1,77 @@
+package source_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/connectors/source"
+	"github.com/trialmesh/trialmesh/connectors/source/fhir"
+)
+
+const (
+	patient = `{"resourceType":"Patient","id":"p","gender":"female","birthDate":"1970-01-01"}`
+	series  = "\n {\n \"source\" : \"s\", \"observations\":[{\"person\":\"p\",\"code\":\"c\",\"time\":1,\"value\":1}]}"
+	message = "MSH|^~\\&|A|B|C|D|20260301||ADT^A01|1|P|2.5\rPID|1||p^^^A||X^Y||19700101|F\r"
+)
+
+func zip(text string) string {
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	_, _ = io.WriteString(w, text)
+	_ = w.Close()
+	return out.String()
+}
+
+func TestTheFormatIsFoundInTheContent(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ text, want string }{
+		"FHIR":                       {patient, "Patient"},
+		"FHIR lines":                 {patient + "\n" + patient, "Patient"},
+		"FHIR with a source":         {`{"resourceType":"Basic","source":"x","id":"b"}`, "Basic"},
+		"FHIR of a byte order mark":  {"\xef\xbb\xbf" + patient, "Patient"},
+		"FHIR longer than the head":  {strings.Repeat(" ", 5000) + patient, "Patient"},
+		"observations":               {series, "Series"},
+		"HL7 v2":                     {message, "Patient"},
+		"HL7 v2 in a frame":          {"\x0b" + message + "\x1c\r", "Patient"},
+		"HL7 v2 in a batch of files": {"FHS|^~\\&\rBHS|^~\\&\r" + message + "BTS|1\rFTS|1\r", "Patient"},
+	} {
+		for kind, text := range map[string]string{"plain": c.text, "gzip": zip(c.text)} {
+			types := map[string]bool{}
+			for rec, err := range source.Read(t.Context(), iotest.HalfReader(strings.NewReader(text)), fhir.Options{}) {
+				require.NoError(t, err, "%s, %s", name, kind)
+				types[rec.Type] = true
+			}
+			require.Contains(t, types, c.want, "%s, %s", name, kind)
+		}
+	}
+}
+
+func TestWhatIsOfNoFormatIsAProblem(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"\x1f\x8b", "a,b,c\n1,2,3\n", "{}"} {
+		problems := 0
+		for _, err := range source.Read(t.Context(), strings.NewReader(text), fhir.Options{}) {
+			_, bad := fhir.AsProblem(err)
+			require.True(t, bad, "%q: %v", text, err)
+			problems++
+		}
+		require.Positive(t, problems, "%q", text)
+	}
+	gone := errors.New("disk gone")
+	for _, err := range source.Read(t.Context(), iotest.ErrReader(gone), fhir.Options{}) {
+		require.ErrorIs(t, err, gone)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, err := range source.Read(ctx, strings.NewReader(patient), fhir.Options{}) {
+		require.ErrorIs(t, err, context.Canceled)
+	}
+}
