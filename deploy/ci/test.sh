@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs all tests with the race detector. Arguments are more flags for go test. A package
-# that hangs ends after 14 minutes, with the stacks of its goroutines.
+# that hangs ends after 20 minutes, with the stacks of its goroutines.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export PATH=$PWD/build/tools:$PATH
@@ -34,4 +34,4 @@ go list "${flags[@]}" -export -f '{{.ImportPath}} {{.Export}}' "${unchecked[@]}"
 	fi
 done
 
-go test "${flags[@]}" -vet=off -timeout 14m "$@" ./...
+go test "${flags[@]}" -vet=off -timeout 20m "$@" ./...

@@ -202,8 +202,12 @@ func (s step) finish(r query.Result) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	_, err = s.tx.Exec(s.ctx, `UPDATE question SET state = ?, result_document = ?, result_index = ? WHERE id = ?`,
-		r.State, document.String(), out.LedgerIndex, r.Query.String())
+	due := len(r.Answered)
+	if r.Repeats != nil {
+		due = 0 // the proofs of the first answer are this one's
+	}
+	_, err = s.tx.Exec(s.ctx, `UPDATE question SET state = ?, result_document = ?, result_index = ?, proofs_due = ? WHERE id = ?`,
+		r.State, document.String(), out.LedgerIndex, due, r.Query.String())
 	return out, err
 }
 

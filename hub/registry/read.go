@@ -175,27 +175,10 @@ func (r *Reader) Questions(ctx context.Context, limit int) ([]Question, error) {
 // open from before: two sums over different nodes would tell those nodes' own.
 func (r *Reader) Unfinished(ctx context.Context, since time.Time) ([]Question, error) {
 	return read(ctx, r.db, func(tx *sqldb.Tx) ([]Question, error) {
-		open, err := questions(ctx, tx, `SELECT id FROM question AS q WHERE (state = ? AND NOT EXISTS
+		return questions(ctx, tx, `SELECT id FROM question AS q WHERE (state = ? AND NOT EXISTS
 			(SELECT 1 FROM question AS e WHERE e.question = q.question AND e.state = q.state AND e.ledger_index < q.ledger_index))
-			OR (state IN (?, ?) AND asked_at >= ?) ORDER BY ledger_index`,
+			OR (state IN (?, ?) AND asked_at >= ? AND proofs_due > (SELECT count(*) FROM access WHERE query = q.id)) ORDER BY ledger_index`,
 			query.Open, query.Complete, query.Partial, since.Unix())
-		if err != nil {
-			return nil, err
-		}
-		unfinished := open[:0]
-		for _, q := range open {
-			if q.Result != nil {
-				proofs, err := accesses(ctx, tx, q.ID)
-				if err != nil {
-					return nil, err
-				}
-				if q.Result.Repeats != nil || len(proofs) == len(q.Result.Answered) {
-					continue
-				}
-			}
-			unfinished = append(unfinished, q)
-		}
-		return unfinished, nil
 	})
 }
 

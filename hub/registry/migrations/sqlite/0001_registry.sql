@@ -98,7 +98,8 @@ CREATE TABLE question (
     deadline        INTEGER NOT NULL,
     ledger_index    INTEGER NOT NULL,
     result_document TEXT NOT NULL DEFAULT '',
-    result_index    INTEGER
+    result_index    INTEGER,
+    proofs_due      INTEGER NOT NULL DEFAULT 0 -- nodes that answered; 0 for what repeats an answer
 ) WITHOUT ROWID;
 CREATE INDEX question_state ON question (state, asked_at);
 CREATE INDEX question_same ON question (question, state);
