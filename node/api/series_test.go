@@ -17,7 +17,7 @@ func TestObservationsAreAccepted(t *testing.T) {
 	require.Equal(t, http.StatusAccepted, status, body)
 	require.Equal(t, Accepted{JobID: "7"}, decode[Accepted](t, body))
 	require.Equal(t, "/v1/ingest/jobs/7", header.Get("Location"))
-	require.Equal(t, onePulse, string(s.files["observations"]))
+	require.JSONEq(t, onePulse, string(s.files["observations"]))
 }
 
 func TestWhatHoldsNoObservationsIsRefused(t *testing.T) {

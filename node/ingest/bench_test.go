@@ -2,14 +2,19 @@ package ingest_test
 
 import (
 	"bytes"
+	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
+	"github.com/trialmesh/trialmesh/node/ingest"
 )
 
 // BenchmarkIngest loads 30 patient bundles of a hospital from acceptance to the end
@@ -60,4 +65,86 @@ func BenchmarkIngest(b *testing.B) {
 			b.ReportMetric(float64(size)/took.Seconds()/1e6, "MB/s")
 		})
 	}
+}
+
+// BenchmarkSeries brings documents of 10 persons with 1,000 points each, two senders
+// at a time, until all are stored and merged. accept-ms is the 95th percentile of the
+// time until a document is durable.
+func BenchmarkSeries(b *testing.B) {
+	const documents, persons, each = 100, 10, 1000
+	for name, open := range map[string]func(testing.TB) *sqldb.DB{"sqlite": sqltest.SQLite, "postgres": sqltest.Postgres} {
+		b.Run(name, func(b *testing.B) {
+			var stored, merged time.Duration
+			var accepts []time.Duration
+			for range b.N {
+				s := newSite(b, open(b))
+				s.run(b)
+				s.load(b, "patients.ndjson", patients(persons))
+				sent := make(chan []byte, documents)
+				for d := range documents {
+					sent <- minute(d, persons, each)
+				}
+				close(sent)
+				start := time.Now()
+				var mu sync.Mutex
+				var ids []ingest.JobID
+				var group errgroup.Group
+				for range 2 {
+					group.Go(func() error {
+						for doc := range sent {
+							begun := time.Now()
+							_, id, err := s.Accept(b.Context(), "observations", bytes.NewReader(doc))
+							if err != nil {
+								return err
+							}
+							mu.Lock()
+							ids, accepts = append(ids, id), append(accepts, time.Since(begun))
+							mu.Unlock()
+						}
+						return nil
+					})
+				}
+				require.NoError(b, group.Wait())
+				for _, id := range ids {
+					require.Equal(b, ingest.Completed, s.ended(b, id).State)
+				}
+				stored += time.Since(start)
+				for n := int64(1); n > 0; {
+					var err error
+					n, err = s.series.Compact(b.Context())
+					require.NoError(b, err)
+				}
+				merged += time.Since(start)
+			}
+			points := float64(b.N * documents * persons * each)
+			slices.Sort(accepts)
+			b.ReportMetric(points/stored.Seconds(), "observations/s")
+			b.ReportMetric(points/merged.Seconds(), "merged/s")
+			b.ReportMetric(accepts[len(accepts)*95/100].Seconds()*1000, "accept-ms")
+		})
+	}
+}
+
+// minute is a document with each points of each person, all at other times than those
+// of the documents with other numbers.
+func minute(number, persons, each int) []byte {
+	begin := 1772352000000 + 1000*int64(number*each)
+	var doc bytes.Buffer
+	doc.WriteString(`{"source":"bench","observations":[`)
+	for p := range persons {
+		if p > 0 {
+			doc.WriteByte(',')
+		}
+		fmt.Fprintf(&doc, `{"person":"p%d","system":"http://loinc.org","code":"8867-4","unit":"/min","times":[%d`, p, begin)
+		for i := range each - 1 {
+			fmt.Fprintf(&doc, ",%d", begin+1000*int64(i+1))
+		}
+		fmt.Fprintf(&doc, `],"values":[%d`, 60+number%40)
+		for i := range each - 1 {
+			fmt.Fprintf(&doc, ",%d", 60+(number+i*7)%40)
+		}
+		doc.WriteString("]}")
+	}
+	doc.WriteString("]}")
+	return doc.Bytes()
 }

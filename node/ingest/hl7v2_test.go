@@ -32,7 +32,7 @@ func TestAStreamOfHL7MessagesBecomesRows(t *testing.T) {
 		counts := s.counts(t)
 		require.EqualValues(t, 3323, counts[omop.MeasurementTable]+counts[omop.ObservationTable]-job.Counts.ByType["AllergyIntolerance"],
 			"as many results as OBX segments, each once")
-		require.EqualValues(t, job.Counts.Stored, sum(counts)-counts[omop.PeriodTable])
+		require.Equal(t, job.Counts.Stored, sum(counts)-counts[omop.PeriodTable])
 
 		again := s.load(t, "messages.hl7", gunzip(t, stream))
 		require.Equal(t, ingest.Completed, again.State, again.Error)

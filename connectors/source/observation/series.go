@@ -98,8 +98,10 @@ func (s *sent) series() (*Series, *fhir.Problem) {
 	case len(s.Times) != len(s.Values):
 		return nil, &fhir.Problem{Rule: fhir.RuleWrongType, Path: ".values", Detail: "want as many values as times"}
 	}
-	out := &Series{Person: s.Person, System: s.System, Code: s.Code, Unit: s.Unit,
-		Times: make([]int64, len(s.Times)), Values: make([]float64, len(s.Values))}
+	out := &Series{
+		Person: s.Person, System: s.System, Code: s.Code, Unit: s.Unit,
+		Times: make([]int64, len(s.Times)), Values: make([]float64, len(s.Values)),
+	}
 	for i, v := range s.Values {
 		if v == nil {
 			return nil, &fhir.Problem{Rule: fhir.RuleWrongType, Path: ".values[" + strconv.Itoa(i) + "]", Detail: "want a number"}
