@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -73,16 +76,17 @@ func BenchmarkAppend(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/burst%d", name, burst), func(b *testing.B) {
 				s := benchSite(b, open(b))
 				f := newFeed(s, 10_000, burst)
-				n := 0
 				batches := make([]series.Batch, 20)
 				for i := range batches {
 					batches[i] = f.batch()
 				}
+				n, begun := 0, processor(b)
 				for b.Loop() {
 					s.append(b, batches[n%len(batches)])
 					n++
 				}
 				b.ReportMetric(float64(n*batchPoints)/b.Elapsed().Seconds(), "obs/s")
+				b.ReportMetric(float64((processor(b)-begun).Nanoseconds())/float64(n*batchPoints), "cpu-ns/obs")
 			})
 		}
 		b.Run(name+"/rows", func(b *testing.B) {
@@ -93,7 +97,7 @@ func BenchmarkAppend(b *testing.B) {
 				return err
 			}))
 			batch := newFeed(s, 10_000, 1).batch()
-			n := 0
+			n, begun := 0, processor(b)
 			for b.Loop() {
 				require.NoError(b, db.Write(ctx, func(tx *sqldb.Tx) error {
 					_, err := tx.Insert(ctx, "plain", []string{"person", "variable", "source", "t", "v"}, plainRows(batch))
@@ -102,6 +106,7 @@ func BenchmarkAppend(b *testing.B) {
 				n++
 			}
 			b.ReportMetric(float64(n*batchPoints)/b.Elapsed().Seconds(), "obs/s")
+			b.ReportMetric(float64((processor(b)-begun).Nanoseconds())/float64(n*batchPoints), "cpu-ns/obs")
 		})
 	}
 }
@@ -143,6 +148,60 @@ func BenchmarkCompact(b *testing.B) {
 	}
 }
 
+// BenchmarkSustained appends while another goroutine compacts, as a node does, and
+// ends when nothing waits. It reports the 95th percentile of an append.
+func BenchmarkSustained(b *testing.B) {
+	for name, open := range engines {
+		for _, burst := range []int{1, 20} {
+			b.Run(fmt.Sprintf("%s/burst%d", name, burst), func(b *testing.B) {
+				s := benchSite(b, open(b))
+				f := newFeed(s, 10_000, burst)
+				fill(b, s, f, 1_000_000)
+				stop, done := make(chan struct{}), make(chan error)
+				go func() {
+					for {
+						n, err := s.store.Compact(b.Context())
+						if err != nil {
+							done <- err
+							return
+						}
+						select {
+						case <-stop:
+							if n == 0 {
+								done <- nil
+								return
+							}
+						default:
+						}
+					}
+				}()
+				var took []time.Duration
+				start := time.Now()
+				for b.Loop() {
+					batch, begun := f.batch(), time.Now()
+					s.append(b, batch)
+					took = append(took, time.Since(begun))
+				}
+				close(stop)
+				require.NoError(b, <-done)
+				slices.Sort(took)
+				b.ReportMetric(float64(len(took)*batchPoints)/time.Since(start).Seconds(), "obs/s")
+				b.ReportMetric(float64(took[len(took)*95/100].Microseconds())/1000, "p95-ms")
+				b.ReportMetric(float64(took[len(took)-1].Microseconds())/1000, "max-ms")
+			})
+		}
+	}
+}
+
+// processor is the processor time of this process so far; on a busy machine it
+// says more than the clock, but it leaves out the server of PostgreSQL.
+func processor(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // fill appends n points, compacting every million.
 func fill(b testing.TB, s *site, f *feed, n int) {
 	b.Helper()
@@ -170,7 +229,7 @@ func BenchmarkCurve(b *testing.B) {
 			fill(b, s, f, millions*1_000_000-stored)
 			stored = millions * 1_000_000
 			b.Run(fmt.Sprintf("%s/%dM/add", name, millions), func(b *testing.B) {
-				n := 0
+				n, begun := 0, processor(b)
 				for b.Loop() {
 					for range 100 {
 						s.append(b, f.batch())
@@ -179,6 +238,7 @@ func BenchmarkCurve(b *testing.B) {
 					n += 100 * batchPoints
 				}
 				stored += n
+				b.ReportMetric(float64((processor(b)-begun).Nanoseconds())/float64(n), "cpu-ns/obs")
 				b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "obs/s")
 				b.ReportMetric(bytesPerPoint(b, s), "chunkbytes/obs")
 			})

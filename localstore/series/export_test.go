@@ -43,5 +43,5 @@ func WriteBlock(persons []int64, points []Point) []byte {
 
 // Shrink makes everything that is done at once small.
 func (s *Store) Shrink() {
-	s.limits = limits{chunkPoints: 5, stepPoints: 11, stepSeries: 2, readRows: 2, retainRows: 2}
+	s.limits = limits{chunkPoints: 5, openPoints: 3, stepPoints: 11, stepSeries: 2, readRows: 2, retainRows: 2}
 }

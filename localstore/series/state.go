@@ -18,6 +18,7 @@ var ErrBusy = errors.New("another process works on the series")
 // meets every boundary.
 type limits struct {
 	chunkPoints int // in a chunk, at most chunkPoints
+	openPoints  int // in a chunk that any number of points is added to
 	stepPoints  int // in a step of a merge
 	stepSeries  int // in a step of a merge
 	readRows    int // decoded together by a reader
@@ -26,7 +27,7 @@ type limits struct {
 
 // defaults hold the writer of SQLite for some 20 ms a step, and some 2 MB for a
 // reader.
-var defaults = limits{chunkPoints: chunkPoints, stepPoints: 32_768, stepSeries: 512, readRows: 64, retainRows: 256}
+var defaults = limits{chunkPoints: chunkPoints, openPoints: 128, stepPoints: 32_768, stepSeries: 512, readRows: 64, retainRows: 256}
 
 // biteLoads is how many loads one merge takes on, so that its state stays small.
 const biteLoads = 4_096

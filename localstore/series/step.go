@@ -181,34 +181,41 @@ type group struct {
 }
 
 // group divides the points of p by the stretch that each belongs to: the last one
-// that begins no later, if that is in the same partition and not full behind.
+// that begins no later, in the same partition.
 func (s *Store) group(groups []group, p *part, list []stretch) []group {
 	for points := p.points; len(points) > 0; {
 		for len(list) > 1 && list[1].first <= points[0].Time {
 			list = list[1:]
 		}
-		end := (s.partition(points[0].Time) + 1) * s.cfg.Partition.Milliseconds()
-		g := group{part: p}
-		if len(list) > 0 {
-			c := &list[0]
-			switch {
+		partition := s.partition(points[0].Time)
+		end := (partition + 1) * s.cfg.Partition.Milliseconds()
+		var floor *stretch
+		for i := range min(2, len(list)) {
+			switch c := &list[i]; {
 			case c.first > points[0].Time:
 				end = min(end, c.first)
-			case s.partition(c.first) == s.partition(points[0].Time) && (c.points < int64(s.limits.chunkPoints) || points[0].Time <= c.last):
-				g.into = c
-			}
-			if len(list) > 1 {
-				end = min(end, list[1].first)
+			case s.partition(c.first) == partition:
+				floor = c
 			}
 		}
 		n := 1
 		for n < len(points) && points[n].Time < end {
 			n++
 		}
-		g.points, points = points[:n], points[n:]
-		groups = append(groups, g)
+		g := group{part: p, points: points[:n]}
+		if floor != nil && (points[0].Time <= floor.last || s.open(floor, n)) {
+			g.into = floor
+		}
+		groups, points = append(groups, g), points[n:]
 	}
 	return groups
+}
+
+// open reports whether n points that come behind a stretch are added to it. To
+// write 1,000 points again for each 20 new ones would cost more than it saves; so
+// the chunks of a series become as large as its points come in.
+func (s *Store) open(c *stretch, n int) bool {
+	return c.points < int64(min(s.limits.chunkPoints, max(s.limits.openPoints, 8*n)))
 }
 
 func readBodies(ctx context.Context, tx *sqldb.Tx, groups []group) (map[int64][]byte, error) {
