@@ -71,26 +71,40 @@ type run struct {
 	body []byte
 }
 
-// runs lists the runs of a block to yield until it returns false.
-func runs(body []byte, load LoadID, source SourceID, yield func(run) bool) error {
-	r, err := unseal(body)
+// blockReader lists the runs of a block.
+type blockReader struct {
+	*reader
+
+	load LoadID
+	last key
+}
+
+func newBlockReader(l *landed) (*blockReader, error) {
+	r, err := unseal(l.body)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	person := int64(0)
-	for len(r.rest) > 0 {
-		person += r.varint()
-		variable := VariableID(r.varint())
-		length := r.uvarint()
-		if r.bad || length > uint64(len(r.rest)) {
-			return errDamaged
-		}
-		next := run{key: key{person, variable, source}, load: load, body: r.bytes(int(length))} //nolint:gosec // at most the rest
-		if !yield(next) {
-			return nil
-		}
+	return &blockReader{reader: r, load: l.load, last: key{source: l.source}}, nil
+}
+
+// next returns the next run, and false at the end or when the block is damaged,
+// which err tells.
+func (b *blockReader) next() (run, bool) {
+	if len(b.rest) == 0 {
+		return run{}, false
 	}
-	if r.bad {
+	b.last.person += b.varint()
+	b.last.variable = VariableID(b.varint())
+	length := b.uvarint()
+	if b.bad || length > uint64(len(b.rest)) {
+		b.fail()
+		return run{}, false
+	}
+	return run{key: b.last, load: b.load, body: b.bytes(int(length))}, true //nolint:gosec // at most the rest
+}
+
+func (b *blockReader) err() error {
+	if b.bad {
 		return errDamaged
 	}
 	return nil

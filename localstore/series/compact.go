@@ -41,7 +41,7 @@ type merger struct {
 	store *Store
 	state *state
 	index map[LoadID]int // of a load in merging.Loads
-	runs  []run
+	queue queue
 	// points is the number of landed points of the merge.
 	points int64
 
@@ -52,7 +52,7 @@ type merger struct {
 }
 
 // begin reads the state, chooses the loads unless a merge is in progress, and
-// lists their runs in the order of the merge.
+// queues their runs.
 func (m *merger) begin(ctx context.Context, tx *sqldb.Tx) (err error) {
 	if m.state, err = readState(ctx, tx); err != nil {
 		return err
@@ -69,22 +69,14 @@ func (m *merger) begin(ctx context.Context, tx *sqldb.Tx) (err error) {
 		m.index[id], ids[i] = i, int64(id)
 	}
 	condition, arg := tx.Dialect().Among("load_id", ids)
-	if err := eachLanded(ctx, tx, condition, []any{arg}, func(l landed) error {
+	return eachLanded(ctx, tx, condition, []any{arg}, func(l landed) error {
 		m.points += l.points
-		return runs(l.body, l.load, l.source, func(r run) bool {
-			m.runs = append(m.runs, r)
-			return true
-		})
-	}); err != nil {
-		return err
-	}
-	slices.SortFunc(m.runs, func(a, b run) int {
-		if c := a.key.compare(b.key); c != 0 {
-			return c
+		b, err := newBlockReader(&l)
+		if err != nil {
+			return err
 		}
-		return order(a.load < b.load)
+		return m.queue.add(b)
 	})
-	return nil
 }
 
 // choose returns the oldest loads that wait, up to a bite.
@@ -109,21 +101,15 @@ func (m *merger) choose(ctx context.Context, tx *sqldb.Tx) ([]LoadID, error) {
 	return loads, rows.Err()
 }
 
-// run takes the runs series by series and writes a step whenever it is full.
+// run takes the landed points series by series and writes a step whenever it is full.
 func (m *merger) run(ctx context.Context) error {
 	limits := m.store.limits
-	for len(m.runs) > 0 {
-		n := 1
-		for n < len(m.runs) && m.runs[n].key == m.runs[0].key {
-			n++
-		}
-		points, err := m.take(m.runs[:n])
+	for m.queue.Len() > 0 {
+		k, points, err := m.queue.series(nil)
 		if err != nil {
 			return err
 		}
-		k := m.runs[0].key
-		m.runs = m.runs[n:]
-		for len(points) > 0 {
+		for points = m.undone(k, points); len(points) > 0; {
 			n := min(len(points), limits.stepPoints-m.step.size)
 			for n < len(points) && points[n].Time == points[n-1].Time { // all values of a point together
 				n++
@@ -140,28 +126,24 @@ func (m *merger) run(ctx context.Context) error {
 	return m.write(ctx, true)
 }
 
-// take decodes the runs of one series, in the order of the loads, and returns
-// what is not done yet in the order of time.
-func (m *merger) take(runs []run) ([]Point, error) {
-	done := m.state.merge.Done
-	if done != nil && runs[0].key.compare(done.key()) < 0 {
-		return nil, nil
+// undone puts the points of a series in the order of time and returns those that
+// are not merged yet.
+func (m *merger) undone(k key, points []Point) []Point {
+	done, c := m.state.merge.Done, 1
+	if done != nil {
+		c = k.compare(done.key())
 	}
-	var points []Point
-	for _, r := range runs {
-		var err error
-		if points, err = r.points(points); err != nil {
-			return nil, err
-		}
+	if c < 0 {
+		return nil
 	}
 	if !slices.IsSortedFunc(points, byTime) {
 		slices.SortStableFunc(points, byTime)
 	}
-	if done != nil && runs[0].key == done.key() {
+	if c == 0 {
 		n, _ := slices.BinarySearchFunc(points, done.Time+1, func(p Point, t int64) int { return order(p.Time < t) })
 		points = points[n:]
 	}
-	return points, nil
+	return points
 }
 
 func byTime(a, b Point) int {

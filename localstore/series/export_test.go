@@ -15,21 +15,20 @@ var FirstTime, LastTime = firstTime, lastTime
 
 // ReadBlock returns the points of a landed batch with their persons, as pairs.
 func ReadBlock(body []byte) (persons []int64, points []Point, err error) {
-	var failure error
-	err = runs(body, 1, 1, func(r run) bool {
+	b, err := newBlockReader(&landed{load: 1, source: 1, body: body})
+	if err != nil {
+		return nil, nil, err
+	}
+	for r, ok := b.next(); ok && len(points) < 10*MaxBatch; r, ok = b.next() {
 		before := len(points)
-		if points, failure = r.points(points); failure != nil {
-			return false
+		if points, err = r.points(points); err != nil {
+			return persons, points, err
 		}
 		for range len(points) - before {
 			persons = append(persons, r.key.person)
 		}
-		return len(points) < 10*MaxBatch
-	})
-	if failure != nil {
-		err = failure
 	}
-	return persons, points, err
+	return persons, points, b.err()
 }
 
 // WriteBlock is the body of points of one variable, each of its own person.

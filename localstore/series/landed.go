@@ -40,18 +40,17 @@ func landedPoints(ctx context.Context, tx *sqldb.Tx, person int64, variable Vari
 	var points []Point
 	err := eachLanded(ctx, tx, "low_person <= ? AND high_person >= ? AND first_ms < ? AND last_ms >= ?",
 		[]any{person, person, to, from}, func(l landed) error {
-			var failure error
-			err := runs(l.body, l.load, l.source, func(r run) bool {
-				if r.key.person == person && r.key.variable == variable {
-					points, failure = r.points(points)
-					return false
-				}
-				return r.key.person <= person
-			})
-			if failure != nil {
-				return failure
+			b, err := newBlockReader(&l)
+			if err != nil {
+				return err
 			}
-			return err
+			for r, ok := b.next(); ok && r.key.person <= person; r, ok = b.next() {
+				if r.key.person == person && r.key.variable == variable {
+					points, err = r.points(points)
+					return err
+				}
+			}
+			return b.err()
 		})
 	if err != nil {
 		return nil, err
