@@ -27,7 +27,7 @@ type limits struct {
 
 // defaults hold the writer of SQLite for some 20 ms a step, and some 2 MB for a
 // reader.
-var defaults = limits{chunkPoints: chunkPoints, openPoints: 128, stepPoints: 32_768, stepSeries: 512, readRows: 64, retainRows: 256}
+var defaults = limits{chunkPoints: chunkPoints, openPoints: 128, stepPoints: 16_384, stepSeries: 256, readRows: 64, retainRows: 256}
 
 // biteLoads is how many loads one merge takes on, so that its state stays small.
 const biteLoads = 4_096
