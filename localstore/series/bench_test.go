@@ -272,6 +272,24 @@ func BenchmarkMonth(b *testing.B) {
 	}
 }
 
+// BenchmarkBacklog reads a few points of a person while a million points wait.
+func BenchmarkBacklog(b *testing.B) {
+	for name, open := range engines {
+		for _, burst := range []int{1, 20} {
+			b.Run(fmt.Sprintf("%s/burst%d", name, burst), func(b *testing.B) {
+				s := benchSite(b, open(b))
+				f := newFeed(s, 10_000, burst)
+				for range 100 {
+					s.append(b, f.batch())
+				}
+				for b.Loop() {
+					require.Len(b, s.points(b, 4711, 0, forever), 20)
+				}
+			})
+		}
+	}
+}
+
 // BenchmarkChunk encodes and decodes a chunk of each kind of values.
 func BenchmarkChunk(b *testing.B) {
 	for name, value := range columns() {
