@@ -269,6 +269,29 @@ func TestInterruptedRetainIsTakenUp(t *testing.T) {
 	})
 }
 
+// On SQLite the two follow one another.
+func TestPointsThatLandWhileTheirTimeIsClosedExpire(t *testing.T) {
+	t.Parallel()
+	db := sqltest.Postgres(t)
+	s := newSite(t, db, series.Config{Partition: time.Hour, Retention: series.Retention{Raw: time.Hour}})
+	var r series.Result
+	require.NoError(t, db.Write(t.Context(), func(tx *sqldb.Tx) (err error) {
+		if r, err = s.store.Append(t.Context(), tx, s.batch(1, []int64{1000, 7_200_000}, 1, 2)); err != nil {
+			return err
+		}
+		return s.store.Retain(t.Context(), time.UnixMilli(0).Add(3*time.Hour))
+	}))
+	require.Equal(t, 2, r.Landed)
+	for range 2 {
+		points := s.points(t, 1, 0, forever)
+		require.Len(t, points, 1)
+		require.Equal(t, 2.0, points[0].Value)
+		s.compact(t)
+	}
+	o := s.outcome(t, r.Load)
+	require.Equal(t, [2]int64{1, 1}, [2]int64{o.Stored, o.Expired})
+}
+
 func TestProcessesOnOneDatabase(t *testing.T) {
 	t.Parallel()
 	for name, dsn := range map[string]func(t *testing.T) string{

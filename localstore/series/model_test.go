@@ -152,13 +152,22 @@ func TestStoreEqualsAMap(t *testing.T) {
 			clear()
 			m := &model{points: map[ident]content{}, outcomes: map[series.LoadID]series.Outcome{}, aggregates: map[ident]series.Aggregate{}, closed: math.MinInt64}
 			clock := 20 * day
+			var sent []series.Batch
+			add := func(b series.Batch) {
+				r := s.append(t, b)
+				require.EqualValues(rt, m.append(b, r.Load), r.Landed)
+				require.Len(rt, r.Refused, len(b.Times)-r.Landed)
+			}
 			for range rapid.IntRange(1, 14).Draw(rt, "steps") {
-				switch rapid.SampledFrom([]string{"append", "append", "append", "compact", "retain", "read"}).Draw(rt, "step") {
+				switch rapid.SampledFrom([]string{"append", "append", "again", "compact", "compact", "retain", "read"}).Draw(rt, "step") {
 				case "append":
 					b := drawBatch(rt, s, sources, clock)
-					r := s.append(t, b)
-					require.EqualValues(rt, m.append(b, r.Load), r.Landed)
-					require.Len(rt, r.Refused, len(b.Times)-r.Landed)
+					sent = append(sent, b)
+					add(b)
+				case "again":
+					if len(sent) > 0 {
+						add(rapid.SampledFrom(sent).Draw(rt, "sent"))
+					}
 				case "compact":
 					_, err := s.store.Compact(ctx)
 					require.NoError(rt, err)

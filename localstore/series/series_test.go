@@ -119,12 +119,46 @@ func TestPointsAreReadBeforeAndAfterCompaction(t *testing.T) {
 		}
 		require.False(t, s.outcome(t, first.Load).Settled)
 		s.compact(t)
-		require.True(t, want[0] == s.points(t, 7, 0, forever)[0])
 		require.Equal(t, want, s.points(t, 7, 0, forever))
 		require.Equal(t, want[1:3], s.points(t, 7, 2000, 4000), "from is in, to is not")
 		require.Empty(t, s.points(t, 8, 0, forever))
 		o := s.outcome(t, second.Load)
 		require.True(t, o.Settled)
 		require.Equal(t, [3]int64{1, 1, 1}, [3]int64{o.Stored, o.Replaced, o.Duplicates})
+	})
+}
+
+func TestTiersMoveByPartition(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := newSite(t, db, series.Config{Partition: time.Hour, Retention: series.Retention{Raw: time.Hour, Minute: 3 * time.Hour, Hour: 5 * time.Hour}})
+		const hour = int64(3_600_000)
+		s.append(t, s.batch(1, []int64{0, 1000, hour, 2 * hour, 3 * hour}, 1, 3, 5, 7, 9))
+		for _, step := range []struct {
+			at     time.Duration
+			points int
+			widths []int64
+		}{
+			{1 * time.Hour, 5, nil},
+			{4 * time.Hour, 1, []int64{hour, 60_000, 60_000}}, // the first partition is older than Minute
+			{5 * time.Hour, 0, []int64{hour, hour, 60_000, 60_000}},
+			{7 * time.Hour, 0, []int64{hour, hour}}, // the first two are older than Hour
+			{9 * time.Hour, 0, nil},
+		} {
+			require.NoError(t, s.store.Retain(t.Context(), time.UnixMilli(0).Add(step.at)))
+			require.Len(t, s.points(t, 1, 0, forever), step.points, step.at)
+			var widths []int64
+			require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
+				for a, err := range s.store.Aggregates(t.Context(), tx, person(1), s.variable, 0, forever) {
+					require.NoError(t, err)
+					widths = append(widths, a.Width)
+					if a.Time == 0 {
+						require.True(t, a == series.Aggregate{Width: a.Width, N: 2, Min: 1, Max: 3, Mean: 2, First: 1, Last: 3, Source: s.source})
+					}
+				}
+				return nil
+			}))
+			require.Equal(t, step.widths, widths, step.at)
+		}
 	})
 }
