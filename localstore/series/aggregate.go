@@ -1,8 +1,6 @@
 package series
 
-import (
-	"encoding/binary"
-)
+import "encoding/binary"
 
 // Aggregate is what is kept of the valid points of a span of time.
 type Aggregate struct {

@@ -83,7 +83,7 @@ func (b *Batch) check() error {
 		return errors.New("columns of the batch differ in length")
 	}
 	for i := range n {
-		if uint(b.Person[i]) >= uint(len(b.Persons)) || uint(b.Variable[i]) >= uint(len(b.Variables)) { //nolint:gosec // negative becomes large
+		if uint(b.Person[i]) >= uint(len(b.Persons)) || uint(b.Variable[i]) >= uint(len(b.Variables)) {
 			return errors.New("a point names a person or variable that the batch does not list")
 		}
 		if b.Flags != nil && b.Flags[i] > allFlags {

@@ -100,7 +100,7 @@ func (b *blockReader) next() (run, bool) {
 		b.fail()
 		return run{}, false
 	}
-	return run{key: b.last, load: b.load, body: b.bytes(int(length))}, true //nolint:gosec // at most the rest
+	return run{key: b.last, load: b.load, body: b.bytes(int(length))}, true
 }
 
 func (b *blockReader) err() error {

@@ -19,7 +19,7 @@ func appendIntegers(dst []byte, n int, next func(i int) int64) []byte {
 		for i < n && next(i) == 0 {
 			i++
 		}
-		dst = binary.AppendUvarint(dst, uint64(i-run)) //nolint:gosec // not negative
+		dst = binary.AppendUvarint(dst, uint64(i-run))
 	}
 	return dst
 }
@@ -68,11 +68,11 @@ func (r *reader) bytes(n int) []byte {
 // count is a uvarint from 1 to limit.
 func (r *reader) count(limit int) int {
 	n := r.uvarint()
-	if n < 1 || n > uint64(limit) { //nolint:gosec // not negative
+	if n < 1 || n > uint64(limit) {
 		r.fail()
 		return 0
 	}
-	return int(n) //nolint:gosec // at most limit
+	return int(n)
 }
 
 func (r *reader) fail() { r.rest, r.bad = nil, true }
@@ -87,7 +87,7 @@ func (r *reader) integers(n int, set func(i int, v int64)) {
 			continue
 		}
 		run := r.uvarint()
-		if run > uint64(n-i) { //nolint:gosec // not negative
+		if run > uint64(n-i) {
 			r.fail()
 			return
 		}

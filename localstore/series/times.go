@@ -15,7 +15,7 @@ func appendTimes(dst []byte, points []Point) []byte {
 		unit = gcd(points[i].Time-points[i-1].Time, unit)
 	}
 	unit = max(unit, 1)
-	dst = binary.AppendUvarint(dst, uint64(unit)) //nolint:gosec // positive
+	dst = binary.AppendUvarint(dst, uint64(unit))
 	steps := make([]int64, len(points)-1)
 	last := int64(0)
 	for i := range steps {
@@ -29,7 +29,7 @@ func (r *reader) times(points []Point) {
 	t := r.varint()
 	points[0].Time = t
 	if len(points) > 1 {
-		unit, step := int64(r.uvarint()), int64(0) //nolint:gosec // checked by the order of the times
+		unit, step := int64(r.uvarint()), int64(0)
 		r.integers(len(points)-1, func(i int, d int64) {
 			step += d
 			t += step * unit
