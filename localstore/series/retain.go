@@ -38,13 +38,13 @@ func (s *Store) retain(ctx context.Context, now time.Time) error {
 	if err := s.repeat(ctx, s.reducePoints); err != nil || keep.Minute == 0 {
 		return err
 	}
-	if err := s.repeat(ctx, func(ctx context.Context, tx *sqldb.Tx, st *state) (reduction, error) {
-		return s.reduceMinutes(ctx, tx, min(st.closed, s.limit(now, keep.Minute)))
+	if err := s.repeat(ctx, func(ctx context.Context, tx *sqldb.Tx, st *state, from int64) (reduction, error) {
+		return s.reduceMinutes(ctx, tx, min(st.closed, s.limit(now, keep.Minute)), from)
 	}); err != nil || keep.Hour == 0 {
 		return err
 	}
-	return s.repeat(ctx, func(ctx context.Context, tx *sqldb.Tx, st *state) (reduction, error) {
-		return s.oldHours(ctx, tx, min(st.closed, s.limit(now, keep.Hour)))
+	return s.repeat(ctx, func(ctx context.Context, tx *sqldb.Tx, st *state, from int64) (reduction, error) {
+		return s.oldHours(ctx, tx, min(st.closed, s.limit(now, keep.Hour)), from)
 	})
 }
 
@@ -83,6 +83,8 @@ func (s *Store) close(ctx context.Context, limit int64) error {
 type reduction struct {
 	chunks, aggregates []int64
 	insert             []aggregateRow
+	// last is the series of the last row; there is nothing left before it.
+	last int64
 }
 
 // aggregateRow is aggregates of a series and a partition, as one row of
@@ -92,8 +94,10 @@ type aggregateRow struct {
 	list                     []Aggregate
 }
 
-// repeat prepares and makes reductions until there is nothing to reduce.
-func (s *Store) repeat(ctx context.Context, prepare func(context.Context, *sqldb.Tx, *state) (reduction, error)) error {
+// repeat prepares and makes reductions, from one series on, until there is nothing
+// to reduce.
+func (s *Store) repeat(ctx context.Context, prepare func(context.Context, *sqldb.Tx, *state, int64) (reduction, error)) error {
+	from := int64(0)
 	for {
 		var st *state
 		var r reduction
@@ -101,7 +105,7 @@ func (s *Store) repeat(ctx context.Context, prepare func(context.Context, *sqldb
 			if st, err = readState(ctx, tx); err != nil {
 				return err
 			}
-			r, err = prepare(ctx, tx, st)
+			r, err = prepare(ctx, tx, st, from)
 			return err
 		}); err != nil {
 			return err
@@ -112,6 +116,7 @@ func (s *Store) repeat(ctx context.Context, prepare func(context.Context, *sqldb
 		if err := s.change(ctx, st, func(tx *sqldb.Tx) error { return r.apply(ctx, tx, s.limits.chunkPoints) }); err != nil {
 			return err
 		}
+		from = r.last
 	}
 }
 
@@ -155,10 +160,10 @@ func (r *reduction) add(series, width, partition int64, parts []Aggregate) {
 }
 
 // reducePoints prepares aggregates of a minute from chunks of a closed time.
-func (s *Store) reducePoints(ctx context.Context, tx *sqldb.Tx, st *state) (reduction, error) {
+func (s *Store) reducePoints(ctx context.Context, tx *sqldb.Tx, st *state, from int64) (reduction, error) {
 	var r reduction
 	rows, err := tx.Query(ctx, `SELECT chunk_id, series_id, first_ms, last_ms, points FROM series_chunk
-		WHERE last_ms < ? ORDER BY series_id, first_ms LIMIT ?`, st.closed, s.limits.retainRows)
+		WHERE series_id >= ? AND last_ms < ? ORDER BY series_id, first_ms LIMIT ?`, from, st.closed, s.limits.retainRows)
 	if err != nil {
 		return r, err
 	}
@@ -167,7 +172,7 @@ func (s *Store) reducePoints(ctx context.Context, tx *sqldb.Tx, st *state) (redu
 		return r, err
 	}
 	for _, c := range list {
-		r.chunks = append(r.chunks, c.id)
+		r.chunks, r.last = append(r.chunks, c.id), c.series
 	}
 	bodies, err := bodiesOf(ctx, tx, "series_chunk", "chunk_id", r.chunks)
 	if err != nil {
@@ -190,10 +195,10 @@ func (s *Store) reducePoints(ctx context.Context, tx *sqldb.Tx, st *state) (redu
 }
 
 // reduceMinutes prepares aggregates of an hour from those of a minute.
-func (s *Store) reduceMinutes(ctx context.Context, tx *sqldb.Tx, limit int64) (reduction, error) {
+func (s *Store) reduceMinutes(ctx context.Context, tx *sqldb.Tx, limit, from int64) (reduction, error) {
 	var r reduction
 	rows, err := tx.Query(ctx, `SELECT aggregate_id, series_id, body FROM series_aggregate
-		WHERE width_ms = ? AND last_ms < ? ORDER BY series_id, first_ms, aggregate_id LIMIT ?`, minute, limit, s.limits.retainRows)
+		WHERE series_id >= ? AND width_ms = ? AND last_ms < ? ORDER BY series_id, first_ms, aggregate_id LIMIT ?`, from, minute, limit, s.limits.retainRows)
 	if err != nil {
 		return r, err
 	}
@@ -208,23 +213,24 @@ func (s *Store) reduceMinutes(ctx context.Context, tx *sqldb.Tx, limit int64) (r
 		if err != nil {
 			return r, err
 		}
-		r.aggregates = append(r.aggregates, id)
+		r.aggregates, r.last = append(r.aggregates, id), series
 		r.add(series, hour, s.partition(parts[0].Time), parts)
 	}
 	return r, rows.Err()
 }
 
 // oldHours lists aggregates of an hour that go.
-func (s *Store) oldHours(ctx context.Context, tx *sqldb.Tx, limit int64) (reduction, error) {
+func (s *Store) oldHours(ctx context.Context, tx *sqldb.Tx, limit, from int64) (reduction, error) {
 	var r reduction
-	rows, err := tx.Query(ctx, "SELECT aggregate_id FROM series_aggregate WHERE width_ms = ? AND last_ms < ? LIMIT ?", hour, limit, s.limits.retainRows)
+	rows, err := tx.Query(ctx, `SELECT aggregate_id, series_id FROM series_aggregate
+		WHERE series_id >= ? AND width_ms = ? AND last_ms < ? ORDER BY series_id LIMIT ?`, from, hour, limit, s.limits.retainRows)
 	if err != nil {
 		return r, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var id int64
-		if err := rows.Scan(&id); err != nil {
+		if err := rows.Scan(&id, &r.last); err != nil {
 			return r, err
 		}
 		r.aggregates = append(r.aggregates, id)
