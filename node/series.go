@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -15,12 +16,13 @@ import (
 // waits, and merging more at once is cheaper.
 const mergePause = 5 * time.Second
 
-// mergeSeries merges the points that loads have landed. Points are durable and
-// readable before, so trouble of the database is no reason to end the node.
+// mergeSeries merges the points that loads have landed, unless another process on
+// the same database does. Points are durable and readable before, so trouble of the
+// database is no reason to end the node.
 func (n *Node) mergeSeries(ctx context.Context) error {
 	for {
 		merged, err := n.series.Compact(ctx)
-		if err != nil && ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil && !errors.Is(err, series.ErrBusy) {
 			n.cfg.Logger.WarnContext(ctx, "series are not merged, trying again", "err", err)
 		}
 		if err == nil && merged > 0 {

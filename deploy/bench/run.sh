@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 if [ $# = 0 ]; then
-	set -- '^Benchmark(Ingest|Count|Epoch|Access|Verify|Gas)$' \
+	set -- '^Benchmark(Ingest|Series|Count|Epoch|Access|Verify|Gas)$' \
 		./node/ingest . ./zk/prover ./zk/verifier ./zk/evm
 fi
 pattern=$1

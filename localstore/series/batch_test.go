@@ -24,8 +24,10 @@ func TestAppendRefusesPointsOneByOne(t *testing.T) {
 	r := s.append(t, s.batch(1, []int64{1, 2, series.LastTime + 1, series.FirstTime - 1, 5}, math.NaN(), math.Inf(-1), 3, 4, 5))
 	require.Equal(t, 1, r.Landed)
 	require.Equal(t, []series.Refusal{
-		{Index: 0, Rule: series.NotFinite}, {Index: 1, Rule: series.NotFinite},
-		{Index: 2, Rule: series.TimeRange}, {Index: 3, Rule: series.TimeRange},
+		{Index: 0, Rule: series.NotFinite},
+		{Index: 1, Rule: series.NotFinite},
+		{Index: 2, Rule: series.TimeRange},
+		{Index: 3, Rule: series.TimeRange},
 	}, r.Refused)
 	require.Len(t, s.points(t, 1, 0, forever), 1)
 	none := s.append(t, s.batch(1, []int64{1}, math.NaN()))

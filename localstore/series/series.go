@@ -75,16 +75,17 @@ func (c Config) validate() error {
 }
 
 func (r Retention) validate() error {
-	tiers := []time.Duration{r.Raw, r.Minute, r.Hour}
-	for i, keep := range tiers {
+	before := r.Raw
+	for _, keep := range []time.Duration{r.Raw, r.Minute, r.Hour} {
 		switch {
 		case keep < 0:
 			return errors.New("retention must not be negative")
-		case keep > 0 && i > 0 && keep < tiers[i-1]:
-			return errors.New("retention must grow from raw to hour")
-		case keep > 0 && i > 0 && tiers[i-1] == 0:
+		case keep > 0 && before == 0:
 			return errors.New("retention of a tier needs that of the tiers before it")
+		case keep > 0 && keep < before:
+			return errors.New("retention must grow from raw to hour")
 		}
+		before = keep
 	}
 	return nil
 }
