@@ -37,6 +37,10 @@ type nodeSettings struct {
 	EpochWindow time.Duration `koanf:"epoch-window"`
 	EpochPause  time.Duration `koanf:"epoch-pause"`
 	Disclosure  limits        `koanf:"disclosure"`
+
+	MLLP            string `koanf:"mllp"`
+	MLLPCertificate string `koanf:"mllp-certificate"`
+	MLLPKey         string `koanf:"mllp-key"`
 }
 
 func newNodeCommand() *cobra.Command {
@@ -156,11 +160,13 @@ func newNodeRun() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the node until it is interrupted",
-		Long: `Run the node. It dials out to its hub and opens no port but its own API.
+		Long: `Run the node. It dials out to its hub and opens no port but its own API and, if
+asked to, one for HL7 v2 messages of the site's interface engine (MLLP).
 Settings come from node.yaml in the directory, then from the environment
 (TRIALMESH_NODE_LISTEN and so on), then from flags.`,
 		Example: `  trialmesh node run --dir /var/lib/trialmesh/node
-  trialmesh node run --dir node --database postgres:///trialmesh`,
+  trialmesh node run --dir node --database postgres:///trialmesh
+  trialmesh node run --dir node --mllp 127.0.0.1:2575`,
 		Args: args(cobra.NoArgs),
 		RunE: runNode,
 	}
@@ -169,6 +175,9 @@ Settings come from node.yaml in the directory, then from the environment
 	cmd.Flags().StringSlice("board", nil, "did:key of an ethics board whose approvals count here, may be repeated")
 	cmd.Flags().String("circuits", "", "folder where proving keys are cached (default in the user's cache)")
 	cmd.Flags().Duration("epoch-window", 0, "how long a commitment to the consents holds (default 24h)")
+	cmd.Flags().String("mllp", "", "where HL7 v2 messages are taken by MLLP, host:port (default nowhere)")
+	cmd.Flags().String("mllp-certificate", "", "PEM file that secures MLLP; required other than on loopback")
+	cmd.Flags().String("mllp-key", "", "PEM file with its key")
 	cmd.Flags().Duration("epoch-pause", 0, "how long changes of consents are gathered (default 2s)")
 	return addDir(cmd, "node")
 }
@@ -213,6 +222,7 @@ func runNode(cmd *cobra.Command, _ []string) error {
 	n, err := node.Open(cmd.Context(), node.Config{
 		Dir: dir, DSN: s.Database, Listen: s.Listen, Boards: boards, Circuits: s.Circuits, Shape: s.Shape.Shape,
 		EpochWindow: s.EpochWindow, EpochPause: s.EpochPause, Policy: s.Disclosure.policy(), Logger: log,
+		MLLP: node.MLLP{Listen: s.MLLP, Certificate: s.MLLPCertificate, Key: s.MLLPKey},
 	})
 	if err != nil {
 		return err
@@ -223,6 +233,9 @@ func runNode(cmd *cobra.Command, _ []string) error {
 	}
 	defer remove()
 	log.InfoContext(cmd.Context(), "node runs", "url", n.URL(), "node", n.DID())
+	if address := n.MLLPAddress(); address != "" {
+		log.InfoContext(cmd.Context(), "HL7 v2 messages are taken", "mllp", address, "secured", s.MLLPCertificate != "")
+	}
 	return n.Run(cmd.Context())
 }
 

@@ -34,6 +34,7 @@ import (
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/consent"
 	"github.com/trialmesh/trialmesh/node/ingest"
+	"github.com/trialmesh/trialmesh/node/mllp"
 	"github.com/trialmesh/trialmesh/node/peer"
 	"github.com/trialmesh/trialmesh/node/query"
 	"github.com/trialmesh/trialmesh/node/release"
@@ -56,6 +57,9 @@ type Config struct {
 
 	// Listen is where the API listens. Defaults to "127.0.0.1:0".
 	Listen string
+
+	// MLLP says where HL7 v2 messages are taken. Defaults to nowhere.
+	MLLP MLLP
 
 	// Boards are the ethics boards whose approvals count at this site.
 	Boards []identity.DID
@@ -118,7 +122,7 @@ func (c Config) validate() error {
 			return fmt.Errorf("boards: entry %d is not a did:key", i)
 		}
 	}
-	return errors.Join(c.Policy.Validate(), c.Shape.Validate())
+	return errors.Join(c.Policy.Validate(), c.Shape.Validate(), c.MLLP.validate())
 }
 
 // Node is a node with all its parts. Use its methods after [Open].
@@ -144,6 +148,8 @@ type Node struct {
 	renewer   *pki.Renewer
 	metrics   *prometheus.Registry
 	listener  net.Listener
+	messages  *mllp.Listener // nil if there is none
+	senders   net.Listener   // of messages
 	server    *http.Server
 }
 
@@ -156,7 +162,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("node: %w", err)
 	}
 	n := &Node{cfg: cfg, metrics: prometheus.NewRegistry()}
-	for _, part := range []func(context.Context) error{n.openStores, n.openDomain, n.openNetwork, n.openPeer, n.openAPI} {
+	for _, part := range []func(context.Context) error{n.openStores, n.openDomain, n.openNetwork, n.openPeer, n.openAPI, n.openMLLP} {
 		if err := part(ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("node: %w", err), n.Close())
 		}
@@ -305,6 +311,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.peer.Run(ctx) })
 	group.Go(func() error { return n.renew(ctx) })
 	group.Go(func() error { return n.serveHTTP(ctx) })
+	group.Go(func() error { return n.serveMLLP(ctx) })
 	err := group.Wait()
 	return errors.Join(err, n.Close())
 }
@@ -343,6 +350,9 @@ func (n *Node) Close() error {
 	var errs []error
 	if n.listener != nil {
 		_ = n.listener.Close() // closed already after a clean stop
+	}
+	if n.senders != nil {
+		_ = n.senders.Close() // likewise
 	}
 	if n.host != nil {
 		errs = append(errs, n.host.Close())
