@@ -103,7 +103,12 @@ func requireSettled(t *testing.T, s *site, n int64) {
 		return tx.QueryRow(t.Context(), `SELECT count(*), CAST(sum(stored) AS BIGINT), CAST(sum(duplicates) AS BIGINT),
 			count(CASE WHEN settled THEN 1 END) FROM series_load`).Scan(&loads, &stored, &duplicates, &settled)
 	}))
-	require.Equal(t, [4]int64{n, 4 * (9*n + 1), 4 * (n - 1), n}, [4]int64{loads, stored, duplicates, settled})
+	require.Equal(t, [2]int64{4 * (9*n + 1), loads}, [2]int64{stored, settled})
+	if s.db.Dialect() == sqldb.Postgres {
+		require.GreaterOrEqual(t, loads, n, "a commit that was cut off may have held, and was done again")
+		return
+	}
+	require.Equal(t, [2]int64{n, 4 * (n - 1)}, [2]int64{loads, duplicates})
 }
 
 func TestKilledProcessLosesAndDoublesNothing(t *testing.T) {
@@ -173,10 +178,11 @@ func (f *failing) Done() <-chan struct{} {
 }
 
 // requireCut checks that err is about the context or, when it ended in the midst of
-// a write to the server, about the connection.
+// a write to the server, about the connection; or that the server has not yet noticed
+// that whoever was cut off before is gone.
 func requireCut(t *testing.T, err error) {
 	t.Helper()
-	require.True(t, errors.Is(err, context.Canceled) || errors.Is(err, sqldb.ErrUnavailable), "%v", err)
+	require.True(t, errors.Is(err, context.Canceled) || errors.Is(err, sqldb.ErrUnavailable) || errors.Is(err, series.ErrBusy), "%v", err)
 }
 
 func TestFailureAtAnyStatementLosesAndDoublesNothing(t *testing.T) {
@@ -209,7 +215,8 @@ func TestFailureAtAnyStatementLosesAndDoublesNothing(t *testing.T) {
 					return err
 				})
 			}, func(done bool) {
-				if done {
+				if done || len(s.points(t, 1, 0, forever)) > int(9*n+1) {
+					require.True(t, done || db.Dialect() == sqldb.Postgres, "only a server may hold a commit that was cut off")
 					requireChain(t, s, n+1)
 				} else if n > 0 {
 					requireChain(t, s, n)
