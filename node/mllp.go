@@ -40,7 +40,7 @@ func (m MLLP) validate() error {
 }
 
 // openMLLP binds the port for HL7 v2 messages, if there is one.
-func (n *Node) openMLLP(context.Context) error {
+func (n *Node) openMLLP(ctx context.Context) error {
 	if n.cfg.MLLP.Listen == "" {
 		return nil
 	}
@@ -57,7 +57,7 @@ func (n *Node) openMLLP(context.Context) error {
 		return err
 	}
 	n.metrics.MustRegister(n.messages.Collectors()...)
-	n.senders, err = net.Listen("tcp", n.cfg.MLLP.Listen)
+	n.senders, err = new(net.ListenConfig).Listen(ctx, "tcp", n.cfg.MLLP.Listen)
 	return err
 }
 

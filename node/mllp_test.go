@@ -67,8 +67,13 @@ func TestMLLPOnTheNetworkIsSecured(t *testing.T) {
 		require.NoError(t, good.validate())
 	}
 	for _, bad := range []MLLP{
-		{Listen: ":2575"}, {Listen: "0.0.0.0:2575"}, {Listen: "10.0.0.1:2575"}, {Listen: "hospital.example:2575"}, {Listen: "nowhere"},
-		{Listen: "127.0.0.1:0", Key: "k"}, {Certificate: "c", Key: "k"},
+		{Listen: ":2575"},
+		{Listen: "0.0.0.0:2575"},
+		{Listen: "10.0.0.1:2575"},
+		{Listen: "hospital.example:2575"},
+		{Listen: "nowhere"},
+		{Listen: "127.0.0.1:0", Key: "k"},
+		{Certificate: "c", Key: "k"},
 	} {
 		require.Error(t, bad.validate(), "%+v", bad)
 	}
