@@ -34,12 +34,12 @@ func (s *Store) Define(ctx context.Context, tx *sqldb.Tx, v Variable) (VariableI
 		return id, nil
 	}
 	if err != nil && !errors.Is(err, sqldb.ErrNoRows) {
-		return 0, fmt.Errorf("series: define variable %s: %w", v.Code, err)
+		return 0, fmt.Errorf("series: define variable: %w", err)
 	}
 	if err := tx.QueryRow(ctx, `INSERT INTO series_variable (concept_id, system, code, unit) VALUES (?, ?, ?, ?)
 		ON CONFLICT (system, code, unit) DO UPDATE SET concept_id = excluded.concept_id RETURNING variable_id`,
 		v.ConceptID, v.System, v.Code, v.Unit).Scan(&id); err != nil {
-		return 0, fmt.Errorf("series: define variable %s: %w", v.Code, err)
+		return 0, fmt.Errorf("series: define variable: %w", err)
 	}
 	return id, nil
 }
