@@ -153,12 +153,15 @@ func TestCloseEndsHandlersAndAllowsRejoin(t *testing.T) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	})
+	closed := make(chan struct{})
 	go func() {
+		defer close(closed)
 		<-started
 		_ = b.Close()
 	}()
 	_, err := a.Call(t.Context(), "b", "/test/wait/1", nil)
 	require.ErrorIs(t, err, transport.ErrUnreachable)
+	<-closed
 
 	again := n.Join("b")
 	defer func() { require.NoError(t, again.Close()) }()
