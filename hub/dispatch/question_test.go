@@ -37,6 +37,9 @@ func TestCountIsTheSumOfTheSites(t *testing.T) {
 		require.Equal(t, 1, r.WithheldCells)
 		require.Equal(t, r.Cells[0].N, r.Total.N, "the total holds nothing of a withheld cell")
 		w.proofs(t, id, 3)
+		unfinished, err := w.reader.Unfinished(t.Context(), time.Now().Add(-time.Hour))
+		require.NoError(t, err)
+		require.Empty(t, unfinished, "nobody looks at it again")
 		w.replay(t)
 
 		again := w.result(t, w.put(t, w.trial.CountBySex(), 20*time.Second))

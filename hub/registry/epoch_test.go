@@ -55,6 +55,19 @@ func TestAnswersNeedTheNewestEpoch(t *testing.T) {
 	}
 }
 
+// TestAnAnswerWithoutItsProofsIsUnfinished, until they will not come any more.
+func TestAnAnswerWithoutItsProofsIsUnfinished(t *testing.T) {
+	t.Parallel()
+	h := newHub(t).withTrial(t)
+	epoch := h.epoch(t, h.nodes[0], func(*consent.Epoch) {})
+	h.must(t, registry.PublishEpoch{Envelope: epoch})
+	e, ask := h.question(t)
+	h.must(t, ask)
+	h.answered(t, e.Digest(), epoch)
+	require.Len(t, must(h.reader.Unfinished(t.Context(), start)), 1)
+	require.Empty(t, must(h.reader.Unfinished(t.Context(), h.at.Add(time.Second))), "it is too old for a proof to come")
+}
+
 // answered finishes a question with the first node's answer under an epoch and
 // returns the node's access statement, without a proof.
 func (h *hub) answered(t *testing.T, id query.ID, epoch message.Envelope) query.Access {
