@@ -11,8 +11,8 @@ export CGO_CFLAGS=${CGO_CFLAGS--O1 -g0}
 flags=(-race -tags=nomsgpack -gcflags=all=-dwarf=false)
 
 # Arithmetic is compiled without the detector, which makes it three to ten times as slow:
-# curves, hashes, key derivation, circuits; and gjson. None of it starts a goroutine
-# that matters here or keeps what it was given. That is sound only for packages that
+# curves, hashes, key derivation, circuits; and gjson. They keep nothing of ours, and
+# what goroutines gnark starts share is gnark's. That is sound only for packages that
 # carry no compiled copy of sync's generic functions: the linker could take it for the
 # whole program, whose atomics the detector would then not see, and it would report
 # races that are none.
