@@ -131,9 +131,13 @@ type Problem struct {
 	Rule string `json:"rule"`
 }
 
-// Job returns the state of a load.
+// maxProblems is how many problems of a load the node lists at most, and how many
+// it gives at once.
+const maxProblems = "1000"
+
+// Job returns the state of a load, with all problems that are listed.
 func (c *Client) Job(ctx context.Context, id string) (Job, error) {
-	return ask[Job](ctx, c, http.MethodGet, "/v1/ingest/jobs/"+url.PathEscape(id), "", nil)
+	return ask[Job](ctx, c, http.MethodGet, "/v1/ingest/jobs/"+url.PathEscape(id)+"?limit="+maxProblems, "", nil)
 }
 
 // Jobs returns the newest loads, at most limit (1 to 1,000), newest first and

@@ -90,6 +90,23 @@ func TestQueuedJobIsCancelled(t *testing.T) {
 	require.Zero(t, job.Counts.Stored)
 }
 
+// TestACancelledJobOfLongAgoIsLoadedAgain: the queue keeps what is over for a day.
+func TestACancelledJobOfLongAgoIsLoadedAgain(t *testing.T) {
+	t.Parallel()
+	db := sqltest.SQLite(t)
+	s := newSite(t, db)
+	id := s.accept(t, "patients.ndjson", patients(3))
+	require.NoError(t, s.Cancel(t.Context(), id))
+	require.NoError(t, db.Write(t.Context(), func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(t.Context(), "DELETE FROM river_job WHERE id = ?", int64(id))
+		return err
+	}))
+	require.ErrorContains(t, s.Retry(t.Context(), id), "load the file again")
+	job, err := s.Job(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, ingest.Cancelled, job.State)
+}
+
 func TestCancelOfNoJob(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, sqltest.SQLite(t))

@@ -17,7 +17,7 @@ const RuleNoRecord = "no-record"
 type Problem struct {
 	Line   int    // on which the record begins, from 1; 0 if unknown or of no record
 	Path   string // such as entry[17].resource.code
-	Rule   string // of connectors/source/fhir, node/mapping or localstore/omop, or [RuleNoRecord]
+	Rule   string // of the file's format, node/mapping, localstore/omop or localstore/series, [RuleNoRecord] or [RuleInvalidUnit]
 	Detail string // may be empty
 }
 

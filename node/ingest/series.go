@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sort"
 	"strconv"
 
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
@@ -15,9 +16,9 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/ucum"
 )
 
-// ruleUnknownUnit is the rule of a series whose unit UCUM does not have. A value
+// RuleInvalidUnit is the rule of a series whose unit UCUM does not have. A value
 // without its unit is worth nothing, so it is not stored.
-const ruleUnknownUnit = "unknown-unit"
+const RuleInvalidUnit = "invalid-unit"
 
 // columns are the series of a batch that is not yet committed, and what the attempt
 // has found out about their persons and variables.
@@ -42,7 +43,7 @@ func (c *columns) clear() { c.list, c.points = c.list[:0], 0 }
 // observe takes one series of the file.
 func (l *load) observe(ctx context.Context, rec fhir.Record, s *observation.Series) error {
 	if _, err := ucum.Parse(s.Unit); err != nil {
-		l.reject(Problem{Line: rec.Line, Path: rec.Path + ".unit", Rule: ruleUnknownUnit, Detail: "want a UCUM code"})
+		l.reject(Problem{Line: rec.Line, Path: rec.Path + ".unit", Rule: RuleInvalidUnit, Detail: "want a UCUM code"})
 		return nil
 	}
 	concept, err := l.s.mapper.Concept(ctx, s.System, s.Code)
@@ -64,7 +65,7 @@ func (l *load) land(ctx context.Context, tx *sqldb.Tx) error {
 	for _, c := range l.columns.list {
 		person, err := l.person(ctx, tx, c.Person)
 		if errors.Is(err, sqldb.ErrNoRows) {
-			l.reject(Problem{Line: 1, Path: c.path + ".person", Rule: string(omop.UnknownPerson)})
+			l.reject(Problem{Path: c.path + ".person", Rule: string(omop.UnknownPerson)})
 			continue
 		}
 		if err != nil {
@@ -129,10 +130,7 @@ func (b *landing) add(c column, from, to int, person omop.PersonID, variable ser
 
 // place says which value of which observation a point of the batch is.
 func (b *landing) place(point int) string {
-	i := len(b.parts) - 1
-	for b.parts[i].first > point {
-		i--
-	}
+	i := sort.Search(len(b.parts), func(i int) bool { return b.parts[i].first > point }) - 1
 	return b.parts[i].path + ".values[" + strconv.Itoa(point-b.parts[i].first+b.parts[i].from) + "]"
 }
 
@@ -143,7 +141,7 @@ func (l *load) append(ctx context.Context, tx *sqldb.Tx, b *landing) error {
 	}
 	l.counts.Stored += int64(result.Landed)
 	for _, r := range result.Refused {
-		l.reject(Problem{Line: 1, Path: b.place(r.Index), Rule: string(r.Rule)})
+		l.reject(Problem{Path: b.place(r.Index), Rule: string(r.Rule)})
 	}
 	return nil
 }

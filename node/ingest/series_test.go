@@ -113,7 +113,7 @@ func TestABadSeriesKeepsNoOtherOut(t *testing.T) {
 	}
 	require.Equal(t, map[string]string{
 		"observations[0].person":    "unknown-person",
-		"observations[1].unit":      "unknown-unit",
+		"observations[1].unit":      ingest.RuleInvalidUnit,
 		"observations[2].values[1]": "time-range",
 		"observations[3].code":      "missing-field",
 	}, got)

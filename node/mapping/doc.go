@@ -1,4 +1,5 @@
-// Package mapping turns FHIR records into rows of the OMOP Common Data Model.
+// Package mapping turns the records of sources, which speak in FHIR's resources, into
+// rows of the OMOP Common Data Model.
 //
 // Start from [Mapper.Map], which appends the rows of one record to a batch.
 // A row goes where the domain of its standard concept says, whatever the type of

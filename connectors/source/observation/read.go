@@ -13,7 +13,8 @@
 //
 // Times are RFC 3339 or milliseconds since 1970 UTC. Start from [Read], which yields
 // a [fhir.Record] for each observation; its Resource is a [*Series]. One that cannot
-// be used becomes a problem with its place, and reading goes on with the next.
+// be used becomes a problem with its place, and reading goes on with the next. Places
+// are observations, such as observations[17].values[3]; lines are not counted and 0.
 package observation
 
 import (
@@ -66,7 +67,7 @@ func Read(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.
 		var problem *fhir.Problem
 		if errors.As(err, &problem) {
 			yield(fhir.Record{}, problem)
-		} else if problem, ok := fhir.InputProblem(err, 1); ok {
+		} else if problem, ok := fhir.InputProblem(err, 0); ok {
 			yield(fhir.Record{}, problem)
 		} else {
 			yield(fhir.Record{}, fmt.Errorf("observation: read input: %w", err))
@@ -76,7 +77,7 @@ func Read(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.
 
 var (
 	errStopped = errors.New("observation: stopped")
-	errRecord  = &fhir.Problem{Rule: fhir.RuleTooLarge, Line: 1, Detail: "an observation is over the limit; split its columns"}
+	errRecord  = &fhir.Problem{Rule: fhir.RuleTooLarge, Detail: "an observation is over the limit; split its columns"}
 )
 
 // bounded ends the input when more than most bytes come without a call of renew.
@@ -121,7 +122,7 @@ func (r *reader) document() error {
 				return fault(err)
 			}
 			if !isName(r.source) {
-				return &fhir.Problem{Rule: fhir.RuleInvalidID, Line: 1, Path: "source", Detail: "want 1 to 64 letters, digits, - _ . or :"}
+				return &fhir.Problem{Rule: fhir.RuleInvalidID, Path: "source", Detail: "want 1 to 64 letters, digits, - _ . or :"}
 			}
 		case key == "observations" && r.source != "" && !listed:
 			listed = true
@@ -129,20 +130,20 @@ func (r *reader) document() error {
 				return err
 			}
 		case key == "observations" && r.source == "":
-			return &fhir.Problem{Rule: fhir.RuleMissingField, Line: 1, Path: "source", Detail: "it has to come before observations"}
+			return &fhir.Problem{Rule: fhir.RuleMissingField, Path: "source", Detail: "it has to come before observations"}
 		default:
-			return &fhir.Problem{Rule: fhir.RuleMalformedJSON, Line: 1, Detail: "want source and observations, each once"}
+			return &fhir.Problem{Rule: fhir.RuleMalformedJSON, Detail: "want source and observations, each once"}
 		}
 	}
 	if err := r.expect('}'); err != nil {
 		return err
 	}
 	if !listed {
-		return &fhir.Problem{Rule: fhir.RuleMissingField, Line: 1, Path: "observations"}
+		return &fhir.Problem{Rule: fhir.RuleMissingField, Path: "observations"}
 	}
 	r.renew()
 	if _, err := r.dec.Token(); !errors.Is(err, io.EOF) {
-		return &fhir.Problem{Rule: fhir.RuleMalformedJSON, Line: 1, Detail: "content after the document"}
+		return &fhir.Problem{Rule: fhir.RuleMalformedJSON, Detail: "content after the document"}
 	}
 	return nil
 }
@@ -153,7 +154,7 @@ func (r *reader) expect(want json.Delim) error {
 	case err != nil:
 		return fault(err)
 	case token != want:
-		return &fhir.Problem{Rule: fhir.RuleWrongType, Line: 1, Detail: "want " + want.String()}
+		return &fhir.Problem{Rule: fhir.RuleWrongType, Detail: "want " + want.String()}
 	}
 	return nil
 }
@@ -170,9 +171,9 @@ func (r *reader) list() error {
 		}
 		path := "observations[" + strconv.Itoa(r.n) + "]"
 		series, problem := parse(raw)
-		record, err := fhir.Record{Type: Type, Line: 1, Path: path, Resource: series}, error(nil)
+		record, err := fhir.Record{Type: Type, Path: path, Resource: series}, error(nil)
 		if problem != nil {
-			problem.Line, problem.Path = 1, path+problem.Path
+			problem.Path = path + problem.Path
 			record, err = fhir.Record{}, problem
 		} else {
 			series.Source = r.source
@@ -190,11 +191,11 @@ func fault(err error) error {
 	var kind *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &syntax) && syntax.Error() == "unexpected end of JSON input", errors.Is(err, io.ErrUnexpectedEOF):
-		return &fhir.Problem{Rule: fhir.RuleTruncated, Line: 1, Detail: "the input ends early"}
+		return &fhir.Problem{Rule: fhir.RuleTruncated, Detail: "the input ends early"}
 	case errors.As(err, &syntax):
-		return &fhir.Problem{Rule: fhir.RuleMalformedJSON, Line: 1, Detail: "what follows is not read"}
+		return &fhir.Problem{Rule: fhir.RuleMalformedJSON, Detail: "what follows is not read"}
 	case errors.As(err, &kind):
-		return &fhir.Problem{Rule: fhir.RuleWrongType, Line: 1}
+		return &fhir.Problem{Rule: fhir.RuleWrongType}
 	}
 	return err
 }
