@@ -201,7 +201,7 @@ func (r *Reader) Answers(ctx context.Context, id query.ID, at query.Step) (map[i
 			if err := json.Unmarshal(raw, &e); err != nil {
 				return nil, fmt.Errorf("registry: answer of %s: %w", node, err)
 			}
-			if answers[node], err = message.Replay[query.Answer](e, query.KindAnswer); err != nil {
+			if answers[node], err = message.Stored[query.Answer](e, query.KindAnswer); err != nil {
 				return nil, err
 			}
 		}

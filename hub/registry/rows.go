@@ -128,19 +128,19 @@ func trialOf(ctx context.Context, tx *sqldb.Tx, id trial.ID) (trial.Registration
 }
 
 func epochOf(ctx context.Context, tx *sqldb.Tx, digest message.Digest) (Epoch, error) {
-	return epoch(ctx, tx, ErrEpochUnknown, `SELECT document, ledger_index FROM epoch WHERE digest = ?`, digest.String())
+	return epoch(ctx, tx, ErrEpochUnknown, `SELECT digest, document, ledger_index FROM epoch WHERE digest = ?`, digest.String())
 }
 
 // lastEpoch returns the newest epoch, or a zero one.
 func lastEpoch(ctx context.Context, tx *sqldb.Tx, id trial.ID, node identity.DID) (Epoch, error) {
-	return epoch(ctx, tx, nil, `SELECT document, ledger_index FROM epoch WHERE trial = ? AND node = ? ORDER BY number DESC LIMIT 1`, id, node)
+	return epoch(ctx, tx, nil, `SELECT digest, document, ledger_index FROM epoch WHERE trial = ? AND node = ? ORDER BY number DESC LIMIT 1`, id, node)
 }
 
 // epoch returns the epoch that a statement selects, or none and the error missing.
 func epoch(ctx context.Context, tx *sqldb.Tx, missing error, sql string, args ...any) (Epoch, error) {
-	var document string
+	var digest, document string
 	var e Epoch
-	err := tx.QueryRow(ctx, sql, args...).Scan(&document, &e.LedgerIndex)
+	err := tx.QueryRow(ctx, sql, args...).Scan(&digest, &document, &e.LedgerIndex)
 	if errors.Is(err, sqldb.ErrNoRows) {
 		return Epoch{}, missing
 	}
@@ -151,8 +151,10 @@ func epoch(ctx context.Context, tx *sqldb.Tx, missing error, sql string, args ..
 	if err != nil {
 		return Epoch{}, err
 	}
-	e.Digest = envelope.Digest()
-	e.Epoch, err = message.Replay[consent.Epoch](envelope, consent.KindEpoch)
+	if err := e.Digest.UnmarshalText([]byte(digest)); err != nil {
+		return Epoch{}, err
+	}
+	e.Epoch, err = message.Stored[consent.Epoch](envelope, consent.KindEpoch)
 	return e, err
 }
 
@@ -173,7 +175,7 @@ func questionOf(ctx context.Context, tx *sqldb.Tx, id query.ID) (Question, error
 	if q.Envelope, err = documentAs[message.Envelope](ctx, tx, document); err != nil {
 		return q, err
 	}
-	if q.Request, err = message.Replay[query.Request](q.Envelope, query.KindRequest); err != nil {
+	if q.Request, err = message.Stored[query.Request](q.Envelope, query.KindRequest); err != nil {
 		return q, err
 	}
 	if result == "" {
@@ -234,7 +236,7 @@ func accessRows(ctx context.Context, tx *sqldb.Tx, sql string, args ...any) ([]A
 		if err != nil {
 			return nil, err
 		}
-		if r.Access.Access, err = message.Replay[query.Access](envelope, query.KindAccess); err != nil {
+		if r.Access.Access, err = message.Stored[query.Access](envelope, query.KindAccess); err != nil {
 			return nil, err
 		}
 		list = append(list, r.Access)

@@ -84,7 +84,7 @@ func (b *Book) Recorded(ctx context.Context, d Draft, ledgerIndex int64, now tim
 // another circuit, is put aside and the next is made from what stands then; it
 // is kept, since a hub may have recorded what it says it refused.
 func (b *Book) Refused(ctx context.Context, d Draft, circuit message.Digest, now time.Time) error {
-	epoch, err := message.Replay[consent.Epoch](d.Envelope, consent.KindEpoch)
+	epoch, err := message.Stored[consent.Epoch](d.Envelope, consent.KindEpoch)
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func (b *Book) epoch(ctx context.Context, sql string, args ...any) (*storedEpoch
 		if err := json.Unmarshal(rawEnvelope, &e.envelope); err != nil {
 			return fmt.Errorf("consent: stored epoch: %w", err)
 		}
-		if e.epoch, err = message.Replay[consent.Epoch](e.envelope, consent.KindEpoch); err != nil {
+		if e.epoch, err = message.Stored[consent.Epoch](e.envelope, consent.KindEpoch); err != nil {
 			return err
 		}
 		e.opening, err = opened(ctx, tx, e.epoch, shards)

@@ -277,7 +277,7 @@ func (p *Peer) load(ctx context.Context, id protocol.ID) (question, error) {
 	if err := errors.Join(json.Unmarshal(ask, &q.ask), json.Unmarshal(answer, &q.accept)); err != nil {
 		return q, fmt.Errorf("peer: stored question %s: %w", id, err)
 	}
-	if q.request, err = message.Replay[protocol.Request](q.ask.Request, protocol.KindRequest); err != nil {
+	if q.request, err = message.Stored[protocol.Request](q.ask.Request, protocol.KindRequest); err != nil {
 		return q, err
 	}
 	q.design, err = q.ask.Trial.Open()

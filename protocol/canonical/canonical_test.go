@@ -99,6 +99,22 @@ func TestRefusals(t *testing.T) {
 	require.Error(t, err)
 }
 
+// TestFieldsOfOneNameAreRefused: encoding/json would take them for one.
+func TestFieldsOfOneNameAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, in := range []string{`{"a":1,"A":2}`, `[{"x":{"kind":1,"b":0,"\u212aind":2}}]`, `{"\u017f":1,"s":2}`} {
+		_, err := canonical.Fields([]byte(in))
+		require.ErrorIs(t, err, canonical.ErrFoldedName, in)
+		_, err = canonical.Transform([]byte(in))
+		require.NoError(t, err, "other readers keep %s apart", in)
+	}
+	_, err := canonical.Fields([]byte(`{"a":1,"a":2}`))
+	require.ErrorIs(t, err, canonical.ErrDuplicateName)
+	got, err := canonical.Fields([]byte(`{"b":{"a":1},"a":{"b":2}}`))
+	require.NoError(t, err)
+	require.Equal(t, `{"a":{"b":2},"b":{"a":1}}`, string(got))
+}
+
 // value draws JSON.
 func value(depth int) *rapid.Generator[any] {
 	kinds := []*rapid.Generator[any]{

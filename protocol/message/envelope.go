@@ -2,7 +2,7 @@
 //
 // An [Envelope] is a JSON body with its kind, issuer, lifetime and nonce, signed
 // with the issuer's Ed25519 key over canonical JSON (RFC 8785). [Seal] makes
-// one, [Open] checks and decodes one; nothing reads a body without Open. The
+// one, [Open] checks and decodes one; nothing reads a body that was not opened. The
 // signature covers the kind behind a fixed prefix, so a signature made for one
 // purpose is worthless for another. Replay is the receiver's business:
 // [Envelope.Digest] is the key to remember.
@@ -16,9 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/trialmesh/trialmesh/protocol/canonical"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -130,6 +128,19 @@ func Replay[T any](e Envelope, kind Kind) (T, error) {
 	return decode[T](e.Body)
 }
 
+// Stored decodes the body of a message that [Open] accepted before it was stored
+// where nobody else writes. It verifies nothing but the kind.
+func Stored[T any](e Envelope, kind Kind) (T, error) {
+	var body T
+	if e.Kind != kind {
+		return body, ErrKind
+	}
+	if err := json.Unmarshal(e.Body, &body); err != nil {
+		return body, errors.Join(ErrMalformed, errors.New("decode body"))
+	}
+	return body, nil
+}
+
 // Check verifies everything of e that does not depend on the time of reading.
 func (e Envelope) Check(kind Kind) error {
 	switch {
@@ -186,14 +197,12 @@ func (e Envelope) Digest() Digest {
 	return sha256.Sum256(signed)
 }
 
-// decode reads exactly what was signed: the canonical form. encoding/json takes
-// names in any case, so two names of one object that differ only in case would
-// be one field to us and two to others; they refuse.
+// decode reads exactly what was signed: the canonical form.
 func decode[T any](raw []byte) (T, error) {
 	var body T
-	raw, err := canonical.Transform(raw)
-	if err != nil || foldedNames(json.NewDecoder(bytes.NewReader(raw))) != nil {
-		return body, ErrMalformed
+	raw, err := canonical.Fields(raw)
+	if err != nil {
+		return body, errors.Join(ErrMalformed, err)
 	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
@@ -203,59 +212,12 @@ func decode[T any](raw []byte) (T, error) {
 	return body, nil
 }
 
-// foldedNames reads one value and fails if an object in it has two names that
-// differ only in case.
-func foldedNames(dec *json.Decoder) error {
-	token, err := dec.Token()
-	if err != nil {
-		return err
-	}
-	delim, composite := token.(json.Delim)
-	if !composite {
-		return nil
-	}
-	seen := make(map[string]bool)
-	for dec.More() {
-		if delim == '{' {
-			name, err := dec.Token()
-			if err != nil {
-				return err
-			}
-			folded := fold(name.(string)) //nolint:forcetypeassert // a name, or Token fails
-			if seen[folded] {
-				return ErrMalformed
-			}
-			seen[folded] = true
-		}
-		if err := foldedNames(dec); err != nil {
-			return err
-		}
-	}
-	_, err = dec.Token()
-	return err
-}
-
-// fold maps names that encoding/json takes for one field to one text.
-func fold(name string) string {
-	return strings.Map(func(r rune) rune {
-		for least := unicode.SimpleFold(r); ; least = unicode.SimpleFold(least) {
-			if least <= r {
-				return least
-			}
-		}
-	}, name)
-}
-
 // Parse reads one envelope from outside bytes. It checks form only.
 func Parse(raw []byte) (Envelope, error) {
 	if len(raw) > 2*MaxBody {
 		return Envelope{}, ErrMalformed
 	}
-	clean, err := canonical.Transform(raw) // refuses duplicate names and bad UTF-8
-	if err != nil {
-		return Envelope{}, errors.Join(ErrMalformed, err)
-	}
-	return decode[Envelope](clean)
+	return decode[Envelope](raw)
 }
 
 // String returns d as 64 hex digits.

@@ -53,6 +53,11 @@ func TestSealAndOpen(t *testing.T) {
 	got, err := message.Open[note](back, kind, now)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
+	stored, err := message.Stored[note](back, kind)
+	require.NoError(t, err)
+	require.Equal(t, want, stored)
+	_, err = message.Stored[note](back, "another.kind")
+	require.ErrorIs(t, err, message.ErrKind)
 	require.Equal(t, key.DID(), back.Issuer)
 	require.NotEqual(t, e.Digest(), sealed(t, key, want).Digest(), "a nonce tells two equal messages apart")
 
