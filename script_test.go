@@ -39,6 +39,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("TRIALMESH_HUB_CIRCUITS", keys)
 			env.Setenv("TRIALMESH_NODE_CIRCUITS", keys)
 			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("GORACE", os.Getenv("GORACE"))
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){

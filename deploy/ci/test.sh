@@ -10,6 +10,10 @@ export PATH=$PWD/build/tools:$PATH
 export CGO_CFLAGS=${CGO_CFLAGS--O1 -g0}
 flags=(-race -tags=nomsgpack -gcflags=all=-dwarf=false)
 
+# A program that ends waits this many milliseconds for reports of races, not a second:
+# the tests start hundreds.
+export GORACE="atexit_sleep_ms=20 ${GORACE-}"
+
 # Arithmetic is compiled without the detector, which makes it three to ten times as slow:
 # curves, hashes, key derivation, circuits; and gjson. They keep nothing of ours, and
 # what goroutines gnark starts share is gnark's. That is sound only for packages that
@@ -23,7 +27,7 @@ unchecked=(
 	github.com/consensys/gnark-crypto/ecc/bn254{,/fp,/fr,/fr/fft}
 	github.com/consensys/gnark/{constraint/bn254,backend/groth16/bn254}
 	github.com/consensys/gnark/{frontend/cs/r1cs,frontend/internal/expr,std/permutation/poseidon2}
-	github.com/tidwall/gjson
+	github.com/{ronanh/intcomp,tidwall/gjson}
 )
 for package in "${unchecked[@]}"; do flags+=("-gcflags=$package=-race=false -dwarf=false"); done
 

@@ -162,21 +162,25 @@ const rootsAtOnce = 64
 
 // postRoots writes the newest consent epochs' digests.
 func (a *Anchor) postRoots(ctx context.Context, client *evm.Client) error {
-	epochs, err := a.cfg.Registry.LastEpochs(ctx)
+	last, err := a.cfg.Registry.LastEpochs(ctx)
 	if err != nil {
 		return err
 	}
 	var roots []evm.Root
 	var digests []message.Digest
-	for _, e := range epochs {
-		if a.posted[e.Digest] || len(roots) == rootsAtOnce {
+	for _, digest := range last {
+		if a.posted[digest] || len(roots) == rootsAtOnce {
 			continue
+		}
+		e, err := a.cfg.Registry.Epoch(ctx, digest)
+		if err != nil {
+			return err
 		}
 		roots = append(roots, evm.Root{
 			Node: evm.Node(query.NodeTag(e.Node)), Trial: evm.Trial(message.Sum([]byte(e.Trial))),
-			Digest: e.Digest, LedgerIndex: uint64(e.LedgerIndex),
+			Digest: digest, LedgerIndex: uint64(e.LedgerIndex),
 		})
-		digests = append(digests, e.Digest)
+		digests = append(digests, digest)
 	}
 	if len(roots) == 0 {
 		return nil

@@ -174,23 +174,23 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 // Those that were not tried yet go first, then those whose last try is longest
 // ago: what fails again and again does not keep others out of a full pool.
 func (d *Dispatcher) start(ctx context.Context, group *sync.WaitGroup) error {
-	questions, err := d.cfg.Registry.Unfinished(ctx, d.cfg.Now().Add(-d.cfg.ProofTime))
+	unfinished, err := d.cfg.Registry.Unfinished(ctx, d.cfg.Now().Add(-d.cfg.ProofTime))
 	if err != nil {
 		return err
 	}
-	d.forget(questions)
-	d.sort(questions)
-	for _, q := range questions {
-		if !d.claim(q) {
+	d.forget(unfinished)
+	d.sort(unfinished)
+	for _, p := range unfinished {
+		if !d.claim(p) {
 			continue
 		}
 		group.Go(func() {
-			err := d.drive(ctx, q)
-			d.release(q.ID, err)
+			err := d.drive(ctx, p.ID)
+			d.release(p.ID, err)
 			if err != nil && ctx.Err() == nil {
-				d.cfg.Logger.WarnContext(ctx, "question is held up and will be taken up again", "query", q.ID.String(), "err", err)
+				d.cfg.Logger.WarnContext(ctx, "question is held up and will be taken up again", "query", p.ID.String(), "err", err)
 			}
-			if err == nil && q.Result == nil {
+			if err == nil && !p.Answered {
 				d.Wake() // its proofs are next
 			}
 		})
@@ -199,36 +199,36 @@ func (d *Dispatcher) start(ctx context.Context, group *sync.WaitGroup) error {
 }
 
 // forget drops the holds of what is not among the unfinished questions any more.
-func (d *Dispatcher) forget(unfinished []registry.Question) {
+func (d *Dispatcher) forget(unfinished []registry.Pending) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	maps.DeleteFunc(d.held, func(id query.ID, _ hold) bool {
-		return !slices.ContainsFunc(unfinished, func(q registry.Question) bool { return q.ID == id })
+		return !slices.ContainsFunc(unfinished, func(p registry.Pending) bool { return p.ID == id })
 	})
 }
 
 // sort orders questions by when their hold ends; those without one come first,
 // and equals stay as they are.
-func (d *Dispatcher) sort(questions []registry.Question) {
+func (d *Dispatcher) sort(unfinished []registry.Pending) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	slices.SortStableFunc(questions, func(a, b registry.Question) int {
+	slices.SortStableFunc(unfinished, func(a, b registry.Pending) int {
 		return d.held[a.ID].until.Compare(d.held[b.ID].until)
 	})
 }
 
 // claim takes a place for a question, in the pool of what is to be done for it.
-func (d *Dispatcher) claim(q registry.Question) bool {
+func (d *Dispatcher) claim(p registry.Pending) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	pool, most := d.answering, maxAnswering
-	if q.Result != nil {
+	if p.Answered {
 		pool, most = d.proving, maxProving
 	}
-	if d.answering[q.ID] || d.proving[q.ID] || len(pool) >= most || d.cfg.Now().Before(d.held[q.ID].until) {
+	if d.answering[p.ID] || d.proving[p.ID] || len(pool) >= most || d.cfg.Now().Before(d.held[p.ID].until) {
 		return false
 	}
-	pool[q.ID] = true
+	pool[p.ID] = true
 	return true
 }
 
@@ -248,7 +248,11 @@ func (d *Dispatcher) release(id query.ID, err error) {
 }
 
 // drive answers an open question, or asks for the proofs of an answered one.
-func (d *Dispatcher) drive(ctx context.Context, q registry.Question) error {
+func (d *Dispatcher) drive(ctx context.Context, id query.ID) error {
+	q, err := d.cfg.Registry.Question(ctx, id)
+	if err != nil {
+		return err
+	}
 	if q.Result != nil {
 		return d.prove(ctx, q)
 	}

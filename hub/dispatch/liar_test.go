@@ -99,10 +99,14 @@ func TestLiarDoesNotStandInTheWay(t *testing.T) {
 		}, false},
 		"consents that are on no ledger": {query.StepAsk, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "epoch", message.Digest{1}) }, false},
 		"another node's consents": {query.StepAsk, func(t *testing.T, w *world, a *query.Answer) {
-			epochs, err := w.reader.LastEpochs(t.Context())
+			last, err := w.reader.LastEpochs(t.Context())
 			require.NoError(t, err)
-			i := slices.IndexFunc(epochs, func(e registry.Epoch) bool { return e.Node == other(w) })
-			a.Body = edit(t, a.Body, "epoch", epochs[i].Digest)
+			i := slices.IndexFunc(last, func(digest message.Digest) bool {
+				e, err := w.reader.Epoch(t.Context(), digest)
+				require.NoError(t, err)
+				return e.Node == other(w)
+			})
+			a.Body = edit(t, a.Body, "epoch", last[i])
 		}, false},
 		"policy that stops everybody":  {query.StepAsk, func(t *testing.T, _ *world, a *query.Answer) { a.Body = within(t, a.Body, "policy", "minSites", 1000) }, false},
 		"policy out of range":          {query.StepAsk, func(t *testing.T, _ *world, a *query.Answer) { a.Body = within(t, a.Body, "policy", "rounding", -5) }, false},

@@ -368,7 +368,8 @@ func (w *world) accessFor(ctx context.Context, s *site, id query.ID, need consen
 func (w *world) writeChain(ctx context.Context, client *evm.Client) {
 	reader := registry.NewReader(w.db)
 	var roots []evm.Root
-	for _, e := range must(reader.LastEpochs(ctx)) {
+	for _, digest := range must(reader.LastEpochs(ctx)) {
+		e := must(reader.Epoch(ctx, digest))
 		roots = append(roots, evm.Root{
 			Node: evm.Node(query.NodeTag(e.Node)), Trial: evm.Trial(message.Sum([]byte(e.Trial))), Digest: e.Digest, LedgerIndex: uint64(e.LedgerIndex),
 		})

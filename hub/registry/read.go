@@ -169,13 +169,28 @@ func (r *Reader) Questions(ctx context.Context, limit int) ([]Question, error) {
 	})
 }
 
+// Pending is a question about which something is still to be done.
+type Pending struct {
+	ID       query.ID
+	Answered bool // only proofs are to come
+}
+
 // Unfinished returns the questions that are open, or answered while a node's
 // access proof is still to come, oldest first. Those older than since are left
 // out: their proofs will not come any more. So are open ones whose question is
 // open from before: two sums over different nodes would tell those nodes' own.
-func (r *Reader) Unfinished(ctx context.Context, since time.Time) ([]Question, error) {
-	return read(ctx, r.db, func(tx *sqldb.Tx) ([]Question, error) {
-		return questions(ctx, tx, `SELECT id FROM question AS q WHERE (state = ? AND NOT EXISTS
+func (r *Reader) Unfinished(ctx context.Context, since time.Time) ([]Pending, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) ([]Pending, error) {
+		return collect(ctx, tx, func(rows *sqldb.Rows) (Pending, error) {
+			var p Pending
+			var id string
+			var state query.State
+			if err := rows.Scan(&id, &state); err != nil {
+				return p, err
+			}
+			p.Answered = state != query.Open
+			return p, p.ID.UnmarshalText([]byte(id))
+		}, `SELECT id, state FROM question AS q WHERE (state = ? AND NOT EXISTS
 			(SELECT 1 FROM question AS e WHERE e.question = q.question AND e.state = q.state AND e.ledger_index < q.ledger_index))
 			OR (state IN (?, ?) AND asked_at >= ? AND proofs_due > (SELECT count(*) FROM access WHERE query = q.id)) ORDER BY ledger_index`,
 			query.Open, query.Complete, query.Partial, since.Unix())
@@ -243,27 +258,17 @@ func (r *Reader) Unlogged(ctx context.Context, limit int) ([]Access, error) {
 	})
 }
 
-// LastEpochs returns the newest consent epoch of every node and trial.
-func (r *Reader) LastEpochs(ctx context.Context) ([]Epoch, error) {
-	return read(ctx, r.db, func(tx *sqldb.Tx) ([]Epoch, error) {
-		digests, err := texts(ctx, tx, `SELECT digest FROM epoch e WHERE number =
+// LastEpochs returns the digest of the newest consent epoch of every node and trial.
+func (r *Reader) LastEpochs(ctx context.Context) ([]message.Digest, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) ([]message.Digest, error) {
+		return collect(ctx, tx, func(rows *sqldb.Rows) (digest message.Digest, err error) {
+			var text string
+			if err := rows.Scan(&text); err != nil {
+				return digest, err
+			}
+			return digest, digest.UnmarshalText([]byte(text))
+		}, `SELECT digest FROM epoch e WHERE number =
 			(SELECT max(number) FROM epoch l WHERE l.trial = e.trial AND l.node = e.node) ORDER BY trial, node`)
-		if err != nil {
-			return nil, err
-		}
-		var list []Epoch
-		for _, text := range digests {
-			var digest message.Digest
-			if err := digest.UnmarshalText([]byte(text)); err != nil {
-				return nil, err
-			}
-			e, err := epochOf(ctx, tx, digest)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, e)
-		}
-		return list, nil
 	})
 }
 
