@@ -3,7 +3,10 @@ package mapping_test
 import (
 	"bytes"
 	"math"
+	"slices"
+	"strconv"
 	"testing"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
 
@@ -19,24 +22,32 @@ func TestAllHospitals(t *testing.T) {
 	t.Parallel()
 	want := testdata.Expected()
 	mapper := mapping.New(words(t))
-	got := newTally()
+	got, resources := newTally(), map[string]int{}
+	manifest := counted()
 	for _, h := range testdata.Hospitals() {
 		for f, err := range h.Files(t.Context()) {
 			require.NoError(t, err)
 			if f.Infrastructure() {
 				continue
 			}
+			var found fhir.Summary
 			for rec, err := range fhir.Read(t.Context(), bytes.NewReader(f.Data), fhir.Options{}) {
 				require.NoError(t, err)
+				found.Note(rec, nil)
+				resources[rec.Type]++
 				var b omop.Batch
 				result, err := mapper.Map(t.Context(), rec, &b)
 				require.NoError(t, err)
 				require.Empty(t, result.Problems)
 				got.add(rec, result, &b)
 			}
+			for kind, n := range manifest[f.Name] {
+				require.Equal(t, n, strconv.Itoa(found.Decoded[kind]+found.Raw[kind]), "%s in %s", kind, f.Name)
+			}
 		}
 	}
 
+	require.Equal(t, want.Resources, resources)
 	require.Equal(t, want.Gender, map[string]int{"male": got.gender[8507], "female": got.gender[8532]})
 	require.Equal(t, want.Deceased, got.deaths)
 	require.Equal(t, want.Class, got.classes)
@@ -53,6 +64,7 @@ func TestAllHospitals(t *testing.T) {
 	for _, values := range []map[string]testdata.Statistics{want.Observations, want.Components} {
 		for code, s := range values {
 			n, mean, sd := got.values[code].statistics()
+			require.Equal(t, []float64{s.Min, s.Max}, []float64{got.values[code].least, got.values[code].most}, code)
 			require.Equal(t, s.N, n, code)
 			require.InEpsilon(t, s.Mean, mean, 1e-8, code)
 			require.InEpsilon(t, s.SD, sd, 1e-8, code)
@@ -79,6 +91,22 @@ func TestAllHospitals(t *testing.T) {
 	require.Equal(t, got.quantities["mm[Hg]"], 2*want.Components["8480-6"].N)
 	require.NotZero(t, got.units["U/L"], "a unit that the vocabulary does not have")
 	require.Zero(t, got.units["mm[Hg]"])
+}
+
+// counted returns the manifest: file name, then type of resource, then number.
+func counted() map[string]map[string]string {
+	rows, files := testdata.Manifest(), map[string]map[string]string{}
+	name := slices.Index(rows[0], "file")
+	for _, row := range rows[1:] {
+		counts := map[string]string{}
+		for i, column := range rows[0] {
+			if unicode.IsUpper(rune(column[0])) {
+				counts[column] = row[i]
+			}
+		}
+		files[row[name]] = counts
+	}
+	return files
 }
 
 // tally counts rows as the totals do.
@@ -173,11 +201,16 @@ func (y *tally) number(code string, n *float64, unit string, concept int64) {
 
 // moments are n, mean and sum of squared deviations. Source: Welford (1962).
 type moments struct {
-	n        int
-	mean, m2 float64
+	n           int
+	mean, m2    float64
+	least, most float64
 }
 
 func (m *moments) add(v float64) {
+	if m.n == 0 {
+		m.least, m.most = v, v
+	}
+	m.least, m.most = min(m.least, v), max(m.most, v)
 	m.n++
 	d := v - m.mean
 	m.mean += d / float64(m.n)
