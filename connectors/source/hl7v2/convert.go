@@ -50,13 +50,13 @@ var readers = map[string]func(*converter, *segment){
 func (c *converter) convert(m *message, number, line int) {
 	c.begin(m, number, line)
 	msh := &m.segments[0]
-	c.keep("MessageHeader", msh, digest("MessageHeader", fieldAuthority(msh.field(3)), c.facility, c.control, msh.field(7).text()), m.raw)
+	c.keep("MessageHeader", msh, Digest("MessageHeader", fieldAuthority(msh.field(3)), c.facility, c.control, msh.field(7).text()), m.raw)
 	for i := range m.segments {
 		s := &m.segments[i]
 		if read := readers[s.name]; read != nil {
 			read(c, s)
 		} else if !standard(s.name) {
-			c.keep("Segment", s, digest("Segment", c.facility, c.control, s.name, strconv.Itoa(s.number)), s.raw)
+			c.keep("Segment", s, Digest("Segment", c.facility, c.control, s.name, strconv.Itoa(s.number)), s.raw)
 		}
 	}
 	c.endGroup()
@@ -70,7 +70,7 @@ func (c *converter) begin(m *message, number, line int) {
 	c.kind, c.event = msh.field(9).at(1).text(), msh.field(9).at(2).text()
 	c.facility = fieldAuthority(msh.field(4))
 	c.control = msh.field(10).text()
-	if sent, ok := parseTime(msh.field(7).at(1).text(), nil); ok && sent.Zoned {
+	if sent, ok := ParseTime(msh.field(7).at(1).text(), nil); ok && sent.Zoned {
 		c.zone = sent.At.Location()
 	}
 }
@@ -156,7 +156,7 @@ func (c *converter) problem(rule fhir.Rule, s *segment, n int, detail string) {
 // time reads a DTM (or the time of a TS or DR) without which the record would be
 // wrong; an invalid one is a fault.
 func (c *converter) time(s *segment, n int) fhir.Time {
-	t, ok := parseTime(s.field(n).at(1).sub(1).text(), c.zone)
+	t, ok := ParseTime(s.field(n).at(1).sub(1).text(), c.zone)
 	if !ok {
 		c.problem(fhir.RuleInvalidTime, s, n, "want YYYY[MM[DD[HHMM[SS]]]][+ZZZZ]")
 	}
@@ -165,7 +165,7 @@ func (c *converter) time(s *segment, n int) fhir.Time {
 
 // timeOf reads a time that the record can do without.
 func (c *converter) timeOf(f field) fhir.Time {
-	t, _ := parseTime(f.at(1).sub(1).text(), c.zone)
+	t, _ := ParseTime(f.at(1).sub(1).text(), c.zone)
 	return t
 }
 

@@ -7,9 +7,9 @@ import "bytes"
 func (c *converter) txa(s *segment) {
 	c.endGroup()
 	by, number := c.entity(s.field(12))
-	id := digest("DocumentReference", by, number)
+	id := Digest("DocumentReference", by, number)
 	if number == "" {
-		id = digest("DocumentReference", "", c.patient.ID, c.control, placeOf(s.name, s.number))
+		id = Digest("DocumentReference", "", c.patient.ID, c.control, placeOf(s.name, s.number))
 	}
 	raw := s.raw
 	if c.kind == "MDM" {
@@ -34,9 +34,9 @@ func (c *converter) sch(s *segment) {
 	if number == "" {
 		by, number = c.entity(s.field(1))
 	}
-	id := digest("Appointment", by, number)
+	id := Digest("Appointment", by, number)
 	if number == "" {
-		id = digest("Appointment", "", c.facility, c.control)
+		id = Digest("Appointment", "", c.facility, c.control)
 	}
 	c.keep("Appointment", s, id, s.raw)
 }

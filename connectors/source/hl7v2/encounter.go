@@ -32,7 +32,7 @@ func (c *converter) pv1(s *segment) {
 	admitted := c.timeOf(s.field(44))
 	id := c.assigned("Encounter", s.field(19))
 	if id == "" && c.patient.ID != "" && !admitted.IsZero() {
-		id = digest("Encounter", c.patient.ID, admitted.Text)
+		id = Digest("Encounter", c.patient.ID, admitted.Text)
 	}
 	if id == "" {
 		return

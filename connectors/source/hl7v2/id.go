@@ -9,9 +9,10 @@ import (
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 )
 
-// digest is the id of what parts say: 32 hexadecimal digits. Each part is preceded by
-// its length, so that no two lists of parts run together.
-func digest(parts ...string) string {
+// Digest is the id of what parts say: 32 hexadecimal digits. Each part is preceded by
+// its length, so that no two lists of parts run together. Another source gives a patient
+// the same id by the same parts: Patient, the assigning authority's OID, the number.
+func Digest(parts ...string) string {
 	buf := make([]byte, 0, 256)
 	for _, p := range parts {
 		buf = binary.AppendUvarint(buf, uint64(len(p)))
@@ -56,7 +57,7 @@ func (c *converter) assigned(kind string, cx field) string {
 	if by == "" {
 		by = c.facility
 	}
-	return digest(kind, by, number)
+	return Digest(kind, by, number)
 }
 
 // hierarchic is what an HD that is a component says: the universal id, else the name.

@@ -65,7 +65,7 @@ func Identities(raw []byte, opts Options) ([]Identity, error) {
 func (c *converter) identity(s *segment) Identity {
 	who := Identity{
 		PatientID: c.subjectOf(s),
-		BirthDate: day(c.timeOf(s.field(7))),
+		BirthDate: Day(c.timeOf(s.field(7))),
 		Gender:    genders[s.field(8).at(1).text()],
 	}
 	for _, f := range s.field(3).repeats() {
@@ -106,7 +106,7 @@ func (c *converter) identifier(f field) Identifier {
 		Value:  f.at(1).text(),
 		System: authority(hd.sub(1).text(), hd.sub(2).text(), hd.sub(3).text()),
 		Type:   f.at(5).text(),
-		Start:  day(c.timeOf(f.at(7))),
-		End:    day(c.timeOf(f.at(8))),
+		Start:  Day(c.timeOf(f.at(7))),
+		End:    Day(c.timeOf(f.at(8))),
 	}
 }

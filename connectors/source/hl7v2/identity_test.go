@@ -79,12 +79,12 @@ func TestReadingTwiceChangesNothing(t *testing.T) {
 func TestIDsAreFHIRs(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		id := digest(rapid.SliceOfN(rapid.String(), 1, 5).Draw(t, "parts")...)
+		id := Digest(rapid.SliceOfN(rapid.String(), 1, 5).Draw(t, "parts")...)
 		if len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "" {
 			t.Fatal(id)
 		}
 	})
-	require.NotEqual(t, digest("a", "bc"), digest("ab", "c"))
+	require.NotEqual(t, Digest("a", "bc"), Digest("ab", "c"))
 }
 
 func TestMerges(t *testing.T) {

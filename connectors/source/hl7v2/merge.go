@@ -54,7 +54,7 @@ func (c *converter) mrg(s *segment) {
 		}
 		c.merge(s, survivor, to("Encounter", c.assigned("Encounter", s.field(5))), 5)
 	default:
-		c.keep("Move", s, digest("Move", c.facility, c.control, placeOf(s.name, s.number)), c.msg.raw)
+		c.keep("Move", s, Digest("Move", c.facility, c.control, placeOf(s.name, s.number)), c.msg.raw)
 	}
 }
 
@@ -67,6 +67,6 @@ func (c *converter) merge(s *segment, survivor, retired fhir.Reference, n int) {
 	case survivor.ID == retired.ID:
 		return // an identifier list that changed without changing who it names
 	}
-	id := digest("Merge", survivor.Type, retired.ID, survivor.ID)
+	id := Digest("Merge", survivor.Type, retired.ID, survivor.ID)
 	c.give("Merge", s, id, &Merge{ID: id, Survivor: survivor, Retired: retired})
 }

@@ -8,10 +8,10 @@ import (
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 )
 
-// parseDecimal reads an NM: digits with an optional sign and point (HL7 v2.8 chapter
+// ParseDecimal reads an NM: digits with an optional sign and point (HL7 v2.8 chapter
 // 2.A.46). The digits are kept as sent, as FHIR writes them: no plus sign, a digit
 // before the point. It is nil for everything else.
-func parseDecimal(s string) *fhir.Decimal {
+func ParseDecimal(s string) *fhir.Decimal {
 	s = strings.TrimPrefix(strings.TrimSpace(s), "+")
 	number, negative := strings.CutPrefix(s, "-")
 	whole, fraction, point := strings.Cut(number, ".")
@@ -53,7 +53,7 @@ func compared(s string) (comparator, rest string) {
 func parseQuantity(s string, unit fhir.Quantity) *fhir.Quantity {
 	q := unit
 	q.Comparator, s = compared(s)
-	if q.Value = parseDecimal(s); q.Value == nil {
+	if q.Value = ParseDecimal(s); q.Value == nil {
 		return nil
 	}
 	return &q
@@ -85,7 +85,7 @@ func parseRange(s string, unit fhir.Quantity) fhir.ReferenceRange {
 		if s[at] != '-' {
 			continue
 		}
-		low, high := parseDecimal(s[:at]), parseDecimal(s[at+1:])
+		low, high := ParseDecimal(s[:at]), ParseDecimal(s[at+1:])
 		if low != nil && high != nil && low.Value <= high.Value {
 			r.Low, r.High = withValue(unit, low), withValue(unit, high)
 			return r

@@ -38,9 +38,9 @@ func (c *converter) resultID(s *segment, o *fhir.Observation) string {
 		}
 		key = []string{"Observation", "", c.patient.ID, c.order.service, c.when(at), code, sub}
 	}
-	id := digest(key...)
+	id := Digest(key...)
 	if n := c.ordinal(id); n != "0" {
-		return digest(append(key, n)...)
+		return Digest(append(key, n)...)
 	}
 	return id
 }

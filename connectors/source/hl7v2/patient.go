@@ -41,7 +41,7 @@ func (c *converter) subjectOf(s *segment) string {
 func (c *converter) person(s *segment) *fhir.Patient {
 	p := &fhir.Patient{
 		Gender:    genders[s.field(8).at(1).text()],
-		BirthDate: day(c.time(s, 7)),
+		BirthDate: Day(c.time(s, 7)),
 		Died:      c.time(s, 29),
 	}
 	if p.Died.IsZero() {

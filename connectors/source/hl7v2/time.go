@@ -21,12 +21,13 @@ var stampLayouts = map[int]struct {
 	14: {"20060102150405", "2006-01-02T15:04:05.999999999Z07:00", fhir.PrecisionSecond},
 }
 
-// parseTime reads YYYY[MM[DD[HH[MM[SS[.S[S[S[S]]]]]]]]][+/-ZZZZ] (HL7 v2.8 chapter
+// ParseTime reads YYYY[MM[DD[HH[MM[SS[.S[S[S[S]]]]]]]]][+/-ZZZZ] (HL7 v2.8 chapter
 // 2.A.22). The result's Text is the FHIR form, so that both sources give the same. A
 // time of day without an offset is in zone, which is that of MSH-7, or else in UTC and
 // not Zoned. Zeros, which senders write for an unknown month, day or year, end the
 // stated precision; 24:00:00 is the next day's start. ok is false for what is no time.
-func parseTime(s string, zone *time.Location) (t fhir.Time, ok bool) {
+// HL7 v3 kept the format for its TS.
+func ParseTime(s string, zone *time.Location) (t fhir.Time, ok bool) {
 	digits, stated, ok := cutOffset(strings.TrimSpace(s))
 	if !ok {
 		return fhir.Time{}, false
@@ -92,8 +93,8 @@ func known(digits string) string {
 	return digits
 }
 
-// day is t without its time of day.
-func day(t fhir.Time) fhir.Time {
+// Day is t without its time of day.
+func Day(t fhir.Time) fhir.Time {
 	if t.Precision <= fhir.PrecisionDay {
 		return t
 	}

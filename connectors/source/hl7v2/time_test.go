@@ -39,19 +39,19 @@ func TestTimes(t *testing.T) {
 		"0000":                    {"", fhir.PrecisionNone, false},
 		"00000000":                {"", fhir.PrecisionNone, false},
 	} {
-		got, ok := parseTime(sent, east)
+		got, ok := ParseTime(sent, east)
 		require.True(t, ok, sent)
 		require.Equal(t, want.text, got.Text, sent)
 		require.Equal(t, want.precision, got.Precision, sent)
 		require.Equal(t, want.zoned, got.Zoned, sent)
 	}
-	got, ok := parseTime("20230501102531", nil)
+	got, ok := ParseTime("20230501102531", nil)
 	require.True(t, ok)
 	require.False(t, got.Zoned, "neither the value nor MSH-7 had an offset")
 	require.Equal(t, "2023-05-01T10:25:31Z", got.Text)
 
 	for _, bad := range []string{"20231301", "20230230", "2023050", "yesterday", "20230501T10", "2023-05-01", "20230501102531+25", "202305011025311", "20230501250000", "99991231235960", "99991231240000", "20230501102531+1500", "20230501102531+0160"} {
-		_, ok := parseTime(bad, nil)
+		_, ok := ParseTime(bad, nil)
 		require.False(t, ok, bad)
 	}
 }
@@ -62,11 +62,11 @@ func TestTimeIsReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		zone := time.FixedZone("", rapid.IntRange(-14*60, 14*60).Draw(t, "offset")*60)
 		at := time.Unix(rapid.Int64Range(-2e9, 4e9).Draw(t, "second"), 0).In(zone)
-		got, ok := parseTime(at.Format("20060102150405-0700"), nil)
+		got, ok := ParseTime(at.Format("20060102150405-0700"), nil)
 		if !ok || !got.At.Equal(at) || got.Text != at.Format(time.RFC3339) {
 			t.Fatalf("%v: %v %q", at, got.At, got.Text)
 		}
-		if d := day(got); d.Text != at.Format(time.DateOnly) || d.Precision != fhir.PrecisionDay {
+		if d := Day(got); d.Text != at.Format(time.DateOnly) || d.Precision != fhir.PrecisionDay {
 			t.Fatalf("%v: day %q", at, d.Text)
 		}
 	})
@@ -90,12 +90,12 @@ func TestNumbers(t *testing.T) {
 	for sent, want := range map[string]string{
 		"98.00": "98.00", "+3": "3", "-0.50": "-0.50", ".5": "0.5", "007": "7", "5.": "5", "0": "0", " 12 ": "12", "-.1": "-0.1",
 	} {
-		d := parseDecimal(sent)
+		d := ParseDecimal(sent)
 		require.NotNil(t, d, sent)
 		require.Equal(t, want, d.Text)
 	}
 	for _, bad := range []string{"", ".", "-", "1e5", "NaN", "Inf", "0x10", "1,5", "12 mg", "1.2.3", "--1", "<5", strings.Repeat("9", 400)} {
-		require.Nil(t, parseDecimal(bad), bad)
+		require.Nil(t, ParseDecimal(bad), bad)
 	}
 	q := parseQuantity("<= 0.01", fhir.Quantity{Code: "mg"})
 	require.Equal(t, "<=", q.Comparator)

@@ -50,7 +50,7 @@ func (c *converter) value(kind string, f field, unit fhir.Quantity) (v fhir.Valu
 		v.Concept = concept(f)
 		return v, !v.Concept.IsZero()
 	case "DT", "TS", "DTM":
-		v.Time, ok = parseTime(f.at(1).text(), c.zone)
+		v.Time, ok = ParseTime(f.at(1).text(), c.zone)
 		return v, ok
 	case "TM":
 		v.TimeText, ok = parseClock(f.at(1).text())
