@@ -1,0 +1,118 @@
+package ccda
+
+import "github.com/trialmesh/trialmesh/connectors/source/fhir"
+
+const (
+	conditionCategory     = "http://terminology.hl7.org/CodeSystem/condition-category"
+	conditionClinical     = "http://terminology.hl7.org/CodeSystem/condition-clinical"
+	conditionVerification = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
+
+	problemList        = "problem-list-item"
+	encounterDiagnosis = "encounter-diagnosis"
+)
+
+// anyProblem are the SNOMED codes that name no problem but all of them: denied, they say
+// that there is none.
+//
+// Source: value set Problem Type of C-CDA, and the example "No Known Problems".
+var anyProblem = []string{
+	"55607006", "404684003", "64572001", "409586006", "282291009", "248536006", "418799008", "373930000", "29308-4", "75326-9",
+}
+
+// noProblem are SNOMED codes that say so themselves.
+var noProblem = []string{"160245001", "160244002"}
+
+// clinicalStatus are FHIR's words for the value of a Problem or Allergy Status
+// Observation.
+//
+// Source: concept maps CF-ProblemStatus and CF-AllergyStatus of the C-CDA on FHIR guide.
+var clinicalStatus = map[string]string{
+	"55561003": "active", "246455001": "recurrence", "263855007": "relapse", "277022003": "remission",
+	"73425007": "inactive", "413322009": "resolved", "723506003": "resolved",
+}
+
+// concern reads a concern or a diagnosis: an act around problem observations, or one of
+// these alone.
+func (c *converter) concern(e *element, at place, category string, visit fhir.Reference) {
+	if !happened(e) {
+		return
+	}
+	at = at.in(e.name)
+	switch e.name {
+	case "act":
+		for o, place := range related(e, at, "observation", "SUBJ", "REFR", "COMP", "") {
+			if happened(o) && !o.of(statusTemplates...) {
+				c.condition(o, e, place.in("observation"), category, visit)
+			}
+		}
+	case "observation":
+		c.condition(e, nil, at, category, visit)
+	}
+}
+
+// condition reads a problem observation; concern is the act around it, if any.
+func (c *converter) condition(o, concern *element, at place, category string, visit fhir.Reference) {
+	value := c.described(o.at("value"), o)
+	no := negated(o)
+	if no && (value.IsZero() || !o.at("value").is() || has(value, snomed, anyProblem...)) || has(value, snomed, noProblem...) {
+		c.keep("Negation", at)
+		return
+	}
+	if value.IsZero() && o.at("value") != nil && !o.at("value").is() {
+		return // it says that nothing is known
+	}
+	d := &fhir.Condition{
+		Code:      value,
+		Category:  []fhir.CodeableConcept{one(conditionCategory, category)},
+		Subject:   c.patient,
+		Encounter: visit,
+		Recorded:  authored(o, concern),
+	}
+	c.required(d.Code, at.in("value"))
+	d.Onset, d.Abated = c.span(o.at("effectiveTime"), at)
+	if d.Recorded.IsZero() {
+		d.Recorded, _ = timeOf(concern.at("effectiveTime", "low"))
+	}
+	if status := c.status(o, concern, at); status != "" {
+		d.Clinical = one(conditionClinical, status)
+	}
+	switch {
+	case o.at("statusCode").attr("code") == "nullified" || concern.at("statusCode").attr("code") == "nullified":
+		d.Verification = one(conditionVerification, "entered-in-error")
+	case no:
+		d.Verification, d.Clinical = one(conditionVerification, "refuted"), fhir.CodeableConcept{}
+	}
+	d.ID = c.id("Condition", o, []string{codeKey(d.Code), d.Onset.Text}, d.Abated.Text)
+	c.give("Condition", d.ID, d, at)
+}
+
+// statusTemplates are those of Problem Status and Allergy Status Observation.
+var statusTemplates = []string{"2.16.840.1.113883.10.20.22.4.6", "2.16.840.1.113883.10.20.22.4.28"}
+
+// status is the clinical status of a problem or an allergy: the one observed, or resolved
+// if it has an end, though it may not be known when, or that of the concern.
+//
+// Source: "Problems" and "Allergies" of the C-CDA on FHIR guide.
+func (c *converter) status(o, concern *element, at place) string {
+	for s := range related(o, at, "observation", "REFR", "SUBJ", "") {
+		if s.of(statusTemplates...) || s.at("code").attr("code") == "33999-4" {
+			for _, coding := range c.concept(s.at("value")).Coding {
+				if word := clinicalStatus[coding.Code]; word != "" {
+					return word
+				}
+			}
+		}
+	}
+	high := o.at("effectiveTime", "high")
+	switch flavor := high.attr("nullFlavor"); {
+	case high != nil && flavor == "" && high.attr("value") != "", flavor == "UNK":
+		return "resolved"
+	}
+	switch concern.at("statusCode").attr("code") {
+	case "active":
+		return "active"
+	case "completed", "suspended", "aborted":
+		return "inactive"
+	}
+	return ""
+}

@@ -1,0 +1,44 @@
+package ccda
+
+import "github.com/trialmesh/trialmesh/connectors/source/fhir"
+
+// immunizationStatuses are FHIR's of HL7 v3's ActStatus.
+//
+// Source: concept map CF-ImmunizationStatus of the C-CDA on FHIR guide.
+var immunizationStatuses = map[string]string{
+	"completed": "completed", "active": "completed", "": "completed",
+	"aborted": "not-done", "cancelled": "not-done", "held": "not-done", "suspended": "not-done", "new": "not-done",
+	"nullified": "entered-in-error", "obsolete": "entered-in-error",
+}
+
+// immunization reads an immunization activity; one that is negated was not given.
+func (c *converter) immunization(e *element, at place) {
+	if e.name != "substanceAdministration" || !happened(e) {
+		return
+	}
+	at = at.in(e.name)
+	i := &fhir.Immunization{
+		Status:    mapped(immunizationStatuses, e.at("statusCode").attr("code")),
+		Vaccine:   c.product(e),
+		Patient:   c.patient,
+		LotNumber: e.at("consumable", "manufacturedProduct", "manufacturedMaterial", "lotNumberText").words(),
+		Dose:      quantity(e.at("doseQuantity")),
+	}
+	if i.Vaccine.IsZero() && e.at("consumable") != nil {
+		if negated(e) {
+			c.keep("Negation", at)
+		}
+		return // it says that nothing is known
+	}
+	c.required(i.Vaccine, at.in("consumable"))
+	for t := range e.each("effectiveTime") {
+		if i.Occurred.IsZero() && t.attr("xsi:type") != "PIVL_TS" {
+			i.Occurred, _ = c.span(t, at)
+		}
+	}
+	if negated(e) {
+		i.Status = "not-done"
+	}
+	i.ID = c.id("Immunization", e, []string{codeKey(i.Vaccine), i.Occurred.Text}, i.LotNumber)
+	c.give("Immunization", i.ID, i, at)
+}

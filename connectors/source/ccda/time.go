@@ -1,0 +1,57 @@
+package ccda
+
+import (
+	"github.com/trialmesh/trialmesh/connectors/source/fhir"
+	"github.com/trialmesh/trialmesh/connectors/source/hl7v2"
+)
+
+// time reads a TS. A time of day without an offset is taken for UTC and not Zoned. One
+// that is no time faults the record being made.
+func (c *converter) time(e *element, at place) fhir.Time {
+	t, ok := timeOf(e)
+	if !ok {
+		c.problem(fhir.RuleInvalidTime, at, "want YYYY[MM[DD[HHMM[SS]]]][+ZZZZ]")
+	}
+	return t
+}
+
+// timeOf reads a TS that the record can do without; ok is false for what is no time.
+func timeOf(e *element) (t fhir.Time, ok bool) {
+	if !e.is() || e.attr("value") == "" {
+		return fhir.Time{}, true
+	}
+	return hl7v2.ParseTime(e.attr("value"), nil)
+}
+
+// span reads the ends of an IVL_TS; a point in time is its beginning. at is the statement
+// that e belongs to.
+func (c *converter) span(e *element, at place) (start, end fhir.Time) {
+	at = at.in("effectiveTime")
+	if start = c.time(e, at); start.IsZero() {
+		start = c.time(e.at("low"), at)
+	}
+	if start.IsZero() {
+		start = c.time(e.at("center"), at)
+	}
+	return start, c.time(e.at("high"), at)
+}
+
+// moment is a time, or a period if it has an end that is another.
+func moment(start, end fhir.Time) (fhir.Time, fhir.Period) {
+	if end.IsZero() || end.Text == start.Text {
+		return start, fhir.Period{}
+	}
+	return fhir.Time{}, fhir.Period{Start: start, End: end}
+}
+
+// authored is when a statement was written down, by its first author who says so.
+func authored(statements ...*element) fhir.Time {
+	for _, s := range statements {
+		for a := range s.each("author") {
+			if t, ok := timeOf(a.at("time")); ok && !t.IsZero() {
+				return t
+			}
+		}
+	}
+	return fhir.Time{}
+}
