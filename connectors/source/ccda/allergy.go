@@ -36,10 +36,12 @@ var (
 	}
 )
 
-// The templates of what is said about an allergy, besides its reactions.
+// Templates of an allergy and of what is said about it.
 const (
-	severityTemplate    = "2.16.840.1.113883.10.20.22.4.8"
-	criticalityTemplate = "2.16.840.1.113883.10.20.22.4.145"
+	allergyObservation     = "7"
+	severityObservation    = "8"
+	allergyStatus          = "28"
+	criticalityObservation = "145"
 )
 
 // allergyConcern reads the act around allergy observations, or one of these alone.
@@ -51,7 +53,7 @@ func (c *converter) allergyConcern(e *element, at place) {
 	switch e.name {
 	case "act":
 		for o, place := range related(e, at, "observation", "SUBJ", "") {
-			if happened(o) {
+			if happened(o) && o.may(allergyObservation) {
 				c.allergy(o, e, place.in("observation"))
 			}
 		}
@@ -110,7 +112,7 @@ func (c *converter) allergy(o, concern *element, at place) {
 		a.Verification, a.Clinical = one(allergyVerification, "refuted"), fhir.CodeableConcept{}
 	}
 	c.reactions(o, a, at)
-	a.ID = c.id("AllergyIntolerance", o, []string{codeKey(a.Code), a.Onset.Text}, codeKey(kind))
+	a.ID = c.id("AllergyIntolerance", o, []string{codeKey(a.Code), first(a.Onset, a.Recorded).Text}, codeKey(kind))
 	c.give("AllergyIntolerance", a.ID, a, at)
 }
 
@@ -120,9 +122,9 @@ func (c *converter) reactions(o *element, a *fhir.AllergyIntolerance, at place) 
 	for s := range related(o, at, "observation") {
 		value := s.at("value").attr("code")
 		switch {
-		case s.of(severityTemplate) || s.at("code").attr("code") == "SEV":
+		case s.of(severityObservation) || s.at("code").attr("code") == "SEV":
 			overall = severities[value]
-		case s.of(criticalityTemplate) || s.at("code").attr("code") == "82606-5":
+		case s.of(criticalityObservation) || s.at("code").attr("code") == "82606-5":
 			a.Criticality = criticalities[value]
 		}
 	}
@@ -133,7 +135,7 @@ func (c *converter) reactions(o *element, a *fhir.AllergyIntolerance, at place) 
 		}
 		reaction := fhir.Reaction{Manifestation: []fhir.CodeableConcept{seen}, Severity: overall}
 		for s := range related(r, at, "observation") {
-			if word := severities[s.at("value").attr("code")]; word != "" && (s.of(severityTemplate) || s.at("code").attr("code") == "SEV") {
+			if word := severities[s.at("value").attr("code")]; word != "" && (s.of(severityObservation) || s.at("code").attr("code") == "SEV") {
 				reaction.Severity = word
 			}
 		}

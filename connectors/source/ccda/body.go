@@ -20,12 +20,23 @@ func (r *reader) section(t token, from int64) error {
 		return r.scan.skip()
 	}
 	s := &open{line: t.line, from: from, head: &element{name: t.name}}
+	if err := r.parts(s); err != nil {
+		if s.kind == nil {
+			r.decide(s) // for the place of the problem
+		}
+		return err
+	}
+	r.at = ""
+	return nil
+}
+
+// parts reads the children of a section.
+func (r *reader) parts(s *open) error {
 	nodes := r.opts.MaxNodes
 	for {
 		if s.entries > 0 && s.kind.kind != unread {
 			r.scan.mark()
 		}
-		from := r.scan.offset()
 		t, err := r.scan.next()
 		switch {
 		case err != nil:
@@ -33,7 +44,7 @@ func (r *reader) section(t token, from int64) error {
 		case t.kind == tokenEnd:
 			return r.tell(s, r.scan.offset())
 		case t.kind == tokenStart:
-			if err := r.part(s, t, from, &nodes); err != nil {
+			if err := r.part(s, t, r.scan.began, &nodes); err != nil {
 				return err
 			}
 		}

@@ -9,6 +9,10 @@ const (
 
 	problemList        = "problem-list-item"
 	encounterDiagnosis = "encounter-diagnosis"
+
+	// Templates.
+	problemObservation = "4"
+	problemStatus      = "6"
 )
 
 // anyProblem are the SNOMED codes that name no problem but all of them: denied, they say
@@ -41,7 +45,7 @@ func (c *converter) concern(e *element, at place, category string, visit fhir.Re
 	switch e.name {
 	case "act":
 		for o, place := range related(e, at, "observation", "SUBJ", "REFR", "COMP", "") {
-			if happened(o) && !o.of(statusTemplates...) {
+			if happened(o) && o.may(problemObservation) {
 				c.condition(o, e, place.in("observation"), category, visit)
 			}
 		}
@@ -82,12 +86,9 @@ func (c *converter) condition(o, concern *element, at place, category string, vi
 	case no:
 		d.Verification, d.Clinical = one(conditionVerification, "refuted"), fhir.CodeableConcept{}
 	}
-	d.ID = c.id("Condition", o, []string{codeKey(d.Code), d.Onset.Text}, d.Abated.Text)
+	d.ID = c.id("Condition", o, []string{codeKey(d.Code), first(d.Onset, d.Recorded).Text}, d.Abated.Text, visit.ID)
 	c.give("Condition", d.ID, d, at)
 }
-
-// statusTemplates are those of Problem Status and Allergy Status Observation.
-var statusTemplates = []string{"2.16.840.1.113883.10.20.22.4.6", "2.16.840.1.113883.10.20.22.4.28"}
 
 // status is the clinical status of a problem or an allergy: the one observed, or resolved
 // if it has an end, though it may not be known when, or that of the concern.
@@ -95,7 +96,7 @@ var statusTemplates = []string{"2.16.840.1.113883.10.20.22.4.6", "2.16.840.1.113
 // Source: "Problems" and "Allergies" of the C-CDA on FHIR guide.
 func (c *converter) status(o, concern *element, at place) string {
 	for s := range related(o, at, "observation", "REFR", "SUBJ", "") {
-		if s.of(statusTemplates...) || s.at("code").attr("code") == "33999-4" {
+		if s.of(problemStatus) || s.of(allergyStatus) || s.at("code").attr("code") == "33999-4" {
 			for _, coding := range c.concept(s.at("value")).Coding {
 				if word := clinicalStatus[coding.Code]; word != "" {
 					return word

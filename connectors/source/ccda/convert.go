@@ -12,6 +12,7 @@ type converter struct {
 	document string // id of its record
 	patient  fhir.Reference
 	visit    fhir.Reference    // the encompassing encounter
+	about    pending           // its record
 	seen     map[string]string // what the ids of this document's records stand for
 
 	narrative *narrative // of the section being read
@@ -64,15 +65,16 @@ func (c *converter) keep(kind string, at place) {
 	c.emit(fhir.Record{Type: kind, ID: hl7v2.Digest(kind, c.document, string(at)), Line: c.line, Path: string(at), Raw: c.raw}, nil)
 }
 
-// give ends the making of a record: it is handed on, or its fault is.
-func (c *converter) give(kind, id string, r fhir.Resource, at place) {
+// give ends the making of a record: it is handed on, or its fault is, and then ok is false.
+func (c *converter) give(kind, id string, r fhir.Resource, at place) (ok bool) {
 	c.given = true
 	if c.fault != nil {
 		c.emit(fhir.Record{}, c.fault)
 		c.fault = nil
-		return
+		return false
 	}
 	c.emit(fhir.Record{Type: kind, ID: id, Line: c.line, Path: string(at), Raw: c.raw, Resource: r}, nil)
+	return true
 }
 
 // problem faults the record being made; only the first fault counts.

@@ -7,11 +7,14 @@ import (
 
 // document reads the whole input.
 func (r *reader) document() error {
-	body, err := r.header()
+	h, err := r.header()
 	if err != nil {
 		return err
 	}
-	if body {
+	if err := r.begin(h); err != nil {
+		return err
+	}
+	if h.body {
 		if err := r.scan.children(r.body); err != nil {
 			return err
 		}
@@ -24,37 +27,43 @@ func (r *reader) document() error {
 	return err
 }
 
-// header reads the document's element up to its body and gives what it says. body is
-// false if there is none.
-func (r *reader) header() (body bool, err error) {
+// header is a document's element up to its body.
+type header struct {
+	element *element
+	line    int
+	raw     []byte
+	body    bool // there is one
+}
+
+// header reads up to the body. After an error, what was read until then is in element.
+func (r *reader) header() (h header, err error) {
 	start, from, err := r.root()
 	if err != nil {
-		return false, err
+		return header{}, err
 	}
-	header := &element{name: start.name, attrs: start.attrs}
+	h = header{element: &element{name: start.name, attrs: start.attrs}, line: start.line}
 	nodes := r.opts.MaxNodes
 	for {
-		end := r.scan.offset()
 		t, err := r.scan.next()
 		if err != nil {
-			return false, err
+			return h, err
 		}
 		switch {
 		case t.kind == tokenEnd, t.kind == tokenStart && t.name == "component":
-			raw := r.scan.src.between(from, end)
-			if raw == nil {
-				return false, &fhir.Problem{Rule: fhir.RuleTooLarge, Line: start.line, Detail: "the header is over the record limit"}
+			h.body = t.kind == tokenStart
+			if h.raw = r.scan.src.between(from, r.scan.began); h.raw == nil {
+				err = &fhir.Problem{Rule: fhir.RuleTooLarge, Line: start.line, Detail: "the header is over the record limit"}
 			}
-			return t.kind == tokenStart, r.begin(header, start.line, raw)
+			return h, err
 		case t.kind == tokenStart:
 			child, err := r.scan.tree(t, &nodes)
 			if err != nil {
-				return false, err
+				return h, err
 			}
 			if child == nil {
-				return false, tooMany(start.line, "")
+				return h, tooMany(start.line, "")
 			}
-			header.children = append(header.children, child)
+			h.element.children = append(h.element.children, child)
 		}
 	}
 }
@@ -63,11 +72,11 @@ func (r *reader) header() (body bool, err error) {
 func (r *reader) root() (start token, from int64, err error) {
 	for start.kind != tokenStart {
 		r.scan.mark()
-		from = r.scan.offset()
 		if start, err = r.scan.next(); err != nil {
 			return token{}, 0, err
 		}
 	}
+	from = r.scan.began
 	if start.name == "ClinicalDocument" {
 		return start, from, nil
 	}
@@ -79,16 +88,16 @@ func (r *reader) root() (start token, from int64, err error) {
 
 // begin gives the header, the patient and the visit. Without a patient there is nothing
 // more to read.
-func (r *reader) begin(header *element, line int, raw []byte) error {
+func (r *reader) begin(h header) error {
 	c := &r.convert
-	by, number := identified(header)
+	by, number := identified(h.element)
 	if number == "" {
-		number = hl7v2.Digest(string(raw))
+		number = hl7v2.Digest(string(h.raw))
 	}
 	c.document = hl7v2.Digest("ClinicalDocument", by, number)
-	c.line, c.raw = line, raw
-	c.emit(fhir.Record{Type: "ClinicalDocument", ID: c.document, Line: line, Raw: raw}, nil)
-	c.header(header)
+	c.line, c.raw = h.line, h.raw
+	c.emit(fhir.Record{Type: "ClinicalDocument", ID: c.document, Line: h.line, Raw: h.raw}, nil)
+	c.header(h.element)
 	if c.patient.IsZero() {
 		return errStopped
 	}

@@ -68,16 +68,31 @@ func (e *element) each(name string) func(yield func(*element) bool) {
 	}
 }
 
-// of reports whether e asserts one of the templates, whatever their versions.
-func (e *element) of(templates ...string) bool {
+// of reports whether e asserts a template of C-CDA's entries, whatever its version.
+func (e *element) of(template string) bool {
 	for t := range e.each("templateId") {
-		for _, want := range templates {
-			if t.attr("root") == want {
-				return true
-			}
+		if t.attr("root") == entryTemplates+template {
+			return true
 		}
 	}
 	return false
+}
+
+// entryTemplates is what the templates of C-CDA's entries begin with.
+const entryTemplates = "2.16.840.1.113883.10.20.22.4."
+
+// may reports whether e may be what a template of C-CDA describes: it asserts that one, or
+// none of C-CDA's, as documents of other guides do.
+func (e *element) may(template string) bool {
+	other := false
+	for t := range e.each("templateId") {
+		root := t.attr("root")
+		if root == entryTemplates+template {
+			return true
+		}
+		other = other || strings.HasPrefix(root, entryTemplates)
+	}
+	return !other
 }
 
 // tree reads the element whose start has been read, to its end. Of one with more than

@@ -8,26 +8,66 @@ import (
 // begin: offices and other outpatient places, emergency departments, hospitals.
 //
 // Source: headings of CPT's section Evaluation and Management.
-var classes = map[string]string{"9920": "AMB", "9921": "AMB", "9928": "EMER", "9922": "IMP", "9923": "IMP"}
+var classes = map[string]string{"9920": "AMB", "9921": "AMB", "9924": "AMB", "9928": "EMER", "9922": "IMP", "9923": "IMP", "9925": "IMP"}
+
+// pending is the visit of the header. It waits for the encounters section, which may
+// speak of it too, so that one visit is one record.
+type pending struct {
+	visit *fhir.Encounter
+	line  int
+	raw   []byte
+}
+
+const encompassingEncounter place = "encompassingEncounter"
 
 // encompassing reads the visit that the document is about.
-func (c *converter) encompassing(e *element, at place) {
+func (c *converter) encompassing(e *element) {
 	if !e.is() {
 		return
 	}
-	v := c.encounter(e, at)
-	if by, _ := identified(e); by == "" && v.Period.Start.IsZero() {
-		if _, number := identified(e); number == "" {
-			c.fault = nil // nothing to tell it by
-			return
-		}
+	v := c.encounter(e, encompassingEncounter)
+	if _, number := identified(e); number == "" && v.Period.Start.IsZero() {
+		c.fault = nil // nothing to tell it by
+		return
 	}
 	v.Status = "finished"
 	if v.Period.End.IsZero() && e.at("effectiveTime", "low").is() {
 		v.Status = "in-progress"
 	}
-	c.visit = to("Encounter", v.ID)
-	c.give("Encounter", v.ID, v, at)
+	if c.fault != nil {
+		c.give("Encounter", v.ID, v, encompassingEncounter)
+		return
+	}
+	c.visit, c.about = to("Encounter", v.ID), pending{v, c.line, c.raw}
+}
+
+// finish gives the visit of the header, if no section spoke of it.
+func (c *converter) finish() {
+	if v := c.about; v.visit != nil {
+		c.about, c.line, c.raw = pending{}, v.line, v.raw
+		c.give("Encounter", v.visit.ID, v.visit, encompassingEncounter)
+	}
+}
+
+// join adds to v what the header says of the same visit.
+func (c *converter) join(v *fhir.Encounter) {
+	h := c.about.visit
+	if h == nil || h.ID != v.ID {
+		return
+	}
+	c.about = pending{}
+	if v.Period.Start.IsZero() {
+		v.Period.Start = h.Period.Start
+	}
+	if v.Period.End.IsZero() {
+		v.Period.End = h.Period.End
+	}
+	if v.Class.Code == "" {
+		v.Class = h.Class
+	}
+	if v.Discharge.IsZero() {
+		v.Discharge = h.Discharge
+	}
 }
 
 // encounterEntry reads a visit of the encounters section, and its diagnoses.
@@ -54,9 +94,13 @@ func (c *converter) encounterEntry(e *element, at place) {
 	if negated(e) {
 		v.Status = "cancelled"
 	}
-	c.give("Encounter", v.ID, v, at)
+	c.join(v)
+	visit := to("Encounter", v.ID)
+	if !c.give("Encounter", v.ID, v, at) {
+		visit = fhir.Reference{}
+	}
 	for act, place := range related(e, at, "act") {
-		c.concern(act, place, encounterDiagnosis, to("Encounter", v.ID))
+		c.concern(act, place, encounterDiagnosis, visit)
 	}
 }
 
@@ -90,6 +134,6 @@ func (c *converter) encounter(e *element, at place) *fhir.Encounter {
 	for o := range related(e, at, "observation", "RSON") {
 		v.Reason = append(v.Reason, list(c.concept(o.at("value")))...)
 	}
-	v.ID = c.id("Encounter", e, []string{codeKey(code), v.Period.Start.Text}, v.Period.End.Text)
+	v.ID = c.visitID(e, codeKey(code), v.Period)
 	return v
 }

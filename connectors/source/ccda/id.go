@@ -69,21 +69,38 @@ func isNational(root string) bool {
 	return false
 }
 
-// id names what a statement says: by its own identifier, else by the patient and what is
-// given, which is code and time. Senders repeat identifiers for different things, and
-// things without one repeat code and time; what the record says in full then tells the
-// second from the first. The same said twice in one document is one.
+// id names what a statement says: by the patient and its own identifier, else by the
+// patient and what is given, which is code and time. Identifiers ought to be unique
+// without the patient, but samples and templates are copied with theirs. Senders also
+// repeat identifiers for different things, and things without one repeat code and time;
+// what the record says in full then tells the second from the first. The same said twice
+// in one document is one.
 func (c *converter) id(kind string, statement *element, says []string, full ...string) string {
-	key := append([]string{kind, "", c.patient.ID}, says...)
+	key := append([]string{kind, c.patient.ID, "", ""}, says...)
 	if by, number := identified(statement); number != "" {
-		key = []string{kind, by, number}
+		key = []string{kind, c.patient.ID, by, number}
 	}
-	id, whole := hl7v2.Digest(key...), hl7v2.Digest(append(says, full...)...)
+	return c.distinct(key, append(says, full...))
+}
+
+// distinct is the id of a key, or of the key and all that is said if the document has
+// used the key for something else.
+func (c *converter) distinct(key, says []string) string {
+	id, whole := hl7v2.Digest(key...), hl7v2.Digest(says...)
 	if before, ok := c.seen[id]; ok && before != whole {
 		return hl7v2.Digest(append(key, whole)...)
 	}
 	c.seen[id] = whole
 	return id
+}
+
+// visitID names a visit by the number that an authority gave it, as hl7v2 does, so that
+// both speak of one visit; else as any statement.
+func (c *converter) visitID(e *element, code string, period fhir.Period) string {
+	if by, number := identified(e); by != "" {
+		return hl7v2.Digest("Encounter", by, number)
+	}
+	return c.id("Encounter", e, []string{code, period.Start.Text}, period.End.Text)
 }
 
 // to is a reference to the record of a type with the given id.

@@ -11,6 +11,9 @@ var immunizationStatuses = map[string]string{
 	"nullified": "entered-in-error", "obsolete": "entered-in-error",
 }
 
+// anyVaccine are SNOMED codes of no certain vaccine: denied, they say that none was given.
+var anyVaccine = []string{"71181003", "787859002", "33879002", "398827000"}
+
 // immunization reads an immunization activity; one that is negated was not given.
 func (c *converter) immunization(e *element, at place) {
 	if e.name != "substanceAdministration" || !happened(e) {
@@ -24,10 +27,11 @@ func (c *converter) immunization(e *element, at place) {
 		LotNumber: e.at("consumable", "manufacturedProduct", "manufacturedMaterial", "lotNumberText").words(),
 		Dose:      quantity(e.at("doseQuantity")),
 	}
+	if negated(e) && (i.Vaccine.IsZero() || has(i.Vaccine, snomed, anyVaccine...)) {
+		c.keep("Negation", at)
+		return
+	}
 	if i.Vaccine.IsZero() && e.at("consumable") != nil {
-		if negated(e) {
-			c.keep("Negation", at)
-		}
 		return // it says that nothing is known
 	}
 	c.required(i.Vaccine, at.in("consumable"))
@@ -38,6 +42,10 @@ func (c *converter) immunization(e *element, at place) {
 	}
 	if negated(e) {
 		i.Status = "not-done"
+	}
+	if e.at("informant") != nil { // somebody told of it who did not give it
+		first := false
+		i.PrimarySource = &first
 	}
 	i.ID = c.id("Immunization", e, []string{codeKey(i.Vaccine), i.Occurred.Text}, i.LotNumber)
 	c.give("Immunization", i.ID, i, at)

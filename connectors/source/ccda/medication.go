@@ -14,9 +14,10 @@ var medicationStatuses = map[string]string{
 	"held": "on-hold", "suspended": "on-hold", "nullified": "entered-in-error", "new": "draft",
 }
 
+// Templates.
 const (
-	freeTextSig = "2.16.840.1.113883.10.20.22.4.147"
-	supplyOrder = "2.16.840.1.113883.10.20.22.4.17"
+	freeTextSig = "147"
+	supplyOrder = "17"
 )
 
 // medication reads a medication activity, or those in an act around it. One that was
@@ -133,9 +134,6 @@ func (c *converter) dosage(e *element, at place, m *fhir.MedicationRequest) (d f
 		if s.of(freeTextSig) && d.Text == "" {
 			d.Text = c.words(s.at("text"))
 		}
-	}
-	if d.Text == "" {
-		d.Text = c.words(e.at("text"))
 	}
 	return d
 }

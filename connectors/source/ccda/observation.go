@@ -70,11 +70,11 @@ func (c *converter) observation(o, around *element, at place, category string) *
 	return f
 }
 
-// finding ends the making of a finding.
-func (c *converter) finding(o *element, f *fhir.Observation, at place) {
+// finding ends the making of a finding as give does.
+func (c *converter) finding(o *element, f *fhir.Observation, at place) (ok bool) {
 	c.required(f.Code, at.in("code"))
 	f.ID = c.id("Observation", o, []string{codeKey(f.Code), f.Effective.Text + f.During.Start.Text}, saying(f.Value), strconv.Itoa(len(f.Components)))
-	c.give("Observation", f.ID, f, at)
+	return c.give("Observation", f.ID, f, at)
 }
 
 // saying is a value as a part of an id.

@@ -17,8 +17,7 @@ var genders = map[string]string{"F": "female", "M": "male", "UN": "other", "O": 
 // Source: US Core, ValueSet omb-race-category.
 var ombRaces = map[string]bool{"1002-5": true, "2028-9": true, "2054-5": true, "2076-8": true, "2106-3": true}
 
-// header reads whom the document is about. It emits the patient, and the visit if it
-// says which.
+// header reads whom the document is about, and which visit.
 func (c *converter) header(document *element) {
 	role := document.at("recordTarget", "patientRole")
 	id := patientID(role)
@@ -42,7 +41,7 @@ func (c *converter) header(document *element) {
 	p.ID = id
 	c.give("Patient", id, p, at)
 	if visit := document.at("componentOf", "encompassingEncounter"); visit != nil {
-		c.encompassing(visit, "encompassingEncounter")
+		c.encompassing(visit)
 	}
 }
 

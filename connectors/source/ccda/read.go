@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 
@@ -57,6 +58,10 @@ func Read(ctx context.Context, src io.Reader, opts Options) iter.Seq2[fhir.Recor
 		err := r.open(ctx, src)
 		if err == nil {
 			err = r.document()
+			r.convert.finish()
+		}
+		if r.stopped {
+			return
 		}
 		if err == nil || errors.Is(err, errStopped) {
 			return
@@ -85,33 +90,35 @@ type reader struct {
 func (r *reader) open(ctx context.Context, src io.Reader) error {
 	in, err := fhir.OpenInput(ctx, src, r.opts.Limits)
 	if err != nil {
-		return err
+		return fmt.Errorf("ccda: open input: %w", err)
 	}
 	br, ok, err := text(bufio.NewReaderSize(in, 64<<10))
 	if err != nil {
-		return err
+		return fmt.Errorf("ccda: read input: %w", err)
 	}
 	if !ok {
 		return &fhir.Problem{Rule: RuleUnsupportedCharset, Line: 1, Detail: "want UTF-8, UTF-16, or a Latin or Windows character set"}
 	}
 	r.scan = newScanner(&recorder{br: br, limit: r.opts.Limits.MaxRecord}, r.opts.Limits.MaxDepth)
 	r.names = map[string]int{}
-	r.convert = converter{seen: map[string]string{}, narrative: &narrative{}}
-	r.convert.emit = func(rec fhir.Record, p *fhir.Problem) {
-		switch {
-		case r.stopped:
-		case p != nil:
-			r.stopped = !r.yield(fhir.Record{}, p)
-		default:
-			r.stopped = !r.yield(rec, nil)
-		}
-	}
+	r.convert = converter{seen: map[string]string{}, narrative: &narrative{}, emit: r.take}
 	return nil
+}
+
+// take yields what the converter gives.
+func (r *reader) take(rec fhir.Record, p *fhir.Problem) {
+	switch {
+	case r.stopped:
+	case p != nil:
+		r.stopped = !r.yield(fhir.Record{}, p)
+	default:
+		r.stopped = !r.yield(rec, nil)
+	}
 }
 
 // report yields a problem and returns errStopped if the caller wants no more.
 func (r *reader) report(p *fhir.Problem) error {
-	r.convert.emit(fhir.Record{}, p)
+	r.take(fhir.Record{}, p)
 	return r.ended()
 }
 

@@ -64,9 +64,7 @@ func (c *converter) result(o, around *element, at place, category string) string
 		c.fault = nil
 		return "" // it says that nothing is known
 	}
-	bad := c.fault != nil || f.Code.IsZero()
-	c.finding(o, f, at)
-	if bad {
+	if !c.finding(o, f, at) {
 		return ""
 	}
 	return f.ID
@@ -87,7 +85,6 @@ func (c *converter) report(e *element, found []fhir.Reference, at place) {
 	if r.Code.IsZero() {
 		return // a mere group
 	}
-	c.span(e.at("effectiveTime"), at)
 	if r.Effective, r.During = moment(c.span(e.at("effectiveTime"), at)); c.fault != nil {
 		c.fault, r.Effective, r.During = nil, fhir.Time{}, fhir.Period{}
 	}

@@ -58,7 +58,8 @@ type scanner struct {
 	maxDepth int
 	bindings []binding
 	open     []xml.Name
-	seen     bool // the root
+	seen     bool  // the root
+	began    int64 // offset of the last token
 }
 
 func newScanner(src *recorder, maxDepth int) *scanner {
@@ -79,13 +80,12 @@ func (s *scanner) mark() { s.src.begin(s.offset()) }
 func (s *scanner) children(on func(child token, from int64) error) error {
 	for {
 		s.mark()
-		from := s.offset()
 		t, err := s.next()
 		if err != nil || t.kind == tokenEnd {
 			return err
 		}
 		if t.kind == tokenStart {
-			if err := on(t, from); err != nil {
+			if err := on(t, s.began); err != nil {
 				return err
 			}
 		}
@@ -103,6 +103,7 @@ func (s *scanner) line() int {
 func (s *scanner) next() (token, error) {
 	for {
 		line := s.line()
+		s.began = s.offset()
 		t, err := s.dec.RawToken()
 		if errors.Is(err, io.EOF) && len(s.open) == 0 && s.seen {
 			return token{kind: tokenEOF, line: line}, nil

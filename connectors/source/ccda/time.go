@@ -55,3 +55,13 @@ func authored(statements ...*element) fhir.Time {
 	}
 	return fhir.Time{}
 }
+
+// first is the first time that was sent.
+func first(times ...fhir.Time) fhir.Time {
+	for _, t := range times {
+		if !t.IsZero() {
+			return t
+		}
+	}
+	return fhir.Time{}
+}
