@@ -14,6 +14,7 @@ import (
 	"io"
 	"iter"
 
+	"github.com/trialmesh/trialmesh/connectors/source/ccda"
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 	"github.com/trialmesh/trialmesh/connectors/source/hl7v2"
 	"github.com/trialmesh/trialmesh/connectors/source/observation"
@@ -30,6 +31,9 @@ var formats = []struct {
 	{observation.Detect, observation.Read},
 	{hl7v2.Detect, func(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.Record, error] {
 		return hl7v2.Read(ctx, src, hl7v2.Options{Limits: opts})
+	}},
+	{ccda.Detect, func(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.Record, error] {
+		return ccda.Read(ctx, src, ccda.Options{Limits: opts})
 	}},
 	{func([]byte) bool { return true }, fhir.Read},
 }

@@ -17,9 +17,10 @@ import (
 )
 
 const (
-	patient = `{"resourceType":"Patient","id":"p","gender":"female","birthDate":"1970-01-01"}`
-	series  = "\n {\n \"source\" : \"s\", \"observations\":[{\"person\":\"p\",\"code\":\"c\",\"time\":1,\"value\":1}]}"
-	message = "MSH|^~\\&|A|B|C|D|20260301||ADT^A01|1|P|2.5\rPID|1||p^^^A||X^Y||19700101|F\r"
+	patient  = `{"resourceType":"Patient","id":"p","gender":"female","birthDate":"1970-01-01"}`
+	series   = "\n {\n \"source\" : \"s\", \"observations\":[{\"person\":\"p\",\"code\":\"c\",\"time\":1,\"value\":1}]}"
+	message  = "MSH|^~\\&|A|B|C|D|20260301||ADT^A01|1|P|2.5\rPID|1||p^^^A||X^Y||19700101|F\r"
+	document = `<ClinicalDocument xmlns="urn:hl7-org:v3"><recordTarget><patientRole><id root="1.2" extension="p"/></patientRole></recordTarget></ClinicalDocument>`
 )
 
 func zip(text string) string {
@@ -27,6 +28,15 @@ func zip(text string) string {
 	w := gzip.NewWriter(&out)
 	_, _ = io.WriteString(w, text)
 	_ = w.Close()
+	return out.String()
+}
+
+// wide is ASCII text in UTF-16, little endian.
+func wide(text string) string {
+	var out strings.Builder
+	for i := range len(text) {
+		out.WriteString(text[i:i+1] + "\x00")
+	}
 	return out.String()
 }
 
@@ -41,6 +51,10 @@ func TestTheFormatIsFoundInTheContent(t *testing.T) {
 		"observations":               {series, "Series"},
 		"HL7 v2":                     {message, "Patient"},
 		"HL7 v2 in a frame":          {"\x0b" + message + "\x1c\r", "Patient"},
+		"C-CDA":                      {document, "Patient"},
+		"C-CDA, declared":            {"\xef\xbb\xbf<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- x -->" + document, "Patient"},
+		"C-CDA longer than the head": {"<?xml version=\"1.0\"?><!-- " + strings.Repeat("licence ", 1000) + "-->" + document, "Patient"},
+		"C-CDA in UTF-16":            {"\xff\xfe" + wide(document), "Patient"},
 		"HL7 v2 in a batch of files": {"FHS|^~\\&\rBHS|^~\\&\r" + message + "BTS|1\rFTS|1\r", "Patient"},
 	} {
 		for kind, text := range map[string]string{"plain": c.text, "gzip": zip(c.text)} {
