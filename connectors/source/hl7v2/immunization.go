@@ -35,7 +35,7 @@ func (c *converter) rxa(s *segment) {
 	}
 	// 999 is the guide's word for an unknown amount.
 	if amount := s.field(6).at(1).text(); amount != "999" {
-		i.Dose = parseQuantity(amount, unitOf(s.field(7)))
+		i.Dose = ParseQuantity(amount, unitOf(s.field(7)))
 	}
 	if code, ok := i.Vaccine.In(systems["CVX"]); ok && code.Code == "998" {
 		i.Status = "not-done" // "no vaccine administered"

@@ -46,9 +46,9 @@ func (c *converter) ordered(s *segment, code int, intent string, at [6]int) {
 		Authored:   c.order.authored,
 	}
 	dose := fhir.Dosage{Text: instructions(s.field(at[2]))}
-	dose.Dose = parseQuantity(s.field(at[0]).at(1).text(), unitOf(s.field(at[1])))
+	dose.Dose = ParseQuantity(s.field(at[0]).at(1).text(), unitOf(s.field(at[1])))
 	r.Dosage = []fhir.Dosage{dose}
-	r.Dispense.Quantity = parseQuantity(s.field(at[3]).at(1).text(), unitOf(s.field(at[4])))
+	r.Dispense.Quantity = ParseQuantity(s.field(at[3]).at(1).text(), unitOf(s.field(at[4])))
 	if n, err := strconv.ParseInt(s.field(at[5]).at(1).text(), 10, 32); err == nil {
 		repeats := int(n)
 		r.Dispense.Repeats = &repeats

@@ -48,9 +48,9 @@ func compared(s string) (comparator, rest string) {
 	return "", s
 }
 
-// parseQuantity reads a number with or without a comparator in front of it, in unit.
+// ParseQuantity reads a number with or without a comparator in front of it, in unit.
 // It is nil if s is none.
-func parseQuantity(s string, unit fhir.Quantity) *fhir.Quantity {
+func ParseQuantity(s string, unit fhir.Quantity) *fhir.Quantity {
 	q := unit
 	q.Comparator, s = compared(s)
 	if q.Value = ParseDecimal(s); q.Value == nil {
@@ -72,7 +72,7 @@ func parseRange(s string, unit fhir.Quantity) fhir.ReferenceRange {
 	}
 	s = strings.TrimSpace(strings.Trim(strings.TrimSpace(s), "[]()"))
 	if comparator, rest := compared(s); comparator != "" {
-		limit := parseQuantity(rest, unit)
+		limit := ParseQuantity(rest, unit)
 		if comparator[0] == '<' {
 			r.High = limit
 		} else {

@@ -97,7 +97,7 @@ func TestNumbers(t *testing.T) {
 	for _, bad := range []string{"", ".", "-", "1e5", "NaN", "Inf", "0x10", "1,5", "12 mg", "1.2.3", "--1", "<5", strings.Repeat("9", 400)} {
 		require.Nil(t, ParseDecimal(bad), bad)
 	}
-	q := parseQuantity("<= 0.01", fhir.Quantity{Code: "mg"})
+	q := ParseQuantity("<= 0.01", fhir.Quantity{Code: "mg"})
 	require.Equal(t, "<=", q.Comparator)
 	require.Equal(t, "0.01", q.Value.Text)
 	require.Equal(t, "mg", q.Code)

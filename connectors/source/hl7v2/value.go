@@ -38,12 +38,12 @@ func (c *converter) value(kind string, f field, unit fhir.Quantity) (v fhir.Valu
 		if kind == "CQ" && !f.at(2).empty() {
 			unit = unitOf(subfields(f.at(2)))
 		}
-		v.Quantity = parseQuantity(f.at(1).text(), unit)
+		v.Quantity = ParseQuantity(f.at(1).text(), unit)
 		return v, v.Quantity != nil
 	case "SN":
 		return structured(f, unit)
 	case "NR":
-		low, high := parseQuantity(f.at(1).text(), unit), parseQuantity(f.at(2).text(), unit)
+		low, high := ParseQuantity(f.at(1).text(), unit), ParseQuantity(f.at(2).text(), unit)
 		v.Range = &[2]*fhir.Quantity{low, high}
 		return v, low != nil || high != nil
 	case "CWE", "CE", "CNE", "CF", "ID", "IS":
@@ -75,7 +75,7 @@ func subfields(f field) field {
 // Source: "Data Type SN" of the v2-to-FHIR guide.
 func structured(f field, unit fhir.Quantity) (v fhir.Value, ok bool) {
 	comparator, first, separator, second := f.at(1).text(), f.at(2).text(), f.at(3).text(), f.at(4).text()
-	low, high := parseQuantity(first, unit), parseQuantity(second, unit)
+	low, high := ParseQuantity(first, unit), ParseQuantity(second, unit)
 	switch {
 	case low == nil:
 		return v, false
@@ -109,7 +109,7 @@ func textValue(kind string, content field, unit fhir.Quantity) []fhir.Value {
 		return stringValue(strings.ReplaceAll(content.text(), string(content.d.component), "-"))
 	}
 	if unit.Code != "" || unit.Unit != "" {
-		if q := parseQuantity(content.text(), unit); q != nil {
+		if q := ParseQuantity(content.text(), unit); q != nil {
 			return []fhir.Value{{Quantity: q}}
 		}
 	}
