@@ -58,7 +58,9 @@ func (c *converter) allergyConcern(e *element, at place) {
 			}
 		}
 	case "observation":
-		c.allergy(e, nil, at)
+		if e.may(allergyObservation) {
+			c.allergy(e, nil, at)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ type open struct {
 	at      place
 	entries int
 	told    bool // it has been given as a record, if it had to be
+	others  bool // it is about somebody else than the patient
 }
 
 // section reads a section whose start has been read, and those inside it.
@@ -62,6 +63,9 @@ func (r *reader) part(s *open, t token, from int64, nodes *int) error {
 		return err
 	case "text":
 		return s.words.read(r.scan, t, r.opts.MaxNodes)
+	case "subject":
+		s.others = true
+		return r.scan.skip()
 	case "entry":
 		r.decide(s)
 		s.entries++
@@ -83,6 +87,11 @@ func (r *reader) part(s *open, t token, from int64, nodes *int) error {
 func (r *reader) decide(s *open) {
 	if s.kind == nil {
 		s.kind = typeOf(s.head)
+		if s.others {
+			somebody := *s.kind
+			somebody.kind = unread
+			s.kind = &somebody
+		}
 		r.names[s.kind.name]++
 		s.at = s.kind.place(r.names[s.kind.name])
 	}

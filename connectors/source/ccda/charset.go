@@ -48,9 +48,9 @@ func charsetOf(head []byte) (e encoding.Encoding, mark int, ok bool) {
 // declarationSize is how far into a document its declaration is looked for, in bytes.
 const declarationSize = 1024
 
-// text returns the document that br holds in UTF-8, without a byte order mark. ok is
+// decoded returns the document that br holds in UTF-8, without a byte order mark. ok is
 // false if its encoding is not read here.
-func text(br *bufio.Reader) (r *bufio.Reader, ok bool, err error) {
+func decoded(br *bufio.Reader) (r *bufio.Reader, ok bool, err error) {
 	head, err := br.Peek(declarationSize)
 	if err != nil && len(head) == 0 {
 		return nil, true, err

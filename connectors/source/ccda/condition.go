@@ -50,7 +50,9 @@ func (c *converter) concern(e *element, at place, category string, visit fhir.Re
 			}
 		}
 	case "observation":
-		c.condition(e, nil, at, category, visit)
+		if e.may(problemObservation) {
+			c.condition(e, nil, at, category, visit)
+		}
 	}
 }
 

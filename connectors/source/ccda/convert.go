@@ -45,11 +45,12 @@ var sorts = map[string]bool{
 	"regionOfInterest": true, "substanceAdministration": true, "supply": true,
 }
 
-// entry emits what one entry says. One that gives nothing else is kept as it came.
+// entry emits what one entry says. One that gives nothing else, or is about somebody else,
+// such as a newborn in its mother's document, is kept as it came.
 func (c *converter) entry(k kind, e *element, at place, line int, raw []byte) {
 	c.line, c.raw, c.given, c.fault = line, raw, false, nil
 	for _, s := range e.children {
-		if sorts[s.name] {
+		if sorts[s.name] && s.at("subject") == nil {
 			statements[k](c, s, at)
 		}
 	}
@@ -91,10 +92,11 @@ func (c *converter) required(code fhir.CodeableConcept, at place) {
 	}
 }
 
-// happened reports whether a statement is one of what was, not a plan or without content.
+// happened reports whether a statement is one of what was with the patient, not a plan or
+// without content.
 func happened(e *element) bool {
 	mood := e.attr("moodCode")
-	return e.is() && (mood == "" || mood == "EVN")
+	return e.is() && (mood == "" || mood == "EVN") && e.at("subject") == nil
 }
 
 func negated(e *element) bool { return e.attr("negationInd") == "true" || e.attr("negationInd") == "1" }

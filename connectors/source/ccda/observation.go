@@ -2,6 +2,7 @@ package ccda
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 )
@@ -40,6 +41,9 @@ func (c *converter) observation(o, around *element, at place, category string) *
 	f.Effective, f.During = moment(c.span(o.at("effectiveTime"), at))
 	if f.Effective.IsZero() && f.During.Start.IsZero() && c.fault == nil {
 		f.Effective, f.During = moment(c.span(around.at("effectiveTime"), at))
+	}
+	if f.Effective.IsZero() && f.During.Start.IsZero() {
+		f.Issued = authored(o, around)
 	}
 	for i := range o.each("interpretationCode") {
 		f.Interpreted = append(f.Interpreted, list(c.concept(i))...)
@@ -92,8 +96,18 @@ func saying(v fhir.Value) string {
 	return v.Time.Text
 }
 
-// value reads a value by its type; ok is false if it is not there.
+// value reads a value; ok is false if it is not there. One that is not of its type is a
+// text.
 func (c *converter) value(e *element, at place) (v fhir.Value, ok bool) {
+	if v, ok = c.typed(e, at); ok || !e.is() || e.attr("value") == "" || c.fault != nil {
+		return v, ok
+	}
+	text := strings.TrimSpace(e.attr("value") + " " + e.attr("unit"))
+	return fhir.Value{String: &text}, true
+}
+
+// typed reads a value by its type.
+func (c *converter) typed(e *element, at place) (v fhir.Value, ok bool) {
 	switch e.attr("xsi:type") {
 	case "PQ", "MO":
 		v.Quantity = quantity(e)

@@ -72,8 +72,8 @@ func gender(e *element) string {
 func (c *converter) categories(e *element, name string, first map[string]bool) (codes []fhir.Coding, text string) {
 	var details []fhir.Coding
 	for _, n := range []string{name, "sdtc:" + name} {
-		for one := range e.each(n) {
-			said := c.concept(one)
+		for code := range e.each(n) {
+			said := c.concept(code)
 			for _, coding := range said.Coding {
 				if first == nil || first[coding.Code] {
 					codes = append(codes, coding)

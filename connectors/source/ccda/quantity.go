@@ -7,7 +7,7 @@ import (
 	"github.com/trialmesh/trialmesh/connectors/source/hl7v2"
 )
 
-// decimal reads a REAL. One with an exponent, which XML allows and FHIR too, keeps it.
+// decimal reads a REAL. One with an exponent, which v3 allows and FHIR too, keeps it.
 func decimal(s string) *fhir.Decimal {
 	if d := hl7v2.ParseDecimal(s); d != nil {
 		return d
@@ -24,14 +24,18 @@ func quantity(e *element) *fhir.Quantity {
 	if e == nil {
 		return nil
 	}
-	if value := decimal(e.attr("value")); value != nil {
-		q := &fhir.Quantity{Value: value, Unit: e.attr("unit"), Code: e.attr("unit")}
-		if q.Code != "" {
-			q.System = ucum
-		} else if text := e.at("originalText").words(); text != "" {
-			q.Unit = text
-		}
+	unit := fhir.Quantity{Unit: e.attr("unit"), Code: e.attr("unit")}
+	if unit.Code != "" {
+		unit.System = ucum
+	} else {
+		unit.Unit = e.at("originalText").words()
+	}
+	// Some write a comparator in front of the number.
+	if q := hl7v2.ParseQuantity(e.attr("value"), unit); q != nil {
 		return q
+	}
+	if unit.Value = decimal(e.attr("value")); unit.Value != nil {
+		return &unit
 	}
 	for t := range e.each("translation") {
 		if value := decimal(t.attr("value")); value != nil {

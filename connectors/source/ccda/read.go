@@ -92,7 +92,7 @@ func (r *reader) open(ctx context.Context, src io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("ccda: open input: %w", err)
 	}
-	br, ok, err := text(bufio.NewReaderSize(in, 64<<10))
+	br, ok, err := decoded(bufio.NewReaderSize(in, 64<<10))
 	if err != nil {
 		return fmt.Errorf("ccda: read input: %w", err)
 	}

@@ -79,7 +79,6 @@ func (c *converter) report(e *element, found []fhir.Reference, at place) {
 		Category: []fhir.CodeableConcept{one("http://terminology.hl7.org/CodeSystem/v2-0074", "LAB")},
 		Code:     c.concept(e.at("code")),
 		Subject:  c.patient,
-		Issued:   authored(e),
 		Results:  found,
 	}
 	if r.Code.IsZero() {

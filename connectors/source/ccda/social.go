@@ -28,9 +28,6 @@ func (c *converter) socialHistory(e *element, at place) {
 		return
 	}
 	f := c.observation(e, nil, at, "social-history")
-	if f.Effective.IsZero() && f.During.Start.IsZero() {
-		f.Issued = authored(e)
-	}
 	if e.at("code").attr("code") == "ASSERTION" {
 		c.asserted(e, f)
 	}

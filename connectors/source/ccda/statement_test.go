@@ -166,6 +166,9 @@ func TestValues(t *testing.T) {
 		`<value xsi:type="ED"><reference value="#n"/></value>`:                                                                  "in the narrative",
 		`<value xsi:type="CD" code="A" codeSystem="2.16.840.1.113883.6.1"/>`:                                                    "loinc.org|A",
 		`<value xsi:type="TS" value="20240102"/>`:                                                                               "2024-01-02",
+		`<value xsi:type="PQ" value="&lt;0.5" unit="mg"/>`:                                                                      "<0.5 mg",
+		`<value xsi:type="PQ" value="trace" unit="mg"/>`:                                                                        "trace mg",
+		`<value xsi:type="INT" value="4.5"/>`:                                                                                   "4.5",
 		`<value value="7" unit="kg"/>`:                                                                                          "7 kg",
 		`<value>words</value>`:                                                                                                  "words",
 		`<value xsi:type="ED" representation="B64">AAAA</value>`:                                                                "",
@@ -285,4 +288,15 @@ func TestPatients(t *testing.T) {
 	require.Equal(t, "other 1970-02-03 true 2028-9 2035-4 Asian", fmt.Sprintf("%s %s %v %s %s %s", p.Gender, p.BirthDate.Text, *p.Deceased, p.Race[0].Code, p.Race[1].Code, p.RaceText))
 	require.Empty(t, p.Ethnicity)
 	require.Equal(t, "2020-01-02", who(own, `<sdtc:deceasedInd value="true"/><sdtc:deceasedTime value="20200102"/>`).Died.Text)
+}
+
+func TestWhatIsAboutOthersIsNotRead(t *testing.T) {
+	t.Parallel()
+	const newborn = `<subject><relatedSubject><code code="NCHILD"/></relatedSubject></subject>`
+	whole := collectText(t, document(strings.Replace(section("8716-3", "", pulse("1", "2024")), "<entry>", newborn+"<entry>", 1)))
+	require.Equal(t, []string{"ClinicalDocument", "Patient", "Section 8716-3"}, whole.types())
+	entry := strings.Replace(pulse("1", "2024"), "<component>", newborn+"<component>", 1)
+	require.Equal(t, []string{"Entry", "Observation"}, reading(t, "8716-3", "", entry, pulse("2", "2024")).types())
+	inside := strings.Replace(pulse("1", "2024"), "<code", newborn+"<code", 1)
+	require.Equal(t, []string{"Entry"}, reading(t, "8716-3", "", inside).types())
 }
