@@ -12,7 +12,8 @@ type propensity struct{ kind, category string }
 
 // propensities are those of SNOMED.
 //
-// Source: concept map CF-AllergyIntoleranceType and -Category of the C-CDA on FHIR guide.
+// Source: concept maps CF-AllergyIntoleranceType and CF-AllergyIntoleranceCategory of the
+// C-CDA on FHIR guide, and environmental allergy by its name.
 var propensities = map[string]propensity{
 	"416098002": {"allergy", "medication"}, "419511003": {"", "medication"}, "59037007": {"intolerance", "medication"},
 	"414285001": {"allergy", "food"}, "418471000": {"", "food"}, "235719002": {"intolerance", "food"},
@@ -21,18 +22,19 @@ var propensities = map[string]propensity{
 
 // anySubstance are SNOMED codes of what is no certain substance: denied, they say that no
 // allergy to any of its kind is known.
-var anySubstance = []string{"410942007", "105590001", "762766007", "255620007", "373873005", "111088007"}
+var anySubstance = []string{"410942007", "105590001", "762766007", "255620007", "373873005"}
 
 // noAllergy are SNOMED codes that say so themselves.
-var noAllergy = []string{"716186003", "409137002", "428607008", "429625007", "716184000", "716185004", "716220001"}
+var noAllergy = []string{"716186003", "409137002", "428607008", "429625007", "716184000", "160244002"}
 
 // criticalities are FHIR's of HL7 v3's, severities of SNOMED's.
 //
-// Source: concept maps CF-Criticality and CF-Severity of the C-CDA on FHIR guide.
+// Source: concept maps CF-Criticality and CF-Severity of the C-CDA on FHIR guide; what lies
+// between two severities, which it leaves open, is the worse.
 var (
 	criticalities = map[string]string{"CRITL": "low", "CRITH": "high", "CRITU": "unable-to-assess"}
 	severities    = map[string]string{
-		"255604002": "mild", "6736007": "moderate", "24484000": "severe", "399166001": "severe", "371923003": "mild", "371924009": "moderate",
+		"255604002": "mild", "6736007": "moderate", "24484000": "severe", "399166001": "severe", "371923003": "moderate", "371924009": "severe",
 	}
 )
 

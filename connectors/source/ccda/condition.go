@@ -20,11 +20,11 @@ const (
 //
 // Source: value set Problem Type of C-CDA, and the example "No Known Problems".
 var anyProblem = []string{
-	"55607006", "404684003", "64572001", "409586006", "282291009", "248536006", "418799008", "373930000", "29308-4", "75326-9",
+	"55607006", "404684003", "64572001", "409586006", "282291009", "248536006", "418799008", "373930000",
 }
 
-// noProblem are SNOMED codes that say so themselves.
-var noProblem = []string{"160245001", "160244002"}
+// noProblem is the SNOMED code that says so itself.
+const noProblem = "160245001"
 
 // clinicalStatus are FHIR's words for the value of a Problem or Allergy Status
 // Observation.
@@ -60,7 +60,7 @@ func (c *converter) concern(e *element, at place, category string, visit fhir.Re
 func (c *converter) condition(o, concern *element, at place, category string, visit fhir.Reference) {
 	value := c.described(o.at("value"), o)
 	no := negated(o)
-	if no && (value.IsZero() || !o.at("value").is() || has(value, snomed, anyProblem...)) || has(value, snomed, noProblem...) {
+	if no && (value.IsZero() || !o.at("value").is() || has(value, snomed, anyProblem...)) || has(value, snomed, noProblem) {
 		c.keep("Negation", at)
 		return
 	}
@@ -93,22 +93,27 @@ func (c *converter) condition(o, concern *element, at place, category string, vi
 }
 
 // status is the clinical status of a problem or an allergy: the one observed, or resolved
-// if it has an end, though it may not be known when, or that of the concern.
+// if it has an end, though it may not be known when, or that of the concern. What has an
+// end is not active.
 //
 // Source: "Problems" and "Allergies" of the C-CDA on FHIR guide.
 func (c *converter) status(o, concern *element, at place) string {
+	high := o.at("effectiveTime", "high")
+	ended := high.is() && high.attr("value") != "" || high.attr("nullFlavor") == "UNK"
 	for s := range related(o, at, "observation", "REFR", "SUBJ", "") {
 		if s.of(problemStatus) || s.of(allergyStatus) || s.at("code").attr("code") == "33999-4" {
 			for _, coding := range c.concept(s.at("value")).Coding {
-				if word := clinicalStatus[coding.Code]; word != "" {
+				switch word := clinicalStatus[coding.Code]; {
+				case word == "":
+				case ended && oneOf(word, []string{"active", "recurrence", "relapse"}):
+					return "inactive"
+				default:
 					return word
 				}
 			}
 		}
 	}
-	high := o.at("effectiveTime", "high")
-	switch flavor := high.attr("nullFlavor"); {
-	case high != nil && flavor == "" && high.attr("value") != "", flavor == "UNK":
+	if ended {
 		return "resolved"
 	}
 	switch concern.at("statusCode").attr("code") {

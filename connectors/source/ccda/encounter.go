@@ -1,13 +1,12 @@
 package ccda
 
-import (
-	"github.com/trialmesh/trialmesh/connectors/source/fhir"
-)
+import "github.com/trialmesh/trialmesh/connectors/source/fhir"
 
 // classes are what some codes of CPT say about where a visit took place, by how they
 // begin: offices and other outpatient places, emergency departments, hospitals.
 //
-// Source: headings of CPT's section Evaluation and Management.
+// Source: "Encounters" of the C-CDA on FHIR guide, which gives some of them as examples, and
+// the headings of CPT's section Evaluation and Management.
 var classes = map[string]string{"9920": "AMB", "9921": "AMB", "9924": "AMB", "9928": "EMER", "9922": "IMP", "9923": "IMP", "9925": "IMP"}
 
 // pending is the visit of the header. It waits for the encounters section, which may
@@ -70,6 +69,30 @@ func (c *converter) join(v *fhir.Encounter) {
 	}
 }
 
+// visitStatuses are FHIR's of HL7 v3's ActStatus, where that says more than the times do.
+//
+// Source: concept map CF-EncounterStatus of the C-CDA on FHIR guide.
+var visitStatuses = map[string]string{
+	"aborted": "unknown", "cancelled": "cancelled", "held": "planned", "new": "unknown", "suspended": "onleave",
+	"nullified": "entered-in-error",
+}
+
+// visitStatus is what a visit of the encounters section is.
+func visitStatus(e *element, period fhir.Period) string {
+	status := e.at("statusCode").attr("code")
+	switch mood := e.attr("moodCode"); {
+	case mood != "" && mood != "EVN":
+		return "planned"
+	case negated(e):
+		return "cancelled"
+	case visitStatuses[status] != "":
+		return visitStatuses[status]
+	case status == "active" && period.End.IsZero() && e.at("effectiveTime", "low").is():
+		return "in-progress"
+	}
+	return "finished"
+}
+
 // encounterEntry reads a visit of the encounters section, and its diagnoses.
 func (c *converter) encounterEntry(e *element, at place) {
 	if e.name != "encounter" || !e.is() {
@@ -77,24 +100,10 @@ func (c *converter) encounterEntry(e *element, at place) {
 	}
 	at = at.in("encounter")
 	v := c.encounter(e, at)
-	switch e.attr("moodCode") {
-	case "", "EVN":
-		v.Status = "finished"
-		switch e.at("statusCode").attr("code") {
-		case "active":
-			v.Status = "in-progress"
-		case "aborted", "cancelled":
-			v.Status = "cancelled"
-		case "nullified":
-			v.Status = "entered-in-error"
-		}
-	default:
-		v.Status = "planned"
+	v.Status = visitStatus(e, v.Period)
+	if c.fault == nil {
+		c.join(v)
 	}
-	if negated(e) {
-		v.Status = "cancelled"
-	}
-	c.join(v)
 	visit := to("Encounter", v.ID)
 	if !c.give("Encounter", v.ID, v, at) {
 		visit = fhir.Reference{}

@@ -61,9 +61,12 @@ func identity(role *element) hl7v2.Identity {
 // Source: concept maps CF-NameUse, CF-AddressUse and CF-TelecomUse of the C-CDA on FHIR
 // guide.
 var (
-	nameUses    = map[string]string{"L": "usual", "C": "usual", "P": "nickname", "A": "anonymous", "ASGN": "usual"}
+	nameUses    = map[string]string{"L": "usual", "C": "official", "P": "nickname", "A": "nickname"}
 	addressUses = map[string]string{"H": "home", "HP": "home", "HV": "home", "WP": "work", "DIR": "work", "PUB": "work", "TMP": "temp", "BAD": "old"}
-	telecomUses = map[string]string{"H": "home", "HP": "home", "HV": "home", "WP": "work", "MC": "mobile", "TMP": "temp", "BAD": "old"}
+	telecomUses = map[string]string{
+		"H": "home", "HP": "home", "HV": "home", "EC": "home", "WP": "work", "AS": "work", "DIR": "work", "PUB": "work",
+		"MC": "mobile", "PG": "mobile", "TMP": "temp", "BAD": "old",
+	}
 )
 
 func use(e *element, table map[string]string) string {
@@ -103,7 +106,7 @@ func address(e *element) hl7v2.Address {
 }
 
 // schemes are FHIR's systems of the URLs that a telecom is.
-var schemes = map[string]string{"tel": "phone", "fax": "fax", "mailto": "email", "sms": "sms", "http": "url", "https": "url"}
+var schemes = map[string]string{"tel": "phone", "fax": "fax", "x-text-fax": "fax", "mailto": "email", "sms": "sms", "http": "url", "https": "url"}
 
 // telecom reads a TEL. The scheme of a number is left out, as FHIR does.
 func telecom(e *element) hl7v2.Telecom {

@@ -4,11 +4,12 @@ import "github.com/trialmesh/trialmesh/connectors/source/fhir"
 
 // immunizationStatuses are FHIR's of HL7 v3's ActStatus.
 //
-// Source: concept map CF-ImmunizationStatus of the C-CDA on FHIR guide.
+// Source: concept map CF-ImmunizationStatus of the C-CDA on FHIR guide; active, and none,
+// which it leaves open, are of a statement that something took place.
 var immunizationStatuses = map[string]string{
-	"completed": "completed", "active": "completed", "": "completed",
+	"completed": "completed", "active": "completed", "": "completed", "obsolete": "not-done",
 	"aborted": "not-done", "cancelled": "not-done", "held": "not-done", "suspended": "not-done", "new": "not-done",
-	"nullified": "entered-in-error", "obsolete": "entered-in-error",
+	"nullified": "entered-in-error",
 }
 
 // anyVaccine are SNOMED codes of no certain vaccine: denied, they say that none was given.

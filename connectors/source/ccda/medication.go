@@ -8,7 +8,8 @@ import (
 
 // medicationStatuses are FHIR's of HL7 v3's ActStatus.
 //
-// Source: concept map CF-MedicationStatus of the C-CDA on FHIR guide.
+// Source: concept map CF-MedicationStatus of the C-CDA on FHIR guide; cancelled, held and
+// new, which it leaves open, by their definition.
 var medicationStatuses = map[string]string{
 	"active": "active", "completed": "completed", "aborted": "stopped", "cancelled": "cancelled",
 	"held": "on-hold", "suspended": "on-hold", "nullified": "entered-in-error", "new": "draft",

@@ -11,9 +11,10 @@ const observationCategory = "http://terminology.hl7.org/CodeSystem/observation-c
 
 // resultStatuses are FHIR's of HL7 v3's ActStatus.
 //
-// Source: concept map CF-ResultStatus of the C-CDA on FHIR guide.
+// Source: concept maps CF-ResultStatus and CF-ResultReportStatus of the C-CDA on FHIR
+// guide, and nullified by its definition.
 var resultStatuses = map[string]string{
-	"completed": "final", "active": "preliminary", "aborted": "cancelled", "cancelled": "cancelled",
+	"completed": "final", "active": "registered", "aborted": "cancelled", "cancelled": "cancelled",
 	"held": "registered", "suspended": "registered", "new": "registered", "nullified": "entered-in-error",
 }
 
@@ -22,7 +23,7 @@ var resultStatuses = map[string]string{
 // Source: concept map CF-NullFlavorDataAbsentReason of the C-CDA on FHIR guide.
 var flavors = map[string]string{
 	"UNK": "unknown", "NI": "unknown", "NASK": "not-asked", "ASKU": "asked-unknown", "NAV": "temp-unknown", "NAVU": "unknown",
-	"NA": "not-applicable", "MSK": "masked", "OTH": "unsupported", "NINF": "negative-infinity", "PINF": "positive-infinity", "NP": "unknown",
+	"NA": "not-applicable", "MSK": "masked", "OTH": "unsupported", "TRC": "unsupported", "NINF": "negative-infinity", "PINF": "positive-infinity", "NP": "unknown",
 }
 
 // observation reads a finding of a category. around is the organizer that it belongs to:
@@ -57,6 +58,9 @@ func (c *converter) observation(o, around *element, at place, category string) *
 		} else if flavor == "" {
 			flavor = v.attr("nullFlavor")
 		}
+	}
+	if len(values) > 0 && status == "active" {
+		f.Status = "preliminary" // registered is what has no value yet
 	}
 	switch {
 	case len(values) > 1:

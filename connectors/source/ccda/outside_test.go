@@ -92,3 +92,26 @@ func TestExamples(t *testing.T) {
 	}
 	requireGolden(t, "examples/facts.tsv", b.String())
 }
+
+// The guide's own examples, an entry or a patient each with the resource it is to become.
+func TestGuideContent(t *testing.T) {
+	t.Parallel()
+	sections := map[string]string{
+		"allergy": "48765-2", "immunization": "11369-6", "medication": "10160-0", "problem": "11450-4", "procedure": "47519-4",
+	}
+	l := newLedger()
+	cases := outsideCases(t, "guide/cases.ndjson.gz")
+	require.Len(t, cases, 6)
+	for _, c := range cases {
+		wanted := theirs(t, c)
+		if code := sections[c.Name]; code != "" {
+			entry := strings.TrimSpace(c.Document)
+			entry = strings.TrimSuffix(entry[strings.Index(entry, ">")+1:], "</entry>")
+			l.compare(c.Name, factsOf(reading(t, code, "", entry).resources()), wanted)
+			continue
+		}
+		c.Document = strings.Replace(document(), somebody, c.Document, 1)
+		l.compare(c.Name, ours(t, c), wanted)
+	}
+	l.golden(t, "guide/differences.tsv")
+}

@@ -4,7 +4,8 @@ import "github.com/trialmesh/trialmesh/connectors/source/fhir"
 
 // procedureStatuses are FHIR's of HL7 v3's ActStatus.
 //
-// Source: concept map CF-ProcedureStatus of the C-CDA on FHIR guide.
+// Source: concept map CF-ProcedureStatus of the C-CDA on FHIR guide; held, suspended, new
+// and nullified, which it leaves open, by their definition.
 var procedureStatuses = map[string]string{
 	"completed": "completed", "active": "in-progress", "aborted": "stopped", "cancelled": "not-done",
 	"held": "on-hold", "suspended": "on-hold", "new": "preparation", "nullified": "entered-in-error",

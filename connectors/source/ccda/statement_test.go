@@ -91,6 +91,7 @@ func TestProblems(t *testing.T) {
 		"a concern no more":   {strings.Replace(problem(asthma), `"active"`, `"completed"`, 1), "inactive", ""},
 		"observed":            {problem(asthma + status("413322009")), "resolved", ""},
 		"ended, unknown when": {ended, "resolved", ""},
+		"ended, said active":  {strings.Replace(ended, "</observation>", status("55561003")+"</observation>", 1), "inactive", ""},
 		"denied":              {deny(problem(asthma)), "", "refuted"},
 		"in error":            {strings.Replace(problem(asthma), `"active"`, `"nullified"`, 1), "", "entered-in-error"},
 	} {

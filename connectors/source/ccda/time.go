@@ -44,13 +44,17 @@ func moment(start, end fhir.Time) (fhir.Time, fhir.Period) {
 	return fhir.Time{}, fhir.Period{Start: start, End: end}
 }
 
-// authored is when a statement was written down, by its first author who says so.
+// authored is when a statement, or one around it, was first written down.
 func authored(statements ...*element) fhir.Time {
 	for _, s := range statements {
+		var earliest fhir.Time
 		for a := range s.each("author") {
-			if t, ok := timeOf(a.at("time")); ok && !t.IsZero() {
-				return t
+			if t, ok := timeOf(a.at("time")); ok && !t.IsZero() && (earliest.IsZero() || t.At.Before(earliest.At)) {
+				earliest = t
 			}
+		}
+		if !earliest.IsZero() {
+			return earliest
 		}
 	}
 	return fhir.Time{}
