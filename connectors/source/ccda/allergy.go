@@ -54,21 +54,23 @@ func (c *converter) allergyConcern(e *element, at place) {
 	at = at.in(e.name)
 	switch e.name {
 	case "act":
+		concern := wrapping(e)
 		for o, place := range related(e, at, "observation", "SUBJ", "") {
 			if happened(o) && o.may(allergyObservation) {
-				c.allergy(o, e, place.in("observation"))
+				c.allergy(o, concern, place.in("observation"))
 			}
 		}
 	case "observation":
 		if e.may(allergyObservation) {
-			c.allergy(e, nil, at)
+			c.allergy(e, wrapper{}, at)
 		}
 	}
 }
 
-func (c *converter) allergy(o, concern *element, at place) {
+// allergy reads an allergy observation; concern is the act around it, if any.
+func (c *converter) allergy(o *element, concern wrapper, at place) {
 	kind := c.concept(o.at("value"))
-	entity := o.at("participant", "participantRole", "playingEntity")
+	entity := consumed(o).at("participantRole", "playingEntity")
 	substance := c.concept(entity.at("code"))
 	if substance.IsZero() {
 		substance.Text = entity.at("name").words()
@@ -79,7 +81,7 @@ func (c *converter) allergy(o, concern *element, at place) {
 		return
 	}
 	general := false
-	a := &fhir.AllergyIntolerance{Code: substance, Patient: c.patient, Recorded: authored(o, concern)}
+	a := &fhir.AllergyIntolerance{Code: substance, Patient: c.patient, Recorded: first(authored(o), concern.authored, concern.start)}
 	for _, coding := range kind.Coding {
 		if p, ok := propensities[coding.Code]; ok && coding.System == snomed {
 			general = true
@@ -103,14 +105,11 @@ func (c *converter) allergy(o, concern *element, at place) {
 	}
 	c.required(a.Code, at.in("participant"))
 	a.Onset, _ = c.span(o.at("effectiveTime"), at)
-	if a.Recorded.IsZero() {
-		a.Recorded, _ = timeOf(concern.at("effectiveTime", "low"))
-	}
 	if status := c.status(o, concern, at); status != "" {
 		a.Clinical = one(allergyClinical, status)
 	}
 	switch {
-	case o.at("statusCode").attr("code") == "nullified" || concern.at("statusCode").attr("code") == "nullified":
+	case o.at("statusCode").attr("code") == "nullified" || concern.status == "nullified":
 		a.Verification = one(allergyVerification, "entered-in-error")
 	case no:
 		a.Verification, a.Clinical = one(allergyVerification, "refuted"), fhir.CodeableConcept{}
@@ -118,6 +117,16 @@ func (c *converter) allergy(o, concern *element, at place) {
 	c.reactions(o, a, at)
 	a.ID = c.id("AllergyIntolerance", o, []string{codeKey(a.Code), first(a.Onset, a.Recorded).Text}, codeKey(kind))
 	c.give("AllergyIntolerance", a.ID, a, at)
+}
+
+// consumed is the participant that is the substance.
+func consumed(o *element) *element {
+	for p := range o.each("participant") {
+		if kind := p.attr("typeCode"); kind == "CSM" || kind == "" {
+			return p
+		}
+	}
+	return nil
 }
 
 // reactions reads what was seen, how severe it was, and how bad it may become.

@@ -59,6 +59,9 @@ func systemOf(oid string) string {
 	return "urn:oid:" + oid
 }
 
+// maxCodings bounds the codings of one concept.
+const maxCodings = 100
+
 // concept reads a CD, CE or CV: its code, then its translations, and the original text,
 // which may stand in the narrative. A code with a nullFlavor is none, but its
 // translations count.
@@ -71,7 +74,7 @@ func (c *converter) concept(e *element) fhir.CodeableConcept {
 		coding := fhir.Coding{
 			System: systemOf(e.attr("codeSystem")), Version: e.attr("codeSystemVersion"), Code: e.attr("code"), Display: e.attr("displayName"),
 		}
-		if coding.Code != "" && e.is() && !slices.Contains(out.Coding, coding) {
+		if coding.Code != "" && e.is() && len(out.Coding) < maxCodings && !slices.Contains(out.Coding, coding) {
 			out.Coding = append(out.Coding, coding)
 		}
 	}

@@ -44,20 +44,21 @@ func (c *converter) concern(e *element, at place, category string, visit fhir.Re
 	at = at.in(e.name)
 	switch e.name {
 	case "act":
+		concern := wrapping(e)
 		for o, place := range related(e, at, "observation", "SUBJ", "REFR", "COMP", "") {
 			if happened(o) && o.may(problemObservation) {
-				c.condition(o, e, place.in("observation"), category, visit)
+				c.condition(o, concern, place.in("observation"), category, visit)
 			}
 		}
 	case "observation":
 		if e.may(problemObservation) {
-			c.condition(e, nil, at, category, visit)
+			c.condition(e, wrapper{}, at, category, visit)
 		}
 	}
 }
 
 // condition reads a problem observation; concern is the act around it, if any.
-func (c *converter) condition(o, concern *element, at place, category string, visit fhir.Reference) {
+func (c *converter) condition(o *element, concern wrapper, at place, category string, visit fhir.Reference) {
 	value := c.described(o.at("value"), o)
 	no := negated(o)
 	if no && (value.IsZero() || !o.at("value").is() || has(value, snomed, anyProblem...)) || has(value, snomed, noProblem) {
@@ -72,18 +73,15 @@ func (c *converter) condition(o, concern *element, at place, category string, vi
 		Category:  []fhir.CodeableConcept{one(conditionCategory, category)},
 		Subject:   c.patient,
 		Encounter: visit,
-		Recorded:  authored(o, concern),
+		Recorded:  first(authored(o), concern.authored, concern.start),
 	}
 	c.required(d.Code, at.in("value"))
 	d.Onset, d.Abated = c.span(o.at("effectiveTime"), at)
-	if d.Recorded.IsZero() {
-		d.Recorded, _ = timeOf(concern.at("effectiveTime", "low"))
-	}
 	if status := c.status(o, concern, at); status != "" {
 		d.Clinical = one(conditionClinical, status)
 	}
 	switch {
-	case o.at("statusCode").attr("code") == "nullified" || concern.at("statusCode").attr("code") == "nullified":
+	case o.at("statusCode").attr("code") == "nullified" || concern.status == "nullified":
 		d.Verification = one(conditionVerification, "entered-in-error")
 	case no:
 		d.Verification, d.Clinical = one(conditionVerification, "refuted"), fhir.CodeableConcept{}
@@ -97,7 +95,7 @@ func (c *converter) condition(o, concern *element, at place, category string, vi
 // end is not active.
 //
 // Source: "Problems" and "Allergies" of the C-CDA on FHIR guide.
-func (c *converter) status(o, concern *element, at place) string {
+func (c *converter) status(o *element, concern wrapper, at place) string {
 	high := o.at("effectiveTime", "high")
 	ended := high.is() && high.attr("value") != "" || high.attr("nullFlavor") == "UNK"
 	for s := range related(o, at, "observation", "REFR", "SUBJ", "") {
@@ -116,7 +114,7 @@ func (c *converter) status(o, concern *element, at place) string {
 	if ended {
 		return "resolved"
 	}
-	switch concern.at("statusCode").attr("code") {
+	switch concern.status {
 	case "active":
 		return "active"
 	case "completed", "suspended", "aborted":

@@ -217,7 +217,7 @@ func theirs(t testing.TB, c outside) facts {
 // asRequest turns a MedicationStatement, which package fhir does not decode, into the
 // MedicationRequest that says the same.
 func asRequest(r map[string]any, all []map[string]any) {
-	r["resourceType"], r["subject"], r["dosageInstruction"] = "MedicationRequest", r["subject"], r["dosage"]
+	r["resourceType"], r["dosageInstruction"] = "MedicationRequest", r["dosage"]
 	if period := r["effectivePeriod"]; period != nil {
 		r["dispenseRequest"] = map[string]any{"validityPeriod": period}
 	}

@@ -1,6 +1,7 @@
 package ccda
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -26,13 +27,10 @@ var flavors = map[string]string{
 	"NA": "not-applicable", "MSK": "masked", "OTH": "unsupported", "TRC": "unsupported", "NINF": "negative-infinity", "PINF": "positive-infinity", "NP": "unknown",
 }
 
-// observation reads a finding of a category. around is the organizer that it belongs to:
-// its time and status hold for what has none of its own.
-func (c *converter) observation(o, around *element, at place, category string) *fhir.Observation {
-	status := o.at("statusCode").attr("code")
-	if status == "" {
-		status = around.at("statusCode").attr("code")
-	}
+// observation reads a finding of a category. The time and status of the organizer around
+// it, if any, hold for what has none of its own.
+func (c *converter) observation(o *element, around wrapper, at place, category string) *fhir.Observation {
+	status := cmp.Or(o.at("statusCode").attr("code"), around.status)
 	f := &fhir.Observation{
 		Status:   mapped(resultStatuses, status),
 		Category: []fhir.CodeableConcept{one(observationCategory, category)},
@@ -41,10 +39,13 @@ func (c *converter) observation(o, around *element, at place, category string) *
 	}
 	f.Effective, f.During = moment(c.span(o.at("effectiveTime"), at))
 	if f.Effective.IsZero() && f.During.Start.IsZero() && c.fault == nil {
-		f.Effective, f.During = moment(c.span(around.at("effectiveTime"), at))
+		f.Effective, f.During = moment(around.start, around.end)
+		if around.untimely {
+			c.problem(fhir.RuleInvalidTime, at.in("effectiveTime"), "want a time in the organizer or here")
+		}
 	}
 	if f.Effective.IsZero() && f.During.Start.IsZero() {
-		f.Issued = authored(o, around)
+		f.Issued = first(authored(o), around.authored)
 	}
 	for i := range o.each("interpretationCode") {
 		f.Interpreted = append(f.Interpreted, list(c.concept(i))...)

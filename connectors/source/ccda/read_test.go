@@ -147,6 +147,7 @@ func TestLimits(t *testing.T) {
 		"the header":            {strings.Replace(document(), "<recordTarget>", "<title>"+long+"</title><recordTarget>", 1), "too-large 1"},
 		"elements of the head":  {strings.Replace(document(), "<recordTarget>", strings.Repeat("<title/>", 200)+"<recordTarget>", 1), "too-large 1"},
 		"a tag":                 {strings.Replace(document(), "<recordTarget>", "<title a='>' "+strings.Repeat(`a=">" `, maxTag/6)+"/><recordTarget>", 1), "too-large 1"},
+		"prefixes":              {strings.Replace(document(), "<recordTarget>", "<title "+counted("xmlns:a%d='a' ", 200)+"/><recordTarget>", 1), "too-large 1"},
 		"all that is not a tag": {strings.Replace(document(), "<recordTarget>", "<!-- a < "+strings.Repeat("b", maxTag)+" --><recordTarget>", 1), "too-large 1"},
 	} {
 		got := collect(t, strings.NewReader(c.text), small)
@@ -174,6 +175,9 @@ func TestHostileDocuments(t *testing.T) {
 		"nested IDs":     document(section("11450-4", strings.Repeat(`<content ID="a">`, 50)+strings.Repeat("x", n)+strings.Repeat("</content>", 50), problem(`<value nullFlavor="OTH">`+strings.Repeat(`<originalText><reference value="#a"/></originalText>`, 10)+"</value>"))),
 		"pieces of text": document(section("8716-3", "", "<observation><text>"+strings.Repeat("x<br/>", n)+"</text></observation>")),
 		"translations":   document(section("11450-4", "", problem(`<value xsi:type="CD" nullFlavor="OTH">`+strings.Repeat(`<translation code="a"/>`, n)+"</value>"))),
+		"codings":        document(section("11450-4", "", problem(`<value xsi:type="CD" code="1">`+counted(`<translation code="%d"/>`, n)+"</value>"))),
+		"a concern":      document(section("11450-4", "", "<act>"+strings.Repeat("<entryRelationship typeCode='SUBJ'><observation/></entryRelationship>", n)+"</act>")),
+		"an organizer":   document(section("30954-2", "", "<organizer><effectiveTime>"+strings.Repeat("<a/>", n)+"</effectiveTime>"+strings.Repeat("<component><observation><code code='1'/></observation></component>", n)+"</organizer>")),
 		"entries":        document(section("8716-3", "", strings.Repeat("<act/></entry><entry>", n))),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -183,6 +187,15 @@ func TestHostileDocuments(t *testing.T) {
 			require.Equal(t, 1, got.summary.Decoded["Patient"])
 		})
 	}
+}
+
+// counted repeats a format n times, with a number.
+func counted(format string, n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, format, i)
+	}
+	return b.String()
 }
 
 func TestPlacesLinesAndBytes(t *testing.T) {

@@ -10,7 +10,7 @@ func (c *converter) results(e *element, at place) {
 	at = at.in(e.name)
 	switch e.name {
 	case "observation":
-		c.result(e, nil, at, "laboratory")
+		c.result(e, wrapper{}, at, "laboratory")
 	case "organizer":
 		found := c.components(e, at, "laboratory")
 		c.report(e, found, at)
@@ -25,7 +25,7 @@ func (c *converter) vitals(e *element, at place) {
 	at = at.in(e.name)
 	switch e.name {
 	case "observation":
-		c.result(e, nil, at, "vital-signs")
+		c.result(e, wrapper{}, at, "vital-signs")
 	case "organizer":
 		c.components(e, at, "vital-signs")
 	}
@@ -34,12 +34,13 @@ func (c *converter) vitals(e *element, at place) {
 // components gives the findings of an organizer, and of those inside it.
 func (c *converter) components(organizer *element, at place, category string) []fhir.Reference {
 	var found []fhir.Reference
+	around := wrapping(organizer)
 	n := 0
 	for component := range organizer.each("component") {
 		n++
 		at := at.nth("component", n)
 		for o := range component.each("observation") {
-			if id := c.result(o, organizer, at, category); id != "" {
+			if id := c.result(o, around, at, category); id != "" {
 				found = append(found, to("Observation", id))
 			}
 		}
@@ -51,7 +52,7 @@ func (c *converter) components(organizer *element, at place, category string) []
 }
 
 // result gives a finding and returns its id, empty if there is none.
-func (c *converter) result(o, around *element, at place, category string) string {
+func (c *converter) result(o *element, around wrapper, at place, category string) string {
 	if !happened(o) {
 		return ""
 	}

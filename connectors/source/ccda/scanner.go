@@ -50,6 +50,9 @@ type binding struct {
 	depth       int
 }
 
+// maxBindings bounds the prefixes in force, as each name is looked up among them.
+const maxBindings = 100
+
 // scanner reads one document as tokens. It does what encoding/xml leaves to its caller:
 // it refuses a DTD, matches tags, resolves prefixes strictly and bounds the depth.
 type scanner struct {
@@ -145,6 +148,9 @@ func (s *scanner) start(t xml.StartElement, line int) (token, error) {
 		case a.Name.Space == "" && a.Name.Local == "xmlns":
 			s.bindings = append(s.bindings, binding{"", a.Value, len(s.open)})
 		}
+	}
+	if len(s.bindings) > maxBindings {
+		return token{}, &fhir.Problem{Rule: fhir.RuleTooLarge, Line: line, Detail: "more namespace declarations than the limit"}
 	}
 	out := token{kind: tokenStart, line: line, name: foreign}
 	uri, ok := s.resolve(t.Name.Space)

@@ -27,7 +27,7 @@ func (c *converter) socialHistory(e *element, at place) {
 		c.keep("Negation", at)
 		return
 	}
-	f := c.observation(e, nil, at, "social-history")
+	f := c.observation(e, wrapper{}, at, "social-history")
 	if e.at("code").attr("code") == "ASSERTION" {
 		c.asserted(e, f)
 	}

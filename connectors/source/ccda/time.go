@@ -5,12 +5,14 @@ import (
 	"github.com/trialmesh/trialmesh/connectors/source/hl7v2"
 )
 
+const wantTime = "want YYYY[MM[DD[HHMM[SS]]]][+ZZZZ]"
+
 // time reads a TS. A time of day without an offset is taken for UTC and not Zoned. One
 // that is no time faults the record being made.
 func (c *converter) time(e *element, at place) fhir.Time {
 	t, ok := timeOf(e)
 	if !ok {
-		c.problem(fhir.RuleInvalidTime, at, "want YYYY[MM[DD[HHMM[SS]]]][+ZZZZ]")
+		c.problem(fhir.RuleInvalidTime, at, wantTime)
 	}
 	return t
 }
@@ -26,14 +28,20 @@ func timeOf(e *element) (t fhir.Time, ok bool) {
 // span reads the ends of an IVL_TS; a point in time is its beginning. at is the statement
 // that e belongs to.
 func (c *converter) span(e *element, at place) (start, end fhir.Time) {
-	at = at.in("effectiveTime")
-	if start = c.time(e, at); start.IsZero() {
-		start = c.time(e.at("low"), at)
+	start, end, ok := spanOf(e)
+	if !ok {
+		c.problem(fhir.RuleInvalidTime, at.in("effectiveTime"), wantTime)
 	}
-	if start.IsZero() {
-		start = c.time(e.at("center"), at)
-	}
-	return start, c.time(e.at("high"), at)
+	return start, end
+}
+
+// spanOf reads the ends of an IVL_TS; ok is false if one of them is no time.
+func spanOf(e *element) (start, end fhir.Time, ok bool) {
+	point, ok1 := timeOf(e)
+	low, ok2 := timeOf(e.at("low"))
+	center, ok3 := timeOf(e.at("center"))
+	end, ok4 := timeOf(e.at("high"))
+	return first(point, low, center), end, ok1 && ok2 && ok3 && ok4
 }
 
 // moment is a time, or a period if it has an end that is another.
@@ -44,20 +52,14 @@ func moment(start, end fhir.Time) (fhir.Time, fhir.Period) {
 	return fhir.Time{}, fhir.Period{Start: start, End: end}
 }
 
-// authored is when a statement, or one around it, was first written down.
-func authored(statements ...*element) fhir.Time {
-	for _, s := range statements {
-		var earliest fhir.Time
-		for a := range s.each("author") {
-			if t, ok := timeOf(a.at("time")); ok && !t.IsZero() && (earliest.IsZero() || t.At.Before(earliest.At)) {
-				earliest = t
-			}
-		}
-		if !earliest.IsZero() {
-			return earliest
+// authored is when a statement was first written down.
+func authored(e *element) (earliest fhir.Time) {
+	for a := range e.each("author") {
+		if t, ok := timeOf(a.at("time")); ok && !t.IsZero() && (earliest.IsZero() || t.At.Before(earliest.At)) {
+			earliest = t
 		}
 	}
-	return fhir.Time{}
+	return earliest
 }
 
 // first is the first time that was sent.
