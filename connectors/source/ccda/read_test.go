@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -244,6 +245,22 @@ func TestSectionsAreToldByTemplateOrCode(t *testing.T) {
 	}
 	got := collectText(t, document(section("10157-6", "x"), section("11450-4", "no entry"), "<section/>"))
 	require.Equal(t, []string{"ClinicalDocument", "Patient", "Section 10157-6", "Section 11450-4", "Section"}, got.types())
+}
+
+// The names are in places and the codes in types, so each means one section.
+func TestSectionTypesAreDistinct(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, s := range sectionTypes {
+		require.Regexp(t, `^[A-Za-z]+$`, s.name)
+		require.NotEmpty(t, s.codes, s.name)
+		for _, word := range slices.Concat([]string{s.name}, s.codes, s.templates) {
+			require.False(t, seen[word], word)
+			seen[word] = true
+		}
+		_, read := statements[s.kind]
+		require.Equal(t, s.kind != unread, read, s.name)
+	}
 }
 
 // A document that was read before gives the same records, and one that comes without its

@@ -8,7 +8,8 @@
 // only this site knows) is handed on as raw bytes, to be counted and kept. [Merge] says
 // that two patients or visits are one; applying it is the store's. [FrameReader],
 // [WriteFrame] and [Header.Acknowledge] are what a listener needs. [Identities] gives
-// the names, addresses and identifiers that resources leave out.
+// the names, addresses and identifiers that resources leave out. Version 3 kept the form
+// of times and numbers, so [ParseTime], [ParseQuantity] and [Digest] serve package ccda too.
 //
 // Ids are digests of what the sender says about identity (assigning authority and
 // number, order and code), so the same patient is one over all messages, a corrected
