@@ -172,14 +172,13 @@ func TestHostileDocuments(t *testing.T) {
 	t.Parallel()
 	const n = 20_000
 	for name, text := range map[string]string{
-		"sections":       document(strings.Repeat("<section/></component><component>", n)),
+		"sections":       document(strings.Repeat("<section/></component><component>", n/4)),
 		"nested IDs":     document(section("11450-4", strings.Repeat(`<content ID="a">`, 50)+strings.Repeat("x", n)+strings.Repeat("</content>", 50), problem(`<value nullFlavor="OTH">`+strings.Repeat(`<originalText><reference value="#a"/></originalText>`, 10)+"</value>"))),
 		"pieces of text": document(section("8716-3", "", "<observation><text>"+strings.Repeat("x<br/>", n)+"</text></observation>")),
-		"translations":   document(section("11450-4", "", problem(`<value xsi:type="CD" nullFlavor="OTH">`+strings.Repeat(`<translation code="a"/>`, n)+"</value>"))),
 		"codings":        document(section("11450-4", "", problem(`<value xsi:type="CD" code="1">`+counted(`<translation code="%d"/>`, n)+"</value>"))),
-		"a concern":      document(section("11450-4", "", "<act>"+strings.Repeat("<entryRelationship typeCode='SUBJ'><observation/></entryRelationship>", n)+"</act>")),
-		"an organizer":   document(section("30954-2", "", "<organizer><effectiveTime>"+strings.Repeat("<a/>", n)+"</effectiveTime>"+strings.Repeat("<component><observation><code code='1'/></observation></component>", n)+"</organizer>")),
-		"entries":        document(section("8716-3", "", strings.Repeat("<act/></entry><entry>", n))),
+		"a concern":      document(section("11450-4", "", "<act>"+strings.Repeat("<entryRelationship typeCode='SUBJ'><observation/></entryRelationship>", n/2)+"</act>")),
+		"an organizer":   document(section("30954-2", "", "<organizer><effectiveTime>"+strings.Repeat("<a/>", n)+"</effectiveTime>"+strings.Repeat("<component><observation><code code='1'/></observation></component>", n/2)+"</organizer>")),
+		"entries":        document(section("8716-3", "", strings.Repeat("<act/></entry><entry>", n/4))),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

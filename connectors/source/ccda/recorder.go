@@ -12,7 +12,7 @@ var errTag = errors.New("ccda: tag over the limit")
 
 // maxTag bounds one tag with its attributes, in bytes, as encoding/xml lists them all
 // before anybody can count them.
-const maxTag = 1 << 20
+const maxTag = 1 << 18
 
 // recorder hands a document to encoding/xml byte by byte and keeps those of the piece
 // being read, so that a record can hold what it was made of.
