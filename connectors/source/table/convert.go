@@ -2,7 +2,6 @@ package table
 
 import (
 	"strconv"
-	"strings"
 
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 )
@@ -69,7 +68,7 @@ func (c *converter) text(r ref) string {
 
 // count counts a cell that had to be cleaned.
 func (c *converter) count(r ref) {
-	if r.kind == refColumn && clean(c.raw(r.column)) != strings.TrimSpace(c.raw(r.column)) {
+	if r.kind == refColumn && isUnclean(c.raw(r.column)) {
 		c.tally.clean(c.m.columns[r.column])
 	}
 }

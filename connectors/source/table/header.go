@@ -111,7 +111,7 @@ func (m *Mapping) layout(head []byte) (found layout, problem *fhir.Problem) {
 				found.narrow--
 			}
 			for i, name := range header {
-				if name != strings.TrimSpace(cells[i]) {
+				if isUnclean(cells[i]) {
 					found.cleaned = append(found.cleaned, name)
 				}
 			}

@@ -13,6 +13,8 @@ type keys struct {
 	hash maphash.Hash
 	rows map[uint64]uint64 // of the whole row, by that of its key
 	most int
+
+	untracked int64 // rows whose key was not remembered
 }
 
 func newKeys(most int) keys {
@@ -20,9 +22,6 @@ func newKeys(most int) keys {
 	k.hash.SetSeed(k.seed)
 	return k
 }
-
-// full reports whether no more keys are remembered.
-func (k *keys) full() bool { return len(k.rows) >= k.most }
 
 // add remembers the row that c is at. known says that a row with the same key came
 // before, same that it was the same row.
@@ -34,8 +33,12 @@ func (k *keys) add(c *converter, text string) (known, same bool) {
 	})
 	key, whole := k.hash.Sum64(), maphash.String(k.seed, strings.TrimRight(text, "\r\n"))
 	before, known := k.rows[key]
-	if !known && !k.full() {
+	switch {
+	case known:
+	case len(k.rows) < k.most:
 		k.rows[key] = whole
+	default:
+		k.untracked++
 	}
 	return known, known && before == whole
 }

@@ -46,6 +46,9 @@ func (p *parser) records(n *yaml.Node) {
 func (p *parser) record(k *kind, line int, n *yaml.Node) {
 	r := record{kind: k, line: line}
 	what := "a " + k.name
+	if strings.ContainsRune("aeiou", rune(k.name[0])) {
+		what = "an " + k.name
+	}
 	known := map[string]func(*yaml.Node){"when": func(v *yaml.Node) { r.when = p.when(v) }}
 	for _, f := range slices.Concat(k.required, k.optional) {
 		known[fieldNames[f]] = func(v *yaml.Node) { r.fields[f] = p.field(k, f, v) }

@@ -159,14 +159,12 @@ func (r *reader) read(row *row) error {
 		return nil
 	}
 	known, same := r.seen.add(c, row.text)
+	r.opts.Tally.Untracked = r.seen.untracked
 	switch {
 	case same:
 		return r.refuse(&fhir.Problem{Rule: RuleRepeatedRow, Line: row.line, Path: c.keyNames(), Detail: "the same row came before"})
 	case known:
 		return r.refuse(&fhir.Problem{Rule: RuleRepeatedKey, Line: row.line, Path: c.keyNames(), Detail: "another row with the same key came before; key: names the columns that tell rows apart"})
-	}
-	if r.seen.full() {
-		r.opts.Tally.Untracked++
 	}
 	if problem := c.patient(); problem != nil {
 		return r.refuse(problem)

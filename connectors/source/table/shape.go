@@ -27,7 +27,7 @@ func fits(system, code string) bool {
 // up to four more behind a point, which some senders leave out.
 //
 // Source: ICD-10-CM Official Guidelines for Coding and Reporting, section I.A.
-var icd10Form = regexp.MustCompile(`^[A-TV-Z][0-9][0-9AB](\.?[0-9A-TV-Z]{1,4})?$`)
+var icd10Form = regexp.MustCompile(`^[A-Z][0-9][0-9AB](\.?[0-9A-Z]{1,4})?$`)
 
 func digitsOnly(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 

@@ -12,8 +12,8 @@ type Tally struct {
 	Units   map[string]int64 // spellings that are not UCUM and not in units:
 	Codes   map[Unknown]int64
 
-	// Untracked counts rows that came when Options.Limits.MaxTracked keys were
-	// remembered: among these, repeated rows were not looked for.
+	// Untracked counts rows whose key was not remembered, as Options.Limits.MaxTracked
+	// were: that one of them comes again is not found.
 	Untracked int64
 }
 

@@ -50,6 +50,9 @@ func clean(s string) string {
 	return strings.TrimSpace(s)
 }
 
+// isUnclean reports whether clean takes more than ordinary blanks off s.
+func isUnclean(s string) bool { return clean(s) != strings.Trim(s, " \t\r\n") }
+
 // invisible are characters that spreadsheets and web pages leave in cells.
 var invisible = strings.NewReplacer(
 	"\u200b", "", "\u200c", "", "\u200d", "", "\u2060", "", "\ufeff", "", "\u00ad", "",

@@ -145,10 +145,9 @@ func choice[T any](p *parser, n *yaml.Node, what string, words map[string]T) (v 
 
 // nearest is the name that is most like s, empty if none is alike.
 func nearest(s string, names []string) string {
-	best, least := "", 1+len(s)/3
+	best, least := "", 2+len(s)/3
 	for _, name := range names {
-		d := distance(strings.ToLower(s), strings.ToLower(name))
-		if d < least || d == least && best == "" && d <= len(name)/2 {
+		if d := distance(strings.ToLower(s), strings.ToLower(name)); d < least && d < len(name) {
 			best, least = name, d
 		}
 	}
