@@ -15,6 +15,7 @@ import (
 const (
 	maxMapping = 1 << 20 // bytes
 	maxNamed   = 4096    // columns
+	maxName    = 200     // bytes of a column's name
 )
 
 var mappingName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]{0,63}$`)
@@ -131,6 +132,8 @@ func (p *parser) columns(n *yaml.Node) {
 		switch name := clean(one.Value); {
 		case name == "" || one.Tag == "!!null" && one.Style == 0:
 			p.fail(one, "columns: a column without a name cannot be listed; leave it out and set extra: true")
+		case len(name) > maxName:
+			p.fail(one, "columns: a name has at most %d bytes", maxName)
 		case slices.Contains(p.m.columns, name):
 			p.fail(one, "columns: %q stands there twice", name)
 		default:

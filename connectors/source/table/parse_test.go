@@ -60,6 +60,7 @@ func TestAMappingIsReadStrictly(t *testing.T) {
 		"a setting twice":            {adding("decimal: comma\ndecimal: point"), 5, `"decimal" stands there twice`},
 		"a column twice":             {with("value, unit]", "value, value]"), 3, `"value" stands there twice`},
 		"a column without a name":    {with("[pid,", `["", pid,`), 3, "cannot be listed"},
+		"a column with a long name":  {with("[pid,", "["+strings.Repeat("x", 201)+", pid,"), 3, "at most 200 bytes"},
 		"a word that is none":        {adding("decimal: virgule"), 4, `there is no "virgule"; it can be one of: comma, point`},
 		"a truth that is none":       {adding("extra: maybe"), 4, "want true or false"},
 		"a zone that is none":        {adding("zone: Mars/Olympus"), 4, "no IANA time zone"},

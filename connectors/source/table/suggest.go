@@ -191,7 +191,7 @@ func isHeader(first []string, below []*profile) bool {
 		switch {
 		case name == "" && i == 0, name == "" && below[i].n == 0:
 			continue // names of rows, or a delimiter at the end
-		case name == "", seen[name], below[i].distinct[name] > 0, shapeOf(name) != shapeText:
+		case name == "", seen[name], len(name) > maxName, below[i].distinct[name] > 0, shapeOf(name) != shapeText:
 			return false
 		}
 		seen[name] = true

@@ -2,10 +2,10 @@ package table
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -35,19 +35,14 @@ func (d *draft) write() []byte {
 
 func (w *writer) columns() {
 	var names []string
-	duplicate, unnamed := false, false
+	unnamed := false
 	for _, p := range w.sample.columns {
 		switch name := plainText(p.name); {
 		case p.name == "":
 			unnamed = true
-		case slices.Contains(names, name):
-			duplicate = true
 		default:
 			names = append(names, name)
 		}
-	}
-	if duplicate {
-		w.line("# decide: %s", w.note("columns", "two columns have one name; rename one in the export"))
 	}
 	w.line("columns: [%s]", strings.Join(names, ", "))
 	if !w.header {
@@ -314,11 +309,5 @@ func plainText(s string) string {
 	if plainForm.MatchString(s) && !slices.Contains(reserved, strings.ToLower(s)) {
 		return s
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(s); err != nil {
-		return `""`
-	}
-	return strings.TrimSpace(b.String())
+	return strconv.Quote(s) // YAML has all escapes of Go
 }

@@ -1,0 +1,218 @@
+package table
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/connectors/source/fhir"
+)
+
+func suggest(t testing.TB, name, text string) *Suggestion {
+	t.Helper()
+	s, err := Suggest(t.Context(), strings.NewReader(text), name)
+	require.NoError(t, err)
+	return s
+}
+
+// TestProposalsForSyntheaReadEveryRow: nobody has to touch them.
+func TestProposalsForSyntheaReadEveryRow(t *testing.T) {
+	t.Parallel()
+	set := map[string]string{}
+	for name, want := range synthea {
+		text := file(t, "synthea/"+name+".csv.gz")
+		s := suggest(t, name, string(text))
+		set[name+".yaml"] = string(s.YAML)
+		g := readAll(t, parse(t, string(s.YAML)), text, Options{})
+		require.Empty(t, rules(g.problems), name)
+		require.Equal(t, map[string]int{want.resource: want.rows}, g.types(), name)
+
+		ours := readAll(t, mapping(t, "synthea/"+name+".yaml"), text, Options{})
+		for i := range g.records {
+			require.Equal(t, summary(ours.records[i]), summary(g.records[i]), name)
+		}
+	}
+	all, err := LoadSet(folder(set))
+	require.NoError(t, err)
+	for name := range synthea {
+		m, err := all.Detect(file(t, "synthea/"+name+".csv.gz"))
+		require.NoError(t, err)
+		require.Equal(t, name, m.Name, "the proposals lie in one folder without getting into each other's way")
+	}
+}
+
+// summary is what a record says that both mappings of Synthea must agree on.
+func summary(rec fhir.Record) string {
+	var parts []any
+	switch r := rec.Resource.(type) {
+	case *fhir.Patient:
+		parts = []any{r.ID, r.Gender, r.BirthDate.Text, r.Died.Text, len(r.Race), len(r.Ethnicity)}
+	case *fhir.Encounter:
+		parts = []any{r.ID, r.Subject.ID, r.Class.Code, r.Period.Start.Text, r.Period.End.Text, codesOf(r.Type[0])}
+	case *fhir.Observation:
+		unit := ""
+		if r.Value.Quantity != nil {
+			unit = r.Value.Quantity.Value.Text + r.Value.Quantity.Code
+		}
+		parts = []any{r.Subject.ID, r.Encounter.ID, r.Effective.Text, codesOf(r.Code), unit, len(r.Category)}
+	case *fhir.Condition:
+		parts = []any{r.Subject.ID, r.Encounter.ID, r.Onset.Text, r.Abated.Text, codesOf(r.Code)}
+	case *fhir.MedicationRequest:
+		parts = []any{r.Subject.ID, r.Encounter.ID, r.Authored.Text, r.Dispense.Validity.End.Text, codesOf(r.Medication)}
+	case *fhir.Procedure:
+		parts = []any{r.Subject.ID, r.Encounter.ID, r.Performed.Text, r.During.Start.Text, r.During.End.Text, codesOf(r.Code)}
+	case *fhir.Immunization:
+		parts = []any{r.Patient.ID, r.Encounter.ID, r.Occurred.Text, codesOf(r.Vaccine)}
+	case *fhir.AllergyIntolerance:
+		parts = []any{r.Patient.ID, r.Encounter.ID, r.Onset.Text, codesOf(r.Code), r.Type, r.Category}
+	}
+	return fmt.Sprint(parts...)
+}
+
+func codesOf(c fhir.CodeableConcept) string {
+	var all []string
+	for _, coding := range c.Coding {
+		all = append(all, coding.System+"|"+coding.Code)
+	}
+	return strings.Join(all, " ") + c.Text
+}
+
+// TestProposalsHoldNoCellButCodesAndUnits looks for every other cell of the tables in what
+// is proposed for them, with and without their header.
+func TestProposalsHoldNoCellButCodesAndUnits(t *testing.T) {
+	t.Parallel()
+	mayStand := map[string]bool{"CODE": true, "UNITS": true, "SYSTEM": true, "RACE": true, "ETHNICITY": true, "ETHNIC": true, "ENCOUNTERCLASS": true, "LBTESTCD": true, "LBORRESU": true, "LBNRIND": true}
+	tables := []string{"pbc/pbc", "sdtm/dm", "sdtm/lbur"}
+	for name := range synthea {
+		tables = append(tables, "synthea/"+name)
+	}
+	words := []string{"procedure", "allergy"} // of the mapping language
+	for _, name := range tables {
+		text := file(t, name+".csv.gz")
+		_, body, _ := bytes.Cut(text, []byte("\n"))
+		for _, given := range [][]byte{text, body} {
+			s := suggest(t, "table", string(given))
+			proposed := string(s.YAML) + strings.Join(s.Notes, "\n")
+			for _, header := range independently(t, text)[:1] {
+				for column := range header {
+					proposed = strings.ReplaceAll(proposed, column, "")
+				}
+			}
+			for _, row := range independently(t, text) {
+				for column, cell := range row {
+					if len(cell) > 4 && !mayStand[column] && strings.Contains(proposed, cell) {
+						require.Contains(t, words, cell, "%s has a cell of %s", name, column)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestAWideTableIsProposedAsOne(t *testing.T) {
+	t.Parallel()
+	s := suggest(t, "pbc", string(file(t, "pbc/pbc.csv.gz")))
+	_, err := Parse(s.YAML)
+	require.ErrorContains(t, err, `observation: time: is still "?"`, "the table has no dates")
+	m := parse(t, strings.Replace(string(s.YAML), `time: "?"`, "time: {const: 1974-01-01}", 1))
+	var names []string
+	for _, v := range m.records[len(m.records)-1].wide {
+		names = append(names, m.columns[v.column])
+	}
+	require.Subset(t, names, []string{"bili", "chol", "albumin", "copper", "alk.phos", "ast", "trig", "platelet", "protime"})
+	require.NotContains(t, names, "id")
+	require.NotContains(t, names, "age")
+}
+
+func TestATableOfPatientsIsProposedAsOne(t *testing.T) {
+	t.Parallel()
+	s := suggest(t, "dm", string(file(t, "sdtm/dm.csv.gz")))
+	require.Contains(t, string(s.YAML), "  - patient:\n      birth: \"?\" # decide")
+	require.Contains(t, string(s.YAML), "BLACK OR AFRICAN AMERICAN: \"2054-5\"")
+	parse(t, strings.Replace(string(s.YAML), `birth: "?"`, "birth: {const: 1935-01-01}", 1))
+}
+
+func TestALabTableIsProposedWithItsLocalCodes(t *testing.T) {
+	t.Parallel()
+	text := file(t, "sdtm/lbur.csv.gz")
+	s := suggest(t, "lb", string(text))
+	require.Contains(t, string(s.YAML), "#     KETONES: ?\n")
+	require.Contains(t, string(s.YAML), "mIU/L: \"m[IU]/L\"")
+	g := readAll(t, parse(t, string(s.YAML)), text, Options{})
+	require.Equal(t, map[string]int{"Observation": 4913}, g.types())
+}
+
+func TestFormsAreFoundByTheCells(t *testing.T) {
+	t.Parallel()
+	table := func(delimiter, day, value string) string {
+		var b strings.Builder
+		for _, row := range [][]string{{"MRN", "Date", "Code", "Result", "Units"}, {"1", day, "2823-3", value, "mmol/L"}, {"2", day, "2345-7", value, "mg/dL"}, {"3", day, "718-7", value, "g/dL"}} {
+			b.WriteString(strings.Join(row, delimiter) + "\n")
+		}
+		return b.String()
+	}
+	for name, c := range map[string]struct {
+		text       string
+		says, lack []string
+	}{
+		"iso":            {table(",", "2024-01-31", "5.9"), []string{"system: {const: LOINC}"}, []string{"dates:", "decimal:"}},
+		"us":             {table(",", "1/31/2024", "5.9"), []string{"dates: us"}, nil},
+		"eu":             {table(";", "31.1.2024", "5,9"), []string{"dates: eu", "decimal: comma"}, nil},
+		"eu by slash":    {table("\t", "31/1/2024", "5.9"), []string{"dates: eu"}, nil},
+		"not to tell":    {table(",", "1/2/2024", "5.9"), []string{`dates: "?" # decide`}, nil},
+		"yyyymmdd":       {table("|", "20240131", "5.9"), []string{"dates: yyyymmdd"}, nil},
+		"without a zone": {table(",", "2024-01-31 10:00", "5.9"), []string{"# zone: Europe/Berlin # decide"}, nil},
+		"nulls":          {table(",", "2024-01-31", "5.9") + "4,2024-01-31,718-7,NA,g/dL\n5,2024-01-31,718-7,-999,g/dL\n", []string{`null: [NA, "-999"]`}, nil},
+		"units":          {table(",", "2024-01-31", "5.9") + "4,2024-01-31,789-8,5,M/uL\n", []string{"units:\n  M/uL: \"10*6/uL\""}, nil},
+		"two of a name":  {"MRN,Date,Date,Code,Result\n1,2024-01-31,2024-01-31,2823-3,5.9\n", []string{"header: false # decide"}, nil},
+		"Latin-1":        {strings.ReplaceAll(table(",", "2024-01-31", "5.9"), "Result", "Gr\xf6\xdfe"), []string{"encoding: latin-1", `"Größe"`}, nil},
+	} {
+		s := suggest(t, name, c.text)
+		for _, says := range c.says {
+			require.Contains(t, string(s.YAML), says, name)
+		}
+		for _, lack := range c.lack {
+			require.NotContains(t, string(s.YAML), lack, name)
+		}
+		require.Equal(t, strings.Contains(string(s.YAML), "decide:"), len(s.Notes) > 0, "%s: a comment for each note", name)
+	}
+}
+
+// TestARowOfAPatientIsNotTakenForNames: a table without a header, and one that has only
+// texts, of which nobody can tell.
+func TestARowOfAPatientIsNotTakenForNames(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"Smith,John,2024-01-31,5.9\nDoe,Jane,2024-01-31,6.1\n", "Smith,John,positive\nDoe,Jane,negative\n", "Smith,John,5.9\nSmith,Jane,6.1\nDoe,Jane,7\n",
+		strings.Repeat("x", 201) + ",name,value\n1,2,3\n",
+	} {
+		s := suggest(t, "x", text)
+		require.Contains(t, string(s.YAML), "columns: [column-1, column-2, column-3")
+		require.Contains(t, string(s.YAML), "header: false # decide")
+		require.NotContains(t, string(s.YAML), "Smith")
+	}
+}
+
+func TestWhatIsNoTableGetsNoProposal(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "x", "a,b\n", "just\nlines\nof text\n", "{\"a\": 1}\n"} {
+		_, err := Suggest(t.Context(), strings.NewReader(text), "x")
+		require.ErrorIs(t, err, ErrNoTable, "%q", text)
+	}
+	_, err := Suggest(t.Context(), strings.NewReader("\x1f\x8b\x08\x00damaged gzip"), "x")
+	require.Error(t, err)
+	require.NotContains(t, err.Error(), "damaged gzip")
+}
+
+func TestNamesOfMappingsComeFromThoseOfFiles(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{"lab": "lab", "Lab results (2)": "Lab-results--2", "": "table", "..": "table", "é": "table", strings.Repeat("a", 70): strings.Repeat("a", 64)} {
+		require.Equal(t, want, mappingNameOf(name), name)
+	}
+	require.Equal(t, `"a: b"`, plainText("a: b"))
+	require.Equal(t, `"yes"`, plainText("yes"))
+	require.Equal(t, "a b.c", plainText("a b.c"))
+}
