@@ -70,7 +70,7 @@ var roleNames = [roleCount][]string{
 	roleDays:      {"DAYSSUPPLY", "SUPPLYDAYS", "DAYS"},
 	roleLot:       {"LOT", "LOTNUMBER", "BATCH"},
 	roleKind:      {"TYPE"},
-	roleBirth:     {"BIRTHDATE", "DATEOFBIRTH", "DOB", "BIRTHDT", "BIRTHDAY", "BRTHDTC", "BIRTH*", "GEBURTSDATUM"},
+	roleBirth:     {"BIRTHDATE", "DATEOFBIRTH", "DOB", "BIRTHDT", "BIRTHDAY", "BRTHDTC", "BIRTH*", "GEBURT*"},
 	roleDeath:     {"DEATHDATE", "DATEOFDEATH", "DOD", "DTHDTC", "DEATH*", "DECEASEDDATE"},
 	roleSex:       {"SEX", "GENDER", "GESCHLECHT"},
 	roleRace:      {"RACE"},

@@ -142,6 +142,17 @@ func (s *Set) Detect(head []byte) (*Mapping, error) {
 	return found, nil
 }
 
+// Overlaps reports whether a header that one of two mappings is for is surely one that the
+// other is for as well.
+func (m *Mapping) Overlaps(o *Mapping) bool {
+	if !m.header || !o.header {
+		return false
+	}
+	_, mine := m.claims(o.columns)
+	_, theirs := o.claims(m.columns)
+	return mine == nil || theirs == nil
+}
+
 // Read finds the mapping for a table and reads it as [Read] does. That there is none, or
 // that there are two, is a problem.
 func (s *Set) Read(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.Record, error] {

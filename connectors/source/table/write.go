@@ -129,16 +129,20 @@ func (w *writer) codes() {
 			continue
 		}
 		var known []string
+		open := 0 // words without a meaning
 		for _, cell := range spellingsOf(p) {
-			if meaning := meanings[r][cell]; meaning != "" {
+			switch meaning := meanings[r][cell]; {
+			case meaning != "":
 				known = append(known, "    "+plainText(cell)+": "+plainText(meaning))
+			case r != roleFlag || !isInterpretation(cell):
+				open++
 			}
 		}
 		if len(known) > 0 {
 			lines = append(append(lines, "  "+plainText(p.name)+":"), known...)
 		}
-		if len(known) < len(p.distinct) {
-			w.note(p.name, fmt.Sprintf("%d of %d words were not recognized; say in codes: what they mean", len(p.distinct)-len(known), len(p.distinct)))
+		if open > 0 {
+			w.note(p.name, fmt.Sprintf("%d of %d words were not recognized; say in codes: what they mean", open, len(p.distinct)))
 		}
 	}
 	if len(lines) > 0 {
