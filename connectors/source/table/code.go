@@ -1,6 +1,10 @@
 package table
 
-import "github.com/trialmesh/trialmesh/connectors/source/fhir"
+import (
+	"cmp"
+
+	"github.com/trialmesh/trialmesh/connectors/source/fhir"
+)
 
 // code reads what a record is about: the code that codes: has for the cell, and the cell
 // itself as a code of its system. A record without a code is a fault.
@@ -19,7 +23,7 @@ func (c *converter) code(r *record) fhir.CodeableConcept {
 		c.fail(at, RuleSpreadsheet, "a spreadsheet wrote an exponent, a month or an error for the code")
 		return concept
 	}
-	system := c.system(r.fields[fieldSystem])
+	system := c.system(r)
 	if at.kind == refConst {
 		concept.Coding = []fhir.Coding{{System: system, Code: cell, Display: concept.Text}}
 		return concept
@@ -40,16 +44,20 @@ func (c *converter) code(r *record) fhir.CodeableConcept {
 	return concept
 }
 
-// system is the URI of the system that a field names. Codes without a known one are the
-// site's own, of the mapping's name.
-func (c *converter) system(r ref) string {
-	c.count(r)
-	name := c.word(r)
+// system is the URI of the system that a record's codes are of. Codes without a known one
+// are the site's own, of the mapping's name.
+func (c *converter) system(r *record) string {
+	at := r.fields[fieldSystem]
+	if at.kind != refColumn {
+		return cmp.Or(r.system, c.m.Name)
+	}
+	c.count(at)
+	name := c.word(at)
 	if uri, ok := uriOf(name); ok {
 		return uri
 	}
 	if name != "" && name != localSystem {
-		c.tally.code(c.m.columns[r.column], name)
+		c.tally.code(c.m.columns[at.column], name)
 	}
 	return c.m.Name
 }

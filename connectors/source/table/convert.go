@@ -107,7 +107,7 @@ func (c *converter) convert() error {
 		if code := r.fields[fieldCode]; len(c.matched) > 1 && code.kind == refColumn && c.cell(code.column) == "" && r.kind.needs(fieldCode) {
 			continue
 		}
-		if err := c.give(r, r.kind.make(c, r), c.recordID(r, c.m.place(r)), ""); err != nil {
+		if err := c.give(r, r.kind.make(c, r), c.recordID(r, r.place), ""); err != nil {
 			return err
 		}
 	}

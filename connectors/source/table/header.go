@@ -16,6 +16,9 @@ const headSize = 64 << 10
 
 // separatorLine is what a spreadsheet may write before the header: sep=;
 func separatorLine(text string) bool {
+	if len(text) > len("sep=;\r\n") {
+		return false
+	}
 	rest, ok := strings.CutPrefix(strings.ToLower(strings.TrimRight(text, "\r\n")), "sep=")
 	return ok && len(rest) == 1
 }

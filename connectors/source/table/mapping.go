@@ -43,6 +43,8 @@ type record struct {
 	line   int // of the mapping file
 	when   []condition
 	fields [fieldCount]ref
+	place  string     // see place
+	system string     // URI, if it is a constant
 	wide   []variable // of an observation: the columns that are values
 }
 

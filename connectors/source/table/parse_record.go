@@ -35,7 +35,7 @@ func (p *parser) records(n *yaml.Node) {
 	for i := range p.m.records {
 		for j := range i {
 			if a, b := &p.m.records[i], &p.m.records[j]; a.kind == b.kind && len(a.when) == 0 && len(b.when) == 0 &&
-				p.m.place(a) == p.m.place(b) && len(a.wide) == 0 && len(b.wide) == 0 {
+				a.place == b.place && len(a.wide) == 0 && len(b.wide) == 0 {
 				p.fail(&yaml.Node{Line: a.line}, "records: this %s is the same as that of line %d; give one a when:", a.kind.name, b.line)
 			}
 		}
@@ -71,6 +71,12 @@ func (p *parser) record(k *kind, line int, n *yaml.Node) {
 	}
 	if r.fields[fieldSystem].kind == refConst && r.fields[fieldCode].kind == refConst {
 		r.check(p, n)
+	}
+	r.place = p.m.place(&r)
+	if system := r.fields[fieldSystem]; system.kind == refConst {
+		if r.system = p.m.Name; system.text != localSystem {
+			r.system, _ = uriOf(system.text)
+		}
 	}
 	p.m.records = append(p.m.records, r)
 }

@@ -15,16 +15,22 @@ type profile struct {
 	distinct map[string]int
 	nulls    map[string]int
 
-	iso, us, eu, slash, packed int // dates; slash is one that is us and eu
-	points, commas, wholes     int // numbers with a decimal point or comma, or neither
-	loinc, snomed, icd10       int
-	uuids, sexes, systems      int
-	units                      int // UCUM, or a spelling that is known
-	texts                      int // none of these
-	mangled                    int
-	negative                   bool // a number other than a null's is below 0
-	longest                    int
-	tags                       map[string]int // of SNOMED CT's names: disorder, procedure ...
+	shapes
+	negative bool // a number other than a null's is below 0
+	longest  int
+	tags     map[string]int // of SNOMED CT's names: disorder, procedure ...
+}
+
+// shapes counts cells by what they look like.
+type shapes struct {
+	iso, us, eu, slash     int // dates; slash is one that is us and eu
+	points, commas, wholes int // numbers with a decimal point or comma, or neither
+	loinc, icd10, uuids    int
+	texts                  int // none of these
+
+	// Besides.
+	packed, snomed, sexes, systems int
+	units                          int // UCUM, or a spelling that is known
 }
 
 // nullSpellings are what systems write for nothing. Numbers stand apart, as they can be
@@ -33,9 +39,6 @@ var (
 	nullSpellings = []string{"NA", "N/A", "n/a", "NULL", "null", "NaN", "nan", ".", "-", `\N`, "(null)"}
 	nullNumbers   = []string{"-9", "-99", "-999", "-9999"}
 )
-
-// maxDistinct is how many different cells of a column are remembered.
-const maxDistinct = sampleRows + 1
 
 type shape uint8
 
@@ -71,87 +74,95 @@ func shapeOf(s string) shape {
 	return shapeText
 }
 
-// add looks at one cell.
+// add takes one cell.
 func (p *profile) add(s string) {
 	if s == "" {
 		return
 	}
-	if slices.Contains(nullSpellings, s) || slices.Contains(nullNumbers, s) {
+	if nothing, number := slices.Contains(nullSpellings, s), slices.Contains(nullNumbers, s); nothing || number {
 		if p.nulls == nil {
 			p.nulls = map[string]int{}
 		}
 		p.nulls[s]++
-		if !slices.Contains(nullNumbers, s) {
+		if nothing {
 			return
 		}
 	}
 	p.n++
-	p.longest = max(p.longest, len(s))
-	if len(p.distinct) < maxDistinct {
-		p.distinct[s]++
+	p.distinct[s]++
+}
+
+// look finds out what the cells that were added are.
+func (p *profile) look() {
+	p.shapes, p.longest, p.negative, p.tags = shapes{}, 0, false, nil
+	for s, n := range p.distinct {
+		p.longest = max(p.longest, len(s))
+		p.negative = p.negative || s[0] == '-' && !slices.Contains(nullNumbers, s) && shapeOf(s) == shapeNumber
+		p.meaning(s, n)
+		*p.form(s) += n
 	}
-	if isMangled(s) {
-		p.mangled++
-	}
+}
+
+// meaning counts what a cell may say whatever its form is.
+func (p *profile) meaning(s string, n int) {
 	if _, ok := sexOf(s); ok {
-		p.sexes++
+		p.sexes += n
 	}
 	if _, ok := uriOf(s); ok {
-		p.systems++
+		p.systems += n
 	}
 	if knownUnit(s) {
-		p.units++
+		p.units += n
+	}
+	if isSNOMED(s) {
+		p.snomed += n
+	}
+	if packedForm.MatchString(s) {
+		p.packed += n
 	}
 	if tag := tagForm.FindStringSubmatch(s); tag != nil {
 		if p.tags == nil {
 			p.tags = map[string]int{}
 		}
-		p.tags[tag[1]]++
-	}
-	switch {
-	case uuidForm.MatchString(s):
-		p.uuids++
-	case isLOINC(s):
-		p.loinc++
-	case isoForm.MatchString(s):
-		p.iso++
-	case pointDate.MatchString(s):
-		p.eu++
-	case slashForm.MatchString(s):
-		p.slashed(s)
-	case packedForm.MatchString(s):
-		p.packed++
-		p.wholes++
-	case wholeForm.MatchString(s):
-		p.wholes++
-		if isSNOMED(s) {
-			p.snomed++
-		}
-		p.negative = p.negative || s[0] == '-' && !slices.Contains(nullNumbers, s)
-	case pointForm.MatchString(s):
-		p.points++
-		p.negative = p.negative || s[0] == '-'
-	case commaForm.MatchString(s):
-		p.commas++
-		p.negative = p.negative || s[0] == '-'
-	case icd10Form.MatchString(s) && len(s) > 2:
-		p.icd10++
-	default:
-		p.texts++
+		p.tags[tag[1]] += n
 	}
 }
 
+// form is the counter of cells of the form of s.
+func (p *profile) form(s string) *int {
+	switch {
+	case uuidForm.MatchString(s):
+		return &p.uuids
+	case isLOINC(s):
+		return &p.loinc
+	case isoForm.MatchString(s):
+		return &p.iso
+	case pointDate.MatchString(s):
+		return &p.eu
+	case slashForm.MatchString(s):
+		return p.slashed(s)
+	case wholeForm.MatchString(s):
+		return &p.wholes
+	case pointForm.MatchString(s):
+		return &p.points
+	case commaForm.MatchString(s):
+		return &p.commas
+	case icd10Form.MatchString(s):
+		return &p.icd10
+	}
+	return &p.texts
+}
+
 // slashed tells 1/31/2024 from 31/1/2024, if the day is beyond 12.
-func (p *profile) slashed(s string) {
+func (p *profile) slashed(s string) *int {
 	found := slashForm.FindStringSubmatch(s)
 	switch a, b := atoi(found[1]), atoi(found[2]); {
 	case a > 12:
-		p.eu++
+		return &p.eu
 	case b > 12:
-		p.us++
-	default:
-		p.slash++
+		return &p.us
 	}
+	return &p.slash
 }
 
 func (p *profile) share(n int) float64 { return float64(n) / float64(max(p.n, 1)) }

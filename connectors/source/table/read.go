@@ -118,7 +118,7 @@ func (r *reader) all() error {
 			return err
 		case problem != nil:
 			err = r.refuse(problem)
-		case row.line <= r.first || blank(row) || separatorLine(row.text) && row.line == 1:
+		case row.line <= r.first || blank(row) || row.line == 1 && separatorLine(row.text):
 			continue
 		default:
 			err = r.read(row)

@@ -195,16 +195,6 @@ func plain(head []byte) []byte {
 	return out[:n]
 }
 
-// Names returns the names of the mappings, ordered.
-func (s *Set) Names() []string {
-	var list []string
-	for _, m := range s.mappings {
-		list = append(list, m.Name)
-	}
-	slices.Sort(list)
-	return list
-}
-
 // isUTF8 reports whether all names of a header are UTF-8.
 func isUTF8(header []string) bool {
 	return !slices.ContainsFunc(header, func(name string) bool { return strings.ToValidUTF8(name, "") != name })

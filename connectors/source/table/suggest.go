@@ -74,7 +74,6 @@ type sample struct {
 	text    []byte // decoded
 	latin   bool
 	header  bool
-	before  []byte // what stands before the first row
 	columns []*profile
 	rows    int
 }
@@ -166,12 +165,14 @@ func (s *sample) profile(rows [][]string) {
 		for _, r := range rows[1:] {
 			cells[i].add(clean(r[i]))
 		}
+		cells[i].look()
 	}
 	s.columns, s.rows = cells, len(rows)-1
 	s.header = isHeader(rows[0], cells)
 	for i, c := range cells {
 		if c.name = clean(rows[0][i]); !s.header {
 			c.add(c.name)
+			c.look()
 			c.name = fmt.Sprintf("column-%d", i+1)
 		}
 		c.plain = letters(c.name)

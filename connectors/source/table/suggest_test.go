@@ -93,19 +93,26 @@ func TestProposalsHoldNoCellButCodesAndUnits(t *testing.T) {
 	for _, name := range tables {
 		text := file(t, name+".csv.gz")
 		_, body, _ := bytes.Cut(text, []byte("\n"))
-		for _, given := range [][]byte{text, body} {
-			s := suggest(t, "table", string(given))
-			proposed := string(s.YAML) + strings.Join(s.Notes, "\n")
-			for _, header := range independently(t, text)[:1] {
-				for column := range header {
-					proposed = strings.ReplaceAll(proposed, column, "")
+		rows, cells := independently(t, text), map[string]string{}
+		for _, row := range rows {
+			for column, cell := range row {
+				if len(cell) > 4 && !mayStand[column] {
+					cells[cell] = column
 				}
 			}
-			for _, row := range independently(t, text) {
-				for column, cell := range row {
-					if len(cell) > 4 && !mayStand[column] && strings.Contains(proposed, cell) {
-						require.Contains(t, words, cell, "%s has a cell of %s", name, column)
-					}
+		}
+		for i, given := range [][]byte{text, body} {
+			if i == 1 && len(rows) > 500 {
+				continue // as the others, and slow
+			}
+			s := suggest(t, "table", string(given))
+			proposed := string(s.YAML) + strings.Join(s.Notes, "\n")
+			for column := range rows[0] {
+				proposed = strings.ReplaceAll(proposed, column, "")
+			}
+			for cell, column := range cells {
+				if strings.Contains(proposed, cell) {
+					require.Contains(t, words, cell, "%s has a cell of %s", name, column)
 				}
 			}
 		}

@@ -28,11 +28,23 @@ const (
 // systems are the code systems that a mapping and the cells of a column can name, as
 // people write them.
 var systems = []struct{ name, uri string }{
-	{"LOINC", loinc}, {"SNOMED CT", snomed}, {"ICD-10-CM", icd10}, {"RxNorm", rxnorm}, {"CVX", cvx}, {"UCUM", ucums},
-	{"ICD-10", "http://hl7.org/fhir/sid/icd-10"}, {"ICD-9-CM", "http://hl7.org/fhir/sid/icd-9-cm"},
-	{"ICD-10-PCS", "http://www.cms.gov/Medicare/Coding/ICD10"}, {"CPT", "http://www.ama-assn.org/go/cpt"},
-	{"HCPCS", "urn:oid:2.16.840.1.113883.6.285"}, {"NDC", "http://hl7.org/fhir/sid/ndc"}, {"ATC", "http://www.whocc.no/atc"},
-	{"SNOMED", snomed}, {"ICD10CM", icd10}, {"ICD10", "http://hl7.org/fhir/sid/icd-10"}, {"ICD9CM", "http://hl7.org/fhir/sid/icd-9-cm"},
+	{"LOINC", loinc},
+	{"SNOMED CT", snomed},
+	{"ICD-10-CM", icd10},
+	{"RxNorm", rxnorm},
+	{"CVX", cvx},
+	{"UCUM", ucums},
+	{"ICD-10", "http://hl7.org/fhir/sid/icd-10"},
+	{"ICD-9-CM", "http://hl7.org/fhir/sid/icd-9-cm"},
+	{"ICD-10-PCS", "http://www.cms.gov/Medicare/Coding/ICD10"},
+	{"CPT", "http://www.ama-assn.org/go/cpt"},
+	{"HCPCS", "urn:oid:2.16.840.1.113883.6.285"},
+	{"NDC", "http://hl7.org/fhir/sid/ndc"},
+	{"ATC", "http://www.whocc.no/atc"},
+	{"SNOMED", snomed},
+	{"ICD10CM", icd10},
+	{"ICD10", "http://hl7.org/fhir/sid/icd-10"},
+	{"ICD9CM", "http://hl7.org/fhir/sid/icd-9-cm"},
 }
 
 // localSystem is the name by which a mapping says that codes are the site's own. Their
@@ -42,17 +54,24 @@ const localSystem = "local"
 // uriOf returns the URI of the system that people call name, whatever its case, hyphens
 // and blanks. A URI is its own. ok is false for a name that is not known.
 func uriOf(name string) (uri string, ok bool) {
+	if len(name) > 200 {
+		return "", false
+	}
 	if strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://") || strings.HasPrefix(name, "urn:") {
 		return name, true
 	}
-	plain := letters(name)
-	for _, s := range systems {
-		if letters(s.name) == plain {
-			return s.uri, true
-		}
-	}
-	return "", false
+	uri, ok = systemByLetters[letters(name)]
+	return uri, ok
 }
+
+// systemByLetters are the URIs of systems by the letters of their names.
+var systemByLetters = func() map[string]string {
+	by := make(map[string]string, len(systems))
+	for _, s := range systems {
+		by[letters(s.name)] = s.uri
+	}
+	return by
+}()
 
 // letters is s in upper case without anything but letters and digits.
 func letters(s string) string {

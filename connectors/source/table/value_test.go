@@ -44,7 +44,16 @@ func TestNumbersAreReadInTheDeclaredNotation(t *testing.T) {
 		{text: "1E+05", rule: RuleSpreadsheet},
 		{text: "4.3E+14", rule: RuleSpreadsheet},
 		{text: "1e999", rule: fhir.RuleInvalidNumber},
-		{text: "120/80"}, {text: "1:40"}, {text: "2+"}, {text: "1-2"}, {text: "POS"}, {text: "2024-01-31"}, {text: "-"}, {text: ""}, {text: "5 mg"}, {text: "E5"},
+		{text: "120/80"},
+		{text: "1:40"},
+		{text: "2+"},
+		{text: "1-2"},
+		{text: "POS"},
+		{text: "2024-01-31"},
+		{text: "-"},
+		{text: ""},
+		{text: "5 mg"},
+		{text: "E5"},
 		{text: strings.Repeat("9", 65)},
 	} {
 		q, rule := parseNumber(c.text, c.comma)
