@@ -17,7 +17,7 @@ import (
 type Options struct {
 	// Limits are those of the input. MaxRecord is the size of one row in bytes, 1 MiB by
 	// default. MaxTracked is how many rows' keys are remembered to find repeated rows,
-	// 1,000,000 by default and about 40 bytes each. MaxDepth has no meaning here.
+	// 1,000,000 by default and about 80 bytes each. MaxDepth has no meaning here.
 	Limits fhir.Options
 
 	// MaxCell is the size of one cell in bytes. Defaults to 64 KiB.
