@@ -17,6 +17,8 @@ type draft struct {
 	key   []string
 	notes []string
 
+	points int // how much speaks for kind
+
 	system string // of the codes
 	dates  string
 	nulls  []string
@@ -50,7 +52,7 @@ func (d *draft) decide() {
 	d.found[roleCode] = d.findCode(taken)
 	take(roleSystem, roleValue, roleUnit, roleClass, roleEncounter, roleOwnID, roleText, roleTime, roleStart, roleEnd, roleCategory,
 		roleFlag, roleLow, roleHigh, roleDose, roleRoute, roleSig, roleQuantity, roleDays, roleLot, roleKind, roleStatus)
-	d.kind = d.sample.kind(d.name, &d.found)
+	d.kind, d.points = d.sample.kind(d.name, &d.found)
 	if d.kind == "observation" && d.found[roleCode] == nil || d.kind == "" || d.kind == "patient" && d.found[roleBirth] == nil {
 		d.widen(taken)
 	}
@@ -67,7 +69,7 @@ func (d *draft) decide() {
 		for _, p := range d.columns {
 			if dated(p) && p.n > 0 && !taken(p) {
 				d.found[roleTime], d.found[roleStart] = p, p
-				d.note(p.name, "the one column with dates; is it the right one?")
+				d.note(p.name, "the first column with dates; is it the right one?")
 				break
 			}
 		}
@@ -79,7 +81,7 @@ func (d *draft) decide() {
 // widen takes the table for a wide one, if it has columns of numbers.
 func (d *draft) widen(taken func(*profile) bool) {
 	for _, p := range d.columns {
-		if !taken(p) && p.n > 0 && p.share(p.points+p.commas+p.wholes) > 0.8 && !p.identifies() && p.share(p.packed) < 0.9 && !isAge(p) {
+		if !taken(p) && p.n > 0 && p.share(p.points+p.commas+p.wholes) > 0.8 && !p.identifies() && p.share(p.packed) < 0.9 && !isOrder(p) {
 			d.wide = append(d.wide, p)
 		}
 	}
@@ -90,9 +92,15 @@ func (d *draft) widen(taken func(*profile) bool) {
 	d.wide = nil
 }
 
-// isAge reports whether the column is none that is measured: ages and counters of visits.
-func isAge(p *profile) bool {
-	return strings.HasSuffix(p.plain, "DY") || slices.Contains([]string{"AGE", "TIME", "DAY", "DAYS", "VISIT", "VISITNUM", "STATUS", "TRT", "ARM", "SITE", "SITEID", "ZIP", "LAT", "LON"}, p.plain)
+// isOrder reports whether the column is none that is measured: ids, ages, counters and
+// places.
+func isOrder(p *profile) bool {
+	for _, ending := range []string{"ID", "DY", "SEQ", "NUM", "NR", "CODE"} {
+		if strings.HasSuffix(p.plain, ending) {
+			return true
+		}
+	}
+	return slices.Contains([]string{"AGE", "TIME", "DAY", "DAYS", "VISIT", "STATUS", "TRT", "ARM", "SITE", "ZIP", "LAT", "LON"}, p.plain)
 }
 
 // decideSystem says which system the codes are of.

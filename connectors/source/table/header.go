@@ -88,7 +88,7 @@ type layout struct {
 // layout finds out how a table that begins with head is written: with the delimiter that
 // gives the columns of the mapping.
 func (m *Mapping) layout(head []byte) (found layout, problem *fhir.Problem) {
-	problem = &fhir.Problem{Rule: RuleWrongHeader, Detail: "the table has no rows"}
+	problem = &fhir.Problem{Rule: RuleWrongHeader, Detail: "no row was found in the first 64 KiB"}
 	least := -1
 	for _, delimiter := range []byte(delimiters) {
 		cells, before := firstRow(head, delimiter)

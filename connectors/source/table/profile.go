@@ -25,7 +25,8 @@ type profile struct {
 type shapes struct {
 	iso, us, eu, slash     int // dates; slash is one that is us and eu
 	points, commas, wholes int // numbers with a decimal point or comma, or neither
-	loinc, icd10, uuids    int
+	loinc, uuids           int
+	icd10, category        int // ICD-10-CM; a category such as E07 is also many a number of a form
 	texts                  int // none of these
 
 	// Besides.
@@ -147,8 +148,10 @@ func (p *profile) form(s string) *int {
 		return &p.points
 	case commaForm.MatchString(s):
 		return &p.commas
-	case icd10Form.MatchString(s):
+	case icd10Form.MatchString(s) && len(s) > 3:
 		return &p.icd10
+	case icd10Form.MatchString(s):
+		return &p.category
 	}
 	return &p.texts
 }
@@ -183,7 +186,7 @@ func (p *profile) codes() string {
 		return "LOINC"
 	case p.share(p.snomed) > 0.6:
 		return "SNOMED CT"
-	case p.share(p.icd10) > 0.6:
+	case p.share(p.icd10+p.category) > 0.6 && p.share(p.icd10) > 0.2:
 		return "ICD-10-CM"
 	}
 	return ""

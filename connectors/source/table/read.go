@@ -160,13 +160,17 @@ func (r *reader) read(row *row) error {
 	}
 	known, same := r.seen.add(c, row.text)
 	r.opts.Tally.Untracked = r.seen.untracked
+	problem := c.patient()
 	switch {
 	case same:
-		return r.refuse(&fhir.Problem{Rule: RuleRepeatedRow, Line: row.line, Path: c.keyNames(), Detail: "the same row came before"})
-	case known:
-		return r.refuse(&fhir.Problem{Rule: RuleRepeatedKey, Line: row.line, Path: c.keyNames(), Detail: "another row with the same key came before; key: names the columns that tell rows apart"})
+		problem = &fhir.Problem{Rule: RuleRepeatedRow, Line: row.line, Path: c.keyNames(), Detail: "the same row came before"}
+	case problem == nil && known:
+		problem = &fhir.Problem{
+			Rule: RuleRepeatedKey, Line: row.line, Path: c.keyNames(),
+			Detail: "another row with the same key came before; key: names the columns that tell rows apart",
+		}
 	}
-	if problem := c.patient(); problem != nil {
+	if problem != nil {
 		return r.refuse(problem)
 	}
 	r.opts.Tally.Rows++

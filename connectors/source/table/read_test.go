@@ -56,6 +56,7 @@ func TestARowIsAProblemOrARecord(t *testing.T) {
 		"the header again":         {strings.TrimSpace(header) + "\n", []string{"2 repeated-row pid"}, 0},
 		"the row again":            {"1,2024-01-31,2823-3,5.9,mmol/L\n1,2024-01-31,2823-3,5.9,mmol/L\n", []string{"3 repeated-row pid, test, day"}, 1},
 		"the key again":            {"1,2024-01-31,2823-3,5.9,mmol/L\n1,2024-01-31,2823-3,6.9,mmol/L\n", []string{"3 repeated-key pid, test, day"}, 1},
+		"two without a patient":    {",2024-01-31,2823-3,5.9,mmol/L\n,2024-01-31,2823-3,6.9,mmol/L\n", []string{"2 no-patient pid", "3 no-patient pid"}, 0},
 		"no time":                  {"1,,2823-3,5.9,mmol/L\n", []string{"2 missing-field day"}, 0},
 		"a bad time":               {"1,31.1.2024,2823-3,5.9,mmol/L\n", []string{"2 invalid-time day"}, 0},
 		"a spreadsheet's day":      {"1,45322,2823-3,5.9,mmol/L\n", []string{"2 spreadsheet day"}, 0},

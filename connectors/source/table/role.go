@@ -50,9 +50,9 @@ var roleNames = [roleCount][]string{
 		"COLLECTIONDATETIME", "COLLECTIONDATE", "COLLECTED*", "DRAW*", "SAMPLE*", "SPECIMEN*", "LBDTC", "VSDTC", "EFFECTIVE*", "OBSERVATION*", "ADMINISTERED*",
 		"DATETIME", "CHARTTIME", "DATE", "TIME", "TIMESTAMP", "VISITDATE", "DATUM", "RESULT*", "EXAM*",
 	},
-	roleStart:     {"START", "STARTDATE", "STARTDATETIME", "STARTTIME", "START*", "ONSET*", "ADMIT*", "BEGIN*", "AESTDTC", "CMSTDTC", "DIAGNOSISDATE", "DXDATE", "PROCEDUREDATE", "PRESCRI*", "ORDER*", "VON"},
+	roleStart:     {"START", "STARTDATE", "STARTDATETIME", "STARTTIME", "START*", "ONSET*", "ADMIT*", "BEGIN*", "AESTDTC", "CMSTDTC", "MHSTDTC", "DIAGNOSISDATE", "DXDATE", "PROCEDUREDATE", "PRESCRI*", "ORDER*", "VON"},
 	roleEnd:       {"STOP", "STOPDATE", "END", "ENDDATE", "ENDDATETIME", "END*", "STOP*", "DISCHARGE*", "RESOLVED*", "ABATE*", "AEENDTC", "CMENDTC", "BIS"},
-	roleCode:      {"CODE", "LOINC", "LOINCCODE", "TESTCODE", "LBTESTCD", "VSTESTCD", "ANALYTECODE", "ANALYTE", "TESTID", "TEST", "COMPONENTCODE", "ICD10*", "ICD*", "DXCODE", "DIAGNOSISCODE", "DX", "SNOMED*", "RXNORM*", "RXCUI", "NDC*", "CVX*", "VACCINECODE", "DRUGCODE", "MEDICATIONCODE", "PROCEDURECODE", "PARAMETER"},
+	roleCode:      {"CODE", "LOINC", "LOINCCODE", "TESTCODE", "LBTESTCD", "VSTESTCD", "ANALYTECODE", "ANALYTE", "TESTID", "TEST", "COMPONENTCODE", "ICD10*", "ICD*", "DXCODE", "DIAGNOSISCODE", "DX", "SNOMED*", "RXNORM*", "RXCUI", "NDC*", "CVX*", "VACCINECODE", "DRUGCODE", "MEDICATIONCODE", "PROCEDURECODE", "PARAMETER", "AEDECOD", "MHDECOD", "CMDECOD"},
 	roleSystem:    {"SYSTEM", "CODESYSTEM", "CODINGSYSTEM", "CODETYPE", "VOCABULARY"},
 	roleText:      {"DESCRIPTION", "DISPLAY", "TESTNAME", "LBTEST", "VSTEST", "COMPONENTNAME", "ANALYTENAME", "DIAGNOSIS", "DIAGNOSISNAME", "DRUGNAME", "MEDICATIONNAME", "VACCINENAME", "NAME", "LABEL", "TEST"},
 	roleValue:     {"VALUE", "RESULT", "RESULTVALUE", "LBORRES", "VSORRES", "VALUENUM", "NUMERICVALUE", "MEASUREMENT", "ERGEBNIS", "WERT"},
@@ -115,7 +115,7 @@ func (s *sample) find(r role, taken func(*profile) bool) *profile {
 	for _, name := range roleNames[r] {
 		for _, p := range s.columns {
 			begins, prefix := strings.CutSuffix(name, "*")
-			if p.plain != name && (!prefix || !strings.HasPrefix(p.plain, begins)) || taken(p) {
+			if p.plain != name && (!prefix || !strings.HasPrefix(p.plain, begins)) || taken(p) || prefix && p.n == 0 {
 				continue
 			}
 			if check := allowed[r]; check == nil || check(p) {
@@ -154,8 +154,12 @@ var hints = []struct {
 	{"encounter", []string{"ENCOUNTERCLASS", "PATIENTCLASS", "VISITTYPE", "ADMITTIME"}},
 }
 
-// kind decides what a row of the table is; empty if nothing says so.
-func (s *sample) kind(file string, found *[roleCount]*profile) string {
+// sure is the score of a kind that nobody has to confirm: two things speak for it.
+const sure = 5
+
+// kind decides what a row of the table is, and how much speaks for it; empty if nothing
+// says so.
+func (s *sample) kind(file string, found *[roleCount]*profile) (best string, points int) {
 	score := map[string]int{}
 	named := letters(file)
 	for _, h := range hints {
@@ -183,6 +187,9 @@ func (s *sample) kind(file string, found *[roleCount]*profile) string {
 	}
 	if found[roleValue] != nil && found[roleCode] != nil {
 		score["observation"] += 4
+		if found[roleUnit] != nil {
+			score["observation"] += 2
+		}
 	}
 	if found[roleBirth] != nil {
 		score["patient"] += 6
@@ -193,13 +200,12 @@ func (s *sample) kind(file string, found *[roleCount]*profile) string {
 	if found[roleClass] != nil && found[roleStart] != nil && found[roleOwnID] != nil {
 		score["encounter"] += 6
 	}
-	best := ""
 	for _, k := range kinds {
-		if score[k.name] > score[best] {
-			best = k.name
+		if score[k.name] > points {
+			best, points = k.name, score[k.name]
 		}
 	}
-	return best
+	return best, points
 }
 
 // tagged is 3 if most names end in one of SNOMED CT's tags, 1 if many do.

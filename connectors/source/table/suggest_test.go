@@ -137,7 +137,8 @@ func TestAWideTableIsProposedAsOne(t *testing.T) {
 func TestATableOfPatientsIsProposedAsOne(t *testing.T) {
 	t.Parallel()
 	s := suggest(t, "dm", string(file(t, "sdtm/dm.csv.gz")))
-	require.Contains(t, string(s.YAML), "  - patient:\n      birth: \"?\" # decide")
+	require.Contains(t, string(s.YAML), "      birth: \"?\" # decide")
+	require.Contains(t, string(s.YAML), "  - patient: # decide", "only a column of sexes speaks for it")
 	require.Contains(t, string(s.YAML), "BLACK OR AFRICAN AMERICAN: \"2054-5\"")
 	parse(t, strings.Replace(string(s.YAML), `birth: "?"`, "birth: {const: 1935-01-01}", 1))
 }
@@ -174,8 +175,17 @@ func TestFormsAreFoundByTheCells(t *testing.T) {
 		"without a zone": {table(",", "2024-01-31 10:00", "5.9"), []string{"# zone: Europe/Berlin # decide"}, nil},
 		"nulls":          {table(",", "2024-01-31", "5.9") + "4,2024-01-31,718-7,NA,g/dL\n5,2024-01-31,718-7,-999,g/dL\n", []string{`null: [NA, "-999"]`}, nil},
 		"units":          {table(",", "2024-01-31", "5.9") + "4,2024-01-31,789-8,5,M/uL\n", []string{"units:\n  M/uL: \"10*6/uL\""}, nil},
-		"two of a name":  {"MRN,Date,Date,Code,Result\n1,2024-01-31,2024-01-31,2823-3,5.9\n", []string{"header: false # decide"}, nil},
-		"Latin-1":        {strings.ReplaceAll(table(",", "2024-01-31", "5.9"), "Result", "Gr\xf6\xdfe"), []string{"encoding: latin-1", `"Größe"`}, nil},
+		"numbers of forms": {
+			"MRN,Date,Form,Diagnosis\n1,2024-01-31,E07,Goiter\n2,2024-01-31,E08,Goiter\n3,2024-01-31,F01,Asthma\n",
+			[]string{`code: "?"`}, []string{"ICD"},
+		},
+		"ICD-10-CM": {
+			"MRN,Date,Form,Diagnosis\n1,2024-01-31,E07.9,Goiter\n2,2024-01-31,I10,Hypertension\n3,2024-01-31,E11.9,Diabetes\n",
+			[]string{"code: Form", "system: {const: ICD-10-CM}", "  - condition:\n"}, nil,
+		},
+		"an empty column": {"MRN,Start,Stop reason,Drug code\n1,2024-01-31,,1191\n2,2024-01-31,,5640\n", []string{"  - medication:"}, []string{"end:"}},
+		"two of a name":   {"MRN,Date,Date,Code,Result\n1,2024-01-31,2024-01-31,2823-3,5.9\n", []string{"header: false # decide"}, nil},
+		"Latin-1":         {strings.ReplaceAll(table(",", "2024-01-31", "5.9"), "Result", "Gr\xf6\xdfe"), []string{"encoding: latin-1", `"Größe"`}, nil},
 	} {
 		s := suggest(t, name, c.text)
 		for _, says := range c.says {

@@ -225,7 +225,11 @@ func (w *writer) record() {
 		w.wideRecord()
 		return
 	}
-	w.line("  - %s:", k.name)
+	unsure := w.points < sure
+	if unsure {
+		w.note("records", "little says that a row is what is proposed; is it?")
+	}
+	w.line("  - %s:%s", k.name, ifDecide(unsure, "little says that a row is one; is it?"))
 	for _, f := range slices.Concat(k.required, k.optional) {
 		w.field(k, f)
 	}
