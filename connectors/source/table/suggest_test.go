@@ -177,11 +177,13 @@ func TestFormsAreFoundByTheCells(t *testing.T) {
 		"units":          {table(",", "2024-01-31", "5.9") + "4,2024-01-31,789-8,5,M/uL\n", []string{"units:\n  M/uL: \"10*6/uL\""}, nil},
 		"numbers of forms": {
 			"MRN,Date,Form,Diagnosis\n1,2024-01-31,E07,Goiter\n2,2024-01-31,E08,Goiter\n3,2024-01-31,F01,Asthma\n",
-			[]string{`code: "?"`}, []string{"ICD"},
+			[]string{`code: "?"`},
+			[]string{"ICD"},
 		},
 		"ICD-10-CM": {
 			"MRN,Date,Form,Diagnosis\n1,2024-01-31,E07.9,Goiter\n2,2024-01-31,I10,Hypertension\n3,2024-01-31,E11.9,Diabetes\n",
-			[]string{"code: Form", "system: {const: ICD-10-CM}", "  - condition:\n"}, nil,
+			[]string{"code: Form", "system: {const: ICD-10-CM}", "  - condition:\n"},
+			nil,
 		},
 		"an empty column": {"MRN,Start,Stop reason,Drug code\n1,2024-01-31,,1191\n2,2024-01-31,,5640\n", []string{"  - medication:"}, []string{"end:"}},
 		"two of a name":   {"MRN,Date,Date,Code,Result\n1,2024-01-31,2024-01-31,2823-3,5.9\n", []string{"header: false # decide"}, nil},
