@@ -60,7 +60,7 @@ func FuzzParse(f *testing.F) {
 	for _, name := range []string{"examples/lab", "examples/clinic", "examples/stays", "synthea/allergies", "pbc/pbc"} {
 		f.Add(file(f, name+".yaml"))
 	}
-	for _, s := range []string{"", "a: &a [*a]", "version: 1\nname: [", "? {}\n: x", "version: 1\nrecords:\n  - observation: {wide: {a: {code: x}}}", "columns: [a, ~]", "<<: {a: b}"} {
+	for _, s := range []string{"", "a: &a [*a]", "version: 1\nname: [", "? {}\n: x", "version: 1\nrecords:\n  - observation: {wide: {a: {code: x}}}", "columns: [a, ~]", small, strings.Replace(small, "columns", "x", 1), "<<: {a: b}"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {

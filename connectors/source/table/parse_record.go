@@ -32,7 +32,11 @@ func (p *parser) records(n *yaml.Node) {
 			p.record(kinds[at], key.Line, value)
 		})
 	}
+	if len(p.faults) > 0 {
+		return // columns may be missing that records name
+	}
 	for i := range p.m.records {
+		p.m.records[i].place = p.m.place(&p.m.records[i])
 		for j := range i {
 			if a, b := &p.m.records[i], &p.m.records[j]; a.kind == b.kind && len(a.when) == 0 && len(b.when) == 0 &&
 				a.place == b.place && len(a.wide) == 0 && len(b.wide) == 0 {
@@ -72,7 +76,6 @@ func (p *parser) record(k *kind, line int, n *yaml.Node) {
 	if r.fields[fieldSystem].kind == refConst && r.fields[fieldCode].kind == refConst {
 		r.check(p, n)
 	}
-	r.place = p.m.place(&r)
 	if system := r.fields[fieldSystem]; system.kind == refConst {
 		if r.system = p.m.Name; system.text != localSystem {
 			r.system, _ = uriOf(system.text)

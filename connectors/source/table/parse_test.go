@@ -52,6 +52,7 @@ func TestAMappingIsReadStrictly(t *testing.T) {
 		"no name":                    {with("name: small\n", ""), 1, "name: is missing"},
 		"a name with a blank":        {with("name: small", "name: our lab"), 2, "want 1 to 64 letters"},
 		"a misspelled setting":       {adding("decimals: comma"), 4, `a mapping has no "decimals"; did you mean "decimal"?`},
+		"misspelled columns":         {with("columns:", "colums:"), 3, `did you mean "columns"?`},
 		"a misspelled field":         {with("system:", "systm:"), 11, `an observation has no "systm"; did you mean "system"?`},
 		"a misspelled record":        {with("- observation", "- observtion"), 8, `did you mean "observation"?`},
 		"a misspelled column":        {with("time: day", "time: dya"), 9, `columns: does not list "dya"; did you mean "day"?`},
