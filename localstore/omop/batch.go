@@ -27,14 +27,19 @@ type Batch struct {
 	Measurements []Measurement
 	Observations []Observation
 	Deaths       []Death
+	Stated       []StatedPeriod
 }
 
-// Result counts what became of the rows of a batch; periods are not counted.
+// Result counts what became of the rows of a batch; Batch.Periods are not counted.
 type Result struct {
 	Stored     int // new
 	Replaced   int // known, with a changed content
 	Duplicates int // known, unchanged
 	Refused    []Refusal
+
+	// Visitless are the pointers of rows that name a visit which is neither in the
+	// batch nor in the store. They are stored without one.
+	Visitless []string
 }
 
 // Rule says why a row was refused.
@@ -81,6 +86,8 @@ func (b *Batch) rows(t Table) []row {
 		return asRows(b.Observations)
 	case DeathTable:
 		return asRows(b.Deaths)
+	case PeriodTable:
+		return asRows(b.Stated)
 	default:
 		panic("omop: no such table")
 	}

@@ -9,13 +9,14 @@ type row interface {
 	values(person int64, visit any) []any
 }
 
-func (p Person) record() Record      { return Record{Key: p.Key, Person: p.Key, Pointer: p.Pointer} }
-func (v Visit) record() Record       { return v.Record }
-func (c Condition) record() Record   { return c.Record }
-func (d Drug) record() Record        { return d.Record }
-func (p Procedure) record() Record   { return p.Record }
-func (m Measurement) record() Record { return m.Record }
-func (o Observation) record() Record { return o.Record }
+func (p Person) record() Record       { return Record{Key: p.Key, Person: p.Key, Pointer: p.Pointer} }
+func (v Visit) record() Record        { return v.Record }
+func (c Condition) record() Record    { return c.Record }
+func (d Drug) record() Record         { return d.Record }
+func (p Procedure) record() Record    { return p.Record }
+func (m Measurement) record() Record  { return m.Record }
+func (o Observation) record() Record  { return o.Record }
+func (p StatedPeriod) record() Record { return p.Record }
 
 // A person has one death, whatever the source calls it.
 func (d Death) record() Record { return Record{Key: d.Person, Person: d.Person, Pointer: d.Pointer} }
@@ -28,6 +29,7 @@ func (p Procedure) concept() int64   { return p.ConceptID }
 func (m Measurement) concept() int64 { return m.ConceptID }
 func (o Observation) concept() int64 { return o.ConceptID }
 func (Death) concept() int64         { return 0 }
+func (StatedPeriod) concept() int64  { return 0 }
 
 func (p Person) values(int64, any) []any {
 	return []any{
@@ -99,4 +101,8 @@ func (d Death) values(int64, any) []any {
 		d.Date, timeOrNil(d.Time), intUnless0(d.TypeConceptID), optional(d.CauseConceptID, d.CauseSource),
 		text(d.CauseSource, sourceWidth), optional(d.CauseSourceConceptID, d.CauseSource),
 	}
+}
+
+func (p StatedPeriod) values(person int64, _ any) []any {
+	return []any{person, p.Start, p.End, p.TypeConceptID}
 }

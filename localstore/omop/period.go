@@ -10,10 +10,15 @@ type span struct {
 	start, end Date
 	concept    int64
 	stored     bool
+	stated     bool // by a source: it is not touched
 }
 
-// putPeriods widens the observation periods of the persons of the batch.
+// putPeriods widens the observation periods of the persons of the batch that no
+// source has stated, and removes them where the batch states some.
 func (p *putting) putPeriods(ctx context.Context) error {
+	if err := p.dropMade(ctx); err != nil {
+		return err
+	}
 	want := map[int64]span{}
 	if err := p.findPeriodPersons(ctx); err != nil {
 		return err
@@ -40,6 +45,26 @@ func (p *putting) putPeriods(ctx context.Context) error {
 	return p.writePeriods(ctx, want, have)
 }
 
+// isStated is the condition that a source has stated a row of observation_period.
+const isStated = "EXISTS (SELECT 1 FROM lineage WHERE row_id = observation_period_id)"
+
+// dropMade removes what was made from the events of persons whose periods the batch
+// states.
+func (p *putting) dropMade(ctx context.Context) error {
+	var persons []int64
+	for _, s := range p.batch.Stated {
+		if id, ok := p.persons[s.Person]; ok {
+			persons = append(persons, id)
+		}
+	}
+	if len(persons) == 0 {
+		return nil
+	}
+	cond, arg := p.tx.Dialect().Among("person_id", persons)
+	_, err := p.tx.Exec(ctx, "DELETE FROM observation_period WHERE "+cond+" AND NOT "+isStated, arg)
+	return err
+}
+
 // refusePeriod lists a period; it has no pointer, being made from many records.
 func (p *putting) refusePeriod(r Rule) {
 	p.result.Refused = append(p.result.Refused, Refusal{Table: PeriodTable, Rule: r})
@@ -61,7 +86,7 @@ func (p *putting) storedPeriods(ctx context.Context, want map[int64]span) (map[i
 		ids = append(ids, id)
 	}
 	cond, arg := p.tx.Dialect().Among("person_id", ids)
-	rows, err := p.tx.Query(ctx, `SELECT person_id, observation_period_start_date, observation_period_end_date
+	rows, err := p.tx.Query(ctx, `SELECT person_id, observation_period_start_date, observation_period_end_date, `+isStated+`
 		FROM observation_period WHERE `+cond, arg)
 	if err != nil {
 		return nil, err
@@ -71,7 +96,7 @@ func (p *putting) storedPeriods(ctx context.Context, want map[int64]span) (map[i
 	for rows.Next() {
 		var id int64
 		s := span{stored: true}
-		if err := rows.Scan(&id, &s.start, &s.end); err != nil {
+		if err := rows.Scan(&id, &s.start, &s.end, &s.stated); err != nil {
 			return nil, err
 		}
 		have[id] = s
@@ -84,6 +109,7 @@ func (p *putting) writePeriods(ctx context.Context, want, have map[int64]span) e
 	for person, w := range want {
 		h := have[person]
 		switch {
+		case h.stated:
 		case !h.stored:
 			fresh = append(fresh, person)
 		case w.start < h.start || w.end > h.end:

@@ -200,8 +200,12 @@ func (p *putting) prepare(t Table, rows []row) map[rowKey]*entry {
 			continue
 		}
 		var visit any
-		if id, ok := p.visits[newRowKey(VisitTable, rec.Person, rec.Visit)]; ok && !rec.Visit.IsZero() {
-			visit = id
+		if !rec.Visit.IsZero() {
+			if id, ok := p.visits[newRowKey(VisitTable, rec.Person, rec.Visit)]; ok {
+				visit = id
+			} else {
+				p.result.Visitless = append(p.result.Visitless, rec.Pointer)
+			}
 		}
 		e := &entry{rec: rec, concept: r.concept(), key: newRowKey(t, rec.Person, rec.Key), person: person, values: r.values(person, visit)}
 		e.content = digest(e.values, rec.Invalid, rec.Outlier)

@@ -39,15 +39,17 @@ func (d Demographics) Age(day Date) int {
 // Persons yields everyone in the order of their IDs. The transaction can do
 // nothing else until the loop ends. An error is the last thing that is yielded.
 func (s *Store) Persons(ctx context.Context, tx *sqldb.Tx) iter.Seq2[Demographics, error] {
-	const query = `SELECT p.person_id, p.gender_concept_id, p.year_of_birth, coalesce(p.month_of_birth, 0),
-		coalesce(p.day_of_birth, 0), p.race_concept_id, p.ethnicity_concept_id, d.death_date
-		FROM person p LEFT JOIN death d ON d.person_id = p.person_id
-		ORDER BY p.person_id`
-	return scanAll(ctx, tx, query, nil, func(rows *sqldb.Rows) (d Demographics, err error) {
-		err = rows.Scan(&d.ID, &d.GenderConceptID, &d.YearOfBirth, &d.MonthOfBirth, &d.DayOfBirth,
-			&d.RaceConceptID, &d.EthnicityConceptID, &d.Death)
-		return d, err
-	})
+	return scanAll(ctx, tx, demographics+" ORDER BY p.person_id", nil, scanDemographics)
+}
+
+const demographics = `SELECT p.person_id, p.gender_concept_id, p.year_of_birth, coalesce(p.month_of_birth, 0),
+	coalesce(p.day_of_birth, 0), p.race_concept_id, p.ethnicity_concept_id, d.death_date
+	FROM person p LEFT JOIN death d ON d.person_id = p.person_id`
+
+func scanDemographics(rows *sqldb.Rows) (d Demographics, err error) {
+	err = rows.Scan(&d.ID, &d.GenderConceptID, &d.YearOfBirth, &d.MonthOfBirth, &d.DayOfBirth,
+		&d.RaceConceptID, &d.EthnicityConceptID, &d.Death)
+	return d, err
 }
 
 // PersonByKey returns the person whom a source calls key, or [sqldb.ErrNoRows].
@@ -58,6 +60,31 @@ func (s *Store) PersonByKey(ctx context.Context, tx *sqldb.Tx, key Key) (PersonI
 		return PersonID{}, fmt.Errorf("omop: person by key: %w", err)
 	}
 	return id, nil
+}
+
+// PersonsByKey returns those of the persons whom a source calls keys that are stored.
+func (s *Store) PersonsByKey(ctx context.Context, tx *sqldb.Tx, keys []Key) (map[Key]Demographics, error) {
+	named := make(map[rowKey]Key, len(keys))
+	for _, k := range keys {
+		named[newRowKey(PersonTable, k, k)] = k
+	}
+	found, err := lookup(ctx, tx, keysOf(named))
+	if err != nil {
+		return nil, fmt.Errorf("omop: persons by key: %w", err)
+	}
+	ids, key := make([]int64, 0, len(found)), make(map[PersonID]Key, len(found))
+	for k, row := range found {
+		ids, key[PersonID{row.id}] = append(ids, row.id), named[k]
+	}
+	cond, arg := tx.Dialect().Among("p.person_id", ids)
+	out := make(map[Key]Demographics, len(ids))
+	for d, err := range scanAll(ctx, tx, demographics+" WHERE "+cond, []any{arg}, scanDemographics) {
+		if err != nil {
+			return nil, err
+		}
+		out[key[d.ID]] = d
+	}
+	return out, nil
 }
 
 // Counts returns the number of rows of every table, for status pages. It reads

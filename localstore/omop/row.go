@@ -41,10 +41,20 @@ type Person struct {
 	GenderSourceID, RaceSourceID, EthnicitySourceID int64 // concepts of the above
 }
 
-// ObservationPeriod is a row of observation_period. A person has one: putting
-// another widens it to cover both.
+// ObservationPeriod is a span that was made from the events of a person. The store
+// keeps one such row of observation_period for a person, and widens it to cover all
+// of them. It has none for a person who has a [StatedPeriod].
 type ObservationPeriod struct {
 	Person        Key
+	Start, End    Date
+	TypeConceptID int64
+}
+
+// StatedPeriod is a row of observation_period as a source has it: only the source
+// knows when it would have heard of an event. A person may have several. Events
+// outside of them do not change them. [Record.Visit] is not used.
+type StatedPeriod struct {
+	Record
 	Start, End    Date
 	TypeConceptID int64
 }

@@ -6,8 +6,8 @@ import "fmt"
 // are appended and never reused.
 type Table int
 
-// The tables. Rows of observation_period are made from many records and have no
-// lineage.
+// The tables. A row of observation_period has lineage if a source stated it; one
+// that is made from many records has none.
 const (
 	PersonTable Table = iota + 1
 	VisitTable
@@ -39,7 +39,7 @@ type spec struct {
 // tables is the order in which tables are filled from records: what is referred
 // to comes first.
 var tables = []Table{
-	PersonTable, VisitTable, ConditionTable, DrugTable, ProcedureTable, MeasurementTable, ObservationTable, DeathTable,
+	PersonTable, VisitTable, ConditionTable, DrugTable, ProcedureTable, MeasurementTable, ObservationTable, DeathTable, PeriodTable,
 }
 
 var specs = map[Table]spec{
@@ -109,5 +109,8 @@ var specs = map[Table]spec{
 			"cause_source_concept_id",
 		},
 	},
-	PeriodTable: {name: "observation_period", key: "observation_period_id"},
+	PeriodTable: {
+		name: "observation_period", key: "observation_period_id",
+		columns: []string{"person_id", "observation_period_start_date", "observation_period_end_date", "period_type_concept_id"},
+	},
 }

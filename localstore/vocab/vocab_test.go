@@ -222,3 +222,18 @@ func TestManyRowsAreLoadedInBatches(t *testing.T) {
 		require.EqualValues(t, n, lookup(t, s, "RxNorm", fmt.Sprintf("C%d", n)).Source.ID)
 	})
 }
+
+func TestConceptsByID(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := opened(t, db)
+		_, err := s.Load(t.Context(), athena("r", []string{"7 A S ", "8 B  U"}))
+		require.NoError(t, err)
+		found, err := s.Concepts(t.Context(), []int64{7, 8, 9})
+		require.NoError(t, err)
+		require.Len(t, found, 2, "9 is not loaded")
+		require.Equal(t, "Drug", found[7].Domain)
+		require.True(t, found[7].Standard)
+		require.False(t, found[8].Standard)
+	})
+}

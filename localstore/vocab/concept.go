@@ -1,0 +1,34 @@
+package vocab
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+)
+
+// Concepts returns those of the concepts with the given IDs that are loaded, for
+// checks of data that brings concepts instead of codes. It remembers nothing.
+func (s *Store) Concepts(ctx context.Context, ids []int64) (map[int64]Concept, error) {
+	out := make(map[int64]Concept, len(ids))
+	err := s.db.Read(ctx, func(tx *sqldb.Tx) error {
+		condition, arg := tx.Dialect().Among("c.concept_id", ids)
+		rows, err := tx.Query(ctx, "SELECT "+conceptColumns+" FROM concept c WHERE "+condition, arg)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var c Concept
+			if err := rows.Scan(c.columns()...); err != nil {
+				return err
+			}
+			out[c.ID] = c
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("vocab: concepts by ID: %w", err)
+	}
+	return out, nil
+}
