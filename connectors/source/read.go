@@ -15,6 +15,7 @@ import (
 	"iter"
 
 	"github.com/trialmesh/trialmesh/connectors/source/ccda"
+	"github.com/trialmesh/trialmesh/connectors/source/cdm"
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 	"github.com/trialmesh/trialmesh/connectors/source/hl7v2"
 	"github.com/trialmesh/trialmesh/connectors/source/observation"
@@ -35,6 +36,7 @@ var formats = []struct {
 	{ccda.Detect, func(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.Record, error] {
 		return ccda.Read(ctx, src, ccda.Options{Limits: opts})
 	}},
+	{cdm.Detect, cdm.Read},
 	{func([]byte) bool { return true }, fhir.Read},
 }
 

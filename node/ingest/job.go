@@ -47,9 +47,9 @@ type Counts struct {
 	Duplicates int64 `json:"duplicates"` // rows that were known
 	Rejected   int64 `json:"rejected"`   // problems: records or parts that were not stored
 
-	ByType   map[string]int64 `json:"byType"`   // records by FHIR type, at most 200 types, the rest as "other"
+	ByType   map[string]int64 `json:"byType"`   // records by FHIR type or CDM table, at most 200 types, the rest as "other"
 	Unmapped map[string]int64 `json:"unmapped"` // codes without a standard concept, such as "SNOMED code"
-	Findings map[string]int64 `json:"findings"` // of the quality checks, by rule
+	Findings map[string]int64 `json:"findings"` // of the checks, by rule, or "rule column" of a CDM
 }
 
 // Job is one load of one file.

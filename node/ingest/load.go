@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/trialmesh/trialmesh/connectors/source/cdm"
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 	"github.com/trialmesh/trialmesh/connectors/source/hl7v2"
 	"github.com/trialmesh/trialmesh/connectors/source/observation"
@@ -43,6 +44,7 @@ type load struct {
 	// Since the last commit.
 	batch    omop.Batch
 	columns  columns
+	imported imported
 	lines    map[string]int // of the records in batch, by pointer
 	problems []Problem
 	pending  int64 // steps
@@ -137,6 +139,9 @@ func (l *load) record(ctx context.Context, rec fhir.Record) error {
 	switch r := rec.Resource.(type) {
 	case *observation.Series:
 		return l.observe(ctx, rec, r)
+	case *cdm.Row:
+		l.take(rec, r)
+		return nil
 	case *hl7v2.Merge:
 		l.counts.Findings[findingMerge]++
 		return nil
@@ -168,12 +173,15 @@ func count(by map[string]int64, name string) {
 func (l *load) rows() int {
 	b := &l.batch
 	return len(b.Persons) + len(b.Visits) + len(b.Conditions) + len(b.Drugs) + len(b.Procedures) +
-		len(b.Measurements) + len(b.Observations) + len(b.Deaths)
+		len(b.Measurements) + len(b.Observations) + len(b.Deaths) + len(b.Stated)
 }
 
 // commit stores what has come since the last commit; last is the transaction's last
 // act. After an error the attempt is over and l is of no further use.
 func (l *load) commit(ctx context.Context, last func(*sqldb.Tx) error) error {
+	if err := l.judge(ctx); err != nil {
+		return err
+	}
 	for rule, n := range l.checker.Check(&l.batch) {
 		l.counts.Findings[string(rule)] += int64(n)
 	}
@@ -212,10 +220,19 @@ func (l *load) add(r omop.Result) {
 	l.counts.Replaced += int64(r.Replaced)
 	l.counts.Duplicates += int64(r.Duplicates)
 	for _, refused := range r.Refused {
-		if refused.Table == omop.PeriodTable {
+		if refused.Table == omop.PeriodTable && refused.Pointer == "" {
 			continue // made from rows that are refused themselves
 		}
-		l.reject(Problem{Line: l.line(refused.Pointer), Path: refused.Pointer, Rule: string(refused.Rule), Detail: "table " + refused.Table.String()})
+		detail := "table " + refused.Table.String()
+		if refused.Rule == omop.UnknownPerson && l.imported.uses != nil {
+			detail += "; load the table person first, then this file again"
+		}
+		l.reject(Problem{Line: l.line(refused.Pointer), Path: refused.Pointer, Rule: string(refused.Rule), Detail: detail})
+	}
+	if l.imported.uses != nil {
+		for _, pointer := range r.Visitless {
+			l.find(findingUnknownVisit, "visit_occurrence_id", l.line(pointer), 1)
+		}
 	}
 	l.counts.BytesRead = l.src.n
 	l.steps += l.pending

@@ -12,8 +12,8 @@ import (
 // export that failed must not look like one that was loaded.
 const RuleNoRecord = "no-record"
 
-// Problem is a record, or a part of one, that was not stored. It holds no byte of
-// the file.
+// Problem is a record, or a part of one, that was not stored; or the first row of a
+// CDM with a finding that does not keep it out. It holds no byte of the file.
 type Problem struct {
 	Line   int    // on which the record begins, from 1; 0 if unknown or of no record
 	Path   string // such as entry[17].resource.code
@@ -31,7 +31,7 @@ func (l *load) reject(p Problem) {
 
 // Problems returns the listed problems of a job in the order of the file as far as
 // it can be known, at most limit (1 to 1,000) from offset. Counts.Rejected tells
-// how many there are, listed or not.
+// how many were not stored, listed or not.
 func (s *Service) Problems(ctx context.Context, id JobID, offset, limit int) ([]Problem, error) {
 	if offset < 0 || limit < 1 || limit > 1000 {
 		return nil, problem.New(problem.Invalid, "a page has 1 to 1,000 problems and a start of 0 or more")

@@ -1,0 +1,133 @@
+package cdm
+
+import (
+	_ "embed"
+	"encoding/csv"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// fields lists the fields of CDM 5.4: table, field, required, type, and the domain of
+// the concepts in it. From inst/csv/OMOP_CDMv5.4_Field_Level.csv of
+// OHDSI/CommonDataModel, commit f853f6e39c61 (Apache-2.0), in lower case.
+//
+//go:embed fields.csv
+var fields string
+
+// Kind is what becomes of the rows of a table.
+type Kind int
+
+// The kinds.
+const (
+	Other      Kind = iota // no store of this project has a place for it
+	Stored                 // Read yields its rows
+	Derived                // is computed from stored tables
+	Vocabulary             // says nothing about people
+)
+
+// kinds has the tables that are not [Other].
+var kinds = map[string]Kind{
+	"person": Stored, "observation_period": Stored, "visit_occurrence": Stored, "condition_occurrence": Stored,
+	"drug_exposure": Stored, "procedure_occurrence": Stored, "measurement": Stored, "observation": Stored, "death": Stored,
+	"condition_era": Derived, "drug_era": Derived, "dose_era": Derived,
+	"concept": Vocabulary, "vocabulary": Vocabulary, "domain": Vocabulary, "concept_class": Vocabulary,
+	"concept_relationship": Vocabulary, "relationship": Vocabulary, "concept_synonym": Vocabulary,
+	"concept_ancestor": Vocabulary, "source_to_concept_map": Vocabulary, "drug_strength": Vocabulary,
+}
+
+// needed are the columns, after the key and the person, without which a row of a
+// table says nothing.
+var needed = map[string][]string{
+	"person": {"year_of_birth"}, "observation_period": {"observation_period_start_date", "observation_period_end_date"},
+	"visit_occurrence": {"visit_start_date"}, "condition_occurrence": {"condition_start_date"},
+	"drug_exposure": {"drug_exposure_start_date"}, "procedure_occurrence": {"procedure_date"},
+	"measurement": {"measurement_date"}, "observation": {"observation_date"}, "death": {"death_date"},
+}
+
+// renamed are columns of CDM 5.3 by the name they have in 5.4.
+var renamed = map[string]string{
+	"admitting_source_concept_id": "admitted_from_concept_id", "admitting_source_value": "admitted_from_source_value",
+	"discharge_to_concept_id": "discharged_to_concept_id", "discharge_to_source_value": "discharged_to_source_value",
+	"visit_detail_parent_id": "parent_visit_detail_id", "reveue_code_source_value": "revenue_code_source_value",
+}
+
+// Table is a table of the CDM.
+type Table struct {
+	Name    string
+	Kind    Kind
+	Columns []Column // in the CDM's order; the first is the key
+
+	index    map[string]int
+	required int
+}
+
+// Column is a column of a [Table].
+type Column struct {
+	Name   string
+	Domain string // of the concepts in it, empty if it is none or any
+
+	Required bool // the CDM wants a value
+	needed   bool // the row says nothing without it
+	format   format
+	width    int // of a text in characters, 0 for any
+}
+
+// Concept reports whether c holds concepts, and whether these have to be standard.
+func (c Column) Concept() (concept, standard bool) {
+	concept = strings.HasSuffix(c.Name, "_concept_id")
+	return concept, concept && !strings.HasSuffix(c.Name, "_source_concept_id")
+}
+
+// TableNamed returns the table of the CDM with a name in lower case, or nil.
+func TableNamed(name string) *Table { return model()[name] }
+
+// model is the CDM by the names of its tables.
+var model = sync.OnceValue(func() map[string]*Table {
+	rows, err := csv.NewReader(strings.NewReader(fields)).ReadAll()
+	if err != nil {
+		panic(err) // the file is part of the program
+	}
+	tables := map[string]*Table{}
+	for _, f := range rows[1:] {
+		t := tables[f[0]]
+		if t == nil {
+			t = &Table{Name: f[0], Kind: kinds[f[0]], index: map[string]int{}}
+			tables[t.Name] = t
+		}
+		c := Column{Name: f[1], Required: f[2] == "Yes", Domain: f[4]}
+		c.format, c.width = formatOf(f[3])
+		c.needed = t.Kind == Stored && (len(t.Columns) == 0 || c.Name == "person_id")
+		for _, name := range needed[t.Name] {
+			c.needed = c.needed || c.Name == name
+		}
+		if c.Required {
+			t.required++
+		}
+		t.index[c.Name] = len(t.Columns)
+		t.Columns = append(t.Columns, c)
+	}
+	return tables
+})
+
+// formatOf reads a data type of the CDM, such as varchar(50).
+func formatOf(name string) (format, int) {
+	switch name {
+	case "integer":
+		return whole, 0
+	case "float":
+		return number, 0
+	case "date":
+		return day, 0
+	case "datetime":
+		return moment, 0
+	case "varchar(max)":
+		return text, 0
+	}
+	width, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(name, "varchar("), ")"))
+	if err != nil {
+		panic(fmt.Sprintf("cdm: data type %q", name)) // the file is part of the program
+	}
+	return text, width
+}
