@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/trialmesh/trialmesh/connectors/source/cdm"
 	"github.com/trialmesh/trialmesh/node/client"
 )
 
@@ -24,11 +25,12 @@ func newNodeIngest() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ingest PATH…",
 		Short: "Load files of patient data into the node",
-		Long: `Load FHIR R4 bundles and NDJSON, HL7 v2 messages, and documents of observations
-(see POST /v1/ingest/observations) into the running node, plain or .gz; the node
-finds out which a file is. A folder stands for all files in it that are named
-*.json, *.ndjson, *.jsonl or *.hl7, plain or .gz. An empty file is an error, and
-nothing is sent then. Each file is durable when it is acknowledged; then its job
+		Long: `Load FHIR R4 bundles and NDJSON, HL7 v2 messages, tables of an OMOP CDM (CSV), and
+documents of observations (see POST /v1/ingest/observations) into the running node,
+plain or .gz; the node finds out which a file is. A folder stands for all files in
+it that are named *.json, *.ndjson, *.jsonl or *.hl7, plain or .gz, and for its
+tables of people of a CDM. Of those the person table is loaded first, then periods,
+deaths and visits, then events. An empty file is an error, and nothing is sent then. Each file is durable when it is acknowledged; then its job
 maps and stores it. Loading the same file again changes nothing. The command waits
 for the jobs and lists what was not loaded as it is, by file, line, path and rule;
 it ends with status 1 if a job failed or nothing of any file could be loaded. While
@@ -38,7 +40,8 @@ node does not.`,
 		Example: `  trialmesh node ingest --dir node bundles/
   trialmesh node ingest --dir node --timeout 10m bundles/
   trialmesh node ingest --dir node export/*.ndjson --json | tail -1
-  trialmesh node ingest --dir node interface.hl7.gz`,
+  trialmesh node ingest --dir node interface.hl7.gz
+  trialmesh node ingest --dir node cdm/`,
 		Args: args(cobra.MinimumNArgs(1)),
 		RunE: ingest,
 	}
@@ -78,53 +81,31 @@ func ingest(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer c.Close()
-	files, others, err := expand(args)
+	stages, others, err := expand(args)
 	if err != nil {
 		return err
 	}
 	out := outcome{State: "completed", ByType: map[string]int64{}, Problems: []client.Problem{}}
-	progress := newProgress(cmd, len(files))
+	total := 0
+	for _, files := range stages {
+		total += len(files)
+	}
 	if others > 0 {
-		progress.say(fmt.Sprintf("left out %d files that are not named *.json, *.ndjson, *.jsonl or *.hl7, plain or .gz", others))
+		newProgress(cmd, 0).say(fmt.Sprintf("left out %d files that are not named *.json, *.ndjson, *.jsonl or *.hl7, plain or .gz, and are no table of people of an OMOP CDM", others))
 	}
-	for _, path := range files {
-		id, err := upload(ctx, c, path)
-		if ctx.Err() != nil {
-			return fmt.Errorf("%d of %d files were sent; the node goes on with them", len(out.Jobs), len(files))
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
-		out.Jobs = append(out.Jobs, id)
-		progress.step("sent")
-	}
-	progress = newProgress(cmd, len(files))
-	var held string
 	rejected := 0
-	for i, id := range out.Jobs {
-		job, err := c.Watch(ctx, id, func(j client.Job) {
-			if j.Held != held {
-				progress.say(cmp.Or(j.Held, "the node goes on"))
-				held = j.Held
-			}
-		})
-		if ctx.Err() != nil {
-			return fmt.Errorf("%d of %d files are loaded; the node goes on with the others: see trialmesh node jobs", out.Files, len(files))
-		}
-		if err != nil {
-			return fmt.Errorf("job %s: %w", id, err)
-		}
-		// The node keeps the job of content that it has loaded well.
-		switch before := job.Ended.Before(begun) && !job.Ended.IsZero(); {
-		case before, slices.Contains(out.Jobs[:i], id):
-			out.Files, out.Before = out.Files+1, out.Before+1
-		case job.Rejected > 0 && job.Stored+job.Replaced+job.Duplicates == 0:
-			rejected++
-			fallthrough
+	for _, files := range stages {
+		nothing, err := out.load(ctx, cmd, c, files, begun)
+		switch {
+		case err == nil:
+			rejected += nothing
+		case ctx.Err() == nil:
+			return err
+		case len(out.Jobs) < total:
+			return fmt.Errorf("%d of %d files were sent; the node goes on with them: see trialmesh node jobs", len(out.Jobs), total)
 		default:
-			out.add(job)
+			return fmt.Errorf("%d of %d files are loaded; the node goes on with the others: see trialmesh node jobs", out.Files, total)
 		}
-		progress.step("loaded")
 	}
 	if err := out.print(cmd); err != nil {
 		return err
@@ -132,10 +113,49 @@ func ingest(cmd *cobra.Command, args []string) error {
 	switch {
 	case out.State == "failed":
 		return errors.New("at least one file was not loaded")
-	case rejected == len(files):
+	case rejected == total:
 		return errors.New("nothing was loaded: every file was rejected")
 	}
 	return nil
+}
+
+// load sends files, waits for their jobs and returns of how many files nothing could
+// be loaded.
+func (o *outcome) load(ctx context.Context, cmd *cobra.Command, c *client.Client, files []string, begun time.Time) (rejected int, err error) {
+	progress, before := newProgress(cmd, len(files)), len(o.Jobs)
+	for _, path := range files {
+		id, err := upload(ctx, c, path)
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", path, err)
+		}
+		o.Jobs = append(o.Jobs, id)
+		progress.step("sent")
+	}
+	progress = newProgress(cmd, len(files))
+	var held string
+	for i, id := range o.Jobs[before:] {
+		job, err := c.Watch(ctx, id, func(j client.Job) {
+			if j.Held != held {
+				progress.say(cmp.Or(j.Held, "the node goes on"))
+				held = j.Held
+			}
+		})
+		if err != nil {
+			return 0, fmt.Errorf("job %s: %w", id, err)
+		}
+		// The node keeps the job of content that it has loaded well.
+		switch old := job.Ended.Before(begun) && !job.Ended.IsZero(); {
+		case old, slices.Contains(o.Jobs[:before+i], id):
+			o.Files, o.Before = o.Files+1, o.Before+1
+		case job.Rejected > 0 && job.Stored+job.Replaced+job.Duplicates == 0:
+			rejected++
+			fallthrough
+		default:
+			o.add(job)
+		}
+		progress.step("loaded")
+	}
+	return rejected, nil
 }
 
 func (o *outcome) add(j client.Job) {
@@ -196,16 +216,18 @@ func printProblems(w io.Writer, list []client.Problem) {
 // dataFile matches the names of the files that a folder stands for.
 var dataFile = regexp.MustCompile(`(?i)\.(json|ndjson|jsonl|hl7)(\.gz)?$`)
 
-// expand returns the files that paths stand for, of which none is empty, and how
-// many files of folders it left out.
-func expand(paths []string) (files []string, others int, err error) {
+// expand returns the files that paths stand for, of which none is empty, in the order
+// of the stages in which they are loaded, and how many files of folders it left out.
+func expand(paths []string) (stages [][]string, others int, err error) {
+	stages = make([][]string, 3)
 	for _, path := range paths {
-		before := len(files)
+		found := false
 		err := filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
 			if err != nil || !d.Type().IsRegular() {
 				return err
 			}
-			if name != path && !dataFile.MatchString(name) {
+			table := tableOf(name)
+			if name != path && !dataFile.MatchString(name) && (table == nil || table.Kind != cdm.Stored) {
 				others++
 				return nil
 			}
@@ -213,17 +235,37 @@ func expand(paths []string) (files []string, others int, err error) {
 			if err == nil && info.Size() == 0 {
 				err = fmt.Errorf("%s: the file is empty; nothing was sent", name)
 			}
-			files = append(files, name)
+			stage := 0
+			if table != nil {
+				stage = table.Stage()
+			}
+			stages[stage], found = append(stages[stage], name), true
 			return err
 		})
 		if err != nil {
 			return nil, 0, err
 		}
-		if len(files) == before {
-			return nil, 0, fmt.Errorf("%s: no file to load is there: of a folder the files *.json, *.ndjson, *.jsonl and *.hl7 are loaded, plain or .gz; name others one by one", path)
+		if !found {
+			return nil, 0, fmt.Errorf("%s: no file to load is there: of a folder the files *.json, *.ndjson, *.jsonl and *.hl7 are loaded, plain or .gz, and tables of people of an OMOP CDM; name others one by one", path)
 		}
 	}
-	return files, others, nil
+	return stages, others, nil
+}
+
+// tableFile matches the names of files that may be tables of a CDM.
+var tableFile = regexp.MustCompile(`(?i)\.(csv|tsv|txt)(\.gz)?$`)
+
+// tableOf returns the table of a CDM that a file holds, nil for none.
+func tableOf(name string) *cdm.Table {
+	if !tableFile.MatchString(name) {
+		return nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil // sending it will say why
+	}
+	defer f.Close()
+	return cdm.Recognize(f)
 }
 
 func upload(ctx context.Context, c *client.Client, path string) (job string, err error) {

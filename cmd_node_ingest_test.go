@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -25,6 +26,9 @@ type standIn struct {
 	polls     atomic.Int64
 	job       map[string]any // what the job is at its end
 	held      int64          // polls from the second on that find it held
+
+	mu   sync.Mutex // guards sent
+	sent []string   // names of files, in the order in which they came
 }
 
 const heldText = "the node cannot write: no room is left on its disk"
@@ -33,7 +37,10 @@ func newStandIn(t *testing.T, held int64, job map[string]any) *standIn {
 	t.Helper()
 	n := &standIn{dir: t.TempDir(), job: job, held: held}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1/ingest/files", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("POST /v1/ingest/files", func(w http.ResponseWriter, r *http.Request) {
+		n.mu.Lock()
+		n.sent = append(n.sent, r.URL.Query().Get("name"))
+		n.mu.Unlock()
 		w.WriteHeader(http.StatusAccepted)
 		_, _ = w.Write([]byte(`{"fileId":"00","jobId":"7"}`))
 	})
@@ -108,6 +115,27 @@ func TestIngestOfNothingIsAnError(t *testing.T) {
 			require.Equal(t, name == "a folder of both", strings.Contains(got.stderr, "left out 1 files"), got.stderr)
 		})
 	}
+}
+
+// TestIngestOfACDMSendsPersonsFirst: the rows of a table refer to those of others.
+func TestIngestOfACDMSendsPersonsFirst(t *testing.T) {
+	t.Parallel()
+	n := newStandIn(t, 0, nil)
+	dir := t.TempDir()
+	for name, head := range map[string]string{
+		"condition_occurrence.csv": "condition_occurrence_id,person_id,condition_concept_id,condition_start_date,condition_type_concept_id",
+		"dbo.Person.CSV":           "PERSON_ID,GENDER_CONCEPT_ID,YEAR_OF_BIRTH,RACE_CONCEPT_ID,ETHNICITY_CONCEPT_ID",
+		"visit_occurrence.tsv":     "visit_occurrence_id\tperson_id\tvisit_concept_id\tvisit_start_date\tvisit_end_date\tvisit_type_concept_id",
+		"condition_era.csv":        "condition_era_id,person_id,condition_concept_id,condition_era_start_date,condition_era_end_date",
+		"achilles_results.csv":     "analysis_id,stratum_1,count_value",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(head+"\n"), 0o600))
+	}
+	c := call(t, "node", "ingest", dir, "--dir", n.dir)
+	require.Zero(t, c.status, c.stderr)
+	require.Equal(t, []string{"dbo.Person.CSV", "visit_occurrence.tsv", "condition_occurrence.csv"}, n.sent)
+	require.Contains(t, c.stderr, "left out 2 files")
+	require.Equal(t, 3, strings.Count(c.stderr, "loaded 1 files"), "each is loaded before the next is sent")
 }
 
 // TestIngestTellsWhatIsNew: the node keeps the job of content that it has

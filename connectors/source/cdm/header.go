@@ -1,8 +1,11 @@
 package cdm
 
 import (
+	"bufio"
 	"bytes"
+	"compress/gzip"
 	"encoding/csv"
+	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,6 +18,29 @@ const byteOrderMark = "\xef\xbb\xbf"
 func Detect(head []byte) bool {
 	names, _, ok := headerOf(head)
 	return ok && recognize(names) != nil
+}
+
+// Recognize returns the table that src begins with, plain or gzip, or nil. It reads no
+// more than the first line may have.
+func Recognize(src io.Reader) *Table {
+	br := bufio.NewReader(src)
+	src = br
+	if magic, _ := br.Peek(2); string(magic) == "\x1f\x8b" {
+		zipped, err := gzip.NewReader(br)
+		if err != nil {
+			return nil
+		}
+		src = zipped
+	}
+	head, _ := io.ReadAll(io.LimitReader(src, maxHeader))
+	names, _, ok := headerOf(head)
+	if !ok {
+		return nil
+	}
+	if h := recognize(names); h != nil {
+		return h.table
+	}
+	return nil
 }
 
 // headerOf reads the first line of head, and which character separates its fields.
@@ -123,7 +149,7 @@ func isName(s string) bool {
 	return word.FindString(s) == s && s != ""
 }
 
-func newCSV(src interface{ Read([]byte) (int, error) }, separator rune) *csv.Reader {
+func newCSV(src io.Reader, separator rune) *csv.Reader {
 	r := csv.NewReader(src)
 	r.Comma, r.FieldsPerRecord, r.ReuseRecord = separator, -1, true
 	r.LazyQuotes = separator == '\t' // most writers of tabs quote nothing

@@ -63,6 +63,19 @@ type Table struct {
 	required int
 }
 
+// Stage says when a table can be loaded: after all those of a lower stage, as its rows
+// refer to theirs. It is 0 for person, 1 for what people have directly, 2 for events,
+// which may belong to a visit.
+func (t *Table) Stage() int {
+	switch t.Name {
+	case "person":
+		return 0
+	case "observation_period", "death", "visit_occurrence":
+		return 1
+	}
+	return 2
+}
+
 // Column is a column of a [Table].
 type Column struct {
 	Name   string
