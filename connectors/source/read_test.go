@@ -50,6 +50,7 @@ func TestTheFormatIsFoundInTheContent(t *testing.T) {
 		"FHIR longer than the head":  {strings.Repeat(" ", 5000) + patient, "Patient"},
 		"observations":               {series, "Series"},
 		"HL7 v2":                     {message, "Patient"},
+		"a table of the CDM":         {"person_id,death_date\n1,2020-01-01\n", "death"},
 		"HL7 v2 in a frame":          {"\x0b" + message + "\x1c\r", "Patient"},
 		"C-CDA":                      {document, "Patient"},
 		"C-CDA, declared":            {"\xef\xbb\xbf<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- x -->" + document, "Patient"},

@@ -13,9 +13,6 @@ var abouts = map[string]string{
 	"procedure_occurrence": "procedure_concept_id", "measurement": "measurement_concept_id", "observation": "observation_concept_id",
 }
 
-// conceptOf returns the column that says what a row of a table is about, "" for none.
-func conceptOf(table string) string { return abouts[table] }
-
 // appendRow appends a row of a CDM to b as it is. An end that the CDM requires and the
 // row does not have is its start.
 func appendRow(b *omop.Batch, row *cdm.Row, pointer string) {

@@ -73,10 +73,14 @@ type header struct {
 // the one that most of them belong to, if its key is among them, more than half of
 // what the CDM requires of it, and no fewer than half of them are its.
 func recognize(names []string) *header {
+	titles := make([]title, len(names))
+	for i, name := range names {
+		titles[i] = titleOf(name)
+	}
 	var best *header
 	most := 0
 	for _, t := range model() {
-		h, matched, required := t.match(names)
+		h, matched, required := t.match(titles)
 		if !slices.Contains(h.at, 0) || 2*required <= t.required || 2*matched < len(names) {
 			continue
 		}
@@ -87,10 +91,24 @@ func recognize(names []string) *header {
 	return best
 }
 
-// match finds the columns of t among names: how many there are, and how many of those
+// title is what stands above a column: a name, or an expression with names in it.
+type title struct {
+	words []string
+	plain bool // it is a name
+}
+
+var word = regexp.MustCompile(`[a-z_][a-z0-9_]*`)
+
+func titleOf(s string) title {
+	s = strings.ToLower(strings.TrimSpace(s))
+	words := word.FindAllString(s, -1)
+	return title{words, len(words) == 1 && words[0] == s}
+}
+
+// match finds the columns of t among titles: how many there are, and how many of those
 // that the CDM requires.
-func (t *Table) match(names []string) (h *header, matched, required int) {
-	h = &header{table: t, at: make([]int, len(names))}
+func (t *Table) match(titles []title) (h *header, matched, required int) {
+	h = &header{table: t, at: make([]int, len(titles))}
 	taken := make([]bool, len(t.Columns))
 	take := func(i, column int) {
 		h.at[i], taken[column] = column, true
@@ -99,33 +117,30 @@ func (t *Table) match(names []string) (h *header, matched, required int) {
 			required++
 		}
 	}
-	for i, name := range names {
+	for i, s := range titles {
 		h.at[i] = -1
-		if column, ok := t.named(name); ok && !taken[column] {
+		if column, ok := t.named(s); ok && !taken[column] {
 			take(i, column)
 		}
 	}
-	// What is no name at all, such as SQL that an export has left there, is the column
+	// What has no name at all, such as SQL that an export has left there, is the column
 	// that has this place in the CDM, if the file has as many as the CDM.
-	for i, name := range names {
-		if h.at[i] < 0 && len(names) == len(t.Columns) && !taken[i] && !isName(name) {
+	for i, s := range titles {
+		if h.at[i] < 0 && len(titles) == len(t.Columns) && !taken[i] && !s.plain {
 			take(i, i)
 		}
 	}
 	return h, matched, required
 }
 
-var word = regexp.MustCompile(`[a-z_][a-z0-9_]*`)
-
-// named returns the column that is called name, or that alone appears in it as in
+// named returns the one column whose name is in a title, as in
 // date(birth_datetime,'unixepoch').
-func (t *Table) named(name string) (column int, ok bool) {
-	name = strings.ToLower(strings.TrimSpace(name))
-	if isName(name) {
-		return t.column(name)
-	}
-	for _, w := range word.FindAllString(name, -1) {
-		if c, known := t.column(w); known {
+func (t *Table) named(s title) (column int, ok bool) {
+	for _, w := range s.words {
+		if now, old := renamed[w]; old {
+			w = now
+		}
+		if c, known := t.index[w]; known {
 			if ok && c != column {
 				return 0, false
 			}
@@ -133,20 +148,6 @@ func (t *Table) named(name string) (column int, ok bool) {
 		}
 	}
 	return column, ok
-}
-
-// column returns the column that CDM 5.4 or 5.3 calls name.
-func (t *Table) column(name string) (int, bool) {
-	if now, old := renamed[name]; old {
-		name = now
-	}
-	i, ok := t.index[name]
-	return i, ok
-}
-
-func isName(s string) bool {
-	s = strings.ToLower(strings.TrimSpace(s))
-	return word.FindString(s) == s && s != ""
 }
 
 func newCSV(src io.Reader, separator rune) *csv.Reader {

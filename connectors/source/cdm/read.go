@@ -35,7 +35,7 @@ var (
 // (ctx ended, src failed) is the last thing yielded.
 func Read(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.Record, error] {
 	return func(yield func(fhir.Record, error) bool) {
-		r := &reader{yield: yield, keys: keys{}, line: 1}
+		r := &reader{yield: yield, keys: newKeys(maxWords), line: 1}
 		in, err := fhir.OpenInput(ctx, src, opts)
 		if err == nil {
 			r.bounded = &bounded{src: in, most: cmp.Or(opts.MaxRecord, defaultRow)}
@@ -80,7 +80,7 @@ type reader struct {
 	*bounded
 	*header
 	rows  *csv.Reader
-	keys  keys
+	keys  *keys
 	full  bool
 	line  int
 	yield func(fhir.Record, error) bool
