@@ -223,11 +223,12 @@ func (l *load) add(r omop.Result) {
 		if refused.Table == omop.PeriodTable && refused.Pointer == "" {
 			continue // made from rows that are refused themselves
 		}
-		detail := "table " + refused.Table.String()
+		p := Problem{Line: l.line(refused.Pointer), Path: refused.Pointer, Rule: string(refused.Rule), Detail: "table " + refused.Table.String()}
 		if refused.Rule == omop.UnknownPerson && l.imported.uses != nil {
-			detail += "; load the table person first, then this file again"
+			p.Path = "person_id"
+			p.Detail += "; load the table person first, then this file again"
 		}
-		l.reject(Problem{Line: l.line(refused.Pointer), Path: refused.Pointer, Rule: string(refused.Rule), Detail: detail})
+		l.reject(p)
 	}
 	if l.imported.uses != nil {
 		for _, pointer := range r.Visitless {
