@@ -62,6 +62,7 @@ type outcome struct {
 	Rejected   int64            `json:"rejected"`
 	Unmapped   int64            `json:"unmapped"`
 	ByType     map[string]int64 `json:"byType"`
+	Findings   map[string]int64 `json:"findings"`
 	Problems   []client.Problem `json:"problems"`
 }
 
@@ -85,7 +86,7 @@ func ingest(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	out := outcome{State: "completed", ByType: map[string]int64{}, Problems: []client.Problem{}}
+	out := outcome{State: "completed", ByType: map[string]int64{}, Findings: map[string]int64{}, Problems: []client.Problem{}}
 	total := 0
 	for _, files := range stages {
 		total += len(files)
@@ -168,6 +169,9 @@ func (o *outcome) add(j client.Job) {
 	for t, n := range j.ByType {
 		o.ByType[t] += n
 	}
+	for f, n := range j.Findings {
+		o.Findings[f] += n
+	}
 	o.Problems = append(o.Problems, j.Problems...)
 	switch {
 	case j.State == "completed", o.State == "failed":
@@ -188,7 +192,8 @@ func (o *outcome) print(cmd *cobra.Command) error {
 		fmt.Fprintf(w, "loaded before\t%d files\n", o.Before)
 	}
 	printRows(w, o.Records, o.Stored, o.Duplicates, o.Rejected, o.Unmapped)
-	printTypes(w, o.ByType)
+	printCounts(w, "records by type", o.ByType)
+	printCounts(w, "findings", o.Findings)
 	printProblems(w, o.Problems)
 	return w.Flush()
 }
@@ -198,9 +203,9 @@ func printRows(w io.Writer, records, stored, duplicates, rejected, unmapped int6
 		records, stored, duplicates, rejected, unmapped)
 }
 
-func printTypes(w io.Writer, by map[string]int64) {
+func printCounts(w io.Writer, title string, by map[string]int64) {
 	if len(by) > 0 {
-		fmt.Fprintln(w, "records by type")
+		fmt.Fprintln(w, title)
 	}
 	for _, t := range slices.Sorted(maps.Keys(by)) {
 		fmt.Fprintf(w, "  %s\t%d\n", t, by[t])

@@ -88,7 +88,8 @@ func printJob(cmd *cobra.Command, j client.Job) error {
 		}
 	}
 	printRows(w, j.Records, j.Stored, j.Duplicates, j.Rejected, j.Unmapped)
-	printTypes(w, j.ByType)
+	printCounts(w, "records by type", j.ByType)
+	printCounts(w, "findings", j.Findings)
 	printProblems(w, j.Problems)
 	return w.Flush()
 }

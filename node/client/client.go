@@ -115,6 +115,7 @@ type Job struct {
 	Rejected   int64            `json:"rejected"`
 	ByType     map[string]int64 `json:"byType"`
 	Unmapped   int64            `json:"unmapped"`
+	Findings   map[string]int64 `json:"findings"` // of checks that kept no row out, by rule
 	Accepted   time.Time        `json:"accepted"`
 	Ended      time.Time        `json:"ended,omitzero"` // zero while it goes on
 	Problems   []Problem        `json:"problems"`
