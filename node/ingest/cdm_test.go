@@ -18,9 +18,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/trialmesh/trialmesh/connectors/source/cdm"
+	"github.com/trialmesh/trialmesh/localstore/jobs"
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
+	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/ingest"
 )
 
@@ -32,16 +34,16 @@ var stored = []string{
 	"person", "observation_period", "death", "visit_occurrence", "condition_occurrence", "drug_exposure", "procedure_occurrence", "measurement", "observation",
 }
 
-// importCDM loads the tables of a folder and returns the jobs by table.
+// importCDM loads the tables of a folder and returns the loads by table.
 func (s *site) importCDM(t testing.TB, folder string) map[string]ingest.Job {
 	t.Helper()
-	jobs := map[string]ingest.Job{}
+	loads := map[string]ingest.Job{}
 	for _, table := range stored {
 		f, err := os.ReadFile(filepath.Join(folder, table+".csv.gz"))
 		require.NoError(t, err)
-		jobs[table] = s.load(t, table+".csv.gz", f)
+		loads[table] = s.load(t, table+".csv.gz", f)
 	}
-	return jobs
+	return loads
 }
 
 // results are counts by analysis, then by strata.
@@ -76,7 +78,7 @@ func published(t testing.TB, file string) results {
 }
 
 // analyze gives the results of what is stored, and of what the loads have found.
-func (s *site) analyze(t testing.TB, jobs map[string]ingest.Job) results {
+func (s *site) analyze(t testing.TB, loads map[string]ingest.Job) results {
 	t.Helper()
 	out := results{}
 	require.NoError(t, s.db.Read(t.Context(), func(tx *sqldb.Tx) error {
@@ -101,10 +103,10 @@ func (s *site) analyze(t testing.TB, jobs map[string]ingest.Job) results {
 		}
 		return nil
 	}))
-	out.add(118, nil, jobs["observation_period"].Counts.Rejected)
+	out.add(118, nil, loads["observation_period"].Counts.Rejected)
 	for n, e := range events {
 		if n != 2 {
-			out.add(100*n+13, nil, jobs[e.table].Counts.Findings["unknown-visit visit_occurrence_id"])
+			out.add(100*n+13, nil, loads[e.table].Counts.Findings["unknown-visit visit_occurrence_id"])
 		}
 	}
 	return out
@@ -118,11 +120,11 @@ func TestAnalysesOfAnImportedCDM(t *testing.T) {
 	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
 		s := newSite(t, db)
 		s.run(t)
-		jobs := s.importCDM(t, gibleed)
-		require.Equal(t, want, s.analyze(t, jobs))
-		require.EqualValues(t, 55, jobs["person"].Counts.Stored)
-		require.Equal(t, ingest.WithProblems, jobs["observation_period"].State)
-		orphans, err := s.Problems(t.Context(), jobs["observation_period"].ID, 0, 1000)
+		loads := s.importCDM(t, gibleed)
+		require.Equal(t, want, s.analyze(t, loads))
+		require.EqualValues(t, 55, loads["person"].Counts.Stored)
+		require.Equal(t, ingest.WithProblems, loads["observation_period"].State)
+		orphans, err := s.Problems(t.Context(), loads["observation_period"].ID, 0, 1000)
 		require.NoError(t, err)
 		require.Contains(t, orphans, ingest.Problem{Line: 3, Path: "person_id", Rule: "unknown-person", Detail: "table observation_period; load the table person first, then this file again"})
 		counts := s.counts(t)
@@ -163,17 +165,17 @@ func TestAWholeCDMAgainstAchilles(t *testing.T) {
 			s := newSite(t, open(t))
 			s.run(t)
 			begun, read := time.Now(), int64(0)
-			jobs := s.importCDM(t, folder)
+			loads := s.importCDM(t, folder)
 			took := time.Since(begun)
 			for _, table := range stored {
-				j := jobs[table]
+				j := loads[table]
 				read += j.Counts.Records
 				t.Logf("%s: %s, %d records, %d stored, %d rejected, unmapped %v, findings %v, %.1f s", table, j.State, j.Counts.Records, j.Counts.Stored,
 					j.Counts.Rejected, j.Counts.Unmapped, j.Counts.Findings, j.Ended.Sub(j.Accepted).Seconds())
 			}
 			t.Logf("%d rows in %s, %.0f rows/s", read, took, float64(read)/took.Seconds())
 			s.knownAnswers(t, folder)
-			got := s.analyze(t, jobs)
+			got := s.analyze(t, loads)
 			same, all, unlike := 0, 0, []int{}
 			for _, analysis := range slices.Sorted(maps.Keys(want)) {
 				if analysis >= 2_000_000 { // how long Achilles took
@@ -369,6 +371,30 @@ func TestANewReleaseOfACDMReplaces(t *testing.T) {
 		require.EqualValues(t, 1, second.Counts.Replaced)
 		require.EqualValues(t, 1, second.Counts.Duplicates)
 		require.Equal(t, before, s.counts(t))
+	})
+}
+
+// TestFindingsAreCountedOnce: what an attempt found that did not end is not counted
+// again by the next.
+func TestFindingsAreCountedOnce(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		log, err := audit.Open(t.Context(), db, discard)
+		require.NoError(t, err)
+		trail := &failingTrail{Trail: log}
+		s := newSite(t, db, func(c *ingest.Config, _ *jobs.Config) { c.Trail, c.BatchRows = trail, 10 })
+		s.run(t)
+		s.load(t, "person.csv", table(personHead, "7,8532,1960,1,1,8527,0"))
+		rows := []string{conditionHead}
+		for i := range 95 {
+			rows = append(rows, fmt.Sprintf("%d,7,28060,%s,,32817,99,", i, time.Date(2020, 1, 1+i, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)))
+		}
+		trail.failures.Store(2)
+		job := s.load(t, "condition_occurrence.csv", table(append(rows, rows[1])...))
+		require.Equal(t, 3, job.Attempt)
+		require.EqualValues(t, 95, job.Counts.Stored)
+		require.EqualValues(t, 95, job.Counts.Findings["unknown-visit visit_occurrence_id"])
+		require.Equal(t, []string{"2 visit_occurrence_id unknown-visit", "97 condition_occurrence_id duplicate-primary-key"}, lines(t, s, job.ID))
 	})
 }
 
