@@ -55,7 +55,7 @@ func FuzzRead(f *testing.F) {
 func TestWhatIsWrittenIsRead(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
-		table := cdm.TableNamed("observation")
+		table := cdm.Recognize(file("observation_id,person_id,observation_concept_id,observation_date,observation_type_concept_id"))
 		order := rapid.Permutation(table.Columns).Draw(rt, "order")
 		keys := rapid.SliceOfNDistinct(rapid.Int64(), 1, 5, func(k int64) int64 { return k }).Draw(rt, "keys")
 		var out bytes.Buffer

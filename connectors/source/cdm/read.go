@@ -46,7 +46,7 @@ func Read(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.
 		}
 		var problem *fhir.Problem
 		if errors.As(err, &problem) {
-			yield(fhir.Record{}, at(problem, r.line))
+			yield(fhir.Record{}, onLine(problem, r.line))
 		} else if problem, ok := fhir.InputProblem(err, r.line); ok {
 			yield(fhir.Record{}, problem)
 		} else {
@@ -55,7 +55,8 @@ func Read(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.
 	}
 }
 
-func at(p *fhir.Problem, line int) *fhir.Problem {
+// onLine is p with the line on which it came.
+func onLine(p *fhir.Problem, line int) *fhir.Problem {
 	return &fhir.Problem{Rule: p.Rule, Line: line, Path: p.Path, Detail: p.Detail}
 }
 
@@ -141,7 +142,7 @@ func (r *reader) each() error {
 		}
 		row, problem := r.row(fields)
 		if problem != nil {
-			err = r.report(at(problem, r.line))
+			err = r.report(onLine(problem, r.line))
 		} else if !r.yield(fhir.Record{Type: r.table.Name, Line: r.line, Resource: row}, nil) {
 			err = errStopped
 		}

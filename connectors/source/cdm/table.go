@@ -93,9 +93,6 @@ func (c Column) Concept() (concept, standard bool) {
 	return concept, concept && !strings.HasSuffix(c.Name, "_source_concept_id")
 }
 
-// TableNamed returns the table of the CDM with a name in lower case, or nil.
-func TableNamed(name string) *Table { return model()[name] }
-
 // model is the CDM by the names of its tables.
 var model = sync.OnceValue(func() map[string]*Table {
 	rows, err := csv.NewReader(strings.NewReader(fields)).ReadAll()
