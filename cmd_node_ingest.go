@@ -6,18 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/trialmesh/trialmesh/connectors/source/cdm"
+	"github.com/trialmesh/trialmesh/node"
 	"github.com/trialmesh/trialmesh/node/client"
 )
 
@@ -25,13 +23,14 @@ func newNodeIngest() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ingest PATH…",
 		Short: "Load files of patient data into the node",
-		Long: `Load FHIR R4 bundles and NDJSON, HL7 v2 messages, tables of an OMOP CDM (CSV), and
-documents of observations (see POST /v1/ingest/observations) into the running node,
-plain or .gz; the node finds out which a file is. A folder stands for all files in
-it that are named *.json, *.ndjson, *.jsonl or *.hl7, plain or .gz, and for its
-tables of people of a CDM. Of those the person table is loaded first, then periods,
-deaths and visits, then events. An empty file is an error, and nothing is sent then. Each file is durable when it is acknowledged; then its job
-maps and stores it. Loading the same file again changes nothing. The command waits
+		Long: `Load FHIR R4 bundles and NDJSON, HL7 v2 messages, C-CDA documents, CSV and TSV tables
+by the site's mappings (see trialmesh node map), tables of an OMOP CDM, and documents
+of observations (see POST /v1/ingest/observations) into the running node, plain or .gz;
+the node finds out which a file is. A folder stands for the files in it that are named
+*.json, *.ndjson, *.jsonl, *.hl7 or *.xml, and for tables (*.csv, *.tsv, *.txt) that a
+mapping is for, or of a CDM those of people; all plain or .gz. Of tables those of
+patients are loaded first, then visits, then events. An empty file is an error, and nothing is sent then. Each
+file is durable when it is acknowledged; then its job maps and stores it. Loading the same file again changes nothing. The command waits
 for the jobs and lists what was not loaded as it is, by file, line, path and rule;
 it ends with status 1 if a job failed or nothing of any file could be loaded. While
 the node cannot write, for example because its disk is full, the jobs wait and the
@@ -82,7 +81,12 @@ func ingest(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer c.Close()
-	stages, others, err := expand(args)
+	dir, _ := cmd.Flags().GetString("dir")
+	mappings, err := node.Mappings(dir)
+	if err != nil {
+		return err
+	}
+	stages, others, err := expand(args, mappings)
 	if err != nil {
 		return err
 	}
@@ -92,7 +96,7 @@ func ingest(cmd *cobra.Command, args []string) error {
 		total += len(files)
 	}
 	if others > 0 {
-		newProgress(cmd, 0).say(fmt.Sprintf("left out %d files that are not named *.json, *.ndjson, *.jsonl or *.hl7, plain or .gz, and are no table of people of an OMOP CDM", others))
+		newProgress(cmd, 0).say(fmt.Sprintf("left out %d files that are not named "+dataFiles+", or are tables that no mapping of the node is for and no CDM has of people", others))
 	}
 	rejected := 0
 	for _, files := range stages {
@@ -216,61 +220,6 @@ func printProblems(w io.Writer, list []client.Problem) {
 	for _, p := range list {
 		fmt.Fprintf(w, "problem\t%s line %d %s\t%s\n", p.File, p.Line, p.Path, p.Rule)
 	}
-}
-
-// dataFile matches the names of the files that a folder stands for.
-var dataFile = regexp.MustCompile(`(?i)\.(json|ndjson|jsonl|hl7)(\.gz)?$`)
-
-// expand returns the files that paths stand for, of which none is empty, in the order
-// of the stages in which they are loaded, and how many files of folders it left out.
-func expand(paths []string) (stages [][]string, others int, err error) {
-	stages = make([][]string, 3)
-	for _, path := range paths {
-		found := false
-		err := filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
-			if err != nil || !d.Type().IsRegular() {
-				return err
-			}
-			table := tableOf(name)
-			if name != path && !dataFile.MatchString(name) && (table == nil || table.Kind != cdm.Stored) {
-				others++
-				return nil
-			}
-			info, err := d.Info()
-			if err == nil && info.Size() == 0 {
-				err = fmt.Errorf("%s: the file is empty; nothing was sent", name)
-			}
-			stage := 0
-			if table != nil {
-				stage = table.Stage()
-			}
-			stages[stage], found = append(stages[stage], name), true
-			return err
-		})
-		if err != nil {
-			return nil, 0, err
-		}
-		if !found {
-			return nil, 0, fmt.Errorf("%s: no file to load is there: of a folder the files *.json, *.ndjson, *.jsonl and *.hl7 are loaded, plain or .gz, and tables of people of an OMOP CDM; name others one by one", path)
-		}
-	}
-	return stages, others, nil
-}
-
-// tableFile matches the names of files that may be tables of a CDM.
-var tableFile = regexp.MustCompile(`(?i)\.(csv|tsv|txt)(\.gz)?$`)
-
-// tableOf returns the table of a CDM that a file holds, nil for none.
-func tableOf(name string) *cdm.Table {
-	if !tableFile.MatchString(name) {
-		return nil
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil // sending it will say why
-	}
-	defer f.Close()
-	return cdm.Recognize(f)
 }
 
 func upload(ctx context.Context, c *client.Client, path string) (job string, err error) {

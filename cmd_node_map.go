@@ -309,7 +309,7 @@ func (t *previewed) print(cmd *cobra.Command) error {
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "mapping\t%s\nrows\t%d\nof no record\t%d\npassed over\t%d\nrecords\t%d\n", t.Mapping, t.Rows, t.Unused, t.Skipped, t.Records)
-	printTypes(w, t.ByType)
+	printCounts(w, "records by type", t.ByType)
 	for _, p := range t.Problems {
 		fmt.Fprintf(w, "problem\t%s\t%s\t%d times, line %s\t%s\n", p.Rule, p.Column, p.Count, numbers(p.Lines, p.Count), p.Detail)
 	}

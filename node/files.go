@@ -28,6 +28,7 @@ const (
 	networkFile     = "network.json"   // what the hub last told
 	dataFile        = "data.db"
 	rawDir          = "raw"
+	mappingsDir     = "mappings" // of tables, made by the site
 	filePermissions = 0o600
 )
 

@@ -207,8 +207,13 @@ func (n *Node) openDomain(ctx context.Context) error {
 	if n.queue, err = jobs.New(jobs.Config{DB: n.db, Log: n.cfg.Logger, Now: n.cfg.Now}); err != nil {
 		return err
 	}
+	tables, err := Mappings(n.cfg.Dir)
+	if err != nil {
+		return err
+	}
 	n.ingest, err = ingest.Open(ctx, ingest.Config{
-		DB: n.db, Store: n.people, Series: n.series, Raw: n.raw, Vocabulary: n.vocab, Jobs: n.queue, Trail: n.trail, Log: n.cfg.Logger, Now: n.cfg.Now,
+		Tables: tables,
+		DB:     n.db, Store: n.people, Series: n.series, Raw: n.raw, Vocabulary: n.vocab, Jobs: n.queue, Trail: n.trail, Log: n.cfg.Logger, Now: n.cfg.Now,
 	})
 	if err != nil {
 		return err

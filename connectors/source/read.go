@@ -19,10 +19,11 @@ import (
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 	"github.com/trialmesh/trialmesh/connectors/source/hl7v2"
 	"github.com/trialmesh/trialmesh/connectors/source/observation"
+	"github.com/trialmesh/trialmesh/connectors/source/table"
 )
 
-// formats are tried in this order; the last one takes what no other claims, and
-// says what is wrong with it.
+// formats are tried in this order. What none claims is a table if it looks like one,
+// or FHIR, whose reader says what is wrong with it.
 var formats = []struct {
 	// claims reports whether an input that begins with head, uncompressed, has the
 	// format.
@@ -37,17 +38,17 @@ var formats = []struct {
 		return ccda.Read(ctx, src, ccda.Options{Limits: opts})
 	}},
 	{cdm.Detect, cdm.Read},
-	{func([]byte) bool { return true }, fhir.Read},
 }
 
 // headSize is how many bytes of an input are looked at.
 const headSize = 4096
 
-// Read yields the records of src, plain or gzip, in order. The error is a
+// Read yields the records of src, plain or gzip, in order. Tables are read by the
+// site's own mappings, of which tables may be nil. The error is a
 // [*fhir.Problem] if one record, or the rest of a damaged input, could not be used;
 // the Record is then empty and iteration goes on. Any other error (ctx ended, src
 // failed) is the last thing yielded.
-func Read(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.Record, error] {
+func Read(ctx context.Context, src io.Reader, tables *table.Set, opts fhir.Options) iter.Seq2[fhir.Record, error] {
 	whole := bufio.NewReaderSize(src, headSize)
 	head := plain(whole)
 	for _, f := range formats {
@@ -55,7 +56,10 @@ func Read(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.
 			return f.read(ctx, whole, opts)
 		}
 	}
-	panic("source: no format is the last resort")
+	if table.Detect(head) {
+		return tables.Read(ctx, whole, opts)
+	}
+	return fhir.Read(ctx, whole, opts)
 }
 
 // plain returns the first bytes of r, uncompressed, without consuming them. What

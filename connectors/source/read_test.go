@@ -60,7 +60,7 @@ func TestTheFormatIsFoundInTheContent(t *testing.T) {
 	} {
 		for kind, text := range map[string]string{"plain": c.text, "gzip": zip(c.text)} {
 			types := map[string]bool{}
-			for rec, err := range source.Read(t.Context(), iotest.HalfReader(strings.NewReader(text)), fhir.Options{}) {
+			for rec, err := range source.Read(t.Context(), iotest.HalfReader(strings.NewReader(text)), nil, fhir.Options{}) {
 				require.NoError(t, err, "%s, %s", name, kind)
 				types[rec.Type] = true
 			}
@@ -73,7 +73,7 @@ func TestWhatIsOfNoFormatIsAProblem(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"\x1f\x8b", "a,b,c\n1,2,3\n", "{}"} {
 		problems := 0
-		for _, err := range source.Read(t.Context(), strings.NewReader(text), fhir.Options{}) {
+		for _, err := range source.Read(t.Context(), strings.NewReader(text), nil, fhir.Options{}) {
 			_, bad := fhir.AsProblem(err)
 			require.True(t, bad, "%q: %v", text, err)
 			problems++
@@ -81,12 +81,12 @@ func TestWhatIsOfNoFormatIsAProblem(t *testing.T) {
 		require.Positive(t, problems, "%q", text)
 	}
 	gone := errors.New("disk gone")
-	for _, err := range source.Read(t.Context(), iotest.ErrReader(gone), fhir.Options{}) {
+	for _, err := range source.Read(t.Context(), iotest.ErrReader(gone), nil, fhir.Options{}) {
 		require.ErrorIs(t, err, gone)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for _, err := range source.Read(ctx, strings.NewReader(patient), fhir.Options{}) {
+	for _, err := range source.Read(ctx, strings.NewReader(patient), nil, fhir.Options{}) {
 		require.ErrorIs(t, err, context.Canceled)
 	}
 }

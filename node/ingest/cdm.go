@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"strconv"
 
 	"github.com/trialmesh/trialmesh/connectors/source/cdm"
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
@@ -108,9 +107,4 @@ func (l *load) judge(ctx context.Context) error {
 		return err
 	}
 	return l.learn(ctx)
-}
-
-// cdmKey is the key of a row of a site's CDM: the site's own number of it.
-func cdmKey(table string, id int64) omop.Key {
-	return omop.NewKey("omop|" + table + "/" + strconv.FormatInt(id, 10))
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // table is a file of a CDM.
-func table(lines ...string) []byte { return []byte(strings.Join(lines, "\n") + "\n") }
+func csvOf(lines ...string) []byte { return []byte(strings.Join(lines, "\n") + "\n") }
 
 const (
 	personHead    = "person_id,gender_concept_id,year_of_birth,month_of_birth,day_of_birth,race_concept_id,ethnicity_concept_id"
@@ -30,18 +30,18 @@ func TestDefectsOfACDMAreNamed(t *testing.T) {
 	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
 		s := newSite(t, db)
 		s.run(t)
-		early := s.load(t, "condition_occurrence.csv", table(conditionHead, "1,-9007199254740993,28060,2020-01-01,,32817,,"))
+		early := s.load(t, "condition_occurrence.csv", csvOf(conditionHead, "1,-9007199254740993,28060,2020-01-01,,32817,,"))
 		require.EqualValues(t, 1, early.Counts.Rejected, "the person comes later")
 
-		person := s.load(t, "person.csv", table(personHead, "-9007199254740993,8532,1950,1,1,8527,0", "7,8532,1960,,,,", "7,8507,1961,,,8527,0", "8,8507,,,,8527,0"))
+		person := s.load(t, "person.csv", csvOf(personHead, "-9007199254740993,8532,1950,1,1,8527,0", "7,8532,1960,,,,", "7,8507,1961,,,8527,0", "8,8507,,,,8527,0"))
 		require.EqualValues(t, 2, person.Counts.Stored)
 		require.EqualValues(t, 2, person.Counts.Rejected)
 		require.Equal(t, map[string]int64{"required-empty race_concept_id": 1, "required-empty ethnicity_concept_id": 1}, only(person.Counts.Findings, "required-empty"))
 		require.Equal(t, []string{"3 race_concept_id required-empty", "3 ethnicity_concept_id required-empty", "4 person_id duplicate-primary-key", "5 year_of_birth missing-field"}, lines(t, s, person.ID))
 
-		death := s.load(t, "death.csv", table("person_id,death_date", "-9007199254740993,2021-01-01"))
+		death := s.load(t, "death.csv", csvOf("person_id,death_date", "-9007199254740993,2021-01-01"))
 		require.EqualValues(t, 1, death.Counts.Stored)
-		job := s.load(t, "condition_occurrence.csv", table(conditionHead,
+		job := s.load(t, "condition_occurrence.csv", csvOf(conditionHead,
 			"-9223372036854775808,-9007199254740993,28060,2020-01-01,,32817,,", // a sore throat
 			"2,-9007199254740993,28060,1949-12-31,,32817,,",                    // before birth
 			"3,-9007199254740993,28060,2021-06-01,,32817,,",                    // after death
@@ -65,16 +65,16 @@ func TestDefectsOfACDMAreNamed(t *testing.T) {
 		}
 		origin(t, s, "-9223372036854775808", "line 2")
 
-		period := s.load(t, "observation_period.csv", table("observation_period_id,person_id,observation_period_start_date,observation_period_end_date,period_type_concept_id",
+		period := s.load(t, "observation_period.csv", csvOf("observation_period_id,person_id,observation_period_start_date,observation_period_end_date,period_type_concept_id",
 			"1,-9007199254740993,1949-01-01,2020-12-31,32817", "2,-9007199254740993,2020-12-31,2020-01-01,32817"))
 		require.EqualValues(t, 2, period.Counts.Stored)
 		require.EqualValues(t, 1, period.Counts.Findings["before-birth observation_period_start_date"])
 		require.EqualValues(t, 1, period.Counts.Findings["end-before-start observation_period_end_date"])
 
 		for name, file := range map[string][]byte{
-			"vocabulary-table": table("concept_id\tconcept_name\tdomain_id\tvocabulary_id\tconcept_class_id\tstandard_concept\tconcept_code\tvalid_start_date\tvalid_end_date\tinvalid_reason", "1\tx\tDrug\tRxNorm\tx\tS\t1\t19700101\t20991231\t"),
-			"derived-table":    table("condition_era_id,person_id,condition_concept_id,condition_era_start_date,condition_era_end_date,condition_occurrence_count", "1,1,1,2020-01-01,2020-01-01,1"),
-			"table-not-stored": table("note_id,person_id,note_date,note_type_concept_id,note_class_concept_id,note_text,encoding_concept_id,language_concept_id", "1,1,2020-01-01,1,1,x,0,0"),
+			"vocabulary-table": csvOf("concept_id\tconcept_name\tdomain_id\tvocabulary_id\tconcept_class_id\tstandard_concept\tconcept_code\tvalid_start_date\tvalid_end_date\tinvalid_reason", "1\tx\tDrug\tRxNorm\tx\tS\t1\t19700101\t20991231\t"),
+			"derived-table":    csvOf("condition_era_id,person_id,condition_concept_id,condition_era_start_date,condition_era_end_date,condition_occurrence_count", "1,1,1,2020-01-01,2020-01-01,1"),
+			"table-not-stored": csvOf("note_id,person_id,note_date,note_type_concept_id,note_class_concept_id,note_text,encoding_concept_id,language_concept_id", "1,1,2020-01-01,1,1,x,0,0"),
 		} {
 			job := s.load(t, name, file)
 			require.EqualValues(t, 1, job.Counts.Rejected, name)
@@ -123,12 +123,12 @@ func TestANewReleaseOfACDMReplaces(t *testing.T) {
 		s := newSite(t, db)
 		s.run(t)
 		s.load(t, "p.ndjson", []byte(`{"resourceType":"Patient","id":"7","gender":"female","birthDate":"1970-01-01"}`))
-		s.load(t, "person.csv", table(personHead, "7,8532,1960,,,8527,0"))
-		first := s.load(t, "condition_occurrence.csv", table(conditionHead, "1,7,320128,2020-01-01,,32817,,", "2,7,320128,2020-01-01,,32817,,"))
+		s.load(t, "person.csv", csvOf(personHead, "7,8532,1960,,,8527,0"))
+		first := s.load(t, "condition_occurrence.csv", csvOf(conditionHead, "1,7,320128,2020-01-01,,32817,,", "2,7,320128,2020-01-01,,32817,,"))
 		require.EqualValues(t, 2, first.Counts.Stored)
 		before := s.counts(t)
 		require.EqualValues(t, 2, before[omop.PersonTable], "the Patient 7 and the person 7 are two")
-		second := s.load(t, "condition_occurrence.csv", table(conditionHead, "1,7,201826,2020-01-01,,32817,,", "2,7,320128,2020-01-01,,32817,,"))
+		second := s.load(t, "condition_occurrence.csv", csvOf(conditionHead, "1,7,201826,2020-01-01,,32817,,", "2,7,320128,2020-01-01,,32817,,"))
 		require.EqualValues(t, 1, second.Counts.Replaced)
 		require.EqualValues(t, 1, second.Counts.Duplicates)
 		require.Equal(t, before, s.counts(t))
@@ -145,13 +145,13 @@ func TestFindingsAreCountedOnce(t *testing.T) {
 		trail := &failingTrail{Trail: log}
 		s := newSite(t, db, func(c *ingest.Config, _ *jobs.Config) { c.Trail, c.BatchRows = trail, 10 })
 		s.run(t)
-		s.load(t, "person.csv", table(personHead, "7,8532,1960,1,1,8527,0"))
+		s.load(t, "person.csv", csvOf(personHead, "7,8532,1960,1,1,8527,0"))
 		rows := []string{conditionHead}
 		for i := range 95 {
 			rows = append(rows, fmt.Sprintf("%d,7,28060,%s,,32817,99,", i, time.Date(2020, 1, 1+i, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)))
 		}
 		trail.failures.Store(2)
-		job := s.load(t, "condition_occurrence.csv", table(append(rows, rows[1])...))
+		job := s.load(t, "condition_occurrence.csv", csvOf(append(rows, rows[1])...))
 		require.Equal(t, 3, job.Attempt)
 		require.EqualValues(t, 95, job.Counts.Stored)
 		require.EqualValues(t, 95, job.Counts.Findings["unknown-visit visit_occurrence_id"])

@@ -5,6 +5,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/connectors/source/cdm"
 	"github.com/trialmesh/trialmesh/localstore/omop"
+	"github.com/trialmesh/trialmesh/node/mapping"
 )
 
 // abouts are the columns that say what the rows of event tables are about.
@@ -72,17 +73,17 @@ func each[T any](list []T, do func(T) bool) bool {
 // cells reads the values of a row as the store wants them.
 type cells struct{ *cdm.Row }
 
-func (c cells) personKey() omop.Key { return cdmKey("person", c.Int("person_id")) }
+func (c cells) personKey() omop.Key { return mapping.CDMKey("person", c.Int("person_id")) }
 
 func (c cells) record(pointer string) omop.Record {
-	return omop.Record{Key: cdmKey(c.Table.Name, c.Int(c.Table.Columns[0].Name)), Person: c.personKey(), Pointer: pointer}
+	return omop.Record{Key: mapping.CDMKey(c.Table.Name, c.Int(c.Table.Columns[0].Name)), Person: c.personKey(), Pointer: pointer}
 }
 
 // event is the record of a row that may belong to a visit.
 func (c cells) event(pointer string) omop.Record {
 	r := c.record(pointer)
 	if c.Has("visit_occurrence_id") {
-		r.Visit = cdmKey("visit_occurrence", c.Int("visit_occurrence_id"))
+		r.Visit = mapping.CDMKey("visit_occurrence", c.Int("visit_occurrence_id"))
 	}
 	return r
 }

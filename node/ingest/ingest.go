@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
+	"github.com/trialmesh/trialmesh/connectors/source/table"
 	"github.com/trialmesh/trialmesh/localstore/jobs"
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/raw"
@@ -58,6 +59,9 @@ type Config struct {
 	Jobs *jobs.Queue
 
 	Trail Trail // Defaults to none.
+
+	// Tables are the site's mappings of tables. Defaults to none.
+	Tables *table.Set
 
 	// MaxFile is the size of one file in bytes, as sent. Defaults to 16 GiB.
 	MaxFile int64
@@ -221,10 +225,15 @@ func (s *Service) acceptKept(ctx context.Context, file raw.Digest, size int64, n
 	return id, err
 }
 
-// mapperName is what lineage calls the mapper with the vocabulary of now.
+// mapperName is what lineage calls the mapper with the vocabulary and the mappings of
+// tables of now.
 func (s *Service) mapperName(ctx context.Context) (string, error) {
 	version, err := s.cfg.Vocabulary.Version(ctx)
-	return mapping.Version + " vocabulary " + version, err
+	name := mapping.Version + " vocabulary " + version
+	if tables := s.cfg.Tables.Version(); tables != "" {
+		name += " tables " + tables
+	}
+	return name, err
 }
 
 func (s *Service) enqueue(ctx context.Context, tx *sqldb.Tx, file raw.Digest, size int64, name string) (JobID, error) {

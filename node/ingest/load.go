@@ -239,11 +239,19 @@ func (l *load) add(r omop.Result) {
 	l.steps += l.pending
 }
 
-// line is where the record of a row begins; the pointer of a component begins with
-// that of its record.
+// line is where the record of a row begins, 0 if it is not known; the pointer of a
+// component begins with that of its record and a dot.
 func (l *load) line(pointer string) int {
-	record, _, _ := strings.Cut(pointer, ".")
-	return l.lines[record]
+	for {
+		if line, ok := l.lines[pointer]; ok {
+			return line
+		}
+		dot := strings.LastIndexByte(pointer, '.')
+		if dot < 0 {
+			return 0
+		}
+		pointer = pointer[:dot]
+	}
 }
 
 func (l *load) save(ctx context.Context, tx *sqldb.Tx) error {

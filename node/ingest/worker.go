@@ -78,7 +78,7 @@ func (s *Service) load(ctx context.Context, j *jobs.Job[args]) error {
 	}
 	defer src.Close()
 	l.src = &counter{r: src}
-	for rec, err := range source.Read(ctx, l.src, s.cfg.Reader) {
+	for rec, err := range source.Read(ctx, l.src, s.cfg.Tables, s.cfg.Reader) {
 		if err := l.step(ctx, rec, err); err != nil {
 			return err
 		}

@@ -133,8 +133,20 @@ func (m *Mapper) Concept(ctx context.Context, system, code string) (int64, error
 	return found.Standard[0].ID, nil
 }
 
-// PersonKey is the key of the person whose Patient resource has the given id.
-func PersonKey(id string) omop.Key { return key("Patient", id) }
+// PersonKey is the key of a person: of the one whose Patient resource has the given
+// id, or of the one with the given person_id in the site's CDM if it is person/ and that
+// number, which no id of FHIR is.
+func PersonKey(id string) omop.Key {
+	if number, ok := strings.CutPrefix(id, "person/"); ok {
+		return cdmKey("person", number)
+	}
+	return key("Patient", id)
+}
+
+// CDMKey is the key of a row of a site's CDM: the site's own number of it.
+func CDMKey(table string, id int64) omop.Key { return cdmKey(table, strconv.FormatInt(id, 10)) }
+
+func cdmKey(table, id string) omop.Key { return omop.NewKey("omop|" + table + "/" + id) }
 
 func key(resourceType, id string) omop.Key { return omop.NewKey("fhir|" + resourceType + "/" + id) }
 

@@ -46,6 +46,13 @@ func record(id string) omop.Record {
 
 var morning = time.Date(2020, 3, 1, 7, 30, 0, 0, time.UTC)
 
+// TestPersonsOfACDMHaveNames that no id of FHIR is.
+func TestPersonsOfACDMHaveNames(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, mapping.CDMKey("person", -7), mapping.PersonKey("person/-7"))
+	require.NotEqual(t, mapping.PersonKey("7"), mapping.PersonKey("person/7"))
+}
+
 func TestPatient(t *testing.T) {
 	t.Parallel()
 	const core = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-"

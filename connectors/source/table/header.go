@@ -11,8 +11,8 @@ import (
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 )
 
-// headSize is how many bytes of a table may stand before the end of its header.
-const headSize = 64 << 10
+// HeadSize is how many bytes of a table may stand before the end of its header line.
+const HeadSize = 64 << 10
 
 // separatorLine is what a spreadsheet may write before the header: sep=;
 func separatorLine(text string) bool {
@@ -130,9 +130,28 @@ func (m *Mapping) layout(head []byte) (found layout, problem *fhir.Problem) {
 	return layout{}, problem
 }
 
+// Detect reports whether head, plain or gzip, begins as a table does: a first row that a
+// delimiter cuts, of something that is not JSON or XML.
+func Detect(head []byte) bool {
+	br, err := decoded(bytes.NewReader(plain(head)), false)
+	if err != nil {
+		return false
+	}
+	text, err := peek(br)
+	if first := bytes.TrimSpace(text); err != nil || len(first) == 0 || strings.ContainsRune("{[<", rune(first[0])) {
+		return false
+	}
+	for _, delimiter := range []byte(delimiters) {
+		if cells, _ := firstRow(text, delimiter); len(cells) > 1 {
+			return true
+		}
+	}
+	return false
+}
+
 // peek returns the beginning of a table without consuming it.
 func peek(br *bufio.Reader) ([]byte, error) {
-	head, err := br.Peek(headSize)
+	head, err := br.Peek(HeadSize)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
 		return nil, err
 	}

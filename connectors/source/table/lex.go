@@ -58,7 +58,7 @@ var (
 
 // newLexer returns a lexer with the widest limits that a header needs.
 func newLexer(src io.Reader, delimiter byte) *lexer {
-	return &lexer{br: bufio.NewReaderSize(src, headSize), delimiter: delimiter, maxRow: headSize, maxCell: headSize, maxColumns: maxNamed, line: 1}
+	return &lexer{br: bufio.NewReaderSize(src, HeadSize), delimiter: delimiter, maxRow: HeadSize, maxCell: HeadSize, maxColumns: maxNamed, line: 1}
 }
 
 // next returns the next row, which is good until the call after it. A row that cannot be

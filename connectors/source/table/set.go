@@ -67,7 +67,9 @@ func LoadSet(folder fs.FS) (*Set, error) {
 	if len(failed) > 0 {
 		return nil, errors.Join(failed...)
 	}
-	s.version = hex.EncodeToString(sum.Sum(nil)[:8])
+	if len(s.mappings) > 0 {
+		s.version = hex.EncodeToString(sum.Sum(nil)[:8])
+	}
 	return s, nil
 }
 
@@ -82,7 +84,7 @@ func readMapping(folder fs.FS, name string) ([]byte, error) {
 }
 
 // Version names the content of the set: with another one, the records of the same file
-// may be others. It is empty for a nil Set.
+// may be others. It is empty for a Set of none.
 func (s *Set) Version() string {
 	if s == nil {
 		return ""
@@ -142,6 +144,21 @@ func (s *Set) Detect(head []byte) (*Mapping, error) {
 	return found, nil
 }
 
+// Stage says when a table can be loaded: after all those of a lower stage, as its rows
+// refer to theirs. It is 0 if it makes patients, 1 if encounters, else 2.
+func (m *Mapping) Stage() int {
+	makes := func(kind string) bool {
+		return slices.ContainsFunc(m.records, func(r record) bool { return r.kind.name == kind })
+	}
+	switch {
+	case makes("patient"):
+		return 0
+	case makes("encounter"):
+		return 1
+	}
+	return 2
+}
+
 // Overlaps reports whether a header that one of two mappings is for is surely one that the
 // other is for as well.
 func (m *Mapping) Overlaps(o *Mapping) bool {
@@ -157,7 +174,7 @@ func (m *Mapping) Overlaps(o *Mapping) bool {
 // that there are two, is a problem.
 func (s *Set) Read(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.Record, error] {
 	return func(yield func(fhir.Record, error) bool) {
-		br := bufio.NewReaderSize(src, headSize)
+		br := bufio.NewReaderSize(src, HeadSize)
 		head, err := peek(br)
 		if err != nil {
 			yield(fhir.Record{}, fmt.Errorf("table: read input: %w", err))
@@ -170,7 +187,7 @@ func (s *Set) Read(ctx context.Context, src io.Reader, opts fhir.Options) iter.S
 			yield(fhir.Record{}, &fhir.Problem{Rule: RuleAmbiguousTable, Line: 1, Detail: err.Error()})
 			return
 		case m == nil:
-			yield(fhir.Record{}, &fhir.Problem{Rule: RuleWrongHeader, Line: 1, Detail: "no mapping is for this header"})
+			yield(fhir.Record{}, &fhir.Problem{Rule: RuleWrongHeader, Line: 1, Detail: "no mapping of this node is for this header; trialmesh node map suggest proposes one"})
 			return
 		}
 		for rec, err := range Read(ctx, br, m, Options{Limits: opts}) {
@@ -190,7 +207,7 @@ func plain(head []byte) []byte {
 	if err != nil {
 		return nil
 	}
-	out := make([]byte, headSize)
+	out := make([]byte, HeadSize)
 	n, _ := io.ReadFull(zipped, out) // head need not hold all of it
 	return out[:n]
 }

@@ -19,7 +19,7 @@ const byteOrderMark = "\xef\xbb\xbf"
 // is UTF-8, or Windows-1252 if latin is set, which holds what ISO 8859-1 prints. Bytes
 // that are not UTF-8 stay as they are, to be refused by row.
 func decoded(src io.Reader, latin bool) (*bufio.Reader, error) {
-	br := bufio.NewReaderSize(src, headSize)
+	br := bufio.NewReaderSize(src, HeadSize)
 	mark, err := br.Peek(3)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
@@ -30,9 +30,9 @@ func decoded(src io.Reader, latin bool) (*bufio.Reader, error) {
 		return br, err
 	case bytes.HasPrefix(mark, []byte("\xff\xfe")), bytes.HasPrefix(mark, []byte("\xfe\xff")):
 		decoder := unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM).NewDecoder()
-		return bufio.NewReaderSize(decoder.Reader(br), headSize), nil
+		return bufio.NewReaderSize(decoder.Reader(br), HeadSize), nil
 	case latin:
-		return bufio.NewReaderSize(charmap.Windows1252.NewDecoder().Reader(br), headSize), nil
+		return bufio.NewReaderSize(charmap.Windows1252.NewDecoder().Reader(br), HeadSize), nil
 	}
 	return br, nil
 }
