@@ -112,7 +112,7 @@ func TestFieldsOfOneNameAreRefused(t *testing.T) {
 	require.ErrorIs(t, err, canonical.ErrDuplicateName)
 	got, err := canonical.Fields([]byte(`{"b":{"a":1},"a":{"b":2}}`))
 	require.NoError(t, err)
-	require.Equal(t, `{"a":{"b":2},"b":{"a":1}}`, string(got))
+	require.Equal(t, []byte(`{"a":{"b":2},"b":{"a":1}}`), got)
 }
 
 // value draws JSON.
