@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,38 +70,58 @@ func startChain(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("CHAIN", chain.URL())
 }
 
-// writeData writes a hospital's patients or the vocabulary:
+// writeData writes the first patients of a hospital, or the vocabulary:
 // data HOSPITAL FOLDER, or data vocabulary FOLDER.
 func writeData(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: data HOSPITAL|vocabulary FOLDER")
 	}
+	dir := ts.MkAbs(args[1])
 	if args[0] == "vocabulary" {
-		ts.Check(testdata.ExtractVocabulary(ts.MkAbs(args[1])))
+		ts.Check(testdata.ExtractVocabulary(dir))
 		return
 	}
-	for _, h := range testdata.Hospitals() {
-		if h.Name == args[0] {
-			_, err := h.Extract(context.Background(), ts.MkAbs(args[1]))
-			ts.Check(err)
+	ts.Check(os.MkdirAll(dir, 0o700))
+	left := patientsOfScript
+	for file, err := range hospital(ts, args[0]).Files(context.Background()) {
+		ts.Check(err)
+		ts.Check(os.WriteFile(filepath.Join(dir, file.Name), file.Data, 0o600))
+		if !file.Infrastructure() {
+			left--
+		}
+		if left == 0 {
 			return
 		}
 	}
-	ts.Fatalf("no hospital %s", args[0])
 }
 
-// writeConsents lets a hospital's patients sign: consents HOSPITAL TRIAL NODE FILE.
+// patientsOfScript are so many of each hospital: all would take a minute more.
+const patientsOfScript = 40
+
+func hospital(ts *testscript.TestScript, name string) testdata.Hospital {
+	all := testdata.Hospitals()
+	i := slices.IndexFunc(all, func(h testdata.Hospital) bool { return h.Name == name })
+	if i < 0 {
+		ts.Fatalf("no hospital %s", name)
+	}
+	return all[i]
+}
+
+// writeConsents lets these patients sign: consents HOSPITAL TRIAL NODE FILE.
 func writeConsents(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 4 {
 		ts.Fatalf("usage: consents HOSPITAL TRIAL NODE FILE")
 	}
 	signed, err := participants.Sign(context.Background(), args[0], trial.ID(args[1]), identity.DID(args[2]), time.Now())
 	ts.Check(err)
+	loaded := hospital(ts, args[0]).PatientIDs()[:patientsOfScript]
 	f, err := os.Create(ts.MkAbs(args[3]))
 	ts.Check(err)
 	enc := json.NewEncoder(f)
 	for _, m := range signed.Messages {
-		ts.Check(enc.Encode(m))
+		if slices.Contains(loaded, m.Patient) {
+			ts.Check(enc.Encode(m))
+		}
 	}
 	ts.Check(f.Close())
 }

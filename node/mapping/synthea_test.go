@@ -25,6 +25,7 @@ func TestAllHospitals(t *testing.T) {
 	got, resources := newTally(), map[string]int{}
 	manifest := counted()
 	for _, h := range testdata.Hospitals() {
+		var ids []string
 		for f, err := range h.Files(t.Context()) {
 			require.NoError(t, err)
 			if f.Infrastructure() {
@@ -35,6 +36,9 @@ func TestAllHospitals(t *testing.T) {
 				require.NoError(t, err)
 				found.Note(rec, nil)
 				resources[rec.Type]++
+				if rec.Type == "Patient" {
+					ids = append(ids, rec.ID)
+				}
 				var b omop.Batch
 				result, err := mapper.Map(t.Context(), rec, &b)
 				require.NoError(t, err)
@@ -45,6 +49,7 @@ func TestAllHospitals(t *testing.T) {
 				require.Equal(t, n, strconv.Itoa(found.Decoded[kind]+found.Raw[kind]), "%s in %s", kind, f.Name)
 			}
 		}
+		require.Equal(t, h.PatientIDs(), ids)
 	}
 
 	require.Equal(t, want.Resources, resources)

@@ -4,14 +4,11 @@
 package participants
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/tidwall/gjson"
 
 	node "github.com/trialmesh/trialmesh/node/client"
 	"github.com/trialmesh/trialmesh/protocol/consent"
@@ -53,12 +50,13 @@ func Sign(ctx context.Context, hospital string, id trial.ID, at identity.DID, no
 	if site < 0 {
 		return Signed{}, fmt.Errorf("no hospital %q; there are harbor, meadow and summit", hospital)
 	}
-	patients, err := patientIDs(ctx, testdata.Hospitals()[site])
-	if err != nil {
-		return Signed{}, err
-	}
+	patients := testdata.Hospitals()[site].PatientIDs()
+	slices.Sort(patients)
 	s := signer{trial: id, node: at, now: now.Add(-time.Minute)}
 	for i, patient := range patients {
+		if err := ctx.Err(); err != nil {
+			return Signed{}, err
+		}
 		key, err := identity.Generate(rand.Reader)
 		if err != nil {
 			return Signed{}, err
@@ -111,23 +109,3 @@ func (s *signer) seal(key identity.Key, patient string, kind message.Kind, body 
 }
 
 func document() message.Digest { return message.Sum([]byte(consentText)) }
-
-// patientIDs returns the ids of a hospital's Patient resources, ascending.
-func patientIDs(ctx context.Context, h testdata.Hospital) ([]string, error) {
-	var ids []string
-	for f, err := range h.Files(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		if f.Infrastructure() {
-			continue
-		}
-		id := gjson.GetBytes(bytes.TrimSpace(f.Data), `entry.#(resource.resourceType=="Patient").resource.id`).String()
-		if id == "" {
-			return nil, fmt.Errorf("%s holds no patient", f.Name)
-		}
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids, nil
-}

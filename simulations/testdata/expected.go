@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // Totals are facts about all 266 patients that were counted by others.
@@ -87,4 +88,18 @@ func Manifest() [][]string {
 		panic(fmt.Sprintf("testdata: manifest.csv: %v", err))
 	}
 	return rows
+}
+
+// PatientIDs returns the ids of the Patient resources of a hospital, as the manifest has
+// them, in the order of its files.
+func (h Hospital) PatientIDs() []string {
+	rows := Manifest()
+	hospital, id := slices.Index(rows[0], "hospital"), slices.Index(rows[0], "patient_id")
+	var ids []string
+	for _, row := range rows[1:] {
+		if row[hospital] == h.Name {
+			ids = append(ids, row[id])
+		}
+	}
+	return ids
 }
