@@ -102,8 +102,7 @@ func provable(r protocol.Request, circuit circuits.Circuit) error {
 
 // judge checks everything about a question that does not depend on data.
 func (p *Peer) judge(id protocol.ID, ask protocol.Ask) (question, error) {
-	now := p.cfg.Now()
-	request, err := message.Open[protocol.Request](ask.Request, protocol.KindRequest, now)
+	request, err := message.Open[protocol.Request](ask.Request, protocol.KindRequest, p.cfg.Now())
 	if err != nil {
 		return question{}, err
 	}
@@ -113,23 +112,36 @@ func (p *Peer) judge(id protocol.ID, ask protocol.Ask) (question, error) {
 	if err := request.Validate(); err != nil {
 		return question{}, refused("query.invalid", err)
 	}
-	design, err := ask.Trial.Check(trial.Ask{
-		Researcher: ask.Request.Issuer, Node: p.cfg.Key.DID(), Analysis: string(request.Analysis.Kind), At: now,
+	q := question{id: id, request: request, ask: ask}
+	if q.design, q.accept.Policy, err = p.permit(q); err != nil {
+		return question{}, err
+	}
+	return q, nil
+}
+
+// permit checks what of a judgement may change while a question goes on: whether the
+// signatures of researcher and boards still hold, and the trial and the policies allow it.
+func (p *Peer) permit(q question) (trial.Design, disclosure.Policy, error) {
+	now, none := p.cfg.Now(), disclosure.Policy{}
+	if !now.Before(q.ask.Request.Expires) {
+		return trial.Design{}, none, message.ErrExpired
+	}
+	design, err := q.ask.Trial.Check(trial.Ask{
+		Researcher: q.ask.Request.Issuer, Node: p.cfg.Key.DID(), Analysis: string(q.request.Analysis.Kind), At: now,
 	}, p.cfg.Boards)
 	if err != nil {
-		return question{}, refused("trial.invalid", err)
+		return design, none, refused("trial.invalid", err)
 	}
-	if design.ID != request.Trial {
-		return question{}, trial.ErrUnapproved
+	if design.ID != q.request.Trial {
+		return design, none, trial.ErrUnapproved
 	}
-	if err := ask.Hub.Validate(); err != nil {
-		return question{}, ErrHubPolicy
+	if err := q.ask.Hub.Validate(); err != nil {
+		return design, none, ErrHubPolicy
 	}
-	policy := disclosure.Strictest(p.cfg.Policy, design.Disclosure, ask.Hub)
-	if disclosure.Strictest(design.Disclosure, ask.Hub).MinSites < p.cfg.Policy.MinSites && secagg.MinMembers < p.cfg.Policy.MinSites {
-		return question{}, ErrMinSites
+	if disclosure.Strictest(design.Disclosure, q.ask.Hub).MinSites < p.cfg.Policy.MinSites && secagg.MinMembers < p.cfg.Policy.MinSites {
+		return design, none, ErrMinSites
 	}
-	return question{id: id, request: request, design: design, ask: ask, accept: protocol.Accept{Policy: policy}}, nil
+	return design, disclosure.Strictest(p.cfg.Policy, design.Disclosure, q.ask.Hub), nil
 }
 
 // pin holds a trial to the design under which this node first judged a question

@@ -37,7 +37,7 @@ func (p *Peer) sum(ctx context.Context, q question, task protocol.Task) (json.Ra
 // how long it holds a question between two steps; a withdrawal, the end of the
 // trial or of a signature counts until the last.
 func (p *Peer) stands(ctx context.Context, q question) error {
-	if _, err := p.judge(q.id, q.ask); err != nil {
+	if _, _, err := p.permit(q); err != nil {
 		return err
 	}
 	use, err := p.use(q)
