@@ -17,6 +17,9 @@ type Batch struct {
 	Mapper string
 	// At is when the batch is stored.
 	At time.Time
+	// Position is that of the raw file in the order in which files came. What a later
+	// file says of a row stands, whichever is put last.
+	Position int64
 
 	Persons      []Person
 	Periods      []ObservationPeriod
@@ -35,6 +38,7 @@ type Result struct {
 	Stored     int // new
 	Replaced   int // known, with a changed content
 	Duplicates int // known, unchanged
+	Superseded int // known with another content, of a file that came later: left as they are
 	Refused    []Refusal
 
 	// Visitless are the pointers of rows that name a visit which is neither in the

@@ -20,7 +20,7 @@ func lookup(ctx context.Context, tx *sqldb.Tx, keys iter.Seq[rowKey]) (map[rowKe
 	found := make(map[rowKey]stored, len(sorted))
 	for chunk := range slices.Chunk(sorted, lookupChunk) {
 		condition, args := amongKeys(tx.Dialect(), chunk)
-		rows, err := tx.Query(ctx, "SELECT row_key, row_id, content FROM lineage WHERE "+condition, args...)
+		rows, err := tx.Query(ctx, "SELECT row_key, row_id, content, position FROM lineage JOIN load ON load.load_id = lineage.load_id WHERE "+condition, args...)
 		if err != nil {
 			return nil, err
 		}
@@ -53,7 +53,7 @@ func collect(rows *sqldb.Rows, found map[rowKey]stored) error {
 	for rows.Next() {
 		var key, content []byte
 		var s stored
-		if err := rows.Scan(&key, &s.id, &content); err != nil {
+		if err := rows.Scan(&key, &s.id, &content, &s.position); err != nil {
 			return err
 		}
 		if len(key) != len(rowKey{}) || len(content) != len(s.content) {

@@ -13,8 +13,8 @@ import (
 
 // Put stores the rows of b as part of tx. A row is known by its table, its person
 // and its key: one that is known and unchanged is a duplicate, one that changed
-// replaces the earlier row and keeps its number. Rows that cannot be stored are
-// listed in the result and do not keep the others out.
+// replaces the earlier row and keeps its number, unless that came from a later file.
+// Rows that cannot be stored are listed in the result and do not keep the others out.
 //
 // On PostgreSQL two transactions that put the same new rows at once end with
 // [sqldb.ErrConflict] for the later one; run it again.
@@ -49,8 +49,9 @@ type entry struct {
 
 // stored is what lineage knows about a row.
 type stored struct {
-	id      int64
-	content [8]byte
+	id       int64
+	content  [8]byte
+	position int64 // of the file it came from
 }
 
 func (p *putting) put(ctx context.Context) error {
@@ -74,8 +75,8 @@ func (p *putting) put(ctx context.Context) error {
 
 // findLoad gives the pass its number.
 func (p *putting) findLoad(ctx context.Context) error {
-	const find = "SELECT load_id FROM load WHERE raw = ? AND mapper = ?"
-	err := p.tx.QueryRow(ctx, find, p.batch.Raw[:], p.batch.Mapper).Scan(&p.load)
+	const find = "SELECT load_id FROM load WHERE raw = ? AND mapper = ? AND position = ?"
+	err := p.tx.QueryRow(ctx, find, p.batch.Raw[:], p.batch.Mapper, p.batch.Position).Scan(&p.load)
 	if !errors.Is(err, sqldb.ErrNoRows) {
 		return err
 	}
@@ -84,8 +85,8 @@ func (p *putting) findLoad(ctx context.Context) error {
 		return err
 	}
 	p.load = ids[0]
-	_, err = p.tx.Exec(ctx, "INSERT INTO load (load_id, raw, mapper, loaded_at) VALUES (?, ?, ?, ?)",
-		p.load, p.batch.Raw[:], p.batch.Mapper, p.batch.At)
+	_, err = p.tx.Exec(ctx, "INSERT INTO load (load_id, raw, mapper, position, loaded_at) VALUES (?, ?, ?, ?, ?)",
+		p.load, p.batch.Raw[:], p.batch.Mapper, p.batch.Position, p.batch.At)
 	return err
 }
 
@@ -139,17 +140,21 @@ func (p *putting) putTable(ctx context.Context, t Table, rows []row) error {
 	if err != nil {
 		return err
 	}
-	var fresh, changed []*entry
+	var fresh, changed, confirmed []*entry
 	for k, e := range entries {
 		old, ok := known[k]
+		e.id = old.id
 		switch {
 		case !ok:
 			fresh = append(fresh, e)
 		case old.content == e.content:
-			e.id = old.id
 			p.result.Duplicates++
+			if old.position < p.batch.Position {
+				confirmed = append(confirmed, e)
+			}
+		case old.position > p.batch.Position:
+			p.result.Superseded++
 		default:
-			e.id = old.id
 			changed = append(changed, e)
 		}
 	}
@@ -163,6 +168,9 @@ func (p *putting) putTable(ctx context.Context, t Table, rows []row) error {
 	}
 	for i, e := range fresh {
 		e.id = ids[i]
+	}
+	if err := p.confirm(ctx, confirmed); err != nil {
+		return err
 	}
 	if err := p.remove(ctx, t, changed); err != nil {
 		return err
@@ -215,6 +223,16 @@ func (p *putting) prepare(t Table, rows []row) map[rowKey]*entry {
 		out[e.key] = e
 	}
 	return out
+}
+
+// confirm notes that a later file says the same of rows.
+func (p *putting) confirm(ctx context.Context, entries []*entry) error {
+	for _, e := range entries {
+		if _, err := p.tx.Exec(ctx, "UPDATE lineage SET load_id = ?, pointer = ? WHERE row_id = ?", p.load, e.rec.Pointer, e.id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // remove deletes the rows that are about to be replaced.

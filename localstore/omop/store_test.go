@@ -440,3 +440,29 @@ func TestFullDiskLeavesTheStoreAsItWas(t *testing.T) {
 	limit(1 << 20)
 	require.Equal(t, 5000, put(t, db, s, big).Stored, "and goes on when there is room")
 }
+
+// TestWhatALaterFileSaysStands, in whatever order the files are put.
+func TestWhatALaterFileSaysStands(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := open(t, db)
+		file := func(position int64, number float64) omop.Batch {
+			b := omop.Batch{Raw: [32]byte{byte(position)}, Mapper: "m", At: now, Position: position, Persons: ada().Persons, Measurements: ada().Measurements}
+			b.Measurements[0].Number, b.Measurements[0].Visit = ptr(number), omop.Key{}
+			return b
+		}
+		require.Equal(t, omop.Result{Stored: 2}, put(t, db, s, file(3, 1)))
+		require.Equal(t, omop.Result{Duplicates: 1, Superseded: 1}, put(t, db, s, file(2, 2)), "an earlier file")
+		require.Equal(t, omop.Result{Duplicates: 2}, put(t, db, s, file(5, 1)), "a later one says the same")
+		require.Equal(t, omop.Result{Duplicates: 1, Superseded: 1}, put(t, db, s, file(4, 2)), "and stands for that")
+		require.Equal(t, omop.Result{Duplicates: 1, Replaced: 1}, put(t, db, s, file(5, 7)), "a file replaces its own rows")
+		require.Equal(t, omop.Result{Duplicates: 1, Replaced: 1}, put(t, db, s, file(6, 8)))
+		require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
+			ada, result := omop.NewKey("ada"), omop.NewKey("m1")
+			o, err := s.Origin(t.Context(), tx, omop.MeasurementTable, ada, result)
+			require.NoError(t, err)
+			require.Equal(t, [32]byte{6}, o.Raw)
+			return nil
+		}))
+	})
+}

@@ -29,6 +29,10 @@ const (
 // store keeps them apart: their rows stay with the person they came for.
 const findingMerge = "merge-not-applied"
 
+// findingSuperseded counts rows of which a file that came later says something else.
+// A file that is sent again has the place it got when it came first.
+const findingSuperseded = "superseded"
+
 // load is the state of one attempt. What is in its batch, problems and counts but
 // not yet committed is lost with the process and done again by the next attempt,
 // which passes over the steps that were committed.
@@ -76,6 +80,9 @@ func (s *Service) begin(ctx context.Context, j *jobs.Job[args], file raw.Digest,
 			}
 		}
 		l.skip = l.steps
+		if err := tx.QueryRow(ctx, `SELECT min(job_id) FROM ingest_job WHERE file = ?`, file.String()).Scan(&l.batch.Position); err != nil {
+			return err
+		}
 		n, err := tx.Exec(ctx, `UPDATE ingest_job SET state = ?, attempt = ?, mapper = ?, started_at = coalesce(started_at, ?) WHERE job_id = ? AND state <> ?`,
 			string(Running), j.Attempt, mapper, s.cfg.Now(), j.ID, string(Cancelled))
 		if err == nil && n == 0 {
@@ -207,7 +214,7 @@ func (l *load) commit(ctx context.Context, last func(*sqldb.Tx) error) error {
 		return err
 	}
 	l.s.m.observe(l.pending, result)
-	l.batch = omop.Batch{Raw: l.batch.Raw, Mapper: l.mapper}
+	l.batch = omop.Batch{Raw: l.batch.Raw, Mapper: l.mapper, Position: l.batch.Position}
 	l.columns.clear()
 	clear(l.lines)
 	l.problems, l.pending = nil, 0
@@ -219,6 +226,9 @@ func (l *load) add(r omop.Result) {
 	l.counts.Stored += int64(r.Stored)
 	l.counts.Replaced += int64(r.Replaced)
 	l.counts.Duplicates += int64(r.Duplicates)
+	if r.Superseded > 0 {
+		l.counts.Findings[findingSuperseded] += int64(r.Superseded)
+	}
 	for _, refused := range r.Refused {
 		if refused.Table == omop.PeriodTable && refused.Pointer == "" {
 			continue // made from rows that are refused themselves
