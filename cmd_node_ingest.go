@@ -30,7 +30,8 @@ the node finds out which a file is. A folder stands for the files in it that are
 *.json, *.ndjson, *.jsonl, *.hl7 or *.xml, and for tables (*.csv, *.tsv, *.txt) that a
 mapping is for, or of a CDM those of people; all plain or .gz. Of tables those of
 patients are loaded first, then visits, then events. An empty file is an error, and nothing is sent then. Each
-file is durable when it is acknowledged; then its job maps and stores it. Loading the same file again changes nothing. The command waits
+file is durable when it is acknowledged; then its job maps and stores it. Loading the same file again changes nothing,
+and what a later file says stands. The command waits
 for the jobs and lists what was not loaded as it is, by file, line, path and rule;
 it ends with status 1 if a job failed or nothing of any file could be loaded. While
 the node cannot write, for example because its disk is full, the jobs wait and the
@@ -51,12 +52,14 @@ node does not.`,
 // outcome is what loading gave, as --json prints it. Of files that were loaded
 // before it counts nothing else.
 type outcome struct {
+	Job        string           `json:"job"` // the last one
 	Jobs       []string         `json:"jobs"`
 	State      string           `json:"state"`
 	Files      int              `json:"files"`
 	Before     int              `json:"loadedBefore"`
 	Records    int64            `json:"records"`
 	Stored     int64            `json:"stored"`
+	Replaced   int64            `json:"replaced"`
 	Duplicates int64            `json:"duplicates"`
 	Rejected   int64            `json:"rejected"`
 	Unmapped   int64            `json:"unmapped"`
@@ -90,26 +93,24 @@ func ingest(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	out := outcome{State: "completed", ByType: map[string]int64{}, Findings: map[string]int64{}, Problems: []client.Problem{}}
-	total := 0
-	for _, files := range stages {
-		total += len(files)
-	}
 	if others > 0 {
 		newProgress(cmd, 0).say(fmt.Sprintf("left out %d files that are not named "+dataFiles+", or are tables that no mapping of the node is for and no CDM has of people", others))
 	}
+	loads, err := sendAll(cmd, ctx, c, stages, begun)
+	if err != nil {
+		return err
+	}
+	out := outcome{State: "completed", ByType: map[string]int64{}, Findings: map[string]int64{}, Problems: []client.Problem{}}
 	rejected := 0
-	for _, files := range stages {
-		nothing, err := out.load(ctx, cmd, c, files, begun)
-		switch {
-		case err == nil:
-			rejected += nothing
-		case ctx.Err() == nil:
-			return err
-		case len(out.Jobs) < total:
-			return fmt.Errorf("%d of %d files were sent; the node goes on with them: see trialmesh node jobs", len(out.Jobs), total)
-		default:
-			return fmt.Errorf("%d of %d files are loaded; the node goes on with the others: see trialmesh node jobs", out.Files, total)
+	for _, l := range loads {
+		out.Job, out.Jobs = l.job.ID, append(out.Jobs, l.job.ID)
+		if l.before {
+			out.Files, out.Before = out.Files+1, out.Before+1
+			continue
+		}
+		out.add(l.job)
+		if l.job.Rejected > 0 && l.job.Stored+l.job.Replaced+l.job.Duplicates == 0 {
+			rejected++
 		}
 	}
 	if err := out.print(cmd); err != nil {
@@ -118,27 +119,76 @@ func ingest(cmd *cobra.Command, args []string) error {
 	switch {
 	case out.State == "failed":
 		return errors.New("at least one file was not loaded")
-	case rejected == total:
+	case rejected == len(loads):
 		return errors.New("nothing was loaded: every file was rejected")
 	}
 	return nil
 }
 
-// load sends files, waits for their jobs and returns of how many files nothing could
-// be loaded.
-func (o *outcome) load(ctx context.Context, cmd *cobra.Command, c *client.Client, files []string, begun time.Time) (rejected int, err error) {
-	progress, before := newProgress(cmd, len(files)), len(o.Jobs)
+// sentFile is a file with the job that loaded it.
+type sentFile struct {
+	path   string
+	job    client.Job
+	before bool // it was loaded well before
+}
+
+// sendAll loads files stage by stage, and those once more that came before a patient
+// of theirs.
+func sendAll(cmd *cobra.Command, ctx context.Context, c *client.Client, stages [][]string, begun time.Time) ([]sentFile, error) {
+	var all []sentFile
+	total := len(slices.Concat(stages...))
+	load := func(files []string) ([]sentFile, error) {
+		loads, sent, err := sendFiles(cmd, ctx, c, files, begun)
+		switch {
+		case err == nil || ctx.Err() == nil:
+			return loads, err
+		case len(all)+sent < total:
+			return nil, fmt.Errorf("%d of %d files were sent; the node goes on with them: see trialmesh node jobs", len(all)+sent, total)
+		default:
+			return nil, fmt.Errorf("%d of %d files are loaded; the node goes on with the others: see trialmesh node jobs", min(total, len(all)+len(loads)), total)
+		}
+	}
+	for _, files := range stages {
+		loads, err := load(files)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, loads...)
+	}
+	var early []string
+	for _, l := range all {
+		if slices.ContainsFunc(l.job.Problems, func(p client.Problem) bool { return p.Rule == unknownPerson }) {
+			early = append(early, l.path)
+		}
+	}
+	if len(early) == 0 || total == 1 {
+		return all, nil
+	}
+	newProgress(cmd, 0).say(fmt.Sprintf("%d files are loaded again: patients of theirs may have come later", len(early)))
+	all = slices.DeleteFunc(all, func(l sentFile) bool { return slices.Contains(early, l.path) })
+	loads, err := load(early)
+	return append(all, loads...), err
+}
+
+// unknownPerson is the rule of a record whose patient is not there (yet).
+const unknownPerson = "unknown-person"
+
+// sendFiles sends files and waits for their jobs. It returns how many were sent also
+// with an error.
+func sendFiles(cmd *cobra.Command, ctx context.Context, c *client.Client, files []string, begun time.Time) (loads []sentFile, sent int, err error) {
+	progress := newProgress(cmd, len(files))
+	var ids []string
 	for _, path := range files {
 		id, err := upload(ctx, c, path)
 		if err != nil {
-			return 0, fmt.Errorf("%s: %w", path, err)
+			return nil, len(ids), fmt.Errorf("%s: %w", path, err)
 		}
-		o.Jobs = append(o.Jobs, id)
+		ids = append(ids, id)
 		progress.step("sent")
 	}
 	progress = newProgress(cmd, len(files))
 	var held string
-	for i, id := range o.Jobs[before:] {
+	for i, id := range ids {
 		job, err := c.Watch(ctx, id, func(j client.Job) {
 			if j.Held != held {
 				progress.say(cmp.Or(j.Held, "the node goes on"))
@@ -146,27 +196,21 @@ func (o *outcome) load(ctx context.Context, cmd *cobra.Command, c *client.Client
 			}
 		})
 		if err != nil {
-			return 0, fmt.Errorf("job %s: %w", id, err)
+			return loads, len(ids), fmt.Errorf("job %s: %w", id, err)
 		}
 		// The node keeps the job of content that it has loaded well.
-		switch old := job.Ended.Before(begun) && !job.Ended.IsZero(); {
-		case old, slices.Contains(o.Jobs[:before+i], id):
-			o.Files, o.Before = o.Files+1, o.Before+1
-		case job.Rejected > 0 && job.Stored+job.Replaced+job.Duplicates == 0:
-			rejected++
-			fallthrough
-		default:
-			o.add(job)
-		}
+		old := job.Ended.Before(begun) && !job.Ended.IsZero() || slices.Contains(ids[:i], id)
+		loads = append(loads, sentFile{files[i], job, old})
 		progress.step("loaded")
 	}
-	return rejected, nil
+	return loads, len(ids), nil
 }
 
 func (o *outcome) add(j client.Job) {
 	o.Files++
 	o.Records += j.Records
 	o.Stored += j.Stored
+	o.Replaced += j.Replaced
 	o.Duplicates += j.Duplicates
 	o.Rejected += j.Rejected
 	o.Unmapped += j.Unmapped
@@ -195,16 +239,16 @@ func (o *outcome) print(cmd *cobra.Command) error {
 	if o.Before > 0 {
 		fmt.Fprintf(w, "loaded before\t%d files\n", o.Before)
 	}
-	printRows(w, o.Records, o.Stored, o.Duplicates, o.Rejected, o.Unmapped)
+	printRows(w, o.Records, o.Stored, o.Replaced, o.Duplicates, o.Rejected, o.Unmapped)
 	printCounts(w, "records by type", o.ByType)
 	printCounts(w, "findings", o.Findings)
 	printProblems(w, o.Problems)
 	return w.Flush()
 }
 
-func printRows(w io.Writer, records, stored, duplicates, rejected, unmapped int64) {
-	fmt.Fprintf(w, "records\t%d\nrows stored\t%d\nalready there\t%d\nrejected\t%d\nwithout a standard concept\t%d\n",
-		records, stored, duplicates, rejected, unmapped)
+func printRows(w io.Writer, records, stored, replaced, duplicates, rejected, unmapped int64) {
+	fmt.Fprintf(w, "records\t%d\nrows stored\t%d\nreplaced\t%d\nalready there\t%d\nrejected\t%d\nwithout a standard concept\t%d\n",
+		records, stored, replaced, duplicates, rejected, unmapped)
 }
 
 func printCounts(w io.Writer, title string, by map[string]int64) {
@@ -216,8 +260,15 @@ func printCounts(w io.Writer, title string, by map[string]int64) {
 	}
 }
 
+// mostProblems is how many problems are printed; --json has all that the node lists.
+const mostProblems = 50
+
 func printProblems(w io.Writer, list []client.Problem) {
-	for _, p := range list {
+	for i, p := range list {
+		if i == mostProblems {
+			fmt.Fprintf(w, "problem\tand %d more: --json has them\n", len(list)-i)
+			return
+		}
 		fmt.Fprintf(w, "problem\t%s line %d %s\t%s\n", p.File, p.Line, p.Path, p.Rule)
 	}
 }

@@ -138,6 +138,37 @@ func TestIngestOfACDMSendsPersonsFirst(t *testing.T) {
 	require.Equal(t, 3, strings.Count(c.stderr, "loaded 1 files"), "each is loaded before the next is sent")
 }
 
+func TestIngestOfABulkExportSendsPatientsFirst(t *testing.T) {
+	t.Parallel()
+	n := newStandIn(t, 0, nil)
+	dir := t.TempDir()
+	for name, first := range map[string]string{"Condition.000": "Condition", "Encounter.000": "Encounter", "Patient.000": "Patient"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name+".ndjson"), []byte(`{"id":"x", "resourceType" : "`+first+`"}`+"\n"), 0o600))
+	}
+	c := call(t, "node", "ingest", dir, "--dir", n.dir)
+	require.Zero(t, c.status, c.stderr)
+	require.Equal(t, []string{"Patient.000.ndjson", "Encounter.000.ndjson", "Condition.000.ndjson"}, n.sent)
+}
+
+// TestIngestSendsAgainWhatCameBeforeItsPatient, once.
+func TestIngestSendsAgainWhatCameBeforeItsPatient(t *testing.T) {
+	t.Parallel()
+	n := newStandIn(t, 0, map[string]any{
+		"state": "completed with problems", "stored": 4, "rejected": 1, "problems": []map[string]string{{"rule": "unknown-person"}},
+	})
+	other := filepath.Join(n.dir, "other.json")
+	require.NoError(t, os.WriteFile(other, []byte("{}"), 0o600))
+	c := call(t, "node", "ingest", n.file, other, "--dir", n.dir)
+	require.Zero(t, c.status, c.stderr)
+	require.Equal(t, []string{"one.json", "other.json", "one.json", "other.json"}, n.sent)
+	require.Contains(t, c.stderr, "2 files are loaded again")
+	require.Regexp(t, `(?m)^rows stored +4$`, c.stdout, "what counts is the second time")
+
+	c = call(t, "node", "ingest", n.file, "--dir", n.dir)
+	require.Zero(t, c.status, c.stderr)
+	require.Len(t, n.sent, 5, "one file is not waiting for another")
+}
+
 // TestIngestTellsWhatIsNew: the node keeps the job of content that it has
 // loaded, and its counts are not this load's.
 func TestIngestTellsWhatIsNew(t *testing.T) {

@@ -87,7 +87,7 @@ func printJob(cmd *cobra.Command, j client.Job) error {
 			fmt.Fprintf(w, "%s\t%s\n", why.what, why.text)
 		}
 	}
-	printRows(w, j.Records, j.Stored, j.Duplicates, j.Rejected, j.Unmapped)
+	printRows(w, j.Records, j.Stored, j.Replaced, j.Duplicates, j.Rejected, j.Unmapped)
 	printCounts(w, "records by type", j.ByType)
 	printCounts(w, "findings", j.Findings)
 	printProblems(w, j.Problems)

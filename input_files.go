@@ -1,6 +1,7 @@
 package main
 
 import (
+	"compress/gzip"
 	"fmt"
 	"io"
 	"io/fs"
@@ -56,7 +57,7 @@ func expand(paths []string, mappings *table.Set) (stages [][]string, others int,
 // it. Rows of tables refer to people and visits that came before.
 func stageOf(name string, mappings *table.Set) (stage int, wanted bool) {
 	if !tableFile.MatchString(name) {
-		return 0, dataFile.MatchString(name)
+		return stageOfLines(name), dataFile.MatchString(name)
 	}
 	f, err := os.Open(name)
 	if err != nil {
@@ -75,4 +76,38 @@ func stageOf(name string, mappings *table.Set) (stage int, wanted bool) {
 		return m.Stage(), true
 	}
 	return 2, false
+}
+
+var (
+	linesFile    = regexp.MustCompile(`(?i)\.(ndjson|jsonl)(\.gz)?$`)
+	resourceType = regexp.MustCompile(`"resourceType"\s*:\s*"(\w+)"`)
+)
+
+// stageOfLines looks at the first resource of an NDJSON file: those of a bulk export
+// hold one type each.
+func stageOfLines(name string) int {
+	if !linesFile.MatchString(name) {
+		return 0
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	var r io.Reader = f
+	if zipped, err := gzip.NewReader(f); err == nil {
+		r = zipped
+	} else if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return 0
+	}
+	head := make([]byte, 4096)
+	n, _ := io.ReadFull(r, head) // a shorter file will do
+	found := resourceType.FindSubmatch(head[:n])
+	switch {
+	case found == nil || string(found[1]) == "Patient":
+		return 0
+	case string(found[1]) == "Encounter":
+		return 1
+	}
+	return 2
 }

@@ -56,10 +56,23 @@ func Read(ctx context.Context, src io.Reader, tables *table.Set, opts fhir.Optio
 			return f.read(ctx, whole, opts)
 		}
 	}
-	if table.Detect(head) {
+	switch first := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n"); {
+	case table.Detect(head):
 		return tables.Read(ctx, whole, opts)
+	case len(first) > 0 && first[0] == '<':
+		return ccda.Read(ctx, whole, ccda.Options{Limits: opts})
+	case bytes.ContainsAny(head, "\x00\x01\x02\x03\x04\x05\x06\x07\x08"):
+		return unknown
 	}
 	return fhir.Read(ctx, whole, opts)
+}
+
+// RuleUnknownFormat is the rule of an input that is not text: a picture, a workbook, an
+// archive.
+const RuleUnknownFormat fhir.Rule = "unknown-format"
+
+func unknown(yield func(fhir.Record, error) bool) {
+	yield(fhir.Record{}, &fhir.Problem{Rule: RuleUnknownFormat, Detail: "want FHIR (JSON or NDJSON), HL7 v2, C-CDA or a table"})
 }
 
 // plain returns the first bytes of r, uncompressed, without consuming them. What

@@ -80,6 +80,18 @@ func TestWhatIsOfNoFormatIsAProblem(t *testing.T) {
 		}
 		require.Positive(t, problems, "%q", text)
 	}
+	for rule, text := range map[fhir.Rule]string{
+		"unknown-format":          "PK\x03\x04\x14\x00\x06\x00",
+		"not-a-clinical-document": "<html></html>",
+		"malformed-json":          "line\n" + patient,
+	} {
+		for _, err := range source.Read(t.Context(), strings.NewReader(text), nil, fhir.Options{}) {
+			p, bad := fhir.AsProblem(err)
+			require.True(t, bad, "%q: %v", text, err)
+			require.Equal(t, rule, p.Rule)
+			break
+		}
+	}
 	gone := errors.New("disk gone")
 	for _, err := range source.Read(t.Context(), iotest.ErrReader(gone), nil, fhir.Options{}) {
 		require.ErrorIs(t, err, gone)
