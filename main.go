@@ -103,7 +103,7 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().Bool("json", false, "print one JSON object a line instead of text")
 	root.PersistentFlags().String("log-level", "info", "debug, info, warn or error")
 	root.PersistentFlags().String("log-format", "text", "text or json")
-	root.AddCommand(newKeyCommand(), newHubCommand(), newNodeCommand(), newTrialCommand(), newQueryCommand(), newVerifyCommand())
+	root.AddCommand(newKeyCommand(), newHubCommand(), newNodeCommand(), newTrialCommand(), newQueryCommand(), newVerifyCommand(), newBenchCommand())
 	return root
 }
 

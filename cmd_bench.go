@@ -1,0 +1,177 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/trialmesh/trialmesh/node/bench"
+)
+
+func newBenchCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "bench NAME",
+		Short: "Measure how fast this machine takes in data",
+		Long: `Measure one benchmark of trialmesh bench list on data that it makes up, with a node's
+parts and without a hub, and print a line for each figure: its value, what was measured
+beside it in the same run and the ratio of both, and the bar that it should meet.
+It ends with status 1 if a bar is not met. Figures are medians of three rounds after
+a warm-up, and comparable only with those of a machine that had nothing else to do.
+Files are made in a folder of their own in --dir, whose file system has to be one on
+which a sync is real, and are removed at the end, also with Ctrl-C.`,
+		Example: `  trialmesh bench list
+  trialmesh bench ingest-fhir --dir /var/lib/trialmesh --json
+  trialmesh bench ingest-observations --database postgres://trialmesh@db.example/bench
+  trialmesh bench ingest-curve --points 50000000`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usageError{fmt.Errorf("bench needs one name: %s, or list", strings.Join(benchNames(), ", "))}
+			}
+			return nil
+		},
+		RunE: measure,
+	}
+	cmd.Flags().String("dir", ".", "folder on the file system to measure")
+	cmd.Flags().String("database", "", "postgres:// URL, in which a schema is made and removed (default SQLite)")
+	cmd.Flags().Duration("for", 6*time.Second, "how long to measure a figure, in three rounds")
+	cmd.Flags().String("size", "1GiB", "size of the file of ingest-memory, in KiB, MiB or GiB")
+	cmd.Flags().Int("points", 5_000_000, "stored points to which ingest-curve goes")
+	cmd.Flags().Float64("bar", 0, "another bar for the first figure (default as listed)")
+	cmd.AddCommand(newBenchList())
+	return cmd
+}
+
+func newBenchList() *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Short:   "Say what there is to measure and what the figures mean",
+		Example: "  trialmesh bench list",
+		Args:    args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, b := range bench.All() {
+				if wantsJSON(cmd) {
+					if err := printJSON(cmd, map[string]string{"name": b.Name, "explain": strings.ReplaceAll(b.Explain, "\n", " ")}); err != nil {
+						return err
+					}
+					continue
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s\n  %s\n", b.Name, strings.ReplaceAll(b.Explain, "\n", "\n  "))
+			}
+			return nil
+		},
+	}
+}
+
+func benchNames() []string {
+	var names []string
+	for _, b := range bench.All() {
+		names = append(names, b.Name)
+	}
+	return names
+}
+
+func measure(cmd *cobra.Command, args []string) error {
+	dir, _ := cmd.Flags().GetString("dir")
+	database, _ := cmd.Flags().GetString("database")
+	duration, _ := cmd.Flags().GetDuration("for")
+	points, _ := cmd.Flags().GetInt("points")
+	bar, _ := cmd.Flags().GetFloat64("bar")
+	text, _ := cmd.Flags().GetString("size")
+	size, err := parseSize(text)
+	if err != nil {
+		return usageError{fmt.Errorf("--size: %w", err)}
+	}
+	if duration <= 0 {
+		return usageError{errors.New("--for: a duration over 0")}
+	}
+	progress := newProgress(cmd, 0)
+	figures, err := bench.Run(cmd.Context(), args[0], bench.Config{
+		Dir: dir, Database: database, For: duration, Size: size, Points: points, Bar: bar, Progress: progress.say,
+	})
+	switch {
+	case errors.Is(err, bench.ErrName):
+		return usageError{fmt.Errorf("%w: there are %s", err, strings.Join(benchNames(), ", "))}
+	case errors.Is(err, bench.ErrConfig):
+		return usageError{err}
+	case err != nil && cmd.Context().Err() != nil:
+		return errors.New("stopped; what was made is removed")
+	case err != nil:
+		return err
+	}
+	if err := printFigures(cmd, figures); err != nil {
+		return err
+	}
+	for _, f := range figures {
+		if !f.OK {
+			return fmt.Errorf("%s is %s %s, and the bar is %s %s", f.Name, short(f.Value), f.Unit, bound(f), short(*f.Bar))
+		}
+	}
+	return nil
+}
+
+func printFigures(cmd *cobra.Command, figures []bench.Figure) error {
+	if wantsJSON(cmd) {
+		for _, f := range figures {
+			if err := printJSON(cmd, f); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	io.WriteString(w, "figure\tvalue\tunit\tbar\tmet\tratio\tto\n")
+	for _, f := range figures {
+		bar, met, ratio, to := "", "", "", ""
+		if f.Bar != nil {
+			bar, met = bound(f)+" "+short(*f.Bar), "no"
+			if f.OK {
+				met = "yes"
+			}
+		}
+		if f.Reference != nil {
+			to = f.Reference.Name + ", " + short(f.Reference.Value)
+		}
+		if f.Ratio != nil {
+			ratio = short(*f.Ratio)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", f.Name, short(f.Value), f.Unit, bar, met, ratio, to)
+	}
+	return w.Flush()
+}
+
+// bound says which side of its bar a figure should be on.
+func bound(f bench.Figure) string {
+	if f.Most {
+		return "at most"
+	}
+	return "at least"
+}
+
+// short is a number for people: three digits, or all of a large one.
+func short(v float64) string {
+	if v >= 100 {
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(v, 'g', 3, 64)
+}
+
+// parseSize reads a size such as 256MiB, or bytes.
+func parseSize(text string) (int64, error) {
+	number, unit := text, int64(1)
+	for suffix, bytes := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+		if n, ok := strings.CutSuffix(text, suffix); ok {
+			number, unit = n, bytes
+		}
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n < 1 || n > 1<<20*(1<<30)/unit {
+		return 0, errors.New("want a number of KiB, MiB or GiB, such as 256MiB")
+	}
+	return n * unit, nil
+}

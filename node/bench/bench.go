@@ -1,0 +1,190 @@
+// Package bench measures how fast this machine takes in data.
+//
+// [Run] makes a site of its own in an empty directory or schema: the real stores,
+// queue, API and MLLP listener as a node has them, without a hub. It feeds that
+// site data which it makes up from a seed, prints nothing, and leaves nothing behind.
+// [All] says what there is to measure. A [Figure] has the value, what was measured
+// beside it in the same run, and the bar that this project has set itself.
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Figure is one measured value. Its JSON is the line that trialmesh bench prints.
+type Figure struct {
+	Name      string     `json:"name"`
+	Value     float64    `json:"value"`
+	Unit      string     `json:"unit"`
+	Reference *Reference `json:"reference"` // nil for none
+	Ratio     *float64   `json:"ratio"`     // Value to Reference.Value
+	Bar       *float64   `json:"bar"`       // nil for none
+	OK        bool       `json:"ok"`        // the bar is met, or there is none
+
+	// Most says that the bar is the most that is good, not the least.
+	Most bool `json:"-"`
+}
+
+// Reference is what a value is compared with, in the unit of the value.
+type Reference struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+}
+
+// beside compares f with something measured in the same run.
+func (f Figure) beside(name string, value float64) Figure {
+	f.Reference = &Reference{name, value}
+	if value > 0 {
+		ratio := f.Value / value
+		f.Ratio = &ratio
+	}
+	return f
+}
+
+// least and most set the bar.
+func (f Figure) least(bar float64) Figure {
+	f.Bar, f.OK = &bar, f.Value >= bar
+	return f
+}
+
+func (f Figure) most(bar float64) Figure {
+	f.Bar, f.OK, f.Most = &bar, f.Value <= bar, true
+	return f
+}
+
+func figure(name string, value float64, unit string) Figure {
+	return Figure{Name: name, Value: value, Unit: unit, OK: true}
+}
+
+// Config configures a [Run].
+type Config struct {
+	// Dir is the folder in which the site's temporary directory is made, so that
+	// its file system is measured. Defaults to the working directory.
+	Dir string
+
+	// Database is a "postgres://" URL, in which a schema of its own is made and
+	// removed. Defaults to SQLite in the temporary directory.
+	Database string
+
+	// For is how long a figure is measured after warming up, in three rounds.
+	// Defaults to 6 s.
+	For time.Duration
+
+	// Size is that of the file of ingest-memory in bytes, at least 64 KiB.
+	// Defaults to 1 GiB.
+	Size int64
+
+	// Points is to how many stored points ingest-curve goes, at least 1,000.
+	// Defaults to 5,000,000.
+	Points int
+
+	// Bar replaces that of the benchmark's first figure. Defaults to it.
+	Bar float64
+
+	// Progress is told what is being done. Defaults to nobody.
+	Progress func(text string)
+}
+
+func (c Config) withDefaults() Config {
+	if c.Dir == "" {
+		c.Dir = "."
+	}
+	if c.For == 0 {
+		c.For = 6 * time.Second
+	}
+	if c.Size == 0 {
+		c.Size = 1 << 30
+	}
+	if c.Points == 0 {
+		c.Points = 5_000_000
+	}
+	if c.Progress == nil {
+		c.Progress = func(string) {}
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.For < 0:
+		return errors.New("the time per figure must be positive")
+	case c.Size < 64<<10:
+		return errors.New("the size must be 64 KiB or more")
+	case c.Points < 1000:
+		return errors.New("the points must be 1,000 or more")
+	case c.Bar < 0:
+		return errors.New("the bar must be positive")
+	}
+	return nil
+}
+
+// bar is the one to apply to the first figure.
+func (c Config) bar(usual float64) float64 {
+	if c.Bar > 0 {
+		return c.Bar
+	}
+	return usual
+}
+
+// Benchmark is something to measure.
+type Benchmark struct {
+	Name    string
+	Explain string // what its figures mean
+
+	run func(context.Context, Config) ([]Figure, error)
+}
+
+// All returns the benchmarks, by name.
+func All() []Benchmark {
+	return []Benchmark{
+		{"ingest-curve", curveText, curve},
+		{"ingest-fhir", fhirText, fhir},
+		{"ingest-memory", memoryText, memory},
+		{"ingest-mllp", mllpText, messages},
+		{"ingest-observations", observationsText, observations},
+	}
+}
+
+// Errors that say that the call was wrong.
+var (
+	ErrName   = errors.New("no such benchmark")
+	ErrConfig = errors.New("cannot be measured so")
+)
+
+// Run measures one benchmark. It returns [ErrName], [ErrConfig] or what kept it from
+// measuring; a bar that is not met is no error. It ends early when ctx does.
+func Run(ctx context.Context, name string, cfg Config) ([]Figure, error) {
+	all := All()
+	i := slices.IndexFunc(all, func(b Benchmark) bool { return b.Name == name })
+	if i < 0 {
+		return nil, fmt.Errorf("%w: %q", ErrName, name)
+	}
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	figures, err := all[i].run(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("bench %s: %w", name, err)
+	}
+	return figures, nil
+}
+
+// rounds are how often a figure is measured.
+const rounds = 3
+
+// median of values, of which there is at least one.
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}
+
+// share returns how many pieces make a round of cfg.For, when done pieces took a
+// time, at least least.
+func (c Config) share(done int, took time.Duration, least int) int {
+	return max(least, int(float64(done)*c.For.Seconds()/rounds/took.Seconds()))
+}

@@ -1,0 +1,63 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+)
+
+const memoryText = `one file of FHIR NDJSON of --size, made while it is uploaded over HTTP on loopback and
+then loaded. ingest-memory: the most memory (RSS) that this process has had, client
+and generator included, in MiB, at most 300 whatever the size (reference: the size).
+Needs Linux.`
+
+// memoryBar is in MiB.
+const memoryBar = 300
+
+func memory(ctx context.Context, cfg Config) ([]Figure, error) {
+	if _, err := peak(); err != nil {
+		return nil, err
+	}
+	err := with(ctx, cfg, func(ctx context.Context, s *site) error {
+		patients := 0
+		file := newRecords(&patients, 0, cfg.Size)
+		cfg.Progress(fmt.Sprintf("uploading %d MiB", cfg.Size>>20))
+		id, _, err := s.upload(ctx, file)
+		if err != nil {
+			return err
+		}
+		cfg.Progress(fmt.Sprintf("loading %d resources", file.resources))
+		job, err := s.await(ctx, id)
+		if err == nil && job.Counts.Records != int64(file.resources) {
+			err = fmt.Errorf("of %d resources %d were read", file.resources, job.Counts.Records)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	most, err := peak()
+	if err != nil {
+		return nil, err
+	}
+	f := figure("ingest-memory", most, "MiB").beside("size of the file", float64(cfg.Size)/(1<<20)).most(cfg.bar(memoryBar))
+	return []Figure{f}, nil
+}
+
+// peak is the most MiB that this process has had in memory: VmHWM of proc(5).
+func peak() (float64, error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, fmt.Errorf("memory is known on Linux only: %w", err)
+	}
+	for line := range bytes.Lines(status) {
+		if text, ok := bytes.CutPrefix(line, []byte("VmHWM:")); ok {
+			kib, err := strconv.ParseFloat(string(bytes.TrimSpace(bytes.TrimSuffix(bytes.TrimSpace(text), []byte("kB")))), 64)
+			return kib / 1024, err
+		}
+	}
+	return 0, errors.New("/proc/self/status has no VmHWM")
+}

@@ -1,0 +1,331 @@
+package bench
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/trialmesh/trialmesh/localstore/jobs"
+	"github.com/trialmesh/trialmesh/localstore/omop"
+	"github.com/trialmesh/trialmesh/localstore/raw"
+	"github.com/trialmesh/trialmesh/localstore/series"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/localstore/vocab"
+	"github.com/trialmesh/trialmesh/node/api"
+	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/node/client"
+	"github.com/trialmesh/trialmesh/node/ingest"
+	"github.com/trialmesh/trialmesh/node/mllp"
+	"github.com/trialmesh/trialmesh/protocol/message"
+)
+
+// site is a node as far as data comes in, put together as package node does.
+type site struct {
+	dir    string
+	schema string // of PostgreSQL, "" on SQLite
+	base   string // URL of the database that schema is in
+
+	db     *sqldb.DB
+	people *omop.Store
+	series *series.Store
+	loads  *ingest.Service
+
+	server   *http.Server
+	listener net.Listener
+	messages *mllp.Listener
+	senders  net.Listener
+	client   *client.Client
+
+	stop context.CancelFunc
+	done chan error
+}
+
+// with runs f on a new site that runs, and removes the site.
+func with(ctx context.Context, cfg Config, f func(context.Context, *site) error) (err error) {
+	cfg.Progress("making a site")
+	dir, err := os.MkdirTemp(cfg.Dir, "trialmesh-bench-")
+	if err != nil {
+		return err
+	}
+	s := &site{dir: dir}
+	defer func() { err = errors.Join(err, s.close()) }()
+	if err := s.open(ctx, cfg); err != nil {
+		return err
+	}
+	// What fails in the site ends the measurement, and the other way round.
+	running, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	s.start(running, stop)
+	if err := f(running, s); err != nil {
+		return errors.Join(context.Cause(running), err)
+	}
+	return nil
+}
+
+func (s *site) open(ctx context.Context, cfg Config) error {
+	dsn := "sqlite:" + filepath.Join(s.dir, "data.db")
+	if cfg.Database != "" {
+		var err error
+		if dsn, err = s.makeSchema(ctx, cfg.Database); err != nil {
+			return err
+		}
+	}
+	var err error
+	if s.db, err = sqldb.Open(ctx, sqldb.Config{DSN: dsn}); err != nil {
+		return err
+	}
+	if s.people, err = omop.Open(ctx, s.db); err != nil {
+		return err
+	}
+	if s.series, err = series.Open(ctx, s.db, series.Config{}); err != nil {
+		return err
+	}
+	words, err := vocab.Open(ctx, s.db)
+	if err != nil {
+		return err
+	}
+	if err := writeVocabulary(s.dir); err != nil {
+		return err
+	}
+	if _, err := words.Load(ctx, os.DirFS(s.dir)); err != nil {
+		return err
+	}
+	if err := jobs.Migrate(ctx, s.db); err != nil {
+		return err
+	}
+	keyFile := filepath.Join(s.dir, "raw.key")
+	if err := raw.CreateKey(keyFile); err != nil {
+		return err
+	}
+	files, err := raw.Open(raw.Config{Dir: filepath.Join(s.dir, "raw"), KeyFile: keyFile})
+	if err != nil {
+		return err
+	}
+	trail, err := audit.Open(ctx, s.db, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	queue, err := jobs.New(jobs.Config{DB: s.db})
+	if err != nil {
+		return err
+	}
+	if s.loads, err = ingest.Open(ctx, ingest.Config{
+		DB: s.db, Store: s.people, Series: s.series, Raw: files, Vocabulary: words, Jobs: queue, Trail: trail,
+	}); err != nil {
+		return err
+	}
+	return s.listen(ctx, trail)
+}
+
+// listen binds the ports of the API and of MLLP, both on loopback.
+func (s *site) listen(ctx context.Context, trail *audit.Trail) error {
+	token := rand.Text() + rand.Text()
+	handler, err := api.New(api.Config{
+		Name: "bench", Token: token, Loads: s.loads, Consents: noConsents{}, Trail: trail,
+		Variables: func(context.Context) ([]api.Variable, error) { return nil, nil },
+		Status:    func(context.Context) (api.Status, error) { return api.Status{}, nil },
+		Ready:     s.db.Ping,
+	})
+	if err != nil {
+		return err
+	}
+	s.server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	var bind net.ListenConfig
+	if s.listener, err = bind.Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {
+		return err
+	}
+	if s.client, err = client.New("http://"+s.listener.Addr().String(), token); err != nil {
+		return err
+	}
+	if s.messages, err = mllp.New(mllp.Config{Loads: s.loads}); err != nil {
+		return err
+	}
+	s.senders, err = bind.Listen(ctx, "tcp", "127.0.0.1:0")
+	return err
+}
+
+// noConsents is for an API that is asked for loads only.
+type noConsents struct{}
+
+func (noConsents) RecordConsent(context.Context, string, message.Envelope) (bool, error) {
+	return false, errors.New("a benchmark has no consents")
+}
+
+// start runs the parts until close; failed is told what ends them early.
+func (s *site) start(ctx context.Context, failed context.CancelCauseFunc) {
+	ctx, s.stop = context.WithCancel(ctx)
+	s.done = make(chan error, 1)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.loads.Run(ctx) })
+	group.Go(func() error { return s.messages.Serve(ctx, s.senders) })
+	group.Go(func() error { return s.merge(ctx) })
+	group.Go(func() error {
+		closed := context.AfterFunc(ctx, func() { _ = s.server.Close() })
+		defer closed()
+		if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	go func() {
+		err := group.Wait()
+		if err != nil {
+			failed(err)
+		}
+		s.done <- err
+	}()
+}
+
+// mergePause is that of package node.
+const mergePause = 5 * time.Second
+
+// merge merges landed points now and then, as a node does.
+func (s *site) merge(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(mergePause):
+		}
+		if err := s.mergeAll(ctx); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+}
+
+// mergeAll merges all landed points.
+func (s *site) mergeAll(ctx context.Context) error {
+	for {
+		n, err := s.series.Compact(ctx)
+		switch {
+		case errors.Is(err, series.ErrBusy):
+			time.Sleep(5 * time.Millisecond)
+		case err != nil || n == 0:
+			return err
+		}
+	}
+}
+
+// close ends the site and removes all that it has made.
+func (s *site) close() error {
+	var errs []error
+	if s.stop != nil {
+		s.stop()
+		errs = append(errs, <-s.done)
+	}
+	for _, l := range []net.Listener{s.listener, s.senders} {
+		if l != nil {
+			_ = l.Close() // closed before after a clean stop
+		}
+	}
+	if s.client != nil {
+		s.client.Close()
+	}
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+	}
+	if s.schema != "" {
+		errs = append(errs, admin(context.Background(), s.base, "DROP SCHEMA "+s.schema+" CASCADE"))
+	}
+	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
+}
+
+// makeSchema makes an empty schema and returns the URL that names it.
+func (s *site) makeSchema(ctx context.Context, base string) (string, error) {
+	u, err := url.Parse(base)
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		return "", fmt.Errorf("%w: the database must be a postgres:// URL", ErrConfig)
+	}
+	schema := "trialmesh_bench_" + strconv.FormatInt(time.Now().UnixNano(), 36)
+	if err := admin(ctx, base, "CREATE SCHEMA "+schema); err != nil {
+		return "", err
+	}
+	s.schema, s.base = schema, base
+	query := u.Query()
+	query.Set("search_path", schema)
+	u.RawQuery = query.Encode()
+	return u.String(), nil
+}
+
+func admin(ctx context.Context, dsn, statement string) (err error) {
+	db, err := sqldb.Open(ctx, sqldb.Config{DSN: dsn})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return db.Write(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, statement)
+		return err
+	})
+}
+
+// upload brings a file to the API and returns its job and when the last byte of
+// it was given away.
+func (s *site) upload(ctx context.Context, file io.Reader) (ingest.JobID, time.Time, error) {
+	last := &lastByte{r: file}
+	up, err := s.client.Upload(ctx, "bench.ndjson", last)
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	id, err := strconv.ParseInt(up.Job, 10, 64)
+	return ingest.JobID(id), last.at, err
+}
+
+// lastByte notes when its reader has ended.
+type lastByte struct {
+	r  io.Reader
+	at time.Time
+}
+
+func (l *lastByte) Read(p []byte) (int, error) {
+	n, err := l.r.Read(p)
+	if err != nil {
+		l.at = time.Now()
+	}
+	return n, err
+}
+
+// jobPause is how often a job is looked at.
+const jobPause = 3 * time.Millisecond
+
+// await returns a job when it has ended well, with nothing left out.
+func (s *site) await(ctx context.Context, id ingest.JobID) (ingest.Job, error) {
+	for {
+		job, err := s.loads.Job(ctx, id)
+		switch {
+		case err != nil:
+			return job, err
+		case job.State == ingest.Completed:
+			return job, nil
+		case job.State.Ended(), job.State == ingest.Failed:
+			return job, fmt.Errorf("job %d is %s with %d records rejected: %s", id, job.State, job.Counts.Rejected, job.Error)
+		}
+		select {
+		case <-ctx.Done():
+			return job, ctx.Err()
+		case <-time.After(jobPause):
+		}
+	}
+}
+
+// load uploads a file and waits until all of it can be asked for.
+func (s *site) load(ctx context.Context, file io.Reader) (ingest.Job, time.Time, error) {
+	id, last, err := s.upload(ctx, file)
+	if err != nil {
+		return ingest.Job{}, last, err
+	}
+	job, err := s.await(ctx, id)
+	return job, last, err
+}
