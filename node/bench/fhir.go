@@ -27,8 +27,11 @@ const (
 // latencyResources are those of the file whose latency is measured.
 const latencyResources = 10_000
 
-// fhirWarm are the resources of the first file, of which a small run is made too.
-const fhirWarm = 2000
+// Resources of a file: of the first one, and at most, as it is made in memory before.
+const (
+	fhirWarm = 2000
+	fhirMost = 100_000
+)
 
 func fhir(ctx context.Context, cfg Config) ([]Figure, error) {
 	var figures []Figure
@@ -39,7 +42,7 @@ func fhir(ctx context.Context, cfg Config) ([]Figure, error) {
 		if _, err := s.file(ctx, &patients, fhirWarm); err != nil {
 			return err
 		}
-		n := cfg.share(fhirWarm, time.Since(begun), fhirWarm)
+		n := min(cfg.share(fhirWarm, time.Since(begun), fhirWarm), fhirMost)
 		var rates, waits, decoded []float64
 		for i := range rounds {
 			cfg.Progress(fmt.Sprintf("round %d of %d: %d resources", i+1, rounds, n))
@@ -49,7 +52,7 @@ func fhir(ctx context.Context, cfg Config) ([]Figure, error) {
 			}
 			rates = append(rates, float64(n)/loaded.all.Seconds())
 			decoded = append(decoded, loaded.decoded)
-			n = cfg.share(n, loaded.all, fhirWarm)
+			n = min(cfg.share(n, loaded.all, fhirWarm), fhirMost)
 		}
 		small := min(latencyResources, n)
 		for i := range rounds {

@@ -36,6 +36,7 @@ const (
 	feedEach    = 1000 // points of a person
 	feedPoints  = feedPersons * feedEach
 	feedClients = 2
+	feedMost    = 500 // documents of a round, as they are made before
 )
 
 // feed makes documents, each about later times than the one before.
@@ -75,7 +76,7 @@ func (f *feed) document() []byte {
 	return append(doc, "]}"...)
 }
 
-// people loads those whom the documents are about.
+// peopleOfFeed loads those whom the documents are about.
 func (s *site) peopleOfFeed(ctx context.Context) error {
 	var file bytes.Buffer
 	for p := range feedPersons {
@@ -151,7 +152,7 @@ func observations(ctx context.Context, cfg Config) ([]Figure, error) {
 		if err != nil {
 			return err
 		}
-		n := cfg.share(warm, took, warm)
+		n := min(cfg.share(warm, took, warm), feedMost)
 		var rates, plain []float64
 		var waits []time.Duration
 		for i := range rounds {
@@ -166,7 +167,7 @@ func observations(ctx context.Context, cfg Config) ([]Figure, error) {
 				return err
 			}
 			plain = append(plain, rate)
-			n = cfg.share(n, took, warm)
+			n = min(cfg.share(n, took, warm), feedMost)
 		}
 		slices.Sort(waits)
 		figures = []Figure{
