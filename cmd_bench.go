@@ -63,7 +63,12 @@ func newBenchList() *cobra.Command {
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%s\n  %s\n", b.Name, strings.ReplaceAll(b.Explain, "\n", "\n  "))
 			}
-			return nil
+			if wantsJSON(cmd) {
+				return nil
+			}
+			_, err := fmt.Fprint(cmd.OutOrStdout(), "Files are made in --dir, by default the working directory: what is measured is its\n"+
+				"file system, which should be the node's own disk and not tmpfs, where a sync is nothing.\n")
+			return err
 		},
 	}
 }
