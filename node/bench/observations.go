@@ -131,8 +131,26 @@ func (s *site) send(ctx context.Context, f *feed, n int) (time.Duration, []time.
 			return 0, nil, fmt.Errorf("of %d points %d were stored", feedPoints, job.Counts.Stored)
 		}
 	}
-	err := s.mergeAll(ctx)
-	return time.Since(begun), waits, err
+	if err := s.mergeAll(ctx); err != nil {
+		return 0, nil, err
+	}
+	took := time.Since(begun)
+	return took, waits, s.merged(ctx, int64(f.next)*feedPoints)
+}
+
+// merged checks that as many points are merged, and so no longer wait anywhere.
+func (s *site) merged(ctx context.Context, points int64) error {
+	return s.db.Read(ctx, func(tx *sqldb.Tx) error {
+		summaries, err := s.series.Summaries(ctx, tx)
+		var n int64
+		for _, of := range summaries {
+			n += of.Points
+		}
+		if err == nil && n != points {
+			err = fmt.Errorf("%d points are merged, not %d", n, points)
+		}
+		return err
+	})
 }
 
 func observations(ctx context.Context, cfg Config) ([]Figure, error) {
