@@ -112,7 +112,7 @@ func TestStoppingRemovesTheFiles(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
 	dir := t.TempDir()
-	_, err := bench.Run(ctx, "ingest-fhir", bench.Config{Dir: dir, For: 3 * time.Second, Progress: func(text string) {
+	_, err := bench.Run(ctx, "ingest-fhir", bench.Config{Dir: dir, For: 500 * time.Millisecond, Progress: func(text string) {
 		if strings.HasPrefix(text, "round") {
 			stop()
 		}
