@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,9 @@ import (
 	"path/filepath"
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/protocol/consent"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
 // FSM is a [Machine] as the replicated log drives it. The state is a database
@@ -90,17 +94,62 @@ func (f *FSM) Restore(snapshot io.Reader) error {
 	if err != nil || here >= there {
 		return err
 	}
+	if err := from.Read(ctx, func(tx *sqldb.Tx) error { return checkEnvelopes(ctx, tx) }); err != nil {
+		return fmt.Errorf("registry: snapshot: %w", err)
+	}
 	return replace(ctx, f.machine.db, from)
+}
+
+// checkEnvelopes verifies the signed messages of a snapshot, which this replica has not
+// opened itself and decodes from then on without verifying them.
+func checkEnvelopes(ctx context.Context, tx *sqldb.Tx) error {
+	for _, stored := range []struct {
+		sql  string
+		kind message.Kind
+	}{
+		{`SELECT d.bytes FROM question q JOIN document d ON d.digest = q.document`, query.KindRequest},
+		{`SELECT d.bytes FROM epoch e JOIN document d ON d.digest = e.document`, consent.KindEpoch},
+		{`SELECT d.bytes FROM access a JOIN document d ON d.digest = a.document`, query.KindAccess},
+		{`SELECT envelope FROM answer`, query.KindAnswer},
+	} {
+		if err := checkEach(ctx, tx, stored.kind, stored.sql); err != nil {
+			return fmt.Errorf("a message of kind %s: %w", stored.kind, err)
+		}
+	}
+	return nil
+}
+
+func checkEach(ctx context.Context, tx *sqldb.Tx, kind message.Kind, sql string) error {
+	rows, err := tx.Query(ctx, sql)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var raw []byte
+		var e message.Envelope
+		if err := rows.Scan(&raw); err != nil {
+			return err
+		}
+		if err := json.Unmarshal(raw, &e); err != nil {
+			return err
+		}
+		if err := e.Check(kind); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // replace makes every table of to what it is in from, in one transaction.
 func replace(ctx context.Context, to, from *sqldb.DB) error {
 	return from.Read(ctx, func(source *sqldb.Tx) error {
-		tables, err := texts(ctx, source, `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name`)
-		if err != nil {
-			return err
-		}
 		return to.Write(ctx, func(target *sqldb.Tx) error {
+			// Our own names, not what somebody else calls tables.
+			tables, err := texts(ctx, target, `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name`)
+			if err != nil {
+				return err
+			}
 			for _, table := range tables {
 				if err := replaceTable(ctx, target, source, table); err != nil {
 					return fmt.Errorf("restore table %s: %w", table, err)

@@ -116,6 +116,9 @@ func check(r row) (Rule, bool) {
 	if r.concept() < 0 {
 		return NumberRange, true
 	}
+	if p, ok := r.(StatedPeriod); ok && p.End < p.Start {
+		return DateRange, true
+	}
 	for _, v := range r.values(0, nil) {
 		switch v := v.(type) {
 		case float64:

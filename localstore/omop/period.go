@@ -3,6 +3,8 @@ package omop
 import (
 	"context"
 	"slices"
+
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
 )
 
 // span is a person's observation period in the store.
@@ -16,11 +18,14 @@ type span struct {
 // putPeriods widens the observation periods of the persons of the batch that no
 // source has stated, and removes them where the batch states some.
 func (p *putting) putPeriods(ctx context.Context) error {
-	if err := p.dropMade(ctx); err != nil {
-		return err
-	}
 	want := map[int64]span{}
 	if err := p.findPeriodPersons(ctx); err != nil {
+		return err
+	}
+	if err := p.lockPersons(ctx); err != nil {
+		return err
+	}
+	if err := p.dropMade(ctx); err != nil {
 		return err
 	}
 	for _, o := range p.batch.Periods {
@@ -48,20 +53,46 @@ func (p *putting) putPeriods(ctx context.Context) error {
 // isStated is the condition that a source has stated a row of observation_period.
 const isStated = "EXISTS (SELECT 1 FROM lineage WHERE row_id = observation_period_id)"
 
-// dropMade removes what was made from the events of persons whose periods the batch
-// states.
-func (p *putting) dropMade(ctx context.Context) error {
-	var persons []int64
-	for _, s := range p.batch.Stated {
-		if id, ok := p.persons[s.Person]; ok {
-			persons = append(persons, id)
-		}
-	}
-	if len(persons) == 0 {
+// lockPersons keeps other transactions from the periods of the batch's persons until
+// this one ends: a period is read, widened and written. SQLite has one writer at a time.
+func (p *putting) lockPersons(ctx context.Context) error {
+	persons := p.periodPersons()
+	if p.tx.Dialect() != sqldb.Postgres || len(persons) == 0 {
 		return nil
 	}
 	cond, arg := p.tx.Dialect().Among("person_id", persons)
-	_, err := p.tx.Exec(ctx, "DELETE FROM observation_period WHERE "+cond+" AND NOT "+isStated, arg)
+	_, err := p.tx.Exec(ctx, "SELECT 1 FROM person WHERE "+cond+" ORDER BY person_id FOR UPDATE", arg)
+	return err
+}
+
+// periodPersons returns the persons of whom the batch has periods, ascending.
+func (p *putting) periodPersons() []int64 {
+	var persons []int64
+	add := func(key Key) {
+		if id, ok := p.persons[key]; ok {
+			persons = append(persons, id)
+		}
+	}
+	for _, o := range p.batch.Periods {
+		add(o.Person)
+	}
+	for _, s := range p.batch.Stated {
+		add(s.Person)
+	}
+	slices.Sort(persons)
+	return slices.Compact(persons)
+}
+
+// dropMade removes what was made from the events of persons of whom a stated period is
+// stored.
+func (p *putting) dropMade(ctx context.Context) error {
+	persons := p.periodPersons()
+	if len(p.batch.Stated) == 0 || len(persons) == 0 {
+		return nil
+	}
+	cond, arg := p.tx.Dialect().Among("person_id", persons)
+	_, err := p.tx.Exec(ctx, "DELETE FROM observation_period WHERE "+cond+" AND NOT "+isStated+` AND EXISTS (SELECT 1 FROM observation_period s
+		JOIN lineage l ON l.row_id = s.observation_period_id WHERE s.person_id = observation_period.person_id)`, arg)
 	return err
 }
 

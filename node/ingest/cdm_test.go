@@ -67,7 +67,8 @@ func TestDefectsOfACDMAreNamed(t *testing.T) {
 
 		period := s.load(t, "observation_period.csv", csvOf("observation_period_id,person_id,observation_period_start_date,observation_period_end_date,period_type_concept_id",
 			"1,-9007199254740993,1949-01-01,2020-12-31,32817", "2,-9007199254740993,2020-12-31,2020-01-01,32817"))
-		require.EqualValues(t, 2, period.Counts.Stored)
+		require.EqualValues(t, 1, period.Counts.Stored)
+		require.EqualValues(t, 1, period.Counts.Rejected, "one that ends before it begins would hide its person")
 		require.EqualValues(t, 1, period.Counts.Findings["before-birth observation_period_start_date"])
 		require.EqualValues(t, 1, period.Counts.Findings["end-before-start observation_period_end_date"])
 

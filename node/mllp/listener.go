@@ -25,6 +25,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -124,6 +125,10 @@ func New(cfg Config) (*Listener, error) {
 // Collectors returns the metrics.
 func (l *Listener) Collectors() []prometheus.Collector { return []prometheus.Collector{l.answers} }
 
+// acceptPause is how long the listener waits when the system has no room for a
+// connection.
+const acceptPause = 100 * time.Millisecond
+
 // Serve takes messages of the connections of ln until ctx ends, and closes them and
 // ln. It returns nil after a clean stop.
 func (l *Listener) Serve(ctx context.Context, ln net.Listener) error {
@@ -139,6 +144,14 @@ func (l *Listener) Serve(ctx context.Context, ln net.Listener) error {
 		conn, err := ln.Accept()
 		if ctx.Err() != nil {
 			return nil
+		}
+		if passing := (syscall.Errno)(0); errors.As(err, &passing) && passing.Temporary() {
+			l.cfg.Log.WarnContext(ctx, "a sender of HL7 v2 could not be let in", "err", err) // such as no free descriptor
+			select {
+			case <-ctx.Done():
+			case <-time.After(acceptPause):
+			}
+			continue
 		}
 		if err != nil {
 			cancel()

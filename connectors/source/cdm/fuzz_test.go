@@ -59,9 +59,9 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		order := rapid.Permutation(table.Columns).Draw(rt, "order")
 		keys := rapid.SliceOfNDistinct(rapid.Int64(), 1, 5, func(k int64) int64 { return k }).Draw(rt, "keys")
 		var out bytes.Buffer
-		w := csv.NewWriter(&out)
-		if rapid.Bool().Draw(rt, "tabs") {
-			w.Comma = '\t'
+		w, letters := csv.NewWriter(&out), `[a-z",;\n' ]{1,20}`
+		if rapid.Bool().Draw(rt, "tabs") { // a row is a line there
+			w.Comma, letters = '\t', `[a-z",;' ]{1,20}`
 		}
 		var head []string
 		for _, c := range order {
@@ -69,7 +69,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		}
 		require.NoError(rt, w.Write(head))
 		concept, number := rapid.Int64Range(0, 1<<31-1).Draw(rt, "concept"), rapid.Float64().Draw(rt, "number")
-		text := rapid.StringMatching(`[a-z",;\n' ]{1,20}`).Draw(rt, "text")
+		text := rapid.StringMatching(letters).Draw(rt, "text")
 		values := map[string]string{
 			"person_id": "-7", "observation_concept_id": strconv.FormatInt(concept, 10), "observation_date": "2020-02-29", "observation_type_concept_id": "32817",
 			"value_as_number": strconv.FormatFloat(number, 'g', -1, 64), "value_as_string": text,

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
-	"encoding/csv"
 	"io"
 	"regexp"
 	"slices"
@@ -51,7 +50,7 @@ func headerOf(head []byte) (names []string, separator rune, ok bool) {
 		return nil, 0, false
 	}
 	separator = separatorOf(line)
-	r := newCSV(bytes.NewReader(line), separator)
+	r := newRows(bytes.NewReader(line), separator)
 	names, err := r.Read()
 	return names, separator, err == nil && len(names) > 1
 }
@@ -148,11 +147,4 @@ func (t *Table) named(s title) (column int, ok bool) {
 		}
 	}
 	return column, ok
-}
-
-func newCSV(src io.Reader, separator rune) *csv.Reader {
-	r := csv.NewReader(src)
-	r.Comma, r.FieldsPerRecord, r.ReuseRecord = separator, -1, true
-	r.LazyQuotes = separator == '\t' // most writers of tabs quote nothing
-	return r
 }

@@ -80,7 +80,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 type reader struct {
 	*bounded
 	*header
-	rows  *csv.Reader
+	rows  rows
 	keys  *keys
 	full  bool
 	line  int
@@ -111,7 +111,7 @@ func (r *reader) all() error {
 			}
 		}
 	}
-	r.rows = newCSV(br, separator)
+	r.rows = newRows(br, separator)
 	if _, err := r.rows.Read(); err != nil {
 		return err
 	}

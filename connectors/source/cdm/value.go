@@ -53,7 +53,8 @@ func (f format) parse(s string) (value, bool) {
 		v.bits, ok = int64(math.Float64bits(n)), err == nil && !math.IsNaN(n) && !math.IsInf(n, 0) //nolint:gosec // same bits
 	case day:
 		at, fine := parseMoment(s)
-		v.bits, ok = floorDay(at.Unix()), fine
+		_, offset := at.Zone() // the day is that of the place, as it is written
+		v.bits, ok = floorDay(at.Unix()+int64(offset)), fine
 	case moment:
 		at, fine := parseMoment(s)
 		v.bits, ok = at.UnixMicro(), fine

@@ -1,0 +1,60 @@
+package registry_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/hub/registry"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/query"
+)
+
+// TestAForgedSnapshotIsRefused: another organization's replica gives a question that
+// nobody signed.
+func TestAForgedSnapshotIsRefused(t *testing.T) {
+	h := newHub(t).withTrial(t)
+	e, ask := h.question(t)
+	h.must(t, ask)
+	snapshot, err := registry.NewFSM(h.machine, t.TempDir()).Snapshot()
+	require.NoError(t, err)
+	var raw bytes.Buffer
+	_, err = raw.ReadFrom(snapshot)
+	require.NoError(t, err)
+	require.NoError(t, snapshot.Close())
+
+	path := filepath.Join(t.TempDir(), "state.db")
+	require.NoError(t, os.WriteFile(path, raw.Bytes(), 0o600))
+	db, err := sqldb.Open(t.Context(), sqldb.Config{DSN: "sqlite:" + path})
+	require.NoError(t, err)
+	var envelope message.Envelope
+	require.NoError(t, db.Write(t.Context(), func(tx *sqldb.Tx) error {
+		var digest string
+		var document []byte
+		require.NoError(t, tx.QueryRow(t.Context(), `SELECT d.digest, d.bytes FROM document d, question q WHERE d.digest = q.document`).Scan(&digest, &document))
+		require.NoError(t, json.Unmarshal(document, &envelope))
+		envelope.Signature[0] ^= 1
+		forged, err := json.Marshal(envelope)
+		require.NoError(t, err)
+		_, err = tx.Exec(t.Context(), `UPDATE document SET bytes = ? WHERE digest = ?`, forged, digest)
+		return err
+	}))
+	copied := filepath.Join(t.TempDir(), "copy.db")
+	require.NoError(t, db.Backup(t.Context(), copied))
+	require.NoError(t, db.Close())
+	forged, err := os.ReadFile(copied)
+	require.NoError(t, err)
+	_, err = message.Replay[query.Request](envelope, query.KindRequest)
+	require.ErrorIs(t, err, message.ErrSignature)
+
+	other := newHub(t)
+	err = registry.NewFSM(other.machine, t.TempDir()).Restore(bytes.NewReader(forged))
+	require.ErrorIs(t, err, message.ErrSignature)
+	_, err = other.reader.Question(t.Context(), query.ID(e.Digest()))
+	require.ErrorIs(t, err, registry.ErrQuestionUnknown)
+}
