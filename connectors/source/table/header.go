@@ -131,14 +131,15 @@ func (m *Mapping) layout(head []byte) (found layout, problem *fhir.Problem) {
 }
 
 // Detect reports whether head, plain or gzip, begins as a table does: a first row that a
-// delimiter cuts, of something that is not JSON or XML.
+// delimiter cuts, of something that is not JSON, XML, PDF or binary. Workbooks and archives
+// (.xlsx, .zip) are binary, and so is whatever has a byte below the tab.
 func Detect(head []byte) bool {
 	br, err := decoded(bytes.NewReader(plain(head)), false)
 	if err != nil {
 		return false
 	}
 	text, err := peek(br)
-	if first := bytes.TrimSpace(text); err != nil || len(first) == 0 || strings.ContainsRune("{[<", rune(first[0])) {
+	if first := bytes.TrimSpace(text); err != nil || len(first) == 0 || strings.ContainsRune("{[<", rune(first[0])) || isBinary(first) {
 		return false
 	}
 	for _, delimiter := range []byte(delimiters) {
@@ -147,6 +148,13 @@ func Detect(head []byte) bool {
 		}
 	}
 	return false
+}
+
+// isBinary reports whether text is none: by the signatures of ZIP and PDF, which may be
+// followed by text for a while, and by control characters that no table has.
+func isBinary(text []byte) bool {
+	return bytes.HasPrefix(text, []byte("PK\x03\x04")) || bytes.HasPrefix(text, []byte("PK\x05\x06")) || bytes.HasPrefix(text, []byte("%PDF-")) ||
+		bytes.IndexFunc(text, func(c rune) bool { return c < '\t' }) >= 0
 }
 
 // peek returns the beginning of a table without consuming it.

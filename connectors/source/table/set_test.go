@@ -1,6 +1,8 @@
 package table
 
 import (
+	"bytes"
+	"compress/gzip"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -87,4 +89,31 @@ func TestASetFindsTheOneMappingForAHeader(t *testing.T) {
 	require.NoError(t, err)
 	require.Nil(t, m)
 	require.Empty(t, none.Version())
+}
+
+func TestWhatIsNoTextIsNotTakenForATable(t *testing.T) {
+	t.Parallel()
+	var zipped bytes.Buffer
+	w := gzip.NewWriter(&zipped)
+	_, err := w.Write([]byte("PK\x03\x04,a,b\n"))
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	for name, head := range map[string]string{
+		"zip or xlsx":      "PK\x03\x04\x14\x00\x06\x00\x08,;,\n",
+		"zip of text":      "PK\x03\x04a,b\n1,2\n",
+		"empty zip":        "PK\x05\x06,,\n",
+		"zip in gzip":      zipped.String(),
+		"png":              "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR,;,",
+		"pdf":              "%PDF-1.7\n1 0 obj, 2\n",
+		"old workbook":     "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1,\x00,\n",
+		"a byte below tab": "a,b\n1,\x08\n",
+	} {
+		require.False(t, Detect([]byte(head)), name)
+	}
+	for name, head := range map[string]string{
+		"csv": "a,b\n1,2\n", "tsv": "a\tb\r\n1\t2\r\n", "PK as a name": "PK,day\n1,2\n", "with its mark": byteOrderMark + "a,b\n",
+		"Latin-1": "Gr\xf6\xdfe;b\n", "UTF-16": "\xff\xfea\x00,\x00b\x00\n\x00",
+	} {
+		require.True(t, Detect([]byte(head)), name)
+	}
 }
