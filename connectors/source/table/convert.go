@@ -46,13 +46,17 @@ func (c *converter) holds(when []condition) bool {
 // raw is the cell of a column as it came.
 func (c *converter) raw(column int) string { return c.row.cells[c.at[column]] }
 
-// cell is the cell of a column, cleaned and empty if it says that there is nothing.
+// cell is the cell of a column, cleaned and empty if it says that there is nothing. What
+// codes: has a meaning for in that column says something: NA is sodium among tests.
 func (c *converter) cell(column int) string {
 	s := clean(c.raw(column))
-	if c.m.nulls[s] {
-		return ""
+	if !c.m.nulls[s] {
+		return s
 	}
-	return s
+	if _, ok := c.m.codes[column][s]; ok {
+		return s
+	}
+	return ""
 }
 
 // text is what a field says, empty if nothing.

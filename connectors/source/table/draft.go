@@ -22,6 +22,7 @@ type draft struct {
 	system string // of the codes
 	dates  string
 	nulls  []string
+	doubts []string // about nulls
 }
 
 // note adds what a person must decide and returns it.
@@ -155,6 +156,12 @@ func (d *draft) decideForms() {
 	if zoneless > 0 {
 		d.note("zone", "some times have no offset; name the time zone they are in, such as Europe/Berlin")
 	}
+	d.decideNulls()
+}
+
+// decideNulls says which spellings mean that there is nothing. One that stands among local
+// codes may be a code, such as NA for sodium: it is left to a person.
+func (d *draft) decideNulls() {
 	seen := map[string]bool{}
 	for _, p := range d.columns {
 		for spelling := range p.nulls {
@@ -164,10 +171,21 @@ func (d *draft) decideForms() {
 		}
 	}
 	for _, spelling := range slices.Concat(nullSpellings, nullNumbers) {
-		if seen[spelling] {
+		switch code := d.found[roleCode]; {
+		case code != nil && code.nulls[spelling] > 0 && code.codes() == "":
+			d.doubts = append(d.doubts, d.note("null", fmt.Sprintf(
+				"%s stands in %s too, where it may be a code such as sodium's: say in codes: what it means there, and only then list it in null:", spelling, code.name)))
+			if !slices.Contains(nullNumbers, spelling) {
+				code.distinct[spelling] = code.nulls[spelling] // to be listed with the others
+			}
+		case !seen[spelling]:
+		default:
 			d.nulls = append(d.nulls, spelling)
-			if slices.Contains(nullNumbers, spelling) {
-				d.note("null", fmt.Sprintf("does %s say that there is no value? Otherwise take it out", spelling))
+			switch {
+			case slices.Contains(nullNumbers, spelling):
+				d.doubts = append(d.doubts, d.note("null", fmt.Sprintf("does %s say that there is no value? Otherwise take it out", spelling)))
+			case code != nil && code.nulls[spelling] > 0:
+				d.doubts = append(d.doubts, d.note("null", fmt.Sprintf("%s stands in %s too; rows that have it there make no record", spelling, code.name)))
 			}
 		}
 	}

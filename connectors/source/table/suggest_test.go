@@ -153,6 +153,61 @@ func TestALabTableIsProposedWithItsLocalCodes(t *testing.T) {
 	require.Equal(t, map[string]int{"Observation": 4913}, g.types())
 }
 
+// TestSodiumIsNotTakenForNothing: NA is a test of every laboratory.
+func TestSodiumIsNotTakenForNothing(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	b.WriteString("MRN,Date,Test,Result,Units\n")
+	for i := range 60 {
+		for _, test := range []string{"K", "NA", "CRP", "GLU"} {
+			value := "5.9"
+			if i == 7 && test == "GLU" {
+				value = "NA"
+			}
+			fmt.Fprintf(&b, "%d,2024-01-31,%s,%s,mmol/L\n", i, test, value)
+		}
+	}
+	s := suggest(t, "lab", b.String())
+	require.NotContains(t, string(s.YAML), "\nnull:")
+	require.Contains(t, string(s.YAML), "# decide: null: NA stands in Test too")
+	require.Contains(t, string(s.YAML), "#     NA: ?\n")
+	require.Contains(t, strings.Join(s.Notes, "\n"), "null: NA stands in Test too")
+	g := readAll(t, parse(t, string(s.YAML)), []byte(b.String()), Options{})
+	require.Empty(t, rules(g.problems))
+	require.Len(t, g.records, 240)
+
+	// As a person decides it: sodium has a code, and the NA of a result is nothing.
+	m := parse(t, string(s.YAML)+"\nnull: [NA]\ncodes:\n  Test:\n    NA: LOINC 2951-2\n")
+	g = readAll(t, m, []byte(b.String()), Options{})
+	require.Empty(t, rules(g.problems))
+	sodium, nothing := 0, 0
+	for _, rec := range g.records {
+		o := rec.Resource.(*fhir.Observation)
+		if o.Code.Coding[0].Code == "2951-2" {
+			sodium++
+		}
+		if !o.Absent.IsZero() {
+			nothing++
+		}
+	}
+	require.Equal(t, []int{60, 1}, []int{sodium, nothing})
+
+	standard := strings.NewReplacer(",K,", ",2823-3,", ",CRP,", ",1988-5,", ",GLU,", ",2345-7,").Replace(b.String())
+	s = suggest(t, "lab", standard)
+	require.Contains(t, string(s.YAML), "null: [NA]\n# decide: null: NA stands in Test too", "among LOINC codes it is no code, but said")
+}
+
+// TestNoAuthorityIsMadeUp: with a made-up one, patients of other tables are not found.
+func TestNoAuthorityIsMadeUp(t *testing.T) {
+	t.Parallel()
+	s := suggest(t, "lab", "MRN,Date,Code,Result,Units\n1,2024-01-31,2823-3,5.9,mmol/L\n2,2024-01-31,2345-7,5.9,mg/dL\n")
+	require.Contains(t, string(s.YAML), "  # decide: authority: ")
+	require.Contains(t, string(s.YAML), "all tables of a site")
+	require.Contains(t, string(s.YAML), "unknown-person")
+	require.Empty(t, parse(t, string(s.YAML)).authority)
+	require.Contains(t, strings.Join(s.Notes, "\n"), "the same in all tables of a site")
+}
+
 func TestFormsAreFoundByTheCells(t *testing.T) {
 	t.Parallel()
 	table := func(delimiter, day, value string) string {

@@ -63,6 +63,9 @@ func (w *writer) forms() {
 	if len(w.nulls) > 0 {
 		w.line("null: %s", flow(w.nulls))
 	}
+	for _, doubt := range w.doubts {
+		w.line("# decide: null: %s", doubt)
+	}
 	if w.comma() {
 		w.line("decimal: comma")
 	}
@@ -86,8 +89,12 @@ func (w *writer) patient() {
 	case p.share(p.uuids) > 0.9:
 		w.line("  # no authority: these are taken for ids of FHIR Patients")
 	default:
-		w.note("patient", "authority: who gives out these numbers, as HL7 v2 messages name it in PID-3")
-		w.line("  authority: %s # decide: who gives out these numbers, as HL7 v2 messages name it in PID-3; none for ids of FHIR Patients", plainText(w.name))
+		w.note("patient", "authority: who gives out these numbers, the same in all tables of a site: with another one, or without, patients are not found (unknown-person)")
+		w.line("  # decide: authority: who gives out these numbers, as HL7 v2 messages name it in PID-3. It is a part\n" +
+			"  # of who a patient is: all tables of a site whose numbers are of one kind need the same, or none if\n" +
+			"  # the numbers are ids of FHIR Patients. Rows of patients who were not loaded under the same one are\n" +
+			"  # refused as unknown-person.\n" +
+			"  # authority: NORTH-HOSPITAL")
 	}
 }
 
