@@ -44,9 +44,8 @@ func Suggest(ctx context.Context, src io.Reader, name string) (*Suggestion, erro
 	d.decide()
 	text := d.write()
 	if m, err := Parse(text); err == nil {
-		if d.key = s.key(ctx, m, d); d.key != nil {
-			text = d.write()
-		}
+		d.key = s.key(ctx, m, d)
+		text = d.write()
 	}
 	return &Suggestion{YAML: text, Notes: d.notes}, nil
 }
@@ -199,47 +198,4 @@ func isHeader(first []string, below []*profile) bool {
 		evident = evident || below[i].n > 0 && below[i].share(below[i].texts) < 0.5
 	}
 	return evident && len(seen) > 1
-}
-
-// key returns the columns that tell the rows of the sample apart if the mapping's own key
-// does not; nil if none are needed.
-func (s *sample) key(ctx context.Context, m *Mapping, d *draft) []string {
-	if s.repeats(ctx, m) == 0 {
-		return nil
-	}
-	var all []string
-	for _, c := range s.columns {
-		if c.name != "" && c.name != d.column(rolePatient) && c.n > 0 && (c.share(c.dates()) > 0.5 || c.identifies() || strings.HasSuffix(c.plain, "CODE") || strings.HasSuffix(c.plain, "SEQ")) {
-			all = append(all, c.name)
-		}
-	}
-	works := func(names []string) bool {
-		d.key = names
-		m, err := Parse(d.write())
-		return len(names) > 0 && err == nil && s.repeats(ctx, m) == 0
-	}
-	defer func() { d.key = nil }()
-	if !works(all) {
-		d.note("key", "rows with the same patient, code and time differ: name the columns that tell them apart in key:")
-		return nil
-	}
-	for _, name := range slices.Clone(all) {
-		if fewer := slices.DeleteFunc(slices.Clone(all), func(n string) bool { return n == name }); works(fewer) {
-			all = fewer
-		}
-	}
-	d.note("key", "patient, code and time are not enough to tell rows apart; these columns did in the rows that were looked at")
-	return all
-}
-
-// repeats counts rows of the sample that have the key of another one and differ from it.
-func (s *sample) repeats(ctx context.Context, m *Mapping) (n int) {
-	utf := *m
-	utf.latin = false // the sample is decoded
-	for _, err := range Read(ctx, bytes.NewReader(s.text), &utf, Options{}) {
-		if p, ok := fhir.AsProblem(err); ok && p.Rule == RuleRepeatedKey {
-			n++
-		}
-	}
-	return n
 }

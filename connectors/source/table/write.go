@@ -52,7 +52,12 @@ func (w *writer) columns() {
 		w.line("extra: true # a column has no name")
 	}
 	if w.key != nil {
-		w.line("key: %s # these tell rows of one patient apart", flow(w.key))
+		w.line("key: %s # decide: these tell rows of one patient apart; ids are made of them, so they must not change", flow(w.key))
+	}
+	for _, note := range w.notes {
+		if text, ok := strings.CutPrefix(note, "key: "); ok && !strings.HasPrefix(text, "patient, code and time") {
+			w.line("# decide: key: %s", text)
+		}
 	}
 }
 
