@@ -180,9 +180,11 @@ if the file gives no record.`,
 // previewed is what a mapping gives, as preview --json prints it.
 type previewed struct {
 	Mapping  string            `json:"mapping"`
-	Rows     int64             `json:"rows"`
-	Unused   int64             `json:"unused"`  // no record of the mapping is for them
+	Rows     int64             `json:"rows"`    // the sum of used, unused and skipped
+	Used     int64             `json:"used"`    // made records
+	Unused   int64             `json:"unused"`  // made none
 	Skipped  int64             `json:"skipped"` // a problem of the whole row
+	Reasons  map[string]int64  `json:"reasons"` // of unused
 	Records  int64             `json:"records"`
 	ByType   map[string]int64  `json:"byType"`
 	Problems []previewProblem  `json:"problems"`
@@ -282,10 +284,10 @@ func (t *previewed) add(p *fhir.Problem) {
 
 // take takes in what the reader counted; most frequent first.
 func (t *previewed) take(tally table.Tally) {
-	t.Rows, t.Unused, t.Skipped, t.Cleaned = tally.Rows, tally.Unused, tally.Skipped, tally.Cleaned
-	if t.Cleaned == nil {
-		t.Cleaned = map[string]int64{}
-	}
+	t.Rows, t.Used, t.Unused, t.Skipped = tally.Rows, tally.Used, tally.Unused, tally.Skipped
+	t.Reasons, t.Cleaned = map[string]int64{}, map[string]int64{}
+	maps.Copy(t.Reasons, tally.Reasons)
+	maps.Copy(t.Cleaned, tally.Cleaned)
 	for spelling, n := range tally.Units {
 		t.Units = append(t.Units, previewSpelling{Text: spelling, Count: n})
 	}
@@ -308,7 +310,11 @@ func (t *previewed) print(cmd *cobra.Command) error {
 		return printJSON(cmd, t)
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "mapping\t%s\nrows\t%d\nof no record\t%d\npassed over\t%d\nrecords\t%d\n", t.Mapping, t.Rows, t.Unused, t.Skipped, t.Records)
+	fmt.Fprintf(w, "mapping\t%s\nrows\t%d\nthat made records\t%d\nof no record\t%d\n", t.Mapping, t.Rows, t.Used, t.Unused)
+	for _, reason := range slices.Sorted(maps.Keys(t.Reasons)) {
+		fmt.Fprintf(w, "  %s\t%d\n", reason, t.Reasons[reason])
+	}
+	fmt.Fprintf(w, "passed over\t%d\nrecords\t%d\n", t.Skipped, t.Records)
 	printCounts(w, "records by type", t.ByType)
 	for _, p := range t.Problems {
 		fmt.Fprintf(w, "problem\t%s\t%s\t%d times, line %s\t%s\n", p.Rule, p.Column, p.Count, numbers(p.Lines, p.Count), p.Detail)

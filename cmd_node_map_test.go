@@ -50,6 +50,7 @@ func TestAPreviewShowsPatientsOnlyWhenAsked(t *testing.T) {
 	text = strings.Join(strings.Fields(text), " ")
 	require.Contains(t, text, "line 2 Observation patient: id, time: time with zone, code: http://loinc.org, value: number in UCUM, status: word")
 	require.Contains(t, text, "problem spreadsheet Result 1 times, line 7 ")
+	require.Contains(t, text, "rows 7 that made records 5 of no record 2 problem invalid-number of Result 1 problem spreadsheet of Result 1 passed over 0 records 5", "they add up")
 	require.Contains(t, text, "problem invalid-number Result 1 times, line 8 ")
 	for _, secret := range []string{"5.9", "2024-01-31", "2823-3", "0017"} {
 		require.NotContains(t, text, secret)

@@ -16,6 +16,9 @@ func (c *converter) code(r *record) fhir.CodeableConcept {
 	switch {
 	case cell == "" && r.kind.resource == "Encounter":
 		return concept
+	case cell == "" && at.kind == refColumn && clean(c.raw(at.column)) != "":
+		c.fail(at, fhir.RuleMissingField, "a record needs its code; the cell is one that null: lists")
+		return concept
 	case cell == "":
 		c.fail(at, fhir.RuleMissingField, "a record needs its code")
 		return concept

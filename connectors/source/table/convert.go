@@ -2,6 +2,7 @@ package table
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 )
@@ -21,11 +22,20 @@ type converter struct {
 	matched   []int // records whose when: holds
 	patientID string
 	fault     *fhir.Problem // of the record being made; the first one counts
+	made      bool          // a record
+	reason    string        // why there is none; the first one counts
 }
+
+// Why a row makes no record, besides a problem of a cell.
+const (
+	reasonWhen  = "when: holds for none"
+	reasonEmpty = "the cells of code or value are empty or in null:"
+)
 
 // begin takes a row; ok is false if no record is for it.
 func (c *converter) begin(row *row) (ok bool) {
 	c.row, c.matched, c.patientID = row, c.matched[:0], ""
+	c.made, c.reason = false, reasonEmpty
 	for i := range c.m.records {
 		if c.holds(c.m.records[i].when) {
 			c.matched = append(c.matched, i)
@@ -123,6 +133,9 @@ func (c *converter) give(r *record, made fhir.Resource, id, column string) error
 	if p := c.fault; p != nil {
 		c.fault = nil
 		p.Line = c.row.line
+		if c.reason == reasonEmpty {
+			c.reason = strings.TrimSuffix("problem "+string(p.Rule)+" of "+p.Path, " of ")
+		}
 		return c.emit(fhir.Record{}, p)
 	}
 	path := "line " + strconv.Itoa(c.row.line)
@@ -130,6 +143,7 @@ func (c *converter) give(r *record, made fhir.Resource, id, column string) error
 		path += " " + column
 	}
 	setID(made, id)
+	c.made = true
 	return c.emit(fhir.Record{Type: r.kind.resource, ID: id, Line: c.row.line, Path: path, Resource: made}, nil)
 }
 

@@ -155,7 +155,7 @@ func (r *reader) read(row *row) error {
 	}
 	if !c.begin(row) {
 		r.opts.Tally.Rows++
-		r.opts.Tally.Unused++
+		r.opts.Tally.unused(reasonWhen)
 		return nil
 	}
 	known, same := r.seen.add(c, row.text)
@@ -173,8 +173,14 @@ func (r *reader) read(row *row) error {
 	if problem != nil {
 		return r.refuse(problem)
 	}
+	err := c.convert()
 	r.opts.Tally.Rows++
-	return c.convert()
+	if c.made {
+		r.opts.Tally.Used++
+	} else {
+		r.opts.Tally.unused(c.reason)
+	}
+	return err
 }
 
 // refuse reports the problem of a whole row.

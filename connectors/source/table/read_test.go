@@ -144,6 +144,51 @@ func TestCharactersThatNobodySeesAreRemovedAndCounted(t *testing.T) {
 	require.Equal(t, map[string]int64{"pid": 2, "test": 2, "unit": 1}, g.tally.Cleaned, "names and cells that are codes, units or numbers of patients")
 }
 
+// TestEveryRowIsCountedOnce as one that made records, made none for a reason, or was passed
+// over, whatever stands in it.
+func TestEveryRowIsCountedOnce(t *testing.T) {
+	t.Parallel()
+	const long = "null: [NA]"
+	when := with("      time: day", "      when: {unit: [mmol/L]}\n      time: day")
+	wide := adding(long)
+	wide = wide[:strings.Index(wide, "records:")] + "records:\n  - observation:\n      time: day\n      wide:\n        value: {code: a}\n        unit: {code: b}\n"
+	for name, c := range map[string]struct {
+		mapping, rows string
+		want          map[string]int64
+	}{
+		"a null for a code": {adding(long), "1,2024-01-31,NA,5.9,mmol/L\n", map[string]int64{"problem missing-field of test": 1}},
+		"a null for a time": {adding(long), "1,NA,2823-3,5.9,mmol/L\n", map[string]int64{"problem missing-field of day": 1}},
+		"a bad number":      {adding(long), "1,2024-01-31,2823-3,1E+05,mmol/L\n", map[string]int64{"problem spreadsheet of value": 1}},
+		"no when":           {when, "1,2024-01-31,2823-3,5.9,mg/dL\n1,2024-01-31,2823-3,5.9,mmol/L\n", map[string]int64{reasonWhen: 1}},
+		"nothing measured":  {wide, "1,2024-01-31,2823-3,NA,\n", map[string]int64{reasonEmpty: 1}},
+		"passed over":       {adding(long), "NA,2024-01-31,2823-3,5.9,mmol/L\n", nil},
+	} {
+		g := readAll(t, parse(t, c.mapping), []byte(header+c.rows), Options{})
+		require.Equal(t, c.want, g.tally.Reasons, name)
+		require.Equal(t, g.tally.Rows, g.tally.Used+g.tally.Unused+g.tally.Skipped, name)
+	}
+	mappings := []*Mapping{parse(t, adding(long)), parse(t, when), parse(t, wide)}
+	cell := rapid.SampledFrom([]string{"1", "2", "NA", "", "2024-01-31", "2823-3", "5.9", "1E+05", "mmol/L"})
+	rapid.Check(t, func(rt *rapid.T) {
+		m, n := rapid.SampledFrom(mappings).Draw(rt, "mapping"), rapid.IntRange(1, 8).Draw(rt, "rows")
+		text := header
+		for range n {
+			text += "x" + strings.Join(rapid.SliceOfN(cell, 5, 5).Draw(rt, "cells"), ",") + "\n"
+		}
+		g := readAll(t, m, []byte(text), Options{})
+		lines := map[int]bool{}
+		for _, rec := range g.records {
+			lines[rec.Line] = true
+		}
+		reasons := int64(0)
+		for _, count := range g.tally.Reasons {
+			reasons += count
+		}
+		require.Equal(rt, []int64{int64(n), int64(len(lines)), reasons}, []int64{g.tally.Rows, g.tally.Used, g.tally.Unused})
+		require.Equal(rt, g.tally.Rows, g.tally.Used+g.tally.Unused+g.tally.Skipped)
+	})
+}
+
 func TestUnitsAndCodesThatAreNotUnderstoodAreCounted(t *testing.T) {
 	t.Parallel()
 	rows := "1,2024-01-31,2823-3,5.9,mgs\n2,2024-01-31,2823-3,5.9,mgs\n3,2024-01-31,2823-4,5.9,mmol/L\n"
@@ -181,7 +226,7 @@ func TestConditionsChooseRecords(t *testing.T) {
 	g := readAll(t, m, []byte(header+"1,2024-01-31,2823-3,5.9,mmol/L\n1,2024-01-31,2823-3,5.9,g\n1,2024-01-31,2823-3,5.9,g\n"), Options{})
 	require.Len(t, g.records, 1)
 	require.Empty(t, g.problems, "rows that no record is for are not looked at")
-	require.Equal(t, Tally{Rows: 3, Unused: 2}, g.tally)
+	require.Equal(t, Tally{Rows: 3, Used: 1, Unused: 2, Reasons: map[string]int64{reasonWhen: 2}}, g.tally)
 }
 
 func TestNullsSayThatThereIsNothing(t *testing.T) {

@@ -4,9 +4,13 @@ package table
 // it handed on without understanding it. The codes and spellings of units in it come from
 // the file, so it is for the site that owns the file.
 type Tally struct {
-	Rows    int64 // data rows that came, blank ones apart
-	Unused  int64 // of these, rows that no record of the mapping is for
-	Skipped int64 // of these, rows with a problem of the whole row
+	Rows    int64 // data rows that came, blank ones apart: the sum of the next three
+	Used    int64 // rows that made at least one record
+	Unused  int64 // rows that made none, because of what Reasons says
+	Skipped int64 // rows with a problem of the whole row
+
+	// Reasons counts the rows of Unused. It names columns and rules, no cell.
+	Reasons map[string]int64
 
 	Cleaned map[string]int64 // cells and names in which invisible characters were removed, by column
 	Units   map[string]int64 // spellings that are not UCUM and not in units:
@@ -32,6 +36,17 @@ func (t *Tally) clean(column string) {
 		t.Cleaned = map[string]int64{}
 	}
 	t.Cleaned[column]++
+}
+
+func (t *Tally) unused(reason string) {
+	t.Unused++
+	if t.Reasons == nil {
+		t.Reasons = map[string]int64{}
+	}
+	if len(t.Reasons) >= maxListed && t.Reasons[reason] == 0 {
+		reason = "..."
+	}
+	t.Reasons[reason]++
 }
 
 func (t *Tally) unit(spelling string) {
