@@ -93,15 +93,19 @@ func newNodeMapCheck() *cobra.Command {
 		Short: "Check mapping files",
 		Long: `Read mapping files and list what is wrong with them by file and line. Files that are
 given together are also checked as the set that a node reads: two mappings must not
-have one name or be for the same header. It ends with status 1 if anything is wrong.`,
+have one name or be for the same header. It ends with status 1 if anything is wrong.
+Lines that are still marked "decide:" are a warning: take the mark out once decided.`,
 		Example: `  trialmesh node map check mappings/*.yaml`,
 		Args:    args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			found, read := []mapFault{}, map[string]*table.Mapping{}
+			found, read, undecided := []mapFault{}, map[string]*table.Mapping{}, []mapUndecided{}
 			for _, path := range args {
 				text, err := readInput(cmd, path)
 				if err != nil {
 					return err
+				}
+				if lines := table.Undecided(text); len(lines) > 0 {
+					undecided = append(undecided, mapUndecided{path, lines})
 				}
 				m, err := table.Parse(text)
 				for _, f := range table.AsFaults(err) {
@@ -120,7 +124,7 @@ have one name or be for the same header. It ends with status 1 if anything is wr
 					read[path] = m
 				}
 			}
-			if err := printFaults(cmd, found, len(args)); err != nil {
+			if err := printFaults(cmd, found, undecided, len(args)); err != nil {
 				return err
 			}
 			if len(found) > 0 {
@@ -138,9 +142,30 @@ type mapFault struct {
 	Text string `json:"text"`
 }
 
-func printFaults(cmd *cobra.Command, found []mapFault, files int) error {
+// mapUndecided is the lines of a mapping file that a person still has to decide.
+type mapUndecided struct {
+	File  string `json:"file"`
+	Lines []int  `json:"lines"`
+}
+
+// print warns of the lines.
+func (u mapUndecided) print(w io.Writer) error {
+	if len(u.Lines) == 0 {
+		return nil
+	}
+	shown := u.Lines[:min(len(u.Lines), 2*maxPreviewLines)]
+	_, err := fmt.Fprintf(w, "warning: %s: %d lines with \"decide\" are left: %s\n", u.File, len(u.Lines), numbers(shown, int64(len(u.Lines))))
+	return err
+}
+
+func printFaults(cmd *cobra.Command, found []mapFault, undecided []mapUndecided, files int) error {
 	if wantsJSON(cmd) {
-		return printJSON(cmd, map[string]any{"files": files, "faults": found})
+		return printJSON(cmd, map[string]any{"files": files, "faults": found, "undecided": undecided})
+	}
+	for _, u := range undecided {
+		if err := u.print(cmd.OutOrStdout()); err != nil {
+			return err
+		}
 	}
 	for _, f := range found {
 		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s:%d: %s\n", f.File, f.Line, f.Text); err != nil {
@@ -161,8 +186,9 @@ func newNodeMapPreview() *cobra.Command {
 		Long: `Read FILE (plain or .gz, - for standard input) by a mapping and say what it gives:
 rows, records by type, problems by rule, column and line, units and codes that are not
 understood. Nothing is stored and no node is needed. Of the first rows it says of which
-kind each field is; with --values also what patients' rows say. It ends with status 1
-if the file gives no record.`,
+kind each field is; with --values also what patients' rows say. Lines of the mapping
+that are still marked "decide:" are a warning. It ends with status 1 if the file gives
+no record.`,
 		Example: `  trialmesh node map preview lab.csv --map lab.yaml
   trialmesh node map preview lab.csv --map lab.yaml --rows 20 --values`,
 		Args: args(cobra.ExactArgs(1)),
@@ -180,6 +206,7 @@ if the file gives no record.`,
 // previewed is what a mapping gives, as preview --json prints it.
 type previewed struct {
 	Mapping  string            `json:"mapping"`
+	Open     mapUndecided      `json:"undecided"`
 	Rows     int64             `json:"rows"`    // the sum of used, unused and skipped
 	Used     int64             `json:"used"`    // made records
 	Unused   int64             `json:"unused"`  // made none
@@ -238,7 +265,7 @@ func preview(cmd *cobra.Command, args []string) error {
 	}
 	defer src.Close()
 
-	t, tally := previewed{Mapping: m.Name, ByType: map[string]int64{}}, table.Tally{}
+	t, tally := previewed{Mapping: m.Name, Open: mapUndecided{path, notNil(table.Undecided(text))}, ByType: map[string]int64{}}, table.Tally{}
 	shown, last := 0, 0
 	for rec, err := range table.Read(cmd.Context(), src, m, table.Options{Tally: &tally}) {
 		if p, ok := fhir.AsProblem(err); ok {
@@ -308,6 +335,9 @@ const maxPreviewNames = 20
 func (t *previewed) print(cmd *cobra.Command) error {
 	if wantsJSON(cmd) {
 		return printJSON(cmd, t)
+	}
+	if err := t.Open.print(cmd.OutOrStdout()); err != nil {
+		return err
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "mapping\t%s\nrows\t%d\nthat made records\t%d\nof no record\t%d\n", t.Mapping, t.Rows, t.Used, t.Unused)

@@ -61,6 +61,46 @@ func TestAPreviewShowsPatientsOnlyWhenAsked(t *testing.T) {
 	require.NotContains(t, text, "line 3 ")
 }
 
+// TestWhatIsUndecidedIsSaid by check and preview, which go on all the same.
+func TestWhatIsUndecidedIsSaid(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	lab, out := filepath.Join(dir, "lab.csv"), filepath.Join(dir, "lab.yaml")
+	rows := "MRN,Date,Code,Result,Units\n1,2024-01-31,2823-3,5.9,mmol/L\n2,2024-01-31,2345-7,NA,mg/dL\n"
+	require.NoError(t, os.WriteFile(lab, []byte(rows), 0o600))
+	_, err := execute(t, "node", "map", "suggest", lab, "--out", out)
+	require.NoError(t, err)
+
+	text, err := execute(t, "node", "map", "check", out, tables+"examples/lab.yaml")
+	require.NoError(t, err)
+	require.Equal(t, "warning: "+out+": 1 lines with \"decide\" are left: 9\n2 mappings are well\n", text)
+	text, err = execute(t, "node", "map", "check", out, tables+"examples/lab.yaml", "--json")
+	require.NoError(t, err)
+	var checked struct{ Undecided []mapUndecided }
+	require.NoError(t, json.Unmarshal([]byte(text), &checked))
+	require.Equal(t, []mapUndecided{{out, []int{9}}}, checked.Undecided)
+
+	preview := []string{"node", "map", "preview", lab, "--map", out}
+	text, err = execute(t, preview...)
+	require.NoError(t, err)
+	require.Contains(t, text, "warning: "+out+": 1 lines with \"decide\" are left: 9\n")
+	text, err = execute(t, append(preview, "--json")...)
+	require.NoError(t, err)
+	var p previewed
+	require.NoError(t, json.Unmarshal([]byte(text), &p))
+	require.Equal(t, mapUndecided{out, []int{9}}, p.Open)
+
+	raw, err := os.ReadFile(out)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(out, []byte(strings.ReplaceAll(string(raw), "decide:", "decided,")), 0o600))
+	text, err = execute(t, preview...)
+	require.NoError(t, err)
+	require.NotContains(t, text, "warning")
+	text, err = execute(t, "node", "map", "check", out, "--json")
+	require.NoError(t, err)
+	require.JSONEq(t, `{"files": 1, "faults": [], "undecided": []}`, text)
+}
+
 func TestMappingsAreCheckedAsASet(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

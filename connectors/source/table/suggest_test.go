@@ -295,6 +295,7 @@ func TestFormsAreFoundByTheCells(t *testing.T) {
 			require.NotContains(t, string(s.YAML), lack, name)
 		}
 		require.Equal(t, strings.Contains(string(s.YAML), "decide:"), len(s.Notes) > 0, "%s: a comment for each note", name)
+		require.Len(t, Undecided(s.YAML), strings.Count(string(s.YAML), "decide:"), name)
 	}
 }
 
