@@ -23,6 +23,7 @@ type draft struct {
 	dates  string
 	nulls  []string
 	doubts []string // about nulls
+	opened []string // about columns of the record
 }
 
 // note adds what a person must decide and returns it.
@@ -46,14 +47,26 @@ func (d *draft) decide() {
 	taken := func(p *profile) bool { return p.name == "" || slices.Contains(d.found[:], p) }
 	take := func(roles ...role) {
 		for _, r := range roles {
-			d.found[r] = d.find(r, taken)
+			if d.found[r] == nil {
+				d.found[r] = d.find(r, taken)
+			}
 		}
 	}
+	d.decideDomain()
 	take(roleBirth, roleDeath, roleSex, roleRace, roleEthnicity, rolePatient)
-	d.found[roleCode] = d.findCode(taken)
+	if d.found[roleCode] == nil {
+		d.found[roleCode] = d.findCode(taken)
+	}
 	take(roleSystem, roleValue, roleUnit, roleClass, roleEncounter, roleOwnID, roleText, roleTime, roleStart, roleEnd, roleCategory,
 		roleFlag, roleLow, roleHigh, roleDose, roleRoute, roleSig, roleQuantity, roleDays, roleLot, roleKind, roleStatus)
 	d.kind, d.points = d.sample.kind(d.name, &d.found)
+	if letters := d.domain(); letters != "" {
+		if known := sdtmKinds[letters]; known != "" {
+			d.kind, d.points = known, sure
+		} else if d.plain(letters+"TESTCD") != nil {
+			d.kind, d.points = "observation", sure
+		}
+	}
 	if d.kind == "observation" && d.found[roleCode] == nil || d.kind == "" || d.kind == "patient" && d.found[roleBirth] == nil {
 		d.widen(taken)
 	}

@@ -170,7 +170,7 @@ const maxProposed = 60
 // else than codes are not listed: long ones, ones with blanks, ones that hardly repeat.
 func (w *writer) localCodes(begun bool) {
 	p := w.found[roleCode]
-	if p == nil || w.system != localSystem || w.kind == "patient" || len(p.distinct)*5 > p.n {
+	if p == nil || w.system != localSystem || w.kind == "patient" || strings.HasSuffix(p.plain, "TERM") || strings.HasSuffix(p.plain, "TRT") || len(p.distinct)*5 > p.n {
 		return
 	}
 	if !begun {
@@ -245,6 +245,9 @@ func (w *writer) record() {
 	for _, f := range slices.Concat(k.required, k.optional) {
 		w.field(k, f)
 	}
+	for _, open := range w.opened {
+		w.line("      # decide: %s", open)
+	}
 }
 
 // people proposes Patients of a wide table that says of which sex they are.
@@ -277,6 +280,11 @@ func (w *writer) field(k *kind, f field) {
 	r, ok := fieldRoles[f]
 	required := slices.Contains(k.required, f)
 	if !ok || w.found[r] == nil && !required || k.name == "encounter" && f == fieldEncounter {
+		return
+	}
+	if w.found[r] == nil && f == fieldBirth {
+		w.line("      %s: %s # decide: %s", name, plainText(undecided), w.note(k.name+" "+name,
+			"no column has birth dates, and an age cannot be read. Export this table with them (BRTHDTC), or load the patients from a system that has them and not this table"))
 		return
 	}
 	if w.found[r] == nil {
