@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -130,7 +129,7 @@ func printFigures(cmd *cobra.Command, figures []bench.Figure) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	io.WriteString(w, "figure\tvalue\tunit\tbar\tmet\tratio\tto\n")
+	fmt.Fprint(w, "figure\tvalue\tunit\tbar\tmet\tratio\tto\n")
 	for _, f := range figures {
 		bar, met, ratio, to := "", "", "", ""
 		if f.Bar != nil {

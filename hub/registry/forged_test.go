@@ -55,6 +55,6 @@ func TestAForgedSnapshotIsRefused(t *testing.T) {
 	other := newHub(t)
 	err = registry.NewFSM(other.machine, t.TempDir()).Restore(bytes.NewReader(forged))
 	require.ErrorIs(t, err, message.ErrSignature)
-	_, err = other.reader.Question(t.Context(), query.ID(e.Digest()))
+	_, err = other.reader.Question(t.Context(), e.Digest())
 	require.ErrorIs(t, err, registry.ErrQuestionUnknown)
 }

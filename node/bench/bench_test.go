@@ -84,7 +84,7 @@ func TestFigureIsALineOfJSON(t *testing.T) {
 		Name: "n", Value: 4, Unit: "u", Reference: &bench.Reference{Name: "r", Value: 2}, Ratio: &ratio, Bar: &bar, OK: true,
 	})
 	require.NoError(t, err)
-	require.Equal(t, `{"name":"n","value":4,"unit":"u","reference":{"name":"r","value":2},"ratio":2,"bar":3,"ok":true}`, string(line))
+	require.JSONEq(t, `{"name":"n","value":4,"unit":"u","reference":{"name":"r","value":2},"ratio":2,"bar":3,"ok":true}`, string(line))
 }
 
 func TestRunRefuses(t *testing.T) {

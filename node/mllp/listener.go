@@ -145,7 +145,7 @@ func (l *Listener) Serve(ctx context.Context, ln net.Listener) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if passing := (syscall.Errno)(0); errors.As(err, &passing) && passing.Temporary() {
+		if passing := syscall.Errno(0); errors.As(err, &passing) && passing.Temporary() {
 			l.cfg.Log.WarnContext(ctx, "a sender of HL7 v2 could not be let in", "err", err) // such as no free descriptor
 			select {
 			case <-ctx.Done():
