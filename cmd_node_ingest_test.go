@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,13 @@ type standIn struct {
 
 	mu   sync.Mutex // guards sent
 	sent []string   // names of files, in the order in which they came
+}
+
+// names returns the names of the files that came.
+func (n *standIn) names() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.sent)
 }
 
 const heldText = "the node cannot write: no room is left on its disk"
@@ -133,7 +141,7 @@ func TestIngestOfACDMSendsPersonsFirst(t *testing.T) {
 	}
 	c := call(t, "node", "ingest", dir, "--dir", n.dir)
 	require.Zero(t, c.status, c.stderr)
-	require.Equal(t, []string{"dbo.Person.CSV", "visit_occurrence.tsv", "condition_occurrence.csv"}, n.sent)
+	require.Equal(t, []string{"dbo.Person.CSV", "visit_occurrence.tsv", "condition_occurrence.csv"}, n.names())
 	require.Contains(t, c.stderr, "left out 2 files")
 	require.Equal(t, 3, strings.Count(c.stderr, "loaded 1 files"), "each is loaded before the next is sent")
 }
@@ -147,7 +155,7 @@ func TestIngestOfABulkExportSendsPatientsFirst(t *testing.T) {
 	}
 	c := call(t, "node", "ingest", dir, "--dir", n.dir)
 	require.Zero(t, c.status, c.stderr)
-	require.Equal(t, []string{"Patient.000.ndjson", "Encounter.000.ndjson", "Condition.000.ndjson"}, n.sent)
+	require.Equal(t, []string{"Patient.000.ndjson", "Encounter.000.ndjson", "Condition.000.ndjson"}, n.names())
 }
 
 // TestIngestSendsAgainWhatCameBeforeItsPatient, once.
@@ -160,13 +168,13 @@ func TestIngestSendsAgainWhatCameBeforeItsPatient(t *testing.T) {
 	require.NoError(t, os.WriteFile(other, []byte("{}"), 0o600))
 	c := call(t, "node", "ingest", n.file, other, "--dir", n.dir)
 	require.Zero(t, c.status, c.stderr)
-	require.Equal(t, []string{"one.json", "other.json", "one.json", "other.json"}, n.sent)
+	require.Equal(t, []string{"one.json", "other.json", "one.json", "other.json"}, n.names())
 	require.Contains(t, c.stderr, "2 files are loaded again")
 	require.Regexp(t, `(?m)^rows stored +4$`, c.stdout, "what counts is the second time")
 
 	c = call(t, "node", "ingest", n.file, "--dir", n.dir)
 	require.Zero(t, c.status, c.stderr)
-	require.Len(t, n.sent, 5, "one file is not waiting for another")
+	require.Len(t, n.names(), 5, "one file is not waiting for another")
 }
 
 // TestIngestTellsWhatIsNew: the node keeps the job of content that it has
