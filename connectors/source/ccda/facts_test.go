@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -263,17 +262,4 @@ func personOf(r map[string]any) (who hl7v2.Identity) {
 		who.Telecoms = append(who.Telecoms, hl7v2.Telecom{System: text(m, "system"), Use: text(m, "use"), Value: text(m, "value")})
 	})
 	return who
-}
-
-// kindsOf are the kinds of facts that either side has.
-func kindsOf(a, b facts) []string {
-	var kinds []string
-	for _, f := range []facts{a, b} {
-		for k := range f {
-			if !slices.Contains(kinds, k) {
-				kinds = append(kinds, k)
-			}
-		}
-	}
-	return kinds
 }

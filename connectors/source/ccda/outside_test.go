@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/connectors/source/sourcetest"
 )
 
 // What Microsoft's templates make of the documents is compared as clinical content.
@@ -15,14 +17,14 @@ import (
 // DESIGN.md gives the reasons.
 func TestConverterContent(t *testing.T) {
 	t.Parallel()
-	l := newLedger()
+	l := sourcetest.NewLedger("documents")
 	cases := outsideCases(t, "converter/cases.ndjson.gz")
 	require.Len(t, cases, 11)
 	for _, c := range cases {
 		require.True(t, Detect([]byte(c.Document[:4096])), c.Name)
-		l.compare(c.Name, ours(t, c), theirs(t, c))
+		l.Compare(c.Name, ours(t, c), theirs(t, c))
 	}
-	l.golden(t, "converter/differences.tsv")
+	l.Golden(t, "converter/differences.tsv")
 }
 
 // ours are the facts that Read gives.
@@ -40,7 +42,7 @@ func ours(t testing.TB, c outside) facts {
 // five of what the document says.
 func TestConnectathonContent(t *testing.T) {
 	t.Parallel()
-	l := newLedger()
+	l := sourcetest.NewLedger("documents")
 	cases := outsideCases(t, "connectathon/cases.ndjson.gz")
 	require.Len(t, cases, 1)
 	c := cases[0]
@@ -51,8 +53,8 @@ func TestConnectathonContent(t *testing.T) {
 			delete(said, kind)
 		}
 	}
-	l.compare(c.Name, said, recommended)
-	l.golden(t, "connectathon/differences.tsv")
+	l.Compare(c.Name, said, recommended)
+	l.Golden(t, "connectathon/differences.tsv")
 }
 
 // Every document and section among HL7's examples is read, withdrawn ones included.
@@ -90,7 +92,7 @@ func TestExamples(t *testing.T) {
 			}
 		}
 	}
-	requireGolden(t, "examples/facts.tsv", b.String())
+	sourcetest.Golden(t, "examples/facts.tsv", b.String())
 }
 
 // The guide's own examples, an entry or a patient each with the resource it is to become.
@@ -99,7 +101,7 @@ func TestGuideContent(t *testing.T) {
 	sections := map[string]string{
 		"allergy": "48765-2", "immunization": "11369-6", "medication": "10160-0", "problem": "11450-4", "procedure": "47519-4",
 	}
-	l := newLedger()
+	l := sourcetest.NewLedger("documents")
 	cases := outsideCases(t, "guide/cases.ndjson.gz")
 	require.Len(t, cases, 6)
 	for _, c := range cases {
@@ -107,11 +109,11 @@ func TestGuideContent(t *testing.T) {
 		if code := sections[c.Name]; code != "" {
 			entry := strings.TrimSpace(c.Document)
 			entry = strings.TrimSuffix(entry[strings.Index(entry, ">")+1:], "</entry>")
-			l.compare(c.Name, factsOf(reading(t, code, "", entry).resources()), wanted)
+			l.Compare(c.Name, factsOf(reading(t, code, "", entry).resources()), wanted)
 			continue
 		}
 		c.Document = strings.Replace(document(), somebody, c.Document, 1)
-		l.compare(c.Name, ours(t, c), wanted)
+		l.Compare(c.Name, ours(t, c), wanted)
 	}
-	l.golden(t, "guide/differences.tsv")
+	l.Golden(t, "guide/differences.tsv")
 }

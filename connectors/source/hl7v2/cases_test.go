@@ -5,13 +5,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -19,8 +16,6 @@ import (
 
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // outside is a message that others wrote and the FHIR resources that others made of it.
 type outside struct {
@@ -115,98 +110,4 @@ func parsed(t testing.TB, text string) *message {
 	require.Nil(t, m.parse(lines, "", 1_000_000))
 	m.raw = []byte(text)
 	return &m
-}
-
-// ledger compares facts, each a kind and a text, and counts those that only one side has.
-type ledger struct {
-	agree map[string]int
-	only  map[string]*difference // by side, kind and text
-	types map[string]*tally      // by the part of a kind before its point
-}
-
-// tally counts the messages in which a type of resource was compared.
-type tally struct{ messages, alike, within int }
-
-type difference struct {
-	count int
-	first string // message
-}
-
-// compare takes the facts of one message.
-func (l *ledger) compare(name string, ours, theirs map[string][]string) {
-	if l.agree == nil {
-		*l = ledger{map[string]int{}, map[string]*difference{}, map[string]*tally{}}
-	}
-	kinds := map[string]bool{}
-	for k := range ours {
-		kinds[k] = true
-	}
-	for k := range theirs {
-		kinds[k] = true
-	}
-	compared, more, less := map[string]bool{}, map[string]bool{}, map[string]bool{}
-	for k := range kinds {
-		of, _, _ := strings.Cut(k, ".")
-		compared[of] = true
-		rest := slices.Clone(theirs[k])
-		var only []string
-		for _, fact := range ours[k] {
-			if at := slices.Index(rest, fact); at >= 0 {
-				rest = slices.Delete(rest, at, at+1)
-				l.agree[k]++
-			} else {
-				only = append(only, fact)
-			}
-		}
-		for _, fact := range only {
-			l.note(name, k+"\tours\t"+fact)
-			more[of] = true
-		}
-		for _, fact := range rest {
-			l.note(name, k+"\ttheirs\t"+fact)
-			less[of] = true
-		}
-	}
-	for of := range compared {
-		if l.types[of] == nil {
-			l.types[of] = &tally{}
-		}
-		l.types[of].messages++
-		if !more[of] {
-			l.types[of].within++
-			if !less[of] {
-				l.types[of].alike++
-			}
-		}
-	}
-}
-
-func (l *ledger) note(name, line string) {
-	if l.only[line] == nil {
-		l.only[line] = &difference{first: name}
-	}
-	l.only[line].count++
-}
-
-// golden compares the differences with those that were looked at.
-func (l *ledger) golden(t testing.TB, file string) {
-	t.Helper()
-	var b strings.Builder
-	for _, of := range slices.Sorted(maps.Keys(l.types)) {
-		n := l.types[of]
-		fmt.Fprintf(&b, "%s\tmessages\t%d, alike in %d, all of ours is theirs in %d\n", of, n.messages, n.alike, n.within)
-	}
-	for _, k := range slices.Sorted(maps.Keys(l.agree)) {
-		fmt.Fprintf(&b, "%s\tagree\t\t%d\n", k, l.agree[k])
-	}
-	for _, line := range slices.Sorted(maps.Keys(l.only)) {
-		fmt.Fprintf(&b, "%s\t%d\t%s\n", line, l.only[line].count, l.only[line].first)
-	}
-	path := filepath.Join("testdata", file)
-	if *update {
-		require.NoError(t, os.WriteFile(path, []byte(b.String()), 0o600))
-	}
-	want, err := os.ReadFile(path)
-	require.NoError(t, err)
-	require.Equal(t, string(want), b.String())
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
+	"github.com/trialmesh/trialmesh/connectors/source/sourcetest"
 )
 
 // Every message of Microsoft's converter is read whole: as many segments of each name
@@ -30,7 +31,7 @@ func TestConverterSegments(t *testing.T) {
 // DESIGN.md gives the reasons.
 func TestConverterContent(t *testing.T) {
 	t.Parallel()
-	var l ledger
+	l := sourcetest.NewLedger("messages")
 	compared := 0
 	for _, c := range outsideCases(t, "converter") {
 		if c.Expected == nil {
@@ -46,10 +47,10 @@ func TestConverterContent(t *testing.T) {
 		}
 		who, err := Identities([]byte(c.Message), Options{})
 		require.NoError(t, err)
-		l.compare(c.Name, recordFacts(resources, who), expectedFacts(c.Expected))
+		l.Compare(c.Name, recordFacts(resources, who), expectedFacts(c.Expected))
 	}
 	require.Equal(t, 69, compared)
-	l.golden(t, "converter/differences.tsv")
+	l.Golden(t, "converter/differences.tsv")
 }
 
 // converted is everything a message says, though no patient is identified in it.
@@ -87,16 +88,16 @@ func converted(t testing.TB, text string) (resources []fhir.Resource, who []Iden
 // so one is put in where there is none.
 func TestReportStreamContent(t *testing.T) {
 	t.Parallel()
-	var l ledger
+	l := sourcetest.NewLedger("messages")
 	cases := outsideCases(t, "reportstream")
 	require.Len(t, cases, 133)
 	for _, c := range cases {
 		resources, who := converted(t, c.Message)
 		ours, theirs := recordFacts(resources, who), expectedFacts(c.Expected)
 		relatives(t, c, ours, theirs)
-		l.compare(c.Name, ours, theirs)
+		l.Compare(c.Name, ours, theirs)
 	}
-	l.golden(t, "reportstream/differences.tsv")
+	l.Golden(t, "reportstream/differences.tsv")
 }
 
 // relatives compares the data types that the pairs put into NK1 and OBR-53.

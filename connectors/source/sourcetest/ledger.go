@@ -1,4 +1,9 @@
-package ccda
+// Package sourcetest compares what the readers of sources make of outside cases with
+// what others made of them.
+//
+// Start from [NewLedger]. The differences stand in a golden file, each looked at by a
+// person and explained in the DESIGN.md of its package.
+package sourcetest
 
 import (
 	"flag"
@@ -15,29 +20,35 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// ledger compares facts, each a kind and a text, and counts those that only one side has.
-type ledger struct {
+// Ledger compares facts, each a kind and a text, and counts those that only one side has.
+type Ledger struct {
+	unit  string // in the plural
 	agree map[string]int
 	only  map[string]*difference // by kind, side and text
 	types map[string]*tally      // by the part of a kind before its point
 }
 
-// tally counts the documents in which a type of resource was compared.
-type tally struct{ documents, alike, within int }
+// tally counts the messages or documents in which a type of resource was compared.
+type tally struct{ compared, alike, within int }
 
 type difference struct {
 	count int
-	first string // document
+	first string // message or document
 }
 
-func newLedger() *ledger {
-	return &ledger{map[string]int{}, map[string]*difference{}, map[string]*tally{}}
+// NewLedger returns an empty ledger of messages, or whatever unit calls them.
+func NewLedger(unit string) *Ledger {
+	return &Ledger{unit, map[string]int{}, map[string]*difference{}, map[string]*tally{}}
 }
 
-// compare takes the facts of one document.
-func (l *ledger) compare(name string, ours, theirs facts) {
+// Compare takes the facts of one message or document, by kind such as
+// "Observation.value".
+func (l *Ledger) Compare(name string, ours, theirs map[string][]string) {
 	compared, more, less := map[string]bool{}, map[string]bool{}, map[string]bool{}
-	for _, k := range kindsOf(ours, theirs) {
+	kinds := map[string][]string{}
+	maps.Copy(kinds, ours)
+	maps.Copy(kinds, theirs)
+	for k := range kinds {
 		of, _, _ := strings.Cut(k, ".")
 		compared[of] = true
 		rest := slices.Clone(theirs[k])
@@ -59,7 +70,7 @@ func (l *ledger) compare(name string, ours, theirs facts) {
 		if l.types[of] == nil {
 			l.types[of] = &tally{}
 		}
-		l.types[of].documents++
+		l.types[of].compared++
 		if !more[of] {
 			l.types[of].within++
 			if !less[of] {
@@ -69,20 +80,20 @@ func (l *ledger) compare(name string, ours, theirs facts) {
 	}
 }
 
-func (l *ledger) note(name, line string) {
+func (l *Ledger) note(name, line string) {
 	if l.only[line] == nil {
 		l.only[line] = &difference{first: name}
 	}
 	l.only[line].count++
 }
 
-// golden compares the differences with those that were looked at.
-func (l *ledger) golden(t testing.TB, file string) {
+// Golden compares the differences with those that were looked at, in a file of testdata.
+func (l *Ledger) Golden(t testing.TB, file string) {
 	t.Helper()
 	var b strings.Builder
 	for _, of := range slices.Sorted(maps.Keys(l.types)) {
 		n := l.types[of]
-		fmt.Fprintf(&b, "%s\tdocuments\t%d, alike in %d, all of ours is theirs in %d\n", of, n.documents, n.alike, n.within)
+		fmt.Fprintf(&b, "%s\t%s\t%d, alike in %d, all of ours is theirs in %d\n", of, l.unit, n.compared, n.alike, n.within)
 	}
 	for _, k := range slices.Sorted(maps.Keys(l.agree)) {
 		fmt.Fprintf(&b, "%s\tagree\t\t%d\n", k, l.agree[k])
@@ -90,11 +101,11 @@ func (l *ledger) golden(t testing.TB, file string) {
 	for _, line := range slices.Sorted(maps.Keys(l.only)) {
 		fmt.Fprintf(&b, "%s\t%d\t%s\n", line, l.only[line].count, l.only[line].first)
 	}
-	requireGolden(t, file, b.String())
+	Golden(t, file, b.String())
 }
 
-// requireGolden compares text with a file that was looked at.
-func requireGolden(t testing.TB, file, text string) {
+// Golden compares text with a file of testdata that was looked at; -update writes it.
+func Golden(t testing.TB, file, text string) {
 	t.Helper()
 	path := filepath.Join("testdata", file)
 	if *update {
