@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -347,15 +348,15 @@ func (t *previewed) print(cmd *cobra.Command) error {
 	fmt.Fprintf(w, "passed over\t%d\nrecords\t%d\n", t.Skipped, t.Records)
 	printCounts(w, "records by type", t.ByType)
 	for _, p := range t.Problems {
-		fmt.Fprintf(w, "problem\t%s\t%s\t%d times, line %s\t%s\n", p.Rule, p.Column, p.Count, numbers(p.Lines, p.Count), p.Detail)
+		fmt.Fprintf(w, "problem\t%s\t%s\t%d times, line %s\t%s\n", p.Rule, printable(p.Column), p.Count, numbers(p.Lines, p.Count), p.Detail)
 	}
 	for _, column := range slices.Sorted(maps.Keys(t.Cleaned)) {
-		fmt.Fprintf(w, "invisible characters\t%s\t\t%d times\n", column, t.Cleaned[column])
+		fmt.Fprintf(w, "invisible characters\t%s\t\t%d times\n", printable(column), t.Cleaned[column])
 	}
 	printSpellings(w, "unit that is not UCUM", t.Units)
 	printSpellings(w, "code not understood", t.Codes)
 	for _, r := range t.Sample {
-		fmt.Fprintf(w, "line %d\t%s\t%s\n", r.Line, r.Type, strings.Join(r.Fields, ", "))
+		fmt.Fprintf(w, "line %d\t%s\t%s\n", r.Line, r.Type, printable(strings.Join(r.Fields, ", ")))
 	}
 	return w.Flush()
 }
@@ -366,8 +367,18 @@ func printSpellings(w io.Writer, what string, list []previewSpelling) {
 			fmt.Fprintf(w, "%s\t...\t\tand %d more\n", what, len(list)-i)
 			return
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d times\n", what, cmp.Or(s.Column, "-"), s.Text, s.Count)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d times\n", what, printable(cmp.Or(s.Column, "-")), printable(s.Text), s.Count)
 	}
+}
+
+// printable replaces what a file could use to command a terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
 }
 
 // numbers writes the lines of a problem that came count times.

@@ -170,3 +170,23 @@ func TestWrongUsageOfMappingsIsStatus2(t *testing.T) {
 		}
 	}
 }
+
+// TestPreviewCommandsNoTerminal: a cell is shown, not obeyed.
+func TestPreviewCommandsNoTerminal(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, mapping := filepath.Join(dir, "lab.csv"), filepath.Join(dir, "lab.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("MRN,Taken,Test,Result\n1,2024-01-31,\x1b[2J\x1b]0;owned\x07,4.1\n"), 0o600))
+	require.NoError(t, os.WriteFile(mapping, []byte(`version: 1
+name: hostile
+columns: [MRN, Taken, Test, Result]
+patient: {id: MRN}
+codes:
+  Test: {K: LOINC 2823-3}
+records:
+  - observation: {time: Taken, code: Test, value: Result}
+`), 0o600))
+	c := call(t, "node", "map", "preview", file, "--map", mapping, "--values")
+	require.Contains(t, c.stdout, "owned")
+	require.NotContains(t, c.stdout+c.stderr, "\x1b")
+}
