@@ -29,14 +29,17 @@ of observations (see POST /v1/ingest/observations) into the running node, plain 
 the node finds out which a file is. A folder stands for the files in it that are named
 *.json, *.ndjson, *.jsonl, *.hl7 or *.xml, and for tables (*.csv, *.tsv, *.txt) that a
 mapping is for, or of a CDM those of people; all plain or .gz. Of tables those of
-patients are loaded first, then visits, then events. An empty file is an error, and nothing is sent then. Each
-file is durable when it is acknowledged; then its job maps and stores it. Loading the same file again changes nothing,
-and what a later file says stands. The command waits
-for the jobs and lists what was not loaded as it is, by file, line, path and rule;
-it ends with status 1 if a job failed or nothing of any file could be loaded. While
-the node cannot write, for example because its disk is full, the jobs wait and the
-command says so. With --timeout or Ctrl-C it stops waiting, also with status 1; the
-node does not.`,
+patients are loaded first, then visits, then events. Files with records of patients
+who came later are sent a second time. An empty file is an error, and nothing is sent
+then.
+
+Each file is durable when it is acknowledged; then its job maps and stores it. Loading
+the same file again changes nothing, and what a later file says stands. The command
+waits for the jobs and lists what was not loaded as it is, by file, line, path and
+rule; it ends with status 1 if a job failed or nothing of any file could be loaded.
+While the node cannot write, for example because its disk is full, the jobs wait and
+the command says so. With --timeout or Ctrl-C it stops waiting, also with status 1;
+the node does not.`,
 		Example: `  trialmesh node ingest --dir node bundles/
   trialmesh node ingest --dir node --timeout 10m bundles/
   trialmesh node ingest --dir node export/*.ndjson --json | tail -1
@@ -96,7 +99,7 @@ func ingest(cmd *cobra.Command, args []string) error {
 	if others > 0 {
 		newProgress(cmd, 0).say(fmt.Sprintf("left out %d files that are not named "+dataFiles+", or are tables that no mapping of the node is for and no CDM has of people", others))
 	}
-	loads, err := sendAll(cmd, ctx, c, stages, begun)
+	loads, err := sendAll(ctx, cmd, c, stages, begun)
 	if err != nil {
 		return err
 	}
@@ -132,13 +135,16 @@ type sentFile struct {
 	before bool // it was loaded well before
 }
 
+// unknownPerson is the rule of a record whose patient is not there (yet).
+const unknownPerson = "unknown-person"
+
 // sendAll loads files stage by stage, and those once more that came before a patient
 // of theirs.
-func sendAll(cmd *cobra.Command, ctx context.Context, c *client.Client, stages [][]string, begun time.Time) ([]sentFile, error) {
+func sendAll(ctx context.Context, cmd *cobra.Command, c *client.Client, stages [][]string, begun time.Time) ([]sentFile, error) {
 	var all []sentFile
 	total := len(slices.Concat(stages...))
 	load := func(files []string) ([]sentFile, error) {
-		loads, sent, err := sendFiles(cmd, ctx, c, files, begun)
+		loads, sent, err := sendFiles(ctx, cmd, c, files, begun)
 		switch {
 		case err == nil || ctx.Err() == nil:
 			return loads, err
@@ -170,12 +176,9 @@ func sendAll(cmd *cobra.Command, ctx context.Context, c *client.Client, stages [
 	return append(all, loads...), err
 }
 
-// unknownPerson is the rule of a record whose patient is not there (yet).
-const unknownPerson = "unknown-person"
-
 // sendFiles sends files and waits for their jobs. It returns how many were sent also
 // with an error.
-func sendFiles(cmd *cobra.Command, ctx context.Context, c *client.Client, files []string, begun time.Time) (loads []sentFile, sent int, err error) {
+func sendFiles(ctx context.Context, cmd *cobra.Command, c *client.Client, files []string, begun time.Time) (loads []sentFile, sent int, err error) {
 	progress := newProgress(cmd, len(files))
 	var ids []string
 	for _, path := range files {

@@ -23,7 +23,7 @@ import (
 )
 
 // formats are tried in this order. What none claims is a table if it looks like one,
-// or FHIR, whose reader says what is wrong with it.
+// or XML, or no text, or FHIR, whose reader says what is wrong with it.
 var formats = []struct {
 	// claims reports whether an input that begins with head, uncompressed, has the
 	// format.
@@ -56,10 +56,11 @@ func Read(ctx context.Context, src io.Reader, tables *table.Set, opts fhir.Optio
 			return f.read(ctx, whole, opts)
 		}
 	}
-	switch first := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n"); {
+	text := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n")
+	switch {
 	case table.Detect(head):
 		return tables.Read(ctx, whole, opts)
-	case len(first) > 0 && first[0] == '<':
+	case bytes.HasPrefix(text, []byte("<")): // the reader of documents says what is wrong with it
 		return ccda.Read(ctx, whole, ccda.Options{Limits: opts})
 	case bytes.ContainsAny(head, "\x00\x01\x02\x03\x04\x05\x06\x07\x08"):
 		return unknown
