@@ -99,8 +99,8 @@ const maxExact = 1 << 53
 
 // appendNumber writes n as ECMAScript's Number::toString does (RFC 8785
 // section 3.2.2.3): shortest digits, exponent form below 1e-6 and from 1e21.
-func appendNumber(out []byte, n json.Number) ([]byte, error) {
-	f, err := strconv.ParseFloat(string(n), 64)
+func appendNumber(out []byte, n string) ([]byte, error) {
+	f, err := strconv.ParseFloat(n, 64)
 	if err != nil || math.IsInf(f, 0) {
 		return nil, ErrNumber
 	}
@@ -112,12 +112,12 @@ func appendNumber(out []byte, n json.Number) ([]byte, error) {
 		out = strconv.AppendFloat(out, f, 'f', -1, 64)
 		// An integer that a double cannot hold would be signed as another one
 		// than a reader of 64-bit integers sees.
-		if abs >= maxExact && !strings.ContainsAny(string(n), ".eE") && string(out[start:]) != string(n) {
+		if abs >= maxExact && !strings.ContainsAny(n, ".eE") && string(out[start:]) != n {
 			return nil, ErrNumber
 		}
 		return out, nil
 	}
-	if !strings.ContainsAny(string(n), ".eE") {
+	if !strings.ContainsAny(n, ".eE") {
 		return nil, ErrNumber
 	}
 	text := strconv.AppendFloat(nil, f, 'e', -1, 64)

@@ -1,7 +1,6 @@
 package canonical
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -134,7 +133,7 @@ func (r *reader) number(out []byte) ([]byte, error) {
 	if !ok {
 		return nil, r.malformed()
 	}
-	return appendNumber(out, json.Number(r.raw[start:r.at]))
+	return appendNumber(out, string(r.raw[start:r.at]))
 }
 
 // digits consumes digits and reports whether there was one.
