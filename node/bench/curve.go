@@ -10,7 +10,7 @@ const curveText = `documents as of ingest-observations, until --points are store
 ingest-curve-N: microseconds that an observation costs by the clock when N are stored,
 the median over what comes next; N grows tenfold. ingest-curve: the last of them
 to the first, at most 1.5: a cost that doubles with fifty times the data is no longer
-flat, while the same step measured twice on a busy machine differs by a fifth.`
+flat.`
 
 // curveBar is how much dearer an observation may become.
 const curveBar = 1.5
