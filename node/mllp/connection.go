@@ -58,13 +58,11 @@ func (l *Listener) take(ctx context.Context, conn net.Conn, answers chan<- owed)
 			answers <- owed{header: header, problem: problem}
 			continue
 		}
-		done := make(chan error, 1)
-		select {
-		case l.waiting <- kept{message, done}:
-			answers <- owed{header: header, done: done}
-		case <-ctx.Done():
-			return nil // not answered, so the sender sends it again
+		done, err := l.enqueue(ctx, message)
+		if err != nil {
+			return nil //nolint:nilerr // the listener ends; not answered, so the sender sends it again
 		}
+		answers <- owed{header: header, done: done}
 	}
 }
 

@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/trialmesh/trialmesh/connectors/source/hl7v2"
 	"github.com/trialmesh/trialmesh/localstore/raw"
@@ -105,6 +106,7 @@ func (c Config) validate() error {
 type Listener struct {
 	cfg     Config
 	waiting chan kept
+	room    *semaphore.Weighted // bytes of the messages that wait or are being written
 	number  atomic.Int64 // of the last answer
 	answers *prometheus.CounterVec
 }
@@ -115,9 +117,14 @@ func New(cfg Config) (*Listener, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("mllp: %w", err)
 	}
-	l := &Listener{cfg: cfg, waiting: make(chan kept), answers: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "trialmesh_mllp_messages_total", Help: "HL7 v2 messages by acknowledgment code.",
-	}, []string{"code"})}
+	l := &Listener{
+		cfg:     cfg,
+		waiting: make(chan kept, maxTogether),
+		room:    semaphore.NewWeighted(maxWaiting),
+		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "trialmesh_mllp_messages_total", Help: "HL7 v2 messages by acknowledgment code.",
+		}, []string{"code"}),
+	}
 	l.number.Store(cfg.Now().UnixNano())
 	return l, nil
 }
@@ -186,6 +193,28 @@ const (
 	maxBytes    = 4 << 20 // of messages, unless one alone has more
 )
 
+// maxWaiting is how many bytes of messages wait for the disk or are on their way to
+// it. Senders then wait: for each of them one message more is in memory.
+const maxWaiting = 32 << 20
+
+// enqueue takes a message to be kept, when there is room for it. An error is that ctx
+// has ended.
+func (l *Listener) enqueue(ctx context.Context, message []byte) (<-chan error, error) {
+	if err := l.room.Acquire(ctx, room(message)); err != nil {
+		return nil, err
+	}
+	done := make(chan error, 1)
+	select {
+	case l.waiting <- kept{message, done}:
+		return done, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// room is what a message takes of maxWaiting, all of it if it is larger.
+func room(message []byte) int64 { return min(int64(len(message)), maxWaiting) }
+
 // keep writes what waits, all at once, until ctx ends.
 func (l *Listener) keep(ctx context.Context) {
 	for {
@@ -211,6 +240,7 @@ func (l *Listener) keep(ctx context.Context) {
 		}
 		for _, k := range batch {
 			k.done <- err
+			l.room.Release(room(k.message))
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -81,6 +82,16 @@ func (d *disk) controls(t *testing.T) (ids []string) {
 		}
 	}
 	return ids
+}
+
+// size returns how many bytes were kept.
+func (d *disk) size() (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, f := range d.files {
+		n += len(f)
+	}
+	return n
 }
 
 // serve runs a listener until the test ends and returns its address.
@@ -223,6 +234,36 @@ func TestASenderThatReadsNoAnswersHoldsNobodyUp(t *testing.T) {
 	case <-time.After(time.Minute):
 		require.Fail(t, "the deaf sender was not cut off")
 	}
+}
+
+// TestSendersWaitForASlowDisk: what is in memory is bounded, whoever sends how much,
+// and all of it is kept in the end.
+func TestSendersWaitForASlowDisk(t *testing.T) {
+	t.Parallel()
+	const senders, each, size = 3, 64, 512 << 10
+	d := &disk{held: make(chan struct{})}
+	address := serve(t, mllp.Config{Loads: d})
+	large := append(message("M1"), bytes.Repeat([]byte("ZXX|"), size/4)...)
+	var sent atomic.Int64
+	for range senders {
+		conn := dial(t, address)
+		require.NoError(t, conn.(*net.TCPConn).SetWriteBuffer(64<<10))
+		go func() {
+			for range each {
+				if hl7v2.WriteFrame(conn, large) == nil {
+					sent.Add(1)
+				}
+			}
+		}()
+		go func() { _, _ = io.Copy(io.Discard, conn) }()
+	}
+	for before := int64(-1); before != sent.Load(); time.Sleep(500 * time.Millisecond) {
+		before = sent.Load()
+	}
+	require.NotZero(t, sent.Load())
+	require.Less(t, sent.Load()*size, int64(64<<20), "of %d MiB", senders*each*size>>20)
+	close(d.held)
+	require.Eventually(t, func() bool { return d.size() == senders*each*(len(large)+len("\x0b\x1c\r")) }, time.Minute, 100*time.Millisecond)
 }
 
 func TestOnlySoManySendersAreConnected(t *testing.T) {
