@@ -52,9 +52,9 @@ type Config struct {
 	// DefaultLifetime.
 	Lifetime time.Duration
 
-	// PassphraseFile opens the keys. Its mode must be 0600. Defaults to the
+	// SealingKeyFile opens the keys. Its mode must be 0600. Defaults to the
 	// file that Init made in the authority's directory.
-	PassphraseFile string
+	SealingKeyFile string
 
 	Now func() time.Time // Defaults to time.Now. Must not be behind it by more than a minute.
 }
@@ -84,16 +84,15 @@ type material struct {
 	tokenKey     ed25519.PrivateKey
 }
 
-// Open loads the authority that [Init] made in dir. It takes part of a second of
-// computing, because the keys' encryption resists guessing.
+// Open loads the authority that [Init] made in dir.
 func Open(dir string, cfg Config) (*Authority, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, fmt.Errorf("open authority: %w", err)
 	}
-	if cfg.PassphraseFile == "" {
-		cfg.PassphraseFile = filepath.Join(dir, passphraseFile)
+	if cfg.SealingKeyFile == "" {
+		cfg.SealingKeyFile = filepath.Join(dir, sealingKeyFile)
 	}
-	m, err := load(dir, cfg.PassphraseFile, cfg.Now())
+	m, err := load(dir, cfg.SealingKeyFile, cfg.Now())
 	if err != nil {
 		return nil, fmt.Errorf("open authority: %w", err)
 	}
@@ -142,8 +141,8 @@ func (cfg *Config) complete() error {
 
 // load reads certificates and keys and checks that they belong together and are
 // valid at now, the cheap things first.
-func load(dir, passphraseFile string, now time.Time) (m material, err error) {
-	passphrase, err := readPassphrase(passphraseFile)
+func load(dir, sealingFile string, now time.Time) (m material, err error) {
+	sealing, err := readSealingKey(sealingFile)
 	if err != nil {
 		return material{}, err
 	}
@@ -159,13 +158,13 @@ func load(dir, passphraseFile string, now time.Time) (m material, err error) {
 	}); err != nil {
 		return material{}, fmt.Errorf("%s under %s: %w", intermediateFile, rootFile, err)
 	}
-	if m.key, err = readKey(dir, intermediateKey, passphrase); err != nil {
+	if m.key, err = readKey(dir, intermediateKey, sealing); err != nil {
 		return material{}, err
 	}
 	if !samePublicKey(m.key.Public(), m.intermediate.PublicKey) {
 		return material{}, fmt.Errorf("%s is not the key of %s", intermediateKey, intermediateFile)
 	}
-	signer, err := readKey(dir, tokenKeyFile, passphrase)
+	signer, err := readKey(dir, tokenKeyFile, sealing)
 	if err != nil {
 		return material{}, err
 	}

@@ -98,7 +98,7 @@ func TestClientRefusesTheWrongServer(t *testing.T) {
 		Certificate: [][]byte{own.Certificate[0], parse(t, h.RootPEM())[0].Raw},
 		PrivateKey:  own.PrivateKey,
 	}
-	foreign, err := foreignAuthority().Open(pki.Config{Store: h.store, Hosts: []string{"127.0.0.1"}})
+	foreign, err := pki.Open(otherDir(), pki.Config{Store: h.store, Hosts: []string{"127.0.0.1"}})
 	require.NoError(t, err)
 	elsewhere := newHub(t, func(cfg *pki.Config) { cfg.Hosts = []string{"other.test"} })
 	expired := newHub(t)

@@ -262,7 +262,7 @@ func unsigned(token pki.Token) pki.Token {
 }
 
 func otherHubsToken(t *testing.T) pki.Token {
-	other, err := foreignAuthority().Open(pki.Config{Store: new(pkitest.Store), Hosts: []string{"hub.test"}})
+	other, err := pki.Open(otherDir(), pki.Config{Store: new(pkitest.Store), Hosts: []string{"hub.test"}})
 	require.NoError(t, err)
 	inv, err := other.Invite("st-olav", time.Hour, pki.Endpoint{URL: "https://hub.test"})
 	require.NoError(t, err)

@@ -37,10 +37,10 @@ var (
 var (
 	// ErrExists reports that Init found something where it should make an authority.
 	ErrExists = errors.New("pki: the directory is not empty")
-	// ErrPermissions reports a key or passphrase file that others may read: chmod 600.
+	// ErrPermissions reports a file of a key that others may read: chmod 600.
 	ErrPermissions = errors.New("pki: the file is open to group or others, want mode 0600")
-	// ErrPassphrase reports a passphrase that does not open a key file.
-	ErrPassphrase = errors.New("pki: the passphrase does not open the key file")
+	// ErrSealingKey reports a sealing key that does not open a key file, or is none.
+	ErrSealingKey = errors.New("pki: the sealing key does not open the key file")
 	// ErrInvitation reports text that is not an invitation this program reads.
 	ErrInvitation = errors.New("pki: not a valid invitation")
 	// ErrInvitationExpired reports an invitation past its time: ask for a new one.

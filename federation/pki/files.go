@@ -6,37 +6,58 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 
-	"go.step.sm/crypto/pemutil"
+	"go.step.sm/crypto/jose"
 )
 
-// The files of an authority's directory. All have mode 0600, the keys are
-// PKCS#8 encrypted under the passphrase. root.key is needed only to replace
-// the intermediate and may be kept elsewhere.
+// The files of an authority's directory. All have mode 0600. The keys are PKCS#8,
+// each a JWE under the sealing key (RFC 7516; dir, A256GCM): that is random, so
+// there is no guessing to slow down. root.key is needed only to replace the
+// intermediate and may be kept elsewhere.
 const (
 	rootFile         = "root.crt"
 	rootKeyFile      = "root.key"
 	intermediateFile = "intermediate.crt"
 	intermediateKey  = "intermediate.key"
 	tokenKeyFile     = "token.key"
-	passphraseFile   = "passphrase"
+	sealingKeyFile   = "sealing.key"
 )
 
 const (
 	maxFile         = 64 << 10 // bytes of any file read here
-	passphraseBytes = 32       // entropy; the file holds it in base64url
+	sealingKeyBytes = 32       // of AES-256; the file holds them in base64url
 )
 
-func newPassphrase() []byte {
-	raw := make([]byte, passphraseBytes)
-	_, _ = rand.Read(raw) // never fails: crypto/rand
-	return []byte(base64.RawURLEncoding.EncodeToString(raw))
+// sealingKey opens the other keys of an authority. It does not print.
+type sealingKey struct{ raw [sealingKeyBytes]byte }
+
+// Format prints a fixed text whatever the verb.
+func (sealingKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "sealing key:redacted") }
+
+func newSealingKey() (k sealingKey) {
+	_, _ = rand.Read(k.raw[:]) // never fails: crypto/rand
+	return k
+}
+
+func writeSealingKey(path string, k sealingKey) error {
+	return writeDurable(path, append(base64.RawURLEncoding.AppendEncode(nil, k.raw[:]), '\n'))
+}
+
+func readSealingKey(path string) (k sealingKey, err error) {
+	text, err := readPrivate(path)
+	if err != nil {
+		return k, err
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(string(bytes.TrimSpace(text)))
+	if err != nil || len(raw) != sealingKeyBytes {
+		return k, fmt.Errorf("%s: %w", path, ErrSealingKey)
+	}
+	return sealingKey{[sealingKeyBytes]byte(raw)}, nil
 }
 
 // writeDurable makes path, which must not exist, with mode 0600 and waits until
@@ -59,13 +80,25 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// writeKey encrypts key under passphrase into path.
-func writeKey(path string, key crypto.Signer, passphrase []byte) error {
-	block, err := pemutil.Serialize(key, pemutil.WithPKCS8(true), pemutil.WithPassword(passphrase))
+// writeKey seals key into path.
+func writeKey(path string, key crypto.Signer, sealing sealingKey) error {
+	raw, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return fmt.Errorf("encrypt key: %w", err)
+		return fmt.Errorf("seal key: %w", err)
 	}
-	return writeDurable(path, pem.EncodeToMemory(block))
+	encrypter, err := jose.NewEncrypter(jose.A256GCM, jose.Recipient{Algorithm: jose.DIRECT, Key: sealing.raw[:]}, nil)
+	if err != nil {
+		return fmt.Errorf("seal key: %w", err)
+	}
+	sealed, err := encrypter.Encrypt(raw)
+	if err != nil {
+		return fmt.Errorf("seal key: %w", err)
+	}
+	text, err := sealed.CompactSerialize()
+	if err != nil {
+		return fmt.Errorf("seal key: %w", err)
+	}
+	return writeDurable(path, append([]byte(text), '\n'))
 }
 
 // readPrivate reads a file that must be closed to group and others.
@@ -88,33 +121,28 @@ func readPrivate(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxFile))
 }
 
-func readPassphrase(path string) ([]byte, error) {
-	raw, err := readPrivate(path)
-	if err != nil {
-		return nil, err
-	}
-	raw = bytes.TrimSpace(raw)
-	if len(raw) == 0 {
-		return nil, fmt.Errorf("%s: %w", path, ErrPassphrase)
-	}
-	return raw, nil
-}
-
-// readKey decrypts what writeKey wrote. A wrong passphrase can look like noise
-// that parses as no key, so both end as ErrPassphrase.
-func readKey(dir, name string, passphrase []byte) (crypto.Signer, error) {
+// readKey opens what writeKey wrote.
+func readKey(dir, name string, sealing sealingKey) (crypto.Signer, error) {
 	path := filepath.Join(dir, name)
-	raw, err := readPrivate(path)
+	text, err := readPrivate(path)
 	if err != nil {
 		return nil, err
 	}
-	parsed, err := pemutil.Parse(raw, pemutil.WithPassword(passphrase))
+	sealed, err := jose.ParseEncrypted(string(bytes.TrimSpace(text)))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, ErrPassphrase)
+		return nil, fmt.Errorf("%s: holds no sealed key", path)
 	}
-	signer, ok := parsed.(crypto.Signer)
-	if !ok {
+	raw, err := sealed.Decrypt(sealing.raw[:])
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, ErrSealingKey)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(raw)
+	if err != nil {
 		return nil, fmt.Errorf("%s: holds no private key", path)
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("%s: holds no key that signs", path)
 	}
 	return signer, nil
 }

@@ -34,7 +34,7 @@ type InitConfig struct {
 
 // Init makes a new authority in dir: root and intermediate certificate (ECDSA
 // P-256, which browsers read), the key that signs invitations (Ed25519), and
-// the passphrase that encrypts all three keys, in a file of its own. Move that
+// the sealing key that encrypts all three, in a file of its own. Move that
 // file, root.key, or both to other media if the disk's owner is not trusted.
 //
 // dir must be absent or empty, else [ErrExists]; its parent must exist. It
@@ -96,14 +96,14 @@ func writeAuthority(dir string, cfg InitConfig) error {
 	if err != nil {
 		return fmt.Errorf("generate token key: %w", err)
 	}
-	passphrase := newPassphrase()
+	sealing := newSealingKey()
 	return errors.Join(
-		writeDurable(filepath.Join(dir, passphraseFile), append(passphrase, '\n')),
+		writeSealingKey(filepath.Join(dir, sealingKeyFile), sealing),
 		writeDurable(filepath.Join(dir, rootFile), encodeCertificates(root)),
 		writeDurable(filepath.Join(dir, intermediateFile), encodeCertificates(inter)),
-		writeKey(filepath.Join(dir, rootKeyFile), rootKey, passphrase),
-		writeKey(filepath.Join(dir, intermediateKey), interKey, passphrase),
-		writeKey(filepath.Join(dir, tokenKeyFile), tokenKey, passphrase),
+		writeKey(filepath.Join(dir, rootKeyFile), rootKey, sealing),
+		writeKey(filepath.Join(dir, intermediateKey), interKey, sealing),
+		writeKey(filepath.Join(dir, tokenKeyFile), tokenKey, sealing),
 	)
 }
 

@@ -1,8 +1,7 @@
 package pki_test
 
 import (
-	"crypto/x509"
-	"encoding/pem"
+	"encoding/base64"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,8 +17,8 @@ import (
 
 func TestInitWritesPrivateFiles(t *testing.T) {
 	t.Parallel()
-	loaded()
 	var names []string
+	var sealing string
 	require.NoError(t, filepath.WalkDir(authorityDir(), func(path string, d fs.DirEntry, err error) error {
 		require.NoError(t, err)
 		info, err := d.Info()
@@ -33,15 +32,20 @@ func TestInitWritesPrivateFiles(t *testing.T) {
 		if strings.HasSuffix(path, ".key") {
 			raw, err := os.ReadFile(path)
 			require.NoError(t, err)
-			block, rest := pem.Decode(raw)
-			require.Equal(t, "ENCRYPTED PRIVATE KEY", block.Type)
-			require.Empty(t, rest)
-			_, err = x509.ParsePKCS8PrivateKey(block.Bytes)
-			require.Error(t, err, "the key is readable without the passphrase")
+			if d.Name() == "sealing.key" {
+				sealing = string(raw)
+				return nil
+			}
+			head, err := base64.RawURLEncoding.DecodeString(strings.SplitN(string(raw), ".", 2)[0])
+			require.NoError(t, err)
+			require.JSONEq(t, `{"alg":"dir","enc":"A256GCM"}`, string(head), "the key is readable without the sealing key")
 		}
 		return nil
 	}))
-	require.ElementsMatch(t, []string{"root.crt", "root.key", "intermediate.crt", "intermediate.key", "token.key", "passphrase"}, names)
+	require.ElementsMatch(t, []string{"root.crt", "root.key", "intermediate.crt", "intermediate.key", "token.key", "sealing.key"}, names)
+	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimSpace(sealing))
+	require.NoError(t, err)
+	require.Len(t, raw, 32)
 }
 
 func TestInitRefusesWhatIsThere(t *testing.T) {
@@ -71,9 +75,7 @@ func TestInitFillsAnEmptyDirectory(t *testing.T) {
 
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
-	loaded()
-	foreignAuthority()
-	secret, err := os.ReadFile(filepath.Join(authorityDir(), "passphrase"))
+	secret, err := os.ReadFile(filepath.Join(authorityDir(), "sealing.key"))
 	require.NoError(t, err)
 	write := func(t *testing.T, dir, name, text string, mode os.FileMode) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), mode))
@@ -83,20 +85,20 @@ func TestOpenRefuses(t *testing.T) {
 		damage func(t *testing.T, dir string, cfg *pki.Config)
 		want   error
 	}{
-		"a passphrase that others may read": {func(t *testing.T, dir string, _ *pki.Config) {
-			require.NoError(t, os.Chmod(filepath.Join(dir, "passphrase"), 0o640))
+		"a sealing key that others may read": {func(t *testing.T, dir string, _ *pki.Config) {
+			require.NoError(t, os.Chmod(filepath.Join(dir, "sealing.key"), 0o640))
 		}, pki.ErrPermissions},
 		"a key that others may read": {func(t *testing.T, dir string, _ *pki.Config) {
 			require.NoError(t, os.Chmod(filepath.Join(dir, "intermediate.key"), 0o604))
 		}, pki.ErrPermissions},
-		"a wrong passphrase": {func(t *testing.T, dir string, _ *pki.Config) {
-			write(t, dir, "passphrase", "guess", 0o600)
-		}, pki.ErrPassphrase},
-		"an empty passphrase": {func(t *testing.T, dir string, _ *pki.Config) {
-			write(t, dir, "passphrase", "\n", 0o600)
-		}, pki.ErrPassphrase},
-		"no passphrase file": {func(_ *testing.T, dir string, cfg *pki.Config) {
-			cfg.PassphraseFile = filepath.Join(dir, "elsewhere")
+		"a wrong sealing key": {func(t *testing.T, dir string, _ *pki.Config) {
+			write(t, dir, "sealing.key", strings.Repeat("A", 43), 0o600)
+		}, pki.ErrSealingKey},
+		"an empty sealing key": {func(t *testing.T, dir string, _ *pki.Config) {
+			write(t, dir, "sealing.key", "\n", 0o600)
+		}, pki.ErrSealingKey},
+		"no sealing key": {func(_ *testing.T, dir string, cfg *pki.Config) {
+			cfg.SealingKeyFile = filepath.Join(dir, "elsewhere")
 		}, os.ErrNotExist},
 		"no authority": {func(t *testing.T, dir string, _ *pki.Config) {
 			require.NoError(t, os.Remove(filepath.Join(dir, "root.crt")))
@@ -123,7 +125,7 @@ func TestOpenRefuses(t *testing.T) {
 			t.Parallel()
 			dir := filepath.Join(t.TempDir(), "ca")
 			require.NoError(t, os.CopyFS(dir, os.DirFS(authorityDir())))
-			for _, f := range []string{"root.crt", "root.key", "intermediate.crt", "intermediate.key", "token.key", "passphrase"} {
+			for _, f := range []string{"root.crt", "root.key", "intermediate.crt", "intermediate.key", "token.key", "sealing.key"} {
 				require.NoError(t, os.Chmod(filepath.Join(dir, f), 0o600)) // CopyFS applies the umask
 			}
 			cfg := pki.Config{Store: new(pkitest.Store), Hosts: []string{"hub.test"}}
@@ -137,14 +139,13 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-func TestOpenReadsThePassphraseElsewhere(t *testing.T) {
+func TestOpenReadsTheSealingKeyElsewhere(t *testing.T) {
 	t.Parallel()
-	loaded()
 	moved := filepath.Join(t.TempDir(), "secret")
-	raw, err := os.ReadFile(filepath.Join(authorityDir(), "passphrase"))
+	raw, err := os.ReadFile(filepath.Join(authorityDir(), "sealing.key"))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(moved, raw, 0o600))
-	a, err := pki.Open(authorityDir(), pki.Config{Store: new(pkitest.Store), Hosts: []string{"hub.test"}, PassphraseFile: moved})
+	a, err := pki.Open(authorityDir(), pki.Config{Store: new(pkitest.Store), Hosts: []string{"hub.test"}, SealingKeyFile: moved})
 	require.NoError(t, err)
 	require.Equal(t, newHub(t).Fingerprint(), a.Fingerprint())
 }

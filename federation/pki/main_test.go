@@ -26,16 +26,12 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/identity"
 )
 
-// Two authorities for all tests. They are made and read once, and only by the
-// tests that need them, because the encryption of their keys is slow on purpose.
+// The directories of two authorities for all tests.
 var (
-	scratch          string
-	loaded           = sync.OnceValue(func() pki.Loaded { return makeAuthority(authorityDir()) })
-	foreignAuthority = sync.OnceValue(func() pki.Loaded { return makeAuthority(otherDir()) })
+	scratch      string
+	authorityDir = sync.OnceValue(func() string { return makeAuthority("ca") })
+	otherDir     = sync.OnceValue(func() string { return makeAuthority("other") })
 )
-
-func authorityDir() string { return filepath.Join(scratch, "ca") }
-func otherDir() string     { return filepath.Join(scratch, "other") }
 
 func TestMain(m *testing.M) {
 	var err error
@@ -52,15 +48,12 @@ func TestMain(m *testing.M) {
 // started is the real time even where a test's own clock is another.
 var started = time.Now()
 
-func makeAuthority(dir string) pki.Loaded {
+func makeAuthority(name string) string {
+	dir := filepath.Join(scratch, name)
 	if err := pki.Init(dir, pki.InitConfig{Name: "Test", Now: func() time.Time { return started }}); err != nil {
 		panic(err)
 	}
-	l, err := pki.Load(dir, started)
-	if err != nil {
-		panic(err)
-	}
-	return l
+	return dir
 }
 
 // clock starts at the real time, since smallstep also looks at that, and only
@@ -99,7 +92,7 @@ func newHub(t testing.TB, change ...func(*pki.Config)) *hub {
 		f(&cfg)
 	}
 	var err error
-	h.Authority, err = loaded().Open(cfg)
+	h.Authority, err = pki.Open(authorityDir(), cfg)
 	require.NoError(t, err)
 	return h
 }

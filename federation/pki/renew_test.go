@@ -179,7 +179,7 @@ func otherHubsMember(t testing.TB) (pki.Certificate, identity.Key) {
 	t.Helper()
 	other := &hub{store: new(pkitest.Store), clock: newClock()}
 	var err error
-	other.Authority, err = foreignAuthority().Open(pki.Config{Store: other.store, Hosts: []string{"127.0.0.1"}, Now: other.clock.now})
+	other.Authority, err = pki.Open(otherDir(), pki.Config{Store: other.store, Hosts: []string{"127.0.0.1"}, Now: other.clock.now})
 	require.NoError(t, err)
 	return other.member(t, "st-olav")
 }
