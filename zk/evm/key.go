@@ -73,11 +73,17 @@ func LoadKey(path, passphrase string) (Key, error) {
 	return Key{private: opened.PrivateKey}, nil
 }
 
-// Save writes the key to a new file that LoadKey reads, readable by the owner only. It takes about
-// a second and 256 MiB: that is what guessing the passphrase costs, too. It fails if the file exists.
+// minPassphrase is how many bytes a passphrase of Save has at least: those of 192 random bits.
+const minPassphrase = 32
+
+// Save writes the key to a new file that LoadKey reads, readable by the owner only. The passphrase,
+// of at least 32 bytes, must be random: the file hardly slows guessing. It fails if the file exists.
 func (k Key) Save(path, passphrase string, rand io.Reader) error {
 	if k.private == nil {
 		return ErrReadOnly
+	}
+	if len(passphrase) < minPassphrase {
+		return errors.New("save chain key: the passphrase must be random, of at least 32 bytes")
 	}
 	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("save chain key %s: %w", path, os.ErrExist)
@@ -86,7 +92,7 @@ func (k Key) Save(path, passphrase string, rand io.Reader) error {
 	if _, err := io.ReadFull(rand, sealed.Id[:]); err != nil {
 		return fmt.Errorf("save chain key: %w", err)
 	}
-	raw, err := keystore.EncryptKey(sealed, passphrase, keystore.StandardScryptN, keystore.StandardScryptP)
+	raw, err := keystore.EncryptKey(sealed, passphrase, keystore.LightScryptN, keystore.LightScryptP)
 	if err != nil {
 		return fmt.Errorf("save chain key: %w", err)
 	}
