@@ -20,6 +20,10 @@ import (
 // without its unit is worth nothing, so it is not stored.
 const RuleInvalidUnit = "invalid-unit"
 
+// findingMissing counts the moments that a source lists without a value, such as those
+// in which nobody wore the device.
+const findingMissing = "missing-value"
+
 // columns are the series of a batch that is not yet committed, and what the attempt
 // has found out about their persons and variables.
 type columns struct {
@@ -52,6 +56,9 @@ func (l *load) observe(ctx context.Context, rec fhir.Record, s *observation.Seri
 	}
 	if concept == 0 {
 		l.counts.Unmapped["series code"]++
+	}
+	if s.Missing > 0 {
+		l.counts.Findings[findingMissing] += int64(s.Missing)
 	}
 	l.columns.list = append(l.columns.list, column{rec.Path, series.Variable{ConceptID: concept, System: s.System, Code: s.Code, Unit: s.Unit}, s})
 	l.columns.points += len(s.Times)

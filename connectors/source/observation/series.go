@@ -26,6 +26,9 @@ type Series struct {
 
 	Times  []int64 // milliseconds since 1970 UTC
 	Values []float64
+
+	// Missing is how many moments the source lists without a value.
+	Missing int
 }
 
 // Format prints a redaction whatever the verb.
