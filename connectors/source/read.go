@@ -20,6 +20,7 @@ import (
 	"github.com/trialmesh/trialmesh/connectors/source/hl7v2"
 	"github.com/trialmesh/trialmesh/connectors/source/observation"
 	"github.com/trialmesh/trialmesh/connectors/source/table"
+	"github.com/trialmesh/trialmesh/connectors/source/wearable"
 )
 
 // formats are tried in this order. What none claims is a table if it looks like one,
@@ -31,6 +32,7 @@ var formats = []struct {
 	read   func(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.Record, error]
 }{
 	{observation.Detect, observation.Read},
+	{wearable.Detect, wearable.Read},
 	{hl7v2.Detect, func(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.Record, error] {
 		return hl7v2.Read(ctx, src, hl7v2.Options{Limits: opts})
 	}},

@@ -20,6 +20,7 @@ const (
 	patient  = `{"resourceType":"Patient","id":"p","gender":"female","birthDate":"1970-01-01"}`
 	series   = "\n {\n \"source\" : \"s\", \"observations\":[{\"person\":\"p\",\"code\":\"c\",\"time\":1,\"value\":1}]}"
 	message  = "MSH|^~\\&|A|B|C|D|20260301||ADT^A01|1|P|2.5\rPID|1||p^^^A||X^Y||19700101|F\r"
+	watch    = "{\"wearable\":\"oura\", \"patient\":\"p\", \"payloads\":[{\"data\":[{\"bpm\":60,\"timestamp\":\"2026-03-01T08:00:00Z\"}]}]}"
 	document = `<ClinicalDocument xmlns="urn:hl7-org:v3"><recordTarget><patientRole><id root="1.2" extension="p"/></patientRole></recordTarget></ClinicalDocument>`
 )
 
@@ -49,6 +50,7 @@ func TestTheFormatIsFoundInTheContent(t *testing.T) {
 		"FHIR of a byte order mark":  {"\xef\xbb\xbf" + patient, "Patient"},
 		"FHIR longer than the head":  {strings.Repeat(" ", 5000) + patient, "Patient"},
 		"observations":               {series, "Series"},
+		"a wearable's answers":       {watch, "Series"},
 		"HL7 v2":                     {message, "Patient"},
 		"a table of the CDM":         {"person_id,death_date\n1,2020-01-01\n", "death"},
 		"HL7 v2 in a frame":          {"\x0b" + message + "\x1c\r", "Patient"},

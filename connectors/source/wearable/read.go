@@ -1,0 +1,138 @@
+package wearable
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"time"
+
+	"github.com/trialmesh/trialmesh/connectors/source/fhir"
+	"github.com/trialmesh/trialmesh/protocol/ucum"
+)
+
+const (
+	// maxPart is how many bytes a payload may have besides its lists, and an element
+	// of a list. A day of a heart rate each second has 3 MB.
+	maxPart = 4 << 20
+	// maxDepth is how deep a payload may nest if Options do not say it.
+	maxDepth = 64
+)
+
+// Detect reports whether an input that begins with head is such a document: its
+// first member is the wearable.
+func Detect(head []byte) bool {
+	rest, object := bytes.CutPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("{"))
+	return object && bytes.HasPrefix(bytes.TrimLeft(rest, " \t\r\n"), []byte(`"wearable"`))
+}
+
+// Read yields the series of one document, plain or gzip, in order. The lists of a
+// payload are streamed, so that its size does not matter where the maker's does not
+// end a page.
+//
+// The error is a [*fhir.Problem] if a value, a payload, or the rest of a damaged input
+// could not be used; the Record is then empty. Any other error (ctx ended, src failed)
+// is the last thing yielded.
+func Read(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.Record, error] {
+	return func(yield func(fhir.Record, error) bool) {
+		in, err := fhir.OpenInput(ctx, src, opts)
+		if err == nil {
+			most := maxPart
+			if opts.MaxRecord > 0 {
+				most = min(most, opts.MaxRecord)
+			}
+			r := &reader{bounded: &bounded{src: in, most: most}, depth: cmp.Or(max(opts.MaxDepth, 0), maxDepth), yield: yield}
+			r.dec = json.NewDecoder(bufio.NewReaderSize(r.bounded, 64<<10))
+			err = r.document()
+		}
+		if err == nil || errors.Is(err, errStopped) {
+			return
+		}
+		var problem *fhir.Problem
+		if errors.As(err, &problem) {
+			yield(fhir.Record{}, problem)
+		} else if problem, ok := fhir.InputProblem(err, 0); ok {
+			yield(fhir.Record{}, problem)
+		} else {
+			yield(fhir.Record{}, fmt.Errorf("wearable: read input: %w", err))
+		}
+	}
+}
+
+var (
+	errStopped = errors.New("wearable: stopped") // ends a read whose caller has had enough
+	errPart    = &fhir.Problem{Rule: fhir.RuleTooLarge, Detail: "a payload is over the limit; ask the maker for shorter spans"}
+)
+
+// bounded ends the input when more than most bytes come without a call of renew.
+type bounded struct {
+	src        io.Reader
+	most, left int
+}
+
+func (b *bounded) renew() { b.left = b.most }
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errPart
+	}
+	n, err := b.src.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
+}
+
+// reader reads one document.
+type reader struct {
+	*bounded
+	dec   *json.Decoder
+	depth int
+	yield func(fhir.Record, error) bool
+	units ucum.Converter
+
+	header Header
+	maker  *maker
+	zone   *time.Location // nil if the document names none
+	user   string         // the first user that a payload names, as the maker does
+}
+
+// token returns the next token, or the problem that the decoder met.
+func (r *reader) token() (json.Token, error) {
+	t, err := r.dec.Token()
+	return t, fault(err)
+}
+
+// raw returns the next value, at most MaxRecord bytes.
+func (r *reader) raw() (json.RawMessage, error) {
+	var raw json.RawMessage
+	err := r.dec.Decode(&raw)
+	return raw, fault(err)
+}
+
+func (r *reader) expect(want json.Delim) error {
+	switch token, err := r.token(); {
+	case err != nil:
+		return err
+	case token != want:
+		return &fhir.Problem{Rule: fhir.RuleWrongType, Detail: "want " + want.String()}
+	}
+	return nil
+}
+
+// fault is the problem that a decoder's error amounts to, or the error itself.
+func fault(err error) error {
+	var syntax *json.SyntaxError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.As(err, &syntax) && syntax.Error() == "unexpected end of JSON input":
+		return &fhir.Problem{Rule: fhir.RuleTruncated, Detail: "the input ends early"}
+	case errors.As(err, &syntax):
+		return &fhir.Problem{Rule: fhir.RuleMalformedJSON, Detail: "what follows is not read"}
+	}
+	return err
+}
