@@ -64,6 +64,11 @@ func omhHeader(b *batch, n node) bool {
 			return false
 		}
 	}
+	if user := n.member("user_id"); user.v != nil {
+		if _, ok := user.text(); !ok {
+			return false
+		}
+	}
 	_, named := n.member("id").text()
 	_, made := b.when(n.member("creation_date_time"), time.UTC)
 	return named && made

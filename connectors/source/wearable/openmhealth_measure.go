@@ -140,9 +140,9 @@ func omhActivity(b *batch, n node, s interval) {
 	if s.to > s.from {
 		b.lasted(activity, s, n)
 	}
-	for name, v := range map[string]variable{"distance": activityDistance, "kcal_burned": activityEnergy} {
-		if value := n.member(name); value.v != nil {
-			b.omhPut(v, "physical-activity", s, n, value)
+	for _, m := range []measured{{"distance", activityDistance, ""}, {"kcal_burned", activityEnergy, ""}} {
+		if value := n.member(m.name); value.v != nil {
+			b.omhPut(m.variable, "physical-activity", s, n, value)
 		}
 	}
 }
