@@ -46,7 +46,9 @@ func facts(t testing.TB, doc string) (list, problems []string) {
 	lengths := map[string]map[int64]float64{}
 	for _, s := range all {
 		if s.System == wearable.SystemInterval {
-			lengths[s.Code] = map[int64]float64{}
+			if lengths[s.Code] == nil {
+				lengths[s.Code] = map[int64]float64{}
+			}
 			for i, at := range s.Times {
 				lengths[s.Code][at] = s.Values[i]
 			}

@@ -89,11 +89,20 @@ func fitbitSleep(b *batch, n node) {
 	}
 }
 
-// Bounds of the square of a person's height in square metres: 0.9 m to 2.3 m.
-const leastSquare, mostSquare = 0.81, 5.29
+// fits reports whether a weight in kg and the BMI beside it can be of the person whose
+// other entries were seen: of somebody between 0.9 m and 2.3 m, and of the same height
+// within a fifth.
+func (r *reader) fits(kg, index float64) bool {
+	square := kg / index
+	if square < 0.81 || square > 5.29 || r.square > 0 && (square < r.square/1.44 || square > r.square*1.44) {
+		return false
+	}
+	r.square = square
+	return true
+}
 
-// fitbitWeight takes an entry of the weight log. A weight that would give the BMI
-// beside it only to a giant or a dwarf has another unit than the document says.
+// fitbitWeight takes an entry of the weight log. A weight that does not fit its BMI
+// has another unit than the document says.
 func fitbitWeight(b *batch, n node) {
 	at, ok := b.fitbitLog(n)
 	if !ok {
@@ -103,7 +112,7 @@ func fitbitWeight(b *batch, n node) {
 	index := n.member("bmi")
 	kg, weighed := mass.number(weight.unit)
 	ratio, rated := index.number(bmi.unit)
-	if square := kg / ratio; weighed && rated && ratio > 0 && (square < leastSquare || square > mostSquare) {
+	if weighed && rated && ratio > 0 && !b.fits(kg, ratio) {
 		b.problem(RuleUnitMismatch, mass.path, "does not fit its BMI; which units was Fitbit asked for?")
 	} else if weighed {
 		b.put(weight, at, mass)

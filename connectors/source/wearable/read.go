@@ -98,6 +98,7 @@ type reader struct {
 	maker  *maker
 	zone   *time.Location // nil if the document names none
 	user   string         // the first user that a payload names, as the maker does
+	square float64        // of the person's height in m, from the last weight and BMI; 0 if there was none
 }
 
 // token returns the next token, or the problem that the decoder met.
