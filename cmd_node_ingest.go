@@ -33,6 +33,10 @@ patients are loaded first, then visits, then events. Files with records of patie
 who came later are sent a second time. An empty file is an error, and nothing is sent
 then.
 
+What a wearable's maker answers does not say whose it is: --patient and --wearable do,
+for all files of one command, and --timezone for times without an offset. A document
+that says so itself needs no flags.
+
 Each file is durable when it is acknowledged; then its job maps and stores it. Loading
 the same file again changes nothing, and what a later file says stands. The command
 waits for the jobs and lists what was not loaded as it is, by file, line, path and
@@ -44,10 +48,12 @@ the node does not.`,
   trialmesh node ingest --dir node --timeout 10m bundles/
   trialmesh node ingest --dir node export/*.ndjson --json | tail -1
   trialmesh node ingest --dir node interface.hl7.gz
-  trialmesh node ingest --dir node cdm/`,
+  trialmesh node ingest --dir node cdm/
+  trialmesh node ingest --dir node --patient p-17 --wearable oura sleep.json`,
 		Args: args(cobra.MinimumNArgs(1)),
 		RunE: ingest,
 	}
+	addWearable(cmd)
 	cmd.Flags().Duration("timeout", 0, "how long to send and to wait, 0 for as long as it takes")
 	return addDir(cmd, "node")
 }
@@ -76,6 +82,9 @@ func ingest(cmd *cobra.Command, args []string) error {
 	timeout, _ := cmd.Flags().GetDuration("timeout")
 	if timeout < 0 {
 		return usageError{errors.New("--timeout: a duration of 0 or more")}
+	}
+	if _, _, err := wearableOf(cmd); err != nil {
+		return err
 	}
 	if timeout > 0 {
 		var cancel context.CancelFunc
@@ -182,7 +191,7 @@ func sendFiles(ctx context.Context, cmd *cobra.Command, c *client.Client, files 
 	progress := newProgress(cmd, len(files))
 	var ids []string
 	for _, path := range files {
-		id, err := upload(ctx, c, path)
+		id, err := upload(ctx, cmd, c, path)
 		if err != nil {
 			return nil, len(ids), fmt.Errorf("%s: %w", path, err)
 		}
@@ -276,8 +285,8 @@ func printProblems(w io.Writer, list []client.Problem) {
 	}
 }
 
-func upload(ctx context.Context, c *client.Client, path string) (job string, err error) {
-	f, err := os.Open(path)
+func upload(ctx context.Context, cmd *cobra.Command, c *client.Client, path string) (job string, err error) {
+	f, err := openUpload(cmd, path)
 	if err != nil {
 		return "", err
 	}
