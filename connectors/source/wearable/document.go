@@ -3,6 +3,7 @@ package wearable
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -35,10 +36,19 @@ type Header struct {
 	Units string `json:"units,omitempty"`
 }
 
+// Format prints a redaction whatever the verb.
+func (Header) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "wearable:redacted") }
+
+// MarshalJSON refuses: whose data it is is written by [Header.Open] only.
+func (Header) MarshalJSON() ([]byte, error) {
+	return nil, errors.New("wearable: patient data does not marshal")
+}
+
 // Open returns the first part of a document with that header, up to its payloads;
 // after them the [Close] part ends it. It does not look at what the members say.
 func (h Header) Open() string {
-	text, _ := json.Marshal(h) // strings always marshal
+	type open Header                 // which marshals
+	text, _ := json.Marshal(open(h)) // strings always do
 	return strings.TrimSuffix(string(text), "}") + `,"payloads":[`
 }
 

@@ -79,7 +79,9 @@ func fitbitSleep(b *batch, n node) {
 	}
 	s = s.named(ofSleep)
 	b.all(n, s, []measured{
-		{"minutesAsleep", sleepTime, ""}, {"minutesToFallAsleep", sleepOnset, ""}, {"minutesAfterWakeup", sleepArising, ""},
+		{"minutesAsleep", sleepTime, ""},
+		{"minutesToFallAsleep", sleepOnset, ""},
+		{"minutesAfterWakeup", sleepArising, ""},
 		{"efficiency", sleepEfficiency, ""},
 	})
 	b.span(sleepMain, s, n.member("isMainSleep").flag())

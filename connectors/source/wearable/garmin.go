@@ -1,6 +1,7 @@
 package wearable
 
 import (
+	"strings"
 	"time"
 
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
@@ -91,10 +92,8 @@ func garminZone(n node, gmt, clock string, other *time.Location) *time.Location 
 	var times [2]time.Time
 	for i, name := range []string{gmt, clock} {
 		s, _ := n.member(name).v.(string)
-		for _, layout := range []string{layouts[0], layouts[0] + "Z07:00"} {
-			if t, err := time.Parse(layout, s); err == nil {
-				times[i] = t
-			}
+		if t, err := time.Parse(layouts[0], strings.TrimSuffix(s, "Z")); err == nil {
+			times[i] = t
 		}
 	}
 	east := times[1].Sub(times[0])

@@ -9,11 +9,19 @@ func garminDay(b *batch, n node) {
 		return
 	}
 	for _, m := range []measured{
-		{"totalSteps", stepsDay, ""}, {"totalKilocalories", energyDay, ""}, {"activeKilocalories", activeEnergyDay, ""},
-		{"totalDistance", distanceDay, ""}, {"totalDistanceMeters", distanceDay, ""}, {"restingHeartRate", restingHeartRate, ""},
-		{"minHeartRate", heartRateMin, ""}, {"maxHeartRate", heartRateMax, ""}, {"averageStressLevel", garminStressDay, ""},
-		{"moderateIntensityMinutes", moderate, ""}, {"vigorousIntensityMinutes", vigorous, ""},
-		{"averageSpo2", spO2Mean, ""}, {"lowestSpo2", spO2Min, ""},
+		{"totalSteps", stepsDay, ""},
+		{"totalKilocalories", energyDay, ""},
+		{"activeKilocalories", activeEnergyDay, ""},
+		{"totalDistance", distanceDay, ""},
+		{"totalDistanceMeters", distanceDay, ""},
+		{"restingHeartRate", restingHeartRate, ""},
+		{"minHeartRate", heartRateMin, ""},
+		{"maxHeartRate", heartRateMax, ""},
+		{"averageStressLevel", garminStressDay, ""},
+		{"moderateIntensityMinutes", moderate, ""},
+		{"vigorousIntensityMinutes", vigorous, ""},
+		{"averageSpo2", spO2Mean, ""},
+		{"lowestSpo2", spO2Min, ""},
 	} {
 		b.span(m.variable, day, n.member(m.name).orMissing())
 	}
@@ -43,11 +51,19 @@ func garminSleep(b *batch, n node) {
 	}
 	s = s.named(ofSleep)
 	for _, m := range []measured{
-		{"sleepTimeSeconds", sleepTime, "s"}, {"deepSleepSeconds", deepSleep, "s"}, {"lightSleepSeconds", lightSleep, "s"},
-		{"remSleepSeconds", remSleep, "s"}, {"awakeSleepSeconds", sleepAwake, "s"}, {"awakeCount", sleepAwakenings, ""},
-		{"averageSpO2Value", spO2Mean, ""}, {"lowestSpO2Value", spO2Min, ""}, {"highestSpO2Value", spO2Max, ""},
-		{"averageSpO2HRSleep", heartRateMean, ""}, {"averageRespirationValue", respiratoryMean, ""},
-		{"lowestRespirationValue", respiratoryMin, ""}, {"highestRespirationValue", respiratoryMax, ""},
+		{"sleepTimeSeconds", sleepTime, "s"},
+		{"deepSleepSeconds", deepSleep, "s"},
+		{"lightSleepSeconds", lightSleep, "s"},
+		{"remSleepSeconds", remSleep, "s"},
+		{"awakeSleepSeconds", sleepAwake, "s"},
+		{"awakeCount", sleepAwakenings, ""},
+		{"averageSpO2Value", spO2Mean, ""},
+		{"lowestSpO2Value", spO2Min, ""},
+		{"highestSpO2Value", spO2Max, ""},
+		{"averageSpO2HRSleep", heartRateMean, ""},
+		{"averageRespirationValue", respiratoryMean, ""},
+		{"lowestRespirationValue", respiratoryMin, ""},
+		{"highestRespirationValue", respiratoryMax, ""},
 	} {
 		b.span(m.variable, s, n.member(m.name).in(m.unit).orMissing())
 	}

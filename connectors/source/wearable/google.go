@@ -65,7 +65,7 @@ func fitPoint(b *batch, n node) {
 		b.once(RuleNotKept, n.path, kind)
 		return
 	default:
-		b.once(RuleUnknownMeasure, n.path, "")
+		b.once(RuleUnknownMeasure, n.path, kind)
 		return
 	}
 	from, fromOK := b.epoch(n.member("startTimeNanos"), 1)

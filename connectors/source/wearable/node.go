@@ -76,8 +76,6 @@ func (n node) orMissing() node {
 	return n
 }
 
-func (n node) isTrue() bool { return n.v == true }
-
 // flag gives a truth as 1 or 0.
 func (n node) flag() node {
 	switch n.v {

@@ -43,7 +43,7 @@ func omhElement(b *batch, n node) bool {
 	name, _ := id.member("name").text()
 	take := omhMeasures[name]
 	if space, _ := id.member("namespace").text(); take == nil || space != "omh" {
-		b.once(RuleUnknownMeasure, id.path, "")
+		b.once(RuleUnknownMeasure, id.path, name)
 		return true
 	}
 	if statistic := body.member("descriptive_statistic"); statistic.v != nil && !omhStatistic(statistic) {

@@ -119,8 +119,11 @@ func omhSleep(b *batch, n node, s interval) {
 	}
 	s = s.named(ofSleep)
 	for _, m := range []measured{
-		{"total_sleep_time", sleepTime, ""}, {"latency_to_sleep_onset", sleepOnset, ""}, {"latency_to_arising", sleepArising, ""},
-		{"wake_after_sleep_onset", sleepAwake, ""}, {"sleep_maintenance_efficiency_percentage", sleepEfficiency, ""},
+		{"total_sleep_time", sleepTime, ""},
+		{"latency_to_sleep_onset", sleepOnset, ""},
+		{"latency_to_arising", sleepArising, ""},
+		{"wake_after_sleep_onset", sleepAwake, ""},
+		{"sleep_maintenance_efficiency_percentage", sleepEfficiency, ""},
 	} {
 		if value := n.member(m.name); value.v != nil {
 			b.omhPut(m.variable, "sleep-episode", s, n, value)

@@ -37,10 +37,8 @@ func minutesEast(n node, other *time.Location) *time.Location {
 // offsetOf returns the zone of the offset that a time has, or another.
 func offsetOf(n node, other *time.Location) *time.Location {
 	s, _ := n.v.(string)
-	for _, layout := range layouts {
-		if t, err := time.Parse(layout+"Z07:00", s); err == nil {
-			return t.Location()
-		}
+	if t, ok := parseOffset(s); ok {
+		return t.Location()
 	}
 	return other
 }
@@ -51,10 +49,20 @@ func ouraSleepV1(b *batch, n node) {
 		return
 	}
 	b.all(n, s, []measured{
-		{"total", sleepTime, "s"}, {"deep", deepSleep, "s"}, {"light", lightSleep, "s"}, {"rem", remSleep, "s"}, {"awake", sleepAwake, "s"},
-		{"onset_latency", sleepOnset, "s"}, {"efficiency", sleepEfficiency, ""}, {"is_longest", sleepMain, ""},
-		{"hr_lowest", heartRateMin, ""}, {"hr_average", heartRateMean, ""}, {"rmssd", rmssdMean, ""}, {"breath_average", respiratoryMean, ""},
-		{"temperature_delta", temperatureDeviation, ""}, {"score", score("oura/sleep-score"), ""},
+		{"total", sleepTime, "s"},
+		{"deep", deepSleep, "s"},
+		{"light", lightSleep, "s"},
+		{"rem", remSleep, "s"},
+		{"awake", sleepAwake, "s"},
+		{"onset_latency", sleepOnset, "s"},
+		{"efficiency", sleepEfficiency, ""},
+		{"is_longest", sleepMain, ""},
+		{"hr_lowest", heartRateMin, ""},
+		{"hr_average", heartRateMean, ""},
+		{"rmssd", rmssdMean, ""},
+		{"breath_average", respiratoryMean, ""},
+		{"temperature_delta", temperatureDeviation, ""},
+		{"score", score("oura/sleep-score"), ""},
 	})
 	const five = 5 * 60_000
 	b.ouraList(heartRate, s.from, five, n.member("hr_5min"))
@@ -95,8 +103,15 @@ func ouraActivityV1(b *batch, n node) {
 		return
 	}
 	b.all(n, day, []measured{
-		{"steps", stepsDay, ""}, {"cal_total", energyDay, ""}, {"cal_active", activeEnergyDay, ""}, {"daily_movement", distanceDay, ""},
-		{"inactive", sedentary, ""}, {"low", lightActivity, ""}, {"medium", moderate, ""}, {"high", vigorous, ""}, {"score", score("oura/activity-score"), ""},
+		{"steps", stepsDay, ""},
+		{"cal_total", energyDay, ""},
+		{"cal_active", activeEnergyDay, ""},
+		{"daily_movement", distanceDay, ""},
+		{"inactive", sedentary, ""},
+		{"low", lightActivity, ""},
+		{"medium", moderate, ""},
+		{"high", vigorous, ""},
+		{"score", score("oura/activity-score"), ""},
 	})
 	if from, ok := b.when(n.member("day_start"), nil); ok {
 		b.ouraList(met, from, 60_000, n.member("met_1min"))

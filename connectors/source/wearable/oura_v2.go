@@ -50,9 +50,16 @@ func ouraSleepV2(b *batch, n node) {
 		return
 	}
 	b.all(n, s, []measured{
-		{"total_sleep_duration", sleepTime, "s"}, {"deep_sleep_duration", deepSleep, "s"}, {"light_sleep_duration", lightSleep, "s"},
-		{"rem_sleep_duration", remSleep, "s"}, {"awake_time", sleepAwake, "s"}, {"latency", sleepOnset, "s"}, {"efficiency", sleepEfficiency, ""},
-		{"lowest_heart_rate", heartRateMin, ""}, {"average_heart_rate", heartRateMean, ""}, {"average_breath", respiratoryMean, ""},
+		{"total_sleep_duration", sleepTime, "s"},
+		{"deep_sleep_duration", deepSleep, "s"},
+		{"light_sleep_duration", lightSleep, "s"},
+		{"rem_sleep_duration", remSleep, "s"},
+		{"awake_time", sleepAwake, "s"},
+		{"latency", sleepOnset, "s"},
+		{"efficiency", sleepEfficiency, ""},
+		{"lowest_heart_rate", heartRateMin, ""},
+		{"average_heart_rate", heartRateMean, ""},
+		{"average_breath", respiratoryMean, ""},
 		{"average_hrv", variable{system: SystemOwn, code: "oura/hrv-average", unit: "ms"}, ""},
 	})
 	b.ouraSamples(heartRate, n.member("heart_rate"))
@@ -65,10 +72,15 @@ func ouraActivityV2(b *batch, n node) {
 		return
 	}
 	b.all(n, day, []measured{
-		{"steps", stepsDay, ""}, {"total_calories", energyDay, ""}, {"active_calories", activeEnergyDay, ""},
+		{"steps", stepsDay, ""},
+		{"total_calories", energyDay, ""},
+		{"active_calories", activeEnergyDay, ""},
 		{"equivalent_walking_distance", distanceDay, ""},
-		{"sedentary_time", sedentary, "s"}, {"low_activity_time", lightActivity, "s"}, {"medium_activity_time", moderate, "s"},
-		{"high_activity_time", vigorous, "s"}, {"score", score("oura/activity-score"), ""},
+		{"sedentary_time", sedentary, "s"},
+		{"low_activity_time", lightActivity, "s"},
+		{"medium_activity_time", moderate, "s"},
+		{"high_activity_time", vigorous, "s"},
+		{"score", score("oura/activity-score"), ""},
 	})
 	b.ouraSamples(met, n.member("met"))
 }

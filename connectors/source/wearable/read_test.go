@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -191,6 +192,9 @@ func TestAHeaderIsOnlyText(t *testing.T) {
 	all, problems := read(t, strings.NewReader(h.Open()+pulse+wearable.Close), fhir.Options{})
 	require.Empty(t, problems)
 	require.Equal(t, h.Patient, all[0].Person)
+	require.NotContains(t, fmt.Sprintf("%v %+v %#v %s", h, &h, h, h), "fitbit")
+	_, err := json.Marshal(h)
+	require.Error(t, err)
 	require.True(t, wearable.Detect([]byte(h.Open())))
 	require.False(t, wearable.Detect([]byte(`{"resourceType":"Basic","wearable":"x"}`)))
 	require.False(t, wearable.Detect([]byte(`{"source":"s"}`)))

@@ -58,10 +58,10 @@ func (b *batch) when(n node, zone *time.Location) (int64, bool) {
 }
 
 func (b *batch) parseTime(s, path string, zone *time.Location) (int64, bool) {
+	if t, ok := parseOffset(s); ok {
+		return b.plausible(t, path)
+	}
 	for _, layout := range layouts {
-		if t, err := time.Parse(layout+"Z07:00", s); err == nil {
-			return b.plausible(t, path)
-		}
 		wall, err := time.Parse(layout, s)
 		switch {
 		case err != nil:
@@ -79,6 +79,19 @@ func (b *batch) parseTime(s, path string, zone *time.Location) (int64, bool) {
 	}
 	b.problem(fhir.RuleInvalidTime, path, "")
 	return 0, false
+}
+
+// parseOffset reads a time that has an offset.
+func parseOffset(s string) (time.Time, bool) {
+	if n := len(s); n < 7 || s[n-1] != 'Z' && s[n-6] != '+' && s[n-6] != '-' {
+		return time.Time{}, false
+	}
+	for _, layout := range layouts {
+		if t, err := time.Parse(layout+"Z07:00", s); err == nil {
+			return t, true
+		}
+	}
+	return time.Time{}, false
 }
 
 // local returns the first instant at which clocks in zone show the date and time of

@@ -103,18 +103,16 @@ func statistic(schema, name, unit string) variable {
 func score(name string) variable { return variable{system: SystemOwn, code: name, unit: "{score}"} }
 
 var (
-	heartRateMin     = statistic("heart-rate", "minimum", "/min")
-	heartRateMax     = statistic("heart-rate", "maximum", "/min")
-	heartRateMean    = statistic("heart-rate", "average", "/min")
-	respiratoryMin   = statistic("respiratory-rate", "minimum", "/min")
-	respiratoryMax   = statistic("respiratory-rate", "maximum", "/min")
-	respiratoryMean  = statistic("respiratory-rate", "average", "/min")
-	spO2Min          = statistic("oxygen-saturation", "minimum", "%")
-	spO2Max          = statistic("oxygen-saturation", "maximum", "%")
-	spO2Mean         = statistic("oxygen-saturation", "average", "%")
-	rmssdMean        = variable{system: SystemOwn, code: "rmssd/average", unit: "ms"}
-	rmssdDeepMean    = variable{system: SystemOwn, code: "rmssd/deep-sleep", unit: "ms"}
-	standardRR       = variable{system: loinc, code: "80404-7", unit: "ms"} // R-R interval.standard deviation
-	heartRateNonREM  = statistic("heart-rate", "non-rem", "/min")
-	respiratorySleep = statistic("respiratory-rate", "sleep", "/min")
+	heartRateMin    = statistic("heart-rate", "minimum", "/min")
+	heartRateMax    = statistic("heart-rate", "maximum", "/min")
+	heartRateMean   = statistic("heart-rate", "average", "/min")
+	respiratoryMin  = statistic("respiratory-rate", "minimum", "/min")
+	respiratoryMax  = statistic("respiratory-rate", "maximum", "/min")
+	respiratoryMean = statistic("respiratory-rate", "average", "/min")
+	spO2Min         = statistic("oxygen-saturation", "minimum", "%")
+	spO2Max         = statistic("oxygen-saturation", "maximum", "%")
+	spO2Mean        = statistic("oxygen-saturation", "average", "%")
+	rmssdMean       = variable{system: SystemOwn, code: "rmssd/average", unit: "ms"}
+	rmssdDeepMean   = variable{system: SystemOwn, code: "rmssd/deep-sleep", unit: "ms"}
+	standardRR      = variable{system: loinc, code: "80404-7", unit: "ms"} // R-R interval.standard deviation
 )

@@ -108,9 +108,16 @@ func withingsDay(b *batch, n node) {
 		return
 	}
 	b.all(n, day, []measured{
-		{"steps", stepsDay, ""}, {"distance", distanceDay, ""}, {"calories", activeEnergyDay, ""}, {"totalcalories", energyDay, ""},
-		{"soft", lightActivity, "s"}, {"moderate", moderate, "s"}, {"intense", vigorous, "s"},
-		{"hr_average", heartRateMean, ""}, {"hr_min", heartRateMin, ""}, {"hr_max", heartRateMax, ""},
+		{"steps", stepsDay, ""},
+		{"distance", distanceDay, ""},
+		{"calories", activeEnergyDay, ""},
+		{"totalcalories", energyDay, ""},
+		{"soft", lightActivity, "s"},
+		{"moderate", moderate, "s"},
+		{"intense", vigorous, "s"},
+		{"hr_average", heartRateMean, ""},
+		{"hr_min", heartRateMin, ""},
+		{"hr_max", heartRateMax, ""},
 	})
 }
 
@@ -160,11 +167,20 @@ func withingsSleep(b *batch, n node) {
 	s = s.named(ofSleep)
 	data := n.member("data")
 	b.all(data, s, []measured{
-		{"total_sleep_time", sleepTime, "s"}, {"deepsleepduration", deepSleep, "s"}, {"lightsleepduration", lightSleep, "s"},
-		{"remsleepduration", remSleep, "s"}, {"wakeupduration", sleepAwake, "s"}, {"wakeupcount", sleepAwakenings, ""},
-		{"durationtosleep", sleepOnset, "s"}, {"durationtowakeup", sleepArising, "s"},
-		{"hr_average", heartRateMean, ""}, {"hr_min", heartRateMin, ""}, {"hr_max", heartRateMax, ""},
-		{"rr_average", respiratoryMean, ""}, {"rr_min", respiratoryMin, ""}, {"rr_max", respiratoryMax, ""},
+		{"total_sleep_time", sleepTime, "s"},
+		{"deepsleepduration", deepSleep, "s"},
+		{"lightsleepduration", lightSleep, "s"},
+		{"remsleepduration", remSleep, "s"},
+		{"wakeupduration", sleepAwake, "s"},
+		{"wakeupcount", sleepAwakenings, ""},
+		{"durationtosleep", sleepOnset, "s"},
+		{"durationtowakeup", sleepArising, "s"},
+		{"hr_average", heartRateMean, ""},
+		{"hr_min", heartRateMin, ""},
+		{"hr_max", heartRateMax, ""},
+		{"rr_average", respiratoryMean, ""},
+		{"rr_min", respiratoryMin, ""},
+		{"rr_max", respiratoryMax, ""},
 		{"sleep_score", score("withings/sleep-score"), ""},
 	})
 	if data.has("total_sleep_time") {
