@@ -1,7 +1,6 @@
 package wearable
 
 import (
-	"strings"
 	"time"
 
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
@@ -162,7 +161,7 @@ func omhValue(n node, ucum string) (node, bool) {
 		name = code
 	}
 	if name != ucum {
-		_, err := n.b.units.Conversion(strings.TrimSpace(name), ucum)
+		_, err := n.b.units.Conversion(name, ucum)
 		if err != nil {
 			n.b.problem(RuleInvalidUnit, unit.path, "")
 			return n, false

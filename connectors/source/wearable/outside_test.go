@@ -212,7 +212,7 @@ func TestGoogleFitGivesWhatShimmerExpects(t *testing.T) {
 	require.Empty(t, problems)
 }
 
-// TestGarminsGapsAreCounted states what jq counts in the answers: numbers of 0 and
+// TestGarminsGapsAreCounted states what a script counts in the answers: numbers of 0 and
 // more, and other rows.
 func TestGarminsGapsAreCounted(t *testing.T) {
 	t.Parallel()

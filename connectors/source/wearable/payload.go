@@ -162,8 +162,12 @@ func (r *reader) object(b *batch, path string) (map[string]any, error) {
 
 // parse returns raw as strings, [json.Number], slices and maps.
 func (r *reader) parse(b *batch, raw []byte, path string) (any, bool) {
-	if deep(raw, r.depth) {
+	switch deepest, values := measure(raw); {
+	case deepest > r.depth:
 		b.problem(fhir.RuleTooDeep, path, "")
+		return nil, false
+	case values > maxValues:
+		b.problem(fhir.RuleTooLarge, path, errPart.Detail)
 		return nil, false
 	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
@@ -176,8 +180,8 @@ func (r *reader) parse(b *batch, raw []byte, path string) (any, bool) {
 	return v, true
 }
 
-// deep reports whether raw, which is JSON, nests deeper than most.
-func deep(raw []byte, most int) bool {
+// measure returns how deep raw, which is JSON, nests, and about how many values it has.
+func measure(raw []byte) (deepest, values int) {
 	depth, quoted := 0, false
 	for i := 0; i < len(raw); i++ {
 		switch c := raw[i]; {
@@ -187,12 +191,13 @@ func deep(raw []byte, most int) bool {
 			quoted = !quoted
 		case quoted:
 		case c == '{' || c == '[':
-			if depth++; depth > most {
-				return true
-			}
+			depth++
+			deepest, values = max(deepest, depth), values+1
 		case c == '}' || c == ']':
 			depth--
+		case c == ',':
+			values++
 		}
 	}
-	return false
+	return deepest, values
 }

@@ -20,6 +20,8 @@ const (
 	// maxPart is how many bytes a payload may have besides its lists, and an element
 	// of a list. A day of a heart rate each second has 3 MB.
 	maxPart = 4 << 20
+	// maxValues is how many values such a part may have. That day has 260,000.
+	maxValues = 500_000
 	// maxDepth is how deep a payload may nest if Options do not say it.
 	maxDepth = 64
 )

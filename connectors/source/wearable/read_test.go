@@ -140,6 +140,10 @@ func TestLongListsAreStreamed(t *testing.T) {
 	_, problems = read(t, strings.NewReader(doc), fhir.Options{MaxRecord: 70_000})
 	require.Len(t, problems, 1)
 	require.Equal(t, fhir.RuleTooLarge, problems[0].Rule)
+
+	list, found := facts(t, document("oura", "", `{"data":[{"x":[`+strings.Repeat("0,", 600_000)+`0]},{"bpm":60,"timestamp":"2026-03-01T08:00:00Z"}]}`))
+	require.Equal(t, []string{"too-large payloads[0].data[0]"}, found)
+	require.Len(t, list, 1, "reading goes on behind an element of many values")
 }
 
 func TestAFailingSourceAndAnEndedContextAreErrors(t *testing.T) {
