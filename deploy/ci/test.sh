@@ -14,6 +14,9 @@ flags=(-race -tags=nomsgpack -gcflags=all=-dwarf=false)
 # the tests start hundreds.
 export GORACE="atexit_sleep_ms=20 ${GORACE-}"
 
+# Collect garbage a third as often: compilers and tests end before it matters.
+export GOGC=${GOGC-300}
+
 # Arithmetic and what unpacks test data is compiled without the detector, which makes it
 # three to ten times as slow: curves, hashes, key derivation, circuits, zstd; and gjson.
 # They keep nothing of ours, and what goroutines gnark starts share is gnark's; what is
