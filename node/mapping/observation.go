@@ -16,7 +16,7 @@ type value struct {
 	unit      code
 	low, high *float64
 	text      string // for people, of an observation
-	source    string // as sent, if it is no number
+	source    string // as sent, if it is no number, or as collected before it was standardized
 }
 
 // observation maps an Observation and each of its components to rows of their own.
@@ -51,7 +51,7 @@ func usual(v fhir.Value, categories []fhir.CodeableConcept, components bool) omo
 }
 
 func (m *mapping) value(v fhir.Value, ranges []fhir.ReferenceRange) value {
-	var out value
+	out := value{source: v.Collected}
 	switch {
 	case v.Quantity != nil:
 		out.number, out.operator, out.unit = number(v.Quantity), operators[v.Quantity.Comparator], m.unit(v.Quantity)

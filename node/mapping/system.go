@@ -2,8 +2,8 @@ package mapping
 
 // vocabularies are the OMOP names of the code systems that FHIR names by URI.
 //
-// Source: https://hl7.org/fhir/R4/terminologies-systems.html and vocabulary_id of
-// OHDSI Athena.
+// Source: https://hl7.org/fhir/R4/terminologies-systems.html, of MedDRA
+// https://terminology.hl7.org, and vocabulary_id of OHDSI Athena.
 var vocabularies = map[string]string{
 	"http://snomed.info/sct":                      "SNOMED",
 	"http://loinc.org":                            "LOINC",
@@ -18,6 +18,7 @@ var vocabularies = map[string]string{
 	"http://hl7.org/fhir/sid/ndc":                 "NDC",
 	"http://www.whocc.no/atc":                     "ATC",
 	"http://fdasis.nlm.nih.gov":                   "UNII",
+	"https://www.meddra.org":                      "MedDRA",
 	"http://unitsofmeasure.org":                   ucum,
 	"urn:oid:2.16.840.1.113883.6.96":              "SNOMED",
 	"urn:oid:2.16.840.1.113883.6.1":               "LOINC",

@@ -1,7 +1,7 @@
 package fhir
 
-// Value is what an Observation or one of its components found. At most one
-// field is set; none is set if the observation has only components, or no result.
+// Value is what an Observation or one of its components found. At most one field besides
+// Collected is set; none is set if the observation has only components, or no result.
 type Value struct {
 	private
 
@@ -15,6 +15,10 @@ type Value struct {
 	Time     Time          // valueDateTime
 	TimeText string        // valueTime, hh:mm:ss
 	Period   Period
+
+	// Collected is the result as it was first written down ("98.6 F"), of a source that
+	// sends a standardized one beside it. FHIR has no element for it.
+	Collected string
 }
 
 // Observation is a FHIR Observation.
