@@ -15,6 +15,7 @@ import (
 	"iter"
 
 	"github.com/trialmesh/trialmesh/connectors/source/ccda"
+	"github.com/trialmesh/trialmesh/connectors/source/cdisc"
 	"github.com/trialmesh/trialmesh/connectors/source/cdm"
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 	"github.com/trialmesh/trialmesh/connectors/source/hl7v2"
@@ -36,6 +37,7 @@ var formats = []struct {
 	{hl7v2.Detect, func(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.Record, error] {
 		return hl7v2.Read(ctx, src, hl7v2.Options{Limits: opts})
 	}},
+	{cdisc.Detect, cdisc.Read},
 	{ccda.Detect, func(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.Record, error] {
 		return ccda.Read(ctx, src, ccda.Options{Limits: opts})
 	}},
@@ -46,7 +48,8 @@ var formats = []struct {
 const headSize = 4096
 
 // Read yields the records of src, plain or gzip, in order. Tables are read by the
-// site's own mappings, of which tables may be nil. The error is a
+// site's own mappings, of which tables may be nil; one of SDTM for which the site has
+// none is read by that standard. The error is a
 // [*fhir.Problem] if one record, or the rest of a damaged input, could not be used;
 // the Record is then empty and iteration goes on. Any other error (ctx ended, src
 // failed) is the last thing yielded.
@@ -61,6 +64,9 @@ func Read(ctx context.Context, src io.Reader, tables *table.Set, opts fhir.Optio
 	text := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n")
 	switch {
 	case table.Detect(head):
+		if own, err := tables.Detect(head); own == nil && err == nil && cdisc.DetectTable(head) {
+			return cdisc.Read(ctx, whole, opts)
+		}
 		return tables.Read(ctx, whole, opts)
 	case bytes.HasPrefix(text, []byte("<")): // the reader of documents says what is wrong with it
 		return ccda.Read(ctx, whole, ccda.Options{Limits: opts})
@@ -75,7 +81,7 @@ func Read(ctx context.Context, src io.Reader, tables *table.Set, opts fhir.Optio
 const RuleUnknownFormat fhir.Rule = "unknown-format"
 
 func unknown(yield func(fhir.Record, error) bool) {
-	yield(fhir.Record{}, &fhir.Problem{Rule: RuleUnknownFormat, Detail: "want FHIR (JSON or NDJSON), HL7 v2, C-CDA or a table"})
+	yield(fhir.Record{}, &fhir.Problem{Rule: RuleUnknownFormat, Detail: "want FHIR (JSON or NDJSON), HL7 v2, C-CDA, data sets of CDISC or a table"})
 }
 
 // plain returns the first bytes of r, uncompressed, without consuming them. What
