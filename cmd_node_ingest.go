@@ -24,14 +24,15 @@ func newNodeIngest() *cobra.Command {
 		Use:   "ingest PATH…",
 		Short: "Load files of patient data into the node",
 		Long: `Load FHIR R4 bundles and NDJSON, HL7 v2 messages, C-CDA documents, CSV and TSV tables
-by the site's mappings (see trialmesh node map), tables of an OMOP CDM, and documents
-of observations (see POST /v1/ingest/observations) into the running node, plain or .gz;
+by the site's mappings (see trialmesh node map), tables of an OMOP CDM, data sets of
+CDISC (SDTM and ADSL as SAS transport, Dataset-JSON or CSV), and documents of
+observations (see POST /v1/ingest/observations) into the running node, plain or .gz;
 the node finds out which a file is. A folder stands for the files in it that are named
-*.json, *.ndjson, *.jsonl, *.hl7 or *.xml, and for tables (*.csv, *.tsv, *.txt) that a
-mapping is for, or of a CDM those of people; all plain or .gz. Of tables those of
-patients are loaded first, then visits, then events. Files with records of patients
-who came later are sent a second time. An empty file is an error, and nothing is sent
-then.
+*.json, *.ndjson, *.jsonl, *.hl7, *.xml or *.xpt, and for tables (*.csv, *.tsv, *.txt)
+that a mapping is for, or of SDTM, or of a CDM those of people; all plain or .gz. Of
+tables those of patients are loaded first, then visits, then events. Files with
+records of patients who came later are sent a second time. An empty file is an error,
+and nothing is sent then.
 
 What a wearable's maker answers does not say whose it is: --patient and --wearable do,
 for all files of one command, and --timezone for times without an offset. A document

@@ -9,15 +9,16 @@ import (
 	"path/filepath"
 	"regexp"
 
+	"github.com/trialmesh/trialmesh/connectors/source/cdisc"
 	"github.com/trialmesh/trialmesh/connectors/source/cdm"
 	"github.com/trialmesh/trialmesh/connectors/source/table"
 )
 
 // dataFiles are the names of the files that a folder stands for.
-const dataFiles = "*.json, *.ndjson, *.jsonl, *.hl7 and *.xml, and tables (*.csv, *.tsv, *.txt), plain or .gz"
+const dataFiles = "*.json, *.ndjson, *.jsonl, *.hl7, *.xml and *.xpt, and tables (*.csv, *.tsv, *.txt), plain or .gz"
 
 var (
-	dataFile  = regexp.MustCompile(`(?i)\.(json|ndjson|jsonl|hl7|xml)(\.gz)?$`)
+	dataFile  = regexp.MustCompile(`(?i)\.(json|ndjson|jsonl|hl7|xml|xpt)(\.gz)?$`)
 	tableFile = regexp.MustCompile(`(?i)\.(csv|tsv|txt)(\.gz)?$`)
 )
 
@@ -57,7 +58,7 @@ func expand(paths []string, mappings *table.Set) (stages [][]string, others int,
 // it. Rows of tables refer to people and visits that came before.
 func stageOf(name string, mappings *table.Set) (stage int, wanted bool) {
 	if !tableFile.MatchString(name) {
-		return stageOfLines(name), dataFile.MatchString(name)
+		return stageOfContent(name), dataFile.MatchString(name)
 	}
 	f, err := os.Open(name)
 	if err != nil {
@@ -75,6 +76,9 @@ func stageOf(name string, mappings *table.Set) (stage int, wanted bool) {
 	if m, err := mappings.Detect(head[:n]); err == nil && m != nil {
 		return m.Stage(), true
 	}
+	if stage, ok := cdisc.Stage(head[:n]); ok {
+		return stage, true
+	}
 	return 2, false
 }
 
@@ -83,12 +87,9 @@ var (
 	resourceType = regexp.MustCompile(`"resourceType"\s*:\s*"(\w+)"`)
 )
 
-// stageOfLines looks at the first resource of an NDJSON file: those of a bulk export
-// hold one type each.
-func stageOfLines(name string) int {
-	if !linesFile.MatchString(name) {
-		return 0
-	}
+// stageOfContent looks at the beginning of a file that is no table: a data set of CDISC, or
+// the first resource of an NDJSON file, as those of a bulk export hold one type each.
+func stageOfContent(name string) int {
 	f, err := os.Open(name)
 	if err != nil {
 		return 0
@@ -102,9 +103,12 @@ func stageOfLines(name string) int {
 	}
 	head := make([]byte, 4096)
 	n, _ := io.ReadFull(r, head) // a shorter file will do
+	if stage, ok := cdisc.Stage(head[:n]); ok {
+		return stage
+	}
 	found := resourceType.FindSubmatch(head[:n])
 	switch {
-	case found == nil || string(found[1]) == "Patient":
+	case !linesFile.MatchString(name) || found == nil || string(found[1]) == "Patient":
 		return 0
 	case string(found[1]) == "Encounter":
 		return 1
