@@ -1,14 +1,10 @@
 package cdisc
 
 import (
-	"reflect"
 	"strings"
 
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 )
-
-// equal compares records with all they hold.
-func equal(a, b fhir.Record) bool { return reflect.DeepEqual(a, b) }
 
 // add notes a fact that was said.
 func add(facts map[string][]string, kind, text string) {

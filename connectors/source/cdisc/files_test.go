@@ -1,6 +1,7 @@
 package cdisc
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"encoding/csv"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -87,6 +89,18 @@ func readAll(t testing.TB, src io.Reader, opts fhir.Options) *got {
 	return out
 }
 
+// results are those of files that were read.
+var results sync.Map
+
+// readFile returns what a file gives, and reads it once for all tests. Nobody changes it.
+func readFile(t testing.TB, name string) *got {
+	t.Helper()
+	once, _ := results.LoadOrStore(name, sync.OnceValue(func() *got {
+		return readAll(t, bytes.NewReader(file(t, name)), fhir.Options{})
+	}))
+	return once.(func() *got)()
+}
+
 func readText(t testing.TB, text string) *got {
 	t.Helper()
 	return readAll(t, strings.NewReader(text), fhir.Options{})
@@ -154,3 +168,5 @@ func independently(t testing.TB, name string) (rows []map[string]string) {
 	}
 	return rows
 }
+
+func bufioOf(text string) *bufio.Reader { return bufio.NewReader(strings.NewReader(text)) }

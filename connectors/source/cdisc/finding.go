@@ -1,8 +1,6 @@
 package cdisc
 
 import (
-	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
@@ -34,12 +32,17 @@ func (c *converter) finding() fhir.Resource {
 }
 
 // test is what was measured: the LOINC code that the row has, else that of a vital sign, and
-// CDISC's term.
+// CDISC's term. A finding about an event (FA) is named with that, as its test alone is only
+// "Occurrence Indicator" or "Severity".
 func (c *converter) test() fhir.CodeableConcept {
 	o := fhir.CodeableConcept{Text: c.of("TEST")}
 	code := c.of("TESTCD")
 	if code == "" {
 		c.fail(c.domain+"TESTCD", fhir.RuleMissingField, "a record needs to say what it is about")
+	}
+	if object := c.of("OBJ"); object != "" {
+		o.Text += ": " + object
+		return o
 	}
 	known := c.of("LOINC")
 	if known == "" && c.domain == "VS" {
@@ -96,30 +99,4 @@ func (c *converter) limit(name string) *fhir.Quantity {
 	}
 	c.units.set(q, c.of(unit))
 	return q
-}
-
-var number = regexp.MustCompile(`^(<=|>=|<|>)?\s*([+-]?)([0-9]*)(?:\.([0-9]*))?([eE][+-]?[0-9]{1,3})?$`)
-
-// quantity reads a number, in front of which a comparator may stand; nil for what is none.
-// Its digits are kept.
-func quantity(s string) *fhir.Quantity {
-	m := number.FindStringSubmatch(s)
-	if m == nil || m[3] == "" && m[4] == "" || len(s) > 64 {
-		return nil
-	}
-	digits := strings.TrimPrefix(m[2], "+")
-	if whole := strings.TrimLeft(m[3], "0"); whole != "" {
-		digits += whole
-	} else {
-		digits += "0"
-	}
-	if m[4] != "" {
-		digits += "." + m[4]
-	}
-	digits += strings.ToLower(m[5])
-	v, err := strconv.ParseFloat(digits, 64)
-	if err != nil {
-		return nil
-	}
-	return &fhir.Quantity{Comparator: m[1], Value: &fhir.Decimal{Text: digits, Value: v}}
 }

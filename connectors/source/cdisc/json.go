@@ -177,7 +177,7 @@ func (d *datasetJSON) rows() error {
 // lines reads the rows behind the object, one a line.
 func (d *datasetJSON) lines(src io.Reader) error {
 	in := bufio.NewScanner(src)
-	in.Buffer(make([]byte, 0, 64<<10), d.out.opts.MaxRecord)
+	in.Buffer(nil, d.out.opts.MaxRecord)
 	for line := 1; in.Scan(); line++ {
 		raw := bytes.TrimSpace(in.Bytes())
 		if len(raw) == 0 { // as is what follows the object on its line
