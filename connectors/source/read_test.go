@@ -8,12 +8,14 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/trialmesh/trialmesh/connectors/source"
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
+	"github.com/trialmesh/trialmesh/connectors/source/table"
 )
 
 const (
@@ -21,6 +23,8 @@ const (
 	series   = "\n {\n \"source\" : \"s\", \"observations\":[{\"person\":\"p\",\"code\":\"c\",\"time\":1,\"value\":1}]}"
 	message  = "MSH|^~\\&|A|B|C|D|20260301||ADT^A01|1|P|2.5\rPID|1||p^^^A||X^Y||19700101|F\r"
 	watch    = "{\"wearable\":\"oura\", \"patient\":\"p\", \"payloads\":[{\"data\":[{\"bpm\":60,\"timestamp\":\"2026-03-01T08:00:00Z\"}]}]}"
+	subject  = "STUDYID,DOMAIN,USUBJID,SUBJID,SEX,BRTHDTC\nS,DM,S-1,1,F,1970\n"
+	dataset  = `{"datasetJSONVersion":"1.1.0","name":"DM","columns":[{"name":"STUDYID"},{"name":"DOMAIN"},{"name":"USUBJID"}],"rows":[["S","DM","S-1"]]}`
 	document = `<ClinicalDocument xmlns="urn:hl7-org:v3"><recordTarget><patientRole><id root="1.2" extension="p"/></patientRole></recordTarget></ClinicalDocument>`
 )
 
@@ -53,6 +57,9 @@ func TestTheFormatIsFoundInTheContent(t *testing.T) {
 		"a wearable's answers":       {watch, "Series"},
 		"HL7 v2":                     {message, "Patient"},
 		"a table of the CDM":         {"person_id,death_date\n1,2020-01-01\n", "death"},
+		"SDTM as Dataset-JSON":       {dataset, "Patient"},
+		"SDTM as CSV":                {subject, "Patient"},
+		"define.xml":                 {`<?xml version="1.0"?><ODM xmlns:def="http://www.cdisc.org/ns/def/v2.1"/>`, "define.xml"},
 		"HL7 v2 in a frame":          {"\x0b" + message + "\x1c\r", "Patient"},
 		"C-CDA":                      {document, "Patient"},
 		"C-CDA, declared":            {"\xef\xbb\xbf<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- x -->" + document, "Patient"},
@@ -67,6 +74,21 @@ func TestTheFormatIsFoundInTheContent(t *testing.T) {
 				types[rec.Type] = true
 			}
 			require.Contains(t, types, c.want, "%s, %s", name, kind)
+		}
+	}
+}
+
+// TestASitesOwnMappingStandsOverTheStandard: a table of SDTM is read by it if there is one.
+func TestASitesOwnMappingStandsOverTheStandard(t *testing.T) {
+	t.Parallel()
+	own, err := table.LoadSet(fstest.MapFS{"dm.yaml": {Data: []byte(
+		"version: 1\nname: own\ncolumns: [USUBJID, SEX]\nextra: true\npatient: {id: USUBJID}\nrecords:\n  - patient: {birth: {const: \"1901\"}}\n",
+	)}})
+	require.NoError(t, err)
+	for tables, want := range map[*table.Set]string{nil: "1970", own: "1901"} {
+		for rec, err := range source.Read(t.Context(), strings.NewReader(subject), tables, fhir.Options{}) {
+			require.NoError(t, err)
+			require.Equal(t, want, rec.Resource.(*fhir.Patient).BirthDate.Text)
 		}
 	}
 }

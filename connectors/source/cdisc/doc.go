@@ -18,5 +18,5 @@
 // [fhir.Options.MaxTracked]).
 //
 // Records hold patient data: they print as a redaction and refuse to marshal. A problem holds
-// no byte of the file but names of variables that this package itself knows.
+// no byte of the file but the letters of a domain, before names that this package knows.
 package cdisc

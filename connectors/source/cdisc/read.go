@@ -51,6 +51,7 @@ type reader struct {
 	opts  fhir.Options
 	seen  keys
 	conv  converter
+	skip  bool // the rows of a data set that is none of CDISC's
 	yield func(fhir.Record, error) bool
 }
 
@@ -78,11 +79,14 @@ func (r *reader) open(ctx context.Context, src io.Reader) error {
 	return r.csv(br)
 }
 
-// begin begins a data set.
+// begin begins a data set. One that is none of CDISC's is a problem, and its rows are not
+// read: a library may have others.
 func (r *reader) begin(t table) error {
-	r.conv.begin(t)
-	if c := &r.conv; !c.has("STUDYID") || !c.has("DOMAIN") && !c.has("RDOMAIN") && !c.has("USUBJID") {
-		return &fhir.Problem{Rule: RuleNotCDISC, Line: 1, Detail: "the data set has not the variables STUDYID and DOMAIN, RDOMAIN or USUBJID"}
+	c := &r.conv
+	c.begin(t)
+	r.skip = !c.has("STUDYID") || !c.has("DOMAIN") && !c.has("RDOMAIN") && !c.has("USUBJID")
+	if r.skip {
+		return r.report(&fhir.Problem{Rule: RuleNotCDISC, Line: 1, Detail: "the data set has not the variables STUDYID and DOMAIN, RDOMAIN or USUBJID"})
 	}
 	return nil
 }
@@ -91,6 +95,9 @@ func (r *reader) begin(t table) error {
 // holds them until it returns. number counts from 1.
 func (r *reader) row(line, number int, cells []string) error {
 	c := &r.conv
+	if r.skip {
+		return nil
+	}
 	if len(cells) != len(c.table.columns) {
 		return r.report(&fhir.Problem{Rule: RuleRaggedRow, Line: line, Detail: "it has not as many values as there are variables"})
 	}

@@ -45,6 +45,14 @@ func TestMembersOfALibraryAreRead(t *testing.T) {
 	}
 }
 
+// TestADataSetOfAnotherKindKeepsNoneFromBeingRead: formats lie in libraries as well.
+func TestADataSetOfAnotherKindKeepsNoneFromBeingRead(t *testing.T) {
+	t.Parallel()
+	g := readText(t, library(false, member{name: "FORMATS", columns: []string{"FMTNAME", "#START"}, rows: [][]any{{"YN", 1.0}}}, subjects))
+	require.Equal(t, map[fhir.Rule]int{RuleNotCDISC: 1}, g.rules())
+	require.Equal(t, map[string]int{"Patient": 2}, g.types())
+}
+
 // TestLongNamesOfVersion8: of nine letters, of which version 5 has eight.
 func TestLongNamesOfVersion8(t *testing.T) {
 	t.Parallel()
