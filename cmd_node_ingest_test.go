@@ -108,7 +108,7 @@ func TestIngestOfNothingIsAnError(t *testing.T) {
 		path, want string
 		status     int
 	}{
-		"a folder of other files":  {filepath.Join(n.dir, "none"), "*.json, *.ndjson, *.jsonl, *.hl7 and *.xml", 1},
+		"a folder of other files":  {filepath.Join(n.dir, "none"), "*.json, *.ndjson, *.jsonl, *.hl7, *.xml and *.xpt", 1},
 		"an empty folder":          {t.TempDir(), "no file to load is there", 1},
 		"an empty file":            {filepath.Join(n.dir, "broken", "b.json"), "b.json: the file is empty", 1},
 		"an empty file among good": {filepath.Join(n.dir, "broken"), "nothing was sent", 1},
@@ -144,6 +144,21 @@ func TestIngestOfACDMSendsPersonsFirst(t *testing.T) {
 	require.Equal(t, []string{"dbo.Person.CSV", "visit_occurrence.tsv", "condition_occurrence.csv"}, n.names())
 	require.Contains(t, c.stderr, "left out 2 files")
 	require.Equal(t, 3, strings.Count(c.stderr, "loaded 1 files"), "each is loaded before the next is sent")
+}
+
+// TestIngestOfATrialSendsSubjectsFirst, whatever the format of the data sets.
+func TestIngestOfATrialSendsSubjectsFirst(t *testing.T) {
+	t.Parallel()
+	n := newStandIn(t, 0, nil)
+	dir := t.TempDir()
+	for name, from := range map[string]string{"ae.xpt.gz": "phuse", "sv.csv.gz": "phuse", "vs.json.gz": "msg", "dm.ndjson.gz": "msg"} {
+		data, err := os.ReadFile(filepath.Join("connectors", "source", "cdisc", "testdata", from, name))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), data, 0o600))
+	}
+	c := call(t, "node", "ingest", dir, "--dir", n.dir)
+	require.Zero(t, c.status, c.stderr)
+	require.Equal(t, []string{"dm.ndjson.gz", "sv.csv.gz", "ae.xpt.gz", "vs.json.gz"}, n.names())
 }
 
 func TestIngestOfABulkExportSendsPatientsFirst(t *testing.T) {
