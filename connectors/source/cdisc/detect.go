@@ -3,6 +3,7 @@ package cdisc
 import (
 	"bytes"
 	"compress/gzip"
+	"compress/zlib"
 	"encoding/csv"
 	"io"
 	"regexp"
@@ -13,8 +14,8 @@ import (
 // headSize is how many bytes of an input tell what it is.
 const headSize = 4096
 
-// Detect reports whether an input that begins with head, plain or gzip, is a SAS transport
-// file, Dataset-JSON or define.xml. 4 KiB are enough.
+// Detect reports whether an input that begins with head, plain or compressed, is a SAS
+// transport file, Dataset-JSON or define.xml. 4 KiB are enough.
 func Detect(head []byte) bool { return containerOf(plain(head)) != noContainer }
 
 // container is how a data set is written down.
@@ -87,7 +88,16 @@ func upper(names []string) []string {
 
 // plain returns the uncompressed beginning of what head begins.
 func plain(head []byte) []byte {
-	zipped, err := gzip.NewReader(bytes.NewReader(head))
+	var zipped io.Reader
+	var err error
+	switch {
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+		zipped, err = gzip.NewReader(bytes.NewReader(head))
+	case isZlib(head):
+		zipped, err = zlib.NewReader(bytes.NewReader(head))
+	default:
+		return head
+	}
 	if err != nil {
 		return head
 	}
@@ -96,7 +106,7 @@ func plain(head []byte) []byte {
 	return out[:n]
 }
 
-// Stage says when a data set that begins with head, plain or gzip, can be loaded: after all
+// Stage says when a data set that begins with head, plain or compressed, can be loaded: after all
 // of a lower stage, as its rows refer to theirs. It is 0 for subjects (DM, ADSL), 1 for
 // visits (SV), else 2; ok is false for what is no data set.
 func Stage(head []byte) (stage int, ok bool) {

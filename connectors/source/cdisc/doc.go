@@ -1,7 +1,8 @@
 // Package cdisc reads the data sets of clinical trials that CDISC standardizes: SDTM, and
 // ADSL of ADaM, as SAS transport files (XPORT version 5, and 8 or 9), Dataset-JSON 1.1 (one
-// document or NDJSON) and CSV, and gives the records that connectors/source/fhir gives, so
-// that one mapping to OMOP serves both. A site writes no mapping for them.
+// document, NDJSON, or that compressed) and CSV. It gives the records that
+// connectors/source/fhir gives, so that one mapping to OMOP serves both, and a site writes no
+// mapping for them.
 //
 // Start from [Read]. Which format and data set an input is, is found in its content
 // ([Detect], [DetectTable]); [Stage] says in which order the files of a study are to be

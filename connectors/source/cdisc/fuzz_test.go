@@ -22,6 +22,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte(rowOf("DOMAIN=LB", "LBSEQ=1", "LBTESTCD=ALB", "LBSTRESC=<39", "LBSTRESU=g/L", "LBDTC=2012-11-23T11:20", "VISITNUM=1")))
 	f.Add([]byte(rowOf("DOMAIN=EX", "EXSEQ=1", "EXTRT=PLACEBO", "EXDOSE=0", "EXSTDTC=2014", "EXROUTE=ORAL")))
 	f.Add([]byte(rowOf("DOMAIN=DM", "SUBJID=1", "SEX=F", "AGE=63", "AGEU=YEARS", "RFSTDTC=2014-01-02")))
+	f.Add(file(f, "testdata/msg/mh.dsjc"))
 	f.Add([]byte("**COMPRESSED** **COMPRESSED**"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		_, _ = Stage(data)

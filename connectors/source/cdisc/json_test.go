@@ -1,9 +1,12 @@
 package cdisc
 
 import (
+	"bytes"
+	"compress/zlib"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -106,6 +109,29 @@ func TestRowsOverTheLimitAreNotRead(t *testing.T) {
 		require.Equal(t, map[fhir.Rule]int{fhir.RuleTooLarge: 1}, g.rules())
 		require.Len(t, g.records, 1)
 	}
+}
+
+// TestCompressedDataSetsAreRead: zlib as the specification has it, within the limits.
+func TestCompressedDataSetsAreRead(t *testing.T) {
+	t.Parallel()
+	squeeze := func(text string) string {
+		var b bytes.Buffer
+		w := zlib.NewWriter(&b)
+		_, _ = io.WriteString(w, text)
+		_ = w.Close()
+		return b.String()
+	}
+	for _, text := range bothForms(fmt.Sprintf(row, "1", `"x"`)) {
+		zipped := squeeze(text)
+		require.True(t, Detect([]byte(zipped)))
+		require.Equal(t, "x", only[*fhir.Condition](t, zipped).Code.Text)
+		require.Equal(t, map[fhir.Rule]int{fhir.RuleTruncated: 1}, readText(t, zipped[:len(zipped)-20]).rules())
+		require.Equal(t, map[fhir.Rule]int{fhir.RuleCorruptGzip: 1}, readText(t, zipped[:len(zipped)-1]+"?").rules())
+		require.Equal(t, map[fhir.Rule]int{fhir.RuleTooLarge: 1}, readAll(t, strings.NewReader(zipped), fhir.Options{MaxTotal: int64(len(zipped)) + 10}).rules())
+	}
+	bomb := squeeze(bothForms(fmt.Sprintf(row, "1", `"x"`))[1] + strings.Repeat(" \n", 2<<20))
+	require.Equal(t, map[fhir.Rule]int{fhir.RuleGzipExpansion: 1}, readText(t, bomb).rules())
+	require.False(t, Detect([]byte("x^2 is no stream")))
 }
 
 func TestWhatKeepsTheSourceFromBeingReadEndsReading(t *testing.T) {

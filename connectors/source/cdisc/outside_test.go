@@ -69,7 +69,7 @@ func TestContainersOfADataSetGiveEqualRecords(t *testing.T) {
 		want := readFile(t, name)
 		require.Empty(t, want.problems, name)
 		for _, other := range []string{
-			folder + stem + ".json" + zipped, folder + stem + ".ndjson" + zipped, strings.Replace(folder, "-xpt", "-csv", 1) + stem + ".csv" + zipped,
+			folder + stem + ".json" + zipped, folder + stem + ".ndjson" + zipped, folder + stem + ".dsjc", strings.Replace(folder, "-xpt", "-csv", 1) + stem + ".csv" + zipped,
 		} {
 			if _, err := os.Stat(other); err != nil {
 				continue
@@ -86,7 +86,7 @@ func TestContainersOfADataSetGiveEqualRecords(t *testing.T) {
 			rows += len(g.records)
 		}
 	}
-	require.GreaterOrEqual(t, compared, 16)
+	require.GreaterOrEqual(t, compared, 18)
 	t.Logf("%d pairs of files, %d rows", compared, rows)
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 )
 
-// Read yields what the rows of the data sets in src say, in their order. src is plain or
-// gzip, and one of the formats that [Detect] and [DetectTable] know.
+// Read yields what the rows of the data sets in src say, in their order. src is plain, gzip
+// or, of Dataset-JSON, zlib, and one of the formats that [Detect] and [DetectTable] know.
 //
 // A record's Line is the line of a CSV or NDJSON file, else the number of the row; its Path
 // is the data set's name and the number of the row ("LB row 17"), by which rows of the store
@@ -61,7 +61,10 @@ func (r *reader) open(ctx context.Context, src io.Reader) error {
 	if err != nil {
 		return err
 	}
-	br := bufio.NewReaderSize(in, 64<<10)
+	br, err := inflate(bufio.NewReaderSize(in, 64<<10), r.opts)
+	if err != nil {
+		return err
+	}
 	head, err := br.Peek(headSize)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
