@@ -28,9 +28,9 @@ by the site's mappings (see trialmesh node map), tables of an OMOP CDM, data set
 CDISC (SDTM and ADSL as SAS transport, Dataset-JSON or CSV), and documents of
 observations (see POST /v1/ingest/observations) into the running node, plain or .gz;
 the node finds out which a file is. A folder stands for the files in it that are named
-*.json, *.ndjson, *.jsonl, *.hl7, *.xml or *.xpt, and for tables (*.csv, *.tsv, *.txt)
-that a mapping is for, or of SDTM, or of a CDM those of people; all plain or .gz. Of
-tables those of patients are loaded first, then visits, then events. Files with
+*.json, *.ndjson, *.jsonl, *.hl7, *.xml, *.xpt or *.dsjc, and for tables (*.csv, *.tsv,
+*.txt) that a mapping is for, or of SDTM, or of a CDM those of people; all plain or .gz.
+Of tables those of patients are loaded first, then visits, then events. Files with
 records of patients who came later are sent a second time. An empty file is an error,
 and nothing is sent then.
 

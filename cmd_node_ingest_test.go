@@ -108,7 +108,7 @@ func TestIngestOfNothingIsAnError(t *testing.T) {
 		path, want string
 		status     int
 	}{
-		"a folder of other files":  {filepath.Join(n.dir, "none"), "*.json, *.ndjson, *.jsonl, *.hl7, *.xml and *.xpt", 1},
+		"a folder of other files":  {filepath.Join(n.dir, "none"), "*.json, *.ndjson, *.jsonl, *.hl7, *.xml, *.xpt and *.dsjc", 1},
 		"an empty folder":          {t.TempDir(), "no file to load is there", 1},
 		"an empty file":            {filepath.Join(n.dir, "broken", "b.json"), "b.json: the file is empty", 1},
 		"an empty file among good": {filepath.Join(n.dir, "broken"), "nothing was sent", 1},

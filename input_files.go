@@ -15,10 +15,10 @@ import (
 )
 
 // dataFiles are the names of the files that a folder stands for.
-const dataFiles = "*.json, *.ndjson, *.jsonl, *.hl7, *.xml and *.xpt, and tables (*.csv, *.tsv, *.txt), plain or .gz"
+const dataFiles = "*.json, *.ndjson, *.jsonl, *.hl7, *.xml, *.xpt and *.dsjc, and tables (*.csv, *.tsv, *.txt), plain or .gz"
 
 var (
-	dataFile  = regexp.MustCompile(`(?i)\.(json|ndjson|jsonl|hl7|xml|xpt)(\.gz)?$`)
+	dataFile  = regexp.MustCompile(`(?i)\.(json|ndjson|jsonl|hl7|xml|xpt|dsjc)(\.gz)?$`)
 	tableFile = regexp.MustCompile(`(?i)\.(csv|tsv|txt)(\.gz)?$`)
 )
 
