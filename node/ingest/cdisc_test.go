@@ -12,9 +12,10 @@ import (
 	"github.com/trialmesh/trialmesh/node/ingest"
 )
 
-// TestDataSetsOfATrialBecomeRows loads subjects, vital signs and results of CDISC's example,
-// each in another format. The counts are the member records of the data sets; 875 of the
-// vital signs are blood pressures, weights and heights, whose LOINC codes the vocabulary has.
+// TestDataSetsOfATrialBecomeRows loads subjects, their history, vital signs and results of
+// CDISC's example, each in another format. The counts are the member records of the data
+// sets, and were counted in their JSON: 378 systolic and diastolic pressures each, 119
+// weights and 17 heights have LOINC codes that the vocabulary has.
 func TestDataSetsOfATrialBecomeRows(t *testing.T) {
 	t.Parallel()
 	read := func(name string) []byte {
@@ -25,17 +26,17 @@ func TestDataSetsOfATrialBecomeRows(t *testing.T) {
 	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
 		s := newSite(t, db)
 		s.run(t)
-		early := s.load(t, "vs.xpt.gz", read("vs.xpt.gz"))
+		early := s.load(t, "mh.xpt.gz", read("mh.xpt.gz"))
 		require.Equal(t, ingest.WithProblems, early.State)
 		problems, err := s.Problems(t.Context(), early.ID, 0, 1)
 		require.NoError(t, err)
 		require.Equal(t, "unknown-person", problems[0].Rule, "a subject who is not in DM")
-		require.Equal(t, "VS row 1", problems[0].Path)
+		require.Equal(t, "MH row 1", problems[0].Path)
 
 		for _, file := range []struct {
 			name, kind string
 			records    int64
-		}{{"dm.xpt.gz", "Patient", 18}, {"vs.ndjson.gz", "Observation", 1414}, {"lb.json.gz", "Observation", 3488}} {
+		}{{"dm.xpt.gz", "Patient", 18}, {"mh.dsjc", "Condition", 17}, {"vs.ndjson.gz", "Observation", 1414}, {"lb.json.gz", "Observation", 3488}} {
 			job := s.load(t, file.name, read(file.name))
 			require.Equal(t, ingest.Completed, job.State, "%s %s", file.name, job.Error)
 			require.Equal(t, map[string]int64{file.kind: file.records}, job.Counts.ByType)
@@ -43,6 +44,7 @@ func TestDataSetsOfATrialBecomeRows(t *testing.T) {
 		counts := s.counts(t)
 		require.EqualValues(t, 18, counts[omop.PersonTable])
 		require.EqualValues(t, 3, counts[omop.DeathTable])
+		require.EqualValues(t, 17, counts[omop.ConditionTable])
 		require.EqualValues(t, 1414+3488, counts[omop.MeasurementTable])
 		require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
 			for query, want := range map[string]int{
@@ -60,7 +62,7 @@ func TestDataSetsOfATrialBecomeRows(t *testing.T) {
 			}
 			return nil
 		}))
-		again := s.load(t, "vs.json", gunzip(t, read("vs.json.gz")))
+		again := s.load(t, "mh.json", gunzip(t, read("mh.json.gz")))
 		require.Equal(t, ingest.Completed, again.State, again.Error)
 		require.Zero(t, again.Counts.Stored+again.Counts.Replaced, "another format of the same data set changes nothing")
 		require.Equal(t, counts, s.counts(t))
