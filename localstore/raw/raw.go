@@ -110,10 +110,7 @@ func Open(cfg Config) (*Store, error) {
 func (s *Store) unfinished() string { return filepath.Join(s.dir, "unfinished") }
 
 // path spreads files over 256 folders.
-func (s *Store) path(d Digest) string {
-	name := d.String()
-	return filepath.Join(s.dir, name[:2], name[2:])
-}
+func (s *Store) path(d Digest) string { return filepath.Join(s.dir, Path(d)) }
 
 // clean removes what processes that died have left.
 func (s *Store) clean(now time.Time) error {
