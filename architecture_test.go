@@ -44,6 +44,7 @@ var doors = map[string][]string{
 	"github.com/gin-gonic/gin":                                {"node/api", "hub/api"},
 	"github.com/danielgtaylor/huma":                           {"node/api", "hub/api"},
 	"github.com/transparency-dev/":                            {"hub/ledger"},
+	"filippo.io/age":                                          {"node/backup"},
 	"github.com/tink-crypto/":                                 {"localstore/raw"},
 	"github.com/open-policy-agent/":                           {"node/query"},
 	"github.com/prometheus/client_golang/prometheus/promhttp": {"node/api", "hub/api"},

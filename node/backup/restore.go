@@ -1,0 +1,370 @@
+package backup
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"filippo.io/age"
+
+	"github.com/trialmesh/trialmesh/localstore/raw"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/fsck"
+)
+
+// RestoreConfig says what to restore to where. All fields but DSN and Progress are
+// required.
+type RestoreConfig struct {
+	From       string
+	Identities []Identity
+
+	// Dir is the new directory: absent or empty.
+	Dir string
+
+	// DSN is the database for a backup of PostgreSQL, which has no tables yet. A backup
+	// of SQLite is restored into Dir; it must be empty then.
+	DSN string
+
+	// RawKey is the name in Dir of the key file of the raw store.
+	RawKey string
+
+	// Last is the name of the file without which no node runs on Dir. It is put there last.
+	Last string
+
+	// Schema brings the tables of a node in the folder dir up to date, in the database
+	// dsn: on PostgreSQL it makes them.
+	Schema func(ctx context.Context, dir, dsn string) error
+
+	// Settle makes a node in the folder dir fit to be run after what it has forgotten.
+	Settle func(ctx context.Context, dir string, db *sqldb.DB, m Manifest) error
+
+	Now      func() time.Time    // For durations.
+	Progress func(fsck.Progress) // Defaults to none.
+}
+
+func (c RestoreConfig) validate() error {
+	if c.From == "" || c.Dir == "" || c.RawKey == "" || c.Last == "" || c.Schema == nil || c.Settle == nil || c.Now == nil {
+		return errors.New("archive, directory, names of the key files, schema, settle and now are required")
+	}
+	entries, err := os.ReadDir(c.Dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == stageFolder }):
+		return fmt.Errorf("%s holds a restore that did not end: remove the directory, and empty the database if it is PostgreSQL, then begin again", c.Dir)
+	case len(entries) > 0:
+		return fmt.Errorf("%s is not empty: a node is restored into a new directory", c.Dir)
+	}
+	return nil
+}
+
+// stageFolder is where a node is put together in its new directory.
+const stageFolder = "restoring"
+
+// Restore makes a node of a backup: it unpacks all parts, compares them with the
+// manifest, checks the node with [fsck.Check] and only then puts it in place. A
+// process that is killed leaves a directory on which no node runs. The report is that
+// of the check: what was wrong with the node when it was backed up is restored as well.
+//
+// It returns [ErrKey], [ErrDamaged] or [ErrVersion] for an archive that it cannot use.
+// After an error nothing is left in Dir; a PostgreSQL database may have tables then.
+func Restore(ctx context.Context, cfg RestoreConfig) (Manifest, fsck.Report, error) {
+	if cfg.Progress == nil {
+		cfg.Progress = func(fsck.Progress) {}
+	}
+	if err := cfg.validate(); err != nil {
+		return Manifest{}, fsck.Report{}, fmt.Errorf("restore: %w", err)
+	}
+	r := &restore{cfg: cfg, stage: filepath.Join(cfg.Dir, stageFolder)}
+	if err := r.run(ctx); err != nil {
+		return Manifest{}, fsck.Report{}, fmt.Errorf("restore: %w", errors.Join(err, os.RemoveAll(r.stage)))
+	}
+	return r.manifest, r.report, nil
+}
+
+// restore is one restore under way.
+type restore struct {
+	*reader
+
+	cfg      RestoreConfig
+	stage    string
+	head     Head
+	parts    []Part // as they were read
+	raw      Part
+	rawFiles int64
+	manifest Manifest
+	report   fsck.Report
+}
+
+func (r *restore) run(ctx context.Context) error {
+	f, err := os.Open(r.cfg.From)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if len(r.cfg.Identities) == 0 {
+		return ErrKey
+	}
+	plain, err := age.Decrypt(f, r.cfg.Identities...)
+	if none := new(age.NoIdentityMatchError); errors.As(err, &none) {
+		return ErrKey
+	}
+	if err != nil {
+		return damaged(err)
+	}
+	if r.reader, err = newReader(plain); err != nil {
+		return err
+	}
+	if err := r.begin(ctx); err != nil {
+		return err
+	}
+	if err := r.unpack(ctx); err != nil {
+		return err
+	}
+	// The end of the encryption says that nothing was cut off.
+	if _, err := io.Copy(io.Discard, plain); err != nil {
+		return damaged(err)
+	}
+	if err := r.compare(); err != nil {
+		return err
+	}
+	if err := r.check(ctx); err != nil {
+		return err
+	}
+	return r.place()
+}
+
+// begin reads the head, sees that the archive can be restored here, and makes the
+// folder.
+func (r *restore) begin(ctx context.Context) error {
+	if err := r.json(headName, &r.head); err != nil {
+		return err
+	}
+	switch {
+	case r.head.Format != format:
+		return ErrVersion
+	case r.head.Engine == sqldb.SQLite && r.cfg.DSN != "":
+		return errors.New("the backup is of a SQLite database, which is restored into the directory: leave the database out")
+	case r.head.Engine == sqldb.Postgres && !strings.HasPrefix(r.cfg.DSN, "postgres"):
+		return errors.New("the backup is of a PostgreSQL database: name an empty one")
+	}
+	if r.head.Engine == sqldb.Postgres {
+		if err := r.empty(ctx); err != nil {
+			return err
+		}
+	}
+	return os.MkdirAll(r.stage, 0o700)
+}
+
+// empty refuses a database that has tables.
+func (r *restore) empty(ctx context.Context) error {
+	db, err := sqldb.Open(ctx, sqldb.Config{DSN: r.cfg.DSN})
+	if err != nil {
+		return err
+	}
+	var tables []sqldb.Table
+	err = db.Read(ctx, func(tx *sqldb.Tx) (err error) {
+		tables, err = tx.Tables(ctx)
+		return err
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	if len(tables) > 0 {
+		return errors.New("the database has tables: name one that is empty")
+	}
+	return nil
+}
+
+func (r *restore) unpack(ctx context.Context) error {
+	for r.at(filesFolder) {
+		if err := r.unpackFile(filesFolder, r.stage); err != nil {
+			return err
+		}
+	}
+	if err := r.database(ctx); err != nil {
+		return err
+	}
+	if err := r.unpackRaw(ctx); err != nil {
+		return err
+	}
+	return r.json(manifestName, &r.manifest)
+}
+
+// unpackFile writes the next entry, a part, into a file below the folder to.
+func (r *restore) unpackFile(folder, to string) error {
+	name := filepath.FromSlash(strings.TrimPrefix(r.next.Name, folder))
+	if !filepath.IsLocal(name) {
+		return fmt.Errorf("%w: a name in it leads elsewhere", ErrDamaged)
+	}
+	f, err := create(filepath.Join(to, name))
+	if err != nil {
+		return err
+	}
+	p, err := r.file(f)
+	r.parts = append(r.parts, p)
+	return errors.Join(err, f.Close())
+}
+
+func create(path string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+}
+
+func (r *restore) dsn() string {
+	if r.head.Engine == sqldb.Postgres {
+		return r.cfg.DSN
+	}
+	return "sqlite:" + filepath.Join(r.stage, dataFile)
+}
+
+// database restores the database as it was.
+func (r *restore) database(ctx context.Context) error {
+	r.cfg.Progress(fsck.Progress{Doing: "database"})
+	if r.head.Engine == sqldb.SQLite {
+		if !r.at(dataFolder + dataFile) {
+			return fmt.Errorf("%w: it has no database", ErrDamaged)
+		}
+		if err := r.unpackFile(dataFolder, r.stage); err != nil {
+			return err
+		}
+		return r.cfg.Schema(ctx, r.stage, r.dsn())
+	}
+	if err := r.cfg.Schema(ctx, r.stage, r.dsn()); err != nil {
+		return err
+	}
+	db, err := sqldb.Open(ctx, sqldb.Config{DSN: r.cfg.DSN})
+	if err != nil {
+		return err
+	}
+	return errors.Join(db.Write(ctx, func(tx *sqldb.Tx) error { return r.tables(ctx, tx) }), db.Close())
+}
+
+// tables fills the tables, which have to be those that the archive has.
+func (r *restore) tables(ctx context.Context, tx *sqldb.Tx) error {
+	have, err := tx.Tables(ctx)
+	if err != nil {
+		return err
+	}
+	if !slices.EqualFunc(have, r.head.Tables, sameTable) {
+		return ErrVersion
+	}
+	for i, t := range r.head.Tables {
+		r.cfg.Progress(fsck.Progress{Doing: "tables", Done: int64(i), Total: int64(len(have))})
+		if !r.at(dataFolder + t.Name + "/") {
+			return fmt.Errorf("%w: it lacks a table", ErrDamaged)
+		}
+		in := r.joined(dataFolder + t.Name)
+		rows, err := tx.CopyIn(ctx, t, in)
+		if err != nil {
+			return err
+		}
+		p := part(in.name, in.bytes, in.hash)
+		p.Rows = rows
+		r.parts = append(r.parts, p)
+	}
+	for _, s := range r.head.Sequences {
+		if err := tx.SetSequence(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sameTable compares tables. Columns that were added by ALTER TABLE are in the order
+// in which that was done, which is the same for the same migrations.
+func sameTable(a, b sqldb.Table) bool { return a.Name == b.Name && slices.Equal(a.Columns, b.Columns) }
+
+// unpackRaw writes the raw copies into the folder raw.
+func (r *restore) unpackRaw(ctx context.Context) error {
+	h := sha256.New()
+	for r.at(rawFolder) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		d, err := raw.ParseDigest(strings.TrimPrefix(r.next.Name, rawFolder))
+		if err != nil {
+			return fmt.Errorf("%w: a raw copy has no digest for a name", ErrDamaged)
+		}
+		f, err := create(filepath.Join(r.stage, "raw", raw.Path(d)))
+		if err != nil {
+			return err
+		}
+		_, _ = io.WriteString(h, d.String()) // a hash never fails
+		n, err := io.Copy(io.MultiWriter(f, h), inArchive{r.tar})
+		if err := errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+		if err := r.advance(); err != nil {
+			return err
+		}
+		r.raw.Bytes += n
+		r.rawFiles++
+		r.cfg.Progress(fsck.Progress{Doing: "raw copies", Done: r.rawFiles, Bytes: r.raw.Bytes})
+	}
+	r.raw = part(rawFolder, r.raw.Bytes, h)
+	return nil
+}
+
+// compare compares what was read with the manifest.
+func (r *restore) compare() error {
+	m := r.manifest
+	if r.next != nil || !slices.Equal(m.Parts, r.parts) || m.Raw != r.raw || m.RawFiles != r.rawFiles || m.Format != r.head.Format || !m.At.Equal(r.head.At) {
+		return fmt.Errorf("%w: its parts are not those of its manifest", ErrDamaged)
+	}
+	return nil
+}
+
+// check settles and checks the node in the stage folder.
+func (r *restore) check(ctx context.Context) error {
+	db, err := sqldb.Open(ctx, sqldb.Config{DSN: r.dsn()})
+	if err != nil {
+		return err
+	}
+	store, err := raw.Open(raw.Config{Dir: filepath.Join(r.stage, "raw"), KeyFile: filepath.Join(r.stage, r.cfg.RawKey), Now: r.cfg.Now})
+	if err == nil {
+		err = r.cfg.Settle(ctx, r.stage, db, r.manifest)
+	}
+	if err == nil {
+		r.report, err = fsck.Check(ctx, fsck.Config{DB: db, Raw: store, Progress: r.cfg.Progress, Now: r.cfg.Now})
+	}
+	return errors.Join(err, db.Close())
+}
+
+// place moves the node out of the stage folder, durably. Without its last file nothing
+// runs on the directory.
+func (r *restore) place() error {
+	syscall.Sync() // one call for what may be a million files
+	entries, err := os.ReadDir(r.stage)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() == r.cfg.Last {
+			continue
+		}
+		if err := os.Rename(filepath.Join(r.stage, e.Name()), filepath.Join(r.cfg.Dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	if err := syncDir(r.cfg.Dir); err != nil {
+		return err
+	}
+	if err := os.Rename(filepath.Join(r.stage, r.cfg.Last), filepath.Join(r.cfg.Dir, r.cfg.Last)); err != nil {
+		return err
+	}
+	return errors.Join(os.Remove(r.stage), syncDir(r.cfg.Dir))
+}
