@@ -129,6 +129,7 @@ func (c Config) validate() error {
 type Node struct {
 	cfg       Config
 	home      home
+	held      bool // restored and not yet resumed
 	lock      *dirlock.Lock
 	db        *sqldb.DB
 	people    *omop.Store
@@ -177,6 +178,13 @@ func (n *Node) openStores(ctx context.Context) error {
 	}
 	if n.lock, err = dirlock.Acquire(ctx, n.cfg.Dir); err != nil {
 		return err
+	}
+	restored, err := Held(n.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	if n.held = !restored.IsZero(); n.held {
+		n.cfg.Logger.WarnContext(ctx, "the node was restored from a backup: it answers and publishes nothing until node resume", "backup", restored)
 	}
 	if n.db, err = sqldb.Open(ctx, sqldb.Config{DSN: n.cfg.DSN}); err != nil {
 		return err
@@ -260,7 +268,7 @@ func (n *Node) openPeer(ctx context.Context) error {
 	n.peer, err = peer.Open(ctx, peer.Config{
 		DB: n.db, Key: n.home.key, Hub: n.host.Hub(), Boards: n.cfg.Boards, Policy: n.cfg.Policy,
 		Consents: n.consents, Engine: query.NewEngine(n.db, n.people, units{n.vocab}), Gate: n.gate, Trail: n.trail,
-		Proving: n.network.Proving, Log: n.cfg.Logger, Now: n.cfg.Now,
+		Proving: n.proving, Log: n.cfg.Logger, Now: n.cfg.Now,
 	})
 	if err != nil {
 		return err
@@ -312,7 +320,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.group.Run(ctx) })
 	group.Go(func() error { return n.runJobs(ctx) })
 	group.Go(func() error { return n.mergeSeries(ctx) })
-	group.Go(func() error { return n.publisher.Run(ctx) })
+	group.Go(func() error { return n.publish(ctx) })
 	group.Go(func() error { return n.peer.Run(ctx) })
 	group.Go(func() error { return n.renew(ctx) })
 	group.Go(func() error { return n.serveHTTP(ctx) })

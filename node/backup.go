@@ -1,0 +1,89 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/trialmesh/trialmesh/localstore/raw"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/backup"
+	"github.com/trialmesh/trialmesh/node/fsck"
+)
+
+// stores opens the database and the raw store of a node that is there, for a program
+// beside the one that runs it. It migrates nothing.
+func (c Config) stores(ctx context.Context) (*sqldb.DB, *raw.Store, error) {
+	if path, ok := strings.CutPrefix(c.DSN, "sqlite:"); ok {
+		if _, err := os.Stat(path); err != nil { // it would be made
+			return nil, nil, fmt.Errorf("the node has no database yet: %w", err)
+		}
+	}
+	files, err := raw.Open(raw.Config{Dir: filepath.Join(c.Dir, rawDir), KeyFile: filepath.Join(c.Dir, rawKeyFile), Now: c.Now})
+	if err != nil {
+		return nil, nil, err
+	}
+	db, err := sqldb.Open(ctx, sqldb.Config{DSN: c.DSN})
+	return db, files, err
+}
+
+// Backup writes the node of cfg.Dir into the file to, also while it runs; see
+// [backup.Write]. program is the version of this program.
+func Backup(ctx context.Context, cfg Config, to string, recipients []backup.Recipient, program string, progress func(fsck.Progress)) (backup.Manifest, error) {
+	cfg = cfg.withDefaults()
+	db, files, err := cfg.stores(ctx)
+	if err != nil {
+		return backup.Manifest{}, fmt.Errorf("backup: %w", err)
+	}
+	m, err := backup.Write(ctx, backup.Config{
+		Dir: cfg.Dir, DB: db, Raw: files, To: to, Recipients: recipients, Now: cfg.Now(), Program: program, Progress: progress,
+	})
+	return m, errors.Join(err, db.Close())
+}
+
+// Fsck checks the node of cfg.Dir, also while it runs; see [fsck.Check].
+func Fsck(ctx context.Context, cfg Config, progress func(fsck.Progress)) (fsck.Report, error) {
+	cfg = cfg.withDefaults()
+	db, files, err := cfg.stores(ctx)
+	if err != nil {
+		return fsck.Report{}, fmt.Errorf("fsck: %w", err)
+	}
+	report, err := fsck.Check(ctx, fsck.Config{DB: db, Raw: files, Progress: progress, Now: cfg.Now})
+	return report, errors.Join(err, db.Close())
+}
+
+// Restore makes a node in cfg.Dir, which is absent or empty, of a backup; see
+// [backup.Restore]. cfg.DSN is the database for a backup of PostgreSQL, else empty.
+// finish is called with the folder before the node is put in place.
+//
+// The node is held: it takes loads and consents but answers and publishes nothing
+// until [Resume]. It has forgotten what it did after the backup, withdrawals and
+// released numbers among it. Questions that were under way at the backup are dropped,
+// so that no masked sum is done twice.
+func Restore(ctx context.Context, cfg Config, from string, keys []backup.Identity, finish func(dir string) error, progress func(fsck.Progress)) (backup.Manifest, fsck.Report, error) {
+	dsn := cfg.DSN
+	cfg = cfg.withDefaults()
+	return backup.Restore(ctx, backup.RestoreConfig{
+		From: from, Identities: keys, Dir: cfg.Dir, DSN: dsn, RawKey: rawKeyFile, Last: keyFile, Now: cfg.Now, Progress: progress,
+		Schema: func(ctx context.Context, dir, dsn string) error {
+			// Whoever opens a node has all its tables.
+			n, err := Open(ctx, Config{Dir: dir, DSN: dsn, Circuits: dir, Now: cfg.Now})
+			if err != nil {
+				return err
+			}
+			return n.Close()
+		},
+		Settle: func(ctx context.Context, dir string, db *sqldb.DB, m backup.Manifest) error {
+			if err := db.Write(ctx, func(tx *sqldb.Tx) error {
+				_, err := tx.Exec(ctx, "DELETE FROM peer_question")
+				return err
+			}); err != nil {
+				return err
+			}
+			return errors.Join(hold(dir, m.At), finish(dir))
+		},
+	})
+}
