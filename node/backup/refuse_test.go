@@ -237,5 +237,5 @@ func TestWhatWasWrongStaysKnown(t *testing.T) {
 	require.EqualValues(t, 1, m.RawFiles)
 	_, report, err := backup.Restore(t.Context(), restoring(file, of, filepath.Join(t.TempDir(), "new"), ""))
 	require.NoError(t, err)
-	require.Equal(t, []fsck.Finding{{Rule: fsck.RawMissing, Place: "raw " + j.File.String(), Count: 2, Rows: []int64{int64(job)}}}, report.Findings)
+	require.Equal(t, []fsck.Finding{{Rule: fsck.RawMissing, Place: "raw " + j.File.String(), Count: 2, Jobs: []int64{int64(job)}}}, report.Findings)
 }

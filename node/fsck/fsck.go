@@ -51,12 +51,13 @@ type Finding struct {
 	Place string `json:"place"` // a table, "raw" with the digest, or what the engine says
 	Count int64  `json:"count"` // rows, or jobs and loads that need a raw copy
 
-	// Rows are numbers of the first rows, or of the jobs that are about the raw copy.
-	// Rows that stand for a person are counted only.
+	// Rows are the keys of the first rows. Those that stand for a person are counted only.
 	Rows []int64 `json:"rows,omitempty"`
+	// Jobs are the first jobs that are about the raw copy.
+	Jobs []int64 `json:"jobs,omitempty"`
 }
 
-// mostRows is how many rows of a finding are listed.
+// mostRows is how many rows or jobs of a finding are listed.
 const mostRows = 20
 
 // mostRaw is how many raw copies are listed one by one for each rule.

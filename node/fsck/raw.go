@@ -153,7 +153,7 @@ func (f *Finding) needs(ctx context.Context, tx *sqldb.Tx, d raw.Digest) error {
 		if err := rows.Scan(&id); err != nil {
 			return err
 		}
-		f.Rows = append(f.Rows, id)
+		f.Jobs = append(f.Jobs, id)
 	}
 	return rows.Err()
 }
