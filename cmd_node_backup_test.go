@@ -1,0 +1,109 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/localstore/raw"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/backup"
+	"github.com/trialmesh/trialmesh/node/fsck"
+	"github.com/trialmesh/trialmesh/node/fsck/fscktest"
+)
+
+// newKeptNode makes the directory of a node, as far as checks and backups go, that has loaded
+// a file, and returns the path of its raw copy.
+func newKeptNode(t *testing.T) (dir, copied string) {
+	t.Helper()
+	dir = t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, nodeConfigFile), []byte("listen: 127.0.0.1:0\n"), 0o600))
+	db, err := sqldb.Open(t.Context(), sqldb.Config{DSN: "sqlite:" + filepath.Join(dir, "data.db")})
+	require.NoError(t, err)
+	s, err := fscktest.Open(t.Context(), db, dir)
+	require.NoError(t, err)
+	job := s.Accept(t, fscktest.Person("a", 3))[0]
+	s.Done(t)
+	j, err := s.Job(t.Context(), job)
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+	return dir, filepath.Join(dir, "raw", raw.Path(j.File))
+}
+
+func TestFsckEndsWithStatus1OnFindings(t *testing.T) {
+	t.Parallel()
+	dir, copied := newKeptNode(t)
+	text, err := execute(t, "node", "fsck", "--dir", dir)
+	require.NoError(t, err)
+	require.Regexp(t, `(?m)^findings +0$`, text)
+	require.Contains(t, text, "bytes a second")
+
+	require.NoError(t, os.Remove(copied))
+	text, err = execute(t, "node", "fsck", "--dir", dir)
+	require.ErrorContains(t, err, "1 findings")
+	require.Equal(t, exitError, statusOf(err))
+	require.Regexp(t, `(?m)^ +raw-missing +raw [0-9a-f]{64} +2 +jobs 1$`, text)
+	text, err = execute(t, "node", "fsck", "--dir", dir, "--json")
+	require.Error(t, err)
+	var r fsck.Report
+	require.NoError(t, json.Unmarshal([]byte(text), &r))
+	require.Len(t, r.Findings, 1)
+	require.Equal(t, 1, strings.Count(text, "\n"), "one line")
+}
+
+func TestABackupIsForSomebody(t *testing.T) {
+	t.Parallel()
+	dir, copied := newKeptNode(t)
+	file := filepath.Join(t.TempDir(), "node.age")
+	for name, more := range map[string][]string{
+		"no recipient": nil, "no key": {"--recipient", "me"}, "an empty file": {"--recipients-file", os.DevNull},
+	} {
+		_, err := execute(t, append([]string{"node", "backup", "--dir", dir, "--to", file}, more...)...)
+		require.Equal(t, exitUsage, statusOf(err), name)
+		require.NoFileExists(t, file, name)
+	}
+	require.NoError(t, os.Remove(copied))
+	keys := filepath.Join(t.TempDir(), "keys")
+	require.NoError(t, os.WriteFile(keys, []byte("# who\nage1w7vjv89j69nx2wd2swukrf9w9spdp0hdf09swh3utwnqqw7yjghqg8w8c7\n"), 0o600))
+	text, err := execute(t, "node", "backup", "--dir", dir, "--to", file, "--recipients-file", keys, "--json")
+	require.ErrorContains(t, err, "the backup is written, but 1 raw copies", "it is not whole")
+	var out struct {
+		File     string
+		Manifest backup.Manifest
+	}
+	require.NoError(t, json.Unmarshal([]byte(text), &out))
+	require.Equal(t, file, out.File)
+	require.EqualValues(t, 1, out.Manifest.Missing)
+	require.FileExists(t, file)
+}
+
+func TestARestoredNodeKeepsToItsDatabase(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ text, database, want string }{
+		"none before":            {"listen: a:1\n", "", "listen: a:1\n"},
+		"another file":           {"listen: a:1\ndatabase: sqlite:/old.db\nmllp: b:2\n", "", "listen: a:1\nmllp: b:2\n"},
+		"another server":         {"database: postgres:///old\nlisten: a:1", "postgres:///new", "listen: a:1\ndatabase: \"postgres:///new\"\n"},
+		"no settings":            {"", "postgres:///new", "database: \"postgres:///new\"\n"},
+		"written in another way": {"{listen: \"a:1\", database: \"postgres:///old\"}\n", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			path := filepath.Join(dir, nodeConfigFile)
+			require.NoError(t, os.WriteFile(path, []byte(c.text), 0o600))
+			err := setDatabase(newNodeRestore(), dir, c.database)
+			if c.want == "" {
+				require.ErrorContains(t, err, "names another database")
+				return
+			}
+			require.NoError(t, err)
+			text, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.Equal(t, c.want, string(text))
+		})
+	}
+}
