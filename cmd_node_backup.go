@@ -181,7 +181,7 @@ func setDatabase(cmd *cobra.Command, dir, database string) error {
 		}
 		settings += fmt.Sprintf("database: %q\n", database)
 	}
-	if err := os.WriteFile(path, []byte(settings), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(settings), 0o600); err != nil { //nolint:gosec // the operator names the folder
 		return err
 	}
 	var s nodeSettings
@@ -194,11 +194,41 @@ func setDatabase(cmd *cobra.Command, dir, database string) error {
 	return nil
 }
 
+func newNodeHold() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "hold",
+		Short: "Keep a node from answering whose database went back in time",
+		Long: `Keep a node from answering questions and publishing consents until node resume, as node
+restore does. It is for a node whose database was restored by other means, such as
+PostgreSQL's point-in-time recovery. The node must not run. Questions that were under
+way are dropped.`,
+		Example: `  trialmesh node hold --dir node --at 2026-03-01T08:00:00Z`,
+		Args:    args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			text, _ := cmd.Flags().GetString("at")
+			at, err := time.Parse(time.RFC3339, text)
+			if err != nil {
+				return usageError{errors.New("--at: want a time such as 2026-03-01T08:00:00Z")}
+			}
+			cfg, err := nodeConfig(cmd)
+			if err != nil {
+				return err
+			}
+			return node.Hold(cmd.Context(), cfg, at)
+		},
+	}
+	cmd.Flags().String("at", "", "moment that the database was restored to (required)")
+	if err := cmd.MarkFlagRequired("at"); err != nil {
+		panic(err) // the flag was defined above
+	}
+	return addDir(cmd, "node")
+}
+
 func newNodeResume() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "resume",
 		Short: "Let a restored node answer again",
-		Long: `Let a node that was restored from a backup answer questions and publish consents again,
+		Long: `Let a node that was restored or held answer questions and publish consents again,
 from its next start on. Do it when all consents and withdrawals since the backup are
 recorded. What the node has released since is not known to it and cannot be brought
 back: its guard against differences and its budgets begin where they were then. If

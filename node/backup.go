@@ -77,13 +77,7 @@ func Restore(ctx context.Context, cfg Config, from string, keys []backup.Identit
 			return n.Close()
 		},
 		Settle: func(ctx context.Context, dir string, db *sqldb.DB, m backup.Manifest) error {
-			if err := db.Write(ctx, func(tx *sqldb.Tx) error {
-				_, err := tx.Exec(ctx, "DELETE FROM peer_question")
-				return err
-			}); err != nil {
-				return err
-			}
-			return errors.Join(hold(dir, m.At), finish(dir))
+			return errors.Join(hold(ctx, dir, db, m.At), finish(dir))
 		},
 	})
 }

@@ -104,6 +104,11 @@ func restoreAndResume(t *testing.T, from, to string) {
 	require.ErrorIs(t, err, errJoining)
 	require.NoError(t, n.Close())
 
+	require.NoError(t, Hold(t.Context(), restored, m.At), "its database went back by other means")
+	at, err = Held(restored.Dir)
+	require.NoError(t, err)
+	require.WithinDuration(t, m.At, at, 0)
+
 	require.NoError(t, os.WriteFile(filepath.Join(restored.Dir, heldFile), []byte("{"), 0o600))
 	_, err = Open(t.Context(), restored)
 	require.ErrorContains(t, err, heldFile)

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/trialmesh/trialmesh/federation/dirlock"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node/peer"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
@@ -29,8 +31,31 @@ var (
 	errHeld = problem.New(problem.Unavailable, "the node was restored from a backup and answers when its operator has resumed it")
 )
 
-// hold keeps the node of dir from answering and publishing.
-func hold(dir string, at time.Time) error {
+// Hold keeps the node of cfg.Dir from answering and publishing until [Resume], because
+// its database is that of an earlier moment. The node must not run. A backup that is
+// restored is held by [Restore].
+func Hold(ctx context.Context, cfg Config, at time.Time) error {
+	cfg = cfg.withDefaults()
+	lock, err := dirlock.Acquire(ctx, cfg.Dir)
+	if err != nil {
+		return fmt.Errorf("hold: %w", err)
+	}
+	db, _, err := cfg.stores(ctx)
+	if err != nil {
+		return fmt.Errorf("hold: %w", errors.Join(err, lock.Release()))
+	}
+	return errors.Join(hold(ctx, cfg.Dir, db, at), db.Close(), lock.Release())
+}
+
+// hold writes the mark. Questions that were under way are dropped: the guard against
+// a second masked sum with the same secret may have been forgotten.
+func hold(ctx context.Context, dir string, db *sqldb.DB, at time.Time) error {
+	if err := db.Write(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, "DELETE FROM peer_question")
+		return err
+	}); err != nil {
+		return fmt.Errorf("hold: %w", err)
+	}
 	text, err := json.Marshal(held{at})
 	if err != nil {
 		return err
