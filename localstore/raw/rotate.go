@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
 	"github.com/tink-crypto/tink-go/v2/keyset"
@@ -18,7 +17,8 @@ import (
 
 // RotateKey adds a new key to the key file, with which files are encrypted from the
 // next [Open] on. Older keys stay, so that older files can be read. A Store that is
-// open cannot read what another one writes with the new key: let there be none.
+// open cannot read what another one writes with the new key: let there be none. Of two
+// calls at once one loses the other's key: callers see to it that there is one.
 func RotateKey(path string) error {
 	if err := rotateKey(path); err != nil {
 		return fmt.Errorf("raw: rotate key: %w", full(err))
@@ -27,15 +27,6 @@ func RotateKey(path string) error {
 }
 
 func rotateKey(path string) error {
-	// Of two that rotate at once, one would lose the other's key.
-	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return err
-	}
-	defer lock.Close()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return err
-	}
 	handle, err := readKey(path)
 	if err != nil {
 		return err
