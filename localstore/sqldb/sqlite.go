@@ -96,11 +96,11 @@ func createFile(path string) error {
 
 // Backup writes a consistent copy of a SQLite database to path while reads and
 // writes go on, and returns when the copy is durable. path must not exist; on an
-// error nothing is left there. PostgreSQL has tools of its own for this and
-// answers with an error.
+// error nothing is left there. For PostgreSQL, which is no file, there is
+// [DB.Snapshot].
 func (db *DB) Backup(ctx context.Context, path string) (err error) {
 	if db.dialect != SQLite {
-		return errors.New("sqldb: backup: only SQLite is backed up in process; use pg_dump or pg_basebackup")
+		return errors.New("sqldb: backup: only a SQLite database is a file")
 	}
 	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("sqldb: backup: %w: %s", os.ErrExist, path)

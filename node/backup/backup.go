@@ -42,7 +42,7 @@ const dataFile = "data.db"
 type Head struct {
 	Format  int           `json:"format"`
 	Program string        `json:"program"` // version that wrote it
-	At      time.Time     `json:"at"`      // of the state; nothing later is in it
+	At      time.Time     `json:"at"`      // the state is that of this moment or one shortly after
 	Engine  sqldb.Dialect `json:"engine"`
 
 	// Of PostgreSQL.
