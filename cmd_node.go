@@ -46,7 +46,7 @@ type nodeSettings struct {
 func newNodeCommand() *cobra.Command {
 	return group("node", "Run a node: a hospital's data, consents and answers",
 		newNodeInit(), newNodeEnroll(), newNodeRun(), newNodeVocabulary(), newNodeIngest(), newNodeMap(), newNodeJobs(), newNodeConsent(), newNodeStatus(),
-		newNodeBackup(), newNodeRestore(), newNodeHold(), newNodeResume(), newNodeFsck())
+		newNodeBackup(), newNodeRestore(), newNodeHold(), newNodeResume(), newNodeFsck(), newNodeKey())
 }
 
 // noBoard warns of a node that nobody can ask anything.

@@ -1,16 +1,20 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/trialmesh/trialmesh/federation/dirlock"
 	"github.com/trialmesh/trialmesh/localstore/raw"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node"
 	"github.com/trialmesh/trialmesh/node/backup"
 	"github.com/trialmesh/trialmesh/node/fsck"
 	"github.com/trialmesh/trialmesh/node/fsck/fscktest"
@@ -53,6 +57,30 @@ func TestFsckEndsWithStatus1OnFindings(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(text), &r))
 	require.Len(t, r.Findings, 1)
 	require.Equal(t, 1, strings.Count(text, "\n"), "one line")
+}
+
+func TestARotatedKeyLosesNothing(t *testing.T) {
+	t.Parallel()
+	dir, copied := newKeptNode(t)
+	_, err := execute(t, "node", "key", "rotate", "--dir", dir)
+	require.NoError(t, err)
+	for _, want := range []string{"1 raw copies encrypted anew, 0 had", "0 raw copies encrypted anew, 1 had"} {
+		text, err := execute(t, "node", "key", "reencrypt", "--dir", dir)
+		require.NoError(t, err)
+		require.Contains(t, text, want)
+		_, err = execute(t, "node", "fsck", "--dir", dir)
+		require.NoError(t, err)
+	}
+	require.NoError(t, os.WriteFile(copied, []byte("something else"), 0o600))
+	_, err = execute(t, "node", "key", "reencrypt", "--dir", dir)
+	require.ErrorContains(t, err, "1 raw copies cannot be read")
+
+	lock, err := dirlock.Acquire(t.Context(), dir)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = lock.Release() })
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	require.ErrorContains(t, node.RotateRawKey(ctx, node.Config{Dir: dir}), "another process holds the directory")
 }
 
 func TestABackupIsForSomebody(t *testing.T) {

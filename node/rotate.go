@@ -1,0 +1,33 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/trialmesh/trialmesh/federation/dirlock"
+	"github.com/trialmesh/trialmesh/localstore/raw"
+)
+
+// RotateRawKey gives the raw store of the node of cfg.Dir a new key, which it uses
+// from its next start on. The node must not run: it could not read what others write.
+func RotateRawKey(ctx context.Context, cfg Config) error {
+	lock, err := dirlock.Acquire(ctx, cfg.Dir)
+	if err != nil {
+		return fmt.Errorf("rotate key: %w", err)
+	}
+	return errors.Join(raw.RotateKey(filepath.Join(cfg.Dir, rawKeyFile)), lock.Release())
+}
+
+// ReencryptRaw encrypts every raw copy of the node of cfg.Dir, which must not run,
+// with the newest key; see [raw.Reencrypt].
+func ReencryptRaw(ctx context.Context, cfg Config, progress func(raw.Reencrypted)) (raw.Reencrypted, error) {
+	cfg = cfg.withDefaults()
+	lock, err := dirlock.Acquire(ctx, cfg.Dir)
+	if err != nil {
+		return raw.Reencrypted{}, fmt.Errorf("reencrypt: %w", err)
+	}
+	n, err := raw.Reencrypt(ctx, raw.Config{Dir: filepath.Join(cfg.Dir, rawDir), KeyFile: filepath.Join(cfg.Dir, rawKeyFile), Now: cfg.Now}, progress)
+	return n, errors.Join(err, lock.Release())
+}
