@@ -2,6 +2,7 @@ package backup
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -45,7 +46,7 @@ func (w *writer) json(name string, v any) error {
 	if err != nil {
 		return err
 	}
-	return w.entry(name, int64(len(text)), strings.NewReader(string(text)))
+	return w.entry(name, int64(len(text)), bytes.NewReader(text))
 }
 
 // file writes a part that is one entry.
@@ -90,7 +91,7 @@ func (p *pieces) Write(b []byte) (int, error) {
 
 func (p *pieces) flush() error {
 	_, _ = p.hash.Write(p.buf) // a hash never fails
-	err := p.w.entry(fmt.Sprintf("%s/%08d", p.name, p.n), int64(len(p.buf)), strings.NewReader(string(p.buf)))
+	err := p.w.entry(fmt.Sprintf("%s/%08d", p.name, p.n), int64(len(p.buf)), bytes.NewReader(p.buf))
 	p.n, p.bytes, p.buf = p.n+1, p.bytes+int64(len(p.buf)), p.buf[:0]
 	return err
 }
