@@ -6,27 +6,27 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"filippo.io/age"
 	"github.com/stretchr/testify/require"
 
 	"github.com/trialmesh/trialmesh/federation/transport"
+	"github.com/trialmesh/trialmesh/localstore/raw"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
 	"github.com/trialmesh/trialmesh/node/backup"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 )
 
-// enrolled makes the directory of a node of a hub that nobody can reach.
-func enrolled(t *testing.T) (dir string, did identity.DID) {
+// enrolled makes the directory of a node, whose hub nobody can reach later.
+func enrolled(t *testing.T, hub *certifier) (dir string, did identity.DID) {
 	t.Helper()
 	key, err := identity.Generate(rand.Reader)
 	require.NoError(t, err)
 	peer, err := transport.PeerID(key.DID())
 	require.NoError(t, err)
 	dir = filepath.Join(t.TempDir(), "node")
-	did, err = Init(t.Context(), dir, newCertifier(t).invite(t, "north", peer.String()))
+	did, err = Init(t.Context(), dir, hub.invite(t, "north", peer.String()))
 	require.NoError(t, err)
 	return dir, did
 }
@@ -35,19 +35,14 @@ func enrolled(t *testing.T) (dir string, did identity.DID) {
 // as if it had never been.
 func TestARestoredNodeIsHeld(t *testing.T) {
 	t.Parallel()
-	t.Run("sqlite", func(t *testing.T) {
-		t.Parallel()
-		restoreAndResume(t, "", "")
-	})
-	t.Run("postgres", func(t *testing.T) {
-		t.Parallel()
-		restoreAndResume(t, sqltest.PostgresDSN(t), sqltest.PostgresDSN(t))
-	})
+	hub := newCertifier(t)
+	t.Run("sqlite", func(t *testing.T) { restoreAndResume(t, hub, "", "") })
+	t.Run("postgres", func(t *testing.T) { restoreAndResume(t, hub, sqltest.PostgresDSN(t), sqltest.PostgresDSN(t)) })
 }
 
-func restoreAndResume(t *testing.T, from, to string) {
+func restoreAndResume(t *testing.T, hub *certifier, from, to string) {
 	t.Helper()
-	dir, did := enrolled(t)
+	dir, did := enrolled(t, hub)
 	cfg := Config{Dir: dir, DSN: from, Circuits: t.TempDir()}
 	n, err := Open(t.Context(), cfg)
 	require.NoError(t, err)
@@ -116,8 +111,9 @@ func restoreAndResume(t *testing.T, from, to string) {
 
 func TestFsckMakesNoDatabase(t *testing.T) {
 	t.Parallel()
-	dir, _ := enrolled(t)
-	_, err := Fsck(t.Context(), Config{Dir: dir, Now: time.Now}, nil)
+	dir := t.TempDir()
+	require.NoError(t, raw.CreateKey(filepath.Join(dir, rawKeyFile)))
+	_, err := Fsck(t.Context(), Config{Dir: dir}, nil)
 	require.ErrorContains(t, err, "the node has no database yet")
 	require.NoFileExists(t, filepath.Join(dir, dataFile))
 }
