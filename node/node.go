@@ -36,6 +36,7 @@ import (
 	"github.com/trialmesh/trialmesh/node/ingest"
 	"github.com/trialmesh/trialmesh/node/mllp"
 	"github.com/trialmesh/trialmesh/node/peer"
+	"github.com/trialmesh/trialmesh/node/pull"
 	"github.com/trialmesh/trialmesh/node/query"
 	"github.com/trialmesh/trialmesh/node/release"
 	wire "github.com/trialmesh/trialmesh/protocol/consent"
@@ -138,6 +139,7 @@ type Node struct {
 	vocab     *vocab.Store
 	queue     *jobs.Queue
 	ingest    *ingest.Service
+	pulls     *pull.Puller
 	trail     *audit.Trail
 	consents  *consent.Book
 	gate      *release.Gate
@@ -163,7 +165,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("node: %w", err)
 	}
 	n := &Node{cfg: cfg, metrics: prometheus.NewRegistry()}
-	for _, part := range []func(context.Context) error{n.openStores, n.openDomain, n.openNetwork, n.openPeer, n.openAPI, n.openMLLP} {
+	for _, part := range []func(context.Context) error{n.openStores, n.openDomain, n.openPulls, n.openNetwork, n.openPeer, n.openAPI, n.openMLLP} {
 		if err := part(ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("node: %w", err), n.Close())
 		}
@@ -319,6 +321,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.network.Run(ctx) })
 	group.Go(func() error { return n.group.Run(ctx) })
 	group.Go(func() error { return n.runJobs(ctx) })
+	group.Go(func() error { return n.pulls.Run(ctx) })
 	group.Go(func() error { return n.mergeSeries(ctx) })
 	group.Go(func() error { return n.publish(ctx) })
 	group.Go(func() error { return n.peer.Run(ctx) })

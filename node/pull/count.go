@@ -1,0 +1,114 @@
+package pull
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"regexp"
+)
+
+// counter counts what files of an export say that is no record: what is gone, and what went
+// wrong. Names of what it counts are of closed lists or cut to letters, never a value.
+type counter struct {
+	counts map[string]int64
+	line   []byte
+	over   bool // the line has no end in sight and is left out
+	use    func(line []byte)
+}
+
+// maxLine is the size of a line that is looked at.
+const maxLine = 16 << 20
+
+// lines returns a writer that gives every line to use.
+func (c *counter) lines(use func(line []byte)) io.Writer {
+	c.counts, c.use = make(map[string]int64), use
+	return c
+}
+
+// Write implements [io.Writer]; it never fails.
+func (c *counter) Write(p []byte) (int, error) {
+	for rest := p; len(rest) > 0; {
+		part, after, ended := bytes.Cut(rest, []byte("\n"))
+		if c.over = c.over || len(c.line)+len(part) > maxLine; !c.over {
+			c.line = append(c.line, part...)
+		}
+		if ended {
+			c.flush()
+		}
+		rest = after
+	}
+	return len(p), nil
+}
+
+func (c *counter) flush() {
+	switch {
+	case c.over:
+		c.counts["line that is too long"]++
+	case len(bytes.TrimSpace(c.line)) > 0:
+		c.use(c.line)
+	}
+	c.line, c.over = c.line[:0], false
+}
+
+// end returns the counts after the last line.
+func (c *counter) end() map[string]int64 {
+	c.flush()
+	return c.counts
+}
+
+// deletion is how a bundle names a resource that is gone.
+var deletion = regexp.MustCompile(`^([A-Z][A-Za-z]{1,63})/[A-Za-z0-9.-]{1,64}$`)
+
+// deleted counts the resources that a bundle says are gone, by type.
+//
+// Source: HL7 Bulk Data Access 2.0, "deleted": bundles of type transaction whose entries have
+// a request DELETE.
+func (c *counter) deleted(line []byte) {
+	var bundle struct {
+		Entry []struct {
+			Request struct {
+				Method string `json:"method"`
+				URL    string `json:"url"`
+			} `json:"request"`
+		} `json:"entry"`
+	}
+	if json.Unmarshal(line, &bundle) != nil {
+		c.counts["deleted, malformed"]++
+		return
+	}
+	for _, e := range bundle.Entry {
+		name := deletion.FindStringSubmatch(e.Request.URL)
+		if e.Request.Method != "DELETE" || name == nil {
+			c.counts["deleted, malformed"]++
+			continue
+		}
+		c.counts["deleted "+name[1]]++
+	}
+}
+
+// severities are those of FHIR's issue-severity.
+var severities = map[string]bool{"fatal": true, "error": true, "warning": true, "information": true, "success": true}
+
+// issueCode is what a code of FHIR's issue-type looks like.
+var issueCode = regexp.MustCompile(`^[a-z][a-z-]{1,30}$`)
+
+// outcome counts the issues of an OperationOutcome, by severity and code.
+func (c *counter) outcome(line []byte) {
+	var outcome struct {
+		Issue []struct {
+			Severity string `json:"severity"`
+			Code     string `json:"code"`
+		} `json:"issue"`
+	}
+	if json.Unmarshal(line, &outcome) != nil {
+		c.counts["server: malformed"]++
+		return
+	}
+	for _, i := range outcome.Issue {
+		if !severities[i.Severity] || !issueCode.MatchString(i.Code) {
+			c.counts["server: malformed"]++
+			continue
+		}
+		c.counts["server: "+i.Severity+" "+i.Code]++
+	}
+}
