@@ -71,6 +71,7 @@ type Config struct {
 	Token string
 
 	Loads    Loads
+	Pulls    Pulls // Defaults to none.
 	Consents Consents
 	Trail    Trail
 
@@ -112,6 +113,9 @@ func (c Config) withDefaults() Config {
 	if c.Metrics == nil {
 		c.Metrics = prometheus.NewRegistry()
 	}
+	if c.Pulls == nil {
+		c.Pulls = noPulls{}
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -149,6 +153,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.openRouter()
 	s.routeLoads()
 	s.routeSeries()
+	s.routePulls()
 	s.routeConsents()
 	s.routeStatus()
 	s.routePage()
