@@ -129,8 +129,8 @@ func (s *server) pulls(ctx context.Context, _ *struct{}) (*body[PullsList], erro
 }
 
 func (s *server) pullRuns(ctx context.Context, in *struct {
-	pullPath
-	Limit int `query:"limit" minimum:"1" maximum:"100" default:"10"`
+	Name  string `path:"name" maxLength:"40"`
+	Limit int    `query:"limit" minimum:"1" maximum:"100" default:"10"`
 },
 ) (*body[PullRuns], error) {
 	runs, err := s.cfg.Pulls.Runs(ctx, in.Name, in.Limit)

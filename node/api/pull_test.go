@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -44,7 +45,8 @@ func (p *pulls) Cancel(_ context.Context, name string) (pull.Run, error) {
 	return p.run(), nil
 }
 
-func (p *pulls) Runs(context.Context, string, int) ([]pull.Run, error) {
+func (p *pulls) Runs(_ context.Context, name string, limit int) ([]pull.Run, error) {
+	p.acts = append(p.acts, fmt.Sprintf("%d of %s", limit, name))
 	return []pull.Run{p.run()}, nil
 }
 
@@ -72,7 +74,7 @@ func TestPulls(t *testing.T) {
 	require.Contains(t, body, errBusy.Public)
 	status, _, body = s.send(http.MethodPost, "/v1/ingest/pulls/heart/cancel", "", nil)
 	require.Equal(t, http.StatusOK, status, body)
-	require.Equal(t, []string{"start heart", "cancel heart"}, p.acts)
+	require.Equal(t, []string{"1 of heart", "start heart", "cancel heart"}, p.acts)
 
 	for _, path := range []string{"/v1/ingest/pulls", "/v1/ingest/pulls/heart/runs"} {
 		status, _, _ = s.sendAs("", http.MethodGet, path, "", nil)
