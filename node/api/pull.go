@@ -75,9 +75,12 @@ type noPulls struct{}
 
 var errNoPulls = problem.New(problem.NotFound, "this node fetches from nowhere")
 
-func (noPulls) List(context.Context) ([]pull.Listed, error)           { return nil, nil }
-func (noPulls) Start(context.Context, string) (pull.Run, error)       { return pull.Run{}, errNoPulls }
-func (noPulls) Cancel(context.Context, string) (pull.Run, error)      { return pull.Run{}, errNoPulls }
+func (noPulls) List(context.Context) ([]pull.Listed, error) { return nil, nil }
+
+func (noPulls) Start(context.Context, string) (pull.Run, error) { return pull.Run{}, errNoPulls }
+
+func (noPulls) Cancel(context.Context, string) (pull.Run, error) { return pull.Run{}, errNoPulls }
+
 func (noPulls) Runs(context.Context, string, int) ([]pull.Run, error) { return nil, errNoPulls }
 
 // pullPath names a pull.

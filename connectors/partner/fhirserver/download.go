@@ -109,7 +109,7 @@ func (d *download) ask(ctx context.Context) (*http.Response, error) {
 
 // resume connects and brings the body to where reading was.
 func (d *download) resume() error {
-	resp, err := d.connect()
+	resp, err := d.connect() //nolint:bodyclose // Close does
 	if err != nil {
 		return err
 	}

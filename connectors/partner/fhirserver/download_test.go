@@ -48,7 +48,7 @@ func TestBrokenDownloadGoesOn(t *testing.T) {
 			}
 			text, err := read(t, client, f)
 			require.NoError(t, err)
-			require.Equal(t, len(content), len(text))
+			require.Len(t, text, len(content))
 			require.True(t, content == text, "nothing is lost and nothing comes twice")
 			require.Len(t, s.Asked(servertest.Content), 5)
 			require.NotEmpty(t, c.waited)

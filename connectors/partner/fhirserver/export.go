@@ -103,14 +103,14 @@ const (
 // Status asks how far an export is, for the asked'th time, from 1. The error is a
 // [*StatusError] if the export failed or the server does not know it any more.
 func (c *Client) Status(ctx context.Context, status string, asked int) (State, error) {
-	resp, text, err := c.whole(ctx, request{what: "status of the export", method: http.MethodGet, url: status, accept: "application/json", token: true})
+	got, err := c.whole(ctx, request{what: "status of the export", method: http.MethodGet, url: status, accept: "application/json", token: true})
 	if err != nil {
 		return State{}, err
 	}
-	if resp.StatusCode == http.StatusAccepted {
-		return State{Progress: readable(resp.Header.Get("X-Progress")), Again: c.nextPoll(resp.Header, asked)}, nil
+	if got.status == http.StatusAccepted {
+		return State{Progress: readable(got.header.Get("X-Progress")), Again: c.nextPoll(got.header, asked)}, nil
 	}
-	m, err := c.manifest(ctx, resp, text)
+	m, err := c.manifest(ctx, got)
 	if err != nil {
 		return State{}, err
 	}

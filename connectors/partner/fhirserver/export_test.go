@@ -241,7 +241,8 @@ func TestManifestsOfTheSpecification(t *testing.T) {
 			continue
 		}
 		require.NoError(t, err, name)
-		require.Equal(t, want[name], listed{len(m.Output), len(m.Deleted), len(m.Errors), next}, name)
+		got := listed{len(m.Output), len(m.Deleted), len(m.Errors), next}
+		require.Equal(t, want[name], got, name)
 		require.False(t, m.Time.IsZero())
 	}
 }

@@ -64,14 +64,14 @@ var typeName = regexp.MustCompile(`^[A-Z][A-Za-z]{1,63}$`)
 // errLoop says that links lead in a circle.
 var errLoop = errors.New("the server's links to a next page lead in a circle")
 
-// manifest reads a manifest, whose first page is the answer resp, and the pages that follow.
+// manifest reads a manifest, whose first page is got, and the pages that follow.
 //
 // Source: HL7 Bulk Data Access 2.0, "Response - Complete Status"; pages as of version 3.
-func (c *Client) manifest(ctx context.Context, resp *http.Response, text []byte) (Manifest, error) {
+func (c *Client) manifest(ctx context.Context, got answer) (Manifest, error) {
 	var m Manifest
 	seen := make(map[string]bool)
 	for {
-		next, err := c.addPage(&m, text, resp.Request.URL)
+		next, err := c.addPage(&m, got.text, got.at)
 		switch {
 		case err != nil:
 			return m, fmt.Errorf("manifest: %w", err)
@@ -81,7 +81,7 @@ func (c *Client) manifest(ctx context.Context, resp *http.Response, text []byte)
 			return m, fmt.Errorf("manifest: %w", errLoop)
 		}
 		seen[next] = true
-		if resp, text, err = c.whole(ctx, request{what: "page of the manifest", method: http.MethodGet, url: next, accept: "application/json", token: true}); err != nil {
+		if got, err = c.whole(ctx, request{what: "page of the manifest", method: http.MethodGet, url: next, accept: "application/json", token: true}); err != nil {
 			return m, err
 		}
 	}

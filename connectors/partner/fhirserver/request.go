@@ -178,30 +178,38 @@ func (c *Client) read(resp *http.Response, limit int64) ([]byte, error) {
 	return text, err
 }
 
+// answer is an answer that was read to its end.
+type answer struct {
+	status int
+	header http.Header
+	at     *url.URL // who answered in the end
+	text   []byte
+}
+
 // whole is send that reads the answer too. One that breaks off is asked for again.
-func (c *Client) whole(ctx context.Context, r request) (*http.Response, []byte, error) {
+func (c *Client) whole(ctx context.Context, r request) (answer, error) {
 	for try := 1; ; try++ {
 		resp, err := c.send(ctx, r)
 		if err != nil {
-			return nil, nil, err
+			return answer{}, err
 		}
 		text, err := c.read(resp, c.cfg.MaxAnswer)
 		switch {
 		case err == nil:
-			return resp, text, nil
+			return answer{resp.StatusCode, resp.Header, resp.Request.URL, text}, nil
 		case !Passing(err) || try >= c.cfg.Tries:
-			return nil, nil, fmt.Errorf("%s: %w", r.what, err)
+			return answer{}, fmt.Errorf("%s: %w", r.what, err)
 		}
 		if err := c.cfg.Wait(ctx, pause(try)); err != nil {
-			return nil, nil, err
+			return answer{}, err
 		}
 	}
 }
 
 // ask sends a request and reads its JSON answer into v.
 func (c *Client) ask(ctx context.Context, r request, v any) error {
-	_, text, err := c.whole(ctx, r)
-	if err == nil && json.Unmarshal(text, v) != nil {
+	got, err := c.whole(ctx, r)
+	if err == nil && json.Unmarshal(got.text, v) != nil {
 		err = fmt.Errorf("%s: %w", r.what, errJSON)
 	}
 	return err

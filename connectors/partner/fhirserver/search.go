@@ -83,15 +83,15 @@ func (c *Client) Search(ctx context.Context, at string) iter.Seq2[Page, error] {
 }
 
 func (c *Client) page(ctx context.Context, at string) (Page, error) {
-	resp, text, err := c.whole(ctx, request{what: "page of a search", method: http.MethodGet, url: at, accept: "application/fhir+json", token: true})
+	got, err := c.whole(ctx, request{what: "page of a search", method: http.MethodGet, url: at, accept: "application/fhir+json", token: true})
 	if err != nil {
 		return Page{}, err
 	}
-	page, err := c.parsePage(text, resp.Request.URL)
+	page, err := c.parsePage(got.text, got.at)
 	if err != nil {
 		return Page{}, fmt.Errorf("page of a search: %w", err)
 	}
-	page.Time, _ = http.ParseTime(resp.Header.Get("Date")) // zero if it is none
+	page.Time, _ = http.ParseTime(got.header.Get("Date")) // zero if it is none
 	return page, nil
 }
 
