@@ -19,7 +19,7 @@ import (
 func TestExportIsLoaded(t *testing.T) {
 	t.Parallel()
 	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
-		s := newSite(t, db)
+		s := newWholeSite(t, db)
 		server := s.server(servertest.Config{Output: bulk(t), Polls: 2})
 		s.settings(server, "kind: bulk", "group: heart-trial", "types: [Patient, Encounter, Condition]")
 		p := s.open()
@@ -41,12 +41,34 @@ func TestExportIsLoaded(t *testing.T) {
 		require.Contains(t, server.Asked(servertest.Kickoff)[1], "_since="+strings.ReplaceAll(r.Until.Format("2006-01-02T15:04:05.000Z"), ":", "%3A"))
 		require.Equal(t, int64(13), s.persons())
 		require.Equal(t, r.Files[0].Job, again.Files[0].Job, "patients without a problem are not loaded twice")
-
-		s.settings(server, "kind: bulk", "group: heart-trial", "types: [Patient, Encounter, Condition, Observation]")
-		require.True(t, s.fetch(p).Since.IsZero(), "nothing is known of observations yet")
-		s.settings(server, "kind: bulk", "group: heart-trial", "types: [Patient, Encounter, Condition]", "whole: true")
-		require.True(t, s.fetch(p).Since.IsZero(), "the site wants everything each time")
 	})
+}
+
+func TestSinceIsOfTheSameQuestion(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, sqltest.SQLite(t))
+	server := s.server(servertest.Config{Output: []servertest.File{{Type: "Patient", Content: []byte(patients(1))}}})
+	p := s.open()
+	s.run(p)
+	var first Run
+	for i, c := range []struct {
+		lines []string
+		since func() time.Time
+	}{
+		{[]string{"types: [Patient]"}, func() time.Time { return time.Time{} }},
+		{[]string{"types: [Patient]", "schedule: \"0 3 * * *\""}, func() time.Time { return first.Until }},
+		{[]string{"types: [Patient, Observation]"}, func() time.Time { return time.Time{} }}, // of observations nothing is known yet
+		{[]string{"types: [Patient]", "whole: true"}, func() time.Time { return time.Time{} }},
+		{[]string{"types: [Patient]", "since: 2020-01-01"}, func() time.Time { return time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC) }},
+	} {
+		s.settings(server, append(c.lines, "kind: bulk")...)
+		want := c.since()
+		r := s.fetch(p)
+		require.Equal(t, want, r.Since, c.lines)
+		if i == 0 {
+			first = r
+		}
+	}
 }
 
 // TestRunOfAProcessThatDied goes on with the same export in the next process, and fetches no
@@ -94,7 +116,7 @@ func TestRunOfAProcessThatDied(t *testing.T) {
 
 func TestWhatTheServerSaysIsGoneIsCounted(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, sqltest.SQLite(t))
+	s := newWholeSite(t, sqltest.SQLite(t))
 	gone := `{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Observation/1"}},{"request":{"method":"DELETE","url":"Observation/2"}}]}` + "\n" +
 		`{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/p1"}}]}`
 	server := s.server(servertest.Config{
@@ -117,7 +139,7 @@ func TestWhatTheServerSaysIsGoneIsCounted(t *testing.T) {
 	digest, err := raw.ParseDigest(list.Digest)
 	require.NoError(t, err)
 	require.NoError(t, s.raw.Verify(t.Context(), digest), "the list is kept")
-	problems, err := s.loads.Problems(t.Context(), list.Job, 0, 10)
+	problems, err := s.service.Problems(t.Context(), list.Job, 0, 10)
 	require.NoError(t, err)
 	require.Len(t, problems, 3, "each with its place")
 }
@@ -132,9 +154,9 @@ func TestTroubleOfAServer(t *testing.T) {
 		reason string
 		over   int // exports that were ended
 	}{
-		"busy for an hour":       {servertest.Kickoff, servertest.Busy(503, ""), 20, Completed, "", 1},
+		"busy for a while":       {servertest.Kickoff, servertest.Busy(503, ""), 20, Completed, "", 1},
 		"files break off":        {servertest.Content, servertest.Cut(10), 20, Completed, "", 1},
-		"busy for days":          {servertest.Status, servertest.Busy(503, ""), 1000, Failed, "status 503", 1},
+		"busy for longer":        {servertest.Status, servertest.Busy(503, ""), 1000, Failed, "status 503", 1},
 		"export fails":           {servertest.Status, servertest.Outcome(500, "exception"), 1, Failed, "status 500 (exception)", 1},
 		"export is forgotten":    {servertest.Status, servertest.Outcome(404, "not-found"), 1, Failed, "status 404 (not-found)", 1},
 		"refused":                {servertest.Kickoff, servertest.Outcome(403, "forbidden"), 1, Failed, "status 403 (forbidden)", 0},
@@ -150,7 +172,7 @@ func TestTroubleOfAServer(t *testing.T) {
 			for range c.times {
 				server.Once(c.kind, c.fault)
 			}
-			p := s.open()
+			p := s.open(func(cfg *Config) { cfg.Patience = 2 * time.Hour })
 			s.run(p)
 			r := s.fetch(p)
 			require.Equal(t, c.state, r.State, r.Error)
@@ -159,7 +181,7 @@ func TestTroubleOfAServer(t *testing.T) {
 			require.Eventually(t, func() bool { return server.Deleted() == c.over }, 10*time.Second, time.Millisecond)
 			if c.state == Completed {
 				require.Empty(t, r.Error)
-				require.Equal(t, int64(3), s.persons())
+				require.Equal(t, map[string]int64{"Patient": 3}, s.records(r))
 			}
 		})
 	}

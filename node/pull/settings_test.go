@@ -97,7 +97,12 @@ func TestSettingsAreRefused(t *testing.T) {
 			require.Equal(t, "p", all[0].Name)
 		})
 	}
-	_, err := Read(t.TempDir(), "none")
+	dir := t.TempDir()
+	write(t, dir, "p.yaml", "url: https://a.example\nkind: bulk\nca: none.pem")
+	_, err := Read(dir, "p")
+	require.ErrorContains(t, err, "none.pem")
+	require.NotErrorIs(t, err, fs.ErrNotExist, "the pull is there")
+	_, err = Read(t.TempDir(), "none")
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	_, err = Read(t.TempDir(), "../none")
 	require.ErrorIs(t, err, ErrName)

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,21 +56,76 @@ func (c *clock) Wait(ctx context.Context, d time.Duration) error {
 
 const client = "trialmesh-north"
 
+// memory is loads that are over at once. Every line of a file is a record.
+type memory struct {
+	mu   sync.Mutex
+	jobs []ingest.Job // guarded by mu
+}
+
+func (m *memory) Accept(_ context.Context, name string, r io.Reader) (raw.Digest, ingest.JobID, error) {
+	content, err := io.ReadAll(r)
+	if err != nil {
+		return raw.Digest{}, 0, fmt.Errorf("accept file: %w", err)
+	}
+	if len(content) == 0 {
+		return raw.Digest{}, 0, ingest.ErrEmpty
+	}
+	var text io.Reader = bytes.NewReader(content)
+	if bytes.HasPrefix(content, []byte{0x1f, 0x8b}) {
+		if text, err = gzip.NewReader(text); err != nil {
+			return raw.Digest{}, 0, err
+		}
+	}
+	types := make(map[string]int64)
+	for lines := json.NewDecoder(text); lines.More(); {
+		var record struct{ ResourceType string }
+		if err := lines.Decode(&record); err != nil {
+			return raw.Digest{}, 0, err
+		}
+		types[record.ResourceType]++
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	file, id := raw.Digest(sha256.Sum256(content)), ingest.JobID(len(m.jobs)+1)
+	m.jobs = append(m.jobs, ingest.Job{ID: id, Name: name, File: file, State: ingest.Completed, Counts: ingest.Counts{ByType: types}})
+	return file, id, nil
+}
+
+func (m *memory) Job(_ context.Context, id ingest.JobID) (ingest.Job, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.jobs[id-1], nil
+}
+
 // site is a node as far as pulls go, with the key of its pull named heart.
 type site struct {
 	t     testing.TB
 	dir   string
 	db    *sqldb.DB
-	loads *ingest.Service
-	store *omop.Store
-	raw   *raw.Store
+	loads Loads
 	clock *clock
 	key   fhirserver.Key
+
+	// Of a whole site only.
+	service *ingest.Service
+	store   *omop.Store
+	raw     *raw.Store
 }
 
+// newSite returns a site whose loads are over at once.
 func newSite(t testing.TB, db *sqldb.DB) *site {
 	t.Helper()
-	s := &site{t: t, dir: t.TempDir(), db: db, clock: newClock()}
+	s := &site{t: t, dir: t.TempDir(), db: db, clock: newClock(), loads: new(memory)}
+	var err error
+	s.key, _, err = MakeKey(s.pulls(), "heart", fhirserver.ES384)
+	require.NoError(t, err)
+	return s
+}
+
+// newWholeSite returns a site with the loads of a node.
+func newWholeSite(t testing.TB, db *sqldb.DB) *site {
+	t.Helper()
+	s := newSite(t, db)
 	keyFile := filepath.Join(s.dir, "raw.key")
 	require.NoError(t, raw.CreateKey(keyFile))
 	var err error
@@ -82,13 +140,12 @@ func newSite(t testing.TB, db *sqldb.DB) *site {
 	require.NoError(t, err)
 	queue, err := jobs.New(jobs.Config{DB: db})
 	require.NoError(t, err)
-	s.loads, err = ingest.Open(t.Context(), ingest.Config{DB: db, Store: s.store, Series: points, Raw: s.raw, Vocabulary: words, Jobs: queue})
+	s.service, err = ingest.Open(t.Context(), ingest.Config{DB: db, Store: s.store, Series: points, Raw: s.raw, Vocabulary: words, Jobs: queue})
 	require.NoError(t, err)
-	s.key, _, err = MakeKey(s.pulls(), "heart", fhirserver.ES384)
-	require.NoError(t, err)
+	s.loads = s.service
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- s.loads.Run(ctx) }()
+	go func() { done <- s.service.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
 		require.NoError(t, <-done)

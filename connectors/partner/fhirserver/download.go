@@ -34,6 +34,9 @@ func (c *Client) Open(ctx context.Context, f File, zipped bool) io.ReadCloser {
 	return d
 }
 
+// errEncoding says that a file comes as nobody asked for it.
+var errEncoding = errors.New("file of the export: the server sends it in an encoding that was not asked for")
+
 // download reads a file over as many connections as it takes.
 type download struct {
 	c        *Client
@@ -116,9 +119,10 @@ func (d *download) resume() error {
 	d.body = resp.Body
 	sent := resp.Header.Get("Content-Encoding")
 	switch {
+	case sent != "" && sent != "identity" && sent != d.encoding:
+		err = errEncoding
 	case d.at == 0:
 		d.sent, d.version = sent, version(resp.Header)
-		return nil
 	case sent != d.sent:
 		err = ErrChanged
 	case resp.StatusCode == http.StatusPartialContent:

@@ -139,6 +139,20 @@ func TestFileThatIsGone(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, refused.Status)
 }
 
+func TestFileInAnotherEncoding(t *testing.T) {
+	t.Parallel()
+	s, client, _, f := file(t, "{}\n", servertest.Config{})
+	for _, encoding := range []string{"br", "gzip"} {
+		s.Once(servertest.Content, func(w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
+			w.Header().Set("Content-Encoding", encoding)
+		})
+		body := client.Open(t.Context(), f, false)
+		_, err := body.Read(make([]byte, 1))
+		require.ErrorIs(t, err, errEncoding)
+		require.NoError(t, body.Close())
+	}
+}
+
 func TestServerThatFallsSilent(t *testing.T) {
 	t.Parallel()
 	done := make(chan struct{})
