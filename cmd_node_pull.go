@@ -250,8 +250,11 @@ func printPullRuns(cmd *cobra.Command, runs []client.PullRun, asJSON func() erro
 func printPullRun(w io.Writer, r client.PullRun) {
 	fmt.Fprintf(w, "run\t%s\nstate\t%s\nasked\t%s\n", r.ID, r.State, when(r.Asked, "-"))
 	for _, line := range []struct{ what, text string }{
-		{"ended", when(r.Ended, "")}, {"changes since", when(r.Since, "")}, {"as of", when(r.Until, "")},
-		{"progress", printable(r.Progress)}, {"last error", printable(r.Error)},
+		{"ended", when(r.Ended, "")},
+		{"changes since", when(r.Since, "")},
+		{"as of", when(r.Until, "")},
+		{"progress", printable(r.Progress)},
+		{"last error", printable(r.Error)},
 	} {
 		if line.text != "" {
 			fmt.Fprintf(w, "%s\t%s\n", line.what, line.text)
