@@ -9,7 +9,6 @@ import (
 
 	"github.com/trialmesh/trialmesh/connectors/partner/fhirserver"
 	"github.com/trialmesh/trialmesh/localstore/jobs"
-	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node/ingest"
 )
 
@@ -59,19 +58,6 @@ func (p *Puller) note(ctx context.Context, r Run, why error) {
 	if err := p.update(ctx, r.ID, `error = ?`, why.Error()); err != nil && ctx.Err() == nil {
 		p.cfg.Log.WarnContext(ctx, "trouble of a pull could not be written", "pull", r.Pull, "run", r.ID, "err", err)
 	}
-}
-
-// update changes an open run. It returns [errCancelled] if the run is over.
-func (p *Puller) update(ctx context.Context, run int64, set string, args ...any) error {
-	return p.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error { return update(ctx, tx, run, set, args...) })
-}
-
-func update(ctx context.Context, tx *sqldb.Tx, run int64, set string, args ...any) error {
-	n, err := tx.Exec(ctx, `UPDATE pull_run SET `+set+` WHERE run_id = ? AND ended_at IS NULL`, append(args, run)...)
-	if err == nil && n == 0 {
-		err = errCancelled
-	}
-	return err
 }
 
 // end writes the outcome of a run.

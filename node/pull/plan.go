@@ -112,13 +112,3 @@ func (p *Puller) keepPlan(ctx context.Context, files []File, r *Run) error {
 	}
 	return err
 }
-
-func addFile(ctx context.Context, tx *sqldb.Tx, run int64, f File) error {
-	token := 0
-	if f.token {
-		token = 1
-	}
-	_, err := tx.Exec(ctx, `INSERT INTO pull_file (run_id, number, stage, kind, type, url, token) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		run, f.number, f.stage, string(f.Kind), f.Type, f.url, token)
-	return err
-}
