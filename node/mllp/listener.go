@@ -107,7 +107,7 @@ type Listener struct {
 	cfg     Config
 	waiting chan kept
 	room    *semaphore.Weighted // bytes of the messages that wait or are being written
-	number  atomic.Int64 // of the last answer
+	number  atomic.Int64        // of the last answer
 	answers *prometheus.CounterVec
 }
 
