@@ -4,7 +4,8 @@
 // A [Store] is a folder of files named by the SHA-256 of their content, so that
 // the same bytes are kept once. [Store.Put] returns when the bytes are on disk;
 // [Store.Open] gives them back and fails, at the latest at the end, if they are
-// not the same bytes. Both stream in constant memory.
+// not the same bytes. Both stream in constant memory. A [Partial]
+// is content on its way here, which comes bit by bit.
 //
 // Files are encrypted with AES-256-GCM under a key of their own, which is derived
 // from the key file (Tink streaming AEAD, AES256_GCM_HKDF_1MB). Names are hashes of
