@@ -3,6 +3,7 @@ package front
 import (
 	"io"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -13,8 +14,10 @@ func (f *Front) limitBody(w *answer, r *http.Request) bool {
 		return true
 	}
 	limit, streamed := f.cfg.MaxBody, false
-	if larger, found := f.cfg.Streams[r.URL.Path]; found {
-		limit, streamed = larger, true
+	for _, path := range []string{r.URL.Path, r.URL.Path[:strings.LastIndexByte(r.URL.Path, '/')+1]} {
+		if larger, found := f.cfg.Streams[path]; found {
+			limit, streamed = larger, true
+		}
 	}
 	if r.ContentLength > limit {
 		w.Header().Set("Connection", "close") // rather than reading it all to keep the connection

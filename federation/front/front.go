@@ -40,9 +40,9 @@ type Config struct {
 	// BodyTime is how long a body may take to arrive. Defaults to 30 s.
 	BodyTime time.Duration
 
-	// Streams are the exact paths whose bodies may be larger, with their limit
-	// in bytes. Such a body may take any time as long as it never pauses for
-	// BodyTime.
+	// Streams are the paths whose bodies may be larger, with their limit in
+	// bytes. A path is exact, or ends in / and stands for those one step below
+	// it. Such a body may take any time as long as it never pauses for BodyTime.
 	Streams map[string]int64
 
 	// Metrics is where request times are registered, if set.

@@ -56,7 +56,7 @@ func post(t *testing.T, url string, body io.Reader) (int, string) {
 
 func TestBodiesAreLimitedByPath(t *testing.T) {
 	t.Parallel()
-	url := open(t, Config{Next: reads, MaxBody: 100, Streams: map[string]int64{"/files": 1000}})
+	url := open(t, Config{Next: reads, MaxBody: 100, Streams: map[string]int64{"/files": 1000, "/uploads/": 1000}})
 	for name, c := range map[string]struct {
 		path   string
 		size   int
@@ -67,6 +67,9 @@ func TestBodiesAreLimitedByPath(t *testing.T) {
 		"larger where it may be":  {"/files", 1000, 200},
 		"too large even there":    {"/files", 1001, 413},
 		"a longer path is no way": {"/files/x", 101, 413},
+		"below a folder":          {"/uploads/x", 1000, 200},
+		"two steps below it":      {"/uploads/x/y", 101, 413},
+		"beside it":               {"/uploads", 101, 413},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
