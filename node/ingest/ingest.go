@@ -66,6 +66,14 @@ type Config struct {
 	// MaxFile is the size of one file in bytes, as sent. Defaults to 16 GiB.
 	MaxFile int64
 
+	// KeepUploads is how long an upload may take, and how long its outcome and the keys
+	// of requests are known, 24 h to 7 days. Defaults to 3 days: what stopped on a
+	// Friday goes on on Monday.
+	KeepUploads time.Duration
+
+	// MaxUploads is how many uploads may be open at once, 1 to 10,000. Defaults to 100.
+	MaxUploads int
+
 	// BatchRows is about how many rows are committed together, 1 to 100,000.
 	// Defaults to 5,000.
 	BatchRows int
@@ -81,9 +89,17 @@ type Config struct {
 	Now func() time.Time // Defaults to time.Now.
 }
 
+const day = 24 * time.Hour
+
 func (c Config) withDefaults() Config {
 	if c.MaxFile == 0 {
 		c.MaxFile = 16 << 30
+	}
+	if c.KeepUploads == 0 {
+		c.KeepUploads = 3 * day
+	}
+	if c.MaxUploads == 0 {
+		c.MaxUploads = 100
 	}
 	if c.BatchRows == 0 {
 		c.BatchRows = 5000
@@ -106,6 +122,10 @@ func (c Config) validate() error {
 		return errors.New("db, store, series, raw, vocabulary and jobs are required")
 	case c.MaxFile < 1:
 		return errors.New("the largest file must have 1 byte or more")
+	case c.KeepUploads < day || c.KeepUploads > 7*day:
+		return errors.New("uploads must be kept for 24 hours to 7 days")
+	case c.MaxUploads < 1 || c.MaxUploads > 10_000:
+		return errors.New("open uploads must be 1 to 10,000")
 	case c.BatchRows < 1 || c.BatchRows > 100_000:
 		return errors.New("batch rows must be 1 to 100,000")
 	case c.MaxProblems < 1 || c.MaxProblems > 100_000:
@@ -119,6 +139,7 @@ type Service struct {
 	cfg    Config
 	mapper *mapping.Mapper
 	m      *metrics
+	claims claims
 }
 
 // Open brings the tables of loads up to date and registers the job with the queue;
@@ -140,9 +161,20 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 	return s, nil
 }
 
-// Run does the jobs of Config.Jobs, of all kinds, until ctx ends; it is
-// [jobs.Queue.Run].
-func (s *Service) Run(ctx context.Context) error { return s.cfg.Jobs.Run(ctx) }
+// Run does the jobs of Config.Jobs, of all kinds, until ctx ends, as
+// [jobs.Queue.Run]; and removes uploads that have expired.
+func (s *Service) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	cleaned := make(chan struct{})
+	go func() {
+		defer close(cleaned)
+		s.keepClean(ctx)
+	}()
+	err := s.cfg.Jobs.Run(ctx)
+	cancel()
+	<-cleaned
+	return err
+}
 
 // Held returns what keeps all jobs waiting at the moment, nil if nothing does;
 // it is [jobs.Queue.Held].
@@ -178,6 +210,11 @@ func (args) Kind() string { return "ingest" }
 // [sqldb.ErrFull] when there is no room and [sqldb.ErrLocked] when it may be tried
 // again; then there is no job.
 func (s *Service) Accept(ctx context.Context, name string, r io.Reader) (raw.Digest, JobID, error) {
+	return s.AcceptOnce(ctx, "", name, r)
+}
+
+// put makes the raw copy.
+func (s *Service) put(ctx context.Context, name string, r io.Reader) (file raw.Digest, size int64, err error) {
 	if len(name) > MaxName {
 		return raw.Digest{}, 0, ErrName
 	}
@@ -188,41 +225,53 @@ func (s *Service) Accept(ctx context.Context, name string, r io.Reader) (raw.Dig
 	case err != nil:
 		return raw.Digest{}, 0, fmt.Errorf("accept file: %w", err)
 	}
-	file, size, _, err := s.cfg.Raw.Put(ctx, content, s.cfg.MaxFile)
-	if err != nil {
+	if file, size, _, err = s.cfg.Raw.Put(ctx, content, s.cfg.MaxFile); err != nil {
 		return raw.Digest{}, 0, fmt.Errorf("accept file: %w", err)
 	}
-	id, err := s.acceptKept(ctx, file, size, name)
-	if err != nil {
-		return raw.Digest{}, 0, fmt.Errorf("accept file %s: %w", file, err)
-	}
-	return file, id, nil
+	return file, size, nil
 }
 
-func (s *Service) acceptKept(ctx context.Context, file raw.Digest, size int64, name string) (JobID, error) {
+// acceptKept enqueues the load of a raw copy, unless there is one already that by, if
+// that is not nil, or the content has.
+func (s *Service) acceptKept(ctx context.Context, file raw.Digest, size int64, name string, by tie) (JobID, error) {
 	mapper, err := s.mapperName(ctx)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("accept file %s: %w", file, err)
 	}
 	var id JobID
 	err = s.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+		if by != nil {
+			if id, err = by.find(ctx, tx); err != nil || id != 0 {
+				return err
+			}
+		}
 		if err := tx.Lock(ctx, "ingest/"+file.String()); err != nil {
 			return err
 		}
-		if id, err = latest(ctx, tx, file, mapper); err != nil || id != 0 {
+		if id, err = latest(ctx, tx, file, mapper); err != nil {
 			return err
 		}
-		id, err = s.enqueue(ctx, tx, file, size, name)
-		return err
+		if id == 0 {
+			if id, err = s.enqueue(ctx, tx, file, size, name); err != nil {
+				return err
+			}
+		}
+		if by != nil {
+			return by.keep(ctx, tx, id)
+		}
+		return nil
 	})
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("accept file %s: %w", file, err)
 	}
 	j, err := s.Job(ctx, id)
 	if err == nil && j.State == Dead {
 		err = s.Retry(ctx, id)
 	}
-	return id, err
+	if err != nil {
+		return 0, fmt.Errorf("accept file %s: %w", file, err)
+	}
+	return id, nil
 }
 
 // mapperName is what lineage calls the mapper with the vocabulary and the mappings of
