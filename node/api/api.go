@@ -31,11 +31,14 @@ import (
 
 // Loads takes files; ingest.Service is one.
 type Loads interface {
-	// Accept keeps a file and enqueues its load; both are durable when it returns.
-	Accept(ctx context.Context, name string, r io.Reader) (raw.Digest, ingest.JobID, error)
+	Uploads
+
+	// AcceptOnce keeps a file and enqueues its load; both are durable when it
+	// returns. The same key with the same content is the same job.
+	AcceptOnce(ctx context.Context, key ingest.Key, name string, r io.Reader) (raw.Digest, ingest.JobID, error)
 
 	Job(ctx context.Context, id ingest.JobID) (ingest.Job, error)
-	Jobs(ctx context.Context, before ingest.JobID, limit int) ([]ingest.Job, error)
+	Jobs(ctx context.Context, before ingest.JobID, limit int, only ...ingest.State) ([]ingest.Job, error)
 	Problems(ctx context.Context, id ingest.JobID, offset, limit int) ([]ingest.Problem, error)
 
 	// Retry makes a job that failed or was cancelled go on; Cancel ends one that
@@ -45,6 +48,19 @@ type Loads interface {
 
 	// Held returns what keeps all jobs waiting at the moment, nil if nothing does.
 	Held() error
+}
+
+// Uploads takes files bit by bit. Refusals are of type problem.Error.
+type Uploads interface {
+	CreateUpload(ctx context.Context, key ingest.Key, name, metadata string, size int64) (ingest.Upload, error)
+
+	// Upload and AppendUpload return an offset only of what is durable, and that of
+	// the end only when the load is enqueued as well.
+	Upload(ctx context.Context, id raw.PartialID) (ingest.Upload, error)
+	AppendUpload(ctx context.Context, id raw.PartialID, offset int64, r io.Reader) (ingest.Upload, error)
+
+	Uploads(ctx context.Context) ([]ingest.Upload, error)
+	DropUpload(ctx context.Context, id raw.PartialID) error
 }
 
 // Consents records what participants signed.
@@ -152,6 +168,7 @@ func New(cfg Config) (http.Handler, error) {
 	s := &server{cfg: cfg, token: message.Sum([]byte(cfg.Token))}
 	s.openRouter()
 	s.routeLoads()
+	s.routeUploads()
 	s.routeSeries()
 	s.routePulls()
 	s.routeConsents()
@@ -162,7 +179,7 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	handler, err := front.New(front.Config{
 		Next: s.router, Rate: cfg.Rate, Burst: cfg.Burst, MaxBody: maxBody,
-		Streams: map[string]int64{filesPath: cfg.MaxFile, observationsPath: maxObservations, consentsPath: maxConsents},
+		Streams: map[string]int64{filesPath: cfg.MaxFile, uploadsPath + "/": cfg.MaxFile, observationsPath: maxObservations, consentsPath: maxConsents},
 		Metrics: cfg.Metrics, Log: cfg.Logger, Now: cfg.Now,
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -38,6 +39,8 @@ const thePatient = "patient-4711"
 // site is what stands behind the API in these tests: a real trail on SQLite,
 // and the rest in memory.
 type site struct {
+	uploads // only over real stores, see newStoredSite
+
 	t      *testing.T
 	url    string
 	client *http.Client
@@ -53,6 +56,8 @@ type site struct {
 	acts     []string
 	status   Status
 }
+
+type uploads = Uploads // under a name that no method has
 
 // lockedBuffer collects the log.
 type lockedBuffer struct {
@@ -127,7 +132,7 @@ func (s *site) fail(err error) {
 	s.broken = err
 }
 
-func (s *site) Accept(_ context.Context, name string, r io.Reader) (raw.Digest, ingest.JobID, error) {
+func (s *site) AcceptOnce(_ context.Context, _ ingest.Key, name string, r io.Reader) (raw.Digest, ingest.JobID, error) {
 	content, err := io.ReadAll(r)
 	if err != nil {
 		return raw.Digest{}, 0, err
@@ -154,9 +159,12 @@ func (s *site) Job(_ context.Context, id ingest.JobID) (ingest.Job, error) {
 	}, s.failure()
 }
 
-func (s *site) Jobs(ctx context.Context, _ ingest.JobID, _ int) ([]ingest.Job, error) {
+func (s *site) Jobs(ctx context.Context, _ ingest.JobID, _ int, only ...ingest.State) ([]ingest.Job, error) {
 	job, err := s.Job(ctx, 7)
 	job.State = ingest.Failed
+	if len(only) > 0 && !slices.Contains(only, job.State) {
+		return nil, err
+	}
 	return []ingest.Job{job}, err
 }
 

@@ -83,9 +83,9 @@ func (s *server) routeLoads() {
 	s.router.POST(filesPath, s.authorized(s.upload))
 	s.document(huma.Operation{
 		OperationID: "upload", Method: http.MethodPost, Path: filesPath, Summary: "Load a file", Tags: []string{"loads"},
-		Description: "The body is the file, or a multipart form that holds it. The answer comes when the file is durable. Sending the same content again is harmless. A file of 0 bytes is refused.",
+		Description: "The body is the file, or a multipart form that holds it. The answer comes when the file is durable. Sending the same content again is harmless. A file of 0 bytes is refused. A large file is better sent to " + uploadsPath + ", where it can go on after a broken connection.",
 		Security:    []map[string][]string{{bearer: {}}},
-		Parameters:  []*huma.Param{{Name: "name", In: "query", Description: "Name of the file, for people; at most 255 bytes", Schema: &huma.Schema{Type: huma.TypeString, MaxLength: &maxName}}},
+		Parameters:  []*huma.Param{{Name: "name", In: "query", Description: "Name of the file, for people; at most 255 bytes", Schema: &huma.Schema{Type: huma.TypeString, MaxLength: &maxName}}, keyParam()},
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 			"application/octet-stream": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}},
 			"multipart/form-data":      {Schema: &huma.Schema{Type: huma.TypeObject, Properties: map[string]*huma.Schema{"file": {Type: huma.TypeString, Format: "binary"}}}},
@@ -109,8 +109,12 @@ func (s *server) upload(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	key, err := idempotencyKey(c.Request.Header)
+	if err != nil {
+		return err
+	}
 	body := &noting{r: file}
-	digest, job, err := s.cfg.Loads.Accept(c.Request.Context(), name, body)
+	digest, job, err := s.cfg.Loads.AcceptOnce(c.Request.Context(), key, name, body)
 	if err != nil {
 		return uploadError(body.err, err)
 	}
@@ -185,11 +189,12 @@ func (n *noting) Read(p []byte) (int, error) {
 }
 
 func (s *server) jobs(ctx context.Context, in *struct {
-	Before int64 `query:"before" minimum:"0" doc:"Only jobs accepted before this one"`
-	Limit  int   `query:"limit" minimum:"1" maximum:"1000" default:"50"`
+	Before int64  `query:"before" minimum:"0" doc:"Only jobs accepted before this one"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
+	State  string `query:"state" enum:"queued,running,completed,completed with problems,failed,cancelled" doc:"Only jobs in this state; of those that failed, the last 1,000"`
 },
 ) (*body[Jobs], error) {
-	list, err := s.cfg.Loads.Jobs(ctx, ingest.JobID(in.Before), in.Limit)
+	list, err := s.cfg.Loads.Jobs(ctx, ingest.JobID(in.Before), in.Limit, statesOf(in.State)...)
 	if err != nil {
 		return nil, err
 	}
@@ -246,6 +251,19 @@ func (s *server) act(ctx context.Context, in *jobPath, do func(context.Context, 
 
 // states are how the API names a job's states.
 var states = map[ingest.State]string{ingest.Failed: "queued", ingest.Dead: "failed"}
+
+// statesOf returns the states that the API calls by a name, none for "".
+func statesOf(name string) []ingest.State {
+	switch name {
+	case "":
+		return nil
+	case "queued":
+		return []ingest.State{ingest.Queued, ingest.Failed}
+	case "failed":
+		return []ingest.State{ingest.Dead}
+	}
+	return []ingest.State{ingest.State(name)}
+}
 
 func (s *server) jobOf(j ingest.Job, problems []ingest.Problem) Job {
 	view := Job{

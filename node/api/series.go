@@ -66,6 +66,7 @@ func (s *server) routeSeries() {
 		OperationID: "observe", Method: http.MethodPost, Path: observationsPath, Summary: "Bring time series", Tags: []string{"loads"},
 		Description: "The answer comes when the body is durable; then a load stores its values. What cannot be stored is a problem of the load, by observation. The same values again change nothing, another value for the same person, code, unit, source and time replaces the earlier one.",
 		Security:    []map[string][]string{{bearer: {}}},
+		Parameters:  []*huma.Param{keyParam()},
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: s.schema(Observations{})}}},
 	}, http.StatusAccepted, "application/json", s.schema(Accepted{}))
 	get(s, huma.Operation{OperationID: "variables", Path: "/v1/variables", Summary: "What the node has time series of", Tags: []string{"series"}}, s.variables)
@@ -73,12 +74,16 @@ func (s *server) routeSeries() {
 
 // observe keeps a document of observations and enqueues its load.
 func (s *server) observe(c *gin.Context) error {
+	key, err := idempotencyKey(c.Request.Header)
+	if err != nil {
+		return err
+	}
 	sent := &noting{r: c.Request.Body}
 	body := bufio.NewReader(sent)
 	if head, _ := body.Peek(64); sent.err == nil && !observation.Detect(head) {
 		return errObservations
 	}
-	_, job, err := s.cfg.Loads.Accept(c.Request.Context(), "observations", body)
+	_, job, err := s.cfg.Loads.AcceptOnce(c.Request.Context(), key, "observations", body)
 	if err != nil {
 		return uploadError(sent.err, err)
 	}

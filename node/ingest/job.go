@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -114,15 +115,20 @@ func (s *Service) Job(ctx context.Context, id JobID) (Job, error) {
 }
 
 // Jobs returns up to limit jobs (1 to 1,000) accepted before the job before, 0
-// for all, newest first.
-func (s *Service) Jobs(ctx context.Context, before JobID, limit int) ([]Job, error) {
+// for all, newest first; of only the given states, if any is given. Of dead jobs the
+// 1,000 that died last are found by their state.
+func (s *Service) Jobs(ctx context.Context, before JobID, limit int, only ...State) ([]Job, error) {
 	if limit < 1 || limit > 1000 {
 		return nil, problem.New(problem.Invalid, "a page has 1 to 1,000 jobs")
 	}
+	where, args, err := s.inState(ctx, only)
+	if err != nil {
+		return nil, fmt.Errorf("jobs: %w", err)
+	}
 	var list []Job
-	err := s.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT `+jobColumns+` FROM ingest_job WHERE ? = 0 OR job_id < ? ORDER BY job_id DESC LIMIT ?`,
-			int64(before), int64(before), limit)
+	err = s.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT `+jobColumns+` FROM ingest_job WHERE (? = 0 OR job_id < ?)`+where+` ORDER BY job_id DESC LIMIT ?`,
+			slices.Concat([]any{int64(before), int64(before)}, args, []any{limit})...)
 		if err != nil {
 			return err
 		}
@@ -143,6 +149,36 @@ func (s *Service) Jobs(ctx context.Context, before JobID, limit int) ([]Job, err
 		return nil, fmt.Errorf("jobs: %w", err)
 	}
 	return list, nil
+}
+
+// inState returns the condition that a job is in one of some states, "" if none is
+// given. A dead job is one of the queue's dead that the table has as still open.
+func (s *Service) inState(ctx context.Context, only []State) (where string, args []any, err error) {
+	if len(only) == 0 {
+		return "", nil, nil
+	}
+	dead, err := s.cfg.Jobs.Dead(ctx, 1000)
+	if err != nil {
+		return "", nil, err
+	}
+	ids := make([]int64, 0, len(dead))
+	for _, d := range dead {
+		ids = append(ids, d.ID)
+	}
+	among, arg := s.cfg.DB.Dialect().Among("job_id", ids)
+	over := []any{string(Completed), string(WithProblems), string(Cancelled)}
+	isDead := "(" + among + " AND state NOT IN (" + sqldb.Placeholders(len(over)) + "))"
+
+	states := make([]any, 0, len(only))
+	for _, state := range only {
+		states = append(states, string(state))
+	}
+	where = " AND (state IN (" + sqldb.Placeholders(len(states)) + ") AND NOT " + isDead
+	args = slices.Concat(states, []any{arg}, over)
+	if slices.Contains(only, Dead) {
+		where, args = where+" OR "+isDead, slices.Concat(args, []any{arg}, over)
+	}
+	return where + ")", args, nil
 }
 
 // bury marks the jobs that the queue has given up: only it knows, as a process that
