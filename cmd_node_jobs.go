@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -12,13 +14,18 @@ import (
 	"github.com/trialmesh/trialmesh/node/client"
 )
 
+// jobStates are the states that a load can be in.
+var jobStates = []string{"queued", "running", "completed", "completed with problems", "failed", "cancelled"}
+
 func newNodeJobs() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "jobs",
 		Short: "List, show, cancel and retry the loads of the running node",
 		Long: `List the newest loads. A load that waits for its next attempt is queued; one that
-was given up after five is failed, and can be tried again once its cause is gone.`,
+was given up after five is failed, and can be tried again once its cause is gone: those
+that wait for that are listed with --state failed.`,
 		Example: `  trialmesh node jobs --dir node
+  trialmesh node jobs --dir node --state failed
   trialmesh node jobs --dir node --limit 1000 --json
   trialmesh node jobs show 17 --dir node`,
 		Args: args(cobra.NoArgs),
@@ -27,12 +34,16 @@ was given up after five is failed, and can be tried again once its cause is gone
 			if limit < 1 || limit > 1000 {
 				return usageError{errors.New("--limit: 1 to 1000")}
 			}
+			state, _ := cmd.Flags().GetString("state")
+			if state != "" && !slices.Contains(jobStates, state) {
+				return usageError{errors.New("--state: " + strings.Join(jobStates, ", "))}
+			}
 			c, err := localNode(cmd)
 			if err != nil {
 				return err
 			}
 			defer c.Close()
-			jobs, err := c.Jobs(cmd.Context(), limit)
+			jobs, err := c.Jobs(cmd.Context(), limit, state)
 			if err != nil {
 				return err
 			}
@@ -48,6 +59,7 @@ was given up after five is failed, and can be tried again once its cause is gone
 		},
 	}
 	cmd.Flags().Int("limit", 20, "how many loads to list, 1 to 1000")
+	cmd.Flags().String("state", "", "list only loads in this state: "+strings.Join(jobStates, ", "))
 	cmd.AddCommand(newNodeJob("show", "Show a load with what was rejected", `List what a load gave, and by line, path and rule what was not stored.`, (*client.Client).Job),
 		newNodeJob("cancel", "Cancel a load that is not over", `Cancel a load. Nothing more of its file is stored; what was stored before stays.
 Loading the file again, or node jobs retry within a day, goes on with it.`, (*client.Client).Cancel),

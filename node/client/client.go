@@ -39,33 +39,84 @@ func New(origin, token string) (*Client, error) {
 // Close drops idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-func (c *Client) do(ctx context.Context, method, path, contentType string, body io.Reader, answer any) error {
+// What became of a request that has no answer.
+var (
+	errUnreachable = errors.New("reach the node (is it running?)")
+	errSource      = errors.New("read what is to be sent")
+)
+
+// request makes a request with the node's token.
+func (c *Client) request(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.origin+path, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	return req, nil
+}
+
+// source is what is sent of a file. It tells its own failures from the connection's.
+type source struct {
+	r    io.Reader
+	left int64 // what has to come yet, below 0 if that is not known
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	s.left -= int64(n)
+	switch {
+	case errors.Is(err, io.EOF) && s.left > 0:
+		err = fmt.Errorf("%w: %w", errSource, ErrChanged)
+	case err != nil && !errors.Is(err, io.EOF):
+		err = fmt.Errorf("%w: %w", errSource, err)
+	}
+	return n, err
+}
+
+// send returns the answer to a request, whatever its status.
+func (c *Client) send(req *http.Request) (*http.Response, error) {
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUnreachable, err)
+	}
+	return resp, nil
+}
+
+// answerOf reads an answer to its end. A problem document is an error of its kind.
+func answerOf(resp *http.Response) ([]byte, error) {
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUnreachable, err)
+	}
+	if resp.StatusCode < http.StatusBadRequest {
+		return raw, nil
+	}
+	var d problem.Document
+	switch err := json.Unmarshal(raw, &d); {
+	case err == nil && d.Type != "":
+		return nil, d.Err()
+	case resp.StatusCode == http.StatusServiceUnavailable: // in the answer to a HEAD
+		return nil, problem.New(problem.Unavailable, "the node cannot take it at the moment")
+	}
+	return nil, fmt.Errorf("the node answered with status %d", resp.StatusCode)
+}
+
+func (c *Client) do(ctx context.Context, method, path, contentType string, body io.Reader, answer any) error {
+	req, err := c.request(ctx, method, path, body)
 	if err != nil {
 		return err
 	}
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
-	req.Header.Set("Authorization", "Bearer "+c.token)
-	resp, err := c.http.Do(req)
+	resp, err := c.send(req)
 	if err != nil {
-		return fmt.Errorf("reach the node (is it running?): %w", err)
+		return err
 	}
 	defer resp.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return fmt.Errorf("read the node's answer: %w", err)
-	}
-	if resp.StatusCode >= http.StatusBadRequest {
-		var d problem.Document
-		if err := json.Unmarshal(raw, &d); err != nil || d.Type == "" {
-			return fmt.Errorf("the node answered with status %d", resp.StatusCode)
-		}
-		return d.Err()
-	}
-	if answer == nil {
-		return nil
+	raw, err := answerOf(resp)
+	if err != nil || answer == nil {
+		return err
 	}
 	if err := json.Unmarshal(raw, answer); err != nil {
 		return errors.New("the node's answer is malformed")
@@ -88,7 +139,7 @@ type Upload struct {
 
 // Upload sends a file to be loaded. It returns when the node has it on disk.
 func (c *Client) Upload(ctx context.Context, name string, r io.Reader) (Upload, error) {
-	return ask[Upload](ctx, c, http.MethodPost, "/v1/ingest/files?"+url.Values{"name": {name}}.Encode(), "application/octet-stream", r)
+	return ask[Upload](ctx, c, http.MethodPost, "/v1/ingest/files?"+url.Values{"name": {name}}.Encode(), "application/octet-stream", &source{r: r, left: -1})
 }
 
 // Observe brings time series, as a document of package
@@ -142,9 +193,13 @@ func (c *Client) Job(ctx context.Context, id string) (Job, error) {
 }
 
 // Jobs returns the newest loads, at most limit (1 to 1,000), newest first and
-// without their problems.
-func (c *Client) Jobs(ctx context.Context, limit int) ([]Job, error) {
-	answer, err := ask[struct{ Jobs []Job }](ctx, c, http.MethodGet, "/v1/ingest/jobs?limit="+strconv.Itoa(limit), "", nil)
+// without their problems; of one state if that is not "".
+func (c *Client) Jobs(ctx context.Context, limit int, state string) ([]Job, error) {
+	query := url.Values{"limit": {strconv.Itoa(limit)}}
+	if state != "" {
+		query.Set("state", state)
+	}
+	answer, err := ask[struct{ Jobs []Job }](ctx, c, http.MethodGet, "/v1/ingest/jobs?"+query.Encode(), "", nil)
 	return answer.Jobs, err
 }
 
