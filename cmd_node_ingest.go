@@ -8,7 +8,6 @@ import (
 	"io"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -96,7 +95,10 @@ func ingest(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	l := &link{cmd: cmd, c: c, patience: returnTime, passes: mayReturn, waits: func(err error) {
+		newProgress(cmd, 0).say("waiting for the node: " + err.Error())
+	}}
+	defer l.close()
 	dir, _ := cmd.Flags().GetString("dir")
 	mappings, err := node.Mappings(dir)
 	if err != nil {
@@ -109,7 +111,7 @@ func ingest(cmd *cobra.Command, args []string) error {
 	if others > 0 {
 		newProgress(cmd, 0).say(fmt.Sprintf("left out %d files that are not named "+dataFiles+", or are tables that no mapping of the node is for and no CDM has of people", others))
 	}
-	loads, err := sendAll(ctx, cmd, c, stages, begun)
+	loads, err := sendAll(ctx, l, stages, begun)
 	if err != nil {
 		return err
 	}
@@ -150,11 +152,11 @@ const unknownPerson = "unknown-person"
 
 // sendAll loads files stage by stage, and those once more that came before a patient
 // of theirs.
-func sendAll(ctx context.Context, cmd *cobra.Command, c *client.Client, stages [][]string, begun time.Time) ([]sentFile, error) {
+func sendAll(ctx context.Context, l *link, stages [][]string, begun time.Time) ([]sentFile, error) {
 	var all []sentFile
 	total := len(slices.Concat(stages...))
 	load := func(files []string) ([]sentFile, error) {
-		loads, sent, err := sendFiles(ctx, cmd, c, files, begun)
+		loads, sent, err := sendFiles(ctx, l, files, begun)
 		switch {
 		case err == nil || ctx.Err() == nil:
 			return loads, err
@@ -172,37 +174,47 @@ func sendAll(ctx context.Context, cmd *cobra.Command, c *client.Client, stages [
 		all = append(all, loads...)
 	}
 	var early []string
-	for _, l := range all {
-		if slices.ContainsFunc(l.job.Problems, func(p client.Problem) bool { return p.Rule == unknownPerson }) {
-			early = append(early, l.path)
+	for _, sent := range all {
+		if slices.ContainsFunc(sent.job.Problems, func(p client.Problem) bool { return p.Rule == unknownPerson }) {
+			early = append(early, sent.path)
 		}
 	}
 	if len(early) == 0 || total == 1 {
 		return all, nil
 	}
-	newProgress(cmd, 0).say(fmt.Sprintf("%d files are loaded again: patients of theirs may have come later", len(early)))
-	all = slices.DeleteFunc(all, func(l sentFile) bool { return slices.Contains(early, l.path) })
+	newProgress(l.cmd, 0).say(fmt.Sprintf("%d files are loaded again: patients of theirs may have come later", len(early)))
+	all = slices.DeleteFunc(all, func(sent sentFile) bool { return slices.Contains(early, sent.path) })
 	loads, err := load(early)
 	return append(all, loads...), err
 }
 
+// mayReturn reports whether a node that was there may be there again in a while.
+func mayReturn(err error) bool {
+	return client.Unreachable(err) || errors.Is(err, client.ErrBusy) || errors.Is(err, errNoNode)
+}
+
 // sendFiles sends files and waits for their jobs. It returns how many were sent also
 // with an error.
-func sendFiles(ctx context.Context, cmd *cobra.Command, c *client.Client, files []string, begun time.Time) (loads []sentFile, sent int, err error) {
-	progress := newProgress(cmd, len(files))
+func sendFiles(ctx context.Context, l *link, files []string, begun time.Time) (loads []sentFile, sent int, err error) {
+	progress := newProgress(l.cmd, len(files))
+	for _, path := range files {
+		if info, err := os.Stat(path); err == nil { // sending it says what else is wrong
+			progress.bytes.total += info.Size()
+		}
+	}
 	var ids []string
 	for _, path := range files {
-		id, err := upload(ctx, cmd, c, path)
+		u, err := l.send(ctx, path, progress.send)
 		if err != nil {
 			return nil, len(ids), fmt.Errorf("%s: %w", path, err)
 		}
-		ids = append(ids, id)
+		ids = append(ids, u.Job)
 		progress.step("sent")
 	}
-	progress = newProgress(cmd, len(files))
+	progress = newProgress(l.cmd, len(files))
 	var held string
 	for i, id := range ids {
-		job, err := c.Watch(ctx, id, func(j client.Job) {
+		job, err := l.watch(ctx, id, func(j client.Job) {
 			if j.Held != held {
 				progress.say(cmp.Or(j.Held, "the node goes on"))
 				held = j.Held
@@ -286,22 +298,16 @@ func printProblems(w io.Writer, list []client.Problem) {
 	}
 }
 
-func upload(ctx context.Context, cmd *cobra.Command, c *client.Client, path string) (job string, err error) {
-	f, err := openUpload(cmd, path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	u, err := c.Upload(ctx, filepath.Base(path), f)
-	return u.Job, err
-}
-
 // progress counts on standard error, on one line if that is a terminal.
 type progress struct {
 	cmd         *cobra.Command
 	done, total int
 	terminal    bool
 	last        time.Time
+
+	// bytes of all files, and of those before the one that is being sent; there is
+	// no total of what is only waited for.
+	bytes struct{ done, now, total int64 }
 }
 
 func newProgress(cmd *cobra.Command, total int) *progress {
@@ -321,21 +327,38 @@ func (p *progress) say(text string) {
 	fmt.Fprintln(p.cmd.ErrOrStderr(), text)
 }
 
+// send shows how many bytes of the current file are on their way.
+func (p *progress) send(bytes int64) {
+	if p.bytes.now = bytes; p.terminal && time.Since(p.last) >= time.Second/10 {
+		p.last = time.Now()
+		p.show("sent", "")
+	}
+}
+
 func (p *progress) step(what string) {
 	p.done++
+	p.bytes.done, p.bytes.now = p.bytes.done+p.bytes.now, 0
 	final := p.done == p.total
 	if wait := time.Second / 10; !final && time.Since(p.last) < wait {
 		return
 	}
 	p.last = time.Now()
 	switch {
+	case p.terminal && final:
+		p.show(what, "\n")
 	case p.terminal:
-		end := ""
-		if final {
-			end = "\n"
-		}
-		fmt.Fprintf(p.cmd.ErrOrStderr(), "\r%s %d of %d files%s", what, p.done, p.total, end)
+		p.show(what, "")
 	case final:
 		fmt.Fprintf(p.cmd.ErrOrStderr(), "%s %d files\n", what, p.total)
 	}
+}
+
+// show writes the line anew.
+func (p *progress) show(what, end string) {
+	fmt.Fprintf(p.cmd.ErrOrStderr(), "\r%s %d of %d files", what, p.done, p.total)
+	if p.bytes.total > 0 {
+		const mib = 1 << 20
+		fmt.Fprintf(p.cmd.ErrOrStderr(), ", %d of %d MiB", (p.bytes.done+p.bytes.now)/mib, (p.bytes.total+mib-1)/mib)
+	}
+	fmt.Fprint(p.cmd.ErrOrStderr(), end)
 }

@@ -6,12 +6,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +26,7 @@ import (
 // standIn is the API of a node with one job, which is held for some polls.
 type standIn struct {
 	dir, file string
+	handler   http.Handler
 	polls     atomic.Int64
 	job       map[string]any // what the job is at its end
 	held      int64          // polls from the second on that find it held
@@ -37,6 +40,14 @@ func (n *standIn) names() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return slices.Clone(n.sent)
+}
+
+// place says where the node is reached.
+func (n *standIn) place(t *testing.T, url string) {
+	t.Helper()
+	place, err := json.Marshal(place{URL: url})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(n.dir, runFile), place, 0o600))
 }
 
 const heldText = "the node cannot write: no room is left on its disk"
@@ -68,9 +79,8 @@ func newStandIn(t *testing.T, held int64, job map[string]any) *standIn {
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	place, err := json.Marshal(place{URL: server.URL})
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(n.dir, runFile), place, 0o600))
+	n.handler = mux
+	n.place(t, server.URL)
 	require.NoError(t, os.WriteFile(filepath.Join(n.dir, apiTokenFile), []byte("a-token-of-more-than-32-characters"), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(n.dir, nodeConfigFile), nil, 0o600))
 	n.file = filepath.Join(n.dir, "one.json")
@@ -259,4 +269,67 @@ func TestIngestStopsWaiting(t *testing.T) {
 		n := newStandIn(t, 0, nil)
 		require.Equal(t, exitUsage, call(t, "node", "ingest", n.file, "--dir", n.dir, "--timeout", "-1s").status)
 	})
+}
+
+// TestIngestGoesOnWhenTheNodeComesBack: a large file is sent on from where it was, to
+// wherever the node is then.
+func TestIngestGoesOnWhenTheNodeComesBack(t *testing.T) {
+	t.Parallel()
+	n := newStandIn(t, 0, nil)
+	large := filepath.Join(n.dir, "large.ndjson")
+	require.NoError(t, os.WriteFile(large, nil, 0o600))
+	require.NoError(t, os.Truncate(large, fromParts)) // holes take no room
+
+	var mu sync.Mutex
+	var came int64
+	keys := map[string]bool{}
+	uploads := func(broken bool) *httptest.Server {
+		mux := http.NewServeMux()
+		mux.HandleFunc("POST /v1/ingest/uploads", func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			keys[r.Header.Get("Idempotency-Key")] = true
+			w.Header().Set("Location", "/v1/ingest/uploads/1")
+			w.WriteHeader(http.StatusCreated)
+		})
+		mux.HandleFunc("/v1/ingest/uploads/1", func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			if r.Method == http.MethodPatch {
+				body := io.Reader(r.Body)
+				if broken {
+					body = io.LimitReader(body, fromParts/2)
+				}
+				got, _ := io.Copy(io.Discard, body)
+				if came += got; broken {
+					panic(http.ErrAbortHandler)
+				}
+			}
+			w.Header().Set("Upload-Offset", strconv.FormatInt(came, 10))
+			if came == fromParts {
+				w.Header().Set("Trialmesh-Job", "7")
+				w.Header().Set("Trialmesh-File", "00")
+			}
+		})
+		mux.Handle("/", n.handler)
+		server := httptest.NewServer(mux)
+		t.Cleanup(server.Close)
+		return server
+	}
+	first, second := uploads(true), uploads(false)
+	n.place(t, first.URL)
+	done := make(chan called, 1)
+	go func() { done <- call(t, "node", "ingest", large, "--dir", n.dir) }()
+	eventually(t, "half of the file came", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return came > 0
+	})
+	n.place(t, second.URL)
+	first.Close()
+	c := <-done
+	require.Zero(t, c.status, c.stderr)
+	require.Contains(t, c.stderr, "waiting for the node")
+	require.EqualValues(t, fromParts, came, "nothing was sent twice")
+	require.Len(t, keys, 1)
 }

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/trialmesh/trialmesh/node/client"
+)
+
+// link reaches the running node of a directory, also when the node stops meanwhile
+// and starts again at another address.
+type link struct {
+	cmd *cobra.Command
+
+	// passes reports whether an error may pass, so that it is tried again.
+	passes func(error) bool
+
+	// patience is how long it is tried again without a step forward, 0 for ever.
+	patience time.Duration
+
+	// waits is told once why it is tried again.
+	waits func(error)
+
+	// eager is whether it is tried again: from the beginning, or once a step forward
+	// was made.
+	eager bool
+
+	c      *client.Client // nil while there is none
+	moved  time.Time      // of the last step forward
+	waited bool           // and said so
+}
+
+// returnTime is how long a node may take to start again before a command gives up.
+const returnTime = 2 * time.Minute
+
+// moves notes a step forward.
+func (l *link) moves() { l.moved, l.eager = time.Now(), true }
+
+// do does something with the node, and again as long as what is in the way may pass.
+func (l *link) do(ctx context.Context, act func(*client.Client) error) error {
+	l.moved = time.Now()
+	for pause := time.Second / 10; ; pause = min(2*pause, 5*time.Second) {
+		err := l.try(act)
+		if err == nil {
+			l.moves()
+			l.waited = false
+			return nil
+		}
+		if ctx.Err() != nil || !l.eager || !l.passes(err) || l.patience > 0 && time.Since(l.moved) > l.patience {
+			return err
+		}
+		if !l.waited {
+			l.waits(err)
+			l.waited = true
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		case <-timer.C:
+		}
+	}
+}
+
+// errNoNode is that no node says where it is reached.
+var errNoNode = errors.New("the node does not run")
+
+func (l *link) try(act func(*client.Client) error) error {
+	if l.c == nil {
+		c, err := localNode(l.cmd)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errNoNode, err)
+		}
+		l.c = c
+	}
+	err := act(l.c)
+	if client.Unreachable(err) {
+		l.close() // it may be at another address soon
+	}
+	return err
+}
+
+func (l *link) close() {
+	if l.c != nil {
+		l.c.Close()
+		l.c = nil
+	}
+}
+
+// fromParts is the size in bytes from which a file is sent so that it can go on
+// where it stopped: sending less again takes no time.
+const fromParts = 64 << 20
+
+// send brings a file to the node, with how many of its bytes are on their way. One
+// that is sent with whose it is, is sent in one go, as its bytes are not those on disk.
+func (l *link) send(ctx context.Context, path string, sent func(bytes int64)) (u client.Upload, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return u, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return u, err
+	}
+	size, far := info.Size(), int64(0)
+	progress := func(bytes int64) {
+		if bytes > far {
+			far = bytes
+			l.moves()
+		}
+		sent(bytes)
+	}
+	key, err := fileKey(path, info)
+	if err != nil {
+		return u, err
+	}
+	_, wrapped, err := wearableOf(l.cmd)
+	if err != nil {
+		return u, err
+	}
+	err = l.do(ctx, func(c *client.Client) (err error) {
+		if size >= fromParts && !wrapped {
+			u, err = c.UploadParts(ctx, client.Sending{Name: filepath.Base(path), Size: size, Data: f, Key: key, Sent: progress})
+			return err
+		}
+		whole, err := openUpload(l.cmd, path)
+		if err != nil {
+			return err
+		}
+		defer whole.Close()
+		u, err = c.Upload(ctx, filepath.Base(path), whole)
+		return err
+	})
+	if err == nil {
+		sent(size)
+	}
+	return u, err
+}
+
+// fileKey names a file as it is now.
+func fileKey(path string, info os.FileInfo) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%d\n%d", path, info.Size(), info.ModTime().UnixNano()))
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// watch waits for the end of a load, and shows every state it sees.
+func (l *link) watch(ctx context.Context, id string, show func(client.Job)) (job client.Job, err error) {
+	err = l.do(ctx, func(c *client.Client) (err error) {
+		job, err = c.Watch(ctx, id, func(j client.Job) {
+			l.moves()
+			show(j)
+		})
+		return err
+	})
+	return job, err
+}
