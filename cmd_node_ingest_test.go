@@ -318,8 +318,12 @@ func TestIngestGoesOnWhenTheNodeComesBack(t *testing.T) {
 	}
 	first, second := uploads(true), uploads(false)
 	n.place(t, first.URL)
-	done := make(chan called, 1)
-	go func() { done <- call(t, "node", "ingest", large, "--dir", n.dir) }()
+	ctx, cancel := context.WithTimeout(t.Context(), faultWait)
+	defer cancel()
+	cmd := command(ctx, "node", "ingest", large, "--dir", n.dir)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	require.NoError(t, cmd.Start())
 	eventually(t, "half of the file came", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
@@ -327,9 +331,8 @@ func TestIngestGoesOnWhenTheNodeComesBack(t *testing.T) {
 	})
 	n.place(t, second.URL)
 	first.Close()
-	c := <-done
-	require.Zero(t, c.status, c.stderr)
-	require.Contains(t, c.stderr, "waiting for the node")
+	require.NoError(t, cmd.Wait(), &stderr)
+	require.Contains(t, stderr.String(), "waiting for the node")
 	require.EqualValues(t, fromParts, came, "nothing was sent twice")
 	require.Len(t, keys, 1)
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,10 +35,10 @@ func whole(p *Partial) ([]byte, error) {
 // and whenever the process starts anew, what counts as come is what is there.
 func TestContentInAnyPartsIsTheContent(t *testing.T) {
 	t.Parallel()
-	key := newKey(t)
+	key, base, checks := newKey(t), t.TempDir(), 0
 	rapid.Check(t, func(r *rapid.T) {
-		dir, err := os.MkdirTemp(t.TempDir(), "")
-		require.NoError(r, err)
+		checks++
+		dir := filepath.Join(base, strconv.Itoa(checks))
 		open := func() *Store {
 			s, err := Open(Config{Dir: dir, KeyFile: key})
 			require.NoError(r, err)
