@@ -241,3 +241,18 @@ func FuzzUploadMetadata(f *testing.F) {
 		}
 	})
 }
+
+func FuzzIdempotencyKey(f *testing.F) {
+	for _, seed := range []string{"", `"a"`, "a", `"8e03978e-40d5-43dd-bc93-6894a57f9324"`, `"\\\""`, `"a";b=1`, `"`, `""`, `"a" `} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		key, err := idempotencyKey(http.Header{"Idempotency-Key": {header}})
+		if err != nil {
+			return
+		}
+		require.NotEmpty(t, key)
+		escaped := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(string(key))
+		require.Equal(t, strings.Trim(header, " \t"), `"`+escaped+`"`, "there is one way to write a key")
+	})
+}

@@ -109,8 +109,13 @@ func (t keyTie) keep(ctx context.Context, tx *sqldb.Tx, id JobID) error {
 	return t.s.answer(ctx, tx, t.key, t.file, strconv.FormatInt(int64(id), 10))
 }
 
-// hash is how a key is kept.
-func (k Key) hash() string { return hashOf(string(k)) }
+// hash is how a key is kept, "" for none.
+func (k Key) hash() string {
+	if k == "" {
+		return ""
+	}
+	return hashOf(string(k))
+}
 
 func hashOf(text string) string {
 	sum := sha256.Sum256([]byte(text))

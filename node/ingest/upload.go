@@ -76,7 +76,7 @@ func (s *Service) CreateUpload(ctx context.Context, key Key, name, metadata stri
 				return err
 			}
 		}
-		return s.insertUpload(ctx, tx, answer, name, metadata, size)
+		return s.insertUpload(ctx, tx, key, answer, name, metadata, size)
 	})
 	if err != nil {
 		return Upload{}, fmt.Errorf("create upload: %w", err)
@@ -87,7 +87,7 @@ func (s *Service) CreateUpload(ctx context.Context, key Key, name, metadata stri
 	return s.Upload(ctx, id)
 }
 
-func (s *Service) insertUpload(ctx context.Context, tx *sqldb.Tx, id, name, metadata string, size int64) error {
+func (s *Service) insertUpload(ctx context.Context, tx *sqldb.Tx, key Key, id, name, metadata string, size int64) error {
 	if err := tx.Lock(ctx, "ingest/uploads"); err != nil {
 		return err
 	}
@@ -99,8 +99,8 @@ func (s *Service) insertUpload(ctx context.Context, tx *sqldb.Tx, id, name, meta
 	if open >= s.cfg.MaxUploads {
 		return ErrUploads
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO ingest_upload (upload_id, name, metadata, bytes_total, created_at) VALUES (?, ?, ?, ?, ?)`,
-		id, printable(name), metadata, size, s.cfg.Now())
+	_, err := tx.Exec(ctx, `INSERT INTO ingest_upload (upload_id, name, metadata, bytes_total, created_at, key) VALUES (?, ?, ?, ?, ?, ?)`,
+		id, printable(name), metadata, size, s.cfg.Now(), key.hash())
 	return err
 }
 

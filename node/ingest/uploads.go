@@ -53,7 +53,7 @@ func (s *Service) DropUpload(ctx context.Context, id raw.PartialID) error {
 		return err
 	}
 	err := s.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
-		if _, err := tx.Exec(ctx, `DELETE FROM ingest_key WHERE answer = ?`, id.String()); err != nil {
+		if _, err := tx.Exec(ctx, `DELETE FROM ingest_key WHERE key = (SELECT key FROM ingest_upload WHERE upload_id = ?)`, id.String()); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, `DELETE FROM ingest_upload WHERE upload_id = ?`, id.String())

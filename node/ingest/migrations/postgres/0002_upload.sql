@@ -8,7 +8,8 @@ CREATE TABLE ingest_upload (
     metadata TEXT NOT NULL,              -- as the sender sent it, with the name
     bytes_total BIGINT NOT NULL,
     created_at TIMESTAMP NOT NULL,
-    job_id BIGINT                        -- of its load, once the file is whole
+    job_id BIGINT,                       -- of its load, once the file is whole
+    key TEXT NOT NULL                    -- of ingest_key, empty if its creation had none
 );
 
 -- One row is a request to which its sender gave a key, for some days: the same request
@@ -19,3 +20,4 @@ CREATE TABLE ingest_key (
     answer TEXT NOT NULL,          -- number of the job, or id of the upload
     created_at TIMESTAMP NOT NULL
 );
+CREATE INDEX ingest_key_by_time ON ingest_key (created_at);
