@@ -121,7 +121,7 @@ func (p *Partial) add(r *bufio.Reader, start, limit int64) (n int64, err error) 
 
 	size := max(min(maxPart, limit), 0)
 	source := &cut{r: r}
-	_, n, err = s.encrypt(context.Background(), f, p.place(start), io.LimitReader(source, size), size)
+	_, n, err = s.encryptAt(context.Background(), p.place(start), f, io.LimitReader(source, size), size)
 	if err != nil {
 		return 0, err
 	}

@@ -25,7 +25,7 @@ func (s *Store) Put(ctx context.Context, r io.Reader, limit int64) (d Digest, si
 	}
 	defer func() { _ = os.Remove(f.Name()) }() // gone already after a rename
 
-	d, size, err = s.encrypt(ctx, f, nil, r, limit)
+	d, size, err = s.encrypt(ctx, f, r, limit)
 	if err != nil {
 		return Digest{}, 0, false, fmt.Errorf("raw: put: %w", full(err))
 	}
@@ -36,8 +36,13 @@ func (s *Store) Put(ctx context.Context, r io.Reader, limit int64) (d Digest, si
 	return d, size, existed, nil
 }
 
-// encrypt writes the content of r into f, bound to place, and closes it, durable.
-func (s *Store) encrypt(ctx context.Context, f file, place []byte, r io.Reader, limit int64) (d Digest, size int64, err error) {
+// encrypt writes the content of r into f and closes it, durable.
+func (s *Store) encrypt(ctx context.Context, f file, r io.Reader, limit int64) (Digest, int64, error) {
+	return s.encryptAt(ctx, nil, f, r, limit)
+}
+
+// encryptAt is encrypt of what is read at one place only.
+func (s *Store) encryptAt(ctx context.Context, place []byte, f file, r io.Reader, limit int64) (d Digest, size int64, err error) {
 	sink := &sticky{w: f}
 	defer func() {
 		err = errors.Join(err, f.Close())
