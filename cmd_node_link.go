@@ -100,27 +100,10 @@ func (l *link) close() {
 // where it stopped: sending less again takes no time.
 const fromParts = 64 << 20
 
-// send brings a file to the node, with how many of its bytes are on their way. One
-// that is sent with whose it is, is sent in one go, as its bytes are not those on disk.
+// send brings a file to the node, and tells how many of its bytes are on their way. One
+// that goes with whose it is goes in one request, as its bytes are not those on disk.
 func (l *link) send(ctx context.Context, path string, sent func(bytes int64)) (u client.Upload, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return u, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return u, err
-	}
-	size, far := info.Size(), int64(0)
-	progress := func(bytes int64) {
-		if bytes > far {
-			far = bytes
-			l.moves()
-		}
-		sent(bytes)
-	}
-	key, err := fileKey(path, info)
+	info, err := os.Stat(path)
 	if err != nil {
 		return u, err
 	}
@@ -128,23 +111,54 @@ func (l *link) send(ctx context.Context, path string, sent func(bytes int64)) (u
 	if err != nil {
 		return u, err
 	}
+	var far int64
+	progress := func(bytes int64) {
+		if bytes > far { // the same once more is no step forward
+			far = bytes
+			l.moves()
+		}
+		sent(bytes)
+	}
 	err = l.do(ctx, func(c *client.Client) (err error) {
-		if size >= fromParts && !wrapped {
-			u, err = c.UploadParts(ctx, client.Sending{Name: filepath.Base(path), Size: size, Data: f, Key: key, Sent: progress})
-			return err
+		if wrapped || info.Size() < fromParts {
+			u, err = l.sendWhole(ctx, c, path)
+		} else {
+			u, err = sendParts(ctx, c, path, progress)
 		}
-		whole, err := openUpload(l.cmd, path)
-		if err != nil {
-			return err
-		}
-		defer whole.Close()
-		u, err = c.Upload(ctx, filepath.Base(path), whole)
 		return err
 	})
 	if err == nil {
-		sent(size)
+		sent(info.Size())
 	}
 	return u, err
+}
+
+// sendWhole sends a file in one request.
+func (l *link) sendWhole(ctx context.Context, c *client.Client, path string) (client.Upload, error) {
+	f, err := openUpload(l.cmd, path)
+	if err != nil {
+		return client.Upload{}, err
+	}
+	defer f.Close()
+	return c.Upload(ctx, filepath.Base(path), f)
+}
+
+// sendParts goes on with a file, or begins it.
+func sendParts(ctx context.Context, c *client.Client, path string, sent func(bytes int64)) (client.Upload, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return client.Upload{}, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return client.Upload{}, err
+	}
+	key, err := fileKey(path, info)
+	if err != nil {
+		return client.Upload{}, err
+	}
+	return c.UploadParts(ctx, client.Sending{Name: filepath.Base(path), Size: info.Size(), Data: f, Key: key, Sent: sent})
 }
 
 // fileKey names a file as it is now.
