@@ -163,9 +163,10 @@ func TestADamagedDatabaseIsAFinding(t *testing.T) {
 
 	path := filepath.Join(t.TempDir(), "damaged.db")
 	require.NoError(t, s.DB.Backup(t.Context(), path))
+	page := pageOf(t, path, "measurement_by_person")
 	data, err := os.ReadFile(path)
 	require.NoError(t, err)
-	copy(data[len(data)-7*4096:], bytes.Repeat([]byte("damaged"), 4096)) // seven pages, none of the schema
+	copy(data[(page-1)*4096:page*4096], bytes.Repeat([]byte("damaged"), 4096))
 	require.NoError(t, os.WriteFile(path, data, 0o600))
 	s.DB = sqltest.Open(t, "sqlite:"+path)
 	report = check(t, s)
@@ -173,6 +174,18 @@ func TestADamagedDatabaseIsAFinding(t *testing.T) {
 	for _, f := range report.Findings {
 		require.Equal(t, fsck.DamagedDatabase, f.Rule)
 	}
+}
+
+// pageOf is the number of the first page of a table or index, from 1.
+func pageOf(t *testing.T, path, name string) (page int) {
+	t.Helper()
+	db, err := sqldb.Open(t.Context(), sqldb.Config{DSN: "sqlite:" + path})
+	require.NoError(t, err)
+	require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
+		return tx.QueryRow(t.Context(), "SELECT rootpage FROM sqlite_schema WHERE name = ?", name).Scan(&page)
+	}))
+	require.NoError(t, db.Close())
+	return page
 }
 
 func TestACheckEndsWithItsContext(t *testing.T) {
