@@ -328,11 +328,15 @@ func (s step) enrolled(node identity.DID) (bool, error) {
 
 // takesPart reports whether a node is one of the question's trial and still admitted.
 func (s step) takesPart(id query.ID, node identity.DID) (bool, error) {
-	question, err := questionOf(s.ctx, s.tx, id)
+	var of trial.ID
+	err := s.tx.QueryRow(s.ctx, `SELECT trial FROM question WHERE id = ?`, id.String()).Scan(&of)
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return false, ErrQuestionUnknown
+	}
 	if err != nil {
 		return false, err
 	}
-	_, design, err := trialOf(s.ctx, s.tx, question.Request.Trial)
+	_, design, err := trialOf(s.ctx, s.tx, of)
 	if err != nil || !slices.Contains(design.Nodes, node) {
 		return false, err
 	}
