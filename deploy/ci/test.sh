@@ -18,7 +18,7 @@ export GORACE="atexit_sleep_ms=20 ${GORACE-}"
 export GOGC=${GOGC-300}
 
 # Arithmetic and what unpacks test data is compiled without the detector, which makes it
-# three to ten times as slow: curves, hashes, key derivation, circuits, zstd; and gjson.
+# three to ten times as slow: curves, hashes, ciphers, circuits, zstd; gjson and regexp.
 # They keep nothing of ours, and what goroutines gnark starts share is gnark's; what is
 # missed is a race with their reading of our bytes, which plain go test -race finds. No
 # false report comes of it as long as they carry no compiled copy of sync's generic
@@ -28,13 +28,14 @@ export GOGC=${GOGC-300}
 # of sync.Pool.
 unchecked=(
 	crypto/ecdh crypto/internal/fips140
-	crypto/internal/fips140/{aes,aes/gcm,bigmod,edwards25519,edwards25519/field,hmac,nistec,nistec/fiat,pbkdf2,sha256,sha512,sha3,subtle}
-	golang.org/x/crypto/{chacha20,pbkdf2,scrypt}
+	crypto/internal/fips140/{aes,aes/gcm,bigmod,edwards25519,edwards25519/field,hmac,nistec,nistec/fiat,sha256,sha512,sha3,subtle}
+	golang.org/x/crypto/{chacha20,scrypt}
 	github.com/consensys/gnark-crypto/ecc/bn254{,/fp,/fr,/fr/fft,/internal/fptower}
 	github.com/consensys/gnark/{constraint,constraint/bn254,backend/groth16/bn254}
 	github.com/consensys/gnark/{frontend/cs/r1cs,frontend/internal/expr,std/permutation/poseidon2}
 	github.com/klauspost/compress/{fse,huff0,zstd}
-	github.com/{ronanh/intcomp,tidwall/gjson} math/big
+	github.com/tink-crypto/tink-go/v2/streamingaead{,/subtle,/subtle/noncebased}
+	github.com/{ronanh/intcomp,tidwall/gjson} compress/flate math/big regexp{,/syntax}
 )
 for package in "${unchecked[@]}"; do flags+=("-gcflags=$package=-race=false -dwarf=false"); done
 
