@@ -92,3 +92,14 @@ func diskFree(dir string) int64 {
 	}
 	return int64(s.Bavail) * s.Bsize
 }
+
+// mayMerge gives what a person has said about consents to the person who survives a
+// merge, and reports whether the two may become one. They may not if only they could
+// say which of two wordings of theirs holds, or if the one who goes has time series,
+// which cannot be given to another.
+func (n *Node) mayMerge(ctx context.Context, tx *sqldb.Tx, survivor, retired omop.PersonID) (bool, error) {
+	if some, err := n.series.Holds(ctx, tx, retired); err != nil || some {
+		return false, err
+	}
+	return n.consents.Merge(ctx, tx, survivor, retired)
+}

@@ -1,6 +1,7 @@
 package omop
 
 import (
+	"context"
 	"math"
 	"time"
 
@@ -31,6 +32,12 @@ type Batch struct {
 	Observations []Observation
 	Deaths       []Death
 	Stated       []StatedPeriod
+
+	// Merges are applied when the persons of the batch are stored, before its events.
+	Merges []Merge
+	// MayMerge is asked before two stored persons become one, in the transaction of Put;
+	// it does what else that takes at the site. Defaults to allowing it.
+	MayMerge func(ctx context.Context, tx *sqldb.Tx, survivor, retired PersonID) (bool, error)
 }
 
 // Result counts what became of the rows of a batch; Batch.Periods are not counted.
@@ -39,6 +46,7 @@ type Result struct {
 	Replaced   int // known, with a changed content
 	Duplicates int // known, unchanged
 	Superseded int // known with another content, of a file that came later: left as they are
+	Merged     int // names of persons that are another's now
 	Refused    []Refusal
 
 	// Visitless are the pointers of rows that name a visit which is neither in the
@@ -57,6 +65,10 @@ const (
 	DateRange      Rule = "date-range"       // a year outside 1 to 9999
 	NumberRange    Rule = "number-range"     // an integer or concept beyond 31 bits or a negative concept
 	BirthDateRange Rule = "birth-date-range" // a year, month or day of birth that cannot be
+
+	// Of merges:
+	MergeRefused    Rule = "merge-refused"    // by Batch.MayMerge
+	MergedElsewhere Rule = "merged-elsewhere" // the retired name was merged with another person before
 )
 
 // Refusal is a row that was not stored. It holds no value of the row.

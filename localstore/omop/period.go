@@ -2,6 +2,7 @@ package omop
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
@@ -22,7 +23,7 @@ func (p *putting) putPeriods(ctx context.Context) error {
 	if err := p.findPeriodPersons(ctx); err != nil {
 		return err
 	}
-	if err := p.lockPersons(ctx); err != nil {
+	if err := lockPersons(ctx, p.tx, p.periodPersons()); err != nil {
 		return err
 	}
 	if err := p.dropMade(ctx); err != nil {
@@ -53,16 +54,22 @@ func (p *putting) putPeriods(ctx context.Context) error {
 // isStated is the condition that a source has stated a row of observation_period.
 const isStated = "EXISTS (SELECT 1 FROM lineage WHERE row_id = observation_period_id)"
 
-// lockPersons keeps other transactions from the periods of the batch's persons until
-// this one ends: a period is read, widened and written. SQLite has one writer at a time.
-func (p *putting) lockPersons(ctx context.Context) error {
-	persons := p.periodPersons()
-	if p.tx.Dialect() != sqldb.Postgres || len(persons) == 0 {
+// lockPersons keeps other transactions from the periods of persons, and from merging
+// them, until this one ends: a period is read, widened and written. It returns
+// [sqldb.ErrConflict] if another has just merged one. SQLite has one writer at a time.
+func lockPersons(ctx context.Context, tx *sqldb.Tx, persons []int64) error {
+	if tx.Dialect() != sqldb.Postgres || len(persons) == 0 {
 		return nil
 	}
-	cond, arg := p.tx.Dialect().Among("person_id", persons)
-	_, err := p.tx.Exec(ctx, "SELECT 1 FROM person WHERE "+cond+" ORDER BY person_id FOR UPDATE", arg)
-	return err
+	cond, arg := tx.Dialect().Among("person_id", persons)
+	var locked int
+	if err := tx.QueryRow(ctx, "SELECT count(*) FROM (SELECT 1 FROM person WHERE "+cond+" ORDER BY person_id FOR UPDATE) AS locked", arg).Scan(&locked); err != nil {
+		return err
+	}
+	if locked < len(persons) {
+		return fmt.Errorf("%w: a person was merged meanwhile", sqldb.ErrConflict)
+	}
+	return nil
 }
 
 // periodPersons returns the persons of whom the batch has periods, ascending.

@@ -19,7 +19,7 @@ import (
 // On PostgreSQL two transactions that put the same new rows at once end with
 // [sqldb.ErrConflict] for the later one; run it again.
 func (s *Store) Put(ctx context.Context, tx *sqldb.Tx, b Batch) (Result, error) {
-	p := &putting{tx: tx, batch: &b, persons: map[Key]int64{}, visits: map[rowKey]int64{}}
+	p := &putting{tx: tx, batch: &b, persons: map[Key]int64{}, merged: map[Key]bool{}, visits: map[rowKey]int64{}}
 	if err := p.put(ctx); err != nil {
 		return Result{}, fmt.Errorf("omop: put: %w", err)
 	}
@@ -32,6 +32,7 @@ type putting struct {
 	batch   *Batch
 	load    int64
 	persons map[Key]int64    // of the batch's rows, as far as they are known
+	merged  map[Key]bool     // those of them that are names of another
 	visits  map[rowKey]int64 // by the visit's key
 	result  Result
 }
@@ -52,6 +53,7 @@ type stored struct {
 	id       int64
 	content  [8]byte
 	position int64 // of the file it came from
+	merged   bool  // it is a person's who has another name now
 }
 
 func (p *putting) put(ctx context.Context) error {
@@ -68,6 +70,11 @@ func (p *putting) put(ctx context.Context) error {
 		}
 		if err := p.putTable(ctx, t, rows); err != nil {
 			return fmt.Errorf("%s: %w", t, err)
+		}
+		if t == PersonTable {
+			if err := p.merge(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	return p.putPeriods(ctx)
@@ -109,12 +116,12 @@ func (p *putting) findReferences(ctx context.Context, t Table, rows []row) error
 			}
 		}
 	}
-	found, err := lookup(ctx, p.tx, keysOf(persons))
+	found, err := lookupPersons(ctx, p.tx, keysOf(persons))
 	if err != nil {
 		return err
 	}
 	for k, s := range found {
-		p.persons[persons[k]] = s.id
+		p.persons[persons[k]], p.merged[persons[k]] = s.id, s.merged
 	}
 	if found, err = lookup(ctx, p.tx, keysOf(visits)); err != nil {
 		return err
@@ -130,6 +137,11 @@ func (p *putting) putTable(ctx context.Context, t Table, rows []row) error {
 		return nil
 	}
 	entries := p.prepare(t, rows)
+	if t == PersonTable {
+		if err := p.dropMerged(ctx, entries); err != nil {
+			return err
+		}
+	}
 	known, err := lookup(ctx, p.tx, func(yield func(rowKey) bool) {
 		for k := range entries {
 			if !yield(k) {
@@ -156,6 +168,11 @@ func (p *putting) putTable(ctx context.Context, t Table, rows []row) error {
 			p.result.Superseded++
 		default:
 			changed = append(changed, e)
+		}
+	}
+	if t == DeathTable {
+		if fresh, err = p.oneDeath(ctx, fresh); err != nil {
+			return err
 		}
 	}
 	// The order of the index by concept: its pages are then written once each.

@@ -56,7 +56,8 @@ func scanDemographics(rows *sqldb.Rows) (d Demographics, err error) {
 func (s *Store) PersonByKey(ctx context.Context, tx *sqldb.Tx, key Key) (PersonID, error) {
 	k := newRowKey(PersonTable, key, key)
 	var id PersonID
-	if err := tx.QueryRow(ctx, "SELECT row_id FROM lineage WHERE row_key = ?", k[:]).Scan(&id); err != nil {
+	if err := tx.QueryRow(ctx, "SELECT row_id FROM lineage WHERE row_key = ? UNION ALL SELECT person_id FROM merged_person WHERE row_key = ?", k[:], k[:]).
+		Scan(&id); err != nil {
 		return PersonID{}, fmt.Errorf("omop: person by key: %w", err)
 	}
 	return id, nil
@@ -68,13 +69,14 @@ func (s *Store) PersonsByKey(ctx context.Context, tx *sqldb.Tx, keys []Key) (map
 	for _, k := range keys {
 		named[newRowKey(PersonTable, k, k)] = k
 	}
-	found, err := lookup(ctx, tx, keysOf(named))
+	found, err := lookupPersons(ctx, tx, keysOf(named))
 	if err != nil {
 		return nil, fmt.Errorf("omop: persons by key: %w", err)
 	}
-	ids, key := make([]int64, 0, len(found)), make(map[PersonID]Key, len(found))
+	ids, called := make([]int64, 0, len(found)), make(map[PersonID][]Key, len(found))
 	for k, row := range found {
-		ids, key[PersonID{row.id}] = append(ids, row.id), named[k]
+		ids = append(ids, row.id)
+		called[PersonID{row.id}] = append(called[PersonID{row.id}], named[k])
 	}
 	cond, arg := tx.Dialect().Among("p.person_id", ids)
 	out := make(map[Key]Demographics, len(ids))
@@ -82,7 +84,9 @@ func (s *Store) PersonsByKey(ctx context.Context, tx *sqldb.Tx, keys []Key) (map
 		if err != nil {
 			return nil, err
 		}
-		out[key[d.ID]] = d
+		for _, key := range called[d.ID] {
+			out[key] = d
+		}
 	}
 	return out, nil
 }

@@ -11,6 +11,16 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 )
 
+// Holds reports whether anything of a person may be stored, merged into chunks or not.
+func (s *Store) Holds(ctx context.Context, tx *sqldb.Tx, person omop.PersonID) (some bool, err error) {
+	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM series WHERE person_id = ?)
+		OR EXISTS (SELECT 1 FROM series_landed WHERE low_person <= ? AND high_person >= ?)`, person, person, person).Scan(&some)
+	if err != nil {
+		return false, fmt.Errorf("series: of a person: %w", err)
+	}
+	return some, nil
+}
+
 // Points yields the points of a variable of a person with from <= time < to, in
 // the order of time, those of one time in the order of their sources. It includes
 // invalid ones. An error is the last thing that is yielded. Memory does not grow

@@ -28,11 +28,11 @@ func TestAStreamOfHL7MessagesBecomesRows(t *testing.T) {
 		require.Equal(t, ingest.Completed, job.State, job.Error)
 		require.EqualValues(t, 1013, job.Counts.ByType["MessageHeader"])
 		require.EqualValues(t, 610, job.Counts.ByType["DiagnosticReport"])
-		require.EqualValues(t, 1, job.Counts.Findings["merge-not-applied"])
+		require.EqualValues(t, 1, job.Counts.Findings["merged"])
 		counts := s.counts(t)
 		require.EqualValues(t, 3323, counts[omop.MeasurementTable]+counts[omop.ObservationTable]-job.Counts.ByType["AllergyIntolerance"],
 			"as many results as OBX segments, each once")
-		require.Equal(t, job.Counts.Stored, sum(counts)-counts[omop.PeriodTable])
+		require.Equal(t, job.Counts.Stored, sum(counts)-counts[omop.PeriodTable]+1, "a person was merged with another")
 
 		again := s.load(t, "messages.hl7", gunzip(t, stream))
 		require.Equal(t, ingest.Completed, again.State, again.Error)

@@ -60,6 +60,9 @@ type Config struct {
 
 	Trail Trail // Defaults to none.
 
+	// MayMerge is omop.Batch.MayMerge of all loads.
+	MayMerge func(ctx context.Context, tx *sqldb.Tx, survivor, retired omop.PersonID) (bool, error)
+
 	// Tables are the site's mappings of tables. Defaults to none.
 	Tables *table.Set
 

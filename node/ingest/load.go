@@ -25,9 +25,12 @@ const (
 	batchPoints   = 50_000
 )
 
-// findingMerge counts messages that say that two records are of one patient. The
-// store keeps them apart: their rows stay with the person they came for.
-const findingMerge = "merge-not-applied"
+// Findings about messages that say that two records are of one patient, or of one visit:
+// those of patients are applied, those of visits are not.
+const (
+	findingMerged      = "merged"
+	findingVisitsApart = "visit-merge-not-applied"
+)
 
 // findingSuperseded counts rows of which a file that came later says something else.
 // A file that is sent again has the place it got when it came first.
@@ -62,7 +65,7 @@ type load struct {
 // begin marks the job as running and finds out where an earlier attempt has ended.
 func (s *Service) begin(ctx context.Context, j *jobs.Job[args], file raw.Digest, mapper string) (*load, error) {
 	l := &load{s: s, job: j, mapper: mapper, checker: quality.New(s.cfg.Now()), lines: map[string]int{}}
-	l.batch.Raw, l.batch.Mapper = file, mapper
+	l.batch.Raw, l.batch.Mapper, l.batch.MayMerge = file, mapper, s.cfg.MayMerge
 	err := s.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
 		var was, counts string
 		if err := tx.QueryRow(ctx, `SELECT mapper, steps, counts, listed FROM ingest_job WHERE job_id = ?`, j.ID).
@@ -150,7 +153,7 @@ func (l *load) record(ctx context.Context, rec fhir.Record) error {
 		l.take(rec, r)
 		return nil
 	case *hl7v2.Merge:
-		l.counts.Findings[findingMerge]++
+		l.unite(rec, r)
 		return nil
 	}
 	result, err := l.s.mapper.Map(ctx, rec, &l.batch)
@@ -167,6 +170,19 @@ func (l *load) record(ctx context.Context, rec fhir.Record) error {
 	return nil
 }
 
+// unite takes a message that says that two records are of one patient.
+func (l *load) unite(rec fhir.Record, m *hl7v2.Merge) {
+	if m.Survivor.Type != "Patient" {
+		l.counts.Findings[findingVisitsApart]++
+		return
+	}
+	pointer := mapping.Pointer(rec)
+	l.batch.Merges = append(l.batch.Merges, omop.Merge{
+		Survivor: mapping.PersonKey(m.Survivor.ID), Retired: mapping.PersonKey(m.Retired.ID), Pointer: pointer,
+	})
+	l.lines[pointer] = rec.Line
+}
+
 // maxTypes bounds the names that a file can make up.
 const maxTypes = 200
 
@@ -180,7 +196,7 @@ func count(by map[string]int64, name string) {
 func (l *load) rows() int {
 	b := &l.batch
 	return len(b.Persons) + len(b.Visits) + len(b.Conditions) + len(b.Drugs) + len(b.Procedures) +
-		len(b.Measurements) + len(b.Observations) + len(b.Deaths) + len(b.Stated)
+		len(b.Measurements) + len(b.Observations) + len(b.Deaths) + len(b.Stated) + len(b.Merges)
 }
 
 // commit stores what has come since the last commit; last is the transaction's last
@@ -214,7 +230,7 @@ func (l *load) commit(ctx context.Context, last func(*sqldb.Tx) error) error {
 		return err
 	}
 	l.s.m.observe(l.pending, result)
-	l.batch = omop.Batch{Raw: l.batch.Raw, Mapper: l.mapper, Position: l.batch.Position}
+	l.batch = omop.Batch{Raw: l.batch.Raw, Mapper: l.mapper, Position: l.batch.Position, MayMerge: l.batch.MayMerge}
 	l.columns.clear()
 	clear(l.lines)
 	l.problems, l.pending = nil, 0
@@ -226,14 +242,19 @@ func (l *load) add(r omop.Result) {
 	l.counts.Stored += int64(r.Stored)
 	l.counts.Replaced += int64(r.Replaced)
 	l.counts.Duplicates += int64(r.Duplicates)
-	if r.Superseded > 0 {
-		l.counts.Findings[findingSuperseded] += int64(r.Superseded)
+	for finding, n := range map[string]int{findingSuperseded: r.Superseded, findingMerged: r.Merged} {
+		if n > 0 {
+			l.counts.Findings[finding] += int64(n)
+		}
 	}
 	for _, refused := range r.Refused {
 		if refused.Table == omop.PeriodTable && refused.Pointer == "" {
 			continue // made from rows that are refused themselves
 		}
 		p := Problem{Line: l.line(refused.Pointer), Path: refused.Pointer, Rule: string(refused.Rule), Detail: "table " + refused.Table.String()}
+		if refused.Rule == omop.MergeRefused {
+			p.Detail = "both have said something about consent in one trial, or the retired one has time series: they stay two persons"
+		}
 		if refused.Rule == omop.UnknownPerson && l.imported.uses != nil {
 			p.Path = "person_id"
 			p.Detail += "; load the table person first, then this file again"

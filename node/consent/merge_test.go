@@ -1,0 +1,37 @@
+package consent_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
+)
+
+func TestAMergedPersonKeepsWhatWasSaid(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		d := newDesk(t, db)
+		merge := func(survivor, retired int64) (may bool) {
+			require.NoError(t, db.Write(t.Context(), func(tx *sqldb.Tx) (err error) {
+				may, err = d.book.Merge(t.Context(), tx, person(survivor), person(retired))
+				return err
+			}))
+			return may
+		}
+		who, grant := d.consents(t, 1)
+		d.consents(t, 2)
+		require.False(t, merge(1, 2), "both have said something in one trial")
+		require.True(t, merge(3, 1))
+		require.True(t, merge(4, 5), "neither has said anything")
+		var owner, slots int
+		require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
+			return tx.QueryRow(t.Context(), "SELECT max(person_id), count(*) FROM consent_slot WHERE participant = ?", grant.Issuer).Scan(&owner, &slots)
+		}))
+		require.Equal(t, []int{3, 1}, []int{owner, slots})
+		recorded, err := d.book.Record(t.Context(), person(3), d.withdrawal(t, who, grant), d.now)
+		require.NoError(t, err)
+		require.True(t, recorded, "who consented as one person withdraws as the other")
+	})
+}
