@@ -223,7 +223,7 @@ func (n *Node) openDomain(ctx context.Context) error {
 	}
 	n.ingest, err = ingest.Open(ctx, ingest.Config{
 		Tables: tables, MayMerge: n.mayMerge,
-		DB:     n.db, Store: n.people, Series: n.series, Raw: n.raw, Vocabulary: n.vocab, Jobs: n.queue, Trail: n.trail, Log: n.cfg.Logger, Now: n.cfg.Now,
+		DB: n.db, Store: n.people, Series: n.series, Raw: n.raw, Vocabulary: n.vocab, Jobs: n.queue, Trail: n.trail, Log: n.cfg.Logger, Now: n.cfg.Now,
 	})
 	if err != nil {
 		return err
