@@ -37,6 +37,7 @@ import (
 	"github.com/trialmesh/trialmesh/node/mllp"
 	"github.com/trialmesh/trialmesh/node/peer"
 	"github.com/trialmesh/trialmesh/node/query"
+	"github.com/trialmesh/trialmesh/node/reference/variable"
 	"github.com/trialmesh/trialmesh/node/release"
 	wire "github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
@@ -136,6 +137,7 @@ type Node struct {
 	raw       *raw.Store
 	vocab     *vocab.Store
 	queue     *jobs.Queue
+	variables *variable.Store
 	ingest    *ingest.Service
 	trail     *audit.Trail
 	consents  *consent.Book
@@ -211,9 +213,12 @@ func (n *Node) openDomain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := n.openReference(ctx); err != nil {
+		return err
+	}
 	n.ingest, err = ingest.Open(ctx, ingest.Config{
-		Tables: tables,
-		DB:     n.db, Store: n.people, Series: n.series, Raw: n.raw, Vocabulary: n.vocab, Jobs: n.queue, Trail: n.trail, Log: n.cfg.Logger, Now: n.cfg.Now,
+		Tables: tables, Variables: n.variables,
+		DB: n.db, Store: n.people, Series: n.series, Raw: n.raw, Vocabulary: n.vocab, Jobs: n.queue, Trail: n.trail, Log: n.cfg.Logger, Now: n.cfg.Now,
 	})
 	if err != nil {
 		return err

@@ -26,6 +26,8 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/raw"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/ingest"
+	"github.com/trialmesh/trialmesh/node/reference"
+	"github.com/trialmesh/trialmesh/node/reference/variable"
 	"github.com/trialmesh/trialmesh/protocol/message"
 )
 
@@ -61,7 +63,7 @@ type Trail interface {
 	Latest(ctx context.Context, limit int) ([]audit.Record, error)
 }
 
-// Config configures the API. Token, Loads, Consents, Trail, Variables,
+// Config configures the API. Token, Loads, Consents, Trail, Series, Variables,
 // Status and Ready are required.
 type Config struct {
 	// Name is the node's in its network, for the title of the page.
@@ -74,8 +76,11 @@ type Config struct {
 	Consents Consents
 	Trail    Trail
 
-	// Variables returns what the node has time series of, by system and code.
-	Variables func(ctx context.Context) ([]Variable, error)
+	// Series returns what the node has time series of, by system and code.
+	Series func(ctx context.Context) ([]Series, error)
+
+	// Variables are the site's, with every version.
+	Variables *variable.Store
 
 	// Status returns how the node stands.
 	Status func(ctx context.Context) (Status, error)
@@ -125,8 +130,8 @@ func (c Config) validate() error {
 	switch {
 	case len(c.Token) < minToken:
 		return fmt.Errorf("token: at least %d characters", minToken)
-	case c.Loads == nil, c.Consents == nil, c.Trail == nil, c.Variables == nil, c.Status == nil, c.Ready == nil:
-		return errors.New("loads, consents, trail, variables, status and ready are required")
+	case c.Loads == nil, c.Consents == nil, c.Trail == nil, c.Series == nil, c.Variables == nil, c.Status == nil, c.Ready == nil:
+		return errors.New("loads, consents, trail, series, variables, status and ready are required")
 	}
 	return nil
 }
@@ -149,6 +154,8 @@ func New(cfg Config) (http.Handler, error) {
 	s.openRouter()
 	s.routeLoads()
 	s.routeSeries()
+	s.routeVariables()
+	s.routeUnits()
 	s.routeConsents()
 	s.routeStatus()
 	s.routePage()
@@ -157,7 +164,7 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	handler, err := front.New(front.Config{
 		Next: s.router, Rate: cfg.Rate, Burst: cfg.Burst, MaxBody: maxBody,
-		Streams: map[string]int64{filesPath: cfg.MaxFile, observationsPath: maxObservations, consentsPath: maxConsents},
+		Streams: map[string]int64{filesPath: cfg.MaxFile, observationsPath: maxObservations, consentsPath: maxConsents, variablesPath: reference.MaxFile},
 		Metrics: cfg.Metrics, Log: cfg.Logger, Now: cfg.Now,
 	})
 	if err != nil {

@@ -20,8 +20,12 @@ import (
 
 	"github.com/trialmesh/trialmesh/localstore/raw"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/localstore/vocab"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/ingest"
+	"github.com/trialmesh/trialmesh/node/mapping"
+	"github.com/trialmesh/trialmesh/node/reference"
+	"github.com/trialmesh/trialmesh/node/reference/variable"
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -45,6 +49,8 @@ type site struct {
 	db     *sqldb.DB
 	trail  *audit.Trail
 
+	variables *variable.Store
+
 	mu       sync.Mutex
 	files    map[string][]byte // accepted, by name
 	consents map[message.Digest]bool
@@ -52,6 +58,13 @@ type site struct {
 	held     error // what keeps loads waiting
 	acts     []string
 	status   Status
+}
+
+// noWords is a vocabulary that has nothing.
+type noWords struct{}
+
+func (noWords) Lookup(context.Context, string, string) (vocab.Mapping, error) {
+	return vocab.Mapping{}, nil
 }
 
 // lockedBuffer collects the log.
@@ -81,6 +94,10 @@ func newSite(t *testing.T, change ...func(*Config)) *site {
 	log := slog.New(slog.NewTextHandler(s.logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s.trail, err = audit.Open(t.Context(), db, log)
 	require.NoError(t, err)
+	kept, err := reference.Open(t.Context(), db)
+	require.NoError(t, err)
+	s.variables, err = variable.Open(t.Context(), kept, mapping.New(noWords{}), start)
+	require.NoError(t, err)
 	s.status = Status{
 		DID: "did:key:z6MkpTHR8VNsBxYAAWHut2Geadd9jSwuBV8xRoAnwWsdvktH", Connected: true,
 		Tables: map[string]int64{"person": 1234}, Jobs: map[string]int64{"queued": 1},
@@ -89,8 +106,9 @@ func newSite(t *testing.T, change ...func(*Config)) *site {
 	}
 	cfg := Config{
 		Name: "st-anna", Token: token, Loads: s, Consents: s, Trail: s.trail, Logger: log, Now: func() time.Time { return start },
-		Variables: func(context.Context) ([]Variable, error) {
-			return []Variable{
+		Variables: s.variables,
+		Series: func(context.Context) ([]Series, error) {
+			return []Series{
 				{System: "http://loinc.org", Code: "8310-5", Unit: "Cel", Persons: 1, Points: 2, First: start, Last: start},
 				{System: "http://loinc.org", Code: "8867-4", Unit: "/min", Concept: 3027018, Persons: 12, Points: 86_400, First: start, Last: start},
 			}, s.failure()

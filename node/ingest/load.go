@@ -39,7 +39,8 @@ const findingSuperseded = "superseded"
 type load struct {
 	s       *Service
 	job     *jobs.Job[args]
-	mapper  string
+	mapper  string // its name
+	words   *mapping.Mapper
 	checker *quality.Checker
 	src     *counter
 
@@ -60,8 +61,9 @@ type load struct {
 }
 
 // begin marks the job as running and finds out where an earlier attempt has ended.
-func (s *Service) begin(ctx context.Context, j *jobs.Job[args], file raw.Digest, mapper string) (*load, error) {
-	l := &load{s: s, job: j, mapper: mapper, checker: quality.New(s.cfg.Now()), lines: map[string]int{}}
+func (s *Service) begin(ctx context.Context, j *jobs.Job[args], file raw.Digest, by meaning) (*load, error) {
+	mapper := by.name
+	l := &load{s: s, job: j, mapper: mapper, words: by.mapper, checker: quality.New(s.cfg.Now(), by.variables), lines: map[string]int{}}
 	l.batch.Raw, l.batch.Mapper = file, mapper
 	err := s.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
 		var was, counts string
@@ -132,7 +134,7 @@ func (l *load) recall(ctx context.Context, rec fhir.Record) error {
 		return nil
 	}
 	var b omop.Batch
-	_, err := l.s.mapper.Map(ctx, rec, &b)
+	_, err := l.words.Map(ctx, rec, &b)
 	l.checker.Learn(&b)
 	return err
 }
@@ -153,7 +155,7 @@ func (l *load) record(ctx context.Context, rec fhir.Record) error {
 		l.counts.Findings[findingMerge]++
 		return nil
 	}
-	result, err := l.s.mapper.Map(ctx, rec, &l.batch)
+	result, err := l.words.Map(ctx, rec, &l.batch)
 	if err != nil {
 		return err
 	}

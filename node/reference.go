@@ -1,0 +1,19 @@
+package node
+
+import (
+	"context"
+
+	"github.com/trialmesh/trialmesh/node/mapping"
+	"github.com/trialmesh/trialmesh/node/reference"
+	"github.com/trialmesh/trialmesh/node/reference/variable"
+)
+
+// openReference opens the site's lists of reference data.
+func (n *Node) openReference(ctx context.Context) error {
+	kept, err := reference.Open(ctx, n.db)
+	if err != nil {
+		return err
+	}
+	n.variables, err = variable.Open(ctx, kept, mapping.New(n.vocab), n.cfg.Now())
+	return err
+}
