@@ -37,6 +37,7 @@ import (
 	"github.com/trialmesh/trialmesh/node/mllp"
 	"github.com/trialmesh/trialmesh/node/peer"
 	"github.com/trialmesh/trialmesh/node/query"
+	"github.com/trialmesh/trialmesh/node/reference/codemap"
 	"github.com/trialmesh/trialmesh/node/reference/variable"
 	"github.com/trialmesh/trialmesh/node/release"
 	wire "github.com/trialmesh/trialmesh/protocol/consent"
@@ -138,6 +139,7 @@ type Node struct {
 	vocab     *vocab.Store
 	queue     *jobs.Queue
 	variables *variable.Store
+	codes     *codemap.Store
 	ingest    *ingest.Service
 	trail     *audit.Trail
 	consents  *consent.Book
@@ -217,7 +219,7 @@ func (n *Node) openDomain(ctx context.Context) error {
 		return err
 	}
 	n.ingest, err = ingest.Open(ctx, ingest.Config{
-		Tables: tables, Variables: n.variables,
+		Tables: tables, Variables: n.variables, Codes: n.codes,
 		DB: n.db, Store: n.people, Series: n.series, Raw: n.raw, Vocabulary: n.vocab, Jobs: n.queue, Trail: n.trail, Log: n.cfg.Logger, Now: n.cfg.Now,
 	})
 	if err != nil {

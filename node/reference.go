@@ -5,6 +5,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/node/mapping"
 	"github.com/trialmesh/trialmesh/node/reference"
+	"github.com/trialmesh/trialmesh/node/reference/codemap"
 	"github.com/trialmesh/trialmesh/node/reference/variable"
 )
 
@@ -14,6 +15,7 @@ func (n *Node) openReference(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.codes = codemap.New(codemap.Config{Kept: kept, Vocabulary: n.vocab, DB: n.db, People: n.people, Series: n.series})
 	n.variables, err = variable.Open(ctx, kept, mapping.New(n.vocab), n.cfg.Now())
 	return err
 }

@@ -26,7 +26,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/raw"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/ingest"
-	"github.com/trialmesh/trialmesh/node/reference"
+	"github.com/trialmesh/trialmesh/node/reference/codemap"
 	"github.com/trialmesh/trialmesh/node/reference/variable"
 	"github.com/trialmesh/trialmesh/protocol/message"
 )
@@ -64,7 +64,7 @@ type Trail interface {
 }
 
 // Config configures the API. Token, Loads, Consents, Trail, Series, Variables,
-// Status and Ready are required.
+// Codes, Status and Ready are required.
 type Config struct {
 	// Name is the node's in its network, for the title of the page.
 	Name string
@@ -81,6 +81,9 @@ type Config struct {
 
 	// Variables are the site's, with every version.
 	Variables *variable.Store
+
+	// Codes are the site's maps of its own codes, with every version.
+	Codes *codemap.Store
 
 	// Status returns how the node stands.
 	Status func(ctx context.Context) (Status, error)
@@ -130,8 +133,8 @@ func (c Config) validate() error {
 	switch {
 	case len(c.Token) < minToken:
 		return fmt.Errorf("token: at least %d characters", minToken)
-	case c.Loads == nil, c.Consents == nil, c.Trail == nil, c.Series == nil, c.Variables == nil, c.Status == nil, c.Ready == nil:
-		return errors.New("loads, consents, trail, series, variables, status and ready are required")
+	case c.Loads == nil, c.Consents == nil, c.Trail == nil, c.Series == nil, c.Variables == nil, c.Codes == nil, c.Status == nil, c.Ready == nil:
+		return errors.New("loads, consents, trail, series, variables, codes, status and ready are required")
 	}
 	return nil
 }
@@ -156,6 +159,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.routeSeries()
 	s.routeVariables()
 	s.routeUnits()
+	s.routeCodes()
 	s.routeConsents()
 	s.routeStatus()
 	s.routePage()
@@ -164,7 +168,7 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	handler, err := front.New(front.Config{
 		Next: s.router, Rate: cfg.Rate, Burst: cfg.Burst, MaxBody: maxBody,
-		Streams: map[string]int64{filesPath: cfg.MaxFile, observationsPath: maxObservations, consentsPath: maxConsents, variablesPath: reference.MaxFile},
+		Streams: map[string]int64{filesPath: cfg.MaxFile, observationsPath: maxObservations, consentsPath: maxConsents, variablesPath: maxReference, codesPath: maxReference},
 		Metrics: cfg.Metrics, Log: cfg.Logger, Now: cfg.Now,
 	})
 	if err != nil {

@@ -18,13 +18,16 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/raw"
+	"github.com/trialmesh/trialmesh/localstore/series"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/vocab"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/ingest"
 	"github.com/trialmesh/trialmesh/node/mapping"
 	"github.com/trialmesh/trialmesh/node/reference"
+	"github.com/trialmesh/trialmesh/node/reference/codemap"
 	"github.com/trialmesh/trialmesh/node/reference/variable"
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -50,6 +53,7 @@ type site struct {
 	trail  *audit.Trail
 
 	variables *variable.Store
+	codes     *codemap.Store
 
 	mu       sync.Mutex
 	files    map[string][]byte // accepted, by name
@@ -58,13 +62,6 @@ type site struct {
 	held     error // what keeps loads waiting
 	acts     []string
 	status   Status
-}
-
-// noWords is a vocabulary that has nothing.
-type noWords struct{}
-
-func (noWords) Lookup(context.Context, string, string) (vocab.Mapping, error) {
-	return vocab.Mapping{}, nil
 }
 
 // lockedBuffer collects the log.
@@ -96,8 +93,15 @@ func newSite(t *testing.T, change ...func(*Config)) *site {
 	require.NoError(t, err)
 	kept, err := reference.Open(t.Context(), db)
 	require.NoError(t, err)
-	s.variables, err = variable.Open(t.Context(), kept, mapping.New(noWords{}), start)
+	words, err := vocab.Open(t.Context(), db)
 	require.NoError(t, err)
+	people, err := omop.Open(t.Context(), db)
+	require.NoError(t, err)
+	measured, err := series.Open(t.Context(), db, series.Config{})
+	require.NoError(t, err)
+	s.variables, err = variable.Open(t.Context(), kept, mapping.New(words), start)
+	require.NoError(t, err)
+	s.codes = codemap.New(codemap.Config{Kept: kept, Vocabulary: words, DB: db, People: people, Series: measured})
 	s.status = Status{
 		DID: "did:key:z6MkpTHR8VNsBxYAAWHut2Geadd9jSwuBV8xRoAnwWsdvktH", Connected: true,
 		Tables: map[string]int64{"person": 1234}, Jobs: map[string]int64{"queued": 1},
@@ -106,7 +110,7 @@ func newSite(t *testing.T, change ...func(*Config)) *site {
 	}
 	cfg := Config{
 		Name: "st-anna", Token: token, Loads: s, Consents: s, Trail: s.trail, Logger: log, Now: func() time.Time { return start },
-		Variables: s.variables,
+		Variables: s.variables, Codes: s.codes,
 		Series: func(context.Context) ([]Series, error) {
 			return []Series{
 				{System: "http://loinc.org", Code: "8310-5", Unit: "Cel", Persons: 1, Points: 2, First: start, Last: start},

@@ -26,6 +26,7 @@ import (
 	"github.com/trialmesh/trialmesh/node/mapping"
 	"github.com/trialmesh/trialmesh/node/mllp"
 	"github.com/trialmesh/trialmesh/node/reference"
+	"github.com/trialmesh/trialmesh/node/reference/codemap"
 	"github.com/trialmesh/trialmesh/node/reference/variable"
 	"github.com/trialmesh/trialmesh/protocol/message"
 )
@@ -128,12 +129,13 @@ func (s *site) open(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	codes := codemap.New(codemap.Config{Kept: kept, Vocabulary: words, DB: s.db, People: s.people, Series: s.series})
 	if s.loads, err = ingest.Open(ctx, ingest.Config{
-		DB: s.db, Store: s.people, Series: s.series, Raw: files, Vocabulary: words, Jobs: queue, Trail: trail, Variables: variables,
+		DB: s.db, Store: s.people, Series: s.series, Raw: files, Vocabulary: words, Jobs: queue, Trail: trail, Variables: variables, Codes: codes,
 	}); err != nil {
 		return err
 	}
-	return s.listen(ctx, api.Config{Trail: trail, Variables: variables})
+	return s.listen(ctx, api.Config{Trail: trail, Variables: variables, Codes: codes})
 }
 
 // listen binds the ports of the API and of MLLP, both on loopback. cfg has the parts of

@@ -102,7 +102,7 @@ func (c *Client) Variables(ctx context.Context, s Selection) (version int, list 
 			Variables      []Variable
 		}](ctx, c, http.MethodGet, "/v1/variables?"+q, "", nil)
 		version = a.Version
-		query.Set("version", strconv.Itoa(max(version, 1))) // all pages of one
+		query.Set("version", strconv.Itoa(version)) // all pages of one
 		return a.Variables, a.Total, err
 	})
 	return version, list, err

@@ -32,6 +32,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/vocab"
 	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/node/reference/codemap"
 	"github.com/trialmesh/trialmesh/node/reference/variable"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
@@ -65,6 +66,9 @@ type Config struct {
 
 	// Variables are the site's, with every version. Defaults to those that are shipped.
 	Variables *variable.Store
+
+	// Codes are the site's maps of its own codes. Defaults to none.
+	Codes *codemap.Store
 
 	// MaxFile is the size of one file in bytes, as sent. Defaults to 16 GiB.
 	MaxFile int64

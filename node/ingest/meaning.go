@@ -26,6 +26,16 @@ func (s *Service) meaning(ctx context.Context) (m meaning, err error) {
 	if tables := s.cfg.Tables.Version(); tables != "" {
 		m.name += " tables " + tables
 	}
+	if s.cfg.Codes != nil {
+		codes, err := s.cfg.Codes.Map(ctx)
+		if err != nil {
+			return meaning{}, err
+		}
+		m.mapper = m.mapper.With(codes)
+		if codes.Version > 0 {
+			m.name += " codes " + strconv.Itoa(codes.Version)
+		}
+	}
 	if s.cfg.Variables != nil {
 		if m.variables, err = s.cfg.Variables.List(ctx, 0); err != nil {
 			return meaning{}, err
