@@ -45,7 +45,7 @@ type nodeSettings struct {
 
 func newNodeCommand() *cobra.Command {
 	return group("node", "Run a node: a hospital's data, consents and answers",
-		newNodeInit(), newNodeEnroll(), newNodeRun(), newNodeVocabulary(), newNodeIngest(), newNodeMap(), newNodeVariables(), newNodeUnits(), newNodeCodes(), newNodeJobs(), newNodeConsent(), newNodeStatus())
+		newNodeInit(), newNodeEnroll(), newNodeRun(), newNodeVocabulary(), newNodeIngest(), newNodeMap(), newNodeVariables(), newNodeUnits(), newNodeCodes(), newNodeRemap(), newNodeJobs(), newNodeConsent(), newNodeStatus())
 }
 
 // noBoard warns of a node that nobody can ask anything.

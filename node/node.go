@@ -219,7 +219,7 @@ func (n *Node) openDomain(ctx context.Context) error {
 		return err
 	}
 	n.ingest, err = ingest.Open(ctx, ingest.Config{
-		Tables: tables, Variables: n.variables, Codes: n.codes,
+		Tables: tables, Variables: n.variables, Codes: n.codes, Concerned: n.concerned,
 		DB: n.db, Store: n.people, Series: n.series, Raw: n.raw, Vocabulary: n.vocab, Jobs: n.queue, Trail: n.trail, Log: n.cfg.Logger, Now: n.cfg.Now,
 	})
 	if err != nil {

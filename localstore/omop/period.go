@@ -2,6 +2,7 @@ package omop
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
@@ -51,7 +52,7 @@ func (p *putting) putPeriods(ctx context.Context) error {
 }
 
 // isStated is the condition that a source has stated a row of observation_period.
-const isStated = "EXISTS (SELECT 1 FROM lineage WHERE row_id = observation_period_id)"
+const isStated = "EXISTS (SELECT 1 FROM lineage stated WHERE stated.row_id = observation_period_id)"
 
 // lockPersons keeps other transactions from the periods of the batch's persons until
 // this one ends: a period is read, widened and written. SQLite has one writer at a time.
@@ -61,7 +62,10 @@ func (p *putting) lockPersons(ctx context.Context) error {
 		return nil
 	}
 	cond, arg := p.tx.Dialect().Among("person_id", persons)
-	_, err := p.tx.Exec(ctx, "SELECT 1 FROM person WHERE "+cond+" ORDER BY person_id FOR UPDATE", arg)
+	n, err := p.tx.Exec(ctx, "SELECT 1 FROM person WHERE "+cond+" ORDER BY person_id FOR UPDATE", arg)
+	if err == nil && n < int64(len(persons)) {
+		return fmt.Errorf("%w: a person was removed meanwhile", sqldb.ErrConflict)
+	}
 	return err
 }
 

@@ -68,7 +68,7 @@ func (s *Store) PersonsByKey(ctx context.Context, tx *sqldb.Tx, keys []Key) (map
 	for _, k := range keys {
 		named[newRowKey(PersonTable, k, k)] = k
 	}
-	found, err := lookup(ctx, tx, keysOf(named))
+	found, err := lookup(ctx, tx, "", keysOf(named))
 	if err != nil {
 		return nil, fmt.Errorf("omop: persons by key: %w", err)
 	}

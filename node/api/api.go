@@ -63,8 +63,8 @@ type Trail interface {
 	Latest(ctx context.Context, limit int) ([]audit.Record, error)
 }
 
-// Config configures the API. Token, Loads, Consents, Trail, Series, Variables,
-// Codes, Status and Ready are required.
+// Config configures the API. Token, Loads, Consents, Trail, Remaps, Series,
+// Variables, Codes, Status and Ready are required.
 type Config struct {
 	// Name is the node's in its network, for the title of the page.
 	Name string
@@ -75,6 +75,9 @@ type Config struct {
 	Loads    Loads
 	Consents Consents
 	Trail    Trail
+
+	// Remaps loads files again.
+	Remaps Remaps
 
 	// Series returns what the node has time series of, by system and code.
 	Series func(ctx context.Context) ([]Series, error)
@@ -133,8 +136,8 @@ func (c Config) validate() error {
 	switch {
 	case len(c.Token) < minToken:
 		return fmt.Errorf("token: at least %d characters", minToken)
-	case c.Loads == nil, c.Consents == nil, c.Trail == nil, c.Series == nil, c.Variables == nil, c.Codes == nil, c.Status == nil, c.Ready == nil:
-		return errors.New("loads, consents, trail, series, variables, codes, status and ready are required")
+	case c.Loads == nil, c.Consents == nil, c.Trail == nil, c.Remaps == nil, c.Series == nil, c.Variables == nil, c.Codes == nil, c.Status == nil, c.Ready == nil:
+		return errors.New("loads, consents, trail, remaps, series, variables, codes, status and ready are required")
 	}
 	return nil
 }
@@ -160,6 +163,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.routeVariables()
 	s.routeUnits()
 	s.routeCodes()
+	s.routeRemap()
 	s.routeConsents()
 	s.routeStatus()
 	s.routePage()

@@ -110,7 +110,7 @@ func newSite(t *testing.T, change ...func(*Config)) *site {
 	}
 	cfg := Config{
 		Name: "st-anna", Token: token, Loads: s, Consents: s, Trail: s.trail, Logger: log, Now: func() time.Time { return start },
-		Variables: s.variables, Codes: s.codes,
+		Variables: s.variables, Codes: s.codes, Remaps: s,
 		Series: func(context.Context) ([]Series, error) {
 			return []Series{
 				{System: "http://loinc.org", Code: "8310-5", Unit: "Cel", Persons: 1, Points: 2, First: start, Last: start},
@@ -185,6 +185,20 @@ func (s *site) Jobs(ctx context.Context, _ ingest.JobID, _ int) ([]ingest.Job, e
 func (s *site) Problems(_ context.Context, _ ingest.JobID, offset, limit int) ([]ingest.Problem, error) {
 	all := []ingest.Problem{{Line: 3, Path: "entry[2].resource", Rule: "fhir.syntax"}, {Line: 9, Path: "entry[8].resource.code", Rule: "fhir.type"}}
 	return all[min(offset, len(all)):min(offset+limit, len(all))], nil
+}
+
+func (s *site) RemapFile(ctx context.Context, file raw.Digest) (ingest.Remapped, error) {
+	if file != sha256.Sum256([]byte("known")) {
+		return ingest.Remapped{}, ingest.ErrFile
+	}
+	return ingest.Remapped{Files: 1, Jobs: []ingest.JobID{7}}, s.acted(ctx, "remap file", 7)
+}
+
+func (s *site) Remap(ctx context.Context, outdated bool) (ingest.Remapped, error) {
+	if !outdated {
+		return ingest.Remapped{Files: 2, Jobs: []ingest.JobID{7, 8}}, s.acted(ctx, "remap all", 7)
+	}
+	return ingest.Remapped{}, s.acted(ctx, "remap outdated", 7)
 }
 
 func (s *site) Retry(ctx context.Context, id ingest.JobID) error { return s.acted(ctx, "retry", id) }

@@ -142,7 +142,7 @@ func (s *site) open(ctx context.Context, cfg Config) error {
 // the API that are not the site's.
 func (s *site) listen(ctx context.Context, cfg api.Config) error {
 	token := rand.Text() + rand.Text()
-	cfg.Name, cfg.Token, cfg.Loads, cfg.Consents, cfg.Ready = "bench", token, s.loads, noConsents{}, s.db.Ping
+	cfg.Name, cfg.Token, cfg.Loads, cfg.Remaps, cfg.Consents, cfg.Ready = "bench", token, s.loads, s.loads, noConsents{}, s.db.Ping
 	cfg.Series = func(context.Context) ([]api.Series, error) { return nil, nil }
 	cfg.Status = func(context.Context) (api.Status, error) { return api.Status{}, nil }
 	handler, err := api.New(cfg)

@@ -70,6 +70,11 @@ type Config struct {
 	// Codes are the site's maps of its own codes. Defaults to none.
 	Codes *codemap.Store
 
+	// Concerned returns those of persons whom something else of the site names, as a
+	// consent does: a person whom no mapper makes any more stays then. Defaults to
+	// nobody.
+	Concerned func(ctx context.Context, tx *sqldb.Tx, persons []omop.PersonID) ([]omop.PersonID, error)
+
 	// MaxFile is the size of one file in bytes, as sent. Defaults to 16 GiB.
 	MaxFile int64
 

@@ -207,6 +207,11 @@ func (l *load) commit(ctx context.Context, last func(*sqldb.Tx) error) error {
 		if err := l.land(ctx, tx); err != nil {
 			return err
 		}
+		if last != nil {
+			if err := l.sweep(ctx, tx); err != nil {
+				return err
+			}
+		}
 		if err := l.save(ctx, tx); err != nil || last == nil {
 			return err
 		}
@@ -234,6 +239,9 @@ func (l *load) add(r omop.Result) {
 	for _, refused := range r.Refused {
 		if refused.Table == omop.PeriodTable && refused.Pointer == "" {
 			continue // made from rows that are refused themselves
+		}
+		if refused.Rule == omop.UnknownPerson {
+			l.counts.Strangers++
 		}
 		p := Problem{Line: l.line(refused.Pointer), Path: refused.Pointer, Rule: string(refused.Rule), Detail: "table " + refused.Table.String()}
 		if refused.Rule == omop.UnknownPerson && l.imported.uses != nil {
