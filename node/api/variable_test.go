@@ -68,7 +68,7 @@ func TestUnitsAreThoseOfUCUM(t *testing.T) {
 	for system, want := range map[string]int{"": 312, "http://unitsofmeasure.org": 312, "http://snomed.info/sct": 0} {
 		list, err := c.Units(t.Context(), system)
 		require.NoError(t, err)
-		require.Equal(t, want, len(list), "7 base units and 305 others")
+		require.Len(t, list, want, "7 base units and 305 others")
 	}
 	status, _, body := s.send(http.MethodGet, "/v1/units?code=Cel", "", nil)
 	require.Equal(t, http.StatusOK, status)

@@ -150,7 +150,7 @@ func TestFaultsOfAListAreNamed(t *testing.T) {
 		"no URI":               {head + strings.Replace(good, "http://loinc.org", "LOINC", 1), "system is no URI"},
 		"two validities meet":  {head + good + strings.Replace(good, "2020-01-01,2021", "2020-06-01,2022", 1), "on the same days"},
 		"a number too few":     {head + "http://loinc.org,1-8\n", "wrong number of fields"},
-		"YAML, unknown name":   {"variables:\n  - sytem: x\n", "sytem"},
+		"YAML, unknown name":   {"variables:\n  - sistem: x\n", "sistem"},
 		"YAML, not a number":   {"variables:\n  - {system: 'http://x.y', code: a, category: b, concept: 7, units: [{unit: g, concepts: [1], low: .nan}]}\n", "min <= low"},
 		"infinity in a column": {head + strings.Replace(good, ",1,2,", ",1,Inf,", 1), "high is not a number"},
 	} {
