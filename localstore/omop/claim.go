@@ -1,6 +1,10 @@
 package omop
 
-import "context"
+import (
+	"context"
+
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+)
 
 // claim is that a pass over a file makes a row. A row has the claim of the pass that
 // stored it and, of those over other files that make it too, the one that gets it when
@@ -41,8 +45,11 @@ func (s stored) under(own claim) int64 {
 }
 
 // confirm notes that a pass says the same of rows as the one that has stored them, which
-// was over an earlier file or by another mapper.
+// was over an earlier file or by another mapper. Mapping files again does little else.
 func (p *putting) confirm(ctx context.Context, entries []*entry) error {
+	if p.tx.Dialect() == sqldb.Postgres {
+		return p.confirmAtOnce(ctx, entries)
+	}
 	for _, e := range entries {
 		if _, err := p.tx.Exec(ctx, "UPDATE lineage SET load_id = ?, pointer = ?, earlier_load_id = ? WHERE row_id = ?",
 			p.load, e.rec.Pointer, intUnless0(e.earlier), e.id); err != nil {
@@ -50,6 +57,21 @@ func (p *putting) confirm(ctx context.Context, entries []*entry) error {
 		}
 	}
 	return nil
+}
+
+// confirmAtOnce is confirm in one statement: a round trip a row would be a quarter as fast.
+func (p *putting) confirmAtOnce(ctx context.Context, entries []*entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	ids, earlier, pointers := make([]int64, len(entries)), make([]int64, len(entries)), make([]string, len(entries))
+	for i, e := range entries {
+		ids[i], earlier[i], pointers[i] = e.id, e.earlier, e.rec.Pointer
+	}
+	_, err := p.tx.Exec(ctx, `UPDATE lineage SET load_id = ?, pointer = said.pointer, earlier_load_id = nullif(said.earlier, 0)
+		FROM unnest(?::bigint[], ?::text[], ?::bigint[]) AS said (row_id, pointer, earlier) WHERE lineage.row_id = said.row_id`,
+		p.load, ids, pointers, earlier)
+	return err
 }
 
 // yield notes that the pass makes rows too that a later file has.
