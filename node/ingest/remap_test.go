@@ -95,9 +95,9 @@ func drawFiles(r *rand.Rand) (files []string) {
 func TestRemappedIsAsIfLoadedSo(t *testing.T) {
 	t.Parallel()
 	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
-		seeds := uint64(8)
+		seeds := uint64(4)
 		if db.Dialect() == sqldb.Postgres {
-			seeds = 3
+			seeds = 2
 		}
 		for seed := range seeds {
 			r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // not a secret
