@@ -100,6 +100,9 @@ func printJob(cmd *cobra.Command, j client.Job) error {
 		}
 	}
 	printRows(w, j.Records, j.Stored, j.Replaced, j.Duplicates, j.Rejected, j.Unmapped)
+	if j.Removed > 0 {
+		fmt.Fprintf(w, "removed\t%d\n", j.Removed)
+	}
 	printCounts(w, "records by type", j.ByType)
 	printCounts(w, "findings", j.Findings)
 	printProblems(w, j.Problems)

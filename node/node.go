@@ -38,6 +38,8 @@ import (
 	"github.com/trialmesh/trialmesh/node/peer"
 	"github.com/trialmesh/trialmesh/node/pull"
 	"github.com/trialmesh/trialmesh/node/query"
+	"github.com/trialmesh/trialmesh/node/reference/codemap"
+	"github.com/trialmesh/trialmesh/node/reference/variable"
 	"github.com/trialmesh/trialmesh/node/release"
 	wire "github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
@@ -138,6 +140,8 @@ type Node struct {
 	raw       *raw.Store
 	vocab     *vocab.Store
 	queue     *jobs.Queue
+	variables *variable.Store
+	codes     *codemap.Store
 	ingest    *ingest.Service
 	pulls     *pull.Puller
 	trail     *audit.Trail
@@ -221,8 +225,11 @@ func (n *Node) openDomain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := n.openReference(ctx); err != nil {
+		return err
+	}
 	n.ingest, err = ingest.Open(ctx, ingest.Config{
-		Tables: tables, MayMerge: n.mayMerge,
+		Tables: tables, Variables: n.variables, Codes: n.codes, Concerned: n.concerned, MayMerge: n.mayMerge,
 		DB: n.db, Store: n.people, Series: n.series, Raw: n.raw, Vocabulary: n.vocab, Jobs: n.queue, Trail: n.trail, Log: n.cfg.Logger, Now: n.cfg.Now,
 	})
 	if err != nil {

@@ -36,9 +36,9 @@ func (n *Node) mergeSeries(ctx context.Context) error {
 	}
 }
 
-// variables returns what there are time series of, by system, code and unit.
-func (n *Node) variables(ctx context.Context) ([]api.Variable, error) {
-	var list []api.Variable
+// listSeries returns what there are time series of, by system, code and unit.
+func (n *Node) listSeries(ctx context.Context) ([]api.Series, error) {
+	var list []api.Series
 	err := n.db.Read(ctx, func(tx *sqldb.Tx) error {
 		known, err := n.series.Variables(ctx, tx)
 		if err != nil {
@@ -46,18 +46,18 @@ func (n *Node) variables(ctx context.Context) ([]api.Variable, error) {
 		}
 		summaries, err := n.series.Summaries(ctx, tx)
 		for _, s := range summaries {
-			list = append(list, variable(known[s.Variable], s))
+			list = append(list, seriesOf(known[s.Variable], s))
 		}
 		return err
 	})
-	slices.SortFunc(list, func(a, b api.Variable) int {
+	slices.SortFunc(list, func(a, b api.Series) int {
 		return cmp.Or(cmp.Compare(a.System, b.System), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Unit, b.Unit))
 	})
 	return list, err
 }
 
-func variable(v series.Variable, s series.Summary) api.Variable {
-	return api.Variable{
+func seriesOf(v series.Variable, s series.Summary) api.Series {
+	return api.Series{
 		System: v.System, Code: v.Code, Unit: v.Unit, Concept: v.ConceptID, Persons: s.Persons, Points: s.Points,
 		First: time.UnixMilli(s.First).UTC(), Last: time.UnixMilli(s.Last).UTC(),
 	}

@@ -13,14 +13,17 @@ import (
 // lookupChunk is how many keys one statement looks up.
 const lookupChunk = 500
 
-// lookup returns what lineage knows about keys.
-func lookup(ctx context.Context, tx *sqldb.Tx, keys iter.Seq[rowKey]) (map[rowKey]stored, error) {
+// lookup returns what lineage knows about keys; mapper is that of the pass that asks.
+func lookup(ctx context.Context, tx *sqldb.Tx, mapper string, keys iter.Seq[rowKey]) (map[rowKey]stored, error) {
 	// In order, so that keys of one person are read from one place.
 	sorted := slices.SortedFunc(keys, func(a, b rowKey) int { return slices.Compare(a[:], b[:]) })
 	found := make(map[rowKey]stored, len(sorted))
 	for chunk := range slices.Chunk(sorted, lookupChunk) {
 		condition, args := amongKeys(tx.Dialect(), chunk)
-		rows, err := tx.Query(ctx, "SELECT row_key, row_id, content, position FROM lineage JOIN load ON load.load_id = lineage.load_id WHERE "+condition, args...)
+		rows, err := tx.Query(ctx, `SELECT row_key, row_id, content, load.load_id, load.position, load.mapper = ?,
+			coalesce(e.load_id, 0), coalesce(e.position, 0), coalesce(e.mapper = ?, FALSE)
+			FROM lineage JOIN load ON load.load_id = lineage.load_id LEFT JOIN load e ON e.load_id = lineage.earlier_load_id
+			WHERE `+condition, append([]any{mapper, mapper}, args...)...)
 		if err != nil {
 			return nil, err
 		}
@@ -53,7 +56,7 @@ func collect(rows *sqldb.Rows, found map[rowKey]stored) error {
 	for rows.Next() {
 		var key, content []byte
 		var s stored
-		if err := rows.Scan(&key, &s.id, &content, &s.position); err != nil {
+		if err := rows.Scan(&key, &s.id, &content, &s.load, &s.position, &s.current, &s.earlier.load, &s.earlier.position, &s.earlier.current); err != nil {
 			return err
 		}
 		if len(key) != len(rowKey{}) || len(content) != len(s.content) {

@@ -18,9 +18,9 @@ type Merge struct {
 
 // lookupPersons is lookup for keys of persons; who was merged is found as the one who
 // survived.
-func lookupPersons(ctx context.Context, tx *sqldb.Tx, keys iter.Seq[rowKey]) (map[rowKey]stored, error) {
+func lookupPersons(ctx context.Context, tx *sqldb.Tx, mapper string, keys iter.Seq[rowKey]) (map[rowKey]stored, error) {
 	list := slices.Collect(keys)
-	found, err := lookup(ctx, tx, slices.Values(list))
+	found, err := lookup(ctx, tx, mapper, slices.Values(list))
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (p *putting) dropMerged(ctx context.Context, entries map[rowKey]*entry) err
 func (p *putting) merge(ctx context.Context) error {
 	for _, m := range p.batch.Merges {
 		survivor, retired := newRowKey(PersonTable, m.Survivor, m.Survivor), newRowKey(PersonTable, m.Retired, m.Retired)
-		found, err := lookupPersons(ctx, p.tx, slices.Values([]rowKey{survivor, retired}))
+		found, err := lookupPersons(ctx, p.tx, p.batch.Mapper, slices.Values([]rowKey{survivor, retired}))
 		if err != nil {
 			return err
 		}

@@ -52,7 +52,7 @@ func (p *putting) putPeriods(ctx context.Context) error {
 }
 
 // isStated is the condition that a source has stated a row of observation_period.
-const isStated = "EXISTS (SELECT 1 FROM lineage WHERE row_id = observation_period_id)"
+const isStated = "EXISTS (SELECT 1 FROM lineage stated WHERE stated.row_id = observation_period_id)"
 
 // lockPersons keeps other transactions from the periods of persons, and from merging
 // them, until this one ends: a period is read, widened and written. It returns
@@ -62,14 +62,11 @@ func lockPersons(ctx context.Context, tx *sqldb.Tx, persons []int64) error {
 		return nil
 	}
 	cond, arg := tx.Dialect().Among("person_id", persons)
-	var locked int
-	if err := tx.QueryRow(ctx, "SELECT count(*) FROM (SELECT 1 FROM person WHERE "+cond+" ORDER BY person_id FOR UPDATE) AS locked", arg).Scan(&locked); err != nil {
-		return err
+	n, err := tx.Exec(ctx, "SELECT 1 FROM person WHERE "+cond+" ORDER BY person_id FOR UPDATE", arg)
+	if err == nil && n < int64(len(persons)) {
+		return fmt.Errorf("%w: a person was merged or removed meanwhile", sqldb.ErrConflict)
 	}
-	if locked < len(persons) {
-		return fmt.Errorf("%w: a person was merged meanwhile", sqldb.ErrConflict)
-	}
-	return nil
+	return err
 }
 
 // periodPersons returns the persons of whom the batch has periods, ascending.

@@ -46,14 +46,16 @@ type entry struct {
 	id      int64
 	values  []any
 	content [8]byte
+	earlier int64 // load of another file that makes the row too, 0 for none
 }
 
 // stored is what lineage knows about a row.
 type stored struct {
-	id       int64
-	content  [8]byte
-	position int64 // of the file it came from
-	merged   bool  // it is a person's who has another name now
+	id      int64
+	content [8]byte
+	claim         // of the pass that has it
+	earlier claim // of another file
+	merged  bool  // it is a person's who has another name now
 }
 
 func (p *putting) put(ctx context.Context) error {
@@ -116,14 +118,14 @@ func (p *putting) findReferences(ctx context.Context, t Table, rows []row) error
 			}
 		}
 	}
-	found, err := lookupPersons(ctx, p.tx, keysOf(persons))
+	found, err := lookupPersons(ctx, p.tx, p.batch.Mapper, keysOf(persons))
 	if err != nil {
 		return err
 	}
 	for k, s := range found {
 		p.persons[persons[k]], p.merged[persons[k]] = s.id, s.merged
 	}
-	if found, err = lookup(ctx, p.tx, keysOf(visits)); err != nil {
+	if found, err = lookup(ctx, p.tx, p.batch.Mapper, keysOf(visits)); err != nil {
 		return err
 	}
 	for k, s := range found {
@@ -142,7 +144,7 @@ func (p *putting) putTable(ctx context.Context, t Table, rows []row) error {
 			return err
 		}
 	}
-	known, err := lookup(ctx, p.tx, func(yield func(rowKey) bool) {
+	known, err := lookup(ctx, p.tx, p.batch.Mapper, func(yield func(rowKey) bool) {
 		for k := range entries {
 			if !yield(k) {
 				return
@@ -152,22 +154,31 @@ func (p *putting) putTable(ctx context.Context, t Table, rows []row) error {
 	if err != nil {
 		return err
 	}
-	var fresh, changed, confirmed []*entry
+	var fresh, changed, confirmed, yielded []*entry
+	own := claim{p.load, p.batch.Position, true}
 	for k, e := range entries {
 		old, ok := known[k]
-		e.id = old.id
+		e.id, e.earlier = old.id, old.under(own)
+		later := old.position > own.position
 		switch {
 		case !ok:
 			fresh = append(fresh, e)
-		case old.content == e.content:
+		case old.content == e.content && !later:
 			p.result.Duplicates++
-			if old.position < p.batch.Position {
+			if old.load != own.load {
 				confirmed = append(confirmed, e)
 			}
-		case old.position > p.batch.Position:
-			p.result.Superseded++
-		default:
+		case !later:
 			changed = append(changed, e)
+		case old.content == e.content:
+			p.result.Duplicates++
+			yielded = append(yielded, e)
+		default:
+			p.result.Superseded++
+			yielded = append(yielded, e)
+		}
+		if later && e.earlier == old.earlier.load {
+			yielded = yielded[:len(yielded)-1] // it is known
 		}
 	}
 	if t == DeathTable {
@@ -187,6 +198,9 @@ func (p *putting) putTable(ctx context.Context, t Table, rows []row) error {
 		e.id = ids[i]
 	}
 	if err := p.confirm(ctx, confirmed); err != nil {
+		return err
+	}
+	if err := p.yield(ctx, yielded); err != nil {
 		return err
 	}
 	if err := p.remove(ctx, t, changed); err != nil {
@@ -242,16 +256,6 @@ func (p *putting) prepare(t Table, rows []row) map[rowKey]*entry {
 	return out
 }
 
-// confirm notes that a later file says the same of rows.
-func (p *putting) confirm(ctx context.Context, entries []*entry) error {
-	for _, e := range entries {
-		if _, err := p.tx.Exec(ctx, "UPDATE lineage SET load_id = ?, pointer = ? WHERE row_id = ?", p.load, e.rec.Pointer, e.id); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // remove deletes the rows that are about to be replaced.
 func (p *putting) remove(ctx context.Context, t Table, changed []*entry) error {
 	if len(changed) == 0 {
@@ -295,11 +299,11 @@ func (p *putting) insert(ctx context.Context, t Table, entries []*entry) error {
 	if _, err := p.tx.Insert(ctx, sp.name, append([]string{sp.key}, sp.columns...), rows); err != nil {
 		return err
 	}
-	lineage := each(entries, 6, func(args []any, e *entry) bool {
-		args[0], args[1], args[2], args[3], args[4], args[5] = e.id, e.key[:], int64(t), e.content[:], p.load, e.rec.Pointer
+	lineage := each(entries, 7, func(args []any, e *entry) bool {
+		args[0], args[1], args[2], args[3], args[4], args[5], args[6] = e.id, e.key[:], int64(t), e.content[:], p.load, e.rec.Pointer, intUnless0(e.earlier)
 		return true
 	})
-	if _, err := p.tx.Insert(ctx, "lineage", []string{"row_id", "row_key", "table_id", "content", "load_id", "pointer"}, lineage); err != nil {
+	if _, err := p.tx.Insert(ctx, "lineage", []string{"row_id", "row_key", "table_id", "content", "load_id", "pointer", "earlier_load_id"}, lineage); err != nil {
 		return err
 	}
 	quality := each(entries, 3, func(args []any, e *entry) bool {

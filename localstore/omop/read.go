@@ -69,7 +69,7 @@ func (s *Store) PersonsByKey(ctx context.Context, tx *sqldb.Tx, keys []Key) (map
 	for _, k := range keys {
 		named[newRowKey(PersonTable, k, k)] = k
 	}
-	found, err := lookupPersons(ctx, tx, keysOf(named))
+	found, err := lookupPersons(ctx, tx, "", keysOf(named))
 	if err != nil {
 		return nil, fmt.Errorf("omop: persons by key: %w", err)
 	}

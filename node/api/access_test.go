@@ -19,7 +19,9 @@ func TestEverythingNeedsTheTokenButHealth(t *testing.T) {
 	protected := map[string]string{
 		filesPath: http.MethodPost, consentsPath: http.MethodPost, "/v1/consents?": http.MethodGet, "/v1/ingest/jobs": http.MethodGet,
 		"/v1/ingest/jobs/7": http.MethodGet, "/v1/ingest/jobs/7/retry": http.MethodPost, "/v1/ingest/jobs/7/cancel": http.MethodPost,
-		"/v1/variables": http.MethodGet, "/v1/status": http.MethodGet, "/v1/audit": http.MethodGet, "/metrics": http.MethodGet,
+		"/v1/variables": http.MethodGet, "/v1/variables/versions": http.MethodGet, "/v1/units": http.MethodGet, codesPath: http.MethodGet,
+		codesPath + "/versions": http.MethodGet, codesPath + "/unmapped": http.MethodGet, codesPath + "/export": http.MethodGet, "/v1/series": http.MethodGet,
+		"/v1/status": http.MethodGet, "/v1/audit": http.MethodGet, "/metrics": http.MethodGet,
 	}
 	for path, method := range protected {
 		for _, authorization := range []string{

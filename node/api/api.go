@@ -26,6 +26,8 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/raw"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/ingest"
+	"github.com/trialmesh/trialmesh/node/reference/codemap"
+	"github.com/trialmesh/trialmesh/node/reference/variable"
 	"github.com/trialmesh/trialmesh/protocol/message"
 )
 
@@ -77,8 +79,8 @@ type Trail interface {
 	Latest(ctx context.Context, limit int) ([]audit.Record, error)
 }
 
-// Config configures the API. Token, Loads, Consents, Trail, Variables,
-// Status and Ready are required.
+// Config configures the API. Token, Loads, Consents, Trail, Remaps, Series,
+// Variables, Codes, Status and Ready are required.
 type Config struct {
 	// Name is the node's in its network, for the title of the page.
 	Name string
@@ -91,8 +93,17 @@ type Config struct {
 	Consents Consents
 	Trail    Trail
 
-	// Variables returns what the node has time series of, by system and code.
-	Variables func(ctx context.Context) ([]Variable, error)
+	// Remaps loads files again.
+	Remaps Remaps
+
+	// Series returns what the node has time series of, by system and code.
+	Series func(ctx context.Context) ([]Series, error)
+
+	// Variables are the site's, with every version.
+	Variables *variable.Store
+
+	// Codes are the site's maps of its own codes, with every version.
+	Codes *codemap.Store
 
 	// Status returns how the node stands.
 	Status func(ctx context.Context) (Status, error)
@@ -145,8 +156,8 @@ func (c Config) validate() error {
 	switch {
 	case len(c.Token) < minToken:
 		return fmt.Errorf("token: at least %d characters", minToken)
-	case c.Loads == nil, c.Consents == nil, c.Trail == nil, c.Variables == nil, c.Status == nil, c.Ready == nil:
-		return errors.New("loads, consents, trail, variables, status and ready are required")
+	case c.Loads == nil, c.Consents == nil, c.Trail == nil, c.Remaps == nil, c.Series == nil, c.Variables == nil, c.Codes == nil, c.Status == nil, c.Ready == nil:
+		return errors.New("loads, consents, trail, remaps, series, variables, codes, status and ready are required")
 	}
 	return nil
 }
@@ -171,6 +182,10 @@ func New(cfg Config) (http.Handler, error) {
 	s.routeUploads()
 	s.routeSeries()
 	s.routePulls()
+	s.routeVariables()
+	s.routeUnits()
+	s.routeCodes()
+	s.routeRemap()
 	s.routeConsents()
 	s.routeStatus()
 	s.routePage()
@@ -179,7 +194,10 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	handler, err := front.New(front.Config{
 		Next: s.router, Rate: cfg.Rate, Burst: cfg.Burst, MaxBody: maxBody,
-		Streams: map[string]int64{filesPath: cfg.MaxFile, uploadsPath + "/": cfg.MaxFile, observationsPath: maxObservations, consentsPath: maxConsents},
+		Streams: map[string]int64{
+			filesPath: cfg.MaxFile, uploadsPath + "/": cfg.MaxFile, observationsPath: maxObservations, consentsPath: maxConsents,
+			variablesPath: maxReference, codesPath: maxReference,
+		},
 		Metrics: cfg.Metrics, Log: cfg.Logger, Now: cfg.Now,
 	})
 	if err != nil {

@@ -19,10 +19,17 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/raw"
+	"github.com/trialmesh/trialmesh/localstore/series"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/localstore/vocab"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/ingest"
+	"github.com/trialmesh/trialmesh/node/mapping"
+	"github.com/trialmesh/trialmesh/node/reference"
+	"github.com/trialmesh/trialmesh/node/reference/codemap"
+	"github.com/trialmesh/trialmesh/node/reference/variable"
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -47,6 +54,9 @@ type site struct {
 	logged *lockedBuffer
 	db     *sqldb.DB
 	trail  *audit.Trail
+
+	variables *variable.Store
+	codes     *codemap.Store
 
 	mu       sync.Mutex
 	files    map[string][]byte // accepted, by name
@@ -86,6 +96,17 @@ func newSite(t *testing.T, change ...func(*Config)) *site {
 	log := slog.New(slog.NewTextHandler(s.logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s.trail, err = audit.Open(t.Context(), db, log)
 	require.NoError(t, err)
+	kept, err := reference.Open(t.Context(), db)
+	require.NoError(t, err)
+	words, err := vocab.Open(t.Context(), db)
+	require.NoError(t, err)
+	people, err := omop.Open(t.Context(), db)
+	require.NoError(t, err)
+	measured, err := series.Open(t.Context(), db, series.Config{})
+	require.NoError(t, err)
+	s.variables, err = variable.Open(t.Context(), kept, mapping.New(words), start)
+	require.NoError(t, err)
+	s.codes = codemap.New(codemap.Config{Kept: kept, Vocabulary: words, DB: db, People: people, Series: measured})
 	s.status = Status{
 		DID: "did:key:z6MkpTHR8VNsBxYAAWHut2Geadd9jSwuBV8xRoAnwWsdvktH", Connected: true,
 		Tables: map[string]int64{"person": 1234}, Jobs: map[string]int64{"queued": 1},
@@ -94,8 +115,9 @@ func newSite(t *testing.T, change ...func(*Config)) *site {
 	}
 	cfg := Config{
 		Name: "st-anna", Token: token, Loads: s, Consents: s, Trail: s.trail, Logger: log, Now: func() time.Time { return start },
-		Variables: func(context.Context) ([]Variable, error) {
-			return []Variable{
+		Variables: s.variables, Codes: s.codes, Remaps: s,
+		Series: func(context.Context) ([]Series, error) {
+			return []Series{
 				{System: "http://loinc.org", Code: "8310-5", Unit: "Cel", Persons: 1, Points: 2, First: start, Last: start},
 				{System: "http://loinc.org", Code: "8867-4", Unit: "/min", Concept: 3027018, Persons: 12, Points: 86_400, First: start, Last: start},
 			}, s.failure()
@@ -171,6 +193,20 @@ func (s *site) Jobs(ctx context.Context, _ ingest.JobID, _ int, only ...ingest.S
 func (s *site) Problems(_ context.Context, _ ingest.JobID, offset, limit int) ([]ingest.Problem, error) {
 	all := []ingest.Problem{{Line: 3, Path: "entry[2].resource", Rule: "fhir.syntax"}, {Line: 9, Path: "entry[8].resource.code", Rule: "fhir.type"}}
 	return all[min(offset, len(all)):min(offset+limit, len(all))], nil
+}
+
+func (s *site) RemapFile(ctx context.Context, file raw.Digest) (ingest.Remapped, error) {
+	if file != sha256.Sum256([]byte("known")) {
+		return ingest.Remapped{}, ingest.ErrFile
+	}
+	return ingest.Remapped{Files: 1, Jobs: []ingest.JobID{7}}, s.acted(ctx, "remap file", 7)
+}
+
+func (s *site) Remap(ctx context.Context, outdated bool) (ingest.Remapped, error) {
+	if !outdated {
+		return ingest.Remapped{Files: 2, Jobs: []ingest.JobID{7, 8}}, s.acted(ctx, "remap all", 7)
+	}
+	return ingest.Remapped{}, s.acted(ctx, "remap outdated", 7)
 }
 
 func (s *site) Retry(ctx context.Context, id ingest.JobID) error { return s.acted(ctx, "retry", id) }

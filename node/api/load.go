@@ -50,6 +50,7 @@ type Job struct {
 	Stored     int64 `json:"stored" doc:"Rows that were new"`
 	Replaced   int64 `json:"replaced" doc:"Rows that were known with another content"`
 	Duplicates int64 `json:"duplicates" doc:"Rows that were known"`
+	Removed    int64 `json:"removed" doc:"Rows that an earlier load made of the file and this one did not"`
 	Rejected   int64 `json:"rejected" doc:"Records or parts of them that were not stored"`
 	Unmapped   int64 `json:"unmapped" doc:"Codes without a standard concept"`
 
@@ -269,7 +270,7 @@ func (s *server) jobOf(j ingest.Job, problems []ingest.Problem) Job {
 	view := Job{
 		ID: strconv.FormatInt(int64(j.ID), 10), FileID: j.File.String(), Name: j.Name, State: string(j.State), Attempt: j.Attempt, Error: j.Error,
 		BytesTotal: j.BytesTotal, BytesRead: j.Counts.BytesRead, Records: j.Counts.Records, Stored: j.Counts.Stored,
-		Replaced: j.Counts.Replaced, Duplicates: j.Counts.Duplicates, Rejected: j.Counts.Rejected,
+		Replaced: j.Counts.Replaced, Duplicates: j.Counts.Duplicates, Removed: j.Counts.Removed, Rejected: j.Counts.Rejected,
 		ByType: j.Counts.ByType, UnmappedBy: j.Counts.Unmapped, Findings: j.Counts.Findings,
 		Accepted: j.Accepted.UTC(), Started: moment(j.Started), Ended: moment(j.Ended), Problems: make([]Problem, 0, len(problems)),
 	}

@@ -42,9 +42,9 @@ type Accepted struct {
 	JobID string `json:"jobId"`
 }
 
-// Variable is a kind of value that the node has time series of. Points that a load
-// has brought in the last seconds are not counted yet.
-type Variable struct {
+// Series is a kind of value that the node has time series of. Points that a load has
+// brought in the last seconds are not counted yet.
+type Series struct {
 	System  string    `json:"system"`
 	Code    string    `json:"code"`
 	Unit    string    `json:"unit" doc:"UCUM"`
@@ -55,9 +55,9 @@ type Variable struct {
 	Last    time.Time `json:"last"`
 }
 
-// Variables are the kinds of value, by system and code.
-type Variables struct {
-	Variables []Variable `json:"variables" nullable:"false"`
+// AllSeries are the kinds of value, by system and code.
+type AllSeries struct {
+	Series []Series `json:"series" nullable:"false"`
 }
 
 func (s *server) routeSeries() {
@@ -69,7 +69,7 @@ func (s *server) routeSeries() {
 		Parameters:  []*huma.Param{keyParam()},
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: s.schema(Observations{})}}},
 	}, http.StatusAccepted, "application/json", s.schema(Accepted{}))
-	get(s, huma.Operation{OperationID: "variables", Path: "/v1/variables", Summary: "What the node has time series of", Tags: []string{"series"}}, s.variables)
+	get(s, huma.Operation{OperationID: "series", Path: "/v1/series", Summary: "What the node has time series of", Tags: []string{"series"}}, s.series)
 }
 
 // observe keeps a document of observations and enqueues its load.
@@ -93,20 +93,20 @@ func (s *server) observe(c *gin.Context) error {
 	return nil
 }
 
-func (s *server) variables(ctx context.Context, in *struct {
+func (s *server) series(ctx context.Context, in *struct {
 	System string `query:"system" maxLength:"256" doc:"Only of this code system"`
 	Code   string `query:"code" maxLength:"256" doc:"Only this code"`
 },
-) (*body[Variables], error) {
-	all, err := s.cfg.Variables(ctx)
+) (*body[AllSeries], error) {
+	all, err := s.cfg.Series(ctx)
 	if err != nil {
 		return nil, err
 	}
-	list := make([]Variable, 0, len(all))
+	list := make([]Series, 0, len(all))
 	for _, v := range all {
 		if (in.System == "" || v.System == in.System) && (in.Code == "" || v.Code == in.Code) {
 			list = append(list, v)
 		}
 	}
-	return &body[Variables]{Variables{list}}, nil
+	return &body[AllSeries]{AllSeries{list}}, nil
 }

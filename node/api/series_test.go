@@ -33,12 +33,12 @@ func TestWhatHoldsNoObservationsIsRefused(t *testing.T) {
 	require.Empty(t, s.files)
 }
 
-func TestVariablesAreFoundBySystemAndCode(t *testing.T) {
+func TestSeriesAreFoundBySystemAndCode(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	for query, want := range map[string]int{"": 2, "?system=http://loinc.org": 2, "?code=8867-4": 1, "?system=other": 0} {
-		status, _, body := s.send(http.MethodGet, "/v1/variables"+query, "", nil)
+		status, _, body := s.send(http.MethodGet, "/v1/series"+query, "", nil)
 		require.Equal(t, http.StatusOK, status, body)
-		require.Len(t, decode[Variables](t, body).Variables, want, query)
+		require.Len(t, decode[AllSeries](t, body).Series, want, query)
 	}
 }

@@ -23,7 +23,11 @@ import (
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/client"
 	"github.com/trialmesh/trialmesh/node/ingest"
+	"github.com/trialmesh/trialmesh/node/mapping"
 	"github.com/trialmesh/trialmesh/node/mllp"
+	"github.com/trialmesh/trialmesh/node/reference"
+	"github.com/trialmesh/trialmesh/node/reference/codemap"
+	"github.com/trialmesh/trialmesh/node/reference/variable"
 	"github.com/trialmesh/trialmesh/protocol/message"
 )
 
@@ -117,23 +121,31 @@ func (s *site) open(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	kept, err := reference.Open(ctx, s.db)
+	if err != nil {
+		return err
+	}
+	variables, err := variable.Open(ctx, kept, mapping.New(words), time.Now())
+	if err != nil {
+		return err
+	}
+	codes := codemap.New(codemap.Config{Kept: kept, Vocabulary: words, DB: s.db, People: s.people, Series: s.series})
 	if s.loads, err = ingest.Open(ctx, ingest.Config{
-		DB: s.db, Store: s.people, Series: s.series, Raw: files, Vocabulary: words, Jobs: queue, Trail: trail,
+		DB: s.db, Store: s.people, Series: s.series, Raw: files, Vocabulary: words, Jobs: queue, Trail: trail, Variables: variables, Codes: codes,
 	}); err != nil {
 		return err
 	}
-	return s.listen(ctx, trail)
+	return s.listen(ctx, api.Config{Trail: trail, Variables: variables, Codes: codes})
 }
 
-// listen binds the ports of the API and of MLLP, both on loopback.
-func (s *site) listen(ctx context.Context, trail *audit.Trail) error {
+// listen binds the ports of the API and of MLLP, both on loopback. cfg has the parts of
+// the API that are not the site's.
+func (s *site) listen(ctx context.Context, cfg api.Config) error {
 	token := rand.Text() + rand.Text()
-	handler, err := api.New(api.Config{
-		Name: "bench", Token: token, Loads: s.loads, Consents: noConsents{}, Trail: trail,
-		Variables: func(context.Context) ([]api.Variable, error) { return nil, nil },
-		Status:    func(context.Context) (api.Status, error) { return api.Status{}, nil },
-		Ready:     s.db.Ping,
-	})
+	cfg.Name, cfg.Token, cfg.Loads, cfg.Remaps, cfg.Consents, cfg.Ready = "bench", token, s.loads, s.loads, noConsents{}, s.db.Ping
+	cfg.Series = func(context.Context) ([]api.Series, error) { return nil, nil }
+	cfg.Status = func(context.Context) (api.Status, error) { return api.Status{}, nil }
+	handler, err := api.New(cfg)
 	if err != nil {
 		return err
 	}

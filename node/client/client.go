@@ -163,6 +163,7 @@ type Job struct {
 	Stored     int64            `json:"stored"`
 	Replaced   int64            `json:"replaced"`
 	Duplicates int64            `json:"duplicates"`
+	Removed    int64            `json:"removed"` // rows that an earlier load made of the file and this one did not
 	Rejected   int64            `json:"rejected"`
 	ByType     map[string]int64 `json:"byType"`
 	Unmapped   int64            `json:"unmapped"`

@@ -32,7 +32,8 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/vocab"
 	"github.com/trialmesh/trialmesh/node/audit"
-	"github.com/trialmesh/trialmesh/node/mapping"
+	"github.com/trialmesh/trialmesh/node/reference/codemap"
+	"github.com/trialmesh/trialmesh/node/reference/variable"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
@@ -65,6 +66,17 @@ type Config struct {
 
 	// Tables are the site's mappings of tables. Defaults to none.
 	Tables *table.Set
+
+	// Variables are the site's, with every version. Defaults to those that are shipped.
+	Variables *variable.Store
+
+	// Codes are the site's maps of its own codes. Defaults to none.
+	Codes *codemap.Store
+
+	// Concerned returns those of persons whom something else of the site names, as a
+	// consent does: a person whom no mapper makes any more stays then. Defaults to
+	// nobody.
+	Concerned func(ctx context.Context, tx *sqldb.Tx, persons []omop.PersonID) ([]omop.PersonID, error)
 
 	// MaxFile is the size of one file in bytes, as sent. Defaults to 16 GiB.
 	MaxFile int64
@@ -140,7 +152,6 @@ func (c Config) validate() error {
 // Service loads files. It is safe for concurrent use.
 type Service struct {
 	cfg    Config
-	mapper *mapping.Mapper
 	m      *metrics
 	claims claims
 }
@@ -159,7 +170,7 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 	if err := sqldb.Migrate(ctx, cfg.DB, "ingest", own); err != nil {
 		return nil, fmt.Errorf("ingest: %w", err)
 	}
-	s := &Service{cfg: cfg, mapper: mapping.New(cfg.Vocabulary), m: newMetrics()}
+	s := &Service{cfg: cfg, m: newMetrics()}
 	jobs.Register(cfg.Jobs, s.work)
 	return s, nil
 }
@@ -275,17 +286,6 @@ func (s *Service) acceptKept(ctx context.Context, file raw.Digest, size int64, n
 		return 0, fmt.Errorf("accept file %s: %w", file, err)
 	}
 	return id, nil
-}
-
-// mapperName is what lineage calls the mapper with the vocabulary and the mappings of
-// tables of now.
-func (s *Service) mapperName(ctx context.Context) (string, error) {
-	version, err := s.cfg.Vocabulary.Version(ctx)
-	name := mapping.Version + " vocabulary " + version
-	if tables := s.cfg.Tables.Version(); tables != "" {
-		name += " tables " + tables
-	}
-	return name, err
 }
 
 func (s *Service) enqueue(ctx context.Context, tx *sqldb.Tx, file raw.Digest, size int64, name string) (JobID, error) {

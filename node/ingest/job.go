@@ -46,7 +46,10 @@ type Counts struct {
 	Stored     int64 `json:"stored"`     // rows that were new
 	Replaced   int64 `json:"replaced"`   // rows that were known with another content
 	Duplicates int64 `json:"duplicates"` // rows that were known
+	Removed    int64 `json:"removed"`    // rows that an earlier mapper made of the file and this one does not
 	Rejected   int64 `json:"rejected"`   // problems: records or parts that were not stored
+
+	Strangers int64 `json:"strangers,omitempty"` // of the problems, rows of persons who were not there
 
 	ByType   map[string]int64 `json:"byType"`   // records by FHIR type or CDM table, at most 200 types, the rest as "other"
 	Unmapped map[string]int64 `json:"unmapped"` // codes without a standard concept, such as "SNOMED code"

@@ -42,7 +42,8 @@ const findingSuperseded = "superseded"
 type load struct {
 	s       *Service
 	job     *jobs.Job[args]
-	mapper  string
+	mapper  string // its name
+	words   *mapping.Mapper
 	checker *quality.Checker
 	src     *counter
 
@@ -63,8 +64,9 @@ type load struct {
 }
 
 // begin marks the job as running and finds out where an earlier attempt has ended.
-func (s *Service) begin(ctx context.Context, j *jobs.Job[args], file raw.Digest, mapper string) (*load, error) {
-	l := &load{s: s, job: j, mapper: mapper, checker: quality.New(s.cfg.Now()), lines: map[string]int{}}
+func (s *Service) begin(ctx context.Context, j *jobs.Job[args], file raw.Digest, by meaning) (*load, error) {
+	mapper := by.name
+	l := &load{s: s, job: j, mapper: mapper, words: by.mapper, checker: quality.New(s.cfg.Now(), by.variables), lines: map[string]int{}}
 	l.batch.Raw, l.batch.Mapper, l.batch.MayMerge = file, mapper, s.cfg.MayMerge
 	err := s.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
 		var was, counts string
@@ -135,7 +137,7 @@ func (l *load) recall(ctx context.Context, rec fhir.Record) error {
 		return nil
 	}
 	var b omop.Batch
-	_, err := l.s.mapper.Map(ctx, rec, &b)
+	_, err := l.words.Map(ctx, rec, &b)
 	l.checker.Learn(&b)
 	return err
 }
@@ -156,7 +158,7 @@ func (l *load) record(ctx context.Context, rec fhir.Record) error {
 		l.unite(rec, r)
 		return nil
 	}
-	result, err := l.s.mapper.Map(ctx, rec, &l.batch)
+	result, err := l.words.Map(ctx, rec, &l.batch)
 	if err != nil {
 		return err
 	}
@@ -221,6 +223,11 @@ func (l *load) commit(ctx context.Context, last func(*sqldb.Tx) error) error {
 		if err := l.land(ctx, tx); err != nil {
 			return err
 		}
+		if last != nil {
+			if err := l.sweep(ctx, tx); err != nil {
+				return err
+			}
+		}
 		if err := l.save(ctx, tx); err != nil || last == nil {
 			return err
 		}
@@ -250,6 +257,9 @@ func (l *load) add(r omop.Result) {
 	for _, refused := range r.Refused {
 		if refused.Table == omop.PeriodTable && refused.Pointer == "" {
 			continue // made from rows that are refused themselves
+		}
+		if refused.Rule == omop.UnknownPerson {
+			l.counts.Strangers++
 		}
 		p := Problem{Line: l.line(refused.Pointer), Path: refused.Pointer, Rule: string(refused.Rule), Detail: "table " + refused.Table.String()}
 		if refused.Rule == omop.MergeRefused {

@@ -50,7 +50,7 @@ func (l *load) observe(ctx context.Context, rec fhir.Record, s *observation.Seri
 		l.reject(Problem{Line: rec.Line, Path: rec.Path + ".unit", Rule: RuleInvalidUnit, Detail: "want a UCUM code"})
 		return nil
 	}
-	concept, err := l.s.mapper.Concept(ctx, s.System, s.Code)
+	concept, err := l.words.Concept(ctx, s.System, s.Code)
 	if err != nil {
 		return err
 	}

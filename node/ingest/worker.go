@@ -60,11 +60,11 @@ func (s *Service) load(ctx context.Context, j *jobs.Job[args]) error {
 	if err != nil {
 		return err
 	}
-	mapper, err := s.mapperName(ctx)
+	by, err := s.meaning(ctx)
 	if err != nil {
 		return err
 	}
-	l, err := s.begin(ctx, j, file, mapper)
+	l, err := s.begin(ctx, j, file, by)
 	if err != nil {
 		return err
 	}

@@ -14,33 +14,63 @@ type code struct {
 	standard []vocab.Concept
 }
 
-// code resolves c by its best coding: the first that reaches a standard concept,
-// else the first that the vocabulary knows, else the first. part says what c is for.
+// How well a coding is known, ascending.
+const (
+	sent       = iota + 1 // it is there
+	known                 // the vocabulary has it
+	local                 // the site's own map has a standard concept for it
+	understood            // the vocabulary has
+)
+
+// code resolves c by its best coding: the first that the vocabulary maps to a standard
+// concept, else the first that the site's own map does, else the first that the
+// vocabulary knows, else the first. part says what c is for.
+//
+// The vocabulary comes before the site's map: its mappings are reviewed and the same at
+// every site, and where a site could overrule them one question would count different
+// things at two sites. The map is for what the vocabulary leaves open.
 func (m *mapping) code(part Part, c fhir.CodeableConcept) code {
 	best, rank := code{source: c.Text}, 0
 	system := other
 	for _, coding := range c.Coding {
-		name, known := vocabularies[coding.System]
-		var found vocab.Mapping
-		if known && coding.Code != "" {
-			found = m.lookup(name, coding.Code)
-		}
-		r := 1
-		switch {
-		case len(found.Standard) > 0:
-			r = 3
-		case found.Source.ID != 0:
-			r = 2
-		}
+		name := vocabularies[coding.System]
+		found, r := m.coding(name, coding)
 		if r > rank {
 			rank, system = r, cmp.Or(name, other)
 			best = code{cmp.Or(coding.Code, c.Text, coding.Display), found.Source.ID, found.Standard}
 		}
 	}
-	if rank < 3 && best.source != "" {
+	if rank < local && c.Text != "" {
+		if standard := m.own(none, c.Text); len(standard) > 0 {
+			best.standard, rank = standard, local
+		}
+	}
+	if rank < local && best.source != "" {
 		m.result.Unmapped = append(m.result.Unmapped, Unmapped{part, system})
 	}
 	return best
+}
+
+// coding looks up one coding; vocabulary is OMOP's name of its system, "" for another.
+func (m *mapping) coding(vocabulary string, c fhir.Coding) (vocab.Mapping, int) {
+	if c.Code == "" {
+		return vocab.Mapping{}, sent
+	}
+	var found vocab.Mapping
+	if vocabulary != "" {
+		found = m.lookup(vocabulary, c.Code)
+	}
+	if len(found.Standard) > 0 {
+		return found, understood
+	}
+	if standard := m.own(VocabularyOf(c.System), c.Code); len(standard) > 0 {
+		found.Standard = standard
+		return found, local
+	}
+	if found.Source.ID != 0 {
+		return found, known
+	}
+	return found, sent
 }
 
 // first is the first standard concept, 0 for none.
@@ -66,13 +96,15 @@ func (m *mapping) unit(q *fhir.Quantity) code {
 	if u.source == "" {
 		return u
 	}
-	name, known := vocabularies[q.System]
-	if q.Code != "" && (q.System == "" || known && name == ucum) {
-		found := m.lookup(ucum, q.Code)
+	if q.Code != "" && (q.System == "" || vocabularies[q.System] == UCUM) {
+		found := m.lookup(UCUM, q.Code)
 		u.sourceID, u.standard = found.Source.ID, found.Standard
 	}
 	if len(u.standard) == 0 {
-		m.result.Unmapped = append(m.result.Unmapped, Unmapped{UnitPart, ucum})
+		u.standard = m.own(UCUM, u.source)
+	}
+	if len(u.standard) == 0 {
+		m.result.Unmapped = append(m.result.Unmapped, Unmapped{UnitPart, UCUM})
 	}
 	return u
 }

@@ -22,11 +22,33 @@ type Vocabulary interface {
 	Lookup(ctx context.Context, vocabulary, code string) (vocab.Mapping, error)
 }
 
-// Mapper maps records with one vocabulary. It is safe for concurrent use.
-type Mapper struct{ vocabulary Vocabulary }
+// Local is a site's own map of codes.
+type Local interface {
+	// Standard returns the standard concepts that a code means at this site, none if
+	// it is not mapped. The vocabulary is named as by [VocabularyOf].
+	Standard(vocabulary, code string) []vocab.Concept
+}
+
+// Mapper maps records with one vocabulary and, if it has one, a site's own map of what
+// that leaves open. It is safe for concurrent use.
+type Mapper struct {
+	vocabulary Vocabulary
+	local      Local // may be nil
+}
 
 // New returns a Mapper.
-func New(v Vocabulary) *Mapper { return &Mapper{v} }
+func New(v Vocabulary) *Mapper { return &Mapper{vocabulary: v} }
+
+// With returns a Mapper of the same vocabulary with a site's own map.
+func (m *Mapper) With(own Local) *Mapper { return &Mapper{m.vocabulary, own} }
+
+// own asks the site's own map.
+func (m *Mapper) own(vocabulary, code string) []vocab.Concept {
+	if m.local == nil {
+		return nil
+	}
+	return m.local.Standard(vocabulary, code)
+}
 
 // Rule says why a record or a part of it gave no row.
 type Rule string
@@ -112,7 +134,7 @@ func (m *Mapper) Map(ctx context.Context, rec fhir.Record, b *omop.Batch) (Resul
 
 // UnitConcept returns the standard concept of a UCUM code, 0 for none.
 func (m *Mapper) UnitConcept(ctx context.Context, code string) (int64, error) {
-	found, err := m.vocabulary.Lookup(ctx, ucum, code)
+	found, err := m.vocabulary.Lookup(ctx, UCUM, code)
 	if err != nil || len(found.Standard) == 0 {
 		return 0, err
 	}
@@ -122,15 +144,20 @@ func (m *Mapper) UnitConcept(ctx context.Context, code string) (int64, error) {
 // Concept returns the standard concept of a code of a code system that is named as
 // FHIR does, 0 for none.
 func (m *Mapper) Concept(ctx context.Context, system, code string) (int64, error) {
-	vocabulary, known := vocabularies[system]
-	if !known {
+	standard := m.own(VocabularyOf(system), code)
+	if vocabulary := vocabularies[system]; vocabulary != "" {
+		found, err := m.vocabulary.Lookup(ctx, vocabulary, code)
+		if err != nil {
+			return 0, err
+		}
+		if len(found.Standard) > 0 {
+			standard = found.Standard
+		}
+	}
+	if len(standard) == 0 {
 		return 0, nil
 	}
-	found, err := m.vocabulary.Lookup(ctx, vocabulary, code)
-	if err != nil || len(found.Standard) == 0 {
-		return 0, err
-	}
-	return found.Standard[0].ID, nil
+	return standard[0].ID, nil
 }
 
 // PersonKey is the key of a person: of the one whose Patient resource has the given

@@ -1,5 +1,7 @@
 package mapping
 
+import "cmp"
+
 // vocabularies are the OMOP names of the code systems that FHIR names by URI.
 //
 // Source: https://hl7.org/fhir/R4/terminologies-systems.html, of MedDRA
@@ -19,7 +21,7 @@ var vocabularies = map[string]string{
 	"http://www.whocc.no/atc":                     "ATC",
 	"http://fdasis.nlm.nih.gov":                   "UNII",
 	"https://www.meddra.org":                      "MedDRA",
-	"http://unitsofmeasure.org":                   ucum,
+	"http://unitsofmeasure.org":                   UCUM,
 	"urn:oid:2.16.840.1.113883.6.96":              "SNOMED",
 	"urn:oid:2.16.840.1.113883.6.1":               "LOINC",
 	"urn:oid:2.16.840.1.113883.6.88":              "RxNorm",
@@ -29,8 +31,20 @@ var vocabularies = map[string]string{
 	"http://www.icd10data.com/icd10pcs":           "ICD10PCS",
 }
 
-// ucum is the vocabulary of units.
-const ucum = "UCUM"
+// KnownSystem reports whether OMOP has a vocabulary of a code system that is named as
+// FHIR does.
+func KnownSystem(system string) bool { return vocabularies[system] != "" }
+
+// VocabularyOf is how a code system is named beside a code: OMOP's name of it, else the
+// system as sent, else "None", the vocabulary of what is of none.
+func VocabularyOf(system string) string {
+	return cmp.Or(vocabularies[system], system, none)
+}
+
+// UCUM is the vocabulary of units.
+const UCUM = "UCUM"
+
+const none = "None"
 
 // other stands for every code system that is not in the list.
 const other = "other"

@@ -124,30 +124,3 @@ func (k *check) duplicate(r omop.Record, f fact) {
 	}
 	k.seen[f] = r.Key
 }
-
-// value checks the number of a measurement.
-func (k *check) value(m *omop.Measurement) {
-	if m.Number == nil {
-		return
-	}
-	kind, known := variables[m.ConceptID]
-	switch {
-	case m.UnitSource == "" && known:
-		k.found[NoUnit]++
-		return
-	case m.UnitSource != "" && m.UnitConceptID == 0:
-		k.found[UnknownUnit]++
-		return
-	case !known:
-		return
-	}
-	r, ok := kind[m.UnitConceptID]
-	switch {
-	case !ok:
-		k.reject(&m.Record, WrongUnit)
-	case *m.Number < r.min || *m.Number > r.max:
-		k.reject(&m.Record, Impossible)
-	case *m.Number < r.low || *m.Number > r.high:
-		k.flag(&m.Record, Implausible)
-	}
-}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/reference/variable"
 )
 
 // Rule names a finding. The names are stable: operators filter by them.
@@ -51,11 +52,13 @@ const never = omop.Date(1<<31 - 1)
 
 // Checker checks the batches of one file. It is not safe for concurrent use.
 type Checker struct {
-	tomorrow omop.Date
-	lives    map[omop.Key]life
+	tomorrow  omop.Date
+	variables *variable.List
+	lives     map[omop.Key]life
 }
 
-// New returns a Checker for a file that is loaded now.
-func New(now time.Time) *Checker {
-	return &Checker{tomorrow: sqldb.DateOf(now.UTC()) + 1, lives: map[omop.Key]life{}}
+// New returns a Checker for a file that is loaded now, whose values are checked by the
+// given variables.
+func New(now time.Time, variables *variable.List) *Checker {
+	return &Checker{tomorrow: sqldb.DateOf(now.UTC()) + 1, variables: variables, lives: map[omop.Key]life{}}
 }

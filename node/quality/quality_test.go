@@ -10,6 +10,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node/quality"
+	"github.com/trialmesh/trialmesh/node/reference/variable"
 )
 
 var (
@@ -79,7 +80,7 @@ func TestValues(t *testing.T) {
 			t.Parallel()
 			b := someone(0)
 			b.Measurements = []omop.Measurement{c.row}
-			found := quality.New(now).Check(&b)
+			found := quality.New(now, variable.Shipped()).Check(&b)
 			want := map[quality.Rule]int{}
 			if c.want != "" {
 				want[c.want] = 1
@@ -119,7 +120,7 @@ func TestTimes(t *testing.T) {
 			b.Conditions = []omop.Condition{{Record: r, Start: c.start, End: &c.end}, {Record: omop.Record{Key: omop.NewKey("open"), Person: person}, ConceptID: 1, Start: birth}}
 			b.Drugs = []omop.Drug{{Record: r, Start: c.start, End: c.end}}
 			b.Procedures = []omop.Procedure{{Record: r, Start: c.start, End: &c.end}}
-			found := quality.New(now).Check(&b)
+			found := quality.New(now, variable.Shipped()).Check(&b)
 			want := map[quality.Rule]int{}
 			if c.want != "" {
 				want[c.want] = 4
@@ -136,7 +137,7 @@ func TestTimes(t *testing.T) {
 
 func TestPersonsOfEarlierBatchesAreKnown(t *testing.T) {
 	t.Parallel()
-	c := quality.New(now)
+	c := quality.New(now, variable.Shipped())
 	first := someone(sqldb.Day(2020, 1, 1))
 	require.Empty(t, c.Check(&first))
 	late := omop.Batch{Observations: []omop.Observation{{Record: omop.Record{Key: omop.NewKey("o"), Person: person}, Start: today}}}
@@ -154,7 +155,7 @@ func TestTheSameFactTwice(t *testing.T) {
 	}
 	b := someone(0)
 	b.Measurements = []omop.Measurement{row("a", 120), row("b", 120), row("c", 121), row("a", 120)}
-	require.Equal(t, map[quality.Rule]int{quality.Duplicate: 1}, quality.New(now).Check(&b), "the same key is the same record")
+	require.Equal(t, map[quality.Rule]int{quality.Duplicate: 1}, quality.New(now, variable.Shipped()).Check(&b), "the same key is the same record")
 	for _, m := range b.Measurements {
 		require.False(t, m.Invalid || m.Outlier, "it is only counted")
 	}
@@ -174,7 +175,7 @@ func TestChecksOnlyMark(t *testing.T) {
 			return m
 		}), 0, 20).Draw(rt, "rows")
 		before := append([]omop.Measurement(nil), b.Measurements...)
-		quality.New(now).Check(&b)
+		quality.New(now, variable.Shipped()).Check(&b)
 		require.Len(rt, b.Measurements, len(before))
 		for i, m := range b.Measurements {
 			require.True(rt, m.Invalid || !before[i].Invalid)

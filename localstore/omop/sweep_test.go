@@ -1,0 +1,136 @@
+package omop_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/localstore/omop"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
+)
+
+// sweep ends a pass; the site holds persons of whom there is more than the tables say.
+func sweep(t *testing.T, db *sqldb.DB, s *omop.Store, b omop.Batch, held bool) (w omop.Swept) {
+	t.Helper()
+	require.NoError(t, db.Write(t.Context(), func(tx *sqldb.Tx) (err error) {
+		w, err = s.Sweep(t.Context(), tx, omop.Pass{Raw: b.Raw, Mapper: b.Mapper, Position: b.Position},
+			func(_ context.Context, _ *sqldb.Tx, persons []omop.PersonID) ([]omop.PersonID, error) {
+				if held {
+					return persons, nil
+				}
+				return nil, nil
+			})
+		return err
+	}))
+	return w
+}
+
+func counts(t *testing.T, db *sqldb.DB, s *omop.Store) (n map[omop.Table]int64) {
+	t.Helper()
+	require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) (err error) {
+		n, err = s.Counts(t.Context(), tx)
+		return err
+	}))
+	return n
+}
+
+// of is a batch of a file, by its number, as a mapper makes it.
+func of(file byte, mapper string, b omop.Batch) omop.Batch {
+	b.Raw, b.Position, b.Mapper, b.At = [32]byte{file}, int64(file), mapper, now
+	return b
+}
+
+func TestWhatAMapperNoLongerMakesGoes(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := open(t, db)
+		before := ada()
+		before.Stated = []omop.StatedPeriod{{Record: rec("ada", "s1"), Start: day("2010-01-01"), End: day("2020-12-31"), TypeConceptID: ehr}}
+		first := of(1, "a", before)
+		put(t, db, s, first)
+		require.Zero(t, sweep(t, db, s, first, false), "there was no pass before")
+
+		// Another mapper knows the person and a condition, and puts it on another day.
+		second := of(1, "b", omop.Batch{Persons: before.Persons, Conditions: []omop.Condition{before.Conditions[0]}})
+		second.Conditions[0].Start = day("2016-01-01")
+		second.Periods = []omop.ObservationPeriod{{Person: omop.NewKey("ada"), Start: day("2016-01-01"), End: day("2016-01-01"), TypeConceptID: ehr}}
+		put(t, db, s, second)
+		require.Equal(t, omop.Swept{Rows: 7}, sweep(t, db, s, second, false), "a visit, drug, procedure, measurement, observation, death and period")
+		require.Equal(t, map[omop.Table]int64{
+			omop.PersonTable: 1, omop.ConditionTable: 1, omop.VisitTable: 0, omop.DrugTable: 0, omop.ProcedureTable: 0,
+			omop.MeasurementTable: 0, omop.ObservationTable: 0, omop.DeathTable: 0, omop.PeriodTable: 0,
+		}, counts(t, db, s))
+		require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
+			var n, visits int
+			require.NoError(t, tx.QueryRow(t.Context(), "SELECT count(*), count(visit_occurrence_id) FROM condition_occurrence").Scan(&n, &visits))
+			require.Equal(t, []int{1, 0}, []int{n, visits}, "the visit is gone from the row")
+			require.NoError(t, tx.QueryRow(t.Context(), "SELECT count(*) FROM lineage").Scan(&n))
+			require.Equal(t, 2, n)
+			require.NoError(t, tx.QueryRow(t.Context(), "SELECT count(*) FROM load").Scan(&n))
+			require.Equal(t, 1, n, "a pass without rows is forgotten")
+			return nil
+		}))
+		put(t, db, s, second)
+		require.Equal(t, []string{"2016-01-01 2016-01-01"}, periodsOf(t, db), "nothing is stated any more")
+		require.Zero(t, sweep(t, db, s, second, false))
+	})
+}
+
+// TestARowThatAnotherFileMakesTooIsThatFiles in whichever order the two came.
+func TestARowThatAnotherFileMakesTooIsThatFiles(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		for name, order := range map[string][]byte{"in order": {1, 2}, "the later one first": {2, 1}} {
+			t.Run(name, func(t *testing.T) {
+				clear := func(tx *sqldb.Tx) error {
+					for _, table := range []string{"person", "condition_occurrence", "lineage", "load", "observation_period"} {
+						if _, err := tx.Exec(t.Context(), "DELETE FROM "+table); err != nil {
+							return err
+						}
+					}
+					return nil
+				}
+				s := open(t, db)
+				require.NoError(t, db.Write(t.Context(), clear))
+				whole := omop.Batch{Persons: ada().Persons, Conditions: ada().Conditions}
+				for _, file := range order {
+					put(t, db, s, of(file, "a", whole))
+				}
+				less := of(2, "b", omop.Batch{Persons: whole.Persons})
+				put(t, db, s, less)
+				require.Equal(t, omop.Swept{Files: [][32]byte{{1}}}, sweep(t, db, s, less, false))
+				require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
+					o, err := s.Origin(t.Context(), tx, omop.ConditionTable, omop.NewKey("ada"), omop.NewKey("c1"))
+					require.NoError(t, err)
+					require.Equal(t, [32]byte{1}, o.Raw)
+					return nil
+				}))
+				// The other mapper makes it of neither.
+				last := of(1, "b", omop.Batch{Persons: whole.Persons})
+				put(t, db, s, last)
+				require.Equal(t, omop.Swept{Rows: 1}, sweep(t, db, s, last, false))
+				require.EqualValues(t, 1, counts(t, db, s)[omop.PersonTable])
+			})
+		}
+	})
+}
+
+func TestAPersonGoesWithTheLastRow(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := open(t, db)
+		put(t, db, s, of(1, "a", omop.Batch{Persons: ada().Persons}))
+		put(t, db, s, of(2, "a", omop.Batch{Conditions: ada().Conditions}))
+		nobody := of(1, "b", omop.Batch{})
+		require.Zero(t, sweep(t, db, s, nobody, false), "a row of the other file names her")
+		nothing := of(2, "b", omop.Batch{})
+		require.Equal(t, omop.Swept{Rows: 1}, sweep(t, db, s, nothing, true), "a consent names her")
+		require.EqualValues(t, 1, counts(t, db, s)[omop.PersonTable])
+		put(t, db, s, of(3, "a", omop.Batch{Visits: ada().Visits}))
+		again := of(3, "b", omop.Batch{})
+		require.Equal(t, omop.Swept{Rows: 2}, sweep(t, db, s, again, false), "nothing names her any more")
+		require.Zero(t, counts(t, db, s)[omop.PersonTable])
+	})
+}

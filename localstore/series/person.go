@@ -1,0 +1,28 @@
+package series
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/trialmesh/trialmesh/localstore/omop"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+)
+
+// Concerned returns those of persons of whom there are points, and perhaps some others
+// while batches of their neighbors wait to be merged.
+func (s *Store) Concerned(ctx context.Context, tx *sqldb.Tx, persons []omop.PersonID) ([]omop.PersonID, error) {
+	var found []omop.PersonID
+	for _, p := range persons {
+		var one int
+		err := tx.QueryRow(ctx, `SELECT 1 WHERE EXISTS (SELECT 1 FROM series WHERE person_id = ?)
+			OR EXISTS (SELECT 1 FROM series_landed WHERE low_person <= ? AND high_person >= ?)`, p, p, p).Scan(&one)
+		switch {
+		case err == nil:
+			found = append(found, p)
+		case !errors.Is(err, sqldb.ErrNoRows):
+			return nil, fmt.Errorf("series: persons with points: %w", err)
+		}
+	}
+	return found, nil
+}
