@@ -18,13 +18,28 @@ func TestJaroWinkler(t *testing.T) {
 		a, b string
 		want float64
 	}{
-		{"shackleford", "shackelford", 0.982}, {"dunningham", "cunnigham", 0.896}, {"nichleson", "nichulson", 0.956},
-		{"jones", "johnson", 0.832}, {"massey", "massie", 0.933}, {"abroms", "abrams", 0.922},
-		{"hardin", "martinez", 0.722}, {"itman", "smith", 0.467}, {"jeraldine", "geraldine", 0.926},
-		{"marhta", "martha", 0.961}, {"michelle", "michael", 0.921}, {"julies", "julius", 0.933},
-		{"tanya", "tonya", 0.880}, {"dwayne", "duane", 0.840}, {"sean", "susan", 0.805},
-		{"jon", "john", 0.933}, {"jon", "jan", 0.800}, {"dixon", "dicksonx", 0.813},
-		{"", "a", 0}, {"ab", "cd", 0}, {"", "", 1}, {"müller", "muller", 0.9},
+		{"shackleford", "shackelford", 0.982},
+		{"dunningham", "cunnigham", 0.896},
+		{"nichleson", "nichulson", 0.956},
+		{"jones", "johnson", 0.832},
+		{"massey", "massie", 0.933},
+		{"abroms", "abrams", 0.922},
+		{"hardin", "martinez", 0.722},
+		{"itman", "smith", 0.467},
+		{"jeraldine", "geraldine", 0.926},
+		{"marhta", "martha", 0.961},
+		{"michelle", "michael", 0.921},
+		{"julies", "julius", 0.933},
+		{"tanya", "tonya", 0.880},
+		{"dwayne", "duane", 0.840},
+		{"sean", "susan", 0.805},
+		{"jon", "john", 0.933},
+		{"jon", "jan", 0.800},
+		{"dixon", "dicksonx", 0.813},
+		{"", "a", 0},
+		{"ab", "cd", 0},
+		{"", "", 1},
+		{"müller", "muller", 0.9},
 	} {
 		require.InDelta(t, c.want, linkage.JaroWinkler(c.a, c.b), 0.0005, "%s %s", c.a, c.b)
 	}

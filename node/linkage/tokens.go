@@ -179,6 +179,7 @@ func newStream(seed [32]byte) io.Reader {
 	if err != nil {
 		panic("linkage: AES with 32 bytes: " + err.Error()) // only for another key length
 	}
+	//nolint:gosec // the key is used once, so the counter may start at zero
 	return cipher.StreamReader{S: cipher.NewCTR(block, make([]byte, aes.BlockSize)), R: zeros{}}
 }
 
