@@ -17,8 +17,15 @@ const MaxBatch = 65_535
 const maxInput = 65_535
 
 // Output is the function's result for one value, 64 bytes. Two parties' equal
-// outputs mean equal values, so treat a list of them as data about people.
+// outputs mean equal values, so treat a list of them as data about people: an Output
+// does not print, and its bytes are for the file that needs them.
 type Output [sha512.Size]byte
+
+// Format prints a fixed text whatever the verb.
+func (Output) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "oprf:redacted") }
+
+// MarshalText always fails; it also keeps JSON and log handlers from the bytes.
+func (Output) MarshalText() ([]byte, error) { return nil, errPrivate }
 
 // Request is what a party keeps while its elements are evaluated: its values and
 // their blinds. It neither prints nor marshals.

@@ -159,7 +159,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	key := newKey(t, oprf.Base)
 	request, err := oprf.Blind(rand.Reader, oprf.Base, [][]byte{[]byte("secretive")})
 	require.NoError(t, err)
-	for _, secret := range []any{key, &key, request, *request} {
+	for _, secret := range []any{key, &key, request, *request, oprf.Output{1}} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
 			require.Equal(t, "oprf:redacted", fmt.Sprintf(verb, secret))
 		}

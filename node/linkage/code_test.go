@@ -2,6 +2,7 @@ package linkage_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"strings"
 	"testing"
@@ -146,4 +147,33 @@ func TestFinishTokensRefuses(t *testing.T) {
 	require.ErrorContains(t, finish(answer.String()+answer.String(), key.Public()), "more than was asked")
 	require.ErrorContains(t, finish("x", key.Public()), "not a line of JSON")
 	require.ErrorContains(t, finish(`{"elements":["AAAA"]}`, key.Public()), "element 0 of a batch")
+}
+
+func FuzzEvaluateTokens(f *testing.F) {
+	key, err := linkage.NewTokenKey([32]byte{9})
+	require.NoError(f, err)
+	var question bytes.Buffer
+	records := []linkage.Record{person("Lachlan", "Berry", "1999-02-19", "4814")}
+	require.NoError(f, linkage.BlindTokens(&question, [32]byte{1}, records, linkage.Recipes()))
+	f.Add(question.String())
+	f.Add(question.String() + question.String())
+	f.Add(`{"elements":[]}`)
+	f.Add(`{"elements":["AAAA",null]}`)
+	f.Fuzz(func(t *testing.T, question string) {
+		var answer bytes.Buffer
+		n, err := linkage.EvaluateTokens(&answer, strings.NewReader(question), rand.Reader, key, 10)
+		if err == nil {
+			require.LessOrEqual(t, n, 10)
+			require.LessOrEqual(t, strings.Count(answer.String(), "\n"), n, "a line for each batch")
+		}
+	})
+}
+
+func TestMatchStopsWhenAsked(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := person("Lachlan", "Berry", "1999-02-19", "4814")
+	_, err := linkage.Match(ctx, encode(t, linkage.Coding{}, []linkage.Record{r}), nil, 0.7)
+	require.ErrorIs(t, err, context.Canceled)
 }

@@ -58,6 +58,9 @@ func Link(ctx context.Context, a, b []Record, threshold float64) (Linked, error)
 		scores[p] = found.Model.probability(p)
 	}
 	for i, j := range s.pairs() {
+		if n--; n%4096 == 0 && ctx.Err() != nil {
+			return Linked{}, ctx.Err()
+		}
 		if score := scores[compare(&a[i], &b[j])]; score >= threshold {
 			found.Pairs = append(found.Pairs, Pair{i, j, score})
 		}

@@ -166,7 +166,7 @@ func TestRecordsDoNotPrint(t *testing.T) {
 	t.Parallel()
 	r := person("Anna", "Berry", "19990219", "4814")
 	code := encode(t, linkage.Coding{}, []linkage.Record{r})[0]
-	for _, secret := range []any{r, &r, code, &code} {
+	for _, secret := range []any{r, &r, code, &code, linkage.Token{1}} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d"} {
 			require.Contains(t, fmt.Sprintf(verb, secret), "redacted")
 		}
@@ -176,4 +176,17 @@ func TestRecordsDoNotPrint(t *testing.T) {
 		slog.New(slog.NewTextHandler(&text, nil)).Info("x", "record", secret)
 		require.NotContains(t, text.String(), "berry")
 	}
+}
+
+func FuzzReadCSV(f *testing.F) {
+	f.Add("given,family\nAnna,Berry\n")
+	f.Add("given;family\n\"Anna;Berry\n")
+	f.Add("\ufeffgiven\tfamily\n\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		columns := map[linkage.Field]string{linkage.GivenName: "given", linkage.FamilyName: "family"}
+		records, err := linkage.ReadCSV(strings.NewReader(text), columns, linkage.NoOrder)
+		if err == nil {
+			require.LessOrEqual(t, len(records), strings.Count(text, "\n")+strings.Count(text, "\r"))
+		}
+	})
 }

@@ -2,6 +2,7 @@ package linkage
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 )
@@ -12,7 +13,7 @@ import (
 // precision. deploy/docs/linkage.md has what each finds.
 type Recipe uint8
 
-// The recipes, from the strictest. A record that lacks a field of one has no value of it.
+// The recipes. A record that lacks a field of one has no value of it.
 const (
 	ByID           Recipe = iota // the national identifier
 	ByNamesBirth                 // first given name and family name in either order, date of birth
@@ -112,8 +113,15 @@ func (s *blocks) exact() (pairs []Pair, skipped int) {
 }
 
 // Token stands for a value of a recipe where the value must not go: the first half of
-// an output of package federation/oprf. The zero Token is none.
+// an output of package federation/oprf. The zero Token is none. It does not print: its
+// bytes are for the file that goes to the party that compares.
 type Token [32]byte
+
+// Format prints a fixed text whatever the verb.
+func (Token) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "token:redacted") }
+
+// MarshalText always fails; it also keeps JSON and log handlers from the bytes.
+func (Token) MarshalText() ([]byte, error) { return nil, errMustNotLeave }
 
 // ExactTokens is [Exact] for the tokens of rows, the same recipes in the same order in
 // each row.

@@ -53,7 +53,7 @@ func BlindTokens(to io.Writer, seed [32]byte, records []Record, by []Recipe) err
 // were. Who holds the key counts these for each site, and refuses a site more than it
 // has records: nothing else keeps a site from asking about everybody.
 func EvaluateTokens(to io.Writer, question io.Reader, random io.Reader, key oprf.Key, most int) (values int, err error) {
-	dec, enc := json.NewDecoder(question), json.NewEncoder(to)
+	dec, enc := json.NewDecoder(bounded(question, most)), json.NewEncoder(to)
 	for {
 		elements, _, err := readBatch(dec)
 		if errors.Is(err, io.EOF) {
@@ -79,7 +79,7 @@ func EvaluateTokens(to io.Writer, question io.Reader, random io.Reader, key oprf
 // each recipe, zero where it has no value. Seed, records and recipes are those of
 // [BlindTokens]. It fails with [oprf.ErrProof] if the answer is not of the public key.
 func FinishTokens(answer io.Reader, seed [32]byte, public oprf.PublicKey, records []Record, by []Recipe) ([][]Token, error) {
-	dec, random := json.NewDecoder(answer), newStream(seed)
+	dec, random := json.NewDecoder(bounded(answer, len(records)*len(by))), newStream(seed)
 	var outputs []oprf.Output
 	for inputs := range batches(records, by) {
 		request, err := oprf.Blind(random, oprf.Verifiable, inputs)
@@ -146,6 +146,9 @@ func orShort(err error) error {
 	}
 	return err
 }
+
+// bounded cuts what the other side sends at what so many values can take.
+func bounded(r io.Reader, values int) io.Reader { return io.LimitReader(r, int64(values)*64+1<<20) }
 
 func readBatch(dec *json.Decoder) ([]oprf.Element, []byte, error) {
 	var line exchanged
