@@ -25,6 +25,7 @@ import (
 	"github.com/trialmesh/trialmesh/federation/front"
 	"github.com/trialmesh/trialmesh/localstore/raw"
 	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/node/fhirapi"
 	"github.com/trialmesh/trialmesh/node/ingest"
 	"github.com/trialmesh/trialmesh/protocol/message"
 )
@@ -90,6 +91,10 @@ type Config struct {
 	Pulls    Pulls // Defaults to none.
 	Consents Consents
 	Trail    Trail
+
+	// FHIR answers what is asked below fhirapi.Path by those who have the token.
+	// Defaults to nothing being there.
+	FHIR http.Handler
 
 	// Variables returns what the node has time series of, by system and code.
 	Variables func(ctx context.Context) ([]Variable, error)
@@ -171,6 +176,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.routeUploads()
 	s.routeSeries()
 	s.routePulls()
+	s.routeFHIR()
 	s.routeConsents()
 	s.routeStatus()
 	s.routePage()
@@ -179,11 +185,11 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	handler, err := front.New(front.Config{
 		Next: s.router, Rate: cfg.Rate, Burst: cfg.Burst, MaxBody: maxBody,
-		Streams: map[string]int64{filesPath: cfg.MaxFile, uploadsPath + "/": cfg.MaxFile, observationsPath: maxObservations, consentsPath: maxConsents},
+		Streams: map[string]int64{filesPath: cfg.MaxFile, uploadsPath + "/": cfg.MaxFile, observationsPath: maxObservations, consentsPath: maxConsents, fhirapi.Path: fhirapi.MaxBundle},
 		Metrics: cfg.Metrics, Log: cfg.Logger, Now: cfg.Now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("node api: %w", err)
 	}
-	return handler, nil
+	return fhirapi.Outcomes(handler), nil
 }
