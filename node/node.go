@@ -25,6 +25,7 @@ import (
 	"github.com/trialmesh/trialmesh/federation/membership"
 	"github.com/trialmesh/trialmesh/federation/pki"
 	"github.com/trialmesh/trialmesh/federation/transport"
+	"github.com/trialmesh/trialmesh/localstore/fhirstore"
 	"github.com/trialmesh/trialmesh/localstore/jobs"
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/raw"
@@ -138,6 +139,7 @@ type Node struct {
 	people    *omop.Store
 	series    *series.Store
 	raw       *raw.Store
+	resources *fhirstore.Store
 	vocab     *vocab.Store
 	queue     *jobs.Queue
 	variables *variable.Store
@@ -207,9 +209,12 @@ func (n *Node) openStores(ctx context.Context) error {
 	if err := jobs.Migrate(ctx, n.db); err != nil {
 		return err
 	}
-	n.raw, err = raw.Open(raw.Config{
+	if n.raw, err = raw.Open(raw.Config{
 		Dir: filepath.Join(n.cfg.Dir, rawDir), KeyFile: filepath.Join(n.cfg.Dir, rawKeyFile), Now: n.cfg.Now,
-	})
+	}); err != nil {
+		return err
+	}
+	n.resources, err = fhirstore.Open(ctx, fhirstore.Config{DB: n.db, Raw: n.raw, Secret: n.home.secret[:]})
 	return err
 }
 

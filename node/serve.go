@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/trialmesh/trialmesh/node/api"
+	"github.com/trialmesh/trialmesh/node/fhirapi"
 )
 
 // Limits of the API's server. Uploads may take their time; the handlers bound
@@ -34,8 +35,12 @@ func (n *Node) openAPI(context.Context) error {
 	if err != nil {
 		return err
 	}
+	fhir, err := fhirapi.New(fhirapi.Config{DB: n.db, Store: n.resources, Loads: n.ingest, Trail: n.trail, Log: n.cfg.Logger, Now: n.cfg.Now})
+	if err != nil {
+		return err
+	}
 	handler, err := api.New(api.Config{
-		Name: n.home.certificate.Holder().Name, Token: strings.TrimSpace(string(token)), Loads: n.ingest, Pulls: n.pulls, Consents: n, Trail: n.trail,
+		Name: n.home.certificate.Holder().Name, Token: strings.TrimSpace(string(token)), Loads: n.ingest, Pulls: n.pulls, Consents: n, Trail: n.trail, FHIR: fhir,
 		Series: n.listSeries, Variables: n.variables, Codes: n.codes, Remaps: n.ingest, Status: n.Status, Ready: n.Ready,
 		Metrics: n.metrics, Logger: n.cfg.Logger, Now: n.cfg.Now,
 	})

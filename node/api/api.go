@@ -25,6 +25,7 @@ import (
 	"github.com/trialmesh/trialmesh/federation/front"
 	"github.com/trialmesh/trialmesh/localstore/raw"
 	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/node/fhirapi"
 	"github.com/trialmesh/trialmesh/node/ingest"
 	"github.com/trialmesh/trialmesh/node/reference/codemap"
 	"github.com/trialmesh/trialmesh/node/reference/variable"
@@ -95,6 +96,10 @@ type Config struct {
 
 	// Remaps loads files again.
 	Remaps Remaps
+
+	// FHIR answers what is asked below fhirapi.Path by those who have the token.
+	// Defaults to nothing being there.
+	FHIR http.Handler
 
 	// Series returns what the node has time series of, by system and code.
 	Series func(ctx context.Context) ([]Series, error)
@@ -186,6 +191,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.routeUnits()
 	s.routeCodes()
 	s.routeRemap()
+	s.routeFHIR()
 	s.routeConsents()
 	s.routeStatus()
 	s.routePage()
@@ -196,12 +202,12 @@ func New(cfg Config) (http.Handler, error) {
 		Next: s.router, Rate: cfg.Rate, Burst: cfg.Burst, MaxBody: maxBody,
 		Streams: map[string]int64{
 			filesPath: cfg.MaxFile, uploadsPath + "/": cfg.MaxFile, observationsPath: maxObservations, consentsPath: maxConsents,
-			variablesPath: maxReference, codesPath: maxReference,
+			variablesPath: maxReference, codesPath: maxReference, fhirapi.Path: fhirapi.MaxBundle,
 		},
 		Metrics: cfg.Metrics, Log: cfg.Logger, Now: cfg.Now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("node api: %w", err)
 	}
-	return handler, nil
+	return fhirapi.Outcomes(handler), nil
 }

@@ -32,6 +32,7 @@ const (
 	ConsentRecorded  Event = "consent recorded"
 	EpochPublished   Event = "consent epoch published"
 	JobFinished      Event = "load finished"
+	RecordsRead      Event = "records read" // by FHIR: the type and how many
 )
 
 // Record is one decision.

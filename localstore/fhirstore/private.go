@@ -1,0 +1,28 @@
+package fhirstore
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+var errPrivate = errors.New("fhirstore: patient data does not marshal")
+
+// private makes a type that holds patient data refuse to print and to marshal.
+type private struct{}
+
+// Format prints a redaction whatever the verb.
+func (private) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "resource:redacted") }
+
+// LogValue keeps handlers that use reflection from the content.
+func (private) LogValue() slog.Value { return slog.StringValue("resource:redacted") }
+
+// MarshalJSON always fails.
+func (private) MarshalJSON() ([]byte, error) { return nil, errPrivate }
+
+// MarshalText always fails.
+func (private) MarshalText() ([]byte, error) { return nil, errPrivate }
+
+// MarshalBinary always fails; it also keeps gob from the content.
+func (private) MarshalBinary() ([]byte, error) { return nil, errPrivate }

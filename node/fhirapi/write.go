@@ -1,0 +1,247 @@
+package fhirapi
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/trialmesh/trialmesh/localstore/fhirstore"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/ingest"
+)
+
+// change is one thing that a request wants changed, and what became of it.
+type change struct {
+	method       string // POST, PUT or DELETE
+	resourceType string
+	id           string
+	body         resource // nil for DELETE
+	fullURL      string   // of the entry of a transaction
+
+	match  int64   // the version that must be the newest, 0 for any
+	absent bool    // there must be none
+	unless *search // what must not be there
+
+	place string // in the request, for errors
+
+	status int
+	result fhirstore.Version
+}
+
+// writer is who changes something.
+type writer struct {
+	client     string   // as it calls itself
+	provenance resource // of the client's own, may be nil
+}
+
+// maxClient bounds the name of a client, in characters.
+const maxClient = 128
+
+func (s *server) writer(r *http.Request) (writer, error) {
+	who := writer{client: strings.TrimSpace(strings.Map(func(c rune) rune {
+		if !unicode.IsPrint(c) || c == unicode.ReplacementChar {
+			return -1
+		}
+		return c
+	}, r.UserAgent()))}
+	if name := []rune(who.client); len(name) > maxClient {
+		who.client = string(name[:maxClient])
+	}
+	sent := r.Header.Get("X-Provenance")
+	if sent == "" {
+		return who, nil
+	}
+	var err error
+	if who.provenance, err = parse(r.Context(), []byte(sent)); err != nil {
+		return who, err
+	}
+	if err := who.provenance.named("Provenance"); err != nil {
+		return who, err
+	}
+	who.provenance["id"] = newID()
+	return who, who.provenance.check(r.Context())
+}
+
+// create stores a resource under a new id, unless If-None-Exist finds one.
+func (s *server) create(w http.ResponseWriter, r *http.Request) error {
+	c, err := s.sent(r)
+	if err != nil {
+		return err
+	}
+	if condition := r.Header.Get("If-None-Exist"); condition != "" {
+		if c.unless, err = conditionOf(c.resourceType, condition); err != nil {
+			return err
+		}
+	}
+	return s.one(w, r, c)
+}
+
+// update stores a resource under the id of the address, new or not.
+func (s *server) update(w http.ResponseWriter, r *http.Request) error {
+	c, err := s.sent(r)
+	if err != nil {
+		return err
+	}
+	return s.one(w, r, c)
+}
+
+// delete makes a resource gone.
+func (s *server) delete(w http.ResponseWriter, r *http.Request) error {
+	resourceType, id, err := address(r)
+	if err != nil {
+		return err
+	}
+	c := &change{method: http.MethodDelete, resourceType: resourceType, id: id}
+	if err := c.conditions(r.Header.Get("If-Match"), ""); err != nil {
+		return err
+	}
+	return s.one(w, r, c)
+}
+
+// sent reads the change that a request with a resource wants.
+func (s *server) sent(r *http.Request) (*change, error) {
+	resourceType, id, err := address(r)
+	if err != nil {
+		return nil, err
+	}
+	text, err := readBody(r, maxResource)
+	if err != nil {
+		return nil, err
+	}
+	c := &change{method: r.Method, resourceType: resourceType, id: id}
+	if c.body, err = parse(r.Context(), text); err != nil {
+		return nil, err
+	}
+	if err := c.accept(r.Context()); err != nil {
+		return nil, err
+	}
+	return c, c.conditions(r.Header.Get("If-Match"), r.Header.Get("If-None-Match"))
+}
+
+var errIDs = refuse(http.StatusBadRequest, "invariant", "the resource's id is not that of the address").at("id")
+
+// accept checks the resource and gives it its id.
+func (c *change) accept(ctx context.Context) error {
+	if err := c.body.named(c.resourceType); err != nil {
+		return err
+	}
+	if c.method == http.MethodPost {
+		c.id = newID()
+		c.body["id"] = c.id
+	}
+	if c.body["id"] != c.id {
+		return errIDs
+	}
+	return c.body.check(ctx)
+}
+
+// conditions reads the headers of a conditional write.
+func (c *change) conditions(match, noneMatch string) error {
+	if match != "" {
+		m := versionForm.FindStringSubmatch(match)
+		if m == nil {
+			return refuse(http.StatusBadRequest, "value", `If-Match must be a version such as W/"3"`)
+		}
+		c.match, _ = strconv.ParseInt(m[1], 10, 64) // of at most 18 digits
+	}
+	switch noneMatch {
+	case "":
+	case "*":
+		c.absent = true
+	default:
+		return refuse(http.StatusBadRequest, "not-supported", "If-None-Match of a write must be *")
+	}
+	return nil
+}
+
+// conditionOf reads a search that decides on a write; all of it must be understood.
+func conditionOf(resourceType, text string) (*search, error) {
+	values, err := url.ParseQuery(strings.TrimPrefix(text, "?"))
+	if err != nil || len(values) == 0 {
+		return nil, errValue
+	}
+	return parseSearch(resourceType, values, false)
+}
+
+// one does a change by itself and answers.
+func (s *server) one(w http.ResponseWriter, r *http.Request, c *change) error {
+	who, err := s.writer(r)
+	if err != nil {
+		return err
+	}
+	job, err := s.commit(r.Context(), []*change{c}, who)
+	if err != nil {
+		return err
+	}
+	if job != 0 {
+		w.Header().Set(jobHeader, strconv.FormatInt(int64(job), 10))
+	}
+	if c.result.Version > 0 {
+		stamp(w.Header(), c.result)
+	}
+	if c.method == http.MethodDelete {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	w.Header().Set("Location", base(r)+"/"+c.location())
+	switch preference(r, "return") {
+	case "minimal":
+		w.WriteHeader(c.status)
+		return nil
+	case "OperationOutcome":
+		writeJSON(w, c.status, outcomeOf("information", refuse(0, "informational", "stored")))
+		return nil
+	}
+	if c.result.Body == nil { // it was there before
+		if err := s.audit(r.Context(), c.resourceType, 1); err != nil {
+			return err
+		}
+		list := []fhirstore.Version{c.result}
+		if err := s.cfg.Store.Load(list); err != nil {
+			return err
+		}
+		c.result = list[0]
+	}
+	return writeBody(w, c.status, c.result.Body)
+}
+
+// jobHeader names the load that makes rows of what was written.
+const jobHeader = "Trialmesh-Job"
+
+func (c *change) location() string {
+	return c.resourceType + "/" + c.id + "/_history/" + strconv.FormatInt(c.result.Version, 10)
+}
+
+// commit makes all changes, or none, in one transaction with their load and the
+// Provenance. It returns the load, 0 if nothing changed.
+func (s *server) commit(ctx context.Context, changes []*change, who writer) (ingest.JobID, error) {
+	now := s.cfg.Now().UTC().Truncate(time.Millisecond)
+	var job ingest.JobID
+	err := s.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+		if err := s.cfg.Store.Lock(ctx, tx); err != nil {
+			return err
+		}
+		w := &work{server: s, ctx: ctx, tx: tx, now: now, names: map[string]string{}, seen: map[string]bool{}}
+		if err := w.decide(changes); err != nil || len(w.puts) == 0 {
+			return err
+		}
+		if err := w.account(who); err != nil {
+			return err
+		}
+		known, err := w.context()
+		if err != nil {
+			return err
+		}
+		file, size, err := s.cfg.Store.Put(ctx, tx, now, w.puts, known)
+		if err != nil {
+			return err
+		}
+		job, err = s.cfg.Loads.Enqueue(ctx, tx, file, size, "fhir")
+		return err
+	})
+	return job, err
+}
