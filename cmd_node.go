@@ -45,7 +45,7 @@ type nodeSettings struct {
 
 func newNodeCommand() *cobra.Command {
 	return group("node", "Run a node: a hospital's data, consents and answers",
-		newNodeInit(), newNodeEnroll(), newNodeRun(), newNodeVocabulary(), newNodeIngest(), newNodeWatch(), newNodePull(), newNodeMap(), newNodeJobs(), newNodeConsent(), newNodeStatus(),
+		newNodeInit(), newNodeEnroll(), newNodeRun(), newNodeVocabulary(), newNodeIngest(), newNodeWatch(), newNodePull(), newNodeMap(), newNodeJobs(), newNodeQuality(), newNodeConsent(), newNodeStatus(),
 		newNodeBackup(), newNodeRestore(), newNodeHold(), newNodeResume(), newNodeFsck(), newNodeKey())
 }
 

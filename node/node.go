@@ -39,6 +39,7 @@ import (
 	"github.com/trialmesh/trialmesh/node/pull"
 	"github.com/trialmesh/trialmesh/node/query"
 	"github.com/trialmesh/trialmesh/node/release"
+	"github.com/trialmesh/trialmesh/node/report"
 	wire "github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -140,6 +141,7 @@ type Node struct {
 	queue     *jobs.Queue
 	ingest    *ingest.Service
 	pulls     *pull.Puller
+	quality   *report.Service
 	trail     *audit.Trail
 	consents  *consent.Book
 	gate      *release.Gate
@@ -224,6 +226,13 @@ func (n *Node) openDomain(ctx context.Context) error {
 	n.ingest, err = ingest.Open(ctx, ingest.Config{
 		Tables: tables, MayMerge: n.mayMerge,
 		DB: n.db, Store: n.people, Series: n.series, Raw: n.raw, Vocabulary: n.vocab, Jobs: n.queue, Trail: n.trail, Log: n.cfg.Logger, Now: n.cfg.Now,
+	})
+	if err != nil {
+		return err
+	}
+	n.quality, err = report.Open(ctx, report.Config{
+		DB: n.db, Store: n.people, Series: n.series, Vocabulary: n.vocab, Settings: filepath.Join(n.cfg.Dir, report.SettingsFile),
+		Log: n.cfg.Logger, Now: n.cfg.Now,
 	})
 	if err != nil {
 		return err

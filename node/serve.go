@@ -35,7 +35,7 @@ func (n *Node) openAPI(context.Context) error {
 		return err
 	}
 	handler, err := api.New(api.Config{
-		Name: n.home.certificate.Holder().Name, Token: strings.TrimSpace(string(token)), Loads: n.ingest, Pulls: n.pulls, Consents: n, Trail: n.trail,
+		Name: n.home.certificate.Holder().Name, Token: strings.TrimSpace(string(token)), Loads: n.ingest, Pulls: n.pulls, Consents: n, Trail: n.trail, Quality: n.quality,
 		Variables: n.variables, Status: n.Status, Ready: n.Ready,
 		Metrics: n.metrics, Logger: n.cfg.Logger, Now: n.cfg.Now,
 	})

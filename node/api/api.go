@@ -77,7 +77,7 @@ type Trail interface {
 	Latest(ctx context.Context, limit int) ([]audit.Record, error)
 }
 
-// Config configures the API. Token, Loads, Consents, Trail, Variables,
+// Config configures the API. Token, Loads, Consents, Trail, Quality, Variables,
 // Status and Ready are required.
 type Config struct {
 	// Name is the node's in its network, for the title of the page.
@@ -90,6 +90,7 @@ type Config struct {
 	Pulls    Pulls // Defaults to none.
 	Consents Consents
 	Trail    Trail
+	Quality  Quality
 
 	// Variables returns what the node has time series of, by system and code.
 	Variables func(ctx context.Context) ([]Variable, error)
@@ -145,8 +146,8 @@ func (c Config) validate() error {
 	switch {
 	case len(c.Token) < minToken:
 		return fmt.Errorf("token: at least %d characters", minToken)
-	case c.Loads == nil, c.Consents == nil, c.Trail == nil, c.Variables == nil, c.Status == nil, c.Ready == nil:
-		return errors.New("loads, consents, trail, variables, status and ready are required")
+	case c.Loads == nil, c.Consents == nil, c.Trail == nil, c.Quality == nil, c.Variables == nil, c.Status == nil, c.Ready == nil:
+		return errors.New("loads, consents, trail, quality, variables, status and ready are required")
 	}
 	return nil
 }
@@ -171,6 +172,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.routeUploads()
 	s.routeSeries()
 	s.routePulls()
+	s.routeQuality()
 	s.routeConsents()
 	s.routeStatus()
 	s.routePage()

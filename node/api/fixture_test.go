@@ -93,7 +93,7 @@ func newSite(t *testing.T, change ...func(*Config)) *site {
 		Decisions: map[string]int64{Released: 4, "release.cell-threshold": 2}, DiskFree: 5 << 30,
 	}
 	cfg := Config{
-		Name: "st-anna", Token: token, Loads: s, Consents: s, Trail: s.trail, Logger: log, Now: func() time.Time { return start },
+		Name: "st-anna", Token: token, Loads: s, Consents: s, Trail: s.trail, Quality: &quality{}, Logger: log, Now: func() time.Time { return start },
 		Variables: func(context.Context) ([]Variable, error) {
 			return []Variable{
 				{System: "http://loinc.org", Code: "8310-5", Unit: "Cel", Persons: 1, Points: 2, First: start, Last: start},
