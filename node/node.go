@@ -42,6 +42,7 @@ import (
 	"github.com/trialmesh/trialmesh/node/reference/codemap"
 	"github.com/trialmesh/trialmesh/node/reference/variable"
 	"github.com/trialmesh/trialmesh/node/release"
+	"github.com/trialmesh/trialmesh/node/report"
 	wire "github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -146,6 +147,7 @@ type Node struct {
 	codes     *codemap.Store
 	ingest    *ingest.Service
 	pulls     *pull.Puller
+	quality   *report.Service
 	trail     *audit.Trail
 	consents  *consent.Book
 	gate      *release.Gate
@@ -236,6 +238,13 @@ func (n *Node) openDomain(ctx context.Context) error {
 	n.ingest, err = ingest.Open(ctx, ingest.Config{
 		Tables: tables, Variables: n.variables, Codes: n.codes, Concerned: n.concerned, MayMerge: n.mayMerge,
 		DB: n.db, Store: n.people, Series: n.series, Raw: n.raw, Vocabulary: n.vocab, Jobs: n.queue, Trail: n.trail, Log: n.cfg.Logger, Now: n.cfg.Now,
+	})
+	if err != nil {
+		return err
+	}
+	n.quality, err = report.Open(ctx, report.Config{
+		DB: n.db, Store: n.people, Series: n.series, Vocabulary: n.vocab, Variables: n.variables, Settings: filepath.Join(n.cfg.Dir, report.SettingsFile),
+		Log: n.cfg.Logger, Now: n.cfg.Now,
 	})
 	if err != nil {
 		return err

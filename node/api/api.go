@@ -80,7 +80,7 @@ type Trail interface {
 	Latest(ctx context.Context, limit int) ([]audit.Record, error)
 }
 
-// Config configures the API. Token, Loads, Consents, Trail, Remaps, Series,
+// Config configures the API. Token, Loads, Consents, Trail, Quality, Remaps, Series,
 // Variables, Codes, Status and Ready are required.
 type Config struct {
 	// Name is the node's in its network, for the title of the page.
@@ -93,6 +93,7 @@ type Config struct {
 	Pulls    Pulls // Defaults to none.
 	Consents Consents
 	Trail    Trail
+	Quality  Quality
 
 	// Remaps loads files again.
 	Remaps Remaps
@@ -161,8 +162,8 @@ func (c Config) validate() error {
 	switch {
 	case len(c.Token) < minToken:
 		return fmt.Errorf("token: at least %d characters", minToken)
-	case c.Loads == nil, c.Consents == nil, c.Trail == nil, c.Remaps == nil, c.Series == nil, c.Variables == nil, c.Codes == nil, c.Status == nil, c.Ready == nil:
-		return errors.New("loads, consents, trail, remaps, series, variables, codes, status and ready are required")
+	case c.Loads == nil, c.Consents == nil, c.Trail == nil, c.Quality == nil, c.Remaps == nil, c.Series == nil, c.Variables == nil, c.Codes == nil, c.Status == nil, c.Ready == nil:
+		return errors.New("loads, consents, trail, quality, remaps, series, variables, codes, status and ready are required")
 	}
 	return nil
 }
@@ -192,6 +193,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.routeCodes()
 	s.routeRemap()
 	s.routeFHIR()
+	s.routeQuality()
 	s.routeConsents()
 	s.routeStatus()
 	s.routePage()

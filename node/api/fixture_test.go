@@ -114,7 +114,7 @@ func newSite(t *testing.T, change ...func(*Config)) *site {
 		Decisions: map[string]int64{Released: 4, "release.cell-threshold": 2}, DiskFree: 5 << 30,
 	}
 	cfg := Config{
-		Name: "st-anna", Token: token, Loads: s, Consents: s, Trail: s.trail, Logger: log, Now: func() time.Time { return start },
+		Name: "st-anna", Token: token, Loads: s, Consents: s, Trail: s.trail, Quality: &quality{}, Logger: log, Now: func() time.Time { return start },
 		Variables: s.variables, Codes: s.codes, Remaps: s,
 		Series: func(context.Context) ([]Series, error) {
 			return []Series{
