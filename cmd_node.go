@@ -46,7 +46,7 @@ type nodeSettings struct {
 func newNodeCommand() *cobra.Command {
 	return group("node", "Run a node: a hospital's data, consents and answers",
 		newNodeInit(), newNodeEnroll(), newNodeRun(), newNodeVocabulary(), newNodeIngest(), newNodeWatch(), newNodePull(), newNodeMap(), newNodeJobs(), newNodeConsent(), newNodeStatus(),
-		newNodeBackup(), newNodeRestore(), newNodeHold(), newNodeResume(), newNodeFsck(), newNodeKey())
+		newNodeBackup(), newNodeRestore(), newNodeHold(), newNodeResume(), newNodeFsck(), newNodeExtract(), newNodeKey())
 }
 
 // noBoard warns of a node that nobody can ask anything.
