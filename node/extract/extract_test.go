@@ -25,6 +25,7 @@ const sensitiveSpec = `study: one
 k: 5
 l: 2
 suppression-limit: 0.2
+quasi-identifiers: [birth-year, gender, death]
 rare-concepts: 2
 sensitive: [{name: hiv, table: condition_occurrence, concepts: [439727]}]
 dates: {days: 100}
