@@ -54,13 +54,13 @@ func Extract(ctx context.Context, cfg Config, e Extraction) (m extract.Manifest,
 	if w.Trail, err = audit.Open(ctx, db, cfg.Logger); err != nil {
 		return m, fmt.Errorf("extract: %w", err)
 	}
-	if w.Key, err = studyKey(filepath.Join(cfg.Dir, studiesDir), e); err != nil {
-		return m, fmt.Errorf("extract: %w", err)
-	}
 	if e.Trial != "" {
 		if w.Permits, err = cfg.permits(ctx, db, w.Trail, e); err != nil {
 			return m, fmt.Errorf("extract: consents to trial %s: %w", e.Trial, err)
 		}
+	}
+	if w.Key, err = studyKey(filepath.Join(cfg.Dir, studiesDir), e); err != nil {
+		return m, fmt.Errorf("extract: %w", err)
 	}
 	return extract.Write(ctx, w)
 }

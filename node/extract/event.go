@@ -46,8 +46,7 @@ type concept struct {
 
 // events writes the rows of some persons, in their order and that of their starts, so
 // that the order says nothing about when a row came into the store.
-func (w *writer) events(ctx context.Context, tx *sqldb.Tx, persons []released) error {
-	ids := idsOf(persons)
+func (w *writer) events(ctx context.Context, tx *sqldb.Tx, ids []omop.PersonID, persons []released) error {
 	visits := make(map[omop.RowID]int64)
 	history := make(map[omop.PersonID][]concept, len(persons))
 	for _, e := range w.files {

@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"encoding/hex"
 	"time"
 
 	"github.com/trialmesh/trialmesh/node/extract/anonymity"
@@ -84,4 +85,35 @@ type Written struct {
 	// Cut counts ends, and starts of observation periods, that were moved to the day of
 	// the extract or the year of birth, and times that were left out for it.
 	Cut int64 `json:"cut,omitempty"`
+}
+
+// describe fills the manifest.
+func (w *writer) describe(all *people, kept int) {
+	m, s := &w.manifest, w.solution
+	*m = Manifest{
+		Format: Format, Study: w.spec.Study, Specification: hex.EncodeToString(w.spec.Digest[:]), Program: w.cfg.Program,
+		At: w.cfg.Now.UTC(), AsOf: w.asOf.String(), Trial: w.cfg.Trial, Dates: w.spec.Dates.String(),
+		Persons:  Persons{Store: all.population.Records(), Eligible: all.table.Records(), Small: s.Small, Uniform: s.Uniform, Written: kept},
+		Goal:     Goal{K: w.spec.Goal.K, L: w.spec.Goal.L, EntropyL: w.spec.Goal.EntropyL, Limit: w.spec.Goal.Limit, Rare: w.spec.Rare},
+		Loss:     s.Loss,
+		Tried:    s.Tried,
+		Measured: s.Measure(), Risk: s.Risk(all.population),
+		Histories: Histories{Persons: kept},
+	}
+	for i, a := range w.spec.attributes() {
+		m.Generalized = append(m.Generalized, Generalized{a.Name, s.Level(i).Name, s.Levels[i], len(a.Levels) - 1})
+	}
+	for _, name := range quasiNames {
+		if !w.spec.has(name) {
+			m.Generalized = append(m.Generalized, Generalized{Attribute: name, Level: leftOut})
+		}
+	}
+	for _, n := range w.histories {
+		if n == 1 {
+			m.Histories.Unique++
+		}
+	}
+	for _, f := range w.all() {
+		m.Tables = append(m.Tables, f.Written)
+	}
 }

@@ -10,12 +10,12 @@ import (
 	"github.com/trialmesh/trialmesh/node/extract/anonymity"
 )
 
-// person is who may be in the extract.
+// person is who may be in the extract: 32 bytes each.
 type person struct {
 	id        omop.PersonID
 	pseudonym int64
 	days      omop.Date // by which dates are moved
-	record    int       // of the table of quasi-identifiers
+	record    int32     // of the table of quasi-identifiers
 	old       bool
 }
 
@@ -67,7 +67,7 @@ func (w *writer) gather(ctx context.Context, tx *sqldb.Tx) (*people, error) {
 		for i := range held {
 			sensitive[i] = held[i][who.ID]
 		}
-		p.list = append(p.list, person{who.ID, id, days, p.table.Records(), k.old})
+		p.list = append(p.list, person{who.ID, id, days, int32(p.table.Records()), k.old})
 		if err := p.table.Add(quasi, sensitive); err != nil {
 			return nil, err
 		}

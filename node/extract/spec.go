@@ -163,9 +163,13 @@ func (d document) spec() (s Spec, faults []error) {
 		s.Bands = []int64{5, 10, 20}
 	}
 	refuse(len(s.Bands) == 0, "birth-year-bands: want one width or more")
+	before := int64(1)
 	for i, width := range s.Bands {
-		refuse(width < 1 || width > 100 || i > 0 && (width <= s.Bands[i-1] || width%s.Bands[i-1] != 0),
-			"birth-year-bands: want widths of 1 to 100 years, each a multiple of the one before")
+		if width < 1 || width > 100 || i > 0 && width == before || width%before != 0 {
+			refuse(true, "birth-year-bands: want widths of 1 to 100 years, each a multiple of the one before")
+			break
+		}
+		before = width
 	}
 	s.Sensitive, err = sensitiveOf(d.Sensitive)
 	refuse(err != nil, "sensitive: %w", err)
@@ -183,6 +187,17 @@ func (d document) spec() (s Spec, faults []error) {
 	s.Dates, err = d.Dates.checked()
 	refuse(err != nil, "dates: %w", err)
 	return s, faults
+}
+
+// String says how dates are hidden, for the manifest.
+func (d Dates) String() string {
+	switch {
+	case d.Method == Year:
+		return "years only"
+	case d.Weekdays:
+		return fmt.Sprintf("each person's moved by whole weeks, at most %d days", d.Days/7*7)
+	}
+	return fmt.Sprintf("each person's moved by one number of days, at most %d", d.Days)
 }
 
 func (d Dates) checked() (Dates, error) {

@@ -2,9 +2,8 @@ package extract
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
-	"fmt"
+	"slices"
 
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
@@ -18,6 +17,7 @@ type writer struct {
 	asOf     omop.Date
 	manifest Manifest
 
+	solution  *anonymity.Solution
 	persons   *file
 	deaths    *file // nil if they are not written
 	files     []*eventFile
@@ -51,7 +51,8 @@ func (w *writer) run(ctx context.Context, folder string) error {
 		if err != nil {
 			return err
 		}
-		kept := w.release(all, solution)
+		w.solution = solution
+		kept := slices.DeleteFunc(all.list, func(p person) bool { return solution.Reason(int(p.record)) != anonymity.Kept })
 		if err := w.open(folder, kept); err != nil {
 			return errors.Join(err, w.close())
 		}
@@ -61,43 +62,37 @@ func (w *writer) run(ctx context.Context, folder string) error {
 		if err := w.close(); err != nil {
 			return err
 		}
-		w.describe(all, solution, len(kept))
+		w.describe(all, len(kept))
 		return nil
 	})
 }
 
-// release returns those who are written, with what is written of them.
-func (w *writer) release(all *people, solution *anonymity.Solution) []released {
-	var kept []released
-	for _, p := range all.list {
-		if solution.Reason(p.record) != anonymity.Kept {
-			continue
-		}
+// release returns what is written of some persons.
+func (w *writer) release(persons []person) []released {
+	list := make([]released, len(persons))
+	for n, p := range persons {
 		r := released{person: p, values: [5]int64{anyYear}}
 		for i, name := range w.spec.Quasi {
-			r.values[quasiAt(name)] = solution.Value(p.record, i)
+			r.values[quasiAt(name)] = w.solution.Value(int(p.record), i)
 		}
 		r.first = firstOf(r.values[0])
 		if p.old { // whatever the band: days before would say how old
 			r.first = max(r.first, firstOf(oldestYear(w.asOf)))
 		}
-		kept = append(kept, r)
+		list[n] = r
 	}
-	return kept
+	return list
 }
 
 // open begins the tables.
-func (w *writer) open(folder string, kept []released) (err error) {
+func (w *writer) open(folder string, kept []person) (err error) {
 	if w.persons, err = newFile(folder, omop.PersonTable.String(),
 		[]string{"person_id", "gender_concept_id", "year_of_birth", "race_concept_id", "ethnicity_concept_id"}); err != nil {
 		return err
 	}
-	for _, p := range kept {
-		if p.values[4] != 0 {
-			if w.deaths, err = newFile(folder, omop.DeathTable.String(), append([]string{"person_id"}, deathColumns...)); err != nil {
-				return err
-			}
-			break
+	if w.anyDead(kept) {
+		if w.deaths, err = newFile(folder, omop.DeathTable.String(), append([]string{"person_id"}, deathColumns...)); err != nil {
+			return err
 		}
 	}
 	visits := false
@@ -112,22 +107,29 @@ func (w *writer) open(folder string, kept []released) (err error) {
 	return nil
 }
 
+// anyDead reports whether a death is written of any of those who are kept.
+func (w *writer) anyDead(kept []person) bool {
+	at := slices.Index(w.spec.Quasi, death)
+	return at >= 0 && slices.ContainsFunc(kept, func(p person) bool { return w.solution.Value(int(p.record), at) != 0 })
+}
+
 // tables writes all rows.
-func (w *writer) tables(ctx context.Context, tx *sqldb.Tx, kept []released) error {
+func (w *writer) tables(ctx context.Context, tx *sqldb.Tx, kept []person) error {
 	if err := w.rare(ctx, tx, kept); err != nil {
 		return err
 	}
 	for i := 0; i < len(kept); i += together {
-		group := kept[i:min(i+together, len(kept))]
+		group := w.release(kept[i:min(i+together, len(kept))])
 		for _, p := range group {
 			if err := w.persons.row(p.pseudonym, p.values[1], p.values[0], p.values[2], p.values[3]); err != nil {
 				return err
 			}
 		}
-		if err := w.died(ctx, tx, group); err != nil {
+		ids := idsOf(kept[i:min(i+together, len(kept))])
+		if err := w.died(ctx, tx, ids, group); err != nil {
 			return err
 		}
-		if err := w.events(ctx, tx, group); err != nil {
+		if err := w.events(ctx, tx, ids, group); err != nil {
 			return err
 		}
 		w.cfg.Progress(int64(i+len(group)), int64(len(kept)))
@@ -136,7 +138,7 @@ func (w *writer) tables(ctx context.Context, tx *sqldb.Tx, kept []released) erro
 }
 
 // rare finds the concepts that too few of those who are written have.
-func (w *writer) rare(ctx context.Context, tx *sqldb.Tx, kept []released) error {
+func (w *writer) rare(ctx context.Context, tx *sqldb.Tx, kept []person) error {
 	if w.spec.Rare == 0 {
 		return nil
 	}
@@ -160,7 +162,7 @@ func (w *writer) rare(ctx context.Context, tx *sqldb.Tx, kept []released) error 
 	return nil
 }
 
-func idsOf(persons []released) []omop.PersonID {
+func idsOf(persons []person) []omop.PersonID {
 	ids := make([]omop.PersonID, len(persons))
 	for i, p := range persons {
 		ids[i] = p.id
@@ -169,12 +171,12 @@ func idsOf(persons []released) []omop.PersonID {
 }
 
 // died writes the deaths of some persons.
-func (w *writer) died(ctx context.Context, tx *sqldb.Tx, persons []released) error {
+func (w *writer) died(ctx context.Context, tx *sqldb.Tx, ids []omop.PersonID, persons []released) error {
 	if w.deaths == nil {
 		return nil
 	}
 	dead := make(map[omop.PersonID][]any)
-	for x, err := range w.cfg.Store.Extract(ctx, tx, omop.DeathTable, deathColumns, idsOf(persons)) {
+	for x, err := range w.cfg.Store.Extract(ctx, tx, omop.DeathTable, deathColumns, ids) {
 		if err != nil {
 			return err
 		}
@@ -216,46 +218,4 @@ func (w *writer) all() (list []*file) {
 		list = append(list, e.file)
 	}
 	return list
-}
-
-// describe fills the manifest.
-func (w *writer) describe(all *people, s *anonymity.Solution, kept int) {
-	m := &w.manifest
-	*m = Manifest{
-		Format: Format, Study: w.spec.Study, Specification: hex.EncodeToString(w.spec.Digest[:]), Program: w.cfg.Program,
-		At: w.cfg.Now.UTC(), AsOf: w.asOf.String(), Trial: w.cfg.Trial, Dates: w.spec.Dates.String(),
-		Persons:  Persons{Store: all.population.Records(), Eligible: all.table.Records(), Small: s.Small, Uniform: s.Uniform, Written: kept},
-		Goal:     Goal{K: w.spec.Goal.K, L: w.spec.Goal.L, EntropyL: w.spec.Goal.EntropyL, Limit: w.spec.Goal.Limit, Rare: w.spec.Rare},
-		Loss:     s.Loss,
-		Tried:    s.Tried,
-		Measured: s.Measure(), Risk: s.Risk(all.population),
-		Histories: Histories{Persons: kept},
-	}
-	for i, a := range w.spec.attributes() {
-		m.Generalized = append(m.Generalized, Generalized{a.Name, s.Level(i).Name, s.Levels[i], len(a.Levels) - 1})
-	}
-	for _, name := range quasiNames {
-		if !w.spec.has(name) {
-			m.Generalized = append(m.Generalized, Generalized{Attribute: name, Level: leftOut})
-		}
-	}
-	for _, n := range w.histories {
-		if n == 1 {
-			m.Histories.Unique++
-		}
-	}
-	for _, f := range w.all() {
-		m.Tables = append(m.Tables, f.Written)
-	}
-}
-
-// String says how dates are hidden, for the manifest.
-func (d Dates) String() string {
-	switch {
-	case d.Method == Year:
-		return "years only"
-	case d.Weekdays:
-		return fmt.Sprintf("each person's moved by whole weeks, at most %d days", d.Days/7*7)
-	}
-	return fmt.Sprintf("each person's moved by one number of days, at most %d", d.Days)
 }
