@@ -33,7 +33,7 @@ const cdmFolder = "cdm"
 // newFile begins a table in the folder of an extract, "" for a dry run.
 func newFile(folder, table string, columns []string) (*file, error) {
 	f := &file{Written: Written{File: cdmFolder + "/" + table + ".csv", Columns: columns}, sum: sha256.New()}
-	var sink io.Writer = io.Discard
+	sink := io.Discard
 	if folder != "" {
 		var err error
 		if f.f, err = os.OpenFile(filepath.Join(folder, cdmFolder, table+".csv"), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); err != nil {

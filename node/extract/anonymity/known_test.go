@@ -143,9 +143,18 @@ func TestIsNoCoarserThanANJANA(t *testing.T) {
 // inpatients is figure 1 of the paper on l-diversity: zip code, age, nationality,
 // condition (1 heart disease, 2 viral infection, 3 cancer).
 var inpatients = [][]int64{
-	{13053, 28, 1, 1}, {13068, 29, 2, 1}, {13068, 21, 3, 2}, {13053, 23, 2, 2},
-	{14853, 50, 4, 3}, {14853, 55, 1, 1}, {14850, 47, 2, 2}, {14850, 49, 2, 2},
-	{13053, 31, 2, 3}, {13053, 37, 4, 3}, {13068, 36, 3, 3}, {13068, 35, 2, 3},
+	{13053, 28, 1, 1},
+	{13068, 29, 2, 1},
+	{13068, 21, 3, 2},
+	{13053, 23, 2, 2},
+	{14853, 50, 4, 3},
+	{14853, 55, 1, 1},
+	{14850, 47, 2, 2},
+	{14850, 49, 2, 2},
+	{13053, 31, 2, 3},
+	{13053, 37, 4, 3},
+	{13068, 36, 3, 3},
+	{13068, 35, 2, 3},
 }
 
 func TestTheInpatientsOfThePaperOnLDiversity(t *testing.T) {
@@ -154,7 +163,8 @@ func TestTheInpatientsOfThePaperOnLDiversity(t *testing.T) {
 	// Figure 2: 130** below 30, 1485* from 40, 130** of 30 to 39.
 	four := search(t, table(t, []anonymity.Attribute{
 		{Name: "zip", Levels: []anonymity.Level{{Name: "130**, 1485*", Of: func(v int64) int64 { return v / 1000 }}}},
-		{Name: "age", Levels: []anonymity.Level{{Name: "below 30, 3*, from 40", Of: func(v int64) int64 { return min(max(v/10, 2), 4) }}}}, anyone,
+		{Name: "age", Levels: []anonymity.Level{{Name: "below 30, 3*, from 40", Of: func(v int64) int64 { return min(max(v/10, 2), 4) }}}},
+		anyone,
 	}, []string{"condition"}, inpatients), anonymity.Goal{K: 4})
 	require.Equal(t, anonymity.Measured{Records: 12, Classes: 3, K: 4, Sensitive: []anonymity.Diversity{{Name: "condition", L: 1, EntropyL: 1}}}, four.Measure())
 

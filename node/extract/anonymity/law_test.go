@@ -1,7 +1,6 @@
 package anonymity_test
 
 import (
-	"errors"
 	"math"
 	"slices"
 	"testing"
@@ -103,7 +102,7 @@ func TestWhatIsReleasedSatisfiesTheGoal(t *testing.T) {
 		}
 		s, err := anonymity.Search(tab, d.goal)
 		if math.IsInf(least, 1) {
-			require.True(t, errors.Is(err, anonymity.ErrUnreachable))
+			require.ErrorIs(t, err, anonymity.ErrUnreachable)
 			return
 		}
 		require.NoError(t, err)
