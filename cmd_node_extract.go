@@ -132,7 +132,7 @@ func printExtract(cmd *cobra.Command, to string, m extract.Manifest) error {
 		for _, left := range []struct {
 			rows int64
 			why  string
-		}{{t.Rare, "rare concept"}, {t.Before, "before birth"}, {t.After, "after the end"}} {
+		}{{t.Rare, "rare concept"}, {t.Before, "before the written birth"}, {t.After, "after the end"}} {
 			if left.rows > 0 {
 				fmt.Fprintf(w, "; %d left out: %s", left.rows, left.why)
 			}
