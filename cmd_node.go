@@ -47,7 +47,7 @@ func newNodeCommand() *cobra.Command {
 	return group("node", "Run a node: a hospital's data, consents and answers",
 		newNodeInit(), newNodeEnroll(), newNodeRun(), newNodeVocabulary(), newNodeIngest(), newNodeWatch(), newNodePull(), newNodeMap(),
 		newNodeVariables(), newNodeUnits(), newNodeCodes(), newNodeRemap(), newNodeJobs(), newNodeQuality(), newNodeConsent(), newNodeStatus(), newNodeLinkRecords(),
-		newNodeBackup(), newNodeRestore(), newNodeHold(), newNodeResume(), newNodeFsck(), newNodeKey())
+		newNodeBackup(), newNodeRestore(), newNodeHold(), newNodeResume(), newNodeFsck(), newNodeExtract(), newNodeKey())
 }
 
 // noBoard warns of a node that nobody can ask anything.
