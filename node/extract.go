@@ -18,9 +18,6 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/trial"
 )
 
-// studiesDir holds the keys of studies, one file each.
-const studiesDir = "studies"
-
 // Extraction says which extract to make. Spec is required.
 type Extraction struct {
 	Spec extract.Spec

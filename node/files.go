@@ -29,6 +29,7 @@ const (
 	dataFile        = "data.db"
 	rawDir          = "raw"
 	mappingsDir     = "mappings" // of tables, made by the site
+	studiesDir      = "studies"  // keys of pseudonyms, one of each study
 	filePermissions = 0o600
 )
 
