@@ -28,6 +28,7 @@ import (
 	"github.com/trialmesh/trialmesh/node/reference"
 	"github.com/trialmesh/trialmesh/node/reference/codemap"
 	"github.com/trialmesh/trialmesh/node/reference/variable"
+	"github.com/trialmesh/trialmesh/node/report"
 	"github.com/trialmesh/trialmesh/protocol/message"
 )
 
@@ -135,7 +136,11 @@ func (s *site) open(ctx context.Context, cfg Config) error {
 	}); err != nil {
 		return err
 	}
-	return s.listen(ctx, api.Config{Trail: trail, Variables: variables, Codes: codes})
+	quality, err := report.Open(ctx, report.Config{DB: s.db, Store: s.people, Series: s.series, Vocabulary: words, Variables: variables})
+	if err != nil {
+		return err
+	}
+	return s.listen(ctx, api.Config{Trail: trail, Variables: variables, Codes: codes, Quality: quality})
 }
 
 // listen binds the ports of the API and of MLLP, both on loopback. cfg has the parts of
