@@ -39,6 +39,11 @@ func Extract(ctx context.Context, cfg Config, e Extraction) (m extract.Manifest,
 	if err := apart(e.To, cfg.Dir); err != nil {
 		return m, fmt.Errorf("extract: %w", err)
 	}
+	if e.Trial != "" { // consents that were withdrawn since may be forgotten
+		if at, err := Held(cfg.Dir); err != nil || !at.IsZero() {
+			return m, fmt.Errorf("extract: %w", errors.Join(err, errHeld))
+		}
+	}
 	db, _, err := cfg.stores(ctx)
 	if err != nil {
 		return m, fmt.Errorf("extract: %w", err)

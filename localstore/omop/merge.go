@@ -110,10 +110,18 @@ func (p *putting) refuseMerge(m Merge, r Rule) {
 
 // mergeInto gives the rows of the person from, 0 for none, to another.
 func (p *putting) mergeInto(ctx context.Context, m Merge, retired rowKey, to, from int64) error {
+	persons := []int64{to}
 	if from != 0 {
-		if err := lockPersons(ctx, p.tx, []int64{to, from}); err != nil {
+		persons = append(persons, from)
+	}
+	if err := lockPersons(ctx, p.tx, persons); err != nil {
+		return err
+	}
+	if from == 0 {
+		if err := p.reserve(ctx, retired); err != nil {
 			return err
 		}
+	} else {
 		if may := p.batch.MayMerge; may != nil {
 			allowed, err := may(ctx, p.tx, PersonID{to}, PersonID{from})
 			if err != nil {
@@ -124,8 +132,13 @@ func (p *putting) mergeInto(ctx context.Context, m Merge, retired rowKey, to, fr
 				return nil
 			}
 		}
-		if err := p.move(ctx, m, retired, to, from); err != nil {
+		if err := p.move(ctx, retired, to, from); err != nil {
 			return err
+		}
+	}
+	for name, id := range p.persons {
+		if id == from {
+			p.persons[name], p.merged[name] = to, true
 		}
 	}
 	p.persons[m.Retired], p.merged[m.Retired] = to, true
@@ -134,8 +147,43 @@ func (p *putting) mergeInto(ctx context.Context, m Merge, retired rowKey, to, fr
 	return err
 }
 
+// reserve waits for transactions that are storing the person of a name at this moment:
+// what they store would not be seen here. [sqldb.ErrConflict] says that one has.
+func (p *putting) reserve(ctx context.Context, name rowKey) error {
+	if p.tx.Dialect() != sqldb.Postgres {
+		return nil
+	}
+	ids, err := allocate(ctx, p.tx, 1)
+	if err != nil {
+		return err
+	}
+	if _, err := p.tx.Exec(ctx, "INSERT INTO lineage (row_id, row_key, table_id, content, load_id, pointer) VALUES (?, ?, ?, ?, ?, '')",
+		ids[0], name[:], int64(PersonTable), make([]byte, 8), p.load); err != nil {
+		return err
+	}
+	_, err = p.tx.Exec(ctx, "DELETE FROM lineage WHERE row_id = ?", ids[0])
+	return err
+}
+
+// stillApart fails with [sqldb.ErrConflict] if another transaction has merged one of the
+// persons that were just stored.
+func (p *putting) stillApart(ctx context.Context, stored []*entry) error {
+	if p.tx.Dialect() != sqldb.Postgres {
+		return nil
+	}
+	keys := make([]rowKey, len(stored))
+	for i, e := range stored {
+		keys[i] = e.key
+	}
+	merged, err := lookupMerged(ctx, p.tx, keys)
+	if err == nil && len(merged) > 0 {
+		err = fmt.Errorf("%w: a person was merged meanwhile", sqldb.ErrConflict)
+	}
+	return err
+}
+
 // move gives the rows of a person to another and removes the person.
-func (p *putting) move(ctx context.Context, m Merge, retired rowKey, to, from int64) error {
+func (p *putting) move(ctx context.Context, retired rowKey, to, from int64) error {
 	for _, t := range tables {
 		if t == PersonTable || t == DeathTable || t == PeriodTable {
 			continue
@@ -144,10 +192,10 @@ func (p *putting) move(ctx context.Context, m Merge, retired rowKey, to, from in
 			return err
 		}
 	}
-	if _, err := p.tx.Exec(ctx, "UPDATE merged_person SET person_id = ? WHERE person_id = ?", to, from); err != nil {
+	if err := p.moveDeath(ctx, retired, to, from); err != nil {
 		return err
 	}
-	if err := p.moveDeath(ctx, m, to, from); err != nil {
+	if _, err := p.tx.Exec(ctx, "UPDATE merged_person SET person_id = ? WHERE person_id = ?", to, from); err != nil {
 		return err
 	}
 	if err := p.movePeriods(ctx, to, from); err != nil {
@@ -168,8 +216,9 @@ func (p *putting) forget(ctx context.Context, k rowKey) error {
 	return err
 }
 
-// moveDeath keeps the survivor's death, else takes the other one.
-func (p *putting) moveDeath(ctx context.Context, m Merge, to, from int64) error {
+// moveDeath keeps the survivor's death, else takes the other one, under whatever name
+// of that person it came.
+func (p *putting) moveDeath(ctx context.Context, retired rowKey, to, from int64) error {
 	var dead int
 	if err := p.tx.QueryRow(ctx, "SELECT count(*) FROM death WHERE person_id = ?", to).Scan(&dead); err != nil {
 		return err
@@ -181,25 +230,48 @@ func (p *putting) moveDeath(ctx context.Context, m Merge, to, from int64) error 
 	if _, err := p.tx.Exec(ctx, "DELETE FROM death WHERE person_id = ?", from); err != nil {
 		return err
 	}
-	return p.forget(ctx, newRowKey(DeathTable, m.Retired, m.Retired))
-}
-
-// oneDeath takes new deaths out that are said under a merged name of a person whose
-// death is known.
-func (p *putting) oneDeath(ctx context.Context, fresh []*entry) ([]*entry, error) {
-	var named []int64
-	dead := map[int64]bool{}
-	for _, e := range fresh {
-		if p.merged[e.rec.Person] {
-			named = append(named, e.person)
-		} else {
-			dead[e.person] = true
+	names := [][]byte{retired[:]}
+	for name, err := range scanAll(ctx, p.tx, "SELECT row_key FROM merged_person WHERE person_id = ?", []any{from}, func(rows *sqldb.Rows) (name []byte, err error) {
+		err = rows.Scan(&name)
+		return name, err
+	}) {
+		if err != nil {
+			return err
+		}
+		names = append(names, name)
+	}
+	for _, name := range names {
+		if err := p.forgetDeath(ctx, rowKey(name)); err != nil {
+			return err
 		}
 	}
-	if len(named) == 0 {
-		return fresh, nil
+	return nil
+}
+
+// forgetDeath removes what is known about the death that came under a name: the keys of
+// one name's rows begin alike.
+func (p *putting) forgetDeath(ctx context.Context, name rowKey) error {
+	low, high := name, name
+	for i := 8; i < len(low); i++ {
+		low[i], high[i] = 0, 0xff
 	}
-	cond, arg := p.tx.Dialect().Among("person_id", named)
+	const which = "row_key BETWEEN ? AND ? AND table_id = ?"
+	args := []any{low[:], high[:], int64(DeathTable)}
+	if _, err := p.tx.Exec(ctx, "DELETE FROM quality WHERE row_id IN (SELECT row_id FROM lineage WHERE "+which+")", args...); err != nil {
+		return err
+	}
+	_, err := p.tx.Exec(ctx, "DELETE FROM lineage WHERE "+which, args...)
+	return err
+}
+
+// oneDeath takes new deaths out of persons whose death is known under another name, and
+// of two of one person that under a merged name.
+func (p *putting) oneDeath(ctx context.Context, fresh []*entry) ([]*entry, error) {
+	persons, dead := make([]int64, len(fresh)), map[int64]bool{}
+	for i, e := range fresh {
+		persons[i] = e.person
+	}
+	cond, arg := p.tx.Dialect().Among("person_id", persons)
 	for id, err := range scanAll(ctx, p.tx, "SELECT person_id FROM death WHERE "+cond, []any{arg}, func(rows *sqldb.Rows) (id int64, err error) {
 		err = rows.Scan(&id)
 		return id, err
@@ -209,17 +281,23 @@ func (p *putting) oneDeath(ctx context.Context, fresh []*entry) ([]*entry, error
 		}
 		dead[id] = true
 	}
+	slices.SortStableFunc(fresh, func(a, b *entry) int { return order(p.merged[a.rec.Person]) - order(p.merged[b.rec.Person]) })
 	return slices.DeleteFunc(fresh, func(e *entry) bool {
-		if !p.merged[e.rec.Person] {
-			return false
-		}
-		if dead[e.person] {
+		known := dead[e.person]
+		if known {
 			p.result.Superseded++
-			return true
 		}
 		dead[e.person] = true
-		return false
+		return known
 	}), nil
+}
+
+// order puts what is false before what is true.
+func order(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // movePeriods gives the survivor the periods that a source stated of either, or, if

@@ -3,6 +3,7 @@ package omop_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -87,9 +88,7 @@ func TestMergedPersonsAreOne(t *testing.T) {
 		rows, persons = owners(t, db)
 		require.Equal(t, []int{11, 1}, []int{rows, persons})
 
-		bob := eve()
-		bob.Persons[0].Key, bob.Periods, bob.Visits, bob.Conditions, bob.Deaths = omop.NewKey("bob"), nil, nil, nil, nil
-		put(t, db, s, bob)
+		put(t, db, s, bob())
 		require.Equal(t, omop.Result{Merged: 1}, put(t, db, s, merge("bob", "ada")))
 		for _, name := range []string{"ada", "eve"} {
 			require.Equal(t, personOf(t, db, s, "bob"), personOf(t, db, s, name), "through the one who was merged before")
@@ -146,9 +145,7 @@ func TestAMergeThatMayNotBeChangesNothing(t *testing.T) {
 		refused(merge("nobody", "eve"), omop.UnknownPerson)
 		refused(merge("", "eve"), omop.MissingKey)
 		put(t, db, s, merge("ada", "eve"))
-		other := eve()
-		other.Persons[0].Key, other.Periods, other.Visits, other.Conditions, other.Deaths = omop.NewKey("bob"), nil, nil, nil, nil
-		put(t, db, s, other)
+		put(t, db, s, bob())
 		refused(merge("bob", "eve"), omop.MergedElsewhere)
 	})
 }
@@ -170,4 +167,81 @@ func TestStatedPeriodsStandOverThoseOfAMerge(t *testing.T) {
 		require.Equal(t, 1, n)
 		require.Equal(t, "2001-01-01", first.String())
 	})
+}
+
+// bob is somebody of whom nothing but the birth is known.
+func bob() omop.Batch {
+	b := eve()
+	b.Persons[0].Key, b.Periods, b.Visits, b.Conditions, b.Deaths = omop.NewKey("bob"), nil, nil, nil, nil
+	return b
+}
+
+func TestAPersonDiesOnceUnderAllNames(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := open(t, db)
+		alive := ada()
+		deaths := alive.Deaths
+		alive.Deaths = nil
+		put(t, db, s, of(1, "a", alive))
+		put(t, db, s, of(2, "a", eve()))
+		put(t, db, s, of(3, "a", merge("ada", "eve")))
+		require.Equal(t, omop.Result{Superseded: 1}, put(t, db, s, of(4, "a", omop.Batch{Deaths: deaths})), "it came under the other name")
+
+		dead := bob()
+		dead.Deaths = []omop.Death{{Person: omop.NewKey("bob"), Date: day("2021-01-01"), TypeConceptID: ehr}}
+		put(t, db, s, of(5, "a", dead))
+		require.Equal(t, omop.Result{Merged: 1}, put(t, db, s, of(6, "a", merge("bob", "ada"))))
+		without := eve()
+		without.Deaths = nil
+		put(t, db, s, of(2, "b", without))
+		sweep(t, db, s, of(2, "b", without), false)
+		require.EqualValues(t, 1, counts(t, db, s)[omop.DeathTable], "bob's is not eve's, whose file says nothing of it any more")
+		owners(t, db)
+	})
+}
+
+func TestAChainOfMergesInOneBatchLosesNobody(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := open(t, db)
+		all, other := ada(), eve()
+		all.Persons = append(append(all.Persons, other.Persons...), bob().Persons...)
+		all.Conditions = append(all.Conditions, other.Conditions...)
+		all.Merges = append(merge("ada", "eve").Merges, merge("bob", "ada").Merges...)
+		require.Equal(t, omop.Result{Stored: 11, Merged: 2}, put(t, db, s, all))
+		rows, persons := owners(t, db)
+		require.Equal(t, []int{9, 1}, []int{rows, persons})
+	})
+}
+
+// TestAMergeWaitsForWhoIsBeingStored: of two transactions at once, one that stores a
+// person and one that merges the name, the later one has to be run again.
+func TestAMergeWaitsForWhoIsBeingStored(t *testing.T) {
+	t.Parallel()
+	db := sqltest.Postgres(t)
+	s := open(t, db)
+	put(t, db, s, ada())
+	stored, merged := make(chan struct{}), make(chan error, 1)
+	go func() {
+		<-stored
+		merged <- db.Write(t.Context(), func(tx *sqldb.Tx) error {
+			_, err := s.Put(t.Context(), tx, merge("ada", "eve"))
+			return err
+		})
+	}()
+	require.NoError(t, db.Write(t.Context(), func(tx *sqldb.Tx) error {
+		_, err := s.Put(t.Context(), tx, eve())
+		close(stored)
+		select {
+		case err := <-merged:
+			require.Fail(t, "the merge did not wait", "%v", err)
+		case <-time.After(200 * time.Millisecond):
+		}
+		return err
+	}))
+	require.ErrorIs(t, <-merged, sqldb.ErrConflict)
+	require.Equal(t, omop.Result{Merged: 1}, put(t, db, s, merge("ada", "eve")))
+	_, persons := owners(t, db)
+	require.Equal(t, 1, persons)
 }

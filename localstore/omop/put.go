@@ -181,7 +181,7 @@ func (p *putting) putTable(ctx context.Context, t Table, rows []row) error {
 			yielded = yielded[:len(yielded)-1] // it is known
 		}
 	}
-	if t == DeathTable {
+	if t == DeathTable && len(fresh) > 0 {
 		if fresh, err = p.oneDeath(ctx, fresh); err != nil {
 			return err
 		}
@@ -209,6 +209,11 @@ func (p *putting) putTable(ctx context.Context, t Table, rows []row) error {
 	all := slices.Concat(fresh, changed)
 	if err := p.insert(ctx, t, all); err != nil {
 		return err
+	}
+	if t == PersonTable {
+		if err := p.stillApart(ctx, all); err != nil {
+			return err
+		}
 	}
 	for _, e := range entries {
 		switch t {
