@@ -3,6 +3,7 @@ package series
 import (
 	"context"
 
+	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 )
 
@@ -32,6 +33,25 @@ func eachLanded(ctx context.Context, tx *sqldb.Tx, condition string, args []any,
 		}
 	}
 	return rows.Err()
+}
+
+// landedOf reports whether something of a person has landed.
+func landedOf(ctx context.Context, tx *sqldb.Tx, who omop.PersonID) (some bool, err error) {
+	person, err := number(who)
+	if err != nil {
+		return false, err
+	}
+	err = eachLanded(ctx, tx, "low_person <= ? AND high_person >= ?", []any{person, person}, func(l landed) error {
+		b, err := newBlockReader(&l)
+		if err != nil {
+			return err
+		}
+		for r, ok := b.next(); ok && !some && r.key.person <= person; r, ok = b.next() {
+			some = r.key.person == person
+		}
+		return b.err()
+	})
+	return some, err
 }
 
 // landedPoints returns what has landed of a variable of a person, from <= time <

@@ -11,10 +11,12 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 )
 
-// Holds reports whether anything of a person may be stored, merged into chunks or not.
+// Holds reports whether anything of a person is stored, merged into chunks or not.
 func (s *Store) Holds(ctx context.Context, tx *sqldb.Tx, person omop.PersonID) (some bool, err error) {
-	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM series WHERE person_id = ?)
-		OR EXISTS (SELECT 1 FROM series_landed WHERE low_person <= ? AND high_person >= ?)`, person, person, person).Scan(&some)
+	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM series WHERE person_id = ?)`, person).Scan(&some)
+	if err == nil && !some {
+		some, err = landedOf(ctx, tx, person)
+	}
 	if err != nil {
 		return false, fmt.Errorf("series: of a person: %w", err)
 	}

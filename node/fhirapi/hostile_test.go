@@ -46,6 +46,7 @@ func TestBadRequestsAreRefusedInFHIR(t *testing.T) {
 		"no id":                   {"PUT", "/fhir/Patient/a", `{"resourceType":"Patient"}`, 400, "invariant"},
 		"a bad id":                {"PUT", "/fhir/Patient/a_b", `{"resourceType":"Patient","id":"a_b"}`, 400, "value"},
 		"no such type":            {"PUT", "/fhir/Kowalski/a", `{"resourceType":"Kowalski","id":"a"}`, 404, "not-supported"},
+		"a thousand names":        {"PUT", "/fhir/Patient/a", `{"resourceType":"Patient","id":"a","name":[{"given":[` + strings.Repeat(`"`+strings.Repeat("x", 64)+`",`, 1000) + `"x"]}]}`, 413, "too-costly"},
 		"a bad birth date":        {"PUT", "/fhir/Patient/a", `{"resourceType":"Patient","id":"a","birthDate":"` + secret + `"}`, 422, "value"},
 		"a number for a text":     {"PUT", "/fhir/Patient/a", `{"resourceType":"Patient","id":"a","gender":1}`, 422, "value"},
 		"a bad reference":         {"PUT", "/fhir/CarePlan/a", `{"resourceType":"CarePlan","id":"a","subject":{"reference":"` + secret + `"}}`, 422, "value"},

@@ -1,6 +1,7 @@
 package fhirapi
 
 import (
+	"net/http"
 	"strings"
 	"unicode"
 
@@ -15,12 +16,21 @@ const maxPrefix = 64
 // compartment is the parameter of no type by which a patient's resources are found.
 const compartment = "compartment"
 
+// maxTerms bounds what a resource is found by, so that one alone does not fill the
+// index. One of US Core's examples has some hundred.
+const maxTerms = 5000
+
+var errTerms = refuse(http.StatusRequestEntityTooLarge, "too-costly", "a resource can be found by up to 5,000 beginnings of names, codes, references and dates: it has more")
+
 // index returns what r is found by.
-func (r resource) index() (terms []fhirstore.Term, spans []fhirstore.Span) {
+func (r resource) index() (terms []fhirstore.Term, spans []fhirstore.Span, err error) {
 	resourceType := r.text("resourceType")
 	for _, p := range searches[resourceType] {
 		for _, path := range p.paths {
 			for _, v := range along(map[string]any(r), path) {
+				if len(terms)+len(spans) > maxTerms {
+					return nil, nil, errTerms
+				}
 				if p.kind == kindDate {
 					if low, high, ok := spanOf(v); ok {
 						spans = append(spans, fhirstore.Span{Param: spanName(resourceType, p.name), Low: low, High: high})
@@ -40,7 +50,10 @@ func (r resource) index() (terms []fhirstore.Term, spans []fhirstore.Span) {
 			}
 		}
 	}
-	return terms, spans
+	if len(terms)+len(spans) > maxTerms {
+		return nil, nil, errTerms
+	}
+	return terms, spans, nil
 }
 
 func spanName(resourceType, name string) string { return resourceType + "." + name }
@@ -73,7 +86,9 @@ func (p param) values(v any) []string {
 	case kindString:
 		var all []string
 		for _, text := range textsIn(v) {
-			all = append(all, prefixes(text)...)
+			if all = append(all, prefixes(text)...); len(all) > maxTerms {
+				break // it is refused
+			}
 		}
 		return all
 	}

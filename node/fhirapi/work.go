@@ -143,11 +143,13 @@ func (w *work) change(c *change) error {
 // put adds a version with a body.
 func (w *work) put(c *change, version int64, content fhirstore.Content) error {
 	put := fhirstore.Change{Type: c.resourceType, ID: c.id, Version: version, Content: content}
-	put.Terms, put.Spans = c.body.index()
+	var err error
+	if put.Terms, put.Spans, err = c.body.index(); err != nil {
+		return err
+	}
 	if c.resourceType == "Patient" {
 		put.Terms = append(put.Terms, fhirstore.Term{Param: compartment, Value: "Patient/" + c.id})
 	}
-	var err error
 	if put.Body, err = c.body.stamped(version, w.now); err != nil {
 		return err
 	}

@@ -151,6 +151,9 @@ func TestOtherServersAreNotAsked(t *testing.T) {
 		"redirect of the status":   {servertest.Status, servertest.Redirect},
 		"redirect of a file":       {servertest.Content, servertest.Redirect},
 		"redirect of the end":      {servertest.End, servertest.Redirect},
+		"token elsewhere": {servertest.Discovery, func(to string) servertest.Fault {
+			return servertest.Text(fmt.Sprintf(`{"token_endpoint":"%s/token"}`, to))
+		}},
 		"status elsewhere": {servertest.Kickoff, func(to string) servertest.Fault {
 			return func(w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
 				w.Header().Set("Content-Location", to+"/status")

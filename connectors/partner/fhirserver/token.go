@@ -114,7 +114,8 @@ func (c *Client) discover(ctx context.Context) (smartConfiguration, error) {
 	if err != nil {
 		return found, err
 	}
-	if _, err := checkedURL(found.TokenEndpoint); err != nil {
+	endpoint, err := checkedURL(found.TokenEndpoint)
+	if err != nil {
 		return found, errors.New("the server's .well-known/smart-configuration has no token_endpoint that may be used: set token-url")
 	}
 	if len(found.Methods) > 0 && !slices.Contains(found.Methods, "private_key_jwt") {
@@ -122,6 +123,9 @@ func (c *Client) discover(ctx context.Context) (smartConfiguration, error) {
 	}
 	if algorithm := c.cfg.Key.Algorithm(); len(found.Algorithms) > 0 && !slices.Contains(found.Algorithms, algorithm) {
 		return found, fmt.Errorf("the server does not take %s: make the key for another algorithm", algorithm)
+	}
+	if err := c.allowed(endpoint); err != nil { // an assertion sent elsewhere could get another server's token
+		return found, fmt.Errorf("the server's token_endpoint is elsewhere: set token-url, if it is the site's: %w", err)
 	}
 	return found, nil
 }
