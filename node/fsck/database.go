@@ -181,13 +181,15 @@ func (c *checker) found(ctx context.Context, tx *sqldb.Tx, rule Rule, place stri
 }
 
 // deaths compares deaths with their lineage: that of a death has a number of its own
-// and begins with the same 8 bytes as its person's.
+// and begins with the same 8 bytes as its person's, or one whose name was merged.
 func (c *checker) deaths(ctx context.Context, tx *sqldb.Tx, lineage map[int64]int64) error {
 	var n, owned, traced int64
-	if err := tx.QueryRow(ctx, `WITH traced AS (SELECT DISTINCT substr(row_key, 1, 8) AS person FROM lineage WHERE table_id = 8)
+	if err := tx.QueryRow(ctx, `WITH names AS (SELECT row_id AS person, substr(row_key, 1, 8) AS name FROM lineage WHERE table_id = 1
+			UNION ALL SELECT person_id, substr(row_key, 1, 8) FROM merged_person),
+		traced AS (SELECT DISTINCT names.person FROM lineage l JOIN names ON names.name = substr(l.row_key, 1, 8) WHERE l.table_id = 8)
 		SELECT count(*), count(p.row_id), count(traced.person) FROM death t
 		LEFT JOIN lineage p ON p.row_id = t.person_id AND p.table_id = 1
-		LEFT JOIN traced ON traced.person = substr(p.row_key, 1, 8)`).Scan(&n, &owned, &traced); err != nil {
+		LEFT JOIN traced ON traced.person = t.person_id`).Scan(&n, &owned, &traced); err != nil {
 		return fmt.Errorf("death: %w", err)
 	}
 	c.report.Rows += n

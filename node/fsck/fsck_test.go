@@ -199,3 +199,24 @@ func TestACheckEndsWithItsContext(t *testing.T) {
 	}})
 	require.ErrorIs(t, err, context.Canceled)
 }
+
+// TestAMergedPersonIsSound: the death of a person who was merged is the survivor's, and
+// its lineage has the name it came under.
+func TestAMergedPersonIsSound(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		message := func(event, rest string) string {
+			return "MSH|^~\\&|A|H|N|H|20260301080000||ADT^" + event + "|" + event + "|P|2.5.1\r" + rest + "\r"
+		}
+		pid := func(id, death string) string {
+			return "PID|1||" + id + "^^^H1||Family^Given||19400101|F" + strings.Repeat("|", 21) + death
+		}
+		s := fscktest.New(t, db)
+		s.Accept(t, message("A01", pid("old", "20250101|Y"))+message("A08", pid("new", ""))+message("A40", pid("new", "")+"\rMRG|old^^^H1"))
+		s.Done(t)
+		require.EqualValues(t, 1, one(t, db, "SELECT count(*) FROM person"))
+		require.EqualValues(t, 1, one(t, db, "SELECT count(*) FROM death"))
+		require.EqualValues(t, 1, one(t, db, "SELECT count(*) FROM merged_person"))
+		require.Empty(t, check(t, s).Findings)
+	})
+}

@@ -154,7 +154,8 @@ var kinds = func() map[string]kind {
 			"no-unit", "no-record", "undated", "missing-timezone", "truncated", "batch-count", "not-kept", "table-not-stored", "unknown-concept",
 		},
 		{Plausibility, Uniqueness, ""}: {
-			"duplicate", "superseded", "repeated-row", "repeated-key", "repeated-point", "conflicting-point", "merge-not-applied",
+			"duplicate", "superseded", "repeated-row", "repeated-key", "repeated-point", "conflicting-point",
+			"merged", "merge-refused", "merged-elsewhere", "visit-merge-not-applied",
 		},
 		{Plausibility, Atemporal, ""}: {"unit-mismatch", "number-range"},
 		{Plausibility, Temporal, ""}:  {"time-range", "date-range", "birth-date-range", "expired"},

@@ -47,6 +47,9 @@ func TestStagesFollowWhatRefersToWhat(t *testing.T) {
 	stage, ok := Stage([]byte("STUDYID,USUBJID,SUBJID,SEX,TRTSDT\n"))
 	require.True(t, ok)
 	require.Zero(t, stage, "ADSL")
+	stage, ok = Stage([]byte("STUDYID,USUBJID,SUBJID,SEX,AESEQ,AEDECOD,TRTSDT\n"))
+	require.True(t, ok)
+	require.Equal(t, 2, stage, "ADAE repeats who its subjects are")
 }
 
 func TestCSVIsReadHoweverItIsWritten(t *testing.T) {

@@ -149,7 +149,7 @@ func tableName(names []string) string {
 		return "SV"
 	case has("SEX") && has("SUBJID") && !has("PARAMCD") && has("DOMAIN"):
 		return "DM"
-	case has("SEX") && has("SUBJID") && !has("PARAMCD") && !has("RDOMAIN"):
+	case has("SEX") && has("SUBJID") && !has("PARAMCD") && !has("RDOMAIN") && !slices.ContainsFunc(names, isNumber):
 		return "ADSL"
 	}
 	return ""

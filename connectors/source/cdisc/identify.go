@@ -69,13 +69,27 @@ func (c *converter) guess() string {
 		return "RELREC"
 	case c.has("DOMAIN"):
 		return ""
-	case c.has("USUBJID") && c.has("SUBJID") && !c.has("PARAMCD"):
+	case c.has("USUBJID") && c.has("SUBJID") && !c.has("PARAMCD") && (c.table.name == "ADSL" || !setName.MatchString(c.table.name) && !c.numbered()):
 		return "ADSL"
 	case setName.MatchString(c.table.name):
 		return c.table.name
 	}
 	return "ADAM"
 }
+
+// numbered reports whether the rows have sequence numbers, as those of events have in
+// ADaM.
+func (c *converter) numbered() bool {
+	for name := range c.at {
+		if isNumber(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// isNumber reports whether a variable is a sequence number, such as AESEQ.
+func isNumber(variable string) bool { return strings.HasSuffix(variable, "SEQ") }
 
 var (
 	setName    = regexp.MustCompile(`^[A-Z][A-Z0-9]{1,7}$`)

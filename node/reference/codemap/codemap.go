@@ -50,10 +50,14 @@ func (m *Map) Standard(vocabulary, text string) []vocab.Concept {
 }
 
 // resolve makes a Map of entries and the concepts of their targets. A target that is not
-// there or not standard any more counts for nothing.
+// there or not standard any more counts for nothing; an entry without one, of concept 0,
+// says that the code has none, so that no entry for any vocabulary is used for it.
 func resolve(version int, entries []Entry, concepts map[int64]vocab.Concept) *Map {
 	m := &Map{Version: version, targets: make(map[code][]vocab.Concept, len(entries))}
 	for _, e := range entries {
+		if key := (code{e.Vocabulary, e.Code}); e.Target == 0 && e.Invalid == "" && m.targets[key] == nil {
+			m.targets[key] = nil
+		}
 		if c, ok := concepts[e.Target]; ok && c.Standard && e.Invalid == "" {
 			key := code{e.Vocabulary, e.Code}
 			m.targets[key] = append(m.targets[key], c)

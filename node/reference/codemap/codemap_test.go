@@ -119,6 +119,8 @@ func TestMapsAreVersioned(t *testing.T) {
 		_, err = s.File(t.Context(), 7)
 		require.ErrorIs(t, err, reference.ErrVersion)
 
+		s.imported(t, "NA,0,RIS,,0,None,1970-01-01,2099-12-31,\n", false)
+		require.Empty(t, s.ids(t, "RIS", "NA"), "known to have none, whatever counts for all")
 		s.imported(t, potassium, true)
 		require.Empty(t, s.ids(t, "x", "NA"), "replaced as a whole")
 
