@@ -94,7 +94,7 @@ func TestFullDiskHoldsJobs(t *testing.T) {
 	var armed atomic.Bool
 	s, err := openSite(t.Context(), db, dir, func(c *ingest.Config, _ *jobs.Config) {
 		c.Now = func() time.Time {
-			if armed.Load() { // a job begins
+			if armed.Load() { // a job begins, or the cleaning of uploads does, which asks once
 				begun <- struct{}{}
 				<-full
 			}
@@ -108,6 +108,7 @@ func TestFullDiskHoldsJobs(t *testing.T) {
 	}
 	armed.Store(true)
 	s.run(t)
+	<-begun
 	<-begun
 	ballast := filepath.Join(dir, "ballast")
 	require.ErrorIs(t, fill(ballast), syscall.ENOSPC)
