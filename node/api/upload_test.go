@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"strings"
 	"testing"
@@ -163,9 +164,13 @@ func TestARequestThatBreaksOffCounts(t *testing.T) {
 	s := newStoredSite(t, sqltest.SQLite(t))
 	at := s.create(len(aPatient))
 	body, feed := io.Pipe()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, s.url+at, body)
+	begun := make(chan struct{}) // the node says 100 when it begins to read, the upload being claimed
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got100Continue: func() { close(begun) }})
+	req, err := http.NewRequestWithContext(ctx, http.MethodPatch, s.url+at, body)
 	require.NoError(t, err)
-	for name, value := range map[string]string{"Authorization": "Bearer " + token, "Tus-Resumable": tusVersion, "Upload-Offset": "0", "Content-Type": offsetType} {
+	for name, value := range map[string]string{
+		"Authorization": "Bearer " + token, "Tus-Resumable": tusVersion, "Upload-Offset": "0", "Content-Type": offsetType, "Expect": "100-continue",
+	} {
 		req.Header.Set(name, value)
 	}
 	gone := make(chan struct{})
@@ -177,10 +182,9 @@ func TestARequestThatBreaksOffCounts(t *testing.T) {
 	}()
 	_, err = feed.Write([]byte(aPatient[:20]))
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { // until the first has begun, offset 1 is a conflict
-		status, _, _ := s.ask(http.MethodPatch, at, patchOf(1), strings.NewReader("x"))
-		return status == http.StatusLocked
-	}, time.Minute, time.Millisecond)
+	<-begun
+	status, _, _ := s.ask(http.MethodPatch, at, patchOf(1), strings.NewReader("x"))
+	require.Equal(t, http.StatusLocked, status)
 	require.NoError(t, feed.CloseWithError(io.ErrUnexpectedEOF))
 	<-gone
 	require.Eventually(t, func() bool {
