@@ -2,7 +2,6 @@ package ccda
 
 import (
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
-	"github.com/trialmesh/trialmesh/connectors/source/hl7v2"
 )
 
 // converter turns the header and then one entry after another into records.
@@ -63,7 +62,7 @@ func (c *converter) entry(k kind, e *element, at place, line int, raw []byte) {
 // what is not so, Entry one that is not understood, is a plan, or says nothing.
 func (c *converter) keep(kind string, at place) {
 	c.given = true
-	c.emit(fhir.Record{Type: kind, ID: hl7v2.Digest(kind, c.document, string(at)), Line: c.line, Path: string(at), Raw: c.raw}, nil)
+	c.emit(fhir.Record{Type: kind, ID: fhir.Digest(kind, c.document, string(at)), Line: c.line, Path: string(at), Raw: c.raw}, nil)
 }
 
 // give ends the making of a record: it is handed on, or its fault is, and then ok is false.

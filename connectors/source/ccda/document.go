@@ -2,7 +2,6 @@ package ccda
 
 import (
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
-	"github.com/trialmesh/trialmesh/connectors/source/hl7v2"
 )
 
 // document reads the whole input.
@@ -92,9 +91,9 @@ func (r *reader) begin(h header) error {
 	c := &r.convert
 	by, number := identified(h.element)
 	if number == "" {
-		number = hl7v2.Digest(string(h.raw))
+		number = fhir.Digest(string(h.raw))
 	}
-	c.document = hl7v2.Digest("ClinicalDocument", by, number)
+	c.document = fhir.Digest("ClinicalDocument", by, number)
 	c.line, c.raw = h.line, h.raw
 	c.emit(fhir.Record{Type: "ClinicalDocument", ID: c.document, Line: h.line, Raw: h.raw}, nil)
 	c.header(h.element)

@@ -37,7 +37,7 @@ func (c *converter) encompassing(e *element) {
 		c.give("Encounter", v.ID, v, encompassingEncounter)
 		return
 	}
-	c.visit, c.about = to("Encounter", v.ID), pending{v, c.line, c.raw}
+	c.visit, c.about = fhir.To("Encounter", v.ID), pending{v, c.line, c.raw}
 }
 
 // finish gives the visit of the header, if no section spoke of it.
@@ -104,7 +104,7 @@ func (c *converter) encounterEntry(e *element, at place) {
 	if c.fault == nil {
 		c.join(v)
 	}
-	visit := to("Encounter", v.ID)
+	visit := fhir.To("Encounter", v.ID)
 	if !c.give("Encounter", v.ID, v, at) {
 		visit = fhir.Reference{}
 	}

@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
-	"github.com/trialmesh/trialmesh/connectors/source/hl7v2"
 )
 
 // identifier is an II: the root is who assigned the extension, or is itself the
@@ -54,7 +53,7 @@ func patientID(role *element) string {
 			r = 1
 		}
 		if r < rank {
-			best, rank = hl7v2.Digest("Patient", by, number), r
+			best, rank = fhir.Digest("Patient", by, number), r
 		}
 	}
 	return best
@@ -86,9 +85,9 @@ func (c *converter) id(kind string, statement *element, says []string, full ...s
 // distinct is the id of a key, or of the key and all that is said if the document has
 // used the key for something else.
 func (c *converter) distinct(key, says []string) string {
-	id, whole := hl7v2.Digest(key...), hl7v2.Digest(says...)
+	id, whole := fhir.Digest(key...), fhir.Digest(says...)
 	if before, ok := c.seen[id]; ok && before != whole {
-		return hl7v2.Digest(append(key, whole)...)
+		return fhir.Digest(append(key, whole)...)
 	}
 	c.seen[id] = whole
 	return id
@@ -98,12 +97,7 @@ func (c *converter) distinct(key, says []string) string {
 // both speak of one visit; else as any statement.
 func (c *converter) visitID(e *element, code string, period fhir.Period) string {
 	if by, number := identified(e); by != "" {
-		return hl7v2.Digest("Encounter", by, number)
+		return fhir.Digest("Encounter", by, number)
 	}
 	return c.id("Encounter", e, []string{code, period.Start.Text}, period.End.Text)
-}
-
-// to is a reference to the record of a type with the given id.
-func to(kind, id string) fhir.Reference {
-	return fhir.Reference{Form: fhir.ReferenceLiteral, Type: kind, ID: id}
 }

@@ -36,7 +36,7 @@ func (c *converter) header(document *element) {
 		c.give("", "", nil, at)
 		return
 	}
-	c.patient = to("Patient", id)
+	c.patient = fhir.To("Patient", id)
 	p := c.person(role.at("patient"), at)
 	p.ID = id
 	c.give("Patient", id, p, at)

@@ -41,7 +41,7 @@ func (c *converter) components(organizer *element, at place, category string) []
 		at := at.nth("component", n)
 		for o := range component.each("observation") {
 			if id := c.result(o, around, at, category); id != "" {
-				found = append(found, to("Observation", id))
+				found = append(found, fhir.To("Observation", id))
 			}
 		}
 		for inner := range component.each("organizer") {

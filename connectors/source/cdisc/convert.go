@@ -144,7 +144,7 @@ func (c *converter) maker() func(*converter) fhir.Resource {
 func (c *converter) name(made fhir.Resource) (kind, id string) {
 	of := func(kind string) string {
 		key, _ := c.key()
-		return digest(kind, "cdisc", key)
+		return fhir.Digest(kind, "cdisc", key)
 	}
 	switch r := made.(type) {
 	case *fhir.Patient:
@@ -177,12 +177,12 @@ func (c *converter) name(made fhir.Resource) (kind, id string) {
 }
 
 // who refers to the row's subject.
-func (c *converter) who() fhir.Reference { return to("Patient", c.patientID) }
+func (c *converter) who() fhir.Reference { return fhir.To("Patient", c.patientID) }
 
 // visitID is the id of the visit that VISITNUM names, empty for none.
 func (c *converter) visitID() string {
 	if number := c.get("VISITNUM"); number != "" {
-		return digest("Encounter", c.study, c.subject, canonical(number))
+		return fhir.Digest("Encounter", c.study, c.subject, canonical(number))
 	}
 	return ""
 }
@@ -190,7 +190,7 @@ func (c *converter) visitID() string {
 // visit refers to the visit of the row.
 func (c *converter) visit() fhir.Reference {
 	if id := c.visitID(); id != "" {
-		return to("Encounter", id)
+		return fhir.To("Encounter", id)
 	}
 	return fhir.Reference{}
 }

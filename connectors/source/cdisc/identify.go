@@ -24,7 +24,7 @@ func (c *converter) identify() *fhir.Problem {
 	case c.study == "":
 		return &fhir.Problem{Rule: RuleNoPatient, Line: c.line, Path: "STUDYID"}
 	}
-	c.patientID = digest("Patient", c.study, c.subject)
+	c.patientID = fhir.Digest("Patient", c.study, c.subject)
 	return nil
 }
 

@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
-	"github.com/trialmesh/trialmesh/connectors/source/hl7v2"
 	"github.com/trialmesh/trialmesh/protocol/ucum"
 )
 
@@ -22,7 +21,7 @@ func TestSubjects(t *testing.T) {
 	require.Equal(t, "2106-3", p.Race[0].Code)
 	require.Equal(t, "2135-2", p.Ethnicity[0].Code)
 	require.Nil(t, p.Deceased)
-	require.Equal(t, hl7v2.Digest("Patient", "S", "S-1"), p.ID, "one person there and here")
+	require.Equal(t, fhir.Digest("Patient", "S", "S-1"), p.ID, "one person there and here")
 
 	p = dm("RACE=MULTIPLE", "ETHNIC=NOT REPORTED", "DTHFL=Y", "SEX=U")
 	require.Empty(t, p.Race)

@@ -165,7 +165,7 @@ func (r *reader) resource(at, line int, base, fullURL string) (Record, *Problem)
 			rec.ID = ""
 		}
 	}
-	if rec.ID != "" && !isResourceID(rec.ID) {
+	if rec.ID != "" && !IsResourceID(rec.ID) {
 		t.fail(RuleInvalidID, at, "want 1 to 64 letters, digits, - or .")
 	}
 	if decode := decoders[rec.Type]; decode != nil {

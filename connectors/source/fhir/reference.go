@@ -36,14 +36,6 @@ func isTypeName(s string) bool {
 	return strings.IndexFunc(s, func(c rune) bool { return !alphanumeric(c) }) < 0
 }
 
-// isResourceID checks https://hl7.org/fhir/R4/datatypes.html#id.
-func isResourceID(s string) bool {
-	if s == "" || len(s) > 64 {
-		return false
-	}
-	return strings.IndexFunc(s, func(c rune) bool { return !alphanumeric(c) && c != '-' && c != '.' }) < 0
-}
-
 func alphanumeric(c rune) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }
@@ -66,7 +58,7 @@ func parseReference(s string) (Reference, bool) {
 		return Reference{}, false
 	}
 	name := rest[strings.LastIndexByte(rest, '/')+1:]
-	return Reference{Form: ReferenceLiteral, Type: name, ID: id}, isTypeName(name) && isResourceID(id)
+	return Reference{Form: ReferenceLiteral, Type: name, ID: id}, isTypeName(name) && IsResourceID(id)
 }
 
 func cutLast(s string, sep byte) (before, after string, found bool) {

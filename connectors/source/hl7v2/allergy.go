@@ -29,7 +29,7 @@ func (c *converter) al1(s *segment) {
 	}
 	a := c.allergy(s)
 	a.Onset = c.time(s, 6)
-	a.ID = Digest("AllergyIntolerance", "", c.patient.ID, codeKey(a.Code))
+	a.ID = fhir.Digest("AllergyIntolerance", "", c.patient.ID, codeKey(a.Code))
 	c.give("AllergyIntolerance", s, a.ID, a)
 }
 
@@ -88,9 +88,9 @@ func (c *converter) iam(s *segment) {
 		a.Verification = one(allergyVerification, "entered-in-error")
 	}
 	if by, number := c.entity(s.field(7)); number != "" {
-		a.ID = Digest("AllergyIntolerance", by, number)
+		a.ID = fhir.Digest("AllergyIntolerance", by, number)
 	} else {
-		a.ID = Digest("AllergyIntolerance", "", c.patient.ID, codeKey(a.Code))
+		a.ID = fhir.Digest("AllergyIntolerance", "", c.patient.ID, codeKey(a.Code))
 	}
 	c.give("AllergyIntolerance", s, a.ID, a)
 }

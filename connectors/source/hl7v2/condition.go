@@ -39,9 +39,9 @@ func (c *converter) dg1(s *segment) {
 		d.Verification = one(conditionVerification, "entered-in-error")
 	}
 	if by, number := c.entity(s.field(20)); number != "" {
-		d.ID = Digest("Condition", by, number)
+		d.ID = fhir.Digest("Condition", by, number)
 	} else {
-		d.ID = Digest("Condition", "", c.patient.ID, c.visit.ID, codeKey(d.Code), kind)
+		d.ID = fhir.Digest("Condition", "", c.patient.ID, c.visit.ID, codeKey(d.Code), kind)
 	}
 	c.give("Condition", s, d.ID, d)
 }
@@ -80,9 +80,9 @@ func (c *converter) prb(s *segment) {
 		p.Verification = one(conditionVerification, "entered-in-error")
 	}
 	if by, number := c.entity(s.field(4)); number != "" {
-		p.ID = Digest("Condition", "PRB", by, number)
+		p.ID = fhir.Digest("Condition", "PRB", by, number)
 	} else {
-		p.ID = Digest("Condition", "PRB", c.patient.ID, codeKey(p.Code))
+		p.ID = fhir.Digest("Condition", "PRB", c.patient.ID, codeKey(p.Code))
 	}
 	c.give("Condition", s, p.ID, p)
 }

@@ -50,13 +50,13 @@ var readers = map[string]func(*converter, *segment){
 func (c *converter) convert(m *message, number, line int) {
 	c.begin(m, number, line)
 	msh := &m.segments[0]
-	c.keep("MessageHeader", msh, Digest("MessageHeader", fieldAuthority(msh.field(3)), c.facility, c.control, msh.field(7).text()), m.raw)
+	c.keep("MessageHeader", msh, fhir.Digest("MessageHeader", fieldAuthority(msh.field(3)), c.facility, c.control, msh.field(7).text()), m.raw)
 	for i := range m.segments {
 		s := &m.segments[i]
 		if read := readers[s.name]; read != nil {
 			read(c, s)
 		} else if !standard(s.name) {
-			c.keep("Segment", s, Digest("Segment", c.facility, c.control, s.name, strconv.Itoa(s.number)), s.raw)
+			c.keep("Segment", s, fhir.Digest("Segment", c.facility, c.control, s.name, strconv.Itoa(s.number)), s.raw)
 		}
 	}
 	c.endGroup()

@@ -1,15 +1,19 @@
 package hl7v2
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/trialmesh/trialmesh/connectors/source/fhir"
+)
 
 // txa reads a document. In an MDM the OBX behind it are its text, not findings, so the
 // record's bytes are those of TXA and all of them, with CR between segments.
 func (c *converter) txa(s *segment) {
 	c.endGroup()
 	by, number := c.entity(s.field(12))
-	id := Digest("DocumentReference", by, number)
+	id := fhir.Digest("DocumentReference", by, number)
 	if number == "" {
-		id = Digest("DocumentReference", "", c.patient.ID, c.control, placeOf(s.name, s.number))
+		id = fhir.Digest("DocumentReference", "", c.patient.ID, c.control, placeOf(s.name, s.number))
 	}
 	raw := s.raw
 	if c.kind == "MDM" {
@@ -34,9 +38,9 @@ func (c *converter) sch(s *segment) {
 	if number == "" {
 		by, number = c.entity(s.field(1))
 	}
-	id := Digest("Appointment", by, number)
+	id := fhir.Digest("Appointment", by, number)
 	if number == "" {
-		id = Digest("Appointment", "", c.facility, c.control)
+		id = fhir.Digest("Appointment", "", c.facility, c.control)
 	}
 	c.keep("Appointment", s, id, s.raw)
 }

@@ -32,12 +32,12 @@ func (c *converter) pv1(s *segment) {
 	admitted := c.timeOf(s.field(44))
 	id := c.assigned("Encounter", s.field(19))
 	if id == "" && c.patient.ID != "" && !admitted.IsZero() {
-		id = Digest("Encounter", c.patient.ID, admitted.Text)
+		id = fhir.Digest("Encounter", c.patient.ID, admitted.Text)
 	}
 	if id == "" {
 		return
 	}
-	c.visit = to("Encounter", id)
+	c.visit = fhir.To("Encounter", id)
 	if !c.belongs(s) || c.mergeEvent() || c.kind != "ADT" && c.kind != "BAR" && admitted.IsZero() {
 		return
 	}

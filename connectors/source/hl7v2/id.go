@@ -1,26 +1,10 @@
 package hl7v2
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"slices"
 
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 )
-
-// Digest is the id of what parts say: 32 hexadecimal digits. Each part is preceded by
-// its length, so that no two lists of parts run together. Another source gives a patient
-// the same id by the same parts: Patient, the assigning authority's OID, the number.
-func Digest(parts ...string) string {
-	buf := make([]byte, 0, 256)
-	for _, p := range parts {
-		buf = binary.AppendUvarint(buf, uint64(len(p)))
-		buf = append(buf, p...)
-	}
-	sum := sha256.Sum256(buf)
-	return hex.EncodeToString(sum[:16])
-}
 
 // patientTypes are the types of identifier (HL7 table 0203) that name a patient in one
 // place for ever, best first; MRN is a frequent misspelling of MR.
@@ -57,7 +41,7 @@ func (c *converter) assigned(kind string, cx field) string {
 	if by == "" {
 		by = c.facility
 	}
-	return Digest(kind, by, number)
+	return fhir.Digest(kind, by, number)
 }
 
 // hierarchic is what an HD that is a component says: the universal id, else the name.
@@ -90,12 +74,4 @@ func codeKey(c fhir.CodeableConcept) string {
 		return c.Coding[0].System + "|" + c.Coding[0].Code
 	}
 	return "|" + c.Text
-}
-
-// to is a reference to the record of a type with the given id.
-func to(kind, id string) fhir.Reference {
-	if id == "" {
-		return fhir.Reference{}
-	}
-	return fhir.Reference{Form: fhir.ReferenceLiteral, Type: kind, ID: id}
 }

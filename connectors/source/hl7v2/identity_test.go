@@ -79,12 +79,12 @@ func TestReadingTwiceChangesNothing(t *testing.T) {
 func TestIDsAreFHIRs(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		id := Digest(rapid.SliceOfN(rapid.String(), 1, 5).Draw(t, "parts")...)
+		id := fhir.Digest(rapid.SliceOfN(rapid.String(), 1, 5).Draw(t, "parts")...)
 		if len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "" {
 			t.Fatal(id)
 		}
 	})
-	require.NotEqual(t, Digest("a", "bc"), Digest("ab", "c"))
+	require.NotEqual(t, fhir.Digest("a", "bc"), fhir.Digest("ab", "c"))
 }
 
 func TestMerges(t *testing.T) {
@@ -94,8 +94,8 @@ func TestMerges(t *testing.T) {
 		got := collectText(t, about("ADT^"+event, "7^^^HOSP^MR", "MRG|8^^^HOSP^MR"))
 		require.Empty(t, got.places(), event)
 		m := first[*Merge](t, got)
-		require.Equal(t, to("Patient", survivor), m.Survivor, event)
-		require.Equal(t, to("Patient", retired), m.Retired, event)
+		require.Equal(t, fhir.To("Patient", survivor), m.Survivor, event)
+		require.Equal(t, fhir.To("Patient", retired), m.Retired, event)
 	}
 
 	two := about("ADT^A40", "7^^^HOSP^MR", "MRG|8^^^HOSP^MR", "PID|2||9^^^HOSP^MR", "MRG|10^^^HOSP^MR")

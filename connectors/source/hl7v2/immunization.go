@@ -44,9 +44,9 @@ func (c *converter) rxa(s *segment) {
 		i.Status = "entered-in-error"
 	}
 	if c.order.number != "" {
-		i.ID = Digest("Immunization", c.order.by, c.order.number, codeKey(i.Vaccine))
+		i.ID = fhir.Digest("Immunization", c.order.by, c.order.number, codeKey(i.Vaccine))
 	} else {
-		i.ID = Digest("Immunization", "", c.patient.ID, codeKey(i.Vaccine), c.when(i.Occurred))
+		i.ID = fhir.Digest("Immunization", "", c.patient.ID, codeKey(i.Vaccine), c.when(i.Occurred))
 	}
 	c.give("Immunization", s, i.ID, i)
 	c.given = &vaccination{s, i}

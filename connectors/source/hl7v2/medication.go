@@ -74,9 +74,9 @@ func instructions(f field) string {
 
 func (c *converter) medicationID(s *segment, code int) string {
 	if c.order.number != "" {
-		return Digest("MedicationRequest", c.order.by, c.order.number)
+		return fhir.Digest("MedicationRequest", c.order.by, c.order.number)
 	}
-	return Digest("MedicationRequest", "", c.patient.ID, codeKey(concept(s.field(code))), c.when(c.order.authored))
+	return fhir.Digest("MedicationRequest", "", c.patient.ID, codeKey(concept(s.field(code))), c.when(c.order.authored))
 }
 
 // rxr adds the route to the order before it.

@@ -46,15 +46,15 @@ func (c *converter) mrg(s *segment) {
 		if retired == "" {
 			retired = c.patientID(s.field(4)) // MRG-4, prior patient id, before 2.7
 		}
-		c.merge(s, c.patient, to("Patient", retired), 1)
+		c.merge(s, c.patient, fhir.To("Patient", retired), 1)
 	case visitMerges[c.event]:
 		survivor := fhir.Reference{}
 		if pv1 := c.after(s, "PV1"); pv1 != nil {
-			survivor = to("Encounter", c.assigned("Encounter", pv1.field(19)))
+			survivor = fhir.To("Encounter", c.assigned("Encounter", pv1.field(19)))
 		}
-		c.merge(s, survivor, to("Encounter", c.assigned("Encounter", s.field(5))), 5)
+		c.merge(s, survivor, fhir.To("Encounter", c.assigned("Encounter", s.field(5))), 5)
 	default:
-		c.keep("Move", s, Digest("Move", c.facility, c.control, placeOf(s.name, s.number)), c.msg.raw)
+		c.keep("Move", s, fhir.Digest("Move", c.facility, c.control, placeOf(s.name, s.number)), c.msg.raw)
 	}
 }
 
@@ -67,6 +67,6 @@ func (c *converter) merge(s *segment, survivor, retired fhir.Reference, n int) {
 	case survivor.ID == retired.ID:
 		return // an identifier list that changed without changing who it names
 	}
-	id := Digest("Merge", survivor.Type, retired.ID, survivor.ID)
+	id := fhir.Digest("Merge", survivor.Type, retired.ID, survivor.ID)
 	c.give("Merge", s, id, &Merge{ID: id, Survivor: survivor, Retired: retired})
 }

@@ -20,7 +20,7 @@ func (c *converter) obx(s *segment) {
 	o := c.result(s)
 	o.ID = c.resultID(s, o)
 	if c.reported != nil && c.fault == nil {
-		c.reported.resource.Results = append(c.reported.resource.Results, to("Observation", o.ID))
+		c.reported.resource.Results = append(c.reported.resource.Results, fhir.To("Observation", o.ID))
 	}
 	c.give("Observation", s, o.ID, o)
 }
@@ -38,9 +38,9 @@ func (c *converter) resultID(s *segment, o *fhir.Observation) string {
 		}
 		key = []string{"Observation", "", c.patient.ID, c.order.service, c.when(at), code, sub}
 	}
-	id := Digest(key...)
+	id := fhir.Digest(key...)
 	if n := c.ordinal(id); n != "0" {
-		return Digest(append(key, n)...)
+		return fhir.Digest(append(key, n)...)
 	}
 	return id
 }

@@ -73,16 +73,16 @@ func (c *converter) obr(s *segment) {
 // order is named by the patient, the service and its time, else by the message.
 func (c *converter) orderID(kind string) string {
 	if c.order.number != "" {
-		return Digest(kind, c.order.by, c.order.number, c.order.service)
+		return fhir.Digest(kind, c.order.by, c.order.number, c.order.service)
 	}
-	return Digest(kind, "", c.patient.ID, c.order.service, c.when(c.order.start), c.ordinal(kind+c.order.service))
+	return fhir.Digest(kind, "", c.patient.ID, c.order.service, c.when(c.order.start), c.ordinal(kind+c.order.service))
 }
 
 // when is a time as a part of an id. What has no time of its own is told apart by the
 // message it came in.
 func (c *converter) when(t fhir.Time) string {
 	if t.IsZero() {
-		return Digest(c.facility, c.control)
+		return fhir.Digest(c.facility, c.control)
 	}
 	return t.Text
 }

@@ -24,7 +24,7 @@ func TestReportFollowsItsResults(t *testing.T) {
 		"OBR|2|P2|F2|2345-7^Glucose^LN|||202401020900|202401021200", "OBX|1|NM|2345-7^Glucose^LN||90|mg/dL|||||P"))
 	require.Equal(t, []string{"MessageHeader", "Patient", "Observation", "Observation", "DiagnosticReport", "Observation", "DiagnosticReport"}, got.types())
 	blood, glucose := got.records[4].Resource.(*fhir.DiagnosticReport), got.records[6].Resource.(*fhir.DiagnosticReport)
-	require.Equal(t, []fhir.Reference{to("Observation", got.records[2].ID), to("Observation", got.records[3].ID)}, blood.Results)
+	require.Equal(t, []fhir.Reference{fhir.To("Observation", got.records[2].ID), fhir.To("Observation", got.records[3].ID)}, blood.Results)
 	require.Equal(t, "final", blood.Status)
 	require.Equal(t, "HM", blood.Category[0].Coding[0].Code)
 	require.Equal(t, "2024-01-02T10:00:00Z", blood.Issued.Text)

@@ -17,7 +17,7 @@ func (c *converter) pid(s *segment) {
 	c.endGroup()
 	c.visit, c.order, c.orphaned = fhir.Reference{}, order{}, false
 	id := c.subjectOf(s)
-	c.patient = to("Patient", id)
+	c.patient = fhir.To("Patient", id)
 	if id == "" {
 		c.belongs(s)
 		return

@@ -31,9 +31,9 @@ func (c *converter) pr1(s *segment) {
 		p.Status = "entered-in-error"
 	}
 	if by, number := c.entity(s.field(19)); number != "" {
-		p.ID = Digest("Procedure", by, number)
+		p.ID = fhir.Digest("Procedure", by, number)
 	} else {
-		p.ID = Digest("Procedure", "", c.patient.ID, c.visit.ID, codeKey(p.Code), c.when(c.timeOf(s.field(5))))
+		p.ID = fhir.Digest("Procedure", "", c.patient.ID, c.visit.ID, codeKey(p.Code), c.when(c.timeOf(s.field(5))))
 	}
 	c.give("Procedure", s, p.ID, p)
 }

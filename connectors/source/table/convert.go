@@ -161,10 +161,10 @@ func (c *converter) recordID(r *record, place string) string {
 		for _, column := range c.m.key {
 			parts = append(parts, c.cell(column))
 		}
-		return digest(parts...)
+		return fhir.Digest(parts...)
 	}
 	r.keyColumns(func(column int) { parts = append(parts, c.cell(column)) })
-	return digest(parts...)
+	return fhir.Digest(parts...)
 }
 
 // visitID is the id of the visit that a field names, empty for none.
@@ -191,12 +191,12 @@ func (c *converter) fail(r ref, rule fhir.Rule, detail string) {
 	}
 }
 
-func (c *converter) subject() fhir.Reference { return to("Patient", c.patientID) }
+func (c *converter) subject() fhir.Reference { return fhir.To("Patient", c.patientID) }
 
 func (c *converter) visit(r *record) fhir.Reference {
 	c.count(r.fields[fieldEncounter])
 	if id := c.visitID(r.fields[fieldEncounter]); id != "" {
-		return to("Encounter", id)
+		return fhir.To("Encounter", id)
 	}
 	return fhir.Reference{}
 }

@@ -113,7 +113,7 @@ func TestSyntheaGivesARecordForEachRow(t *testing.T) {
 		ids := map[string]bool{}
 		for i, rec := range g.records {
 			require.Equal(t, i+2, rec.Line, "no cell of %s has a line break", name)
-			require.True(t, isResourceID(rec.ID), name)
+			require.True(t, fhir.IsResourceID(rec.ID), name)
 			ids[rec.ID] = true
 		}
 		require.Len(t, ids, want.rows, "%s: every row has its own id", name)

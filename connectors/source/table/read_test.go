@@ -140,7 +140,7 @@ func TestCharactersThatNobodySeesAreRemovedAndCounted(t *testing.T) {
 	o := g.records[0].Resource.(*fhir.Observation)
 	require.Equal(t, "2823-3", o.Code.Coding[0].Code)
 	require.Equal(t, "mmol/L", o.Value.Quantity.Code)
-	require.Equal(t, digest("Patient", "lab", "1"), o.Subject.ID)
+	require.Equal(t, fhir.Digest("Patient", "lab", "1"), o.Subject.ID)
 	require.Equal(t, map[string]int64{"pid": 2, "test": 2, "unit": 1}, g.tally.Cleaned, "names and cells that are codes, units or numbers of patients")
 }
 
