@@ -17,9 +17,6 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
-// bearer names the security scheme in the OpenAPI document.
-const bearer = "bearer"
-
 // openRouter makes the router and the OpenAPI document that the routes fill.
 func (s *server) openRouter() {
 	gin.SetMode(gin.ReleaseMode) // the others print
@@ -42,7 +39,7 @@ func (s *server) openRouter() {
 			},
 			Components: &huma.Components{
 				Schemas:         schemas,
-				SecuritySchemes: map[string]*huma.SecurityScheme{bearer: {Type: "http", Scheme: "bearer"}},
+				SecuritySchemes: s.securitySchemes(),
 			},
 		},
 		Formats:       map[string]huma.Format{"application/json": strict, "json": strict},
@@ -53,6 +50,7 @@ func (s *server) openRouter() {
 
 // closeRouter fixes the OpenAPI document and serves it.
 func (s *server) closeRouter() error {
+	documentScopes(s.api.OpenAPI())
 	spec, err := json.Marshal(s.api.OpenAPI())
 	if err != nil {
 		return err
@@ -115,12 +113,15 @@ func post[In, Out any](s *server, op huma.Operation, handler func(context.Contex
 // register adds an operation that needs the token. Its errors go out as problem documents.
 func register[In, Out any](s *server, op huma.Operation, handler func(context.Context, *In) (*body[Out], error)) {
 	op.Security = []map[string][]string{{bearer: {}}}
+	need := scopeOf(op.Method, op.Path)
 	op.Middlewares = append(op.Middlewares, func(ctx huma.Context, next func(huma.Context)) {
-		if err := s.authorize(ctx.Header("Authorization")); err != nil {
-			front.WriteProblem(humagin.Unwrap(ctx).Writer, problem.From(err))
+		known, err := s.authorize(ctx.Context(), ctx.Header("Authorization"), need)
+		if err != nil {
+			c := humagin.Unwrap(ctx)
+			s.refuse(c.Writer, c.Request, op.Path, err, need)
 			return
 		}
-		next(ctx)
+		next(huma.WithContext(ctx, known))
 	})
 	huma.Register(s.api, op, func(ctx context.Context, in *In) (*body[Out], error) {
 		out, err := handler(ctx, in)
@@ -143,7 +144,7 @@ func (s *server) handle(handler func(*gin.Context) error) gin.HandlerFunc {
 // authorized is handle for those who have the token.
 func (s *server) authorized(handler func(*gin.Context) error) gin.HandlerFunc {
 	return s.handle(func(c *gin.Context) error {
-		if err := s.authorize(c.GetHeader("Authorization")); err != nil {
+		if err := s.admit(c); err != nil {
 			return err
 		}
 		return handler(c)
