@@ -12,6 +12,9 @@ type Caller struct {
 // Operator is the site itself: whoever can read the node's own token. It may do all.
 func Operator() Caller { return Caller{operator: true} }
 
+// NewCaller is a registered client with what its token allows.
+func NewCaller(client string, scopes Scopes) Caller { return Caller{client: client, scopes: scopes} }
+
 // Client is the id of the registered client, "" for the site itself.
 func (c Caller) Client() string { return c.client }
 

@@ -196,7 +196,7 @@ func (s *Service) Authenticate(ctx context.Context, text string, now time.Time) 
 	if err != nil {
 		return Caller{}, fmt.Errorf("token of client %s: %w", client, err)
 	}
-	return Caller{client: client, scopes: allowed}, nil
+	return NewCaller(client, allowed), nil
 }
 
 // How often a client gets tokens, by the second in the long run and at once.
