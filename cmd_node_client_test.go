@@ -91,8 +91,11 @@ func TestProgramsAreRegistered(t *testing.T) {
 	require.ErrorContains(t, err, "private or symmetric key")
 	require.Equal(t, exitError, statusOf(err))
 	for _, wrong := range [][]string{
-		{"--scope", "root", "--keys", keys}, {"--scope", "ingest"}, {"--scope", "ingest", "--keys", keys, "--jwks-url", "https://a.example/"},
-		{"--scope", "ingest", "--keys", keys, "--token-time", "2h"}, {"--keys", keys},
+		{"--scope", "root", "--keys", keys},
+		{"--scope", "ingest"},
+		{"--scope", "ingest", "--keys", keys, "--jwks-url", "https://a.example/"},
+		{"--scope", "ingest", "--keys", keys, "--token-time", "2h"},
+		{"--keys", keys},
 	} {
 		_, err = execute(t, append([]string{"node", "client", "add", "ehr", "--dir", dir}, wrong...)...)
 		require.Equal(t, exitUsage, statusOf(err), "%v: %v", wrong, err)

@@ -115,7 +115,7 @@ func TestARegistrationIsChecked(t *testing.T) {
 		"a name with a slash":   {id: "a/b", scopes: "ingest", keys: goodSet, says: "name"},
 		"no scope":              {id: "a", keys: goodSet, says: "there is none"},
 		"no such scope":         {id: "a", scopes: "ingest root", keys: goodSet, says: "number 2 is not known"},
-		"no such type":          {id: "a", scopes: "system/Pateint.rs", keys: goodSet, says: "FHIR R4 does not have"},
+		"no such type":          {id: "a", scopes: "system/Visit.rs", keys: goodSet, says: "FHIR R4 does not have"},
 		"no keys":               {id: "a", scopes: "ingest", says: "either"},
 		"keys and their URL":    {id: "a", scopes: "ingest", keys: goodSet, url: "https://a.example/", says: "either"},
 		"no JSON":               {id: "a", scopes: "ingest", keys: "{", says: "JSON Web Key Set"},
