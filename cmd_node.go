@@ -31,6 +31,9 @@ const (
 type nodeSettings struct {
 	Database    string        `koanf:"database"`
 	Listen      string        `koanf:"listen"`
+	URL         string        `koanf:"url"`
+	Certificate string        `koanf:"certificate"`
+	Key         string        `koanf:"key"`
 	Boards      []string      `koanf:"board"`
 	Circuits    string        `koanf:"circuits"`
 	Shape       shape         `koanf:"circuits-shape"`
@@ -47,7 +50,7 @@ func newNodeCommand() *cobra.Command {
 	return group("node", "Run a node: a hospital's data, consents and answers",
 		newNodeInit(), newNodeEnroll(), newNodeRun(), newNodeVocabulary(), newNodeIngest(), newNodeWatch(), newNodePull(), newNodeMap(),
 		newNodeVariables(), newNodeUnits(), newNodeCodes(), newNodeRemap(), newNodeJobs(), newNodeQuality(), newNodeConsent(), newNodeStatus(), newNodeLinkRecords(),
-		newNodeBackup(), newNodeRestore(), newNodeHold(), newNodeResume(), newNodeFsck(), newNodeExtract(), newNodeKey())
+		newNodeBackup(), newNodeRestore(), newNodeHold(), newNodeResume(), newNodeFsck(), newNodeExtract(), newNodeKey(), newNodeClient())
 }
 
 // noBoard warns of a node that nobody can ask anything.
@@ -173,6 +176,9 @@ Settings come from node.yaml in the directory, then from the environment
 		RunE: runNode,
 	}
 	cmd.Flags().String("listen", "", "where the API listens, host:port")
+	cmd.Flags().String("url", "", "origin under which clients reach the API (default that of its certificate or address)")
+	cmd.Flags().String("certificate", "", "PEM file that secures the API; required other than on loopback")
+	cmd.Flags().String("key", "", "PEM file with its key")
 	cmd.Flags().String("database", "", "sqlite:/path or a postgres:// URL (default a SQLite file in the directory)")
 	cmd.Flags().StringSlice("board", nil, "did:key of an ethics board whose approvals count here, may be repeated")
 	cmd.Flags().String("circuits", "", "folder where proving keys are cached (default in the user's cache)")
@@ -224,7 +230,8 @@ func runNode(cmd *cobra.Command, _ []string) error {
 	n, err := node.Open(cmd.Context(), node.Config{
 		Dir: dir, DSN: s.Database, Listen: s.Listen, Boards: boards, Circuits: s.Circuits, Shape: s.Shape.Shape,
 		EpochWindow: s.EpochWindow, EpochPause: s.EpochPause, Policy: s.Disclosure.policy(), Logger: log,
-		MLLP: node.MLLP{Listen: s.MLLP, Certificate: s.MLLPCertificate, Key: s.MLLPKey},
+		Secure: node.Secure{URL: s.URL, Certificate: s.Certificate, Key: s.Key},
+		MLLP:   node.MLLP{Listen: s.MLLP, Certificate: s.MLLPCertificate, Key: s.MLLPKey},
 	})
 	if err != nil {
 		return err
@@ -255,7 +262,14 @@ func localNode(cmd *cobra.Command) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.New(p.URL, strings.TrimSpace(string(token)))
+	if !strings.HasPrefix(p.URL, "https:") {
+		return client.New(p.URL, strings.TrimSpace(string(token)))
+	}
+	certificate, err := os.ReadFile(filepath.Join(dir, node.LocalCertificateFile))
+	if err != nil {
+		return nil, err
+	}
+	return client.NewSecured(p.URL, strings.TrimSpace(string(token)), certificate)
 }
 
 func newNodeVocabulary() *cobra.Command {

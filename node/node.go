@@ -9,6 +9,7 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -62,6 +63,9 @@ type Config struct {
 
 	// Listen is where the API listens. Defaults to "127.0.0.1:0".
 	Listen string
+
+	// Secure says how the API is reached beyond loopback.
+	Secure Secure
 
 	// MLLP says where HL7 v2 messages are taken. Defaults to nowhere.
 	MLLP MLLP
@@ -127,7 +131,7 @@ func (c Config) validate() error {
 			return fmt.Errorf("boards: entry %d is not a did:key", i)
 		}
 	}
-	return errors.Join(c.Policy.Validate(), c.Shape.Validate(), c.MLLP.validate())
+	return errors.Join(c.Policy.Validate(), c.Shape.Validate(), c.MLLP.validate(), c.Secure.validate(c.Listen))
 }
 
 // Node is a node with all its parts. Use its methods after [Open].
@@ -159,6 +163,8 @@ type Node struct {
 	renewer   *pki.Renewer
 	metrics   *prometheus.Registry
 	listener  net.Listener
+	secured   *tls.Config    // nil for an API in the clear
+	origin    string         // of the API, as clients are told it
 	messages  *mllp.Listener // nil if there is none
 	senders   net.Listener   // of messages
 	server    *http.Server

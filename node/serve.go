@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/trialmesh/trialmesh/node/access"
 	"github.com/trialmesh/trialmesh/node/api"
 	"github.com/trialmesh/trialmesh/node/fhirapi"
 )
@@ -25,9 +25,8 @@ const (
 )
 
 // openAPI binds the API's port and makes the API.
-func (n *Node) openAPI(context.Context) error {
-	var err error
-	if n.listener, err = net.Listen("tcp", n.cfg.Listen); err != nil {
+func (n *Node) openAPI(ctx context.Context) error {
+	if err := n.openListener(ctx); err != nil {
 		return err
 	}
 	n.metrics.MustRegister(slices.Concat(n.db.Collectors(), n.queue.Collectors(), n.ingest.Collectors())...)
@@ -39,8 +38,12 @@ func (n *Node) openAPI(context.Context) error {
 	if err != nil {
 		return err
 	}
+	clients, err := access.Open(ctx, access.Config{DB: n.db, Trail: n.trail, TokenURL: n.origin + api.TokenPath, Known: fhirapi.Stores})
+	if err != nil {
+		return err
+	}
 	handler, err := api.New(api.Config{
-		Name: n.home.certificate.Holder().Name, Token: strings.TrimSpace(string(token)), Loads: n.ingest, Pulls: n.pulls, Consents: n, Trail: n.trail, FHIR: fhir,
+		Name: n.home.certificate.Holder().Name, Token: strings.TrimSpace(string(token)), Access: clients, Loads: n.ingest, Pulls: n.pulls, Consents: n, Trail: n.trail, FHIR: fhir,
 		Quality: n.quality, Series: n.listSeries, Variables: n.variables, Codes: n.codes, Remaps: n.ingest, Status: n.Status, Ready: n.Ready,
 		Metrics: n.metrics, Logger: n.cfg.Logger, Now: n.cfg.Now,
 	})
@@ -48,13 +51,10 @@ func (n *Node) openAPI(context.Context) error {
 		return err
 	}
 	n.server = &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+		Handler: handler, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader, TLSConfig: n.secured,
 	}
 	return nil
 }
-
-// URL returns the origin of the API.
-func (n *Node) URL() string { return "http://" + n.listener.Addr().String() }
 
 // serveHTTP serves the API until ctx ends.
 func (n *Node) serveHTTP(ctx context.Context) error {
@@ -66,7 +66,12 @@ func (n *Node) serveHTTP(ctx context.Context) error {
 		}
 	})
 	defer stopped()
-	err := n.server.Serve(n.listener)
+	var err error
+	if n.secured != nil {
+		err = n.server.ServeTLS(n.listener, "", "")
+	} else {
+		err = n.server.Serve(n.listener)
+	}
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}

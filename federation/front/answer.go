@@ -75,7 +75,7 @@ func Blame(ctx context.Context, log *slog.Logger, route string, err error) probl
 func WriteProblem(w http.ResponseWriter, doc problem.Document) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
-	if doc.Status == http.StatusUnauthorized {
+	if doc.Status == http.StatusUnauthorized && w.Header().Get("WWW-Authenticate") == "" {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	w.WriteHeader(doc.Status)

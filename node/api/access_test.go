@@ -29,7 +29,11 @@ func TestEverythingNeedsTheTokenButHealth(t *testing.T) {
 		} {
 			status, header, body := s.sendAs(authorization, method, path, "", strings.NewReader(""))
 			require.Equal(t, http.StatusUnauthorized, status, "%s with %q", path, authorization)
-			require.Equal(t, "Bearer", header.Get("WWW-Authenticate"))
+			challenge := "Bearer"
+			if scheme, text, _ := strings.Cut(authorization, " "); scheme == "Bearer" && text != "" {
+				challenge = `Bearer error="invalid_token"`
+			}
+			require.Equal(t, challenge, header.Get("WWW-Authenticate"))
 			require.Equal(t, "urn:trialmesh:problem:unauthorized", decode[problem.Document](t, body).Type)
 		}
 		status, _, body := s.sendAs("bearer "+token, method, path, "", strings.NewReader(""))

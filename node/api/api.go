@@ -1,9 +1,10 @@
 // Package api is a node's HTTP API, for the site itself: loading files,
 // recording consents, and looking at how things stand.
 //
-// [New] makes the handler from parts that do the work. Everything but health
-// and the status page needs the node's bearer token; the page is shown on
-// loopback only, and holds counts, no record. Patients are named in requests
+// [New] makes the handler from parts that do the work. Everything but health,
+// discovery and the status page needs a bearer token: the node's own, or one of a
+// registered client that has the route's scope; the page is shown on loopback
+// only, and holds counts, no record. Patients are named in requests
 // and nowhere else: no answer, log line or metric repeats what was sent. The
 // OpenAPI document is made from this code, served at /openapi.json and kept in
 // protocol/openapi/node.json. Errors are problem documents (RFC 9457).
@@ -88,6 +89,7 @@ type Config struct {
 	// Token is the bearer token, at least 32 characters.
 	Token string
 
+	Access   Access // Defaults to no clients but the site itself.
 	Loads    Loads
 	Pulls    Pulls // Defaults to none.
 	Consents Consents
@@ -145,6 +147,9 @@ func (c Config) withDefaults() Config {
 	if c.Metrics == nil {
 		c.Metrics = prometheus.NewRegistry()
 	}
+	if c.Access == nil {
+		c.Access = noAccess{}
+	}
 	if c.Pulls == nil {
 		c.Pulls = noPulls{}
 	}
@@ -182,6 +187,7 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	s := &server{cfg: cfg, token: message.Sum([]byte(cfg.Token))}
 	s.openRouter()
+	s.routeAccess()
 	s.routeLoads()
 	s.routeUploads()
 	s.routeSeries()
@@ -195,6 +201,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.routeConsents()
 	s.routeStatus()
 	s.routePage()
+	documentScopes(s.router.API.OpenAPI())
 	if err := s.router.Seal(); err != nil {
 		return nil, fmt.Errorf("node api: %w", err)
 	}

@@ -24,7 +24,9 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/series"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/vocab"
+	"github.com/trialmesh/trialmesh/node/access"
 	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/node/fhirapi"
 	"github.com/trialmesh/trialmesh/node/ingest"
 	"github.com/trialmesh/trialmesh/node/mapping"
 	"github.com/trialmesh/trialmesh/node/reference"
@@ -125,14 +127,18 @@ func newSite(t *testing.T, change ...func(*Config)) *site {
 		Status: func(context.Context) (Status, error) { return s.status, s.failure() },
 		Ready:  func(context.Context) error { return s.failure() },
 	}
+	server := httptest.NewUnstartedServer(nil)
+	s.url = "http://" + server.Listener.Addr().String()
+	cfg.Access, err = access.Open(t.Context(), access.Config{DB: db, Trail: s.trail, TokenURL: s.url + TokenPath, Known: fhirapi.Stores})
+	require.NoError(t, err)
 	for _, c := range change {
 		c(&cfg)
 	}
-	handler, err := New(cfg)
+	server.Config.Handler, err = New(cfg)
 	require.NoError(t, err)
-	server := httptest.NewServer(handler)
+	server.Start()
 	t.Cleanup(server.Close)
-	s.url, s.client = server.URL, server.Client()
+	s.client = server.Client()
 	return s
 }
 

@@ -14,15 +14,12 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
-// bearer names the security scheme in the OpenAPI document.
-const bearer = "bearer"
-
 // openRouter makes the router and the OpenAPI document that the routes fill.
 func (s *server) openRouter() {
 	s.router = router.New(router.Config{
 		Title:       "Trialmesh node",
 		Description: "A site's own API: load files, record consents, look at the state. It is meant for the site's machines only.",
-		Security:    map[string]*huma.SecurityScheme{bearer: {Type: "http", Scheme: "bearer"}},
+		Security:    s.securitySchemes(),
 		Log:         s.cfg.Logger,
 	})
 }
@@ -45,12 +42,15 @@ func post[In, Out any](s *server, op huma.Operation, handler func(context.Contex
 // register adds an operation that needs the token. Its errors go out as problem documents.
 func register[In, Out any](s *server, op huma.Operation, handler func(context.Context, *In) (*body[Out], error)) {
 	op.Security = []map[string][]string{{bearer: {}}}
+	need := scopeOf(op.Method, op.Path)
 	op.Middlewares = append(op.Middlewares, func(ctx huma.Context, next func(huma.Context)) {
-		if err := s.authorize(ctx.Header("Authorization")); err != nil {
-			front.WriteProblem(humagin.Unwrap(ctx).Writer, problem.From(err))
+		known, err := s.authorize(ctx.Context(), ctx.Header("Authorization"), need)
+		if err != nil {
+			c := humagin.Unwrap(ctx)
+			s.refuse(c.Writer, c.Request, op.Path, err, need)
 			return
 		}
-		next(ctx)
+		next(huma.WithContext(ctx, known))
 	})
 	router.Register(s.router, op, handler)
 }
@@ -58,7 +58,7 @@ func register[In, Out any](s *server, op huma.Operation, handler func(context.Co
 // authorized adapts a handler that streams or serves files, for those who have the token.
 func (s *server) authorized(handler func(*gin.Context) error) gin.HandlerFunc {
 	return s.router.Handle(func(c *gin.Context) error {
-		if err := s.authorize(c.GetHeader("Authorization")); err != nil {
+		if err := s.admit(c); err != nil {
 			return err
 		}
 		return handler(c)

@@ -51,7 +51,7 @@ var tusStatuses = []struct {
 func (s *server) tus(handler func(*gin.Context) error) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		c.Header("Tus-Resumable", tusVersion)
-		err := s.authorize(c.GetHeader("Authorization"))
+		err := s.admit(c)
 		if err == nil && c.Request.Method != http.MethodOptions && c.GetHeader("Tus-Resumable") != tusVersion {
 			c.Header("Tus-Version", tusVersion)
 			err = errTusVersion

@@ -33,6 +33,9 @@ const (
 	EpochPublished   Event = "consent epoch published"
 	JobFinished      Event = "load finished"
 	RecordsRead      Event = "records read" // by FHIR: the type and how many
+	ClientAdded      Event = "client added" // to those of the API: its name and scopes
+	ClientRemoved    Event = "client removed"
+	ClientRotated    Event = "client rotated" // new keys
 )
 
 // Record is one decision.

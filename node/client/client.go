@@ -4,13 +4,17 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -34,6 +38,34 @@ func New(origin, token string) (*Client, error) {
 		return nil, errors.New("node client: the API's URL must be like http://127.0.0.1:port")
 	}
 	return &Client{origin: u.Scheme + "://" + u.Host, token: token, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}}}, nil
+}
+
+// NewSecured is [New] for an API that is secured with a certificate, in PEM: the node at
+// origin must have its key, whatever host the certificate is for.
+func NewSecured(origin, token string, certificate []byte) (*Client, error) {
+	c, err := New(origin, token)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(certificate)
+	if block == nil {
+		return nil, errors.New("node client: the API's certificate is no PEM file")
+	}
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, errors.New("node client: the API's certificate is malformed")
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(leaf)
+	secured := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	switch {
+	case len(leaf.DNSNames) > 0:
+		secured.ServerName = strings.Replace(leaf.DNSNames[0], "*", "node", 1)
+	case len(leaf.IPAddresses) > 0:
+		secured.ServerName = leaf.IPAddresses[0].String()
+	}
+	c.http.Transport = &http.Transport{MaxIdleConnsPerHost: 4, TLSClientConfig: secured}
+	return c, nil
 }
 
 // Close drops idle connections.

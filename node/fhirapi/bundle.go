@@ -182,12 +182,15 @@ func (e sentEntry) change(r *http.Request) (*change, error) {
 	if !storable[c.resourceType] {
 		return nil, errEntryURL
 	}
+	if err := permit(r.Context(), c.resourceType, actions[c.method]); err != nil {
+		return nil, err
+	}
 	if err := c.conditions(e.request.ifMatch, e.request.ifNoneMatch); err != nil {
 		return nil, err
 	}
 	if e.request.ifNoneExist != "" && c.method == http.MethodPost {
 		var err error
-		if c.unless, err = conditionOf(c.resourceType, e.request.ifNoneExist); err != nil {
+		if c.unless, err = conditionOf(r.Context(), c.resourceType, e.request.ifNoneExist); err != nil {
 			return nil, err
 		}
 	}

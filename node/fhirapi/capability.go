@@ -46,8 +46,11 @@ func capability(at string) map[string]any {
 		"format": []string{mediaType, "json"}, "software": object{"name": "Trialmesh"},
 		"implementation": object{"description": "A site's node: what is pushed is kept, loaded as OMOP rows and given back", "url": at},
 		"rest": []object{{
-			"mode":        "server",
-			"security":    object{"description": "The node's bearer token"},
+			"mode": "server",
+			"security": object{
+				"service":     []object{{"coding": []object{{"system": "http://terminology.hl7.org/CodeSystem/restful-security-service", "code": "SMART-on-FHIR"}}}},
+				"description": "SMART Backend Services, by .well-known/smart-configuration, or the node's own bearer token",
+			},
 			"resource":    resources,
 			"interaction": codes("transaction", "batch"),
 		}},

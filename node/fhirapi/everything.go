@@ -7,16 +7,21 @@ import (
 
 	"github.com/trialmesh/trialmesh/localstore/fhirstore"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/access"
 )
 
 const everythingOperation = "$everything"
 
 // everything answers with a patient and all that belongs to them, page by page: what
-// names the patient as in [belonging]. It takes _count, _since and _type.
+// names the patient as in [belonging]. It takes _count, _since and _type. A client gets
+// the types that it may search, and is refused if _type names another.
 func (s *server) everything(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
 	if !idForm.MatchString(id) {
 		return errID
+	}
+	if err := permit(r.Context(), "Patient", access.Read|access.Search); err != nil {
+		return err
 	}
 	if err := s.cfg.DB.Read(r.Context(), func(tx *sqldb.Tx) error {
 		_, err := s.cfg.Store.Head(r.Context(), tx, "Patient", id)
@@ -51,6 +56,12 @@ func (s *server) everything(w http.ResponseWriter, r *http.Request) error {
 		if !storable[t] {
 			return errValue
 		}
+		if err := permit(r.Context(), t, access.Search); err != nil {
+			return err
+		}
+	}
+	if types == nil {
+		types = permitted(r.Context()) // with Patient, so never an empty list, which stands for all
 	}
 	q.used, q.query.Types = values, types
 	q.query.Terms = [][]fhirstore.Term{{{Param: compartment, Value: "Patient/" + id}}}

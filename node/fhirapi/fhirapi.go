@@ -1,8 +1,8 @@
 // Package fhirapi is the FHIR R4 server of a node: other programs of the site push
 // resources and read them back as they were.
 //
-// [New] makes a handler for all that is below [Path]; whoever mounts it has checked the
-// client. A write is one transaction: the versions (localstore/fhirstore), the load of
+// [New] makes a handler for all that is below [Path]; whoever mounts it puts the client
+// into the context (access.With), and what its scopes do not allow is refused. A write is one transaction: the versions (localstore/fhirstore), the load of
 // the same bytes (node/ingest) that makes OMOP rows of them, and a Provenance that says
 // who and when. When the answer comes all of it is durable, or none is.
 //
@@ -25,6 +25,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/fhirstore"
 	"github.com/trialmesh/trialmesh/localstore/raw"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/access"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/ingest"
 )
@@ -118,6 +119,7 @@ func (s *server) handle(handler func(http.ResponseWriter, *http.Request) error) 
 		}
 		if err != nil {
 			refused := s.blame(r.Context(), r.Pattern, err)
+			refused.challenge(w.Header())
 			writeJSON(w, refused.status, outcomeOf("error", refused))
 		}
 	}
@@ -179,7 +181,11 @@ func (s *server) audit(ctx context.Context, resourceType string, resources int) 
 	if resources == 0 {
 		return nil
 	}
+	subject := fmt.Sprintf("fhir %s, %d", resourceType, resources)
+	if client := access.From(ctx).Client(); client != "" {
+		subject += ", client " + client
+	}
 	return s.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
-		return s.cfg.Trail.Add(ctx, tx, audit.Record{At: s.cfg.Now(), Event: audit.RecordsRead, Subject: fmt.Sprintf("fhir %s, %d", resourceType, resources)})
+		return s.cfg.Trail.Add(ctx, tx, audit.Record{At: s.cfg.Now(), Event: audit.RecordsRead, Subject: subject})
 	})
 }

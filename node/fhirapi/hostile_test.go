@@ -14,6 +14,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
+	"github.com/trialmesh/trialmesh/node/access"
 	"github.com/trialmesh/trialmesh/node/fhirapi"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
@@ -198,7 +199,7 @@ func FuzzResource(f *testing.F) {
 	}
 	shared := newSQLite(f)
 	f.Fuzz(func(t *testing.T, text string) {
-		s, path := &site{t: t, api: shared.api}, "/fhir/Basic/a"
+		s, path := &site{t: t, api: shared.api, caller: shared.caller}, "/fhir/Basic/a"
 		a := s.do("PUT", path, text)
 		if text == "" || a.status >= 400 {
 			require.Less(t, a.status, 500, a.body)
@@ -218,7 +219,7 @@ func FuzzSearch(f *testing.F) {
 	s.put("/fhir/Observation/w1", weight)
 	f.Fuzz(func(t *testing.T, query string) {
 		w := httptest.NewRecorder()
-		r := httptest.NewRequestWithContext(t.Context(), "GET", "/fhir/Observation", nil)
+		r := httptest.NewRequestWithContext(access.With(t.Context(), s.caller), "GET", "/fhir/Observation", nil)
 		r.URL.RawQuery = query
 		s.api.ServeHTTP(w, r)
 		require.Contains(t, []int{200, 400, 406}, w.Code, w.Body.String())

@@ -25,6 +25,7 @@ type refusal struct {
 	code       string
 	text       string
 	expression string
+	scope      string // that the client lacks
 }
 
 func (r *refusal) Error() string { return r.text }

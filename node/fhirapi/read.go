@@ -9,6 +9,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/localstore/fhirstore"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/access"
 )
 
 // address is the type and id that a request names.
@@ -44,6 +45,9 @@ func (s *server) readVersion(w http.ResponseWriter, r *http.Request) error {
 func (s *server) readOne(w http.ResponseWriter, r *http.Request, get func(context.Context, *sqldb.Tx, string, string) (fhirstore.Version, error)) error {
 	resourceType, id, err := address(r)
 	if err != nil {
+		return err
+	}
+	if err := permit(r.Context(), resourceType, access.Read); err != nil {
 		return err
 	}
 	found := make([]fhirstore.Version, 1)

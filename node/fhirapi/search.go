@@ -12,6 +12,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/localstore/fhirstore"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/access"
 )
 
 // maxTotal is how far matches are counted if nobody asks for an accurate number: a
@@ -66,9 +67,17 @@ func (s *server) search(w http.ResponseWriter, r *http.Request, values url.Value
 	if err != nil {
 		return err
 	}
+	if err := permit(r.Context(), resourceType, access.Search); err != nil {
+		return err
+	}
 	q, err := parseSearch(resourceType, values, preference(r, "handling") == "lenient")
 	if err != nil {
 		return err
+	}
+	if q.provenance {
+		if err := permit(r.Context(), "Provenance", access.Search); err != nil {
+			return err
+		}
 	}
 	return s.page(w, r, q, resourceType, base(r)+"/"+resourceType)
 }

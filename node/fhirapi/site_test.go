@@ -28,6 +28,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
 	"github.com/trialmesh/trialmesh/localstore/vocab"
+	"github.com/trialmesh/trialmesh/node/access"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/fhirapi"
 	"github.com/trialmesh/trialmesh/node/ingest"
@@ -43,6 +44,8 @@ type site struct {
 	trail  *audit.Trail
 	api    http.Handler
 	log    *logged
+
+	caller access.Caller // whose requests are sent
 
 	mu    sync.Mutex
 	now   time.Time
@@ -70,7 +73,7 @@ func (l *logged) String() string {
 func newSite(t testing.TB, db *sqldb.DB) *site {
 	t.Helper()
 	ctx, dir := t.Context(), t.TempDir()
-	s := &site{t: t, db: db, log: &logged{}, now: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)}
+	s := &site{t: t, db: db, log: &logged{}, caller: access.Operator(), now: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)}
 	log := slog.New(slog.NewTextHandler(s.log, nil))
 	require.NoError(t, raw.CreateKey(filepath.Join(dir, "raw.key")))
 	var err error
@@ -177,7 +180,7 @@ func (s *site) do(method, path, body string, header ...string) answer {
 	if body != "" {
 		content = strings.NewReader(body)
 	}
-	r := httptest.NewRequestWithContext(s.t.Context(), method, path, content)
+	r := httptest.NewRequestWithContext(access.With(s.t.Context(), s.caller), method, path, content)
 	r.Host = "node.example:8080"
 	r.Header.Set("User-Agent", "test-ehr/1")
 	if body != "" {

@@ -32,3 +32,6 @@ TerminologyCapabilities TestReport TestScript ValueSet VerificationResult Vision
 	}
 	return set
 }()
+
+// Stores reports whether resources of a type can be stored.
+func Stores(resourceType string) bool { return storable[resourceType] }

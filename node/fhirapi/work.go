@@ -237,7 +237,7 @@ func (w *work) rewrite(c *change) error {
 
 // answer finds the one resource of a conditional reference.
 func (w *work) answer(resourceType, condition string) (string, error) {
-	q, err := conditionOf(resourceType, condition)
+	q, err := conditionOf(w.ctx, resourceType, condition)
 	if err != nil {
 		return "", err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/localstore/fhirstore"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/access"
 	"github.com/trialmesh/trialmesh/node/ingest"
 )
 
@@ -34,7 +35,7 @@ type change struct {
 
 // writer is who changes something.
 type writer struct {
-	client     string   // as it calls itself
+	client     string   // its id if it is registered, and as it calls itself
 	provenance resource // of the client's own, may be nil
 }
 
@@ -51,11 +52,17 @@ func (s *server) writer(r *http.Request) (writer, error) {
 	if name := []rune(who.client); len(name) > maxClient {
 		who.client = string(name[:maxClient])
 	}
+	if id := access.From(r.Context()).Client(); id != "" {
+		who.client = strings.TrimSuffix(id+", as "+who.client, ", as ")
+	}
 	sent := r.Header.Get("X-Provenance")
 	if sent == "" {
 		return who, nil
 	}
-	var err error
+	err := permit(r.Context(), "Provenance", access.Create)
+	if err != nil {
+		return who, err
+	}
 	if who.provenance, err = parse(r.Context(), []byte(sent)); err != nil {
 		return who, err
 	}
@@ -73,7 +80,7 @@ func (s *server) create(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if condition := r.Header.Get("If-None-Exist"); condition != "" {
-		if c.unless, err = conditionOf(c.resourceType, condition); err != nil {
+		if c.unless, err = conditionOf(r.Context(), c.resourceType, condition); err != nil {
 			return err
 		}
 	}
@@ -95,6 +102,9 @@ func (s *server) delete(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := permit(r.Context(), resourceType, access.Delete); err != nil {
+		return err
+	}
 	c := &change{method: http.MethodDelete, resourceType: resourceType, id: id}
 	if err := c.conditions(r.Header.Get("If-Match"), ""); err != nil {
 		return err
@@ -106,6 +116,9 @@ func (s *server) delete(w http.ResponseWriter, r *http.Request) error {
 func (s *server) sent(r *http.Request) (*change, error) {
 	resourceType, id, err := address(r)
 	if err != nil {
+		return nil, err
+	}
+	if err := permit(r.Context(), resourceType, actions[r.Method]); err != nil {
 		return nil, err
 	}
 	text, err := readBody(r, maxResource)
@@ -158,8 +171,12 @@ func (c *change) conditions(match, noneMatch string) error {
 	return nil
 }
 
-// conditionOf reads a search that decides on a write; all of it must be understood.
-func conditionOf(resourceType, text string) (*search, error) {
+// conditionOf reads a search that decides on a write; all of it must be understood, and
+// its answer tells what a search tells.
+func conditionOf(ctx context.Context, resourceType, text string) (*search, error) {
+	if err := permit(ctx, resourceType, access.Search); err != nil {
+		return nil, err
+	}
 	values, err := url.ParseQuery(strings.TrimPrefix(text, "?"))
 	if err != nil || len(values) == 0 {
 		return nil, errValue

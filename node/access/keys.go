@@ -1,0 +1,116 @@
+package access
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// algorithms are those in which assertions are signed.
+var algorithms = []jose.SignatureAlgorithm{jose.RS384, jose.ES384}
+
+// Algorithms are the names of those in which assertions are signed.
+func Algorithms() []string { return []string{string(jose.RS384), string(jose.ES384)} }
+
+// Bounds of a set of keys.
+const (
+	maxKeySet  = 64 << 10 // bytes
+	maxKeys    = 32
+	maxKeyID   = 255  // bytes of a kid
+	minRSABits = 2048 // go-jose bounds it above
+)
+
+// What is wrong with a set of keys.
+var (
+	errKeySet     = errors.New("keys: want a JSON Web Key Set of at most 64 KiB and 32 keys")
+	errPrivateKey = errors.New("keys: the set holds a private or symmetric key, which its owner must not give away: make a new pair and send the public half")
+	errKeyTwice   = errors.New("keys: two keys of the set have one kid")
+	errNoKey      = errors.New("keys: the set has no key that can be used: want a kid, and EC on P-384 for ES384 or RSA of 2048 bits or more for RS384")
+)
+
+// parseKeys reads a JSON Web Key Set. Keys that sign nothing here are left out, as RFC
+// 7517 section 5 has it; one must remain.
+func parseKeys(text []byte) (jose.JSONWebKeySet, error) {
+	var set jose.JSONWebKeySet
+	var sent struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if len(text) > maxKeySet || json.Unmarshal(text, &sent) != nil || len(sent.Keys) > maxKeys {
+		return set, errKeySet
+	}
+	for _, one := range sent.Keys {
+		var members map[string]json.RawMessage
+		if json.Unmarshal(one, &members) != nil {
+			return set, errKeySet
+		}
+		for _, secret := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"} {
+			if members[secret] != nil {
+				return set, errPrivateKey
+			}
+		}
+		key, usable := parseKey(one)
+		if !usable {
+			continue
+		}
+		if len(set.Key(key.KeyID)) > 0 {
+			return set, errKeyTwice
+		}
+		set.Keys = append(set.Keys, key)
+	}
+	if len(set.Keys) == 0 {
+		return set, errNoKey
+	}
+	return set, nil
+}
+
+// CheckKeys reports what is wrong with a JSON Web Key Set as keys of a client.
+func CheckKeys(text []byte) error {
+	_, err := parseKeys(text)
+	return err
+}
+
+// parseKey reads a public key that can verify an assertion, and gives it its algorithm.
+func parseKey(text []byte) (jose.JSONWebKey, bool) {
+	var sent jose.JSONWebKey
+	if json.Unmarshal(text, &sent) != nil || !sent.Valid() || sent.Use != "" && sent.Use != "sig" {
+		return sent, false
+	}
+	key := jose.JSONWebKey{Key: sent.Key, KeyID: sent.KeyID, Use: "sig"}
+	switch public := sent.Key.(type) {
+	case *ecdsa.PublicKey:
+		if public.Curve == elliptic.P384() {
+			key.Algorithm = string(jose.ES384)
+		}
+	case *rsa.PublicKey:
+		if public.N.BitLen() >= minRSABits {
+			key.Algorithm = string(jose.RS384)
+		}
+	}
+	named := key.KeyID != "" && len(key.KeyID) <= maxKeyID
+	return key, named && key.Algorithm != "" && (sent.Algorithm == "" || sent.Algorithm == key.Algorithm)
+}
+
+// KeyInfo says which key a client has, without the key.
+type KeyInfo struct {
+	ID         string // kid
+	Algorithm  string
+	Thumbprint string // of RFC 7638 with SHA-256, to compare with what the client's people say
+}
+
+func infoOf(set jose.JSONWebKeySet) ([]KeyInfo, error) {
+	list := make([]KeyInfo, 0, len(set.Keys))
+	for _, key := range set.Keys {
+		sum, err := key.Thumbprint(crypto.SHA256)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, KeyInfo{key.KeyID, key.Algorithm, base64.RawURLEncoding.EncodeToString(sum)})
+	}
+	return list, nil
+}
