@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 )
 
@@ -41,18 +43,17 @@ var (
 	errEntry   = refuse(http.StatusBadRequest, "structure", "an entry has a request with method and url, and a resource where that is written")
 )
 
+// bundleCost is the cost of a bundle, with that of the answers to a batch.
+func bundleCost(body []byte) int64 {
+	cost := resourceCost(body)
+	if gjson.GetBytes(body, "type").Str == "batch" {
+		cost += perAnswerByte * maxAnswer
+	}
+	return cost
+}
+
 // bundle does a transaction or a batch.
-func (s *server) bundle(w http.ResponseWriter, r *http.Request) error {
-	select { // before the body is read, as it takes memory
-	case s.bundles <- struct{}{}:
-		defer func() { <-s.bundles }()
-	case <-r.Context().Done():
-		return r.Context().Err()
-	}
-	body, err := readBody(r, MaxBundle)
-	if err != nil {
-		return err
-	}
+func (s *server) bundle(w http.ResponseWriter, r *http.Request, body []byte) error {
 	sort, entries, err := s.open(r, body)
 	if err != nil {
 		return err
@@ -213,7 +214,7 @@ func (s *server) batch(w http.ResponseWriter, r *http.Request, entries []sentEnt
 		} else if inner, err := e.asRequest(r); err != nil {
 			writeJSON(answer, err.status, outcomeOf("error", err))
 		} else {
-			s.mux.ServeHTTP(answer, inner)
+			s.entries.ServeHTTP(answer, inner)
 		}
 		size += answer.body.Len()
 		out.Entry = append(out.Entry, answer.entry())

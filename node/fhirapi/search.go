@@ -146,6 +146,11 @@ func (s *server) page(w http.ResponseWriter, r *http.Request, q *search, resourc
 		here.After = found[len(found)-1].Cursor()
 		out.Link = append(out.Link, link{"next", at + withQuery(q.next(here))})
 	}
+	leave, err := s.memory.take(ctx, perAnswerByte*(sizeOf(found)+sizeOf(included)))
+	if err != nil {
+		return err
+	}
+	defer leave()
 	if err := s.fill(&out, r, found, "match"); err != nil {
 		return err
 	}
@@ -173,6 +178,13 @@ func cut(found []fhirstore.Version, count int) ([]fhirstore.Version, bool) {
 		}
 	}
 	return found, false
+}
+
+func sizeOf(versions []fhirstore.Version) (n int64) {
+	for _, v := range versions {
+		n += v.Size()
+	}
+	return n
 }
 
 // total counts the matches, -1 if there is no number to tell.
