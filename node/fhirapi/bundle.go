@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path"
 	"strconv"
 	"strings"
 
@@ -124,6 +125,7 @@ func text(raw json.RawMessage) string {
 var (
 	errEntryMethod = refuse(http.StatusUnprocessableEntity, "not-supported", "a transaction takes POST, PUT and DELETE; a batch reads")
 	errEntryURL    = refuse(http.StatusUnprocessableEntity, "not-supported", "the url of an entry is Type for POST and Type/id for PUT and DELETE; conditional updates and deletes are not supported")
+	errEntryPath   = refuse(http.StatusBadRequest, "value", "the url of an entry of a batch is an address below that of the API, such as Patient/1, without . and ..")
 )
 
 // transaction does all entries or none.
@@ -226,8 +228,8 @@ func (s *server) batch(w http.ResponseWriter, r *http.Request, entries []sentEnt
 // asRequest is an entry of a batch as it would come by itself.
 func (e sentEntry) asRequest(r *http.Request) (*http.Request, *refusal) {
 	to, err := url.Parse(Path + "/" + strings.TrimPrefix(e.request.url, "/"))
-	if err != nil || to.IsAbs() || strings.Contains(to.Path, "//") || strings.Contains(to.Path, "..") {
-		return nil, errEntryURL
+	if err != nil || path.Clean(to.Path) != strings.TrimSuffix(to.Path, "/") {
+		return nil, errEntryPath
 	}
 	inner, err := http.NewRequestWithContext(r.Context(), e.request.method, to.String(), io.NopCloser(bytes.NewReader(e.resource)))
 	if err != nil || to.Path == Path || to.Path == Path+"/" {

@@ -111,13 +111,20 @@ func TestBatch(t *testing.T) {
 		`{"request":{"method":"POST","url":"/"}}`,
 		`{"request":{"method":"GET","url":"../v1/status"}}`,
 		`{"request":{"method":"GET","url":"metadata"}}`,
+		`{"request":{"method":"GET","url":"./1"}}`,
+		`{"request":{"method":"GET","url":"Patient/./anna"}}`,
+		`{"request":{"method":"GET","url":"Patient//anna"}}`,
+		`{"request":{"method":"GET","url":"Patient/%2e%2e/Patient/anna"}}`,
+		`{"request":{"method":"GET","url":"http://node.example:8080/fhir/Patient/anna"}}`,
+		`{"request":{"method":"GET","url":"Patient/"}}`,
 	)))
 	require.Equal(t, "batch-response", b.Type)
 	var statuses []string
 	for _, e := range b.Entry {
 		statuses = append(statuses, strings.Split(e.Response.Status, " ")[0])
+		require.True(t, e.Resource != nil || e.Response.Outcome != nil, "no entry is answered with nothing")
 	}
-	require.Equal(t, []string{"200", "200", "404", "201", "400", "422", "422", "200"}, statuses)
+	require.Equal(t, []string{"200", "200", "404", "201", "400", "422", "400", "200", "400", "400", "400", "400", "400", "404"}, statuses)
 	require.Equal(t, "searchset", b.Entry[1].Resource["type"])
 	require.Equal(t, "OperationOutcome", b.Entry[2].Response.Outcome["resourceType"])
 	require.Equal(t, "CapabilityStatement", b.Entry[7].Resource["resourceType"])
