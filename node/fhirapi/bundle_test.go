@@ -98,6 +98,34 @@ func TestTransaction(t *testing.T) {
 	})
 }
 
+// TestReferencesAreOfTheirEntry has the rules of
+// https://hl7.org/fhir/R4/bundle.html#references.
+func TestReferencesAreOfTheirEntry(t *testing.T) {
+	t.Parallel()
+	s := newSQLite(t)
+	const urn = "urn:uuid:11111111-1111-4111-8111-111111111111"
+	person := func(name string) string {
+		return `{"resourceType":"Patient","identifier":[{"system":"urn:mrn","value":"` + name + `"}]}`
+	}
+	weighs := func(to string) string { return strings.Replace(weight, "Patient/anna", to, 1) }
+	b := bundleOf(t, s.do("POST", "/fhir", asked("transaction",
+		post("https://a.example/fhir/Patient/1", person("a"), ""),
+		post("https://b.example/r4/Patient/1", person("b"), ""),
+		post(urn, person("c"), ""),
+		post("https://a.example/fhir/Observation/1", weighs("Patient/1"), ""),
+		post("https://b.example/r4/Observation/1", weighs("Patient/1"), ""),
+		post("https://b.example/r4/Observation/2", weighs("https://a.example/fhir/Patient/1"), ""),
+		post("https://b.example/r4/Observation/3", weighs(urn), ""),
+		post("https://c.example/Observation/1", weighs("Patient/1"), ""),
+		post("urn:uuid:22222222-2222-4222-8222-222222222222", weighs("Patient/1"), ""),
+	), "Prefer", "return=representation"))
+	name := func(entry int) string { return "Patient/" + b.Entry[entry].Resource["id"].(string) }
+	for i, want := range []string{name(0), name(1), name(0), name(2), "Patient/1", "Patient/1"} {
+		require.Equal(t, map[string]any{"reference": want}, b.Entry[3+i].Resource["subject"], "observation %d", i)
+	}
+	refused(t, s.do("POST", "/fhir", asked("transaction", post(urn, person("d"), ""), post(urn, person("e"), ""))), 400, "invariant")
+}
+
 func TestBatch(t *testing.T) {
 	t.Parallel()
 	s := newSQLite(t)
