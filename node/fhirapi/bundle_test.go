@@ -215,3 +215,20 @@ func marshaled(t testing.TB, v any) string {
 	require.NoError(t, err)
 	return string(text)
 }
+
+// BenchmarkConditionalReferences is a transaction of 1,000 facts that name three
+// practitioners by their numbers, as senders do that know no ids.
+func BenchmarkConditionalReferences(b *testing.B) {
+	s := newSQLite(b)
+	for i := range 3 {
+		s.put(fmt.Sprintf("/fhir/Practitioner/p%d", i), fmt.Sprintf(`{"resourceType":"Practitioner","id":"p%d","identifier":[{"system":"urn:npi","value":"%d"}]}`, i, i))
+	}
+	for n := 0; b.Loop(); n++ {
+		entries := make([]string, 1000)
+		for i := range entries {
+			fact := fmt.Sprintf(`{"resourceType":"Basic","language":"x%d","author":{"reference":"Practitioner?identifier=urn:npi|%d"}}`, n, i%3)
+			entries[i] = post("", fact, "")
+		}
+		bundleOf(b, s.do("POST", "/fhir", asked("transaction", entries...)))
+	}
+}

@@ -21,6 +21,7 @@ type work struct {
 	now time.Time
 
 	names map[string]string // what references become, by fullUrl
+	found map[string]string // what conditional references become
 	seen  map[string]bool   // the resources of the changes
 	puts  []fhirstore.Change
 	wrote []*change // of puts
@@ -247,8 +248,11 @@ func (w *work) rewrite(c *change) error {
 			fault = errUnanswered
 		}
 		if m := searchForm.FindStringSubmatch(to); m != nil && fault == nil {
-			name, err := w.answer(m[1], m[2])
-			fault = err
+			name, known := w.found[to] // many entries name one practitioner
+			if !known {
+				name, fault = w.answer(m[1], m[2])
+				w.found[to] = name
+			}
 			return name
 		}
 		return to

@@ -231,7 +231,7 @@ func (s *server) commit(ctx context.Context, changes []*change, who writer) (ing
 		if err := s.cfg.Store.Lock(ctx, tx); err != nil {
 			return err
 		}
-		w := &work{server: s, ctx: ctx, tx: tx, now: now, names: map[string]string{}, seen: map[string]bool{}}
+		w := &work{server: s, ctx: ctx, tx: tx, now: now, names: map[string]string{}, found: map[string]string{}, seen: map[string]bool{}}
 		if err := w.decide(changes); err != nil || len(w.puts) == 0 {
 			return err
 		}
