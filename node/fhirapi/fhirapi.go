@@ -36,8 +36,8 @@ const Path = "/fhir"
 
 // Limits of requests, in bytes and entries.
 const (
-	MaxBundle    = 8 << 20  // of a transaction or batch
-	maxResource  = 1 << 20  // of a resource by itself
+	MaxBody      = 8 << 20  // of a resource, transaction or batch
+	maxForm      = 1 << 20  // of a search
 	maxEntries   = 5000     // of a transaction
 	maxBatch     = 1000     // entries of a batch
 	maxAnswer    = 16 << 20 // of a batch, after which nothing more is done for it
@@ -46,7 +46,7 @@ const (
 )
 
 // minMemory is the least Config.Memory: that of the largest transaction.
-const minMemory = 4 * perBodyByte * MaxBundle / 3
+const minMemory = 4 * perBodyByte * MaxBody / 3
 
 // Loads takes what was stored; ingest.Service is one.
 type Loads interface {
@@ -119,13 +119,13 @@ func (s *server) routes() http.Handler {
 	s.mux = http.NewServeMux()
 	for pattern, handler := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /fhir/metadata":                            s.metadata,
-		"POST /fhir":                                    s.taking(MaxBundle, bundleCost, s.bundle),
-		"POST /fhir/{$}":                                s.taking(MaxBundle, bundleCost, s.bundle),
+		"POST /fhir":                                    s.taking(bundleCost, s.bundle),
+		"POST /fhir/{$}":                                s.taking(bundleCost, s.bundle),
 		"GET /fhir/{type}":                              s.searchGet,
-		"POST /fhir/{type}":                             s.taking(maxResource, resourceCost, s.create),
+		"POST /fhir/{type}":                             s.taking(resourceCost, s.create),
 		"POST /fhir/{type}/_search":                     s.searchPost,
 		"GET /fhir/{type}/{id}":                         s.read,
-		"PUT /fhir/{type}/{id}":                         s.taking(maxResource, resourceCost, s.update),
+		"PUT /fhir/{type}/{id}":                         s.taking(resourceCost, s.update),
 		"DELETE /fhir/{type}/{id}":                      s.delete,
 		"GET /fhir/{type}/{id}/_history/{version}":      s.readVersion,
 		"GET /fhir/Patient/{id}/" + everythingOperation: s.everything,
@@ -135,6 +135,16 @@ func (s *server) routes() http.Handler {
 	s.mux.HandleFunc(Path, s.handle(s.nowhere))
 	s.mux.HandleFunc(Path+"/", s.handle(s.nowhere))
 	return s.mux
+}
+
+// Bodies are the paths that take up to MaxBody bytes, one that ends in / with all that
+// is one step below it.
+func Bodies() []string {
+	list := []string{Path, Path + "/"}
+	for resourceType := range storable {
+		list = append(list, Path+"/"+resourceType+"/")
+	}
+	return list
 }
 
 // handle adapts a handler: it negotiates the media type and writes errors.

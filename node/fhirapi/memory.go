@@ -73,10 +73,10 @@ type body struct {
 	held int64 // of memory.arriving
 }
 
-// read reads a body of up to most bytes. It has room for what has come, not for what
+// read reads a body of up to MaxBody bytes. It has room for what has come, not for what
 // is announced; where there is none it does not wait, as what waits would wait for
 // each other.
-func (m *memory) read(r *http.Request, most int64) (b body, err error) {
+func (m *memory) read(r *http.Request) (b body, err error) {
 	defer func() {
 		if err != nil {
 			m.release(b)
@@ -86,7 +86,7 @@ func (m *memory) read(r *http.Request, most int64) (b body, err error) {
 	begun := time.Now() // deadlines of connections are of the wall clock
 	for {
 		if len(b.text) == cap(b.text) {
-			more := min(max(firstBuffer, int64(cap(b.text))), most+1-int64(cap(b.text)))
+			more := min(max(firstBuffer, int64(cap(b.text))), MaxBody+1-int64(cap(b.text)))
 			if m != nil && !m.arriving.TryAcquire(more) {
 				return b, errCrowded
 			}
@@ -97,7 +97,7 @@ func (m *memory) read(r *http.Request, most int64) (b body, err error) {
 		b.text = b.text[:len(b.text)+n]
 		_, large := errors.AsType[*http.MaxBytesError](err)
 		switch {
-		case large || int64(len(b.text)) > most:
+		case large || int64(len(b.text)) > MaxBody:
 			return b, errLarge
 		case errors.Is(err, io.EOF):
 			return b, nil
@@ -117,15 +117,15 @@ func (m *memory) release(b body) {
 
 // taking adapts a handler of a body of FHIR: it has the whole of it before it begins,
 // and as much memory as cost says that it needs.
-func (s *server) taking(most int64, cost func([]byte) int64, handler func(w http.ResponseWriter, r *http.Request, body []byte) error) func(http.ResponseWriter, *http.Request) error {
+func (s *server) taking(cost func([]byte) int64, handler func(w http.ResponseWriter, r *http.Request, body []byte) error) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !isJSON(strings.TrimSpace(kind)) {
 			return errMedia
 		}
-		if r.ContentLength > most {
+		if r.ContentLength > MaxBody {
 			return errLarge
 		}
-		sent, err := s.memory.read(r, most)
+		sent, err := s.memory.read(r)
 		if err != nil {
 			return err
 		}

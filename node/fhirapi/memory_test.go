@@ -77,7 +77,7 @@ func TestBodiesShareTheirMemory(t *testing.T) {
 	s := newSQLite(t)
 	s.cfg.Memory = leastMemory
 	s.serve(s.cfg)
-	large := `{"resourceType":"Bundle","type":"batch","x":"` + strings.Repeat("x", fhirapi.MaxBundle-100)
+	large := `{"resourceType":"Bundle","type":"batch","x":"` + strings.Repeat("x", fhirapi.MaxBody-100)
 	var senders []*io.PipeWriter
 	done := make(chan answer, 4)
 	for range 4 { // of 8 MiB, in a quarter of 128 MiB

@@ -56,7 +56,7 @@ func problemOf(ctx context.Context, body []byte, matters func(fhir.Rule) bool) (
 	return nil, nil
 }
 
-var readOptions = fhir.Options{MaxRecord: MaxBundle, MaxTotal: MaxBundle + 1<<10, MaxDepth: maxDepth + 1}
+var readOptions = fhir.Options{MaxRecord: MaxBody, MaxTotal: MaxBody + 1<<10, MaxDepth: maxDepth + 1}
 
 func isSyntax(r fhir.Rule) bool { return syntax[r] }
 

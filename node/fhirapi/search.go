@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"math"
 	"net/http"
 	"net/url"
@@ -55,7 +56,11 @@ func (s *server) searchPost(w http.ResponseWriter, r *http.Request) error {
 	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(kind) != "application/x-www-form-urlencoded" {
 		return refuse(http.StatusUnsupportedMediaType, "not-supported", "the body must be application/x-www-form-urlencoded")
 	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
+		if _, large := errors.AsType[*http.MaxBytesError](err); large {
+			return errLarge
+		}
 		return refuse(http.StatusBadRequest, "structure", "the body is no form")
 	}
 	return s.search(w, r, r.Form)
