@@ -3,6 +3,7 @@ package pull
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"regexp"
 )
@@ -65,25 +66,50 @@ var deletion = regexp.MustCompile(`^([A-Z][A-Za-z]{1,63})/[A-Za-z0-9.-]{1,64}$`)
 // a request DELETE.
 func (c *counter) deleted(line []byte) {
 	var bundle struct {
-		Entry []struct {
-			Request struct {
-				Method string `json:"method"`
-				URL    string `json:"url"`
-			} `json:"request"`
-		} `json:"entry"`
+		Entry each[deletedEntry] `json:"entry"`
 	}
-	if json.Unmarshal(line, &bundle) != nil {
-		c.counts["deleted, malformed"]++
-		return
-	}
-	for _, e := range bundle.Entry {
+	bundle.Entry.use = func(e deletedEntry) {
 		name := deletion.FindStringSubmatch(e.Request.URL)
 		if e.Request.Method != "DELETE" || name == nil {
 			c.counts["deleted, malformed"]++
-			continue
+			return
 		}
 		c.counts["deleted "+name[1]]++
 	}
+	if json.Unmarshal(line, &bundle) != nil {
+		c.counts["deleted, malformed"]++
+	}
+}
+
+// deletedEntry is an entry of a bundle that says what is gone.
+type deletedEntry struct {
+	Request struct {
+		Method string `json:"method"`
+		URL    string `json:"url"`
+	} `json:"request"`
+}
+
+// each hands on the members of a list of JSON one by one: a line of empty ones takes ten
+// times its length of memory.
+type each[T any] struct{ use func(T) }
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (e *each[T]) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	if begin, err := d.Token(); err != nil || begin != json.Delim('[') {
+		return errors.New("no list")
+	}
+	for d.More() {
+		var member T
+		if err := d.Decode(&member); err != nil {
+			return err
+		}
+		e.use(member)
+	}
+	return nil
 }
 
 // severities are those of FHIR's issue-severity.
@@ -95,20 +121,22 @@ var issueCode = regexp.MustCompile(`^[a-z][a-z-]{1,30}$`)
 // outcome counts the issues of an OperationOutcome, by severity and code.
 func (c *counter) outcome(line []byte) {
 	var outcome struct {
-		Issue []struct {
-			Severity string `json:"severity"`
-			Code     string `json:"code"`
-		} `json:"issue"`
+		Issue each[issue] `json:"issue"`
 	}
-	if json.Unmarshal(line, &outcome) != nil {
-		c.counts["server: malformed"]++
-		return
-	}
-	for _, i := range outcome.Issue {
+	outcome.Issue.use = func(i issue) {
 		if !severities[i.Severity] || !issueCode.MatchString(i.Code) {
 			c.counts["server: malformed"]++
-			continue
+			return
 		}
 		c.counts["server: "+i.Severity+" "+i.Code]++
 	}
+	if json.Unmarshal(line, &outcome) != nil {
+		c.counts["server: malformed"]++
+	}
+}
+
+// issue is one of an OperationOutcome.
+type issue struct {
+	Severity string `json:"severity"`
+	Code     string `json:"code"`
 }

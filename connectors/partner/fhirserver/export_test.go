@@ -144,6 +144,7 @@ func TestTroubleThatDoesNotPass(t *testing.T) {
 		"pages in a circle": {servertest.Status, func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
 			servertest.Text(`{"transactionTime":"2026-01-01T00:00:00Z","requiresAccessToken":true,"output":[],"link":[{"relation":"next","url":"1?page=7"}]}`)(w, r, nil)
 		}, "in a circle"},
+		"files without end":    {servertest.Status, servertest.Text(`{"transactionTime":"2026-01-01T00:00:00Z","requiresAccessToken":true,"output":[{}` + strings.Repeat(",{}", 100_000) + `]}`), "over 100,000"},
 		"too much":             {servertest.Status, servertest.Text(strings.Repeat(" ", 1<<20+1)), "over the limit"},
 		"redirects for ever":   {servertest.Kickoff, servertest.Redirect("$export"), "redirects again and again"},
 		"the wrong key at all": {servertest.Token, servertest.Outcome(400, "invalid_client"), "status 400 (invalid_client)"},

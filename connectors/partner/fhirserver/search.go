@@ -98,15 +98,15 @@ func (c *Client) page(ctx context.Context, at string) (Page, error) {
 // parsePage reads a page from the URL at.
 func (c *Client) parsePage(text []byte, at *url.URL) (Page, error) {
 	var bundle struct {
-		Type  string `json:"resourceType"`
-		Kind  string `json:"type"`
-		Link  []link `json:"link"`
-		Entry []struct {
+		Type  string    `json:"resourceType"`
+		Kind  string    `json:"type"`
+		Link  few[link] `json:"link"`
+		Entry few[struct {
 			Resource json.RawMessage `json:"resource"`
-		} `json:"entry"`
+		}] `json:"entry"`
 	}
-	if json.Unmarshal(text, &bundle) != nil {
-		return Page{}, errJSON
+	if err := unmarshal(text, &bundle); err != nil {
+		return Page{}, err
 	}
 	if bundle.Type != "Bundle" || bundle.Kind != "searchset" {
 		return Page{}, errors.New("the server's answer is no Bundle of type searchset")

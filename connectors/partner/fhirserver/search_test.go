@@ -100,6 +100,8 @@ func TestSearchThatGoesWrong(t *testing.T) {
 		"a page that leads back":  {[]servertest.Fault{servertest.Text(string(patients("Patient?_count=2", "1")))}, 1, "in a circle"},
 		"a page that leads away":  {[]servertest.Fault{servertest.Text(string(patients("https://elsewhere.example/Patient", "1")))}, 0, "https://elsewhere.example:443"},
 		"a page that is too long": {[]servertest.Fault{servertest.Text(strings.Repeat(" ", 1<<20) + string(patients("", "1")))}, 0, "over the limit"},
+		"entries without end":     {[]servertest.Fault{servertest.Text(`{"resourceType":"Bundle","type":"searchset","entry":[{}` + strings.Repeat(",{}", 100_000) + `]}`)}, 0, "over 100,000"},
+		"entries of another kind": {[]servertest.Fault{servertest.Text(`{"resourceType":"Bundle","type":"searchset","entry":{"Erika":1}}`)}, 0, "not the JSON"},
 		"no bundle":               {[]servertest.Fault{servertest.Text(`{"resourceType":"Patient"}`)}, 0, "no Bundle of type searchset"},
 		"no JSON":                 {[]servertest.Fault{servertest.Text(`Erika Mustermann`)}, 0, "not the JSON"},
 		"refused":                 {[]servertest.Fault{servertest.Outcome(400, "not-supported")}, 0, "status 400 (not-supported)"},
