@@ -6,10 +6,13 @@ import (
 	"errors"
 	"io"
 	"regexp"
+
+	"github.com/trialmesh/trialmesh/connectors/partner/fhirserver"
+	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 )
 
 // counter counts what files of an export say that is no record: what is gone, and what went
-// wrong. Names of what it counts are of closed lists or cut to letters, never a value.
+// wrong. Names of what it counts are of closed lists, never a value.
 type counter struct {
 	counts map[string]int64
 	line   []byte
@@ -74,11 +77,21 @@ func (c *counter) deleted(line []byte) {
 			c.counts["deleted, malformed"]++
 			return
 		}
-		c.counts["deleted "+name[1]]++
+		c.counts["deleted "+known(name[1])]++
 	}
 	if json.Unmarshal(line, &bundle) != nil {
 		c.counts["deleted, malformed"]++
 	}
+}
+
+// otherType stands for names that are no types: a server may write anything there.
+const otherType = "other"
+
+func known(resourceType string) string {
+	if fhir.IsType(resourceType) {
+		return resourceType
+	}
+	return otherType
 }
 
 // deletedEntry is an entry of a bundle that says what is gone.
@@ -115,16 +128,13 @@ func (e *each[T]) UnmarshalJSON(text []byte) error {
 // severities are those of FHIR's issue-severity.
 var severities = map[string]bool{"fatal": true, "error": true, "warning": true, "information": true, "success": true}
 
-// issueCode is what a code of FHIR's issue-type looks like.
-var issueCode = regexp.MustCompile(`^[a-z][a-z-]{1,30}$`)
-
 // outcome counts the issues of an OperationOutcome, by severity and code.
 func (c *counter) outcome(line []byte) {
 	var outcome struct {
 		Issue each[issue] `json:"issue"`
 	}
 	outcome.Issue.use = func(i issue) {
-		if !severities[i.Severity] || !issueCode.MatchString(i.Code) {
+		if !severities[i.Severity] || !fhirserver.IsIssueCode(i.Code) {
 			c.counts["server: malformed"]++
 			return
 		}

@@ -118,30 +118,31 @@ func TestWhatTheServerSaysIsGoneIsCounted(t *testing.T) {
 	t.Parallel()
 	s := newWholeSite(t, sqltest.SQLite(t))
 	gone := `{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Observation/1"}},{"request":{"method":"DELETE","url":"Observation/2"}}]}` + "\n" +
-		`{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/p1"}}]}`
+		`{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/p1"}},{"request":{"method":"DELETE","url":"Mustermann/1"}}]}`
 	server := s.server(servertest.Config{
-		Output:  []servertest.File{{Type: "Patient", Content: zipped(t, patients(1, 2))}, {Type: "Device"}},
+		Output:  []servertest.File{{Type: "Patient", Content: zipped(t, patients(1, 2))}, {Type: "Device"}, {Type: "Mustermann"}},
 		Deleted: []servertest.File{{Content: []byte(gone)}},
 		Errors: []servertest.File{{Type: "OperationOutcome", Content: []byte(
-			`{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing","diagnostics":"Erika Mustermann"},{"severity":"warning","code":"Erika"}]}` + "\n" + `junk`)}},
+			`{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing","diagnostics":"Erika Mustermann"},{"severity":"warning","code":"Erika"},{"severity":"warning","code":"erika"}]}` + "\n" + `junk`)}},
 	})
 	s.settings(server, "kind: bulk", "patients: true")
 	p := s.open()
 	s.run(p)
 	r := s.fetch(p)
 	require.Equal(t, WithProblems, r.State)
-	require.Equal(t, map[string]int64{"deleted Observation": 2, "deleted Patient": 1, "server: error processing": 1, "server: malformed": 2}, r.Findings)
+	require.Equal(t, map[string]int64{"deleted Observation": 2, "deleted Patient": 1, "deleted other": 1, "server: error processing": 1, "server: malformed": 3}, r.Findings)
 	require.Equal(t, int64(2), s.persons(), "the site decides what becomes of a patient")
-	require.Len(t, r.Files, 4)
+	require.Len(t, r.Files, 5)
+	require.Empty(t, r.Files[2].Type, "what is no type of FHIR is not repeated")
 	require.Equal(t, File{Kind: Output, Type: "Device", Fetched: true}, File{Kind: r.Files[1].Kind, Type: r.Files[1].Type, Fetched: r.Files[1].Fetched, Job: r.Files[1].Job}, "an empty file has no load")
-	list := r.Files[2]
+	list := r.Files[3]
 	require.Equal(t, Deleted, list.Kind)
 	digest, err := raw.ParseDigest(list.Digest)
 	require.NoError(t, err)
 	require.NoError(t, s.raw.Verify(t.Context(), digest), "the list is kept")
 	problems, err := s.service.Problems(t.Context(), list.Job, 0, 10)
 	require.NoError(t, err)
-	require.Len(t, problems, 3, "each with its place")
+	require.Len(t, problems, 4, "each with its place")
 }
 
 func TestTroubleOfAServer(t *testing.T) {
