@@ -123,6 +123,10 @@ func (p *Puller) perform(ctx context.Context, r *Run) error {
 	if err != nil {
 		return err
 	}
+	r.led = fhirserver.Links{} // what broke off is fetched again
+	for _, f := range files {
+		r.led.Add(f.url)
+	}
 	ended := make(map[ingest.JobID]bool)
 	for i := 0; i < len(files); i++ { // a search adds files on the way
 		if files[i].Fetched {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/trialmesh/trialmesh/connectors/partner/fhirserver"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node/ingest"
 	"github.com/trialmesh/trialmesh/protocol/problem"
@@ -44,6 +45,7 @@ type Run struct {
 
 	asks  string
 	place string // URL of the export's status
+	led   fhirserver.Links
 }
 
 // File is a file that a run fetches.

@@ -208,6 +208,7 @@ func (d document) check() []error {
 	for i, filter := range d.Filters {
 		kind, parameters, _ := strings.Cut(filter, "?")
 		refuse(parameters == "" || !typeName.MatchString(kind), fmt.Sprintf("filters: entry %d: want a search such as Observation?category=laboratory", i+1))
+		refuse(slices.Contains(d.Filters[:i], filter), fmt.Sprintf("filters: entry %d stands there twice", i+1))
 		refuse(len(d.Types) > 0 && !slices.Contains(d.Types, kind), fmt.Sprintf("filters: entry %d is for a type that is not in types", i+1))
 	}
 	return faults
