@@ -37,11 +37,33 @@ func TestExportIsLoaded(t *testing.T) {
 
 		s.clock.pass(30 * 24 * time.Hour)
 		again := s.fetch(p)
-		require.Equal(t, r.Until, again.Since)
-		require.Contains(t, server.Asked(servertest.Kickoff)[1], "_since="+strings.ReplaceAll(r.Until.Format("2006-01-02T15:04:05.000Z"), ":", "%3A"))
+		require.Equal(t, r.Asked.Add(-overlap), again.Since)
+		require.Contains(t, server.Asked(servertest.Kickoff)[1], "_since="+strings.ReplaceAll(again.Since.Format("2006-01-02T15:04:05.000Z"), ":", "%3A"))
 		require.Equal(t, int64(13), s.persons())
 		require.Equal(t, r.Files[0].Job, again.Files[0].Job, "patients without a problem are not loaded twice")
 	})
+}
+
+// TestSinceIsNotAheadOfTheSite: a server whose clock is ahead, or that says so, does not
+// have the site skip what is written until then.
+func TestSinceIsNotAheadOfTheSite(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, sqltest.SQLite(t))
+	server := s.server(servertest.Config{})
+	s.settings(server, "kind: bulk")
+	p := s.open()
+	s.run(p)
+	for claimed, want := range map[string]time.Time{
+		"2099-01-01T00:00:00Z": {}, "2020-01-01T00:00:00Z": time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC),
+	} {
+		server.Once(servertest.Status, servertest.Text(`{"transactionTime":"`+claimed+`","requiresAccessToken":true,"output":[]}`))
+		r := s.fetch(p)
+		require.Equal(t, Completed, r.State, r.Error)
+		if want.IsZero() {
+			want = r.Asked.Add(-overlap)
+		}
+		require.Equal(t, want, s.fetch(p).Since)
+	}
 }
 
 func TestSinceIsOfTheSameQuestion(t *testing.T) {
@@ -56,7 +78,7 @@ func TestSinceIsOfTheSameQuestion(t *testing.T) {
 		since func() time.Time
 	}{
 		{[]string{"types: [Patient]"}, func() time.Time { return time.Time{} }},
-		{[]string{"types: [Patient]", "schedule: \"0 3 * * *\""}, func() time.Time { return first.Until }},
+		{[]string{"types: [Patient]", "schedule: \"0 3 * * *\""}, func() time.Time { return first.Asked.Add(-overlap) }},
 		{[]string{"types: [Patient, Observation]"}, func() time.Time { return time.Time{} }}, // of observations nothing is known yet
 		{[]string{"types: [Patient]", "whole: true"}, func() time.Time { return time.Time{} }},
 		{[]string{"types: [Patient]", "since: 2020-01-01"}, func() time.Time { return time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC) }},

@@ -36,7 +36,7 @@ type Run struct {
 	Asked time.Time
 	Ended time.Time // zero while it goes on
 	Since time.Time // only what changed from then on was asked for; zero for all
-	Until time.Time // as of when the data are, by the server's clock; zero if not known yet
+	Until time.Time // as of when the data are, by the server's clock, which the next run does not rely on; zero if not known yet
 
 	Progress string           // as the server puts it
 	Findings map[string]int64 // what was seen and not stored, such as "deleted Observation"

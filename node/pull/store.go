@@ -28,19 +28,27 @@ func (p *Puller) open(ctx context.Context, s Settings) (Run, error) {
 		r.Since = s.Export.Since
 		if !s.Whole {
 			var last *time.Time
-			err := tx.QueryRow(ctx, `SELECT until FROM pull_run WHERE pull = ? AND asks = ? AND state IN (?, ?) ORDER BY run_id DESC LIMIT 1`,
-				s.Name, r.asks, string(Completed), string(WithProblems)).Scan(&last)
+			var asked time.Time
+			err := tx.QueryRow(ctx, `SELECT until, asked_at FROM pull_run WHERE pull = ? AND asks = ? AND state IN (?, ?) ORDER BY run_id DESC LIMIT 1`,
+				s.Name, r.asks, string(Completed), string(WithProblems)).Scan(&last, &asked)
 			if err != nil && !errors.Is(err, sqldb.ErrNoRows) {
 				return err
 			}
 			if last != nil {
-				r.Since = *last
+				r.Since = earlier(*last, asked.Add(-overlap)) // a server whose clock is ahead would skip what is written until then
 			}
 		}
 		return tx.QueryRow(ctx, `INSERT INTO pull_run (pull, asks, state, asked_at, since) VALUES (?, ?, ?, ?, ?) RETURNING run_id`,
 			r.Pull, r.asks, string(r.State), r.Asked, optional(r.Since)).Scan(&r.ID)
 	})
 	return r, err
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // lastAsked is when the newest run of a pull was asked for, zero for never.
