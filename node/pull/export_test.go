@@ -232,3 +232,38 @@ func TestCancelledRunEndsAtTheServer(t *testing.T) {
 	_, err = p.Start(t.Context(), "heart")
 	require.NoError(t, err)
 }
+
+// TestOverdueRunIsTakenUp: a run ends at its deadline, and the next one goes on with the same
+// export and fetches no file twice.
+func TestOverdueRunIsTakenUp(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := newSite(t, db)
+		server := s.server(servertest.Config{Output: bulk(t)})
+		s.settings(server, "kind: bulk", "deadline: 5h")
+		server.Once(servertest.Content, func(w http.ResponseWriter, r *http.Request, serve http.HandlerFunc) { serve(w, r) })
+		for range 100 { // each time the client tries and the run pauses
+			server.Once(servertest.Content, servertest.Busy(503, ""))
+		}
+		p := s.open()
+		s.run(p)
+		begun := s.clock.Now()
+		r := s.fetch(p)
+		require.Equal(t, Overdue, r.State)
+		require.Contains(t, r.Error, "deadline")
+		require.Zero(t, server.Deleted(), "the export is not over")
+		require.Less(t, s.clock.Now().Sub(begun), 7*time.Hour)
+
+		again := s.fetch(p)
+		for again.State == Overdue {
+			again = s.fetch(p)
+		}
+		require.Equal(t, Completed, again.State, again.Error)
+		require.Equal(t, r.ID, again.ID)
+		require.Equal(t, r.Asked, again.Asked)
+		require.Equal(t, bulkRecords, s.records(again))
+		require.Len(t, server.Asked(servertest.Kickoff), 1)
+		require.Len(t, server.Asked(servertest.Content), len(again.Files)+100)
+		require.NotEqual(t, again.ID, s.fetch(p).ID, "one that is complete is over")
+	})
+}

@@ -25,6 +25,7 @@ const (
 	WithProblems State = "completed with problems" // of the server, or of a load
 	Failed       State = "failed"
 	Cancelled    State = "cancelled"
+	Overdue      State = "overdue" // took longer than it may; the next run goes on with it
 )
 
 // Run is one fetch of what a server has.
@@ -45,7 +46,18 @@ type Run struct {
 
 	asks  string
 	place string // URL of the export's status
-	led   fhirserver.Links
+
+	resumed time.Time // when it was taken up after it was overdue, zero for never
+
+	led fhirserver.Links
+}
+
+// begun is from when its deadline counts.
+func (r Run) begun() time.Time {
+	if r.resumed.IsZero() {
+		return r.Asked
+	}
+	return r.resumed
 }
 
 // File is a file that a run fetches.
@@ -77,6 +89,9 @@ var (
 	errUnknown  = problem.New(problem.NotFound, "no such pull: its settings are NAME.yaml in the folder pulls of the node")
 	errUnderWay = problem.New(problem.Conflict, "a run of this pull is under way")
 	errNoRun    = problem.New(problem.Conflict, "no run of this pull is under way")
+
+	// errOverdue ends what is done for a run that takes too long.
+	errOverdue = errors.New("the run took longer than its deadline lets it: run it again and it goes on from there")
 
 	// errCancelled ends what is done for a run that was cancelled meanwhile.
 	errCancelled = errors.New("the run was cancelled")

@@ -25,6 +25,10 @@ func (p *Puller) open(ctx context.Context, s Settings) (Run, error) {
 		if open > 0 {
 			return errUnderWay
 		}
+		if resumed, err := resume(ctx, tx, r); err != nil || resumed.ID != 0 {
+			r = resumed
+			return err
+		}
 		r.Since = s.Export.Since
 		if !s.Whole {
 			var last *time.Time
@@ -44,6 +48,33 @@ func (p *Puller) open(ctx context.Context, s Settings) (Run, error) {
 	return r, err
 }
 
+// resume opens the newest run of a pull again if it was overdue and asked for the same. The
+// zero Run says that there is none.
+func resume(ctx context.Context, tx *sqldb.Tx, asked Run) (Run, error) {
+	r, err := scanRun(tx.QueryRow(ctx, `SELECT `+runColumns+` FROM pull_run WHERE pull = ? ORDER BY run_id DESC LIMIT 1`, asked.Pull))
+	switch {
+	case errors.Is(err, sqldb.ErrNoRows):
+		return Run{}, nil
+	case err != nil:
+		return Run{}, err
+	case r.State != Overdue || r.asks != asked.asks:
+		return Run{}, nil
+	}
+	var files int
+	if err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM pull_file WHERE run_id = ?`, r.ID).Scan(&files); err != nil {
+		return Run{}, err
+	}
+	r.State, r.Ended, r.Error, r.resumed = Waiting, time.Time{}, "", asked.Asked
+	switch {
+	case files > 0:
+		r.State = Fetching
+	case r.place != "":
+		r.State = Exporting
+	}
+	_, err = tx.Exec(ctx, `UPDATE pull_run SET state = ?, ended_at = NULL, error = '', resumed_at = ? WHERE run_id = ?`, string(r.State), r.resumed, r.ID)
+	return r, err
+}
+
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {
 		return b
@@ -57,23 +88,23 @@ func (p *Puller) lastAsked(ctx context.Context, name string) (time.Time, error) 
 	if err != nil || len(runs) == 0 {
 		return time.Time{}, err
 	}
-	return runs[0].Asked, nil
+	return runs[0].begun(), nil
 }
 
-const runColumns = `run_id, pull, asks, state, asked_at, ended_at, since, until, place, progress, findings, error`
+const runColumns = `run_id, pull, asks, state, asked_at, ended_at, since, until, place, progress, findings, error, resumed_at`
 
 func scanRun(row interface{ Scan(...any) error }) (Run, error) {
 	var r Run
 	var state, findings string
-	var ended, since, until *time.Time
-	if err := row.Scan(&r.ID, &r.Pull, &r.asks, &state, &r.Asked, &ended, &since, &until, &r.place, &r.Progress, &findings, &r.Error); err != nil {
+	var ended, since, until, resumed *time.Time
+	if err := row.Scan(&r.ID, &r.Pull, &r.asks, &state, &r.Asked, &ended, &since, &until, &r.place, &r.Progress, &findings, &r.Error, &resumed); err != nil {
 		return Run{}, err
 	}
 	r.State = State(state)
 	for _, t := range []struct {
 		from *time.Time
 		to   *time.Time
-	}{{ended, &r.Ended}, {since, &r.Since}, {until, &r.Until}} {
+	}{{ended, &r.Ended}, {since, &r.Since}, {until, &r.Until}, {resumed, &r.resumed}} {
 		if t.from != nil {
 			*t.to = *t.from
 		}
