@@ -58,6 +58,17 @@ func (s *Store) Sweep(ctx context.Context, tx *sqldb.Tx, pass Pass, held func(co
 	return w.swept, nil
 }
 
+// AheadOfSweep is for a transaction that puts rows before its Sweep of the pass: it comes
+// first, so that one that sweeps never waits for another that does while it keeps that one
+// from its rows. Without an earlier pass it does nothing.
+func (s *Store) AheadOfSweep(ctx context.Context, tx *sqldb.Tx, pass Pass) error {
+	w := &sweeping{tx: tx}
+	if err := w.findLoads(ctx, pass); err != nil || len(w.old) == 0 {
+		return wrapSweep(err)
+	}
+	return wrapSweep(tx.Lock(ctx, "omop/sweep"))
+}
+
 func wrapSweep(err error) error {
 	if err == nil {
 		return nil
