@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
 )
 
 // TestExtractIsCalledRightly: it writes somewhere or says that it does not.
@@ -35,4 +37,36 @@ func TestExtractIsCalledRightly(t *testing.T) {
 		require.Equal(t, c.status, statusOf(err), "%s: %v", c.args, err)
 		require.ErrorContains(t, err, c.says, c.args)
 	}
+}
+
+// TestExtractOfAHeldNode: a node that went back in time may have forgotten who withdrew, so
+// that nothing is written by its consents until it is resumed.
+func TestExtractOfAHeldNode(t *testing.T) {
+	t.Parallel()
+	dir, _ := newKeptNode(t)
+	db, err := sqldb.Open(t.Context(), sqldb.Config{DSN: "sqlite:" + filepath.Join(dir, "data.db")})
+	require.NoError(t, err)
+	require.NoError(t, db.Write(t.Context(), func(tx *sqldb.Tx) error { // a node makes it when it first runs
+		_, err := tx.Exec(t.Context(), "CREATE TABLE peer_question (number INTEGER)")
+		return err
+	}))
+	require.NoError(t, db.Close())
+	example, err := execute(t, "node", "extract", "example")
+	require.NoError(t, err)
+	spec, to := filepath.Join(t.TempDir(), "study.yaml"), filepath.Join(t.TempDir(), "extract")
+	require.NoError(t, os.WriteFile(spec, []byte(example), 0o600))
+	_, err = execute(t, "node", "hold", "--dir", dir, "--at", "2026-03-01T08:00:00Z")
+	require.NoError(t, err)
+	for _, where := range [][]string{{"--to", to}, {"--dry-run"}} {
+		_, err = execute(t, append([]string{"node", "extract", "--dir", dir, "--spec", spec, "--trial", "glucose-1"}, where...)...)
+		require.Equal(t, exitError, statusOf(err))
+		require.ErrorContains(t, err, "restored from a backup")
+		require.NoFileExists(t, to)
+		require.NoDirExists(t, to)
+	}
+	_, err = execute(t, "node", "resume", "--dir", dir)
+	require.NoError(t, err)
+	_, err = execute(t, "node", "extract", "--dir", dir, "--spec", spec, "--trial", "glucose-1", "--to", to)
+	require.Error(t, err)
+	require.NotContains(t, err.Error(), "restored from a backup", "it is refused for no other reason than the hold")
 }

@@ -149,7 +149,7 @@ run failed. With Ctrl-C it stops waiting; the node does not.`,
 			if err := printPullRuns(cmd, []client.PullRun{r}, func() error { return printJSON(cmd, r) }); err != nil {
 				return err
 			}
-			if r.State == "failed" || r.State == "cancelled" {
+			if r.State == "failed" || r.State == "cancelled" || r.State == "overdue" {
 				return fmt.Errorf("the run is %s", r.State)
 			}
 			return nil

@@ -159,7 +159,7 @@ func TestASecuredNodeGivesTokens(t *testing.T) {
 	at, err := ehr.SearchURL("Patient", time.Time{}, 10)
 	require.NoError(t, err)
 	search := func() error {
-		for _, err := range ehr.Search(t.Context(), at) {
+		for _, err := range ehr.Search(t.Context(), at, new(fhirserver.Links)) {
 			if err != nil {
 				return err
 			}

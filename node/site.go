@@ -19,19 +19,14 @@ var errNoPatient = problem.New(problem.NotFound, "no such patient is loaded at t
 // RecordConsent takes a signed message about consent of the patient with the
 // given FHIR id. It is durable when RecordConsent returns.
 func (n *Node) RecordConsent(ctx context.Context, patient string, e message.Envelope) (changed bool, err error) {
-	var person omop.PersonID
-	err = n.db.Read(ctx, func(tx *sqldb.Tx) error {
-		var err error
-		person, err = n.people.PersonByKey(ctx, tx, mapping.PersonKey(patient))
-		return err
-	})
-	if errors.Is(err, sqldb.ErrNoRows) {
-		return false, errNoPatient
+	find := func(ctx context.Context, tx *sqldb.Tx) (omop.PersonID, error) {
+		person, err := n.people.PersonByKey(ctx, tx, mapping.PersonKey(patient))
+		if errors.Is(err, sqldb.ErrNoRows) {
+			err = errNoPatient
+		}
+		return person, err
 	}
-	if err != nil {
-		return false, err
-	}
-	changed, err = n.consents.Record(ctx, person, e, n.cfg.Now())
+	changed, err = n.consents.RecordOf(ctx, find, e, n.cfg.Now())
 	if changed {
 		n.publisher.Wake()
 	}

@@ -38,7 +38,7 @@ const sweepChunk = 1000
 // are gone are taken out of the rows that had them. Observation periods that are made from
 // events are made again for the persons of the file.
 func (s *Store) Sweep(ctx context.Context, tx *sqldb.Tx, pass Pass, held func(context.Context, *sqldb.Tx, []PersonID) ([]PersonID, error)) (Swept, error) {
-	w := &sweeping{tx: tx, persons: map[int64]struct{}{}}
+	w := &sweeping{tx: tx, persons: map[int64]struct{}{}, left: map[int64]struct{}{}}
 	if err := w.findLoads(ctx, pass); err != nil || len(w.old) == 0 {
 		return Swept{}, wrapSweep(err)
 	}
@@ -58,6 +58,17 @@ func (s *Store) Sweep(ctx context.Context, tx *sqldb.Tx, pass Pass, held func(co
 	return w.swept, nil
 }
 
+// AheadOfSweep is for a transaction that puts rows before its Sweep of the pass: it comes
+// first, so that one that sweeps never waits for another that does while it keeps that one
+// from its rows. Without an earlier pass it does nothing.
+func (s *Store) AheadOfSweep(ctx context.Context, tx *sqldb.Tx, pass Pass) error {
+	w := &sweeping{tx: tx}
+	if err := w.findLoads(ctx, pass); err != nil || len(w.old) == 0 {
+		return wrapSweep(err)
+	}
+	return wrapSweep(tx.Lock(ctx, "omop/sweep"))
+}
+
 func wrapSweep(err error) error {
 	if err == nil {
 		return nil
@@ -71,6 +82,7 @@ type sweeping struct {
 	load    int64   // of the pass, 0 if it made no row
 	old     []int64 // loads of earlier passes over the file
 	persons map[int64]struct{}
+	left    map[int64]struct{} // persons of whom a stated period went
 	swept   Swept
 }
 
@@ -98,6 +110,16 @@ func (w *sweeping) findLoads(ctx context.Context, pass Pass) error {
 // among is the condition that a column is one of ids, and its argument.
 func (w *sweeping) among(column string, ids []int64) (string, any) {
 	return w.tx.Dialect().Among(column, ids)
+}
+
+// within is among for the keys of a table, with the range they lie in: without statistics
+// PostgreSQL would rather read the whole table for a thousand of them.
+func (w *sweeping) within(column string, ids []int64) (condition string, args []any) {
+	if len(ids) == 0 {
+		return "1 = 0", nil
+	}
+	condition, arg := w.among(column, ids)
+	return column + " BETWEEN ? AND ? AND " + condition, []any{slices.Min(ids), slices.Max(ids), arg}
 }
 
 // handBack gives rows that passes over other files make too to those passes.
@@ -136,21 +158,29 @@ func (w *sweeping) removeRows(ctx context.Context) error {
 		if t == PersonTable {
 			continue
 		}
-		condition, arg := w.among("load_id", w.old)
-		for {
-			rows, err := w.lineage(ctx, "SELECT row_id, row_key FROM lineage WHERE "+condition+" AND table_id = ? LIMIT ?", arg, int64(t), sweepChunk)
-			if err != nil {
-				return err
-			}
-			if len(rows) == 0 {
-				break
-			}
-			if err := w.removeChunk(ctx, t, rows); err != nil {
+		for _, load := range w.old {
+			if err := w.removeTable(ctx, t, load); err != nil {
 				return fmt.Errorf("%s: %w", t, err)
 			}
 		}
 	}
 	return nil
+}
+
+// removeTable removes the rows of a table that one pass has made. Each part begins behind
+// the one before: what was removed is looked at no more, also where it stays in the index
+// until the transaction ends.
+func (w *sweeping) removeTable(ctx context.Context, t Table, load int64) error {
+	for last := int64(0); ; {
+		rows, err := w.lineage(ctx, "SELECT row_id, row_key FROM lineage WHERE load_id = ? AND table_id = ? AND row_id > ? ORDER BY row_id LIMIT ?", load, int64(t), last, sweepChunk)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		if err := w.removeChunk(ctx, t, rows); err != nil {
+			return err
+		}
+		last = rows[len(rows)-1].id
+	}
 }
 
 // lineageRow is what is asked of lineage here.
@@ -187,14 +217,17 @@ func (w *sweeping) removeChunk(ctx context.Context, t Table, rows []lineageRow) 
 		keys, err = w.personsOf(ctx, rows)
 		persons = keys
 	} else {
-		condition, arg := w.among(specs[t].key, ids)
-		persons, err = w.ids(ctx, "SELECT DISTINCT person_id FROM "+specs[t].name+" WHERE "+condition, arg)
+		condition, args := w.within(specs[t].key, ids)
+		persons, err = w.ids(ctx, "SELECT DISTINCT person_id FROM "+specs[t].name+" WHERE "+condition, args...)
 	}
 	if err != nil {
 		return err
 	}
 	for _, p := range persons {
 		w.persons[p] = struct{}{}
+	}
+	if t == PeriodTable {
+		w.leavePeriods(persons)
 	}
 	if t == VisitTable {
 		if err := w.leaveVisits(ctx, persons, ids); err != nil {
@@ -211,8 +244,8 @@ func (w *sweeping) delete(ctx context.Context, t Table, keys, ids []int64) error
 		table, column string
 		ids           []int64
 	}{{specs[t].name, specs[t].key, keys}, {"lineage", "row_id", ids}, {"quality", "row_id", ids}} {
-		condition, arg := w.among(d.column, d.ids)
-		if _, err := w.tx.Exec(ctx, "DELETE FROM "+d.table+" WHERE "+condition, arg); err != nil {
+		condition, args := w.within(d.column, d.ids)
+		if _, err := w.tx.Exec(ctx, "DELETE FROM "+d.table+" WHERE "+condition, args...); err != nil {
 			return err
 		}
 	}

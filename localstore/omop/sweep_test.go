@@ -2,6 +2,7 @@ package omop_test
 
 import (
 	"context"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -60,7 +61,7 @@ func TestWhatAMapperNoLongerMakesGoes(t *testing.T) {
 		require.Equal(t, omop.Swept{Rows: 7}, sweep(t, db, s, second, false), "a visit, drug, procedure, measurement, observation, death and period")
 		require.Equal(t, map[omop.Table]int64{
 			omop.PersonTable: 1, omop.ConditionTable: 1, omop.VisitTable: 0, omop.DrugTable: 0, omop.ProcedureTable: 0,
-			omop.MeasurementTable: 0, omop.ObservationTable: 0, omop.DeathTable: 0, omop.PeriodTable: 0,
+			omop.MeasurementTable: 0, omop.ObservationTable: 0, omop.DeathTable: 0, omop.PeriodTable: 1,
 		}, counts(t, db, s))
 		require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
 			var n, visits int
@@ -72,8 +73,9 @@ func TestWhatAMapperNoLongerMakesGoes(t *testing.T) {
 			require.Equal(t, 1, n, "a pass without rows is forgotten")
 			return nil
 		}))
+		require.Equal(t, []string{"2016-01-01 2016-01-01"}, periodsOf(t, db), "nothing is stated any more, so it is made of the events")
 		put(t, db, s, second)
-		require.Equal(t, []string{"2016-01-01 2016-01-01"}, periodsOf(t, db), "nothing is stated any more")
+		require.Equal(t, []string{"2016-01-01 2016-01-01"}, periodsOf(t, db))
 		require.Zero(t, sweep(t, db, s, second, false))
 	})
 }
@@ -133,4 +135,57 @@ func TestAPersonGoesWithTheLastRow(t *testing.T) {
 		require.Equal(t, omop.Swept{Rows: 2}, sweep(t, db, s, again, false), "nothing names her any more")
 		require.Zero(t, counts(t, db, s)[omop.PersonTable])
 	})
+}
+
+// TestSweepsThatPutDoNotWaitForEachOther: one that has put rows of a person used to wait
+// for another sweep which waited for that person, until the database ended one of them.
+func TestSweepsThatPutDoNotWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	db := sqltest.Postgres(t)
+	s := open(t, db)
+	made := []omop.ObservationPeriod{{Person: omop.NewKey("ada"), Start: day("2015-01-01"), End: day("2015-01-01"), TypeConceptID: ehr}}
+	bob := omop.Person{Key: omop.NewKey("bob"), GenderConceptID: female, YearOfBirth: 1950}
+	put(t, db, s, of(1, "a", omop.Batch{Persons: append(ada().Persons, bob), Conditions: ada().Conditions, Periods: made}))
+	put(t, db, s, of(2, "a", omop.Batch{Visits: ada().Visits, Periods: made}))
+	first, second := of(1, "b", omop.Batch{Persons: ada().Persons, Conditions: ada().Conditions}), of(2, "b", omop.Batch{Periods: made})
+	put(t, db, s, first)
+
+	reached, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		<-reached
+		done <- db.Write(t.Context(), func(tx *sqldb.Tx) error {
+			pass := omop.Pass{Raw: second.Raw, Mapper: second.Mapper, Position: second.Position}
+			if err := s.AheadOfSweep(t.Context(), tx, pass); err != nil {
+				return err
+			}
+			if _, err := s.Put(t.Context(), tx, second); err != nil {
+				return err
+			}
+			_, err := s.Sweep(t.Context(), tx, pass, func(context.Context, *sqldb.Tx, []omop.PersonID) ([]omop.PersonID, error) { return nil, nil })
+			return err
+		})
+	}()
+	waits := func(ctx context.Context) (n int, err error) {
+		err = db.Read(ctx, func(tx *sqldb.Tx) error {
+			return tx.QueryRow(ctx, `SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'
+				AND ((classid::bigint << 32) | objid::bigint) = hashtextextended(current_schema() || '/omop/sweep', 0)`).Scan(&n)
+		})
+		return n, err
+	}
+	require.NoError(t, db.Write(t.Context(), func(tx *sqldb.Tx) error {
+		_, err := s.Sweep(t.Context(), tx, omop.Pass{Raw: first.Raw, Mapper: first.Mapper, Position: first.Position},
+			func(ctx context.Context, _ *sqldb.Tx, gone []omop.PersonID) ([]omop.PersonID, error) {
+				close(reached)
+				for {
+					if n, err := waits(ctx); err != nil || n > 0 {
+						return nil, err
+					}
+					runtime.Gosched()
+				}
+			})
+		return err
+	}))
+	require.NoError(t, <-done)
+	require.Zero(t, counts(t, db, s)[omop.VisitTable])
+	require.EqualValues(t, 1, counts(t, db, s)[omop.PersonTable])
 }

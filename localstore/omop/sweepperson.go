@@ -40,7 +40,11 @@ func (w *sweeping) removePersons(ctx context.Context, held func(context.Context,
 	if err != nil {
 		return err
 	}
-	gone = slices.DeleteFunc(gone, func(id int64) bool { return slices.Contains(keep, PersonID{id}) })
+	stays := make(map[PersonID]bool, len(keep))
+	for _, id := range keep {
+		stays[id] = true
+	}
+	gone = slices.DeleteFunc(gone, func(id int64) bool { return stays[PersonID{id}] })
 	for chunk := range slices.Chunk(gone, sweepChunk) {
 		condition, arg := w.among("person_id", chunk)
 		if _, err := w.tx.Exec(ctx, "DELETE FROM observation_period WHERE "+condition, arg); err != nil {
@@ -75,6 +79,50 @@ func (w *sweeping) findPersons(ctx context.Context) error {
 	return nil
 }
 
+// madeType is the type of a period that is made of events: 32817 is EHR, as node/mapping
+// has it.
+const madeType = 32817
+
+// leavePeriods remembers whose stated periods go.
+func (w *sweeping) leavePeriods(persons []int64) {
+	for _, p := range persons {
+		w.left[p] = struct{}{}
+	}
+}
+
+// makeMissing makes observation periods of the events of persons who have none, as a
+// stated one went.
+func (w *sweeping) makeMissing(ctx context.Context, persons []int64, spans map[int64]span) error {
+	condition, arg := w.among("person_id", persons)
+	have, err := w.ids(ctx, "SELECT DISTINCT person_id FROM observation_period WHERE "+condition, arg)
+	if err != nil {
+		return err
+	}
+	for _, person := range have {
+		delete(w.left, person)
+	}
+	persons = slices.DeleteFunc(slices.Clone(persons), func(id int64) bool {
+		_, lacks := w.left[id]
+		_, lives := spans[id]
+		return !lacks || !lives
+	})
+	if len(persons) == 0 {
+		return nil
+	}
+	ids, err := allocate(ctx, w.tx, len(persons))
+	if err != nil {
+		return err
+	}
+	for i, person := range persons {
+		s := spans[person]
+		if _, err := w.tx.Exec(ctx, `INSERT INTO observation_period (observation_period_id, person_id, observation_period_start_date, observation_period_end_date, period_type_concept_id)
+			VALUES (?, ?, ?, ?, ?)`, ids[i], person, s.start, s.end, madeType); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // makePeriods makes the observation periods of the persons again that no source has
 // stated, from the first to the last valid event that is there; those without one go.
 func (w *sweeping) makePeriods(ctx context.Context) error {
@@ -96,6 +144,11 @@ func (w *sweeping) makePeriods(ctx context.Context) error {
 				_, err = w.tx.Exec(ctx, "DELETE FROM observation_period WHERE person_id = ? AND NOT "+isStated, person)
 			}
 			if err != nil {
+				return err
+			}
+		}
+		if len(w.left) > 0 {
+			if err := w.makeMissing(ctx, chunk, spans); err != nil {
 				return err
 			}
 		}

@@ -205,12 +205,15 @@ func New(cfg Config) (http.Handler, error) {
 	if err := s.router.Seal(); err != nil {
 		return nil, fmt.Errorf("node api: %w", err)
 	}
+	streams := map[string]int64{
+		filesPath: cfg.MaxFile, uploadsPath + "/": cfg.MaxFile, observationsPath: maxObservations, consentsPath: maxConsents,
+		variablesPath: maxReference, codesPath: maxReference,
+	}
+	for _, path := range fhirapi.Bodies() {
+		streams[path] = fhirapi.MaxBody
+	}
 	handler, err := front.New(front.Config{
-		Next: s.router, Rate: cfg.Rate, Burst: cfg.Burst, MaxBody: maxBody,
-		Streams: map[string]int64{
-			filesPath: cfg.MaxFile, uploadsPath + "/": cfg.MaxFile, observationsPath: maxObservations, consentsPath: maxConsents,
-			variablesPath: maxReference, codesPath: maxReference, fhirapi.Path: fhirapi.MaxBundle,
-		},
+		Next: s.router, Rate: cfg.Rate, Burst: cfg.Burst, MaxBody: maxBody, Streams: streams,
 		Metrics: cfg.Metrics, Log: cfg.Logger, Now: cfg.Now,
 	})
 	if err != nil {

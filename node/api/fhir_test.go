@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/node/fhirapi"
 )
 
 // TestFHIRSpeaksFHIR: whatever stands before the FHIR API answers in its terms.
@@ -23,13 +25,16 @@ func TestFHIRSpeaksFHIR(t *testing.T) {
 	status, header, body := s.send("GET", "/fhir/Patient/1", "", nil)
 	require.Equal(t, 200, status, body)
 	require.Equal(t, "no-store", header.Get("Cache-Control"))
-	status, _, _ = s.send("POST", "/fhir", "application/fhir+json", strings.NewReader(strings.Repeat(" ", maxBody+1)))
-	require.Equal(t, 202, status, "transactions are larger than other requests")
+	for _, at := range []string{"POST /fhir", "POST /fhir/DocumentReference", "PUT /fhir/DocumentReference/1"} {
+		method, path, _ := strings.Cut(at, " ")
+		status, _, _ = s.send(method, path, "application/fhir+json", strings.NewReader(strings.Repeat(" ", maxBody+1)))
+		require.Equal(t, 202, status, "%s is larger than other requests", at)
+	}
 
 	for name, ask := range map[string]func() (int, http.Header, string){
 		"login": func() (int, http.Header, string) { return s.sendAs("", "GET", "/fhir/Patient/1", "", nil) },
 		"too-long": func() (int, http.Header, string) {
-			return s.send("PUT", "/fhir/Patient/1", "application/fhir+json", strings.NewReader(strings.Repeat(" ", maxBody+1)))
+			return s.send("PUT", "/fhir/Patient/1", "application/fhir+json", strings.NewReader(strings.Repeat(" ", fhirapi.MaxBody+1)))
 		},
 	} {
 		status, header, body := ask()

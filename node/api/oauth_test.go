@@ -51,7 +51,7 @@ func TestAClientOfBackendServicesGetsIn(t *testing.T) {
 		require.NoError(t, err)
 		at, err := c.SearchURL("Patient", time.Time{}, 10)
 		require.NoError(t, err)
-		for _, err := range c.Search(t.Context(), at) {
+		for _, err := range c.Search(t.Context(), at, new(fhirserver.Links)) {
 			require.NoError(t, err)
 		}
 		require.Equal(t, id, <-callers)

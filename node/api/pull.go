@@ -45,7 +45,7 @@ type PullsList struct {
 type PullRun struct {
 	ID       string           `json:"id"`
 	Pull     string           `json:"pull"`
-	State    string           `json:"state" enum:"waiting,exporting,fetching,completed,completed with problems,failed,cancelled"`
+	State    string           `json:"state" enum:"waiting,exporting,fetching,completed,completed with problems,failed,cancelled,overdue"`
 	Asked    time.Time        `json:"asked" doc:"By the site or by the schedule"`
 	Ended    *time.Time       `json:"ended,omitempty"`
 	Since    *time.Time       `json:"since,omitempty" doc:"Only what changed from then on was asked for"`

@@ -9,7 +9,6 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 	"github.com/gin-gonic/gin"
 
-	"github.com/trialmesh/trialmesh/federation/front"
 	"github.com/trialmesh/trialmesh/federation/front/router"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )

@@ -89,12 +89,23 @@ func Open(ctx context.Context, cfg Config) (*Book, error) {
 // Record takes a signed message about consent of the given person. It is
 // durable when Record returns; changed is false if it was on record before.
 func (b *Book) Record(ctx context.Context, person omop.PersonID, e message.Envelope, now time.Time) (changed bool, err error) {
+	return b.RecordOf(ctx, func(context.Context, *sqldb.Tx) (omop.PersonID, error) { return person, nil }, e, now)
+}
+
+// RecordOf is [Book.Record] of the person whom find returns in the same transaction, when
+// nobody can become another or be removed any more: [Book.Merge] and [Book.Concerned] wait
+// for it, or it for them.
+func (b *Book) RecordOf(ctx context.Context, find func(context.Context, *sqldb.Tx) (omop.PersonID, error), e message.Envelope, now time.Time) (changed bool, err error) {
 	said, err := b.read(e, now)
 	if err != nil {
 		return false, err
 	}
 	err = b.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
 		if err := tx.Lock(ctx, "consent"); err != nil {
+			return err
+		}
+		person, err := find(ctx, tx)
+		if err != nil {
 			return err
 		}
 		if changed, err = b.record(ctx, tx, person, e, said, now); err != nil || !changed {

@@ -10,8 +10,11 @@ import (
 )
 
 // Concerned returns those of persons of whom there is a message about consent, whatever
-// it says.
+// it says. Until tx ends nothing more is recorded of anybody.
 func (b *Book) Concerned(ctx context.Context, tx *sqldb.Tx, persons []omop.PersonID) ([]omop.PersonID, error) {
+	if err := tx.Lock(ctx, "consent"); err != nil {
+		return nil, fmt.Errorf("consent: persons with a message: %w", err)
+	}
 	var found []omop.PersonID
 	for _, p := range persons {
 		var one int

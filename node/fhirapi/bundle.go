@@ -7,8 +7,11 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path"
 	"strconv"
 	"strings"
+
+	"github.com/tidwall/gjson"
 
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 )
@@ -41,18 +44,17 @@ var (
 	errEntry   = refuse(http.StatusBadRequest, "structure", "an entry has a request with method and url, and a resource where that is written")
 )
 
+// bundleCost is the cost of a bundle, with that of the answers to a batch.
+func bundleCost(body []byte) int64 {
+	cost := resourceCost(body)
+	if gjson.GetBytes(body, "type").Str == "batch" {
+		cost += perAnswerByte * maxAnswer
+	}
+	return cost
+}
+
 // bundle does a transaction or a batch.
-func (s *server) bundle(w http.ResponseWriter, r *http.Request) error {
-	select { // before the body is read, as it takes memory
-	case s.bundles <- struct{}{}:
-		defer func() { <-s.bundles }()
-	case <-r.Context().Done():
-		return r.Context().Err()
-	}
-	body, err := readBody(r, MaxBundle)
-	if err != nil {
-		return err
-	}
+func (s *server) bundle(w http.ResponseWriter, r *http.Request, body []byte) error {
 	sort, entries, err := s.open(r, body)
 	if err != nil {
 		return err
@@ -123,6 +125,7 @@ func text(raw json.RawMessage) string {
 var (
 	errEntryMethod = refuse(http.StatusUnprocessableEntity, "not-supported", "a transaction takes POST, PUT and DELETE; a batch reads")
 	errEntryURL    = refuse(http.StatusUnprocessableEntity, "not-supported", "the url of an entry is Type for POST and Type/id for PUT and DELETE; conditional updates and deletes are not supported")
+	errEntryPath   = refuse(http.StatusBadRequest, "value", "the url of an entry of a batch is an address below that of the API, such as Patient/1, without . and ..")
 )
 
 // transaction does all entries or none.
@@ -216,7 +219,7 @@ func (s *server) batch(w http.ResponseWriter, r *http.Request, entries []sentEnt
 		} else if inner, err := e.asRequest(r); err != nil {
 			writeJSON(answer, err.status, outcomeOf("error", err))
 		} else {
-			s.mux.ServeHTTP(answer, inner)
+			s.entries.ServeHTTP(answer, inner)
 		}
 		size += answer.body.Len()
 		out.Entry = append(out.Entry, answer.entry())
@@ -228,8 +231,8 @@ func (s *server) batch(w http.ResponseWriter, r *http.Request, entries []sentEnt
 // asRequest is an entry of a batch as it would come by itself.
 func (e sentEntry) asRequest(r *http.Request) (*http.Request, *refusal) {
 	to, err := url.Parse(Path + "/" + strings.TrimPrefix(e.request.url, "/"))
-	if err != nil || to.IsAbs() || strings.Contains(to.Path, "//") || strings.Contains(to.Path, "..") {
-		return nil, errEntryURL
+	if err != nil || path.Clean(to.Path) != strings.TrimSuffix(to.Path, "/") {
+		return nil, errEntryPath
 	}
 	inner, err := http.NewRequestWithContext(r.Context(), e.request.method, to.String(), io.NopCloser(bytes.NewReader(e.resource)))
 	if err != nil || to.Path == Path || to.Path == Path+"/" {

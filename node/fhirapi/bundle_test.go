@@ -98,6 +98,34 @@ func TestTransaction(t *testing.T) {
 	})
 }
 
+// TestReferencesAreOfTheirEntry has the rules of
+// https://hl7.org/fhir/R4/bundle.html#references.
+func TestReferencesAreOfTheirEntry(t *testing.T) {
+	t.Parallel()
+	s := newSQLite(t)
+	const urn = "urn:uuid:11111111-1111-4111-8111-111111111111"
+	person := func(name string) string {
+		return `{"resourceType":"Patient","identifier":[{"system":"urn:mrn","value":"` + name + `"}]}`
+	}
+	weighs := func(to string) string { return strings.Replace(weight, "Patient/anna", to, 1) }
+	b := bundleOf(t, s.do("POST", "/fhir", asked("transaction",
+		post("https://a.example/fhir/Patient/1", person("a"), ""),
+		post("https://b.example/r4/Patient/1", person("b"), ""),
+		post(urn, person("c"), ""),
+		post("https://a.example/fhir/Observation/1", weighs("Patient/1"), ""),
+		post("https://b.example/r4/Observation/1", weighs("Patient/1"), ""),
+		post("https://b.example/r4/Observation/2", weighs("https://a.example/fhir/Patient/1"), ""),
+		post("https://b.example/r4/Observation/3", weighs(urn), ""),
+		post("https://c.example/Observation/1", weighs("Patient/1"), ""),
+		post("urn:uuid:22222222-2222-4222-8222-222222222222", weighs("Patient/1"), ""),
+	), "Prefer", "return=representation"))
+	name := func(entry int) string { return "Patient/" + b.Entry[entry].Resource["id"].(string) }
+	for i, want := range []string{name(0), name(1), name(0), name(2), "Patient/1", "Patient/1"} {
+		require.Equal(t, map[string]any{"reference": want}, b.Entry[3+i].Resource["subject"], "observation %d", i)
+	}
+	refused(t, s.do("POST", "/fhir", asked("transaction", post(urn, person("d"), ""), post(urn, person("e"), ""))), 400, "invariant")
+}
+
 func TestBatch(t *testing.T) {
 	t.Parallel()
 	s := newSQLite(t)
@@ -111,13 +139,20 @@ func TestBatch(t *testing.T) {
 		`{"request":{"method":"POST","url":"/"}}`,
 		`{"request":{"method":"GET","url":"../v1/status"}}`,
 		`{"request":{"method":"GET","url":"metadata"}}`,
+		`{"request":{"method":"GET","url":"./1"}}`,
+		`{"request":{"method":"GET","url":"Patient/./anna"}}`,
+		`{"request":{"method":"GET","url":"Patient//anna"}}`,
+		`{"request":{"method":"GET","url":"Patient/%2e%2e/Patient/anna"}}`,
+		`{"request":{"method":"GET","url":"http://node.example:8080/fhir/Patient/anna"}}`,
+		`{"request":{"method":"GET","url":"Patient/"}}`,
 	)))
 	require.Equal(t, "batch-response", b.Type)
 	var statuses []string
 	for _, e := range b.Entry {
 		statuses = append(statuses, strings.Split(e.Response.Status, " ")[0])
+		require.True(t, e.Resource != nil || e.Response.Outcome != nil, "no entry is answered with nothing")
 	}
-	require.Equal(t, []string{"200", "200", "404", "201", "400", "422", "422", "200"}, statuses)
+	require.Equal(t, []string{"200", "200", "404", "201", "400", "422", "400", "200", "400", "400", "400", "400", "400", "404"}, statuses)
 	require.Equal(t, "searchset", b.Entry[1].Resource["type"])
 	require.Equal(t, "OperationOutcome", b.Entry[2].Response.Outcome["resourceType"])
 	require.Equal(t, "CapabilityStatement", b.Entry[7].Resource["resourceType"])
@@ -179,4 +214,21 @@ func marshaled(t testing.TB, v any) string {
 	text, err := json.Marshal(v)
 	require.NoError(t, err)
 	return string(text)
+}
+
+// BenchmarkConditionalReferences is a transaction of 1,000 facts that name three
+// practitioners by their numbers, as senders do that know no ids.
+func BenchmarkConditionalReferences(b *testing.B) {
+	s := newSQLite(b)
+	for i := range 3 {
+		s.put(fmt.Sprintf("/fhir/Practitioner/p%d", i), fmt.Sprintf(`{"resourceType":"Practitioner","id":"p%d","identifier":[{"system":"urn:npi","value":"%d"}]}`, i, i))
+	}
+	for n := 0; b.Loop(); n++ {
+		entries := make([]string, 1000)
+		for i := range entries {
+			fact := fmt.Sprintf(`{"resourceType":"Basic","language":"x%d","author":{"reference":"Practitioner?identifier=urn:npi|%d"}}`, n, i%3)
+			entries[i] = post("", fact, "")
+		}
+		bundleOf(b, s.do("POST", "/fhir", asked("transaction", entries...)))
+	}
 }

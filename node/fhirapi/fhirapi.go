@@ -22,6 +22,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/trialmesh/trialmesh/localstore/fhirstore"
 	"github.com/trialmesh/trialmesh/localstore/raw"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
@@ -35,18 +37,17 @@ const Path = "/fhir"
 
 // Limits of requests, in bytes and entries.
 const (
-	MaxBundle    = 8 << 20  // of a transaction or batch
-	maxResource  = 1 << 20  // of a resource by itself
+	MaxBody      = 8 << 20  // of a resource, transaction or batch
+	maxForm      = 1 << 20  // of a search
 	maxEntries   = 5000     // of a transaction
 	maxBatch     = 1000     // entries of a batch
-	maxAnswer    = 32 << 20 // of a batch, after which nothing more is done for it
+	maxAnswer    = 16 << 20 // of a batch, after which nothing more is done for it
 	maxContext   = 1000     // resources that a load gets besides those that were sent
 	maxPageBytes = 8 << 20  // of a page, beyond its first resource
 )
 
-// bundlesAtOnce bounds the memory that transactions and batches take, which is about
-// twelve times their size.
-const bundlesAtOnce = 1
+// minMemory is the least Config.Memory: that of the largest transaction.
+const minMemory = 4 * perBodyByte * MaxBody / 3
 
 // Loads takes what was stored; ingest.Service is one.
 type Loads interface {
@@ -67,6 +68,14 @@ type Config struct {
 	Loads Loads
 	Trail Trail
 
+	// Memory is about what all requests take together, in bytes, at least 128 MiB. A
+	// quarter of it is for bodies that are still arriving. Defaults to 160 MiB.
+	Memory int64
+
+	// Wait is how long a body may take to arrive, and a request wait for memory.
+	// Defaults to 1 min.
+	Wait time.Duration
+
 	Log *slog.Logger     // Defaults to discarding.
 	Now func() time.Time // Defaults to time.Now.
 }
@@ -75,7 +84,9 @@ type Config struct {
 type server struct {
 	cfg     Config
 	mux     *http.ServeMux
-	bundles chan struct{} // a place for each that is under way
+	memory  *memory             // nil if it does entries of a batch
+	commits *semaphore.Weighted // one at a time: the store's lock does not wait for long
+	entries http.Handler        // of batches
 }
 
 // New returns the API's handler; it starts nothing.
@@ -89,16 +100,33 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &server{cfg: cfg, mux: http.NewServeMux(), bundles: make(chan struct{}, bundlesAtOnce)}
+	if cfg.Memory == 0 {
+		cfg.Memory = 160 << 20
+	}
+	if cfg.Wait == 0 {
+		cfg.Wait = time.Minute
+	}
+	if cfg.Memory < minMemory || cfg.Wait < 0 {
+		return nil, errors.New("fhirapi: memory must be 128 MiB or more, and the wait positive")
+	}
+	commits := semaphore.NewWeighted(1)
+	entries := &server{cfg: cfg, commits: commits}
+	s := &server{cfg: cfg, commits: commits, memory: newMemory(cfg.Memory, cfg.Wait), entries: entries.routes()}
+	return s.routes(), nil
+}
+
+// routes makes the handler of all addresses.
+func (s *server) routes() http.Handler {
+	s.mux = http.NewServeMux()
 	for pattern, handler := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /fhir/metadata":                            s.metadata,
-		"POST /fhir":                                    s.bundle,
-		"POST /fhir/{$}":                                s.bundle,
+		"POST /fhir":                                    s.taking(bundleCost, s.bundle),
+		"POST /fhir/{$}":                                s.taking(bundleCost, s.bundle),
 		"GET /fhir/{type}":                              s.searchGet,
-		"POST /fhir/{type}":                             s.create,
+		"POST /fhir/{type}":                             s.taking(resourceCost, s.create),
 		"POST /fhir/{type}/_search":                     s.searchPost,
 		"GET /fhir/{type}/{id}":                         s.read,
-		"PUT /fhir/{type}/{id}":                         s.update,
+		"PUT /fhir/{type}/{id}":                         s.taking(resourceCost, s.update),
 		"DELETE /fhir/{type}/{id}":                      s.delete,
 		"GET /fhir/{type}/{id}/_history/{version}":      s.readVersion,
 		"GET /fhir/Patient/{id}/" + everythingOperation: s.everything,
@@ -107,7 +135,17 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	s.mux.HandleFunc(Path, s.handle(s.nowhere))
 	s.mux.HandleFunc(Path+"/", s.handle(s.nowhere))
-	return s.mux, nil
+	return s.mux
+}
+
+// Bodies are the paths that take up to MaxBody bytes, one that ends in / with all that
+// is one step below it.
+func Bodies() []string {
+	list := []string{Path, Path + "/"}
+	for resourceType := range storable {
+		list = append(list, Path+"/"+resourceType+"/")
+	}
+	return list
 }
 
 // handle adapts a handler: it negotiates the media type and writes errors.
@@ -120,6 +158,9 @@ func (s *server) handle(handler func(http.ResponseWriter, *http.Request) error) 
 		if err != nil {
 			refused := s.blame(r.Context(), r.Pattern, err)
 			refused.challenge(w.Header())
+			if refused.status == http.StatusServiceUnavailable {
+				w.Header().Set("Retry-After", "1")
+			}
 			writeJSON(w, refused.status, outcomeOf("error", refused))
 		}
 	}

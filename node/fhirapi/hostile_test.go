@@ -68,8 +68,8 @@ func TestBadRequestsAreRefusedInFHIR(t *testing.T) {
 		"no address":              {"GET", "/fhir/Patient/a/b", "", 404, "not-found"},
 		"no method":               {"PATCH", "/fhir/Patient/anna", "", 405, "not-supported"},
 		"no such resource":        {"GET", "/fhir/Patient/" + secret, "", 404, "not-found"},
-		"too large":               {"PUT", "/fhir/Patient/a", `{"resourceType":"Patient","language":"` + strings.Repeat("a", 1<<20) + `"}`, 413, "too-long"},
-		"a transaction too large": {"POST", "/fhir", `{"resourceType":"Bundle","language":"` + strings.Repeat("a", fhirapi.MaxBundle) + `"}`, 413, "too-long"},
+		"too large":               {"PUT", "/fhir/Patient/a", `{"resourceType":"Patient","language":"` + strings.Repeat("a", fhirapi.MaxBody) + `"}`, 413, "too-long"},
+		"a transaction too large": {"POST", "/fhir", `{"resourceType":"Bundle","language":"` + strings.Repeat("a", fhirapi.MaxBody) + `"}`, 413, "too-long"},
 		"too many entries":        {"POST", "/fhir", asked("transaction", strings.Repeat(`{},`, 5000)+`{}`), 413, "too-costly"},
 	} {
 		a := s.do(c.method, c.path, c.body)

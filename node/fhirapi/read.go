@@ -65,6 +65,11 @@ func (s *server) readOne(w http.ResponseWriter, r *http.Request, get func(contex
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
+	leave, err := s.memory.take(r.Context(), sizeOf(found))
+	if err != nil {
+		return err
+	}
+	defer leave()
 	if err := s.cfg.Store.Load(found); err != nil {
 		return err
 	}

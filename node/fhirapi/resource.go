@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"regexp"
@@ -57,7 +56,7 @@ func problemOf(ctx context.Context, body []byte, matters func(fhir.Rule) bool) (
 	return nil, nil
 }
 
-var readOptions = fhir.Options{MaxRecord: MaxBundle, MaxTotal: MaxBundle + 1<<10, MaxDepth: maxDepth + 1}
+var readOptions = fhir.Options{MaxRecord: MaxBody, MaxTotal: MaxBody + 1<<10, MaxDepth: maxDepth + 1}
 
 func isSyntax(r fhir.Rule) bool { return syntax[r] }
 
@@ -184,24 +183,6 @@ func (r resource) named(resourceType string) error {
 		}
 	}
 	return nil
-}
-
-// readBody reads a body of up to the size that its address takes.
-func readBody(r *http.Request, most int64) ([]byte, error) {
-	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !isJSON(strings.TrimSpace(kind)) {
-		return nil, errMedia
-	}
-	if r.ContentLength > most {
-		return nil, errLarge
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, most+1))
-	if _, large := errors.AsType[*http.MaxBytesError](err); large || int64(len(body)) > most {
-		return nil, errLarge
-	}
-	if err != nil {
-		return nil, errBody
-	}
-	return body, nil
 }
 
 // isJSON reports whether a media type is the one of FHIR or of JSON; a parameter such

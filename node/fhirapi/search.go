@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"math"
 	"net/http"
 	"net/url"
@@ -56,7 +57,11 @@ func (s *server) searchPost(w http.ResponseWriter, r *http.Request) error {
 	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(kind) != "application/x-www-form-urlencoded" {
 		return refuse(http.StatusUnsupportedMediaType, "not-supported", "the body must be application/x-www-form-urlencoded")
 	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
+		if _, large := errors.AsType[*http.MaxBytesError](err); large {
+			return errLarge
+		}
 		return refuse(http.StatusBadRequest, "structure", "the body is no form")
 	}
 	return s.search(w, r, r.Form)
@@ -155,6 +160,11 @@ func (s *server) page(w http.ResponseWriter, r *http.Request, q *search, resourc
 		here.After = found[len(found)-1].Cursor()
 		out.Link = append(out.Link, link{"next", at + withQuery(q.next(here))})
 	}
+	leave, err := s.memory.take(ctx, perAnswerByte*(sizeOf(found)+sizeOf(included)))
+	if err != nil {
+		return err
+	}
+	defer leave()
 	if err := s.fill(&out, r, found, "match"); err != nil {
 		return err
 	}
@@ -182,6 +192,13 @@ func cut(found []fhirstore.Version, count int) ([]fhirstore.Version, bool) {
 		}
 	}
 	return found, false
+}
+
+func sizeOf(versions []fhirstore.Version) (n int64) {
+	for _, v := range versions {
+		n += v.Size()
+	}
+	return n
 }
 
 // total counts the matches, -1 if there is no number to tell.

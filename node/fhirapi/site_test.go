@@ -43,13 +43,15 @@ type site struct {
 	loads  *ingest.Service
 	trail  *audit.Trail
 	api    http.Handler
+	cfg    fhirapi.Config
 	log    *logged
 
 	caller access.Caller // whose requests are sent
 
 	mu    sync.Mutex
 	now   time.Time
-	fault error // of the next load that is enqueued
+	fault error  // of the next load that is enqueued
+	pause func() // before each load is enqueued
 }
 
 // logged is what a log holds.
@@ -94,10 +96,16 @@ func newSite(t testing.TB, db *sqldb.DB) *site {
 	require.NoError(t, err)
 	store, err := fhirstore.Open(ctx, fhirstore.Config{DB: db, Raw: s.files, Secret: bytes.Repeat([]byte{7}, 32)})
 	require.NoError(t, err)
-	s.api, err = fhirapi.New(fhirapi.Config{DB: db, Store: store, Loads: s, Trail: s.trail, Log: log, Now: s.clock})
-	require.NoError(t, err)
-	s.api = fhirapi.Outcomes(s.api)
+	s.cfg = fhirapi.Config{DB: db, Store: store, Loads: s, Trail: s.trail, Log: log, Now: s.clock}
+	s.serve(s.cfg)
 	return s
+}
+
+// serve has the API of another configuration answer from now on.
+func (s *site) serve(cfg fhirapi.Config) {
+	api, err := fhirapi.New(cfg)
+	require.NoError(s.t, err)
+	s.api = fhirapi.Outcomes(api)
 }
 
 func (s *site) clock() time.Time {
@@ -121,9 +129,12 @@ func (s *site) breaks(err error) {
 // Enqueue is that of the loads, unless it has to fail.
 func (s *site) Enqueue(ctx context.Context, tx *sqldb.Tx, file raw.Digest, size int64, name string) (ingest.JobID, error) {
 	s.mu.Lock()
-	fault := s.fault
+	fault, pause := s.fault, s.pause
 	s.fault = nil
 	s.mu.Unlock()
+	if pause != nil {
+		pause()
+	}
 	if fault != nil {
 		return 0, fault
 	}
@@ -176,14 +187,18 @@ type answer struct {
 
 // do sends a request; header are names and values.
 func (s *site) do(method, path, body string, header ...string) answer {
-	var content io.Reader
-	if body != "" {
-		content = strings.NewReader(body)
+	if body == "" {
+		return s.send(method, path, nil, header...)
 	}
+	return s.send(method, path, strings.NewReader(body), header...)
+}
+
+// send is do for a body that comes as it likes.
+func (s *site) send(method, path string, content io.Reader, header ...string) answer {
 	r := httptest.NewRequestWithContext(access.With(s.t.Context(), s.caller), method, path, content)
 	r.Host = "node.example:8080"
 	r.Header.Set("User-Agent", "test-ehr/1")
-	if body != "" {
+	if content != nil {
 		r.Header.Set("Content-Type", "application/fhir+json")
 	}
 	for i := 0; i < len(header); i += 2 {

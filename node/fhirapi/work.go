@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ type work struct {
 	now time.Time
 
 	names map[string]string // what references become, by fullUrl
+	found map[string]string // what conditional references become
 	seen  map[string]bool   // the resources of the changes
 	puts  []fhirstore.Change
 	wrote []*change // of puts
@@ -28,6 +30,7 @@ type work struct {
 
 var (
 	errTwice      = refuse(http.StatusBadRequest, "invariant", "the transaction changes one resource twice")
+	errFullURL    = refuse(http.StatusBadRequest, "invariant", "two entries have the same fullUrl")
 	errMany       = refuse(http.StatusPreconditionFailed, "multiple-matches", "several resources meet the condition")
 	errStale      = refuse(http.StatusPreconditionFailed, "conflict", "the version of If-Match is not the newest one")
 	errThere      = refuse(http.StatusPreconditionFailed, "conflict", "there is such a resource")
@@ -86,13 +89,32 @@ func (w *work) identify(c *change) error {
 	}
 	w.seen[name] = w.seen[name] || c.status == 0
 	if c.fullURL != "" {
-		w.names[c.fullURL] = name
-		// A relative reference is relative to the fullUrl of its entry.
-		if parts := strings.Split(c.fullURL, "/"); c.method == http.MethodPost && len(parts) > 2 {
-			w.names[strings.Join(parts[len(parts)-2:], "/")] = name
+		if other, taken := w.names[c.fullURL]; taken && other != name {
+			return errFullURL
 		}
+		w.names[c.fullURL] = name
 	}
 	return nil
+}
+
+// restful is a fullUrl that says where the server of the resource is.
+var restful = regexp.MustCompile(`^(https?://\S+/)[A-Z][A-Za-z]{1,63}/[A-Za-z0-9\-.]{1,64}(/_history/[A-Za-z0-9\-.]{1,64})?$`)
+
+// named returns the resource of this request that a reference in an entry is to. What is
+// relative is so to the server of the entry's own fullUrl; without one it is to what is
+// stored here.
+//
+// Source: https://hl7.org/fhir/R4/bundle.html#references
+func (w *work) named(to, fullURL string) (name string, ok bool) {
+	if name, ok = w.names[to]; ok || !localForm.MatchString(to) {
+		return name, ok
+	}
+	m := restful.FindStringSubmatch(fullURL)
+	if m == nil {
+		return "", false
+	}
+	name, ok = w.names[m[1]+to]
+	return name, ok
 }
 
 // search returns up to two resources that a condition finds.
@@ -219,15 +241,18 @@ func unverified(system string) func(resource) {
 func (w *work) rewrite(c *change) error {
 	var fault error
 	c.body.references(func(to string) string {
-		if name, ok := w.names[to]; ok {
+		if name, ok := w.named(to, c.fullURL); ok {
 			return name
 		}
 		if c.place != "" && strings.HasPrefix(to, "urn:") {
 			fault = errUnanswered
 		}
 		if m := searchForm.FindStringSubmatch(to); m != nil && fault == nil {
-			name, err := w.answer(m[1], m[2])
-			fault = err
+			name, known := w.found[to] // many entries name one practitioner
+			if !known {
+				name, fault = w.answer(m[1], m[2])
+				w.found[to] = name
+			}
 			return name
 		}
 		return to

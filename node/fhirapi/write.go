@@ -74,8 +74,8 @@ func (s *server) writer(r *http.Request) (writer, error) {
 }
 
 // create stores a resource under a new id, unless If-None-Exist finds one.
-func (s *server) create(w http.ResponseWriter, r *http.Request) error {
-	c, err := s.sent(r)
+func (s *server) create(w http.ResponseWriter, r *http.Request, body []byte) error {
+	c, err := s.sent(r, body)
 	if err != nil {
 		return err
 	}
@@ -88,8 +88,8 @@ func (s *server) create(w http.ResponseWriter, r *http.Request) error {
 }
 
 // update stores a resource under the id of the address, new or not.
-func (s *server) update(w http.ResponseWriter, r *http.Request) error {
-	c, err := s.sent(r)
+func (s *server) update(w http.ResponseWriter, r *http.Request, body []byte) error {
+	c, err := s.sent(r, body)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (s *server) delete(w http.ResponseWriter, r *http.Request) error {
 }
 
 // sent reads the change that a request with a resource wants.
-func (s *server) sent(r *http.Request) (*change, error) {
+func (s *server) sent(r *http.Request, body []byte) (*change, error) {
 	resourceType, id, err := address(r)
 	if err != nil {
 		return nil, err
@@ -121,12 +121,8 @@ func (s *server) sent(r *http.Request) (*change, error) {
 	if err := permit(r.Context(), resourceType, actions[r.Method]); err != nil {
 		return nil, err
 	}
-	text, err := readBody(r, maxResource)
-	if err != nil {
-		return nil, err
-	}
 	c := &change{method: r.Method, resourceType: resourceType, id: id}
-	if c.body, err = parse(r.Context(), text); err != nil {
+	if c.body, err = parse(r.Context(), body); err != nil {
 		return nil, err
 	}
 	if err := c.accept(r.Context()); err != nil {
@@ -214,6 +210,12 @@ func (s *server) one(w http.ResponseWriter, r *http.Request, c *change) error {
 		return nil
 	}
 	if c.result.Body == nil { // it was there before
+		leave, ok := s.memory.spare(c.result.Size())
+		if !ok {
+			w.WriteHeader(c.status) // as if a minimal answer were preferred
+			return nil
+		}
+		defer leave()
 		if err := s.audit(r.Context(), c.resourceType, 1); err != nil {
 			return err
 		}
@@ -236,13 +238,17 @@ func (c *change) location() string {
 // commit makes all changes, or none, in one transaction with their load and the
 // Provenance. It returns the load, 0 if nothing changed.
 func (s *server) commit(ctx context.Context, changes []*change, who writer) (ingest.JobID, error) {
+	if err := s.commits.Acquire(ctx, 1); err != nil {
+		return 0, err
+	}
+	defer s.commits.Release(1)
 	now := s.cfg.Now().UTC().Truncate(time.Millisecond)
 	var job ingest.JobID
 	err := s.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
 		if err := s.cfg.Store.Lock(ctx, tx); err != nil {
 			return err
 		}
-		w := &work{server: s, ctx: ctx, tx: tx, now: now, names: map[string]string{}, seen: map[string]bool{}}
+		w := &work{server: s, ctx: ctx, tx: tx, now: now, names: map[string]string{}, found: map[string]string{}, seen: map[string]bool{}}
 		if err := w.decide(changes); err != nil || len(w.puts) == 0 {
 			return err
 		}

@@ -223,3 +223,18 @@ func TestReadsAreOnTheTrail(t *testing.T) {
 	require.Equal(t, "fhir Patient $everything, 1", list[0].Subject)
 	require.Equal(t, "fhir Patient, 1", list[2].Subject)
 }
+
+// TestAnAttachmentFits stores a document of some pages as a scanner sends it, both by
+// itself and in a transaction.
+func TestAnAttachmentFits(t *testing.T) {
+	t.Parallel()
+	s := newSQLite(t)
+	scan := `{"resourceType":"DocumentReference","id":"scan","status":"current","content":[{"attachment":{"contentType":"application/pdf","data":"` +
+		strings.Repeat("JVBERi0x", 3<<20/8) + `"}}]}`
+	s.put("/fhir/DocumentReference/scan", scan)
+	require.Equal(t, value(t, scan), value(t, s.get("/fhir/DocumentReference/scan").body))
+	b := bundleOf(t, s.do("POST", "/fhir", asked("transaction", post("", scan, ""))))
+	require.Equal(t, "201 Created", b.Entry[0].Response.Status)
+	bundleOf(t, s.do("POST", "/fhir/DocumentReference/_search", "_id=scan", "Content-Type", "application/x-www-form-urlencoded"))
+	refused(t, s.do("POST", "/fhir/DocumentReference/_search", "_id="+strings.Repeat("a", 2<<20), "Content-Type", "application/x-www-form-urlencoded"), 413, "too-long")
+}

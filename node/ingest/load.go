@@ -214,6 +214,11 @@ func (l *load) commit(ctx context.Context, last func(*sqldb.Tx) error) error {
 	l.batch.At = l.s.cfg.Now()
 	var result omop.Result
 	err := l.s.cfg.DB.Write(ctx, func(tx *sqldb.Tx) (err error) {
+		if last != nil {
+			if err := l.aheadOfSweep(ctx, tx); err != nil {
+				return err
+			}
+		}
 		if l.rows() > 0 {
 			if result, err = l.s.cfg.Store.Put(ctx, tx, l.batch); err != nil {
 				return err

@@ -10,6 +10,27 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 )
 
+// aheadOfSweep takes the locks of sweep in the order in which it does, before rows are.
+func (l *load) aheadOfSweep(ctx context.Context, tx *sqldb.Tx) error {
+	if l.counts.Records == 0 {
+		return nil
+	}
+	if l.again() {
+		// Of two that end at once one sees the other as over.
+		if err := tx.Lock(ctx, "ingest/again"); err != nil {
+			return err
+		}
+	}
+	return l.s.cfg.Store.AheadOfSweep(ctx, tx, l.pass())
+}
+
+// again reports whether the file was loaded before.
+func (l *load) again() bool { return l.job.ID != l.batch.Position }
+
+func (l *load) pass() omop.Pass {
+	return omop.Pass{Raw: l.batch.Raw, Mapper: l.mapper, Position: l.batch.Position}
+}
+
 // sweep removes the rows that an earlier mapper made of the file and this one did not, in
 // the transaction of the job's outcome. Files that make some of them too are loaded again.
 //
@@ -19,20 +40,13 @@ func (l *load) sweep(ctx context.Context, tx *sqldb.Tx) error {
 	if l.counts.Records == 0 {
 		return nil
 	}
-	again := l.job.ID != l.batch.Position // the file was loaded before
-	if again {
-		// Of two that end at once one sees the other as over.
-		if err := tx.Lock(ctx, "ingest/again"); err != nil {
-			return err
-		}
-	}
-	swept, err := l.s.cfg.Store.Sweep(ctx, tx, omop.Pass{Raw: l.batch.Raw, Mapper: l.mapper, Position: l.batch.Position}, l.s.concerned)
+	swept, err := l.s.cfg.Store.Sweep(ctx, tx, l.pass(), l.s.concerned)
 	if err != nil {
 		return err
 	}
 	l.counts.Removed = swept.Rows
 	var files []raw.Digest
-	if again {
+	if l.again() {
 		if files, err = l.early(ctx, tx); err != nil {
 			return err
 		}

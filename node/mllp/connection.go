@@ -44,10 +44,18 @@ func (l *Listener) serve(ctx context.Context, conn net.Conn) {
 // take reads messages and hands them on, in the order in which they are answered.
 func (l *Listener) take(ctx context.Context, conn net.Conn, answers chan<- owed) error {
 	frames := hl7v2.NewFrameReader(alive{ctx, conn, l.cfg.Idle}, l.cfg.MaxMessage)
+	frames.Share(l.coming)
+	defer frames.Release()
 	for {
 		message, err := frames.Next()
 		if errors.Is(err, hl7v2.ErrFrameTooLarge) {
 			answers <- owed{problem: &fhir.Problem{Rule: fhir.RuleTooLarge, Line: 1, Detail: "the message is over the node's limit"}}
+			continue
+		}
+		if errors.Is(err, hl7v2.ErrFrameNoRoom) {
+			refused := make(chan error, 1)
+			refused <- err
+			answers <- owed{done: refused}
 			continue
 		}
 		if err != nil {

@@ -30,7 +30,13 @@ func (p *Puller) carry(ctx context.Context, r Run) {
 			return
 		case ctx.Err() != nil:
 			return // the next Run takes it up
-		case passing(err) && p.cfg.Now().Sub(r.Asked) < p.cfg.Patience:
+		case errors.Is(err, errOverdue):
+			p.cfg.Log.WarnContext(ctx, "pull is overdue", "pull", r.Pull, "run", r.ID)
+			if err := p.end(ctx, r, Overdue, err.Error()); err != nil && ctx.Err() == nil && !errors.Is(err, errCancelled) {
+				p.cfg.Log.ErrorContext(ctx, "end of a pull could not be written", "pull", r.Pull, "run", r.ID, "err", err)
+			}
+			return // the export stays for who goes on with it
+		case passing(err) && p.cfg.Now().Sub(r.begun()) < p.cfg.Patience:
 			p.cfg.Log.WarnContext(ctx, "pull is in trouble and will be tried again", "pull", r.Pull, "run", r.ID, "err", err)
 			p.note(ctx, r, err)
 			if p.cfg.Wait(ctx, pauses[min(try, len(pauses)-1)]) != nil && !errors.Is(context.Cause(ctx), errCancelled) {
@@ -102,12 +108,26 @@ func (p *Puller) client(s Settings) (*fhirserver.Client, error) {
 	return fhirserver.New(cfg)
 }
 
-// perform does what a run lacks.
+// perform does what a run lacks, within its deadline.
 func (p *Puller) perform(ctx context.Context, r *Run) error {
 	s, err := Read(p.cfg.Dir, r.Pull)
 	if err != nil {
 		return fmt.Errorf("settings: %w", err)
 	}
+	left := s.Deadline - p.cfg.Now().Sub(r.begun())
+	if left <= 0 {
+		return errOverdue
+	}
+	timed, cancel := context.WithTimeoutCause(ctx, left, errOverdue)
+	defer cancel()
+	err = p.performAs(timed, s, r)
+	if err != nil && ctx.Err() == nil && errors.Is(context.Cause(timed), errOverdue) {
+		return errOverdue // whatever it ended
+	}
+	return err
+}
+
+func (p *Puller) performAs(ctx context.Context, s Settings, r *Run) error {
 	if s.asks() != r.asks {
 		return errors.New("the settings ask for something else than when the run began: run it again")
 	}
@@ -122,6 +142,10 @@ func (p *Puller) perform(ctx context.Context, r *Run) error {
 	files, err := p.files(ctx, r.ID)
 	if err != nil {
 		return err
+	}
+	r.led = fhirserver.Links{} // what broke off is fetched again
+	for _, f := range files {
+		r.led.Add(f.url)
 	}
 	ended := make(map[ingest.JobID]bool)
 	for i := 0; i < len(files); i++ { // a search adds files on the way

@@ -3,12 +3,16 @@ package pull
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"regexp"
+
+	"github.com/trialmesh/trialmesh/connectors/partner/fhirserver"
+	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 )
 
 // counter counts what files of an export say that is no record: what is gone, and what went
-// wrong. Names of what it counts are of closed lists or cut to letters, never a value.
+// wrong. Names of what it counts are of closed lists, never a value.
 type counter struct {
 	counts map[string]int64
 	line   []byte
@@ -65,50 +69,84 @@ var deletion = regexp.MustCompile(`^([A-Z][A-Za-z]{1,63})/[A-Za-z0-9.-]{1,64}$`)
 // a request DELETE.
 func (c *counter) deleted(line []byte) {
 	var bundle struct {
-		Entry []struct {
-			Request struct {
-				Method string `json:"method"`
-				URL    string `json:"url"`
-			} `json:"request"`
-		} `json:"entry"`
+		Entry each[deletedEntry] `json:"entry"`
 	}
-	if json.Unmarshal(line, &bundle) != nil {
-		c.counts["deleted, malformed"]++
-		return
-	}
-	for _, e := range bundle.Entry {
+	bundle.Entry.use = func(e deletedEntry) {
 		name := deletion.FindStringSubmatch(e.Request.URL)
 		if e.Request.Method != "DELETE" || name == nil {
 			c.counts["deleted, malformed"]++
-			continue
+			return
 		}
-		c.counts["deleted "+name[1]]++
+		c.counts["deleted "+known(name[1])]++
 	}
+	if json.Unmarshal(line, &bundle) != nil {
+		c.counts["deleted, malformed"]++
+	}
+}
+
+// otherType stands for names that are no types: a server may write anything there.
+const otherType = "other"
+
+func known(resourceType string) string {
+	if fhir.IsType(resourceType) {
+		return resourceType
+	}
+	return otherType
+}
+
+// deletedEntry is an entry of a bundle that says what is gone.
+type deletedEntry struct {
+	Request struct {
+		Method string `json:"method"`
+		URL    string `json:"url"`
+	} `json:"request"`
+}
+
+// each hands on the members of a list of JSON one by one: a line of empty ones takes ten
+// times its length of memory.
+type each[T any] struct{ use func(T) }
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (e *each[T]) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	if begin, err := d.Token(); err != nil || begin != json.Delim('[') {
+		return errors.New("no list")
+	}
+	for d.More() {
+		var member T
+		if err := d.Decode(&member); err != nil {
+			return err
+		}
+		e.use(member)
+	}
+	return nil
 }
 
 // severities are those of FHIR's issue-severity.
 var severities = map[string]bool{"fatal": true, "error": true, "warning": true, "information": true, "success": true}
 
-// issueCode is what a code of FHIR's issue-type looks like.
-var issueCode = regexp.MustCompile(`^[a-z][a-z-]{1,30}$`)
-
 // outcome counts the issues of an OperationOutcome, by severity and code.
 func (c *counter) outcome(line []byte) {
 	var outcome struct {
-		Issue []struct {
-			Severity string `json:"severity"`
-			Code     string `json:"code"`
-		} `json:"issue"`
+		Issue each[issue] `json:"issue"`
 	}
-	if json.Unmarshal(line, &outcome) != nil {
-		c.counts["server: malformed"]++
-		return
-	}
-	for _, i := range outcome.Issue {
-		if !severities[i.Severity] || !issueCode.MatchString(i.Code) {
+	outcome.Issue.use = func(i issue) {
+		if !severities[i.Severity] || !fhirserver.IsIssueCode(i.Code) {
 			c.counts["server: malformed"]++
-			continue
+			return
 		}
 		c.counts["server: "+i.Severity+" "+i.Code]++
 	}
+	if json.Unmarshal(line, &outcome) != nil {
+		c.counts["server: malformed"]++
+	}
+}
+
+// issue is one of an OperationOutcome.
+type issue struct {
+	Severity string `json:"severity"`
+	Code     string `json:"code"`
 }

@@ -37,11 +37,33 @@ func TestExportIsLoaded(t *testing.T) {
 
 		s.clock.pass(30 * 24 * time.Hour)
 		again := s.fetch(p)
-		require.Equal(t, r.Until, again.Since)
-		require.Contains(t, server.Asked(servertest.Kickoff)[1], "_since="+strings.ReplaceAll(r.Until.Format("2006-01-02T15:04:05.000Z"), ":", "%3A"))
+		require.Equal(t, r.Asked.Add(-overlap), again.Since)
+		require.Contains(t, server.Asked(servertest.Kickoff)[1], "_since="+strings.ReplaceAll(again.Since.Format("2006-01-02T15:04:05.000Z"), ":", "%3A"))
 		require.Equal(t, int64(13), s.persons())
 		require.Equal(t, r.Files[0].Job, again.Files[0].Job, "patients without a problem are not loaded twice")
 	})
+}
+
+// TestSinceIsNotAheadOfTheSite: a server whose clock is ahead, or that says so, does not
+// have the site skip what is written until then.
+func TestSinceIsNotAheadOfTheSite(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, sqltest.SQLite(t))
+	server := s.server(servertest.Config{})
+	s.settings(server, "kind: bulk")
+	p := s.open()
+	s.run(p)
+	for claimed, want := range map[string]time.Time{
+		"2099-01-01T00:00:00Z": {}, "2020-01-01T00:00:00Z": time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC),
+	} {
+		server.Once(servertest.Status, servertest.Text(`{"transactionTime":"`+claimed+`","requiresAccessToken":true,"output":[]}`))
+		r := s.fetch(p)
+		require.Equal(t, Completed, r.State, r.Error)
+		if want.IsZero() {
+			want = r.Asked.Add(-overlap)
+		}
+		require.Equal(t, want, s.fetch(p).Since)
+	}
 }
 
 func TestSinceIsOfTheSameQuestion(t *testing.T) {
@@ -56,7 +78,7 @@ func TestSinceIsOfTheSameQuestion(t *testing.T) {
 		since func() time.Time
 	}{
 		{[]string{"types: [Patient]"}, func() time.Time { return time.Time{} }},
-		{[]string{"types: [Patient]", "schedule: \"0 3 * * *\""}, func() time.Time { return first.Until }},
+		{[]string{"types: [Patient]", "schedule: \"0 3 * * *\""}, func() time.Time { return first.Asked.Add(-overlap) }},
 		{[]string{"types: [Patient, Observation]"}, func() time.Time { return time.Time{} }}, // of observations nothing is known yet
 		{[]string{"types: [Patient]", "whole: true"}, func() time.Time { return time.Time{} }},
 		{[]string{"types: [Patient]", "since: 2020-01-01"}, func() time.Time { return time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC) }},
@@ -118,30 +140,31 @@ func TestWhatTheServerSaysIsGoneIsCounted(t *testing.T) {
 	t.Parallel()
 	s := newWholeSite(t, sqltest.SQLite(t))
 	gone := `{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Observation/1"}},{"request":{"method":"DELETE","url":"Observation/2"}}]}` + "\n" +
-		`{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/p1"}}]}`
+		`{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/p1"}},{"request":{"method":"DELETE","url":"Mustermann/1"}}]}`
 	server := s.server(servertest.Config{
-		Output:  []servertest.File{{Type: "Patient", Content: zipped(t, patients(1, 2))}, {Type: "Device"}},
+		Output:  []servertest.File{{Type: "Patient", Content: zipped(t, patients(1, 2))}, {Type: "Device"}, {Type: "Mustermann"}},
 		Deleted: []servertest.File{{Content: []byte(gone)}},
 		Errors: []servertest.File{{Type: "OperationOutcome", Content: []byte(
-			`{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing","diagnostics":"Erika Mustermann"},{"severity":"warning","code":"Erika"}]}` + "\n" + `junk`)}},
+			`{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing","diagnostics":"Erika Mustermann"},{"severity":"warning","code":"Erika"},{"severity":"warning","code":"erika"}]}` + "\n" + `junk`)}},
 	})
 	s.settings(server, "kind: bulk", "patients: true")
 	p := s.open()
 	s.run(p)
 	r := s.fetch(p)
 	require.Equal(t, WithProblems, r.State)
-	require.Equal(t, map[string]int64{"deleted Observation": 2, "deleted Patient": 1, "server: error processing": 1, "server: malformed": 2}, r.Findings)
+	require.Equal(t, map[string]int64{"deleted Observation": 2, "deleted Patient": 1, "deleted other": 1, "server: error processing": 1, "server: malformed": 3}, r.Findings)
 	require.Equal(t, int64(2), s.persons(), "the site decides what becomes of a patient")
-	require.Len(t, r.Files, 4)
+	require.Len(t, r.Files, 5)
+	require.Empty(t, r.Files[2].Type, "what is no type of FHIR is not repeated")
 	require.Equal(t, File{Kind: Output, Type: "Device", Fetched: true}, File{Kind: r.Files[1].Kind, Type: r.Files[1].Type, Fetched: r.Files[1].Fetched, Job: r.Files[1].Job}, "an empty file has no load")
-	list := r.Files[2]
+	list := r.Files[3]
 	require.Equal(t, Deleted, list.Kind)
 	digest, err := raw.ParseDigest(list.Digest)
 	require.NoError(t, err)
 	require.NoError(t, s.raw.Verify(t.Context(), digest), "the list is kept")
 	problems, err := s.service.Problems(t.Context(), list.Job, 0, 10)
 	require.NoError(t, err)
-	require.Len(t, problems, 3, "each with its place")
+	require.Len(t, problems, 4, "each with its place")
 }
 
 func TestTroubleOfAServer(t *testing.T) {
@@ -208,4 +231,39 @@ func TestCancelledRunEndsAtTheServer(t *testing.T) {
 	require.Equal(t, Cancelled, s.latest(p).State)
 	_, err = p.Start(t.Context(), "heart")
 	require.NoError(t, err)
+}
+
+// TestOverdueRunIsTakenUp: a run ends at its deadline, and the next one goes on with the same
+// export and fetches no file twice.
+func TestOverdueRunIsTakenUp(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := newSite(t, db)
+		server := s.server(servertest.Config{Output: bulk(t)})
+		s.settings(server, "kind: bulk", "deadline: 5h")
+		server.Once(servertest.Content, func(w http.ResponseWriter, r *http.Request, serve http.HandlerFunc) { serve(w, r) })
+		for range 100 { // each time the client tries and the run pauses
+			server.Once(servertest.Content, servertest.Busy(503, ""))
+		}
+		p := s.open()
+		s.run(p)
+		begun := s.clock.Now()
+		r := s.fetch(p)
+		require.Equal(t, Overdue, r.State)
+		require.Contains(t, r.Error, "deadline")
+		require.Zero(t, server.Deleted(), "the export is not over")
+		require.Less(t, s.clock.Now().Sub(begun), 7*time.Hour)
+
+		again := s.fetch(p)
+		for again.State == Overdue {
+			again = s.fetch(p)
+		}
+		require.Equal(t, Completed, again.State, again.Error)
+		require.Equal(t, r.ID, again.ID)
+		require.Equal(t, r.Asked, again.Asked)
+		require.Equal(t, bulkRecords, s.records(again))
+		require.Len(t, server.Asked(servertest.Kickoff), 1)
+		require.Len(t, server.Asked(servertest.Content), len(again.Files)+100)
+		require.NotEqual(t, again.ID, s.fetch(p).ID, "one that is complete is over")
+	})
 }

@@ -34,7 +34,7 @@ func (p *Puller) fetch(ctx context.Context, client *fhirserver.Client, s Setting
 		err = errors.Join(err, body.Close())
 		findings = c.end()
 	case Searched:
-		pages := newPages(client.Search(ctx, f.url), p.cfg.Chunk)
+		pages := newPages(client.Search(ctx, f.url, &r.led), p.cfg.Chunk)
 		err = p.accept(ctx, name, pages, f)
 		pages.close()
 		findings = pages.findings()

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/trialmesh/trialmesh/connectors/partner/fhirserver"
+	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 )
 
@@ -70,11 +71,19 @@ func (p *Puller) planExport(ctx context.Context, m fhirserver.Manifest, r *Run) 
 			if list.kind == Output {
 				stage = cmp.Or(stages[f.Type], stage)
 			}
-			files = append(files, File{Kind: list.kind, Type: f.Type, url: f.URL, token: f.Token, stage: stage})
+			files = append(files, File{Kind: list.kind, Type: typeOf(f), url: f.URL, token: f.Token, stage: stage})
 		}
 	}
 	r.Until = m.Time
 	return p.keepPlan(ctx, files, r)
+}
+
+// typeOf is the type of a file as it is shown, empty for a name that is none.
+func typeOf(f fhirserver.File) string {
+	if fhir.IsType(f.Type) {
+		return f.Type
+	}
+	return ""
 }
 
 // planSearch plans a search for every type, or for every filter of it.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/trialmesh/trialmesh/connectors/partner/fhirserver"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node/ingest"
 	"github.com/trialmesh/trialmesh/protocol/problem"
@@ -24,6 +25,7 @@ const (
 	WithProblems State = "completed with problems" // of the server, or of a load
 	Failed       State = "failed"
 	Cancelled    State = "cancelled"
+	Overdue      State = "overdue" // took longer than it may; the next run goes on with it
 )
 
 // Run is one fetch of what a server has.
@@ -35,7 +37,7 @@ type Run struct {
 	Asked time.Time
 	Ended time.Time // zero while it goes on
 	Since time.Time // only what changed from then on was asked for; zero for all
-	Until time.Time // as of when the data are, by the server's clock; zero if not known yet
+	Until time.Time // as of when the data are, by the server's clock, which the next run does not rely on; zero if not known yet
 
 	Progress string           // as the server puts it
 	Findings map[string]int64 // what was seen and not stored, such as "deleted Observation"
@@ -44,6 +46,18 @@ type Run struct {
 
 	asks  string
 	place string // URL of the export's status
+
+	resumed time.Time // when it was taken up after it was overdue, zero for never
+
+	led fhirserver.Links
+}
+
+// begun is from when its deadline counts.
+func (r Run) begun() time.Time {
+	if r.resumed.IsZero() {
+		return r.Asked
+	}
+	return r.resumed
 }
 
 // File is a file that a run fetches.
@@ -75,6 +89,9 @@ var (
 	errUnknown  = problem.New(problem.NotFound, "no such pull: its settings are NAME.yaml in the folder pulls of the node")
 	errUnderWay = problem.New(problem.Conflict, "a run of this pull is under way")
 	errNoRun    = problem.New(problem.Conflict, "no run of this pull is under way")
+
+	// errOverdue ends what is done for a run that takes too long.
+	errOverdue = errors.New("the run took longer than its deadline lets it: run it again and it goes on from there")
 
 	// errCancelled ends what is done for a run that was cancelled meanwhile.
 	errCancelled = errors.New("the run was cancelled")

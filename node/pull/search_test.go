@@ -88,3 +88,42 @@ func TestSearchThatFails(t *testing.T) {
 	require.Equal(t, map[string]int64{"Patient": 1}, s.records(r), "what came before is loaded")
 	require.True(t, s.fetch(p).Since.IsZero(), "a run that failed is no reason to ask for less")
 }
+
+// TestSearchInACircleEnds: a page that leads back is noticed in a later file too, also by a
+// process that comes later.
+func TestSearchInACircleEnds(t *testing.T) {
+	t.Parallel()
+	for name, restart := range map[string]bool{"in one process": false, "in two": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, sqltest.SQLite(t))
+			pages := searched(2, 2, 2, 0)[:3]
+			pages[2] = []byte(strings.Replace(string(pages[2]), "NEXT", "Patient?_count=2&page=1", 1))
+			server := s.server(servertest.Config{Pages: map[string][][]byte{"Patient": pages}})
+			s.settings(server, "kind: search", "types: [Patient]", "count: 2")
+			p := s.open(func(c *Config) { c.Chunk = 2 })
+			stop := s.run(p)
+			if restart {
+				for range 2 {
+					server.Once(servertest.Pages, func(w http.ResponseWriter, r *http.Request, serve http.HandlerFunc) { serve(w, r) })
+				}
+				server.Once(servertest.Pages, func(_ http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
+					go stop()
+					<-r.Context().Done()
+				})
+			}
+			_, err := p.Start(t.Context(), "heart")
+			require.NoError(t, err)
+			if restart {
+				require.Eventually(t, func() bool { return len(server.Asked(servertest.Pages)) == 3 }, time.Minute, time.Millisecond)
+				stop()
+				p = s.open(func(c *Config) { c.Chunk = 2 })
+				s.run(p)
+			}
+			r := s.ended(p)
+			require.Equal(t, Failed, r.State)
+			require.Contains(t, r.Error, "in a circle")
+			require.Equal(t, map[string]int64{"Patient": 4}, s.records(r), "what came before is loaded")
+		})
+	}
+}

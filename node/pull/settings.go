@@ -40,6 +40,8 @@ type Settings struct {
 	Count  int                // resources on a page of a search
 	Whole  bool               // each run fetches everything, not only what changed
 
+	Deadline time.Duration // of a run, from when it is asked for
+
 	Schedule Schedule
 	Cron     string // the schedule as written, empty for none
 	Zone     string // of its clocks
@@ -64,6 +66,7 @@ type document struct {
 	TokenURL string    `yaml:"token-url"`
 	Origins  []string  `yaml:"origins"`
 	CA       string    `yaml:"ca"`
+	Deadline string    `yaml:"deadline"`
 	Schedule string    `yaml:"schedule"`
 	Zone     string    `yaml:"zone"`
 }
@@ -80,6 +83,10 @@ const (
 	maxPulls    = 1000
 	maxSettings = 1 << 20 // bytes of a file
 	count       = 500     // resources on a page, if the file does not say
+
+	deadline    = 72 * time.Hour // of a run, if the file does not say
+	minDeadline = time.Minute
+	maxDeadline = 30 * 24 * time.Hour
 )
 
 // names are what a pull can be called.
@@ -154,6 +161,14 @@ func (d document) settings(dir, name string) (Settings, error) {
 	if s.Count == 0 {
 		s.Count = count
 	}
+	s.Deadline = deadline
+	if d.Deadline != "" {
+		given, err := time.ParseDuration(d.Deadline)
+		if err != nil || given < minDeadline || given > maxDeadline {
+			fault("deadline", errors.New("want 1m to 720h"))
+		}
+		s.Deadline = given
+	}
 	if s.Zone == "" {
 		s.Zone = "UTC"
 	}
@@ -208,6 +223,7 @@ func (d document) check() []error {
 	for i, filter := range d.Filters {
 		kind, parameters, _ := strings.Cut(filter, "?")
 		refuse(parameters == "" || !typeName.MatchString(kind), fmt.Sprintf("filters: entry %d: want a search such as Observation?category=laboratory", i+1))
+		refuse(slices.Contains(d.Filters[:i], filter), fmt.Sprintf("filters: entry %d stands there twice", i+1))
 		refuse(len(d.Types) > 0 && !slices.Contains(d.Types, kind), fmt.Sprintf("filters: entry %d is for a type that is not in types", i+1))
 	}
 	return faults

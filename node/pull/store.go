@@ -25,16 +25,21 @@ func (p *Puller) open(ctx context.Context, s Settings) (Run, error) {
 		if open > 0 {
 			return errUnderWay
 		}
+		if resumed, err := resume(ctx, tx, r); err != nil || resumed.ID != 0 {
+			r = resumed
+			return err
+		}
 		r.Since = s.Export.Since
 		if !s.Whole {
 			var last *time.Time
-			err := tx.QueryRow(ctx, `SELECT until FROM pull_run WHERE pull = ? AND asks = ? AND state IN (?, ?) ORDER BY run_id DESC LIMIT 1`,
-				s.Name, r.asks, string(Completed), string(WithProblems)).Scan(&last)
+			var asked time.Time
+			err := tx.QueryRow(ctx, `SELECT until, asked_at FROM pull_run WHERE pull = ? AND asks = ? AND state IN (?, ?) ORDER BY run_id DESC LIMIT 1`,
+				s.Name, r.asks, string(Completed), string(WithProblems)).Scan(&last, &asked)
 			if err != nil && !errors.Is(err, sqldb.ErrNoRows) {
 				return err
 			}
 			if last != nil {
-				r.Since = *last
+				r.Since = earlier(*last, asked.Add(-overlap)) // a server whose clock is ahead would skip what is written until then
 			}
 		}
 		return tx.QueryRow(ctx, `INSERT INTO pull_run (pull, asks, state, asked_at, since) VALUES (?, ?, ?, ?, ?) RETURNING run_id`,
@@ -43,29 +48,63 @@ func (p *Puller) open(ctx context.Context, s Settings) (Run, error) {
 	return r, err
 }
 
+// resume opens the newest run of a pull again if it was overdue and asked for the same. The
+// zero Run says that there is none.
+func resume(ctx context.Context, tx *sqldb.Tx, asked Run) (Run, error) {
+	r, err := scanRun(tx.QueryRow(ctx, `SELECT `+runColumns+` FROM pull_run WHERE pull = ? ORDER BY run_id DESC LIMIT 1`, asked.Pull))
+	switch {
+	case errors.Is(err, sqldb.ErrNoRows):
+		return Run{}, nil
+	case err != nil:
+		return Run{}, err
+	case r.State != Overdue || r.asks != asked.asks:
+		return Run{}, nil
+	}
+	var files int
+	if err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM pull_file WHERE run_id = ?`, r.ID).Scan(&files); err != nil {
+		return Run{}, err
+	}
+	r.State, r.Ended, r.Error, r.resumed = Waiting, time.Time{}, "", asked.Asked
+	switch {
+	case files > 0:
+		r.State = Fetching
+	case r.place != "":
+		r.State = Exporting
+	}
+	_, err = tx.Exec(ctx, `UPDATE pull_run SET state = ?, ended_at = NULL, error = '', resumed_at = ? WHERE run_id = ?`, string(r.State), r.resumed, r.ID)
+	return r, err
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
 // lastAsked is when the newest run of a pull was asked for, zero for never.
 func (p *Puller) lastAsked(ctx context.Context, name string) (time.Time, error) {
 	runs, err := p.runs(ctx, name, 1)
 	if err != nil || len(runs) == 0 {
 		return time.Time{}, err
 	}
-	return runs[0].Asked, nil
+	return runs[0].begun(), nil
 }
 
-const runColumns = `run_id, pull, asks, state, asked_at, ended_at, since, until, place, progress, findings, error`
+const runColumns = `run_id, pull, asks, state, asked_at, ended_at, since, until, place, progress, findings, error, resumed_at`
 
 func scanRun(row interface{ Scan(...any) error }) (Run, error) {
 	var r Run
 	var state, findings string
-	var ended, since, until *time.Time
-	if err := row.Scan(&r.ID, &r.Pull, &r.asks, &state, &r.Asked, &ended, &since, &until, &r.place, &r.Progress, &findings, &r.Error); err != nil {
+	var ended, since, until, resumed *time.Time
+	if err := row.Scan(&r.ID, &r.Pull, &r.asks, &state, &r.Asked, &ended, &since, &until, &r.place, &r.Progress, &findings, &r.Error, &resumed); err != nil {
 		return Run{}, err
 	}
 	r.State = State(state)
 	for _, t := range []struct {
 		from *time.Time
 		to   *time.Time
-	}{{ended, &r.Ended}, {since, &r.Since}, {until, &r.Until}} {
+	}{{ended, &r.Ended}, {since, &r.Since}, {until, &r.Until}, {resumed, &r.resumed}} {
 		if t.from != nil {
 			*t.to = *t.from
 		}

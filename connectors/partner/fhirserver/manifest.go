@@ -2,7 +2,6 @@ package fhirserver
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -38,14 +37,14 @@ const (
 
 // page is a manifest, or one part of it, as a server sends it.
 type page struct {
-	Time   string   `json:"transactionTime"`
-	Token  *bool    `json:"requiresAccessToken"`
-	Output []output `json:"output"`
+	Time   string      `json:"transactionTime"`
+	Token  *bool       `json:"requiresAccessToken"`
+	Output few[output] `json:"output"`
 
-	Deleted []output `json:"deleted"`
-	Error   []output `json:"error"`
-	Outcome []output `json:"outcome"` // the name of error in version 3
-	Link    []link   `json:"link"`
+	Deleted few[output] `json:"deleted"`
+	Error   few[output] `json:"error"`
+	Outcome few[output] `json:"outcome"` // the name of error in version 3
+	Link    few[link]   `json:"link"`
 }
 
 type output struct {
@@ -91,8 +90,8 @@ func (c *Client) manifest(ctx context.Context, got answer) (Manifest, error) {
 // one, empty for none.
 func (c *Client) addPage(m *Manifest, text []byte, at *url.URL) (next string, err error) {
 	var p page
-	if err := json.Unmarshal(text, &p); err != nil {
-		return "", errJSON
+	if err := unmarshal(text, &p); err != nil {
+		return "", err
 	}
 	if err := c.add(m, p, at); err != nil {
 		return "", err
@@ -102,7 +101,7 @@ func (c *Client) addPage(m *Manifest, text []byte, at *url.URL) (next string, er
 
 // next returns the URL of the next page, empty for none. A link to a part of the page itself
 // says that the next one is to come some day.
-func (c *Client) next(links []link, at *url.URL) (string, error) {
+func (c *Client) next(links few[link], at *url.URL) (string, error) {
 	for _, l := range links {
 		if l.Relation != "next" || strings.HasPrefix(l.URL, "#") {
 			continue
@@ -132,7 +131,7 @@ func (c *Client) add(m *Manifest, p page, at *url.URL) error {
 	for _, list := range []struct {
 		files *[]File
 		what  string
-		from  []output
+		from  few[output]
 	}{{&m.Output, "output", p.Output}, {&m.Deleted, "deleted", p.Deleted}, {&m.Errors, "error", p.Error}, {&m.Errors, "outcome", p.Outcome}} {
 		for i, o := range list.from {
 			u, err := c.resolve(at, o.URL)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -50,9 +49,6 @@ func (e *StatusError) transient() bool {
 // maxRefusal is how much of a refusal is read.
 const maxRefusal = 1 << 20
 
-// code is what a code looks like; anything else a server writes there is not repeated.
-var code = regexp.MustCompile(`^[a-z][a-z_-]{0,39}$`)
-
 // maxCodes is how many codes of a refusal are told.
 const maxCodes = 5
 
@@ -73,11 +69,11 @@ func (c *Client) refusal(what string, resp *http.Response) error {
 		return e
 	}
 	var oauth string
-	if json.Unmarshal(answer.Error, &oauth) == nil && code.MatchString(oauth) {
+	if json.Unmarshal(answer.Error, &oauth) == nil && isCode(oauth) {
 		e.Codes = append(e.Codes, oauth)
 	}
 	for _, issue := range answer.Issue {
-		if code.MatchString(issue.Code) && !slices.Contains(e.Codes, issue.Code) && len(e.Codes) < maxCodes {
+		if isCode(issue.Code) && !slices.Contains(e.Codes, issue.Code) && len(e.Codes) < maxCodes {
 			e.Codes = append(e.Codes, issue.Code)
 		}
 	}

@@ -2,6 +2,7 @@ package fhirserver
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -61,19 +62,34 @@ func (c *Client) SearchURL(search string, since time.Time, count int) (string, e
 // maxSearchPages bounds a search whose pages have no end.
 const maxSearchPages = 1_000_000
 
+// Links are the pages that a search has led to, so that one that leads in a circle is
+// noticed also where it is taken up again. The zero value is empty.
+type Links struct{ seen map[[16]byte]struct{} }
+
+// Add notes a page and reports whether it is new.
+func (l *Links) Add(page string) bool {
+	if l.seen == nil {
+		l.seen = make(map[[16]byte]struct{})
+	}
+	sum := sha256.Sum256([]byte(page))
+	short := [16]byte(sum[:16])
+	_, known := l.seen[short]
+	l.seen[short] = struct{}{}
+	return !known && len(l.seen) <= maxSearchPages
+}
+
 // Search yields the pages of a search from the URL at on: one of [Client.SearchURL], of
-// [Page.Next], or of an operation that answers like a search, such as $everything. An error
-// is the last thing yielded.
-func (c *Client) Search(ctx context.Context, at string) iter.Seq2[Page, error] {
+// [Page.Next], or of an operation that answers like a search, such as $everything. What
+// the pages lead to is added to led; a page that leads to one of them, or to at, is an
+// error. An error is the last thing yielded.
+func (c *Client) Search(ctx context.Context, at string, led *Links) iter.Seq2[Page, error] {
 	return func(yield func(Page, error) bool) {
-		seen := make(map[string]bool)
+		led.Add(at)
 		for at != "" {
-			if seen[at] || len(seen) == maxSearchPages {
-				yield(Page{}, fmt.Errorf("search: %w", errLoop))
-				return
-			}
-			seen[at] = true
 			page, err := c.page(ctx, at)
+			if err == nil && page.Next != "" && !led.Add(page.Next) {
+				page, err = Page{}, fmt.Errorf("search: %w", errLoop)
+			}
 			if !yield(page, err) || err != nil {
 				return
 			}
@@ -98,15 +114,15 @@ func (c *Client) page(ctx context.Context, at string) (Page, error) {
 // parsePage reads a page from the URL at.
 func (c *Client) parsePage(text []byte, at *url.URL) (Page, error) {
 	var bundle struct {
-		Type  string `json:"resourceType"`
-		Kind  string `json:"type"`
-		Link  []link `json:"link"`
-		Entry []struct {
+		Type  string    `json:"resourceType"`
+		Kind  string    `json:"type"`
+		Link  few[link] `json:"link"`
+		Entry few[struct {
 			Resource json.RawMessage `json:"resource"`
-		} `json:"entry"`
+		}] `json:"entry"`
 	}
-	if json.Unmarshal(text, &bundle) != nil {
-		return Page{}, errJSON
+	if err := unmarshal(text, &bundle); err != nil {
+		return Page{}, err
 	}
 	if bundle.Type != "Bundle" || bundle.Kind != "searchset" {
 		return Page{}, errors.New("the server's answer is no Bundle of type searchset")

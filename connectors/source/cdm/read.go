@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -123,20 +122,20 @@ func (r *reader) each() error {
 	for {
 		r.renew()
 		fields, err := r.rows.Read()
-		var syntax *csv.ParseError
+		problem, bad := fhir.AsProblem(err)
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
-		case errors.As(err, &syntax):
-			r.line = syntax.StartLine
-			if err := r.report(&fhir.Problem{Rule: RuleMalformedRow, Line: r.line, Detail: "a quote stands where CSV does not allow it"}); err != nil {
+		case bad && problem.Rule == RuleMalformedRow:
+			r.line = r.rows.Line()
+			if err := r.report(onLine(problem, r.line)); err != nil {
 				return err
 			}
 			continue
 		case err != nil:
 			return err
 		}
-		r.line, _ = r.rows.FieldPos(0)
+		r.line = r.rows.Line()
 		if refused := refusal(r.table); refused != nil {
 			return refused
 		}
