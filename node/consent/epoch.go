@@ -200,11 +200,11 @@ func (b *Book) commit(id trial.ID, participant identity.DID) (circuits.Element, 
 	return circuits.CommitParticipant(circuits.Truncate(message.Sum([]byte(participant))), blind)
 }
 
-// Trials returns the trials for which consents are on record.
+// Trials returns the trials for which consents are on record and to be published.
 func (b *Book) Trials(ctx context.Context) ([]trial.ID, error) {
 	var ids []trial.ID
 	err := b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT DISTINCT trial FROM consent_slot ORDER BY trial`)
+		rows, err := tx.Query(ctx, `SELECT DISTINCT trial FROM consent_slot WHERE trial <> ? ORDER BY trial`, SiteResearch)
 		if err != nil {
 			return err
 		}
