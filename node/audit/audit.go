@@ -33,6 +33,9 @@ const (
 	EpochPublished   Event = "consent epoch published"
 	JobFinished      Event = "load finished"
 	RecordsRead      Event = "records read" // by FHIR: the type and how many
+	ScreeningChanged Event = "screening changed"
+	PatientScreened  Event = "patient screened" // the service, who asked and how many cards
+	ClientsChanged   Event = "clients changed"
 )
 
 // Record is one decision.
