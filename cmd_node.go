@@ -41,13 +41,16 @@ type nodeSettings struct {
 	MLLP            string `koanf:"mllp"`
 	MLLPCertificate string `koanf:"mllp-certificate"`
 	MLLPKey         string `koanf:"mllp-key"`
+
+	CDSURL     string   `koanf:"cds-url"`
+	CDSOrigins []string `koanf:"cds-origin"`
 }
 
 func newNodeCommand() *cobra.Command {
 	return group("node", "Run a node: a hospital's data, consents and answers",
 		newNodeInit(), newNodeEnroll(), newNodeRun(), newNodeVocabulary(), newNodeIngest(), newNodeWatch(), newNodePull(), newNodeMap(),
 		newNodeVariables(), newNodeUnits(), newNodeCodes(), newNodeRemap(), newNodeJobs(), newNodeQuality(), newNodeConsent(), newNodeStatus(), newNodeLinkRecords(),
-		newNodeBackup(), newNodeRestore(), newNodeHold(), newNodeResume(), newNodeFsck(), newNodeExtract(), newNodeKey())
+		newNodeBackup(), newNodeRestore(), newNodeHold(), newNodeResume(), newNodeFsck(), newNodeExtract(), newNodeKey(), newNodeScreen(), newNodeCDSClient())
 }
 
 // noBoard warns of a node that nobody can ask anything.
@@ -180,6 +183,8 @@ Settings come from node.yaml in the directory, then from the environment
 	cmd.Flags().String("mllp", "", "where HL7 v2 messages are taken by MLLP, host:port (default nowhere)")
 	cmd.Flags().String("mllp-certificate", "", "PEM file that secures MLLP; required other than on loopback")
 	cmd.Flags().String("mllp-key", "", "PEM file with its key")
+	cmd.Flags().String("cds-url", "", "https address at which EHRs reach the CDS Hooks service (default no service)")
+	cmd.Flags().StringSlice("cds-origin", nil, "web origin whose pages may call the service, may be repeated")
 	cmd.Flags().Duration("epoch-pause", 0, "how long changes of consents are gathered (default 2s)")
 	return addDir(cmd, "node")
 }
@@ -225,6 +230,7 @@ func runNode(cmd *cobra.Command, _ []string) error {
 		Dir: dir, DSN: s.Database, Listen: s.Listen, Boards: boards, Circuits: s.Circuits, Shape: s.Shape.Shape,
 		EpochWindow: s.EpochWindow, EpochPause: s.EpochPause, Policy: s.Disclosure.policy(), Logger: log,
 		MLLP: node.MLLP{Listen: s.MLLP, Certificate: s.MLLPCertificate, Key: s.MLLPKey},
+		CDS:  node.CDS{URL: s.CDSURL, Origins: s.CDSOrigins},
 	})
 	if err != nil {
 		return err

@@ -66,6 +66,9 @@ type Config struct {
 	// MLLP says where HL7 v2 messages are taken. Defaults to nowhere.
 	MLLP MLLP
 
+	// CDS says where EHRs reach the CDS Hooks service. Defaults to there being none.
+	CDS CDS
+
 	// Boards are the ethics boards whose approvals count at this site.
 	Boards []identity.DID
 
@@ -127,7 +130,7 @@ func (c Config) validate() error {
 			return fmt.Errorf("boards: entry %d is not a did:key", i)
 		}
 	}
-	return errors.Join(c.Policy.Validate(), c.Shape.Validate(), c.MLLP.validate())
+	return errors.Join(c.Policy.Validate(), c.Shape.Validate(), c.MLLP.validate(), c.CDS.validate())
 }
 
 // Node is a node with all its parts. Use its methods after [Open].
@@ -150,6 +153,7 @@ type Node struct {
 	quality   *report.Service
 	trail     *audit.Trail
 	consents  *consent.Book
+	screening *Screening
 	gate      *release.Gate
 	host      *transport.Host
 	network   *network
@@ -255,6 +259,10 @@ func (n *Node) openDomain(ctx context.Context) error {
 	n.consents, err = consent.Open(ctx, consent.Config{
 		DB: n.db, Key: n.home.key, Trail: n.trail, Secret: n.home.secret, Shape: n.cfg.Shape, Window: n.cfg.EpochWindow,
 	})
+	if err != nil {
+		return err
+	}
+	n.screening, err = openScreening(ctx, n.db, n.trail)
 	return err
 }
 
