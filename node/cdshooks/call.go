@@ -67,7 +67,7 @@ func (s *service) matches(ctx context.Context, d description, body []byte, requi
 			return nil, err
 		}
 	}
-	if !about.clinician() {
+	if !about.is(clinicians) { // a patient is not told by a card
 		return nil, nil
 	}
 	return s.cfg.Patients.Screen(ctx, c, now)

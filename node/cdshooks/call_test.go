@@ -74,7 +74,7 @@ func TestALongTitleIsCut(t *testing.T) {
 	r.Title = strings.Repeat("ü", 150)
 	require.NoError(t, s.rules.Add(t.Context(), r, s.now))
 	c := s.cards(s.do("POST", viewPath, view(nil, nil)))[0]
-	require.Equal(t, 139, len([]rune(c.Summary)))
+	require.Len(t, []rune(c.Summary), 139)
 	require.True(t, strings.HasSuffix(c.Summary, "ü…"))
 }
 
@@ -230,6 +230,34 @@ func TestOurFaultsNameNobody(t *testing.T) {
 	failing.err = nil
 	require.Empty(t, s.cards(s.send("POST", viewPath, view(nil, nil), token)))
 	s.quiet()
+}
+
+// TestNoCardIsShownThatIsNotOnRecord breaks each part of the record in turn.
+func TestNoCardIsShownThatIsNotOnRecord(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := newSite(t, db)
+		s.fill()
+		for _, table := range []string{"audit", "cds_card", "cds_token"} {
+			token := theEHR().token(t, s.now, nil, object{"aud": base + viewPath})
+			rename := func(from, to string) {
+				require.NoError(t, db.Write(t.Context(), func(tx *sqldb.Tx) error {
+					_, err := tx.Exec(t.Context(), "ALTER TABLE "+from+" RENAME TO "+to)
+					return err
+				}))
+			}
+			counts, err := s.clients.CountFeedback(t.Context())
+			require.NoError(t, err)
+			rename(table, "lost")
+			s.refused(s.send("POST", viewPath, view(nil, nil), token), 500, "internal error")
+			rename("lost", table)
+			after, err := s.clients.CountFeedback(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, counts, after, "%s: nothing of it remains", table)
+			require.Len(t, s.cards(s.send("POST", viewPath, view(nil, nil), token)), 1, "%s: the token can be used again", table)
+		}
+		s.quiet()
+	})
 }
 
 func TestCORS(t *testing.T) {

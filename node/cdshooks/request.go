@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 	"github.com/trialmesh/trialmesh/node/screen"
 	"github.com/trialmesh/trialmesh/protocol/canonical"
 )
@@ -32,11 +33,10 @@ type hookContext struct {
 	Drafts     json.RawMessage `json:"draftOrders"`
 }
 
-var (
-	uuidForm = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-	idForm   = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`) // FHIR's type id
-	userForm = regexp.MustCompile(`^(Practitioner|PractitionerRole|Patient|RelatedPerson)/[A-Za-z0-9.-]{1,64}$`)
-)
+var uuidForm = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
+// clinicians are the types of users who hear of trials, others those who only may ask.
+var clinicians, others = []string{"Practitioner", "PractitionerRole"}, []string{"Patient", "RelatedPerson"}
 
 // maxSelections bounds a list that is checked only.
 const maxSelections = 500
@@ -56,11 +56,11 @@ func (d description) parse(body []byte) (request, hookContext, error) {
 		return r, c, malformed("hook is not that of the service")
 	case !uuidForm.MatchString(r.Instance):
 		return r, c, malformed("hookInstance is no UUID")
-	case !userForm.MatchString(c.User):
+	case !c.is(clinicians) && !c.is(others):
 		return r, c, malformed("context.userId")
-	case !idForm.MatchString(c.Patient):
+	case !fhir.IsResourceID(c.Patient):
 		return r, c, malformed("context.patientId")
-	case c.Encounter != "" && !idForm.MatchString(c.Encounter):
+	case c.Encounter != "" && !fhir.IsResourceID(c.Encounter):
 		return r, c, malformed("context.encounterId")
 	case d.Hook == orderSelect && (len(c.Selections) == 0 || len(c.Selections) > maxSelections || slices.Contains(c.Selections, "")):
 		return r, c, malformed("context.selections")
@@ -79,8 +79,11 @@ func decode(body []byte, out any) error {
 	return json.Unmarshal(clean, out)
 }
 
-// clinician reports whether who looks is one: a patient is not told by a card.
-func (c hookContext) clinician() bool { return strings.HasPrefix(c.User, "Practitioner") }
+// is reports whether the user is of one of some types.
+func (c hookContext) is(types []string) bool {
+	kind, id, _ := strings.Cut(c.User, "/")
+	return slices.Contains(types, kind) && fhir.IsResourceID(id)
+}
 
 // patient is what is read of a Patient.
 type patient struct {

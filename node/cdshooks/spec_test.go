@@ -30,7 +30,7 @@ func checkAnswer(text []byte) error {
 			Indicator   string
 			Source      struct{ Label string }
 			Suggestions []struct{ Label, UUID string }
-			Behavior    string `json:"selectionBehavior"`
+			Behavior    string                                   `json:"selectionBehavior"`
 			Overrides   []struct{ Code, System, Display string } `json:"overrideReasons"`
 			Links       []struct {
 				Label, URL, Type string
@@ -246,8 +246,9 @@ func TestTokenOfTheSpecification(t *testing.T) {
 	require.ErrorContains(t, verify(at, end.Add(-time.Minute)), "jku is not registered")
 	s.register(cdshooks.Client{Issuer: its, KeyURLs: []string{"https://fhir-ehr.example.com/jwk_uri"}})
 	s.web = func(w http.ResponseWriter, r *http.Request) {
-		require.Equal(t, "https://fhir-ehr.example.com/jwk_uri", r.URL.String())
-		_, _ = w.Write(keys)
+		if r.URL.String() == "https://fhir-ehr.example.com/jwk_uri" {
+			_, _ = w.Write(keys)
+		}
 	}
 	require.NoError(t, verify(at, end.Add(-time.Minute)))
 	require.ErrorContains(t, verify(at+"/feedback", end.Add(-time.Minute)), "aud")
