@@ -39,8 +39,11 @@ const (
 	bronchitisCode, bronchitis = "10509002", 260139
 )
 
-// smallBundle bounds the bundles that are loaded, to those of patients with short records.
-const smallBundle = 450 << 10
+// What is loaded: so many patients with short records, in bytes of their bundles.
+const (
+	screenedPatients = 14
+	smallBundle      = 600 << 10
+)
 
 // TestAnEHRHearsOfEligiblePatients goes the whole way: Synthea's patients are loaded into
 // a running node, the operator adds a rule and an EHR beside it, and the EHR asks for each
@@ -65,23 +68,24 @@ func TestAnEHRHearsOfEligiblePatients(t *testing.T) {
 	})
 
 	var everybody, eligible []string
-	for _, hospital := range testdata.Hospitals() {
-		for f, err := range hospital.Files(t.Context()) {
-			require.NoError(t, err)
-			if f.Infrastructure() || len(f.Data) > smallBundle {
-				continue
-			}
-			_, _, err := n.ingest.Accept(t.Context(), f.Name, bytes.NewReader(f.Data))
-			require.NoError(t, err)
-			id, may := mayBeEligible(t, f.Data)
-			everybody = append(everybody, id)
-			if may {
-				eligible = append(eligible, id)
-			}
+	for f, err := range testdata.Hospitals()[0].Files(t.Context()) {
+		require.NoError(t, err)
+		if f.Infrastructure() || len(f.Data) > smallBundle {
+			continue
+		}
+		_, _, err := n.ingest.Accept(t.Context(), f.Name, bytes.NewReader(f.Data))
+		require.NoError(t, err)
+		id, may := mayBeEligible(t, f.Data)
+		everybody = append(everybody, id)
+		if may {
+			eligible = append(eligible, id)
+		}
+		if len(everybody) == screenedPatients {
+			break
 		}
 	}
-	require.Greater(t, len(eligible), 3)
-	require.Greater(t, len(everybody)-len(eligible), 3)
+	require.Greater(t, len(eligible), 2)
+	require.Greater(t, len(everybody)-len(eligible), 2)
 	require.Eventually(t, func() bool {
 		jobs, err := n.ingest.Jobs(t.Context(), 0, 1000)
 		require.NoError(t, err)
