@@ -44,13 +44,15 @@ type nodeSettings struct {
 	MLLP            string `koanf:"mllp"`
 	MLLPCertificate string `koanf:"mllp-certificate"`
 	MLLPKey         string `koanf:"mllp-key"`
+
+	CDSOrigins []string `koanf:"cds-origin"`
 }
 
 func newNodeCommand() *cobra.Command {
 	return group("node", "Run a node: a hospital's data, consents and answers",
 		newNodeInit(), newNodeEnroll(), newNodeRun(), newNodeVocabulary(), newNodeIngest(), newNodeWatch(), newNodePull(), newNodeMap(),
 		newNodeVariables(), newNodeUnits(), newNodeCodes(), newNodeRemap(), newNodeJobs(), newNodeQuality(), newNodeConsent(), newNodeStatus(), newNodeLinkRecords(),
-		newNodeBackup(), newNodeRestore(), newNodeHold(), newNodeResume(), newNodeFsck(), newNodeExtract(), newNodeKey(), newNodeClient())
+		newNodeBackup(), newNodeRestore(), newNodeHold(), newNodeResume(), newNodeFsck(), newNodeExtract(), newNodeKey(), newNodeClient(), newNodeScreen(), newNodeCDSClient())
 }
 
 // noBoard warns of a node that nobody can ask anything.
@@ -186,6 +188,7 @@ Settings come from node.yaml in the directory, then from the environment
 	cmd.Flags().String("mllp", "", "where HL7 v2 messages are taken by MLLP, host:port (default nowhere)")
 	cmd.Flags().String("mllp-certificate", "", "PEM file that secures MLLP; required other than on loopback")
 	cmd.Flags().String("mllp-key", "", "PEM file with its key")
+	cmd.Flags().StringSlice("cds-origin", nil, "web origin whose pages may call the CDS Hooks service, may be repeated")
 	cmd.Flags().Duration("epoch-pause", 0, "how long changes of consents are gathered (default 2s)")
 	return addDir(cmd, "node")
 }
@@ -230,8 +233,9 @@ func runNode(cmd *cobra.Command, _ []string) error {
 	n, err := node.Open(cmd.Context(), node.Config{
 		Dir: dir, DSN: s.Database, Listen: s.Listen, Boards: boards, Circuits: s.Circuits, Shape: s.Shape.Shape,
 		EpochWindow: s.EpochWindow, EpochPause: s.EpochPause, Policy: s.Disclosure.policy(), Logger: log,
-		Secure: node.Secure{URL: s.URL, Certificate: s.Certificate, Key: s.Key},
-		MLLP:   node.MLLP{Listen: s.MLLP, Certificate: s.MLLPCertificate, Key: s.MLLPKey},
+		Secure:     node.Secure{URL: s.URL, Certificate: s.Certificate, Key: s.Key},
+		CDSOrigins: s.CDSOrigins,
+		MLLP:       node.MLLP{Listen: s.MLLP, Certificate: s.MLLPCertificate, Key: s.MLLPKey},
 	})
 	if err != nil {
 		return err

@@ -70,6 +70,10 @@ type Config struct {
 	// MLLP says where HL7 v2 messages are taken. Defaults to nowhere.
 	MLLP MLLP
 
+	// CDSOrigins are the web origins whose pages may call the CDS Hooks service.
+	// Defaults to none.
+	CDSOrigins []string
+
 	// Boards are the ethics boards whose approvals count at this site.
 	Boards []identity.DID
 
@@ -154,6 +158,7 @@ type Node struct {
 	quality   *report.Service
 	trail     *audit.Trail
 	consents  *consent.Book
+	screening *Screening
 	gate      *release.Gate
 	host      *transport.Host
 	network   *network
@@ -261,6 +266,10 @@ func (n *Node) openDomain(ctx context.Context) error {
 	n.consents, err = consent.Open(ctx, consent.Config{
 		DB: n.db, Key: n.home.key, Trail: n.trail, Secret: n.home.secret, Shape: n.cfg.Shape, Window: n.cfg.EpochWindow,
 	})
+	if err != nil {
+		return err
+	}
+	n.screening, err = openScreening(ctx, n.db, n.trail)
 	return err
 }
 

@@ -42,8 +42,12 @@ func (n *Node) openAPI(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	cds, err := n.openCDS()
+	if err != nil {
+		return err
+	}
 	handler, err := api.New(api.Config{
-		Name: n.home.certificate.Holder().Name, Token: strings.TrimSpace(string(token)), Access: clients, Loads: n.ingest, Pulls: n.pulls, Consents: n, Trail: n.trail, FHIR: fhir,
+		Name: n.home.certificate.Holder().Name, Token: strings.TrimSpace(string(token)), Access: clients, Loads: n.ingest, Pulls: n.pulls, Consents: n, Trail: n.trail, FHIR: fhir, CDS: cds,
 		Quality: n.quality, Series: n.listSeries, Variables: n.variables, Codes: n.codes, Remaps: n.ingest, Status: n.Status, Ready: n.Ready,
 		Metrics: n.metrics, Logger: n.cfg.Logger, Now: n.cfg.Now,
 	})

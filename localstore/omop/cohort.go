@@ -21,6 +21,8 @@ type Event struct {
 	// after the event: it counts only if the person's observation period covers it
 	// and them.
 	PriorDays, PostDays int
+	// Person is whose events are looked at; nil is everybody's.
+	Person *PersonID
 }
 
 // Entry is the first event of a person.
@@ -57,6 +59,9 @@ func (e Event) statement(d sqldb.Dialect) (string, []any, error) {
 	if len(e.Concepts) > 0 {
 		cond, arg := d.Among("e."+sp.concept, e.Concepts)
 		w.add(cond, arg)
+	}
+	if e.Person != nil {
+		w.add("e.person_id = ?", *e.Person)
 	}
 	w.between(start, e.From, e.To)
 	w.add(valid("e." + sp.key))

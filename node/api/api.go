@@ -103,6 +103,10 @@ type Config struct {
 	// Defaults to nothing being there.
 	FHIR http.Handler
 
+	// CDS answers what is asked below cdshooks.Path; it knows its callers itself.
+	// Defaults to nothing being there.
+	CDS http.Handler
+
 	// Series returns what the node has time series of, by system and code.
 	Series func(ctx context.Context) ([]Series, error)
 
@@ -197,6 +201,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.routeCodes()
 	s.routeRemap()
 	s.routeFHIR()
+	s.routeCDS()
 	s.routeQuality()
 	s.routeConsents()
 	s.routeStatus()

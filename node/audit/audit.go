@@ -36,6 +36,9 @@ const (
 	ClientAdded      Event = "client added" // to those of the API: its name and scopes
 	ClientRemoved    Event = "client removed"
 	ClientRotated    Event = "client rotated" // new keys
+	ScreeningChanged Event = "screening changed"
+	PatientScreened  Event = "patient screened" // the service, who asked and how many cards
+	ClientsChanged   Event = "clients changed"
 )
 
 // Record is one decision.

@@ -196,11 +196,11 @@ func (b *Book) commit(id trial.ID, participant identity.DID) (circuits.Element, 
 	return circuits.CommitParticipant(circuits.Truncate(message.Sum([]byte(participant))), blind)
 }
 
-// Trials returns the trials for which consents are on record.
+// Trials returns the trials for which consents are on record and to be published.
 func (b *Book) Trials(ctx context.Context) ([]trial.ID, error) {
 	var ids []trial.ID
 	err := b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		return tx.Each(ctx, `SELECT DISTINCT trial FROM consent_slot ORDER BY trial`, nil, func(rows *sqldb.Rows) error {
+		return tx.Each(ctx, `SELECT DISTINCT trial FROM consent_slot WHERE trial <> ? ORDER BY trial`, []any{SiteResearch}, func(rows *sqldb.Rows) error {
 			var id trial.ID
 			if err := rows.Scan(&id); err != nil {
 				return err

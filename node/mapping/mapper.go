@@ -144,20 +144,23 @@ func (m *Mapper) UnitConcept(ctx context.Context, code string) (int64, error) {
 // Concept returns the standard concept of a code of a code system that is named as
 // FHIR does, 0 for none.
 func (m *Mapper) Concept(ctx context.Context, system, code string) (int64, error) {
-	standard := m.own(VocabularyOf(system), code)
-	if vocabulary := vocabularies[system]; vocabulary != "" {
-		found, err := m.vocabulary.Lookup(ctx, vocabulary, code)
-		if err != nil {
-			return 0, err
-		}
-		if len(found.Standard) > 0 {
-			standard = found.Standard
-		}
-	}
-	if len(standard) == 0 {
-		return 0, nil
+	standard, err := m.Concepts(ctx, system, code)
+	if err != nil || len(standard) == 0 {
+		return 0, err
 	}
 	return standard[0].ID, nil
+}
+
+// Concepts returns the standard concepts of a code of a code system that is named as
+// FHIR does: usually one, none for a code that is not mapped.
+func (m *Mapper) Concepts(ctx context.Context, system, code string) ([]vocab.Concept, error) {
+	if vocabulary := vocabularies[system]; vocabulary != "" {
+		found, err := m.vocabulary.Lookup(ctx, vocabulary, code)
+		if err != nil || len(found.Standard) > 0 {
+			return found.Standard, err
+		}
+	}
+	return m.own(VocabularyOf(system), code), nil
 }
 
 // PersonKey is the key of a person: of the one whose Patient resource has the given

@@ -69,7 +69,7 @@ func (e *Engine) Evaluate(ctx context.Context, r query.Request, permission Permi
 	var subjects []subject
 	var values map[omop.PersonID]float64
 	err = e.db.Read(ctx, func(tx *sqldb.Tx) error {
-		entries, err := e.cohort(ctx, tx, expression, permission)
+		entries, err := e.cohort(ctx, tx, expression, nil, permission)
 		if err != nil {
 			return err
 		}
@@ -113,12 +113,29 @@ var tables = map[cohort.Domain]omop.Table{
 	cohort.VisitOccurrence:     omop.VisitTable,
 }
 
-// cohort returns the permitted persons of the cohort with their day of entry,
-// the earliest over all criteria.
-func (e *Engine) cohort(ctx context.Context, tx *sqldb.Tx, x cohort.Expression, permission Permission) (map[omop.PersonID]omop.Date, error) {
+// Enters reports whether one person is in a cohort, and since which day, as of the
+// caller's transaction. It asks for nobody's permission: what it says is for the
+// person's own care and does not leave the site.
+func (e *Engine) Enters(ctx context.Context, tx *sqldb.Tx, x cohort.Expression, p omop.PersonID) (omop.Date, bool, error) {
+	entries, err := e.cohort(ctx, tx, x, &p, anyone{})
+	if err != nil {
+		return 0, false, fmt.Errorf("evaluate cohort for one person: %w", err)
+	}
+	day, in := entries[p]
+	return day, in, nil
+}
+
+// anyone permits the use of every record.
+type anyone struct{}
+
+func (anyone) Permits(omop.PersonID) bool { return true }
+
+// cohort returns the permitted persons of the cohort, all or only one that is named,
+// with their day of entry, the earliest over all criteria.
+func (e *Engine) cohort(ctx context.Context, tx *sqldb.Tx, x cohort.Expression, only *omop.PersonID, permission Permission) (map[omop.PersonID]omop.Date, error) {
 	entries := make(map[omop.PersonID]omop.Date)
 	for _, c := range x.Criteria {
-		event := omop.Event{Table: tables[c.Domain], Concepts: c.Concepts, PriorDays: x.PriorDays, PostDays: x.PostDays}
+		event := omop.Event{Table: tables[c.Domain], Concepts: c.Concepts, PriorDays: x.PriorDays, PostDays: x.PostDays, Person: only}
 		for entry, err := range e.store.Entries(ctx, tx, event) {
 			if err != nil {
 				return nil, err

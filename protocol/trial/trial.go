@@ -38,6 +38,9 @@ type ID string
 
 var idForm = regexp.MustCompile(`^[a-z][a-z0-9-]{2,63}$`)
 
+// Valid reports whether id has the form of a trial's name.
+func (id ID) Valid() bool { return idForm.MatchString(string(id)) }
+
 // Design is what a trial may do. The sponsor signs it as [KindDesign].
 type Design struct {
 	ID    ID     `json:"id"`
@@ -91,7 +94,7 @@ var (
 // Validate reports the first thing that is wrong with the design.
 func (d Design) Validate() error {
 	switch {
-	case !idForm.MatchString(string(d.ID)):
+	case !d.ID.Valid():
 		return invalid("id: 3 to 64 lower-case letters, digits and dashes, beginning with a letter")
 	case d.Title == "" || len(d.Title) > maxTitle:
 		return invalid(fmt.Sprintf("title: 1 to %d bytes", maxTitle))
