@@ -11,7 +11,7 @@
 // there only, no redirect is followed, every answer and every wait has a limit, and no error
 // repeats the text of an answer.
 //
-// A client keeps nothing and tries nothing twice. Who keeps the [Tokens] has to write those
+// A client keeps nothing and sends no request for tokens twice. Who keeps the [Tokens] has to write those
 // of a refresh down before using them: where a maker gives each refresh token for one use,
 // the one that was sent is worth nothing afterwards.
 package wearable
