@@ -33,6 +33,9 @@ const (
 	EpochPublished   Event = "consent epoch published"
 	JobFinished      Event = "load finished"
 	RecordsRead      Event = "records read" // by FHIR: the type and how many
+
+	WearableConnected    Event = "wearable connected" // the maker and the connection's number
+	WearableDisconnected Event = "wearable disconnected"
 )
 
 // Record is one decision.

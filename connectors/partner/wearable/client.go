@@ -11,9 +11,9 @@
 // there only, no redirect is followed, every answer and every wait has a limit, and no error
 // repeats the text of an answer.
 //
-// A client keeps nothing and sends no request for tokens twice. Who keeps the [Tokens] has to write those
-// of a refresh down before using them: where a maker gives each refresh token for one use,
-// the one that was sent is worth nothing afterwards.
+// A client keeps nothing and sends no request for tokens twice. Who keeps the [Tokens] has
+// to write those of a refresh down before using them: where a maker gives each refresh token
+// for one use, the one that was sent is worth nothing afterwards.
 package wearable
 
 import (

@@ -70,12 +70,16 @@ func Passing(err error) bool {
 	return errors.As(err, &busy) || errors.Is(err, errReach) || errors.Is(err, errTimeout) || errors.Is(err, errBroken)
 }
 
-// Refused reports whether err says that one kind of data is not to be had, while others may
-// be: a person may allow some only.
+// Refused reports whether err says that one request was not taken, while others may be: a
+// person may allow some kinds of data only.
 func Refused(err error) bool {
 	var status *StatusError
-	return errors.As(err, &status) && status.Status < 500 && status.Status != http.StatusRequestTimeout
+	return errors.As(err, &status) && !Passing(err)
 }
+
+// Unreadable reports whether err says that an answer cannot be used, while that to another
+// request may.
+func Unreadable(err error) bool { return errors.Is(err, errTooLarge) || errors.Is(err, errJSON) }
 
 // Bounds of the time that a maker may ask to wait, and what is waited if it does not say.
 const (
