@@ -240,9 +240,17 @@ func (s *Service) keep(ctx context.Context, a asked, tokens maker.Tokens) (Conne
 // and deletes the connection with its tokens. What was fetched stays. told is false if the
 // maker was not told: then the patient has to take the access away in the account.
 func (s *Service) Disconnect(ctx context.Context, id int64) (told bool, err error) {
-	l, c, err := s.seize(ctx, id)
+	lift, err := s.bar(ctx, id)
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("disconnect %d: %w", id, err)
+	}
+	defer lift()
+	l, c, err := s.acquire(ctx, id)
+	if errors.Is(err, errLost) {
+		err = errBusy
+	}
+	if err != nil {
+		return false, fmt.Errorf("disconnect %d: %w", id, err)
 	}
 	defer s.release(ctx, l)
 	if c.State == Connected {
@@ -282,25 +290,4 @@ func (s *Service) revoke(ctx context.Context, c Connection) error {
 		return err
 	}
 	return client.Revoke(ctx, tokens)
-}
-
-// seizePause is between looks at whether a pull has given a connection back.
-const seizePause = 100 * time.Millisecond
-
-// seize ends a pull of this process and takes the lease. A pull of another process is a
-// conflict.
-func (s *Service) seize(ctx context.Context, id int64) (lease, Connection, error) {
-	for try := 0; ; try++ {
-		s.interrupt(id)
-		l, c, err := s.acquire(ctx, id)
-		if !errors.Is(err, errLost) {
-			return l, c, err
-		}
-		if try == int(farewell/seizePause) {
-			return lease{}, Connection{}, errBusy
-		}
-		if err := s.cfg.Wait(ctx, seizePause); err != nil {
-			return lease{}, Connection{}, err
-		}
-	}
 }

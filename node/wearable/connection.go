@@ -76,7 +76,7 @@ var (
 	errSetUp   = problem.New(problem.NotFound, "the site has not set this maker up: its settings are MAKER.yaml and MAKER.secret in the folder wearables of the node")
 	errZone    = problem.New(problem.Invalid, "timezone: want the IANA name of the account's time zone, such as Europe/Berlin; this maker's clocks say nothing without it")
 	errOver    = problem.New(problem.Conflict, "the connection needs connecting again")
-	errBusy    = problem.New(problem.Conflict, "another process is pulling this connection: try again in two minutes")
+	errBusy    = problem.New(problem.Conflict, "somebody else is at this connection: try again in two minutes")
 	errSince   = problem.New(problem.Invalid, "since: want a day from 2000-01-01 on that is not in the future")
 
 	errState    = problem.New(problem.Refused, "the redirect is not the answer to an authorization that this node asked for and waits for: connect again, and open the new URL")

@@ -133,7 +133,14 @@ type Service struct {
 	ended *prometheus.CounterVec
 
 	mu      sync.Mutex
-	running map[int64]context.CancelCauseFunc // by connection; guarded by mu
+	running map[int64]*running // by connection; guarded by mu
+	barred  map[int64]bool     // connections that are not to be pulled; guarded by mu
+}
+
+// running is a pull of this process.
+type running struct {
+	cancel context.CancelCauseFunc
+	done   chan struct{} // closed when it is over
 }
 
 // Open brings the tables up to date; it starts nothing. On SQLite, whose file one process
@@ -151,7 +158,7 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 		return nil, fmt.Errorf("wearable: %w", err)
 	}
 	s := &Service{
-		cfg: cfg, wake: make(chan struct{}, 1), running: make(map[int64]context.CancelCauseFunc),
+		cfg: cfg, wake: make(chan struct{}, 1), running: make(map[int64]*running), barred: make(map[int64]bool),
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "trialmesh_wearable_pulls_total", Help: "Pulls from makers of wearables that ended, by outcome.",
 		}, []string{"outcome"}),
@@ -215,29 +222,50 @@ func (s *Service) turn(ctx context.Context, group *sync.WaitGroup) error {
 	return nil
 }
 
-// take notes that a connection is being pulled, unless it is already or there are too many.
+// take notes that a connection is being pulled, unless it is already, or may not be, or there
+// are too many.
 func (s *Service) take(id int64, cancel context.CancelCauseFunc) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.running[id] != nil || len(s.running) >= s.cfg.Parallel {
+	if s.running[id] != nil || s.barred[id] || len(s.running) >= s.cfg.Parallel {
 		return false
 	}
-	s.running[id] = cancel
+	s.running[id] = &running{cancel, make(chan struct{})}
 	return true
 }
 
 func (s *Service) leave(id int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	close(s.running[id].done)
 	delete(s.running, id)
 }
 
-// interrupt ends a pull of this process, if there is one.
-func (s *Service) interrupt(id int64) {
+// bar keeps this process from pulling a connection until lift is called, and ends a pull that
+// goes on. It fails if ctx ends before that pull does, or if somebody else has barred it.
+func (s *Service) bar(ctx context.Context, id int64) (lift func(), err error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if cancel := s.running[id]; cancel != nil {
-		cancel(errLost)
+	r, taken := s.running[id], s.barred[id]
+	s.barred[id] = true
+	s.mu.Unlock()
+	if taken {
+		return nil, errBusy
+	}
+	lift = func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.barred, id)
+	}
+	if r == nil {
+		return lift, nil
+	}
+	r.cancel(errLost)
+	select {
+	case <-r.done:
+		return lift, nil
+	case <-ctx.Done():
+		lift()
+		return nil, ctx.Err()
 	}
 }
 
