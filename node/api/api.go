@@ -89,11 +89,12 @@ type Config struct {
 	// Token is the bearer token, at least 32 characters.
 	Token string
 
-	Loads    Loads
-	Pulls    Pulls // Defaults to none.
-	Consents Consents
-	Trail    Trail
-	Quality  Quality
+	Loads     Loads
+	Pulls     Pulls     // Defaults to none.
+	Wearables Wearables // Defaults to none.
+	Consents  Consents
+	Trail     Trail
+	Quality   Quality
 
 	// Remaps loads files again.
 	Remaps Remaps
@@ -149,6 +150,9 @@ func (c Config) withDefaults() Config {
 	if c.Pulls == nil {
 		c.Pulls = noPulls{}
 	}
+	if c.Wearables == nil {
+		c.Wearables = noWearables{}
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -188,6 +192,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.routeUploads()
 	s.routeSeries()
 	s.routePulls()
+	s.routeWearables()
 	s.routeVariables()
 	s.routeUnits()
 	s.routeCodes()

@@ -105,6 +105,9 @@ func (s *Service) unsealed(c Connection) (maker.Tokens, error) {
 // Reseal seals the tokens of all connections with the node's newest key and returns how many.
 // No process may use them meanwhile. Authorizations that are waited for are dropped.
 func Reseal(ctx context.Context, db *sqldb.DB, sealer Sealer) (int, error) {
+	if err := migrate(ctx, db); err != nil {
+		return 0, err
+	}
 	s := &Service{cfg: Config{DB: db, Sealer: sealer}}
 	list, err := s.connections(ctx, `WHERE state = ?`, string(Connected))
 	if err != nil {

@@ -150,11 +150,7 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("wearable: %w", err)
 	}
-	own, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return nil, err
-	}
-	if err := sqldb.Migrate(ctx, cfg.DB, "wearable", own); err != nil {
+	if err := migrate(ctx, cfg.DB); err != nil {
 		return nil, fmt.Errorf("wearable: %w", err)
 	}
 	s := &Service{
@@ -169,6 +165,14 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 		}
 	}
 	return s, nil
+}
+
+func migrate(ctx context.Context, db *sqldb.DB) error {
+	own, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	return sqldb.Migrate(ctx, db, "wearable", own)
 }
 
 // Collectors returns the metrics.
