@@ -67,8 +67,7 @@ func TestExamplesReachTheStore(t *testing.T) {
 				"/1/user/-/activities/list.json": func(string, url.Values) []byte {
 					return example(t, "fitbit/fitbit-activities-date-single-in-activities-list.json")
 				},
-				"/1.2/user/-/sleep/":              during("2015-08-01", example(t, "fitbit/fitbit-sleep-date.json")),
-				"/1/user/-/activities/calories/d": nil,
+				"/1.2/user/-/sleep/": during("2015-08-01", example(t, "fitbit/fitbit-sleep-date.json")),
 			},
 			[]string{
 				"29463-7 56.7 kg at 2015-05-13T18:28:59Z", "29463-7 55.9 kg at 2015-05-14T11:51:57Z", "29463-7 58.1 kg at 2015-05-22T18:12:06Z",
@@ -116,14 +115,49 @@ func TestExamplesReachTheStore(t *testing.T) {
 			[]string{"41950-7 18430 {steps}/(24.h) at 2021-11-26T08:00:00Z", "oura/activity-score 82 {score} at 2021-11-26T08:00:00Z", "8867-4 60 /min at 2021-01-01T01:02:03Z"},
 			map[string]int{"41950-7": 1, "8867-4": 1},
 		},
+		// No answers of these are at hand; these are ours, by the words of their documents.
+		"withings": {
+			"withings", "", "2026-03-01T20:00:00Z", "",
+			map[string]makertest.Page{"/measure getmeas": func(_ string, q url.Values) []byte {
+				switch {
+				case q.Get("enddate") < "1772352000" || q.Get("startdate") > "1772352000":
+					return nil
+				case q.Get("offset") == "":
+					return []byte(`{"status":0,"body":{"measuregrps":[{"attrib":0,"category":1,"date":1772352000,"measures":[{"type":10,"unit":0,"value":121}]}],"more":1,"offset":40}}`)
+				}
+				return []byte(`{"status":0,"body":{"measuregrps":[{"attrib":0,"category":1,"date":1772352060,"measures":[{"type":9,"unit":-1,"value":795}]}],"more":0,"offset":0}}`)
+			}},
+			[]string{"8480-6 121 mm[Hg] at 2026-03-01T08:00:00Z", "8462-4 79.5 mm[Hg] at 2026-03-01T08:01:00Z"},
+			map[string]int{"8480-6": 1, "8462-4": 1},
+		},
+		"garmin": {
+			"garmin", "", "2026-03-02T20:00:00Z", "",
+			map[string]makertest.Page{"/wellness-api/rest/bodyComps": func(_ string, q url.Values) []byte {
+				if q.Get("uploadStartTimeInSeconds") > "1772352000" || q.Get("uploadEndTimeInSeconds") < "1772352000" {
+					return nil
+				}
+				return []byte(`[{"userId":"u","summaryId":"x","measurementTimeInSeconds":1772352000,"weightInGrams":72500}]`)
+			}},
+			[]string{"29463-7 72.5 kg at 2026-03-01T08:00:00Z"},
+			map[string]int{"29463-7": 1},
+		},
+		"google health": {
+			"google", "Europe/Berlin", "2026-03-02T20:00:00Z", "",
+			map[string]makertest.Page{"/v4/users/me/dataTypes/daily-resting-heart-rate/": func(_ string, q url.Values) []byte {
+				if !strings.Contains(q.Get("filter"), `daily_resting_heart_rate.date < "2026-03-03"`) {
+					return nil
+				}
+				return []byte(`{"dataPoints":[{"name":"users/me/dataTypes/daily-resting-heart-rate/dataPoints/1","dailyRestingHeartRate":{"date":{"year":2026,"month":3,"day":1},"beatsPerMinute":"58"}}]}`)
+			}},
+			[]string{"40443-4 58 /min at 2026-02-28T23:00:00Z"},
+			map[string]int{"40443-4": 1},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newWholeSite(t, sqltest.SQLite(t), at(c.now))
 			for path, page := range c.pages {
-				if page != nil {
-					s.fake.Serve(path, page)
-				}
+				s.fake.Serve(path, page)
 			}
 			service := s.open()
 			s.run(service)
