@@ -13,8 +13,7 @@ import (
 // Lengths of a lease and of what is done within it.
 const (
 	leaseTime  = 2 * time.Minute
-	maxTimeout = 45 * time.Second
-	slack      = leaseTime - maxTimeout // for writing what came, and for clocks that differ
+	answerTime = 45 * time.Second // that a maker may take; the rest is for writing what came
 )
 
 // lease is the right to use the tokens of a connection.

@@ -59,9 +59,9 @@ func TestExamplesReachTheStore(t *testing.T) {
 		points                  map[string]int // of a code
 	}{
 		"fitbit": {
-			"fitbit", "UTC", "2015-08-25T20:00:00Z", "2015-05-10T00:00:00Z",
+			"fitbit", "UTC", "2015-08-25T20:00:00Z", "2015-07-20T00:00:00Z",
 			map[string]makertest.Page{
-				"/1/user/-/body/log/weight/":  during("2015-05-22", example(t, "fitbit/fitbit-body-log-weight.json")),
+				"/1/user/-/body/log/weight/":  during("2015-07-21", example(t, "fitbit/fitbit-body-log-weight.json")),
 				"/1/user/-/activities/heart/": during("2015-08-21", example(t, "fitbit/fitbit-activities-heart-1d-1m-intraday.json")),
 				"/1/user/-/activities/steps/": during("2015-08-24", example(t, "fitbit/fitbit-activities-steps-timeseries.json")),
 				"/1/user/-/activities/list.json": func(string, url.Values) []byte {
@@ -115,43 +115,6 @@ func TestExamplesReachTheStore(t *testing.T) {
 			[]string{"41950-7 18430 {steps}/(24.h) at 2021-11-26T08:00:00Z", "oura/activity-score 82 {score} at 2021-11-26T08:00:00Z", "8867-4 60 /min at 2021-01-01T01:02:03Z"},
 			map[string]int{"41950-7": 1, "8867-4": 1},
 		},
-		// No answers of these are at hand; these are ours, by the words of their documents.
-		"withings": {
-			"withings", "", "2026-03-01T20:00:00Z", "",
-			map[string]makertest.Page{"/measure getmeas": func(_ string, q url.Values) []byte {
-				switch {
-				case q.Get("enddate") < "1772352000" || q.Get("startdate") > "1772352000":
-					return nil
-				case q.Get("offset") == "":
-					return []byte(`{"status":0,"body":{"measuregrps":[{"attrib":0,"category":1,"date":1772352000,"measures":[{"type":10,"unit":0,"value":121}]}],"more":1,"offset":40}}`)
-				}
-				return []byte(`{"status":0,"body":{"measuregrps":[{"attrib":0,"category":1,"date":1772352060,"measures":[{"type":9,"unit":-1,"value":795}]}],"more":0,"offset":0}}`)
-			}},
-			[]string{"8480-6 121 mm[Hg] at 2026-03-01T08:00:00Z", "8462-4 79.5 mm[Hg] at 2026-03-01T08:01:00Z"},
-			map[string]int{"8480-6": 1, "8462-4": 1},
-		},
-		"garmin": {
-			"garmin", "", "2026-03-02T20:00:00Z", "",
-			map[string]makertest.Page{"/wellness-api/rest/bodyComps": func(_ string, q url.Values) []byte {
-				if q.Get("uploadStartTimeInSeconds") > "1772352000" || q.Get("uploadEndTimeInSeconds") < "1772352000" {
-					return nil
-				}
-				return []byte(`[{"userId":"u","summaryId":"x","measurementTimeInSeconds":1772352000,"weightInGrams":72500}]`)
-			}},
-			[]string{"29463-7 72.5 kg at 2026-03-01T08:00:00Z"},
-			map[string]int{"29463-7": 1},
-		},
-		"google health": {
-			"google", "Europe/Berlin", "2026-03-02T20:00:00Z", "",
-			map[string]makertest.Page{"/v4/users/me/dataTypes/daily-resting-heart-rate/": func(_ string, q url.Values) []byte {
-				if !strings.Contains(q.Get("filter"), `daily_resting_heart_rate.date < "2026-03-03"`) {
-					return nil
-				}
-				return []byte(`{"dataPoints":[{"name":"users/me/dataTypes/daily-resting-heart-rate/dataPoints/1","dailyRestingHeartRate":{"date":{"year":2026,"month":3,"day":1},"beatsPerMinute":"58"}}]}`)
-			}},
-			[]string{"40443-4 58 /min at 2026-02-28T23:00:00Z"},
-			map[string]int{"40443-4": 1},
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -190,6 +153,33 @@ func TestExamplesReachTheStore(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPagesOfAWindowAreOneDocument of the patient. The answers are ours, by the words of the
+// makers' documents: nobody else's are at hand.
+func TestPagesOfAWindowAreOneDocument(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, sqltest.SQLite(t), at("2026-03-01T20:00:00Z"))
+	const first = `{"status":0,"body":{"measuregrps":[{"date":1772352000}],"more":1,"offset":40}}`
+	const second = `{"status":0,"body":{"measuregrps":[{"date":1772352060}],"more":0,"offset":0}}`
+	s.fake.Serve("/measure getmeas", func(_ string, q url.Values) []byte {
+		switch {
+		case q.Get("enddate") < "1772352000" || q.Get("startdate") > "1772352000":
+			return nil
+		case q.Get("offset") == "40":
+			return []byte(second)
+		}
+		return []byte(first)
+	})
+	service := s.open()
+	s.run(service)
+	c := s.connect(service, "withings", "p1", "")
+	require.Empty(t, s.pulled(service, c.ID, time.Time{}).Error)
+	var texts []string
+	for _, text := range s.memory.texts {
+		texts = append(texts, text)
+	}
+	require.Contains(t, texts, `{"wearable":"withings","patient":"p1","payloads":[`+first+","+second+"]}\n")
 }
 
 // inWindow answers with an example where a path of Google Fit's asks for a moment.
@@ -249,6 +239,7 @@ func TestPullsGoBySchedule(t *testing.T) {
 
 		texts := len(s.memory.texts)
 		s.clock.pass(24 * time.Hour)
+		service.rouse()
 		next := s.pulled(service, c.ID, c.Ended)
 		require.Empty(t, next.Error)
 		again := s.memory.accepted("-heart-")[31:]
@@ -316,7 +307,7 @@ func TestKilledWithTheAnswer(t *testing.T) {
 	t.Parallel()
 	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
 		s := newSite(t, db, at("2026-03-10T08:00:00Z"))
-		for maker, state := range map[string]State{"fitbit": Connected, "withings": Connected, "google": Connected, "oura": Over, "garmin": Over} {
+		for maker, state := range map[string]State{"fitbit": Connected, "oura": Over} {
 			first := s.open()
 			stop := s.run(first)
 			c := s.connect(first, maker, "p-"+maker, "Europe/Berlin")

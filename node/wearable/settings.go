@@ -161,6 +161,6 @@ func (s *Service) client(name string) (*maker.Client, error) {
 		return nil, fmt.Errorf("settings: %w", err)
 	}
 	cfg := set.client
-	cfg.Timeout, cfg.Dial, cfg.Roots, cfg.Now = s.cfg.Timeout, s.cfg.Dial, s.cfg.Roots, s.cfg.Now
+	cfg.Timeout, cfg.Dial, cfg.Roots, cfg.Now = answerTime, s.cfg.Dial, s.cfg.Roots, s.cfg.Now
 	return maker.New(cfg)
 }

@@ -185,7 +185,7 @@ func (s *site) loaded() []ingest.Job {
 			}
 		}
 		return true
-	}, time.Minute, 5*time.Millisecond)
+	}, time.Minute, 20*time.Millisecond)
 	return list
 }
 
@@ -195,7 +195,7 @@ func (s *site) open(adjust ...func(*Config)) *Service {
 	sealer, err := raw.OpenSealer(s.key)
 	require.NoError(s.t, err)
 	cfg := Config{
-		DB: s.db, Loads: s.loads, Sealer: sealer, Trail: s.trail, Dir: filepath.Join(s.dir, "wearables"), Tick: 10 * time.Millisecond,
+		DB: s.db, Loads: s.loads, Sealer: sealer, Trail: s.trail, Dir: filepath.Join(s.dir, "wearables"), Tick: time.Second,
 		Known: func(_ context.Context, patient string) (bool, error) { return strings.HasPrefix(patient, "p"), nil },
 		Dial:  s.fake.Dial, Roots: s.fake.Roots(), Now: s.clock.Now, Wait: s.clock.Wait,
 	}
@@ -239,7 +239,7 @@ func (s *site) pulled(service *Service, id int64, then time.Time) Connection {
 		c, err = service.connection(s.t.Context(), id)
 		require.NoError(s.t, err)
 		return c.Ended.After(then) && !c.Began.After(c.Ended) && !c.held(s.clock.Now())
-	}, time.Minute, 2*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	return c
 }
 

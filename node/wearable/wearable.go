@@ -17,8 +17,8 @@
 //
 // The lease is a row with an end and no transaction, which on SQLite would keep everybody
 // from writing while a maker thinks. It ends [leaseTime] after it was last renewed, which
-// happens before each request; a request ends long before that. Processes that share a
-// database need clocks that agree to [slack].
+// happens before each request, and a request ends long before that. Processes that share a
+// database need clocks that agree to half a minute.
 package wearable
 
 import (
@@ -78,9 +78,6 @@ type Config struct {
 	// Parallel is how many connections are pulled at once, 1 to 64. Defaults to 4.
 	Parallel int
 
-	// Timeout is how long a maker may take to answer, at most 45 s. Defaults to 45 s.
-	Timeout time.Duration
-
 	// Dial and Roots are how makers are reached, see connectors/partner/wearable.Config.
 	Dial  func(ctx context.Context, network, address string) (net.Conn, error)
 	Roots *x509.CertPool
@@ -96,9 +93,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Parallel == 0 {
 		c.Parallel = 4
-	}
-	if c.Timeout == 0 {
-		c.Timeout = maxTimeout
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -120,8 +114,6 @@ func (c Config) validate() error {
 		return errors.New("tick must be 10 ms to 1 min")
 	case c.Parallel < 1 || c.Parallel > 64:
 		return errors.New("parallel pulls must be 1 to 64")
-	case c.Timeout < 0 || c.Timeout > maxTimeout:
-		return errors.New("timeout must be at most 45 s")
 	}
 	return nil
 }
@@ -201,7 +193,7 @@ func (s *Service) Run(ctx context.Context) error {
 // turn begins the pulls that are due.
 func (s *Service) turn(ctx context.Context, group *sync.WaitGroup) error {
 	list, err := s.connections(ctx, "")
-	if err != nil {
+	if err != nil || len(list) == 0 {
 		return err
 	}
 	schedules := s.schedules()

@@ -119,7 +119,6 @@ func TestRefreshTokensAreForOneUse(t *testing.T) {
 // TestWhatAMakerDoesWrong is told by its kind, and nothing of the answer is.
 func TestWhatAMakerDoesWrong(t *testing.T) {
 	t.Parallel()
-	short := func(cfg *wearable.Config) { cfg.Timeout, cfg.MaxAnswer = time.Second, 1<<20 }
 	for name, c := range map[string]struct {
 		fault   makertest.Fault
 		passing bool
@@ -144,8 +143,13 @@ func TestWhatAMakerDoesWrong(t *testing.T) {
 			t.Parallel()
 			k := newClock()
 			f := makertest.New(t, k.Now)
-			client := open(t, f, "fitbit", k, short)
-			tokens := allow(t, f, client)
+			tokens := allow(t, f, open(t, f, "fitbit", k))
+			client := open(t, f, "fitbit", k, func(cfg *wearable.Config) {
+				cfg.MaxAnswer = 1 << 20
+				if name == "hangs" {
+					cfg.Timeout = 100 * time.Millisecond // and nothing but hanging is asked of it
+				}
+			})
 			f.Once(makertest.Data, c.fault)
 			_, err := client.Page(t.Context(), tokens, client.Feeds()[0], march, "")
 			require.ErrorContains(t, err, c.text)
