@@ -39,8 +39,8 @@ func newNodeKeyReencrypt() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reencrypt",
 		Short: "Encrypt all raw copies of the node with its newest key",
-		Long: `Encrypt every raw copy that has an older key with the newest one, so that an older copy of
-raw.key no longer opens the folder. The node must not run. Each copy is replaced when
+		Long: `Encrypt every raw copy that has an older key with the newest one, and the tokens of makers
+of wearables, so that an older copy of raw.key no longer opens them. The node must not run. Each copy is replaced when
 its new form is on disk and has the same content; a command that was broken off is
 called again and goes on. Copies that cannot be read stay as they are and end it with
 status 1: see node fsck.`,

@@ -44,6 +44,7 @@ import (
 	"github.com/trialmesh/trialmesh/node/reference/variable"
 	"github.com/trialmesh/trialmesh/node/release"
 	"github.com/trialmesh/trialmesh/node/report"
+	"github.com/trialmesh/trialmesh/node/wearable"
 	wire "github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -155,6 +156,7 @@ type Node struct {
 	codes     *codemap.Store
 	ingest    *ingest.Service
 	pulls     *pull.Puller
+	wearables *wearable.Service
 	quality   *report.Service
 	trail     *audit.Trail
 	consents  *consent.Book
@@ -184,7 +186,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("node: %w", err)
 	}
 	n := &Node{cfg: cfg, metrics: prometheus.NewRegistry()}
-	for _, part := range []func(context.Context) error{n.openStores, n.openDomain, n.openPulls, n.openNetwork, n.openPeer, n.openAPI, n.openMLLP} {
+	for _, part := range []func(context.Context) error{n.openStores, n.openDomain, n.openPulls, n.openWearables, n.openNetwork, n.openPeer, n.openAPI, n.openMLLP} {
 		if err := part(ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("node: %w", err), n.Close())
 		}
@@ -358,6 +360,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.group.Run(ctx) })
 	group.Go(func() error { return n.runJobs(ctx) })
 	group.Go(func() error { return n.pulls.Run(ctx) })
+	group.Go(func() error { return n.pullWearables(ctx) })
 	group.Go(func() error { return n.mergeSeries(ctx) })
 	group.Go(func() error { return n.publish(ctx) })
 	group.Go(func() error { return n.peer.Run(ctx) })

@@ -21,12 +21,15 @@ func RotateRawKey(ctx context.Context, cfg Config) error {
 }
 
 // ReencryptRaw encrypts every raw copy of the node of cfg.Dir, which must not run,
-// with the newest key; see [raw.Reencrypt].
+// with the newest key; see [raw.Reencrypt]. The tokens of wearables' makers come first.
 func ReencryptRaw(ctx context.Context, cfg Config, progress func(raw.Reencrypted)) (raw.Reencrypted, error) {
 	cfg = cfg.withDefaults()
 	lock, err := dirlock.Acquire(ctx, cfg.Dir)
 	if err != nil {
 		return raw.Reencrypted{}, fmt.Errorf("reencrypt: %w", err)
+	}
+	if err := resealWearables(ctx, cfg); err != nil {
+		return raw.Reencrypted{}, errors.Join(fmt.Errorf("reencrypt: %w", err), lock.Release())
 	}
 	n, err := raw.Reencrypt(ctx, raw.Config{Dir: filepath.Join(cfg.Dir, rawDir), KeyFile: filepath.Join(cfg.Dir, rawKeyFile), Now: cfg.Now}, progress)
 	return n, errors.Join(err, lock.Release())

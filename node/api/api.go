@@ -89,12 +89,13 @@ type Config struct {
 	// Token is the bearer token, at least 32 characters.
 	Token string
 
-	Access   Access // Defaults to no clients but the site itself.
-	Loads    Loads
-	Pulls    Pulls // Defaults to none.
-	Consents Consents
-	Trail    Trail
-	Quality  Quality
+	Access    Access // Defaults to no clients but the site itself.
+	Loads     Loads
+	Pulls     Pulls     // Defaults to none.
+	Wearables Wearables // Defaults to none.
+	Consents  Consents
+	Trail     Trail
+	Quality   Quality
 
 	// Remaps loads files again.
 	Remaps Remaps
@@ -157,6 +158,9 @@ func (c Config) withDefaults() Config {
 	if c.Pulls == nil {
 		c.Pulls = noPulls{}
 	}
+	if c.Wearables == nil {
+		c.Wearables = noWearables{}
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -196,6 +200,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.routeUploads()
 	s.routeSeries()
 	s.routePulls()
+	s.routeWearables()
 	s.routeVariables()
 	s.routeUnits()
 	s.routeCodes()

@@ -45,6 +45,12 @@ var scopes = map[string]scope{
 	"POST /v1/ingest/pulls/{name}/runs":   scope(access.JobsWrite),
 	"POST /v1/ingest/pulls/{name}/cancel": scope(access.JobsWrite),
 
+	"GET /v1/wearables/connections":                  scope(access.JobsRead),
+	"POST /v1/wearables/connections/{id}/pull":       scope(access.JobsWrite),
+	"POST /v1/wearables/authorizations":              operator,
+	"POST /v1/wearables/connections":                 operator,
+	"POST /v1/wearables/connections/{id}/disconnect": operator,
+
 	"GET " + variablesPath:               scope(access.ReferenceRead),
 	"GET " + variablesPath + "/versions": scope(access.ReferenceRead),
 	"GET /v1/units":                      scope(access.ReferenceRead),

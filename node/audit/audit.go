@@ -39,6 +39,9 @@ const (
 	ScreeningChanged Event = "screening changed"
 	PatientScreened  Event = "patient screened" // the service, who asked and how many cards
 	ClientsChanged   Event = "clients changed"
+
+	WearableConnected    Event = "wearable connected" // the maker and the connection's number
+	WearableDisconnected Event = "wearable disconnected"
 )
 
 // Record is one decision.

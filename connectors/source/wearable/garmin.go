@@ -8,7 +8,8 @@ import (
 )
 
 // garmin reads the answers of Garmin Connect: days of heart rate, stress and body
-// battery, heart rate variability, sleep, weight, daily totals and training readiness.
+// battery, heart rate variability, sleep, weight, daily totals and training readiness; and
+// the summaries of the Health API, see garminSummary.
 // What it has in GMT is used, and the clock beside that for the day's zone. Below 0
 // stands "not measured" (-1) and "moving too much" (-2).
 var garmin = maker{
@@ -66,6 +67,8 @@ func garminElement(b *batch, n node) bool {
 		return true
 	}
 	switch values := n.member("values"); {
+	case n.has("summaryId"):
+		garminSummary(b, n)
 	case n.has("stressValuesArray"), n.has("bodyBatteryValuesArray"):
 		garminCurves(b, n)
 	case n.has("totalSteps"):

@@ -154,3 +154,33 @@ func TestOurasVersionTwo(t *testing.T) {
 		"physical-activity/kcal_burned 100 kcal at 2026-03-01T10:00:00Z for 1800 s",
 	})
 }
+
+// TestGarminsHealthSummaries are those of its interface for partners, by the words of its
+// documents; the numbers are ours.
+func TestGarminsHealthSummaries(t *testing.T) {
+	t.Parallel()
+	const day = " at 2026-02-28T23:00:00Z for 86400 s"
+	const night = " at 2026-02-28T22:00:00Z for 27000 s"
+	gives(t, document("garmin", "",
+		`[{"userId":"u","summaryId":"x1","calendarDate":"2026-03-01","startTimeInSeconds":1772319600,"startTimeOffsetInSeconds":3600,"steps":9206,
+			"distanceInMeters":7100.5,"activeKilocalories":410,"restingHeartRateInBeatsPerMinute":52,"averageStressLevel":-1,
+			"vigorousIntensityDurationInSeconds":600,"timeOffsetHeartRateSamples":{"900":71,"15":60,"1e3":1}}]`,
+		`[{"userId":"u","summaryId":"x2","calendarDate":"2026-03-01","startTimeInSeconds":1772316000,"startTimeOffsetInSeconds":3600,"durationInSeconds":25200,
+			"awakeDurationInSeconds":1800,"deepSleepDurationInSeconds":6000,"remSleepInSeconds":5400,"overallSleepScore":{"value":87,"qualifierKey":"GOOD"}}]`,
+		`[{"userId":"u","summaryId":"x3","calendarDate":"2026-03-01","startTimeInSeconds":1772316000,"startTimeOffsetInSeconds":3600,"lastNightAvg":44,"hrvValues":{"300":38}}]`,
+		`[{"userId":"u","summaryId":"x4","calendarDate":"2026-03-01","startTimeInSeconds":1772323200,"startTimeOffsetInSeconds":3600,
+			"timeOffsetStressLevelValues":{"0":18,"180":-2},"timeOffsetBodyBatteryValues":{"0":55}}]`,
+		`[{"userId":"u","summaryId":"x5","measurementTimeInSeconds":1772352000,"weightInGrams":72500,"bodyFatInPercent":21.5}]`,
+		`[{"userId":"another","summaryId":"x6","measurementTimeInSeconds":1772352000,"weightInGrams":99000}]`,
+		`[{"summaryId":"x7","vo2Max":48.0}]`,
+	), []string{
+		"8867-4 60 /min at 2026-02-28T23:00:15Z", "8867-4 71 /min at 2026-02-28T23:15:00Z",
+		"41950-7 9206 {steps}/(24.h)" + day, "distance-24h 7100.5 m" + day, "active-energy-24h 410 kcal" + day, "40443-4 52 /min" + day,
+		"garmin/stress-24h 1 missing", "minutes-vigorous-activity 10 min" + day,
+		"93832-4 420 min" + night, "93831-6 100 min" + night, "93829-0 90 min" + night, "sleep-episode/wake_after_sleep_onset 30 min" + night,
+		"garmin/sleep-score 87 {score}" + night,
+		"garmin/hrv-night 44 ms" + day, "garmin/hrv 38 ms at 2026-02-28T22:05:00Z",
+		"garmin/stress 18 {score} at 2026-03-01T00:00:00Z", "garmin/stress 1 missing", "garmin/body-battery 55 {score} at 2026-03-01T00:00:00Z",
+		"29463-7 72.5 kg at 2026-03-01T08:00:00Z", "41982-0 21.5 % at 2026-03-01T08:00:00Z",
+	}, "invalid-time payloads[0][0].timeOffsetHeartRateSamples.*", "several-users payloads[5][0].userId", "unknown-measure payloads[6][0]")
+}
