@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"text/tabwriter"
 	"time"
@@ -36,6 +37,9 @@ and where birth date or sex differ from those stored the node says nothing.`,
 			ehr := cdshooks.Client{Issuer: args[0]}
 			ehr.KeyURLs, _ = cmd.Flags().GetStringSlice("key-url")
 			ehr.RequirePatient, _ = cmd.Flags().GetBool("require-patient")
+			if keys == "" && len(ehr.KeyURLs) == 0 {
+				return usageError{errors.New("give the EHR's keys with --keys, or their address with --key-url")}
+			}
 			if keys != "" {
 				text, err := readInput(cmd, keys)
 				if err != nil {

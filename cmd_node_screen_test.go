@@ -119,5 +119,5 @@ func TestEHRsByCommand(t *testing.T) {
 	require.Equal(t, exitError, statusOf(err))
 	require.ErrorContains(t, err, "no EHR is registered")
 	_, err = execute(t, "node", "cds-client", "add", issuer, "--dir", dir)
-	require.ErrorContains(t, err, "want one at least")
+	require.Equal(t, exitUsage, statusOf(err))
 }

@@ -15,6 +15,8 @@ const (
 
 // bundle is what is read of draft orders.
 type bundle struct {
+	private
+
 	Type  string `json:"resourceType"`
 	Entry []struct {
 		Resource order `json:"resource"`

@@ -18,6 +18,8 @@ const maxBody = 1 << 20
 // request is a call of a service, as far as it is used. fhirServer, fhirAuthorization and
 // extensions are not read.
 type request struct {
+	private
+
 	Hook     string                     `json:"hook"`
 	Instance string                     `json:"hookInstance"`
 	Context  json.RawMessage            `json:"context"`
@@ -26,6 +28,8 @@ type request struct {
 
 // hookContext is the context of both hooks.
 type hookContext struct {
+	private
+
 	User       string          `json:"userId"`
 	Patient    string          `json:"patientId"`
 	Encounter  string          `json:"encounterId"`
@@ -87,6 +91,8 @@ func (c hookContext) is(types []string) bool {
 
 // patient is what is read of a Patient.
 type patient struct {
+	private
+
 	Type   string `json:"resourceType"`
 	ID     string `json:"id"`
 	Birth  string `json:"birthDate"`
