@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -203,4 +204,26 @@ func TestJobsArePagedNewestFirst(t *testing.T) {
 		_, err = s.Problems(t.Context(), ids[0], 0, limit)
 		require.Error(t, err)
 	}
+}
+
+// TestALargeLoadLeavesStatistics: questions that come right after it are planned by what
+// the tables hold now.
+func TestALargeLoadLeavesStatistics(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, sqltest.Postgres(t))
+	s.run(t)
+	var text strings.Builder
+	text.WriteString(patient + "\n")
+	for i := range 6000 {
+		at := time.Date(2020, 1, 1, 0, i, 0, 0, time.UTC).Format(time.RFC3339)
+		text.WriteString(strings.NewReplacer(`"w1"`, fmt.Sprintf(`"w%d"`, i), "2020-01-01", at).Replace(weight("w1")) + "\n")
+	}
+	require.Equal(t, ingest.Completed, s.load(t, "weights.ndjson", []byte(text.String())).State)
+	require.Eventually(t, func() bool { // it is taken when the job is over
+		var rows int
+		require.NoError(t, s.db.Read(t.Context(), func(tx *sqldb.Tx) error {
+			return tx.QueryRow(t.Context(), "SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass('lineage')").Scan(&rows)
+		}))
+		return rows == 6001
+	}, time.Minute, 10*time.Millisecond)
 }

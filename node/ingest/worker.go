@@ -16,6 +16,10 @@ import (
 // sayWait bounds how long a job that ends badly may take to say so.
 const sayWait = 5 * time.Second
 
+// refreshRows is how many rows a load has stored that is worth a look at how the tables
+// have grown.
+const refreshRows = 1000
+
 // work is one attempt at a job.
 func (s *Service) work(ctx context.Context, j *jobs.Job[args]) error {
 	id := JobID(j.ID)
@@ -85,6 +89,11 @@ func (s *Service) load(ctx context.Context, j *jobs.Job[args]) error {
 	}
 	if err := l.finish(ctx); err != nil {
 		return fmt.Errorf("finish: %w", err)
+	}
+	if l.counts.Stored >= refreshRows {
+		if err := s.cfg.Store.Refresh(ctx); err != nil && ctx.Err() == nil { // the job is over all the same
+			s.cfg.Log.WarnContext(ctx, "statistics of tables were not taken; questions may be slow", "job", l.job.ID, "err", err)
+		}
 	}
 	return nil
 }

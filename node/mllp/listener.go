@@ -121,7 +121,7 @@ func New(cfg Config) (*Listener, error) {
 	l := &Listener{
 		cfg:     cfg,
 		waiting: make(chan kept, maxTogether),
-		coming:  semaphore.NewWeighted(max(maxComing, int64(cfg.MaxMessage))),
+		coming:  semaphore.NewWeighted(maxComing * int64(cfg.MaxMessage)),
 		room:    semaphore.NewWeighted(maxWaiting),
 		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "trialmesh_mllp_messages_total", Help: "HL7 v2 messages by acknowledgment code.",
@@ -197,11 +197,11 @@ const (
 
 // maxWaiting is how many bytes of messages wait for the disk or are on their way to
 // it. Senders then wait: for each of them one message more is in memory, of which those
-// of all together have maxComing bytes beyond their first 16 KiB. One for which that is
-// not enough is to be sent again.
+// of all together have maxComing times the largest, beyond the first 16 KiB of each. One
+// for which that is not enough is to be sent again.
 const (
 	maxWaiting = 32 << 20
-	maxComing  = 64 << 20
+	maxComing  = 4
 )
 
 // enqueue takes a message to be kept, when there is room for it. An error is that ctx

@@ -263,7 +263,7 @@ func TestSendersWaitForASlowDisk(t *testing.T) {
 	require.NotZero(t, sent.Load())
 	require.Less(t, sent.Load()*size, int64(64<<20), "of %d MiB", senders*each*size>>20)
 	close(d.held)
-	require.Eventually(t, func() bool { return d.size() == senders*each*(len(large)+len("\x0b\x1c\r")) }, time.Minute, 100*time.Millisecond)
+	require.Eventually(t, func() bool { return d.size() == senders*each*(len(large)+len("\x0b\x1c\r")) }, 5*time.Minute, 100*time.Millisecond)
 }
 
 func TestOnlySoManySendersAreConnected(t *testing.T) {
