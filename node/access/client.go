@@ -183,6 +183,9 @@ func (s *Service) Add(ctx context.Context, r Registration, now time.Time) (Clien
 		if n >= maxClients {
 			return errClients
 		}
+		if err := forgetGone(ctx, tx, now); err != nil {
+			return err
+		}
 		n64, err := tx.Exec(ctx, `INSERT INTO access_client (`+columns+`) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 			made.id, made.scopes, made.keys, made.url, made.seconds, made.added, made.changed)
 		if err != nil {
