@@ -115,7 +115,7 @@ func register[In, Out any](s *server, op huma.Operation, handler func(context.Co
 	op.Security = []map[string][]string{{bearer: {}}}
 	need := scopeOf(op.Method, op.Path)
 	op.Middlewares = append(op.Middlewares, func(ctx huma.Context, next func(huma.Context)) {
-		known, err := s.authorize(ctx.Context(), ctx.Header("Authorization"), need)
+		known, err := s.authorize(ctx.Context(), ctx.Header("Authorization"), op.Method, op.Path, need)
 		if err != nil {
 			c := humagin.Unwrap(ctx)
 			s.refuse(c.Writer, c.Request, op.Path, err, need)
