@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -13,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
 // settingsCommand is a command with the flags of hub run.
@@ -156,6 +160,23 @@ func TestInitIsNamedWhereItHelps(t *testing.T) {
 		require.Equal(t, exitError, statusOf(err), "%s: %v", args, err)
 		require.Equal(t, named, strings.Contains(err.Error()+hintFor(err), "init makes one"), "%s: %v", args, err)
 	}
+}
+
+func TestErrorsAreJSONWhereItIsAskedFor(t *testing.T) {
+	t.Parallel()
+	said := func(err error, args ...string) string {
+		cmd := newRoot()
+		var out bytes.Buffer
+		cmd.SetErr(&out)
+		require.NoError(t, cmd.ParseFlags(args))
+		printError(cmd, err)
+		return out.String()
+	}
+	refused := fmt.Errorf("ask: %w", problem.Refusal("trial.unknown", "no such trial"))
+	require.Equal(t, "trialmesh: ask: no such trial (rule trial.unknown)\n", said(refused))
+	require.JSONEq(t, `{"error":"ask: no such trial (rule trial.unknown)","kind":"refused","rule":"trial.unknown","status":1}`, said(refused, "--json"))
+	require.JSONEq(t, `{"error":"what?","status":2}`, said(usageError{errors.New("what?")}, "--json"))
+	require.Contains(t, said(fmt.Errorf("dial: %w", syscall.ECONNREFUSED), "--json"), `"hint":"nothing listens there`)
 }
 
 func TestDamagedRunFileIsNamed(t *testing.T) {

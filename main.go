@@ -50,15 +50,36 @@ func main() {
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	root := newRoot()
-	err := root.ExecuteContext(ctx)
+	cmd, err := newRoot().ExecuteContextC(ctx)
 	if err != nil {
-		fmt.Fprintln(root.ErrOrStderr(), "trialmesh:", err)
-	}
-	if hint := hintFor(err); hint != "" {
-		fmt.Fprintln(root.ErrOrStderr(), "hint:", hint)
+		printError(cmd, err)
 	}
 	return statusOf(err)
+}
+
+// failure is an error as --json prints it.
+type failure struct {
+	Error  string       `json:"error"`
+	Kind   problem.Kind `json:"kind,omitempty"` // of an error that a hub or a node answered
+	Rule   string       `json:"rule,omitempty"` // that refused
+	Hint   string       `json:"hint,omitempty"`
+	Status int          `json:"status"` // the exit status
+}
+
+// printError says on standard error what went wrong and what to do next.
+func printError(cmd *cobra.Command, err error) {
+	f := failure{Error: err.Error(), Hint: hintFor(err), Status: statusOf(err)}
+	if wantsJSON(cmd) {
+		if p := new(problem.Error); errors.As(err, &p) {
+			f.Kind, f.Rule = p.Kind, p.Rule
+		}
+		_ = json.NewEncoder(cmd.ErrOrStderr()).Encode(f)
+		return
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), "trialmesh:", f.Error)
+	if f.Hint != "" {
+		fmt.Fprintln(cmd.ErrOrStderr(), "hint:", f.Hint)
+	}
 }
 
 // statusOf returns the exit status for what a command returned.
@@ -100,7 +121,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
-	root.PersistentFlags().Bool("json", false, "print one JSON object a line instead of text")
+	root.PersistentFlags().Bool("json", false, "print one JSON object a line instead of text, errors too")
 	root.PersistentFlags().String("log-level", "info", "debug, info, warn or error")
 	root.PersistentFlags().String("log-format", "text", "text or json")
 	root.AddCommand(newKeyCommand(), newHubCommand(), newNodeCommand(), newTrialCommand(), newQueryCommand(), newVerifyCommand(), newBenchCommand())

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-const patience = 30 * time.Second // for conditions that normally hold within five
+const patience = time.Minute // for conditions that normally hold within five
 
 var errOdd = problem.New(problem.Invalid, "the command is refused")
 

@@ -49,7 +49,7 @@ func (l *lines) get() []string {
 // and the others go on with everything it acknowledged.
 func TestReplicasOverTheRealTransport(t *testing.T) {
 	t.Parallel()
-	const patience = 30 * time.Second
+	const patience = time.Minute
 	keys := make([]identity.Key, 3)
 	var ids []identity.DID
 	for i := range keys {

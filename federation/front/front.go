@@ -8,7 +8,8 @@
 // error becomes an answer.
 //
 // It knows no router: a handler says which route it took by setting the
-// request's Pattern. Routes, tokens and documents are of node/api and hub/api.
+// request's Pattern. Package router has the one of both; routes and tokens are of
+// node/api and hub/api.
 package front
 
 import (

@@ -105,25 +105,25 @@ func slowly(t *testing.T, url, path string, pause time.Duration, pieces int) (st
 
 func TestASlowBodyIsGivenUp(t *testing.T) {
 	t.Parallel()
-	url := open(t, Config{Next: reads, BodyTime: 500 * time.Millisecond, Streams: map[string]int64{"/files": 1000}})
-	status, err := slowly(t, url, "/", 100*time.Millisecond, 8)
+	url := open(t, Config{Next: reads, BodyTime: 2 * time.Second, Streams: map[string]int64{"/files": 1000}})
+	status, err := slowly(t, url, "/", 300*time.Millisecond, 8)
 	require.True(t, err != nil || strings.HasPrefix(status, "422"), "a body may take so long in all: %s", status)
-	status, err = slowly(t, url, "/files", 100*time.Millisecond, 8)
+	status, err = slowly(t, url, "/files", 300*time.Millisecond, 8)
 	require.NoError(t, err)
 	require.Equal(t, "200 OK", status, "a stream may take any time if it does not pause")
-	status, err = slowly(t, url, "/files", time.Second, 2)
+	status, err = slowly(t, url, "/files", 4*time.Second, 2)
 	require.True(t, err != nil || strings.HasPrefix(status, "422"), "a stream may not pause: %s", status)
 }
 
 // A deadline that stayed after the body would look like a client that left.
 func TestAHandlerMayWorkLongerThanTheBodyMayTake(t *testing.T) {
 	t.Parallel()
-	url := open(t, Config{BodyTime: 50 * time.Millisecond, Next: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	url := open(t, Config{BodyTime: 500 * time.Millisecond, Next: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		select {
 		case <-r.Context().Done():
 			WriteProblem(w, problem.From(errors.New("canceled")))
-		case <-time.After(200 * time.Millisecond):
+		case <-time.After(time.Second):
 		}
 	})})
 	status, body := post(t, url, strings.NewReader("x"))

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	patience = 20 * time.Second // for conditions that normally hold within a second
+	patience = time.Minute // for conditions that normally hold within a second
 	echo     = "/test/echo/1"
 )
 

@@ -43,7 +43,7 @@ func (s *server) only(role registry.Role, op huma.Operation) huma.Operation {
 
 // onlyFile is only for a route that huma does not serve.
 func (s *server) onlyFile(role registry.Role, handler func(*gin.Context) error) gin.HandlerFunc {
-	return s.handle(func(c *gin.Context) error {
+	return s.router.Handle(func(c *gin.Context) error {
 		if _, err := s.caller(c.Request.Context(), c.GetHeader("Authorization"), role); err != nil {
 			return err
 		}

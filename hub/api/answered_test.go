@@ -98,7 +98,7 @@ func TestALongPollAnswersWhenThereIsSomething(t *testing.T) {
 			}
 			answer <- q
 		}()
-		require.Eventually(t, func() bool { return h.waiters.Load() > before }, 10*time.Second, time.Millisecond, "the poll waits")
+		require.Eventually(t, func() bool { return h.waiters.Load() > before }, time.Minute, time.Millisecond, "the poll waits")
 		return answer
 	}
 	early := get[Question](h, "/v1/queries/"+id.String()+"?wait=result&seconds=0")

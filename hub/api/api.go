@@ -17,11 +17,10 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/trialmesh/trialmesh/federation/front"
+	"github.com/trialmesh/trialmesh/federation/front/router"
 	"github.com/trialmesh/trialmesh/federation/membership"
 	"github.com/trialmesh/trialmesh/hub/ledger"
 	"github.com/trialmesh/trialmesh/hub/registry"
@@ -117,9 +116,7 @@ func (c Config) validate() error {
 // server holds what the handlers use.
 type server struct {
 	cfg    Config
-	router *gin.Engine
-	api    huma.API
-	spec   []byte // the OpenAPI document
+	router *router.Router
 }
 
 // New returns the API's handler; it starts nothing.
@@ -135,7 +132,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.routeActions()
 	s.routeFiles()
 	s.routePage()
-	if err := s.closeRouter(); err != nil {
+	if err := s.router.Seal(); err != nil {
 		return nil, fmt.Errorf("hub api: %w", err)
 	}
 	handler, err := front.New(front.Config{

@@ -27,9 +27,9 @@ func (s *server) routeFiles() {
 	get := func(id, path, summary, tag string) huma.Operation {
 		return huma.Operation{OperationID: id, Method: http.MethodGet, Path: path, Summary: summary, Tags: []string{tag}}
 	}
-	s.serve("/v1/documents/:digest", s.handle(s.file))
+	s.serve("/v1/documents/:digest", s.router.Handle(s.file))
 	s.document(get("document", "/v1/documents/{digest}", "The canonical bytes of a ledger document", "public"), "application/json", "Bytes whose SHA-256 is the digest")
-	s.serve("/v1/circuits/:digest/proving-key", s.handle(s.provingKey))
+	s.serve("/v1/circuits/:digest/proving-key", s.router.Handle(s.provingKey))
 	s.document(get("provingKey", "/v1/circuits/{digest}/proving-key", "A circuit's proving key; ranges are served", "public"), "application/octet-stream", "Bytes whose SHA-256 is the circuit's provingDigest")
 
 	log := gin.WrapH(ledger.NewHandler(s.cfg.Ledger, s.cfg.Logger))
@@ -43,7 +43,7 @@ func (s *server) routeFiles() {
 	s.router.POST(pki.RenewPath, certificates)
 
 	s.router.GET("/healthz", func(c *gin.Context) { c.String(http.StatusOK, "ok\n") })
-	s.router.GET("/readyz", s.handle(s.ready))
+	s.router.GET("/readyz", s.router.Handle(s.ready))
 	metrics := promhttp.HandlerFor(s.cfg.Metrics, promhttp.HandlerOpts{})
 	s.router.GET("/metrics", s.onlyFile(registry.RoleOperator, func(c *gin.Context) error {
 		metrics.ServeHTTP(c.Writer, c.Request)

@@ -52,7 +52,7 @@ func (s *server) routePage() {
 		"float": func(f *float64) string { return strconv.FormatFloat(*f, 'f', 2, 64) },
 	}).Parse(pageSource))
 	s.router.GET(front.StylePath, gin.WrapF(front.Style))
-	s.router.GET("/", s.handle(func(c *gin.Context) error {
+	s.router.GET("/", s.router.Handle(func(c *gin.Context) error {
 		p, err := s.page(c.Request.Context())
 		if err != nil {
 			return err

@@ -2,119 +2,30 @@ package api
 
 import (
 	"context"
-	"encoding/json"
-	"net/http"
-	"path"
 	"reflect"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humagin"
-	"github.com/gin-gonic/gin"
 
-	"github.com/trialmesh/trialmesh/federation/front"
+	"github.com/trialmesh/trialmesh/federation/front/router"
 	"github.com/trialmesh/trialmesh/protocol/consent"
-	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
 // openRouter makes the router and the OpenAPI document that the routes fill.
 func (s *server) openRouter() {
-	gin.SetMode(gin.ReleaseMode) // the others print
-	s.router = gin.New()
-	s.router.RedirectTrailingSlash = false
-	s.router.HandleMethodNotAllowed = true
-	s.router.Use(func(c *gin.Context) { c.Request.Pattern = c.FullPath() })
-	s.router.NoRoute(func(c *gin.Context) { front.WriteProblem(c.Writer, front.NoRoute()) })
-	s.router.NoMethod(func(c *gin.Context) { front.WriteProblem(c.Writer, front.NoMethod()) })
-	schemas := huma.NewMapRegistry("#/components/schemas/", schemaName)
-	schemas.RegisterTypeAlias(reflect.TypeFor[huma.ErrorModel](), reflect.TypeFor[problem.Document]())
-	schemas.RegisterTypeAlias(reflect.TypeFor[consent.Mask](), reflect.TypeFor[[]string]())
-	strict := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: front.Unmarshal}
-	s.api = humagin.New(s.router, huma.Config{
-		OpenAPI: &huma.OpenAPI{
-			OpenAPI: "3.1.0",
-			Info: &huma.Info{
-				Title: "Trialmesh hub", Version: "1",
-				Description: "What is registered, asked and answered in a network. Reads are public; writes need a bearer token.",
-				License:     &huma.License{Name: "GPL-3.0", Identifier: "GPL-3.0-only"},
-			},
-			Components: &huma.Components{
-				Schemas:         schemas,
-				SecuritySchemes: map[string]*huma.SecurityScheme{bearer: {Type: "http", Scheme: "bearer"}},
-			},
-		},
-		Formats:       map[string]huma.Format{"application/json": strict, "json": strict},
-		DefaultFormat: "application/json",
-		Transformers:  []huma.Transformer{withoutValues},
+	s.router = router.New(router.Config{
+		Title:       "Trialmesh hub",
+		Description: "What is registered, asked and answered in a network. Reads are public; writes need a bearer token.",
+		Security:    map[string]*huma.SecurityScheme{bearer: {Type: "http", Scheme: "bearer"}},
+		Aliases:     map[reflect.Type]reflect.Type{reflect.TypeFor[consent.Mask](): reflect.TypeFor[[]string]()},
+		Log:         s.cfg.Logger,
 	})
 }
-
-// closeRouter fixes the OpenAPI document and serves it.
-func (s *server) closeRouter() error {
-	var err error
-	if s.spec, err = json.Marshal(s.api.OpenAPI()); err != nil {
-		return err
-	}
-	s.router.GET("/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/openapi+json", s.spec) })
-	return nil
-}
-
-// schemaName names a type in the OpenAPI document: with its package where that
-// is not this one, as names repeat.
-func schemaName(t reflect.Type, hint string) string {
-	name := huma.DefaultSchemaNamer(t, hint)
-	if t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	switch home := path.Base(t.PkgPath()); home {
-	case "api", ".":
-		return name
-	default:
-		return strings.ToUpper(home[:1]) + home[1:] + name
-	}
-}
-
-// withoutValues turns the validator's errors, which quote what they refuse,
-// into problem documents.
-func withoutValues(_ huma.Context, _ string, v any) (any, error) {
-	model, refused := v.(*huma.ErrorModel)
-	if !refused {
-		return v, nil
-	}
-	var faults []front.Fault
-	for _, e := range model.Errors {
-		faults = append(faults, front.Fault{Where: e.Location, What: e.Message})
-	}
-	return front.Malformed(model.Status, faults), nil
-}
-
-// failure is a problem document as huma sends one.
-type failure struct{ problem.Document }
-
-func (f *failure) Error() string             { return f.Title }
-func (f *failure) GetStatus() int            { return f.Status }
-func (f *failure) ContentType(string) string { return "application/problem+json" }
 
 // register adds an operation. Its errors go out as problem documents.
 func register[In, Out any](s *server, op huma.Operation, handler func(context.Context, *In) (*Out, error)) {
 	op.MaxBodyBytes = maxBody
 	op.BodyReadTimeout = -1 // package front has the deadline
-	huma.Register(s.api, op, func(ctx context.Context, in *In) (*Out, error) {
-		out, err := handler(ctx, in)
-		if err != nil {
-			return nil, &failure{front.Blame(ctx, s.cfg.Logger, op.Method+" "+op.Path, err)}
-		}
-		return out, nil
-	})
-}
-
-// handle adapts a handler that streams or serves files.
-func (s *server) handle(handler func(*gin.Context) error) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		if err := handler(c); err != nil {
-			front.WriteProblem(c.Writer, front.Blame(c.Request.Context(), s.cfg.Logger, c.FullPath(), err))
-		}
-	}
+	router.Register(s.router, op, handler)
 }
 
 // document describes a route that huma does not serve.
@@ -122,5 +33,5 @@ func (s *server) document(op huma.Operation, mediaType, answer string) {
 	op.Responses = map[string]*huma.Response{
 		"200": {Description: answer, Content: map[string]*huma.MediaType{mediaType: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}},
 	}
-	s.api.OpenAPI().AddOperation(&op)
+	s.router.API.OpenAPI().AddOperation(&op)
 }

@@ -26,7 +26,7 @@ type load struct {
 func (load) Kind() string { return "test-load" }
 
 // wait bounds how long a test waits for what must happen.
-const wait = 30 * time.Second
+const wait = time.Minute
 
 var schema = fstest.MapFS{
 	"sqlite/0001_done.sql":   {Data: []byte("-- +goose Up\nCREATE TABLE done (n BIGINT NOT NULL, attempt BIGINT NOT NULL);")},

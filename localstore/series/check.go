@@ -38,7 +38,7 @@ type checker struct {
 }
 
 func (c *checker) readLoads(ctx context.Context, tx *sqldb.Tx) error {
-	return eachRow(ctx, tx, "SELECT load_id FROM series_load ORDER BY load_id", func(rows *sqldb.Rows) error {
+	return tx.Each(ctx, "SELECT load_id FROM series_load ORDER BY load_id", nil, func(rows *sqldb.Rows) error {
 		var id int64
 		err := rows.Scan(&id)
 		c.loads = append(c.loads, id)
@@ -72,7 +72,7 @@ func (c *checker) judge(table string, key int64, points []Point, count int64, er
 
 func (c *checker) chunks(ctx context.Context, tx *sqldb.Tx) error {
 	var points []Point
-	return eachRow(ctx, tx, "SELECT chunk_id, first_ms, last_ms, points, body FROM series_chunk", func(rows *sqldb.Rows) error {
+	return tx.Each(ctx, "SELECT chunk_id, first_ms, last_ms, points, body FROM series_chunk", nil, func(rows *sqldb.Rows) error {
 		var key, first, last, count int64
 		var body []byte
 		if err := rows.Scan(&key, &first, &last, &count, &body); err != nil {
@@ -107,7 +107,7 @@ func (c *checker) landed(ctx context.Context, tx *sqldb.Tx) error {
 
 func (c *checker) aggregates(ctx context.Context, tx *sqldb.Tx) error {
 	var list []Aggregate
-	return eachRow(ctx, tx, "SELECT aggregate_id, width_ms, aggregates, body FROM series_aggregate", func(rows *sqldb.Rows) error {
+	return tx.Each(ctx, "SELECT aggregate_id, width_ms, aggregates, body FROM series_aggregate", nil, func(rows *sqldb.Rows) error {
 		var key, width, count int64
 		var body []byte
 		if err := rows.Scan(&key, &width, &count, &body); err != nil {
@@ -121,19 +121,4 @@ func (c *checker) aggregates(ctx context.Context, tx *sqldb.Tx) error {
 		c.points += int64(len(list))
 		return nil
 	})
-}
-
-// eachRow gives every row of a query to fn.
-func eachRow(ctx context.Context, tx *sqldb.Tx, query string, fn func(*sqldb.Rows) error) error {
-	rows, err := tx.Query(ctx, query)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := fn(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
 }

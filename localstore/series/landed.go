@@ -18,21 +18,13 @@ type landed struct {
 // eachLanded gives the landed batches that fulfil a condition to fn, in the order
 // of their loads.
 func eachLanded(ctx context.Context, tx *sqldb.Tx, condition string, args []any, fn func(landed) error) error {
-	rows, err := tx.Query(ctx, "SELECT load_id, source_id, points, body FROM series_landed WHERE "+condition+" ORDER BY load_id", args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	return tx.Each(ctx, "SELECT load_id, source_id, points, body FROM series_landed WHERE "+condition+" ORDER BY load_id", args, func(rows *sqldb.Rows) error {
 		var l landed
 		if err := rows.Scan(&l.load, &l.source, &l.points, &l.body); err != nil {
 			return err
 		}
-		if err := fn(l); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+		return fn(l)
+	})
 }
 
 // landedOf reports whether something of a person has landed.

@@ -11,18 +11,6 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 )
 
-// Holds reports whether anything of a person is stored, merged into chunks or not.
-func (s *Store) Holds(ctx context.Context, tx *sqldb.Tx, person omop.PersonID) (some bool, err error) {
-	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM series WHERE person_id = ?)`, person).Scan(&some)
-	if err == nil && !some {
-		some, err = landedOf(ctx, tx, person)
-	}
-	if err != nil {
-		return false, fmt.Errorf("series: of a person: %w", err)
-	}
-	return some, nil
-}
-
 // Points yields the points of a variable of a person with from <= time < to, in
 // the order of time, those of one time in the order of their sources. It includes
 // invalid ones. An error is the last thing that is yielded. Memory does not grow

@@ -197,43 +197,35 @@ func (s *Store) reducePoints(ctx context.Context, tx *sqldb.Tx, st *state, from 
 // reduceMinutes prepares aggregates of an hour from those of a minute.
 func (s *Store) reduceMinutes(ctx context.Context, tx *sqldb.Tx, limit, from int64) (reduction, error) {
 	var r reduction
-	rows, err := tx.Query(ctx, `SELECT aggregate_id, series_id, body FROM series_aggregate
-		WHERE series_id >= ? AND width_ms = ? AND last_ms < ? ORDER BY series_id, first_ms, aggregate_id LIMIT ?`, from, minute, limit, s.limits.retainRows)
-	if err != nil {
-		return r, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id, series int64
-		var body []byte
-		if err := rows.Scan(&id, &series, &body); err != nil {
-			return r, err
-		}
-		parts, err := decodeAggregates(nil, body, minute, 0)
-		if err != nil {
-			return r, err
-		}
-		r.aggregates, r.last = append(r.aggregates, id), series
-		r.add(series, hour, s.partition(parts[0].Time), parts)
-	}
-	return r, rows.Err()
+	err := tx.Each(ctx, `SELECT aggregate_id, series_id, body FROM series_aggregate
+		WHERE series_id >= ? AND width_ms = ? AND last_ms < ? ORDER BY series_id, first_ms, aggregate_id LIMIT ?`,
+		[]any{from, minute, limit, s.limits.retainRows}, func(rows *sqldb.Rows) error {
+			var id, series int64
+			var body []byte
+			if err := rows.Scan(&id, &series, &body); err != nil {
+				return err
+			}
+			parts, err := decodeAggregates(nil, body, minute, 0)
+			if err != nil {
+				return err
+			}
+			r.aggregates, r.last = append(r.aggregates, id), series
+			r.add(series, hour, s.partition(parts[0].Time), parts)
+			return nil
+		})
+	return r, err
 }
 
 // oldHours lists aggregates of an hour that go.
 func (s *Store) oldHours(ctx context.Context, tx *sqldb.Tx, limit, from int64) (reduction, error) {
 	var r reduction
-	rows, err := tx.Query(ctx, `SELECT aggregate_id, series_id FROM series_aggregate
-		WHERE series_id >= ? AND width_ms = ? AND last_ms < ? ORDER BY series_id LIMIT ?`, from, hour, limit, s.limits.retainRows)
-	if err != nil {
-		return r, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id, &r.last); err != nil {
-			return r, err
-		}
-		r.aggregates = append(r.aggregates, id)
-	}
-	return r, rows.Err()
+	err := tx.Each(ctx, `SELECT aggregate_id, series_id FROM series_aggregate
+		WHERE series_id >= ? AND width_ms = ? AND last_ms < ? ORDER BY series_id LIMIT ?`,
+		[]any{from, hour, limit, s.limits.retainRows}, func(rows *sqldb.Rows) error {
+			var id int64
+			err := rows.Scan(&id, &r.last)
+			r.aggregates = append(r.aggregates, id)
+			return err
+		})
+	return r, err
 }

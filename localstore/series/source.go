@@ -33,19 +33,16 @@ func (s *Store) Source(ctx context.Context, tx *sqldb.Tx, name string) (SourceID
 
 // Sources returns the names of all sources.
 func (s *Store) Sources(ctx context.Context, tx *sqldb.Tx) (map[SourceID]string, error) {
-	rows, err := tx.Query(ctx, "SELECT source_id, name FROM series_source")
+	all := map[SourceID]string{}
+	err := tx.Each(ctx, "SELECT source_id, name FROM series_source", nil, func(rows *sqldb.Rows) error {
+		var id SourceID
+		var name string
+		err := rows.Scan(&id, &name)
+		all[id] = name
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("series: sources: %w", err)
 	}
-	defer rows.Close()
-	all := map[SourceID]string{}
-	for rows.Next() {
-		var id SourceID
-		var name string
-		if err := rows.Scan(&id, &name); err != nil {
-			return nil, fmt.Errorf("series: sources: %w", err)
-		}
-		all[id] = name
-	}
-	return all, rows.Err()
+	return all, nil
 }

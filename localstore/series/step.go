@@ -107,19 +107,16 @@ func (m *merger) identify(ctx context.Context, tx *sqldb.Tx, c *changes) error {
 		}
 	}
 	condition, arg := tx.Dialect().Among("person_id", persons)
-	rows, err := tx.Query(ctx, "SELECT series_id, person_id, variable_id, source_id FROM series WHERE "+condition, arg)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
 	known := make(map[key]int64, len(m.step.parts))
-	for rows.Next() {
+	err := tx.Each(ctx, "SELECT series_id, person_id, variable_id, source_id FROM series WHERE "+condition, []any{arg}, func(rows *sqldb.Rows) error {
 		var id int64
 		var k key
-		if err := rows.Scan(&id, &k.person, &k.variable, &k.source); err != nil {
-			return err
-		}
+		err := rows.Scan(&id, &k.person, &k.variable, &k.source)
 		known[k] = id
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	for i := range m.step.parts {
 		p := &m.step.parts[i]
@@ -131,7 +128,7 @@ func (m *merger) identify(ctx context.Context, tx *sqldb.Tx, c *changes) error {
 		}
 		p.series = id
 	}
-	return rows.Err()
+	return nil
 }
 
 // neighbors returns, by series and in the order of time, the stretches that a
@@ -152,25 +149,22 @@ func (m *merger) neighbors(ctx context.Context, tx *sqldb.Tx) (map[int64][]stret
 	if tx.Dialect() == sqldb.Postgres {
 		join, end = "CROSS JOIN LATERAL (SELECT * FROM series_chunk c WHERE ", " OFFSET 0) AS c"
 	}
-	rows, err := tx.Query(ctx, `SELECT c.chunk_id, c.series_id, c.first_ms, c.last_ms, c.points FROM `+table+` AS w `+join+`
+	found := map[int64][]stretch{}
+	err = tx.Each(ctx, `SELECT c.chunk_id, c.series_id, c.first_ms, c.last_ms, c.points FROM `+table+` AS w `+join+`
 		c.series_id = w.series AND c.first_ms <= w.high AND c.first_ms >= coalesce(
-			(SELECT max(p.first_ms) FROM series_chunk p WHERE p.series_id = w.series AND p.first_ms <= w.low), w.low)`+end, arg)
+			(SELECT max(p.first_ms) FROM series_chunk p WHERE p.series_id = w.series AND p.first_ms <= w.low), w.low)`+end, []any{arg}, func(rows *sqldb.Rows) error {
+		var c stretch
+		err := rows.Scan(&c.id, &c.series, &c.first, &c.last, &c.points)
+		found[c.series] = append(found[c.series], c)
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	defer rows.Close()
-	found := map[int64][]stretch{}
-	for rows.Next() {
-		var c stretch
-		if err := rows.Scan(&c.id, &c.series, &c.first, &c.last, &c.points); err != nil {
-			return nil, err
-		}
-		found[c.series] = append(found[c.series], c)
 	}
 	for _, list := range found {
 		slices.SortFunc(list, func(a, b stretch) int { return order(a.first < b.first) })
 	}
-	return found, rows.Err()
+	return found, nil
 }
 
 // group is points that go into one stretch, or into new ones.

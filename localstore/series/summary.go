@@ -23,22 +23,19 @@ type Summary struct {
 // Summaries returns a summary of every variable with points, by variable. It
 // reads a row for each chunk.
 func (s *Store) Summaries(ctx context.Context, tx *sqldb.Tx) ([]Summary, error) {
-	rows, err := tx.Query(ctx, `SELECT s.variable_id, count(DISTINCT s.person_id), count(DISTINCT s.series_id),
+	var out []Summary
+	err := tx.Each(ctx, `SELECT s.variable_id, count(DISTINCT s.person_id), count(DISTINCT s.series_id),
 		CAST(sum(c.points) AS BIGINT), CAST(sum(length(c.body)) AS BIGINT), min(c.first_ms), max(c.last_ms)
-		FROM series_chunk c JOIN series s ON s.series_id = c.series_id GROUP BY s.variable_id ORDER BY s.variable_id`)
+		FROM series_chunk c JOIN series s ON s.series_id = c.series_id GROUP BY s.variable_id ORDER BY s.variable_id`, nil, func(rows *sqldb.Rows) error {
+		var v Summary
+		err := rows.Scan(&v.Variable, &v.Persons, &v.Series, &v.Points, &v.Bytes, &v.First, &v.Last)
+		out = append(out, v)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("series: summaries: %w", err)
 	}
-	defer rows.Close()
-	var out []Summary
-	for rows.Next() {
-		var v Summary
-		if err := rows.Scan(&v.Variable, &v.Persons, &v.Series, &v.Points, &v.Bytes, &v.First, &v.Last); err != nil {
-			return nil, fmt.Errorf("series: summaries: %w", err)
-		}
-		out = append(out, v)
-	}
-	return out, rows.Err()
+	return out, nil
 }
 
 // Count returns how many points there are of a variable of a person with from <=

@@ -95,21 +95,15 @@ func tierRows(ctx context.Context, tx *sqldb.Tx, series map[int64]SourceID, from
 		ids = append(ids, id)
 	}
 	condition, arg := tx.Dialect().Among("series_id", ids)
-	rows, err := tx.Query(ctx, "SELECT aggregate_id, series_id, width_ms, first_ms FROM series_aggregate WHERE first_ms < ? AND last_ms >= ? AND "+
-		condition+" ORDER BY first_ms, aggregate_id", to, from, arg)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	var list []tierRow
-	for rows.Next() {
+	err := tx.Each(ctx, "SELECT aggregate_id, series_id, width_ms, first_ms FROM series_aggregate WHERE first_ms < ? AND last_ms >= ? AND "+
+		condition+" ORDER BY first_ms, aggregate_id", []any{to, from, arg}, func(rows *sqldb.Rows) error {
 		var t tierRow
-		if err := rows.Scan(&t.id, &t.series, &t.width, &t.first); err != nil {
-			return nil, err
-		}
+		err := rows.Scan(&t.id, &t.series, &t.width, &t.first)
 		list = append(list, t)
-	}
-	return list, rows.Err()
+		return err
+	})
+	return list, err
 }
 
 // decodeTier adds the aggregates of rows to dst.

@@ -46,19 +46,16 @@ func (s *Store) Define(ctx context.Context, tx *sqldb.Tx, v Variable) (VariableI
 
 // Variables returns all variables.
 func (s *Store) Variables(ctx context.Context, tx *sqldb.Tx) (map[VariableID]Variable, error) {
-	rows, err := tx.Query(ctx, "SELECT variable_id, concept_id, system, code, unit FROM series_variable")
+	all := map[VariableID]Variable{}
+	err := tx.Each(ctx, "SELECT variable_id, concept_id, system, code, unit FROM series_variable", nil, func(rows *sqldb.Rows) error {
+		var id VariableID
+		var v Variable
+		err := rows.Scan(&id, &v.ConceptID, &v.System, &v.Code, &v.Unit)
+		all[id] = v
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("series: variables: %w", err)
 	}
-	defer rows.Close()
-	all := map[VariableID]Variable{}
-	for rows.Next() {
-		var id VariableID
-		var v Variable
-		if err := rows.Scan(&id, &v.ConceptID, &v.System, &v.Code, &v.Unit); err != nil {
-			return nil, fmt.Errorf("series: variables: %w", err)
-		}
-		all[id] = v
-	}
-	return all, rows.Err()
+	return all, nil
 }

@@ -124,6 +124,21 @@ func (tx *Tx) QueryRow(ctx context.Context, query string, args ...any) *Row {
 	return &Row{rows: rows, err: err}
 }
 
+// Each gives every row of a query to fn, whose error ends it.
+func (tx *Tx) Each(ctx context.Context, query string, args []any, fn func(*Rows) error) error {
+	rows, err := tx.Query(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := fn(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
 // Lock makes transactions that name the same thing follow one another, until
 // they end. It is what makes "read, decide, write" safe on PostgreSQL; on SQLite
 // a Write is alone anyway. It ends with [ErrLocked] after Config.LockWait.

@@ -13,19 +13,14 @@ func (s *Store) Concepts(ctx context.Context, ids []int64) (map[int64]Concept, e
 	out := make(map[int64]Concept, len(ids))
 	err := s.db.Read(ctx, func(tx *sqldb.Tx) error {
 		condition, arg := tx.Dialect().Among("c.concept_id", ids)
-		rows, err := tx.Query(ctx, "SELECT "+conceptColumns+" FROM concept c WHERE "+condition, arg)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		return tx.Each(ctx, "SELECT "+conceptColumns+" FROM concept c WHERE "+condition, []any{arg}, func(rows *sqldb.Rows) error {
 			var c Concept
 			if err := rows.Scan(c.columns()...); err != nil {
 				return err
 			}
 			out[c.ID] = c
-		}
-		return rows.Err()
+			return nil
+		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("vocab: concepts by ID: %w", err)

@@ -19,11 +19,10 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/trialmesh/trialmesh/federation/front"
+	"github.com/trialmesh/trialmesh/federation/front/router"
 	"github.com/trialmesh/trialmesh/localstore/raw"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/fhirapi"
@@ -177,8 +176,7 @@ func (c Config) validate() error {
 type server struct {
 	cfg    Config
 	token  message.Digest // of the bearer token
-	router *gin.Engine
-	api    huma.API
+	router *router.Router
 }
 
 // New returns the API's handler; it starts nothing.
@@ -203,7 +201,8 @@ func New(cfg Config) (http.Handler, error) {
 	s.routeConsents()
 	s.routeStatus()
 	s.routePage()
-	if err := s.closeRouter(); err != nil {
+	documentScopes(s.router.API.OpenAPI())
+	if err := s.router.Seal(); err != nil {
 		return nil, fmt.Errorf("node api: %w", err)
 	}
 	handler, err := front.New(front.Config{

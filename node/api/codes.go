@@ -80,7 +80,7 @@ func (s *server) routeCodes() {
 		Description: "The body is CSV with the columns of SOURCE_TO_CONCEPT_MAP, as Usagi exports it. Its rows take the place of all rows of the same source vocabularies; targets have to be standard concepts of the vocabulary that is loaded. A file with a fault changes nothing.",
 		Security:    []map[string][]string{{bearer: {}}}, Parameters: []*huma.Param{replaceParam("Drop the rows of all other source vocabularies too")},
 		RequestBody: fileBody("text/csv"),
-	}, http.StatusOK, "application/json", s.schema(Version{}))
+	}, http.StatusOK, "application/json", s.router.Schema(Version{}))
 }
 
 func (s *server) listCodes(ctx context.Context, in *struct {

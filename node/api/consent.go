@@ -53,13 +53,13 @@ var (
 
 func (s *server) routeConsents() {
 	s.router.POST(consentsPath, s.authorized(s.recordConsents))
-	one := &huma.MediaType{Schema: s.schema(Consent{})}
+	one := &huma.MediaType{Schema: s.router.Schema(Consent{})}
 	s.document(huma.Operation{
 		OperationID: "recordConsents", Method: http.MethodPost, Path: consentsPath, Summary: "Record signed consents", Tags: []string{"consents"},
 		Description: "One JSON object to a line. The answer comes when all are durable; a bad line keeps no other out. Sending a line again is harmless.",
 		Security:    []map[string][]string{{bearer: {}}},
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/x-ndjson": one}},
-	}, http.StatusOK, "application/json", s.schema(Recorded{}))
+	}, http.StatusOK, "application/json", s.router.Schema(Recorded{}))
 }
 
 // recordConsents records line by line, so that a list of any length needs the

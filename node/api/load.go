@@ -91,7 +91,7 @@ func (s *server) routeLoads() {
 			"application/octet-stream": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}},
 			"multipart/form-data":      {Schema: &huma.Schema{Type: huma.TypeObject, Properties: map[string]*huma.Schema{"file": {Type: huma.TypeString, Format: "binary"}}}},
 		}},
-	}, http.StatusAccepted, "application/json", s.schema(Upload{}))
+	}, http.StatusAccepted, "application/json", s.router.Schema(Upload{}))
 	get(s, huma.Operation{OperationID: "jobs", Path: "/v1/ingest/jobs", Summary: "Loads, newest first", Tags: []string{"loads"}}, s.jobs)
 	get(s, huma.Operation{OperationID: "job", Path: "/v1/ingest/jobs/{id}", Summary: "How a load is going", Tags: []string{"loads"}}, s.job)
 	post(s, huma.Operation{

@@ -139,7 +139,7 @@ func tokenRequest(w http.ResponseWriter, r *http.Request) (access.Request, error
 }
 
 // securitySchemes are how a request may show who sends it.
-func (s *server) securitySchemes() map[string]*huma.SecurityScheme {
+func securitySchemes() map[string]*huma.SecurityScheme {
 	list := map[string]string{}
 	for _, own := range access.Owns() {
 		list[string(own.Scope)] = own.What
@@ -197,12 +197,12 @@ func (s *server) documentAccess() {
 				"client_id":             text,
 			},
 		}}}},
-	}, http.StatusOK, "application/json", s.schema(AccessToken{}))
-	s.api.OpenAPI().Paths[TokenPath].Post.Responses["400"] = &huma.Response{
-		Description: "No token", Content: map[string]*huma.MediaType{"application/json": {Schema: s.schema(TokenError{})}},
+	}, http.StatusOK, "application/json", s.router.Schema(AccessToken{}))
+	s.router.API.OpenAPI().Paths[TokenPath].Post.Responses["400"] = &huma.Response{
+		Description: "No token", Content: map[string]*huma.MediaType{"application/json": {Schema: s.router.Schema(TokenError{})}},
 	}
 	s.document(huma.Operation{
 		OperationID: "authorizationServer", Method: http.MethodGet, Path: serverPath, Summary: "Where and how tokens are given", Tags: tags,
 		Description: "RFC 8414. The FHIR API has the same at /fhir/.well-known/smart-configuration.",
-	}, http.StatusOK, "application/json", s.schema(Discovery{}))
+	}, http.StatusOK, "application/json", s.router.Schema(Discovery{}))
 }

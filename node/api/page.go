@@ -38,7 +38,7 @@ func (s *server) routePage() {
 		"size": size,
 	}).Parse(pageSource))
 	s.router.GET(front.StylePath, gin.WrapF(front.Style))
-	s.router.GET("/", s.handle(func(c *gin.Context) error {
+	s.router.GET("/", s.router.Handle(func(c *gin.Context) error {
 		if !onLoopback(c.Request) {
 			return errLoopback
 		}

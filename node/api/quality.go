@@ -44,7 +44,7 @@ func (s *server) routeQuality() {
 		Description: "Rules that the file's records broke, with counts, by category. It grows until the load is over.",
 	}, s.jobReport)
 	s.router.GET(report.StylePath, func(c *gin.Context) { c.Data(200, "text/css; charset=utf-8", report.Style) })
-	s.router.GET("/quality", s.handle(s.qualityPage))
+	s.router.GET("/quality", s.router.Handle(s.qualityPage))
 }
 
 func (s *server) jobReport(ctx context.Context, in *jobPath) (*body[report.Load], error) {

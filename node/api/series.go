@@ -67,8 +67,8 @@ func (s *server) routeSeries() {
 		Description: "The answer comes when the body is durable; then a load stores its values. What cannot be stored is a problem of the load, by observation. The same values again change nothing, another value for the same person, code, unit, source and time replaces the earlier one.",
 		Security:    []map[string][]string{{bearer: {}}},
 		Parameters:  []*huma.Param{keyParam()},
-		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: s.schema(Observations{})}}},
-	}, http.StatusAccepted, "application/json", s.schema(Accepted{}))
+		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: s.router.Schema(Observations{})}}},
+	}, http.StatusAccepted, "application/json", s.router.Schema(Accepted{}))
 	get(s, huma.Operation{OperationID: "series", Path: "/v1/series", Summary: "What the node has time series of", Tags: []string{"series"}}, s.series)
 }
 

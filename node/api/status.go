@@ -70,7 +70,7 @@ func (s *server) routeStatus() {
 	})
 
 	s.router.GET("/healthz", func(c *gin.Context) { c.String(http.StatusOK, "ok\n") })
-	s.router.GET("/readyz", s.handle(s.ready))
+	s.router.GET("/readyz", s.router.Handle(s.ready))
 	metrics := promhttp.HandlerFor(s.cfg.Metrics, promhttp.HandlerOpts{})
 	s.router.GET("/metrics", s.authorized(func(c *gin.Context) error {
 		metrics.ServeHTTP(c.Writer, c.Request)

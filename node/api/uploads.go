@@ -106,10 +106,10 @@ func (s *server) documentTus(id, method, path string, status int, summary string
 		Responses: map[string]*huma.Response{
 			strconv.Itoa(status): {Description: http.StatusText(status), Headers: answers},
 			"default": {Description: "Error", Content: map[string]*huma.MediaType{
-				"application/problem+json": {Schema: s.schema(problem.Document{})},
+				"application/problem+json": {Schema: s.router.Schema(problem.Document{})},
 			}},
 		},
 	}
-	s.api.OpenAPI().AddOperation(op)
+	s.router.API.OpenAPI().AddOperation(op)
 	return op
 }

@@ -78,7 +78,7 @@ func (s *server) routeVariables() {
 		Description: "The body is a list, CSV or YAML. Its variables are added, or take the place of those with the same system and code; the answer is the new version, which loads from now on use. A file with a fault changes nothing.",
 		Security:    []map[string][]string{{bearer: {}}}, Parameters: []*huma.Param{replaceParam("Drop what the site has added and changed before")},
 		RequestBody: fileBody("text/csv", "application/yaml"),
-	}, http.StatusOK, "application/json", s.schema(Version{}))
+	}, http.StatusOK, "application/json", s.router.Schema(Version{}))
 }
 
 // replaceParam describes the parameter that drops what was imported before.

@@ -81,12 +81,7 @@ func (t *Trail) Add(ctx context.Context, tx *sqldb.Tx, r Record) error {
 func (t *Trail) Latest(ctx context.Context, limit int) ([]Record, error) {
 	var list []Record
 	err := t.db.Read(ctx, func(tx *sqldb.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT at, event, actor, subject, rule FROM audit ORDER BY id DESC LIMIT ?`, limit)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		return tx.Each(ctx, `SELECT at, event, actor, subject, rule FROM audit ORDER BY id DESC LIMIT ?`, []any{limit}, func(rows *sqldb.Rows) error {
 			var r Record
 			var at int64
 			var event, actor string
@@ -95,8 +90,8 @@ func (t *Trail) Latest(ctx context.Context, limit int) ([]Record, error) {
 			}
 			r.At, r.Event, r.Actor = time.Unix(at, 0).UTC(), Event(event), identity.DID(actor)
 			list = append(list, r)
-		}
-		return rows.Err()
+			return nil
+		})
 	})
 	return list, err
 }

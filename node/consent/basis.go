@@ -49,27 +49,21 @@ func (b *Book) Usable(ctx context.Context, use consent.Use, epoch message.Digest
 	}
 	basis := Basis{Epoch: epoch, persons: make(map[omop.PersonID]bool)}
 	err = b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT slot, person_id, scopes, from_at, to_at FROM consent_slot WHERE trial = ? AND status = ?`,
-			use.Trial, int64(circuits.Active))
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
 		at := use.At.Unix()
-		for rows.Next() {
+		return tx.Each(ctx, `SELECT slot, person_id, scopes, from_at, to_at FROM consent_slot WHERE trial = ? AND status = ?`, []any{use.Trial, int64(circuits.Active)}, func(rows *sqldb.Rows) error {
 			var slot, scopes, from, to int64
 			var person omop.PersonID
 			if err := rows.Scan(&slot, &person, &scopes, &from, &to); err != nil {
 				return err
 			}
 			if at < from || at >= to || !consent.Mask(scopes).Covers(use.Scopes) {
-				continue
+				return nil
 			}
 			if leaf, window, there := e.opening.at(int(slot), b.cfg.Shape.ShardSize); there && leaf.permits(use.Scopes, window) {
 				basis.persons[person] = true
 			}
-		}
-		return rows.Err()
+			return nil
+		})
 	})
 	return basis, err
 }
@@ -133,12 +127,7 @@ func (b *Book) slots(ctx context.Context, e *storedEpoch, persons []omop.PersonI
 	}
 	var slots []int
 	err := b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT slot, person_id FROM consent_slot WHERE trial = ?`, e.epoch.Trial)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		return tx.Each(ctx, `SELECT slot, person_id FROM consent_slot WHERE trial = ?`, []any{e.epoch.Trial}, func(rows *sqldb.Rows) error {
 			var slot int64
 			var person omop.PersonID
 			if err := rows.Scan(&slot, &person); err != nil {
@@ -147,8 +136,8 @@ func (b *Book) slots(ctx context.Context, e *storedEpoch, persons []omop.PersonI
 			if _, _, there := e.opening.at(int(slot), b.cfg.Shape.ShardSize); wanted[person] && there {
 				slots = append(slots, int(slot))
 			}
-		}
-		return rows.Err()
+			return nil
+		})
 	})
 	if err != nil {
 		return nil, err

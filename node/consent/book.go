@@ -231,24 +231,19 @@ type Counts struct {
 func (b *Book) Counts(ctx context.Context) ([]Counts, error) {
 	var list []Counts
 	err := b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT m.trial,
+		return tx.Each(ctx, `SELECT m.trial,
 			count(DISTINCT CASE WHEN s.status = ? THEN m.participant END),
 			count(DISTINCT CASE WHEN s.status = ? THEN m.participant END),
 			count(DISTINCT CASE WHEN s.slot IS NULL THEN m.participant END)
 			FROM consent_message m LEFT JOIN consent_slot s ON s.trial = m.trial AND s.participant = m.participant
-			GROUP BY m.trial ORDER BY m.trial`, int64(circuits.Active), int64(circuits.Withdrawn))
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+			GROUP BY m.trial ORDER BY m.trial`, []any{int64(circuits.Active), int64(circuits.Withdrawn)}, func(rows *sqldb.Rows) error {
 			var c Counts
 			if err := rows.Scan(&c.Trial, &c.Active, &c.Withdrawn, &c.Refused); err != nil {
 				return err
 			}
 			list = append(list, c)
-		}
-		return rows.Err()
+			return nil
+		})
 	})
 	return list, err
 }

@@ -162,21 +162,17 @@ func (b *Book) shardWitness(id trial.ID, i int, open shardOpening) (circuits.Epo
 func (b *Book) shards(ctx context.Context, id trial.ID) (opening, error) {
 	var open opening
 	err := b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT slot, participant, scopes, status, from_at, to_at FROM consent_slot WHERE trial = ? ORDER BY slot`, id)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		return tx.Each(ctx, `SELECT slot, participant, scopes, status, from_at, to_at FROM consent_slot WHERE trial = ? ORDER BY slot`, []any{id}, func(rows *sqldb.Rows) error {
 			var slot, scopes, status, from, to int64
 			var participant identity.DID
 			if err := rows.Scan(&slot, &participant, &scopes, &status, &from, &to); err != nil {
 				return err
 			}
-			leaf := slotOpening{Mask: uint64(scopes), Status: circuits.Status(status), From: uint32(from), To: uint32(to)}
-			if leaf.Participant, err = b.commit(id, participant); err != nil {
+			commitment, err := b.commit(id, participant)
+			if err != nil {
 				return err
 			}
+			leaf := slotOpening{Participant: commitment, Mask: uint64(scopes), Status: circuits.Status(status), From: uint32(from), To: uint32(to)}
 			i := int(slot) / b.cfg.Shape.ShardSize
 			if i >= b.cfg.Shape.Shards {
 				return ErrManyShards
@@ -185,8 +181,8 @@ func (b *Book) shards(ctx context.Context, id trial.ID) (opening, error) {
 				open.Shards = append(open.Shards, shardOpening{})
 			}
 			open.Shards[i].Slots = append(open.Shards[i].Slots, leaf) // slots are dense
-		}
-		return rows.Err()
+			return nil
+		})
 	})
 	return open, err
 }
@@ -204,19 +200,14 @@ func (b *Book) commit(id trial.ID, participant identity.DID) (circuits.Element, 
 func (b *Book) Trials(ctx context.Context) ([]trial.ID, error) {
 	var ids []trial.ID
 	err := b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT DISTINCT trial FROM consent_slot ORDER BY trial`)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		return tx.Each(ctx, `SELECT DISTINCT trial FROM consent_slot ORDER BY trial`, nil, func(rows *sqldb.Rows) error {
 			var id trial.ID
 			if err := rows.Scan(&id); err != nil {
 				return err
 			}
 			ids = append(ids, id)
-		}
-		return rows.Err()
+			return nil
+		})
 	})
 	return ids, err
 }

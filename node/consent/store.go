@@ -112,12 +112,7 @@ func (b *Book) Refused(ctx context.Context, d Draft, circuit message.Digest, now
 func (b *Book) Aside(ctx context.Context, id trial.ID) ([]Draft, error) {
 	var list []Draft
 	err := b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT number, envelope FROM consent_epoch WHERE trial = ? AND aside_at IS NOT NULL ORDER BY aside_at DESC, digest`, id)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		return tx.Each(ctx, `SELECT number, envelope FROM consent_epoch WHERE trial = ? AND aside_at IS NOT NULL ORDER BY aside_at DESC, digest`, []any{id}, func(rows *sqldb.Rows) error {
 			d := Draft{Trial: id}
 			var number int64
 			var raw []byte
@@ -129,8 +124,8 @@ func (b *Book) Aside(ctx context.Context, id trial.ID) ([]Draft, error) {
 			}
 			d.Number = uint64(number)
 			list = append(list, d)
-		}
-		return rows.Err()
+			return nil
+		})
 	})
 	return list, err
 }

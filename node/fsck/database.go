@@ -81,7 +81,7 @@ func (c *checker) engine(ctx context.Context, tx *sqldb.Tx) error {
 	if tx.Dialect() != sqldb.SQLite {
 		return nil
 	}
-	if err := eachRow(ctx, tx, "PRAGMA integrity_check", func(rows *sqldb.Rows) error {
+	if err := tx.Each(ctx, "PRAGMA integrity_check", nil, func(rows *sqldb.Rows) error {
 		var says string
 		err := rows.Scan(&says)
 		says = strings.TrimSpace(says)
@@ -97,7 +97,7 @@ func (c *checker) engine(ctx context.Context, tx *sqldb.Tx) error {
 	}); err != nil {
 		return err
 	}
-	return eachRow(ctx, tx, `SELECT "table", count(*) FROM pragma_foreign_key_check GROUP BY 1`, func(rows *sqldb.Rows) error {
+	return tx.Each(ctx, `SELECT "table", count(*) FROM pragma_foreign_key_check GROUP BY 1`, nil, func(rows *sqldb.Rows) error {
 		f := Finding{Rule: ForeignKey}
 		err := rows.Scan(&f.Place, &f.Count)
 		c.add(f)
@@ -109,8 +109,8 @@ func (c *checker) engine(ctx context.Context, tx *sqldb.Tx) error {
 func (c *checker) lineage(ctx context.Context, tx *sqldb.Tx) (map[int64]int64, error) {
 	all := map[int64]int64{}
 	lost := int64(0)
-	if err := eachRow(ctx, tx, `SELECT table_id, count(*), count(load.load_id) FROM lineage
-		LEFT JOIN load ON load.load_id = lineage.load_id GROUP BY table_id`, func(rows *sqldb.Rows) error {
+	if err := tx.Each(ctx, `SELECT table_id, count(*), count(load.load_id) FROM lineage
+		LEFT JOIN load ON load.load_id = lineage.load_id GROUP BY table_id`, nil, func(rows *sqldb.Rows) error {
 		var t, n, loaded int64
 		err := rows.Scan(&t, &n, &loaded)
 		all[t], lost = n, lost+n-loaded
@@ -167,7 +167,7 @@ func (c *checker) found(ctx context.Context, tx *sqldb.Tx, rule Rule, place stri
 	}
 	f := Finding{Rule: rule, Place: place, Count: count}
 	if list != "" && place != "person" {
-		if err := eachRow(ctx, tx, list+fmt.Sprintf(" ORDER BY 1 LIMIT %d", mostRows), func(rows *sqldb.Rows) error {
+		if err := tx.Each(ctx, list+fmt.Sprintf(" ORDER BY 1 LIMIT %d", mostRows), nil, func(rows *sqldb.Rows) error {
 			var id int64
 			err := rows.Scan(&id)
 			f.Rows = append(f.Rows, id)
@@ -283,19 +283,4 @@ func (c *checker) series(ctx context.Context, tx *sqldb.Tx) error {
 		c.add(*bad[k])
 	}
 	return err
-}
-
-// eachRow gives every row of a query to fn.
-func eachRow(ctx context.Context, tx *sqldb.Tx, query string, fn func(*sqldb.Rows) error) error {
-	rows, err := tx.Query(ctx, query)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := fn(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
 }

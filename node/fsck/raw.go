@@ -23,7 +23,7 @@ func Named(ctx context.Context, tx *sqldb.Tx) ([]raw.Digest, error) {
 		file = "decode(file, 'hex')"
 	}
 	var names []raw.Digest
-	err := eachRow(ctx, tx, `SELECT raw FROM load UNION SELECT raw FROM series_load UNION SELECT `+file+` FROM ingest_job`, func(rows *sqldb.Rows) error {
+	err := tx.Each(ctx, `SELECT raw FROM load UNION SELECT raw FROM series_load UNION SELECT `+file+` FROM ingest_job`, nil, func(rows *sqldb.Rows) error {
 		var d []byte
 		if err := rows.Scan(&d); err != nil {
 			return err

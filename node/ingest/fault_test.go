@@ -114,14 +114,14 @@ func TestFullDiskHoldsJobs(t *testing.T) {
 	require.ErrorIs(t, fill(ballast), syscall.ENOSPC)
 	armed.Store(false)
 	close(full)
-	require.Eventually(t, func() bool { return errors.Is(s.Held(), sqldb.ErrFull) }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return errors.Is(s.Held(), sqldb.ErrFull) }, time.Minute, 5*time.Millisecond)
 	require.NoError(t, os.Remove(ballast))
 	for _, id := range ids {
 		job := s.ended(t, id)
 		require.Equal(t, ingest.Completed, job.State, job.Error)
 		require.Equal(t, 1, job.Attempt, "no room is no failure of the job")
 	}
-	require.Eventually(t, func() bool { return s.Held() == nil }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return s.Held() == nil }, time.Minute, 5*time.Millisecond)
 }
 
 // fill writes until there is no room.
@@ -209,7 +209,7 @@ func TestDamagedRawCopyIsDeadAndRevived(t *testing.T) {
 			require.NoError(t, err)
 			return len(records) == 2 && records[1].Rule == string(ingest.Dead) && records[0].Rule == string(ingest.Completed) &&
 				records[0].Subject == file.String() && records[0].Event == audit.JobFinished
-		}, 10*time.Second, 5*time.Millisecond)
+		}, time.Minute, 5*time.Millisecond)
 	})
 }
 

@@ -130,20 +130,14 @@ func (s *Service) Jobs(ctx context.Context, before JobID, limit int, only ...Sta
 	}
 	var list []Job
 	err = s.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT `+jobColumns+` FROM ingest_job WHERE (? = 0 OR job_id < ?)`+where+` ORDER BY job_id DESC LIMIT ?`,
-			slices.Concat([]any{int64(before), int64(before)}, args, []any{limit})...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		return tx.Each(ctx, `SELECT `+jobColumns+` FROM ingest_job WHERE (? = 0 OR job_id < ?)`+where+` ORDER BY job_id DESC LIMIT ?`, slices.Concat([]any{int64(before), int64(before)}, args, []any{limit}), func(rows *sqldb.Rows) error {
 			j, err := scanJob(rows)
 			if err != nil {
 				return err
 			}
 			list = append(list, j)
-		}
-		return rows.Err()
+			return nil
+		})
 	})
 	if err == nil {
 		err = s.bury(ctx, list)

@@ -38,20 +38,14 @@ func (s *Service) Problems(ctx context.Context, id JobID, offset, limit int) ([]
 	}
 	var list []Problem
 	err := s.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT line, path, rule, detail FROM ingest_problem WHERE job_id = ? AND number > ? ORDER BY number LIMIT ?`,
-			int64(id), offset, limit)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		return tx.Each(ctx, `SELECT line, path, rule, detail FROM ingest_problem WHERE job_id = ? AND number > ? ORDER BY number LIMIT ?`, []any{int64(id), offset, limit}, func(rows *sqldb.Rows) error {
 			var p Problem
 			if err := rows.Scan(&p.Line, &p.Path, &p.Rule, &p.Detail); err != nil {
 				return err
 			}
 			list = append(list, p)
-		}
-		return rows.Err()
+			return nil
+		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("problems of job %d: %w", id, err)

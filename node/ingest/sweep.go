@@ -51,13 +51,15 @@ func (l *load) sweep(ctx context.Context, tx *sqldb.Tx) error {
 // early returns the files that came too early: files that are mapped again side by side
 // may come before their persons, who may have other keys now. Those are the job's own
 // file, if it met strangers and a job that was enqueued before it ended meanwhile; and the
-// files of jobs that were enqueued after it, have met strangers and have ended meanwhile.
+// files of jobs that were enqueued after it, have met strangers and have ended, perhaps
+// before it began: the queue keeps no order among those that wait.
 func (l *load) early(ctx context.Context, tx *sqldb.Tx) ([]raw.Digest, error) {
 	var began *time.Time
 	if err := tx.QueryRow(ctx, `SELECT started_at FROM ingest_job WHERE job_id = ?`, l.job.ID).Scan(&began); err != nil {
 		return nil, err
 	}
-	rows, err := tx.Query(ctx, `SELECT job_id, file, state, counts LIKE '%"strangers":%' FROM ingest_job WHERE ended_at >= ?`, began)
+	rows, err := tx.Query(ctx, `SELECT job_id, file, state, counts LIKE '%"strangers":%' FROM ingest_job
+		WHERE ended_at >= ? OR job_id > ? AND ended_at IS NOT NULL`, began, l.job.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -16,19 +16,14 @@ func (s *Service) Uploads(ctx context.Context) ([]Upload, error) {
 	var list []Upload
 	since := s.cfg.Now().Add(-s.cfg.KeepUploads)
 	err := s.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT `+uploadColumns+` WHERE u.job_id IS NULL AND u.created_at > ? ORDER BY u.created_at, u.upload_id`, since)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		return tx.Each(ctx, `SELECT `+uploadColumns+` WHERE u.job_id IS NULL AND u.created_at > ? ORDER BY u.created_at, u.upload_id`, []any{since}, func(rows *sqldb.Rows) error {
 			u, err := s.scanUpload(rows)
 			if err != nil {
 				return err
 			}
 			list = append(list, u)
-		}
-		return rows.Err()
+			return nil
+		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("uploads: %w", err)

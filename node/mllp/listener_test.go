@@ -269,7 +269,7 @@ func TestSendersWaitForASlowDisk(t *testing.T) {
 func TestOnlySoManySendersAreConnected(t *testing.T) {
 	t.Parallel()
 	d := &disk{}
-	address := serve(t, mllp.Config{Loads: d, MaxConnections: 1, Idle: 200 * time.Millisecond})
+	address := serve(t, mllp.Config{Loads: d, MaxConnections: 1, Idle: time.Second})
 	first := dial(t, address)
 	send(t, first, message("M1"))
 	answered(t, hl7v2.NewFrameReader(first, 0))

@@ -86,19 +86,14 @@ func (p *Puller) openRuns(ctx context.Context) ([]Run, error) {
 func (p *Puller) query(ctx context.Context, statement string, args ...any) ([]Run, error) {
 	var list []Run
 	err := p.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		rows, err := tx.Query(ctx, statement, args...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		return tx.Each(ctx, statement, args, func(rows *sqldb.Rows) error {
 			r, err := scanRun(rows)
 			if err != nil {
 				return err
 			}
 			list = append(list, r)
-		}
-		return rows.Err()
+			return nil
+		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("runs of pulls: %w", err)
@@ -110,12 +105,7 @@ func (p *Puller) query(ctx context.Context, statement string, args ...any) ([]Ru
 func (p *Puller) files(ctx context.Context, run int64) ([]File, error) {
 	var list []File
 	err := p.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT number, stage, kind, type, url, token, fetched_at, digest, job_id FROM pull_file WHERE run_id = ? ORDER BY stage, number`, run)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		return tx.Each(ctx, `SELECT number, stage, kind, type, url, token, fetched_at, digest, job_id FROM pull_file WHERE run_id = ? ORDER BY stage, number`, []any{run}, func(rows *sqldb.Rows) error {
 			var f File
 			var kind string
 			var token int
@@ -129,8 +119,8 @@ func (p *Puller) files(ctx context.Context, run int64) ([]File, error) {
 				f.Job = ingest.JobID(*job)
 			}
 			list = append(list, f)
-		}
-		return rows.Err()
+			return nil
+		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("files of a pull: %w", err)

@@ -131,19 +131,14 @@ func (s *Store) Newest(ctx context.Context, list List) (number int, err error) {
 func (s *Store) Versions(ctx context.Context, list List) ([]Version, error) {
 	var all []Version
 	err := s.db.Read(ctx, func(tx *sqldb.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT version, created_at, entries, digest FROM reference_version WHERE list = ? ORDER BY version DESC`, string(list))
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		return tx.Each(ctx, `SELECT version, created_at, entries, digest FROM reference_version WHERE list = ? ORDER BY version DESC`, []any{string(list)}, func(rows *sqldb.Rows) error {
 			var v Version
 			if err := rows.Scan(&v.Number, &v.At, &v.Entries, &v.Digest); err != nil {
 				return err
 			}
 			all = append(all, v)
-		}
-		return rows.Err()
+			return nil
+		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reference: versions of %s: %w", list, err)

@@ -195,20 +195,15 @@ func (g *Gate) Once(ctx context.Context, session message.Digest, step string, va
 func (g *Gate) Summary(ctx context.Context) (map[string]int64, error) {
 	counts := make(map[string]int64)
 	err := g.db.Read(ctx, func(tx *sqldb.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT rule, count(*) FROM release GROUP BY rule`)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		return tx.Each(ctx, `SELECT rule, count(*) FROM release GROUP BY rule`, nil, func(rows *sqldb.Rows) error {
 			var rule string
 			var n int64
 			if err := rows.Scan(&rule, &n); err != nil {
 				return err
 			}
 			counts[rule] = n
-		}
-		return rows.Err()
+			return nil
+		})
 	})
 	return counts, err
 }

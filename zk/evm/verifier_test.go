@@ -58,7 +58,7 @@ func (w workbench) deploy(t *testing.T, a artifact, args ...any) (evm.Address, e
 	if err != nil {
 		return evm.Address{}, err
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	return bind.WaitDeployed(ctx, w.chain, tx.Hash())
 }

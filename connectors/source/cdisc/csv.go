@@ -9,26 +9,8 @@ import (
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 )
 
-// bounded ends the input when more than most bytes come without a call of renew, so that no
-// value and no row, such as one behind a quote that nobody closed, takes more memory.
-type bounded struct {
-	src        io.Reader
-	most, left int
-}
-
 // errTooLarge is what a row over the limit amounts to.
 var errTooLarge = &fhir.Problem{Rule: fhir.RuleTooLarge, Detail: "a row is over the record limit; the rest is not read"}
-
-func (b *bounded) renew() { b.left = b.most }
-
-func (b *bounded) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, errTooLarge
-	}
-	n, err := b.src.Read(p[:min(len(p), b.left)])
-	b.left -= n
-	return n, err
-}
 
 // csv reads a data set as a table of text, whose first line has the names of the variables.
 func (r *reader) csv(br *bufio.Reader) error {
@@ -49,11 +31,11 @@ func (r *reader) csv(br *bufio.Reader) error {
 	if err := r.begin(table{name: tableName(names), columns: names, text: true}); err != nil {
 		return err
 	}
-	in := &bounded{src: br, most: r.opts.MaxRecord}
+	in := &fhir.Bounded{Src: br, Most: r.opts.MaxRecord, Over: errTooLarge}
 	rows := csv.NewReader(in)
 	rows.Comma, rows.FieldsPerRecord, rows.ReuseRecord = delimiter, -1, true
 	for number := 1; ; number++ {
-		in.renew()
+		in.Renew()
 		cells, err := rows.Read()
 		var faulty *csv.ParseError
 		switch {

@@ -18,7 +18,7 @@ import (
 // dataset-ndjson-schema.json.
 type datasetJSON struct {
 	out     *reader
-	in      *bounded
+	in      *fhir.Bounded
 	dec     *json.Decoder
 	version string
 	name    string
@@ -33,8 +33,8 @@ func (r *reader) json(br *bufio.Reader) error {
 	if bom, _ := br.Peek(len(byteOrderMark)); string(bom) == byteOrderMark {
 		_, _ = br.Discard(len(byteOrderMark))
 	}
-	d := &datasetJSON{out: r, in: &bounded{src: br, most: r.opts.MaxRecord}, records: -1}
-	d.in.renew()
+	d := &datasetJSON{out: r, in: &fhir.Bounded{Src: br, Most: r.opts.MaxRecord, Over: errTooLarge}, records: -1}
+	d.in.Renew()
 	d.dec = json.NewDecoder(d.in)
 	inside, err := d.object()
 	switch {
@@ -72,7 +72,7 @@ func (d *datasetJSON) object() (inside bool, err error) {
 		return false, err
 	}
 	for d.dec.More() {
-		d.in.renew()
+		d.in.Renew()
 		key, err := d.dec.Token()
 		if err != nil {
 			return false, err
@@ -97,7 +97,7 @@ func (d *datasetJSON) object() (inside bool, err error) {
 			return inside, err
 		}
 	}
-	d.in.renew()
+	d.in.Renew()
 	if _, err := d.dec.Token(); err != nil {
 		return inside, err
 	}
@@ -106,7 +106,7 @@ func (d *datasetJSON) object() (inside bool, err error) {
 
 // end expects the end of the input behind an object with rows.
 func (d *datasetJSON) end() error {
-	d.in.renew()
+	d.in.Renew()
 	if _, err := d.dec.Token(); !errors.Is(err, io.EOF) {
 		return &fhir.Problem{Rule: fhir.RuleMalformedJSON, Line: 1, Detail: "more follows after the data set"}
 	}
@@ -158,7 +158,7 @@ func (d *datasetJSON) rows() error {
 		return &fhir.Problem{Rule: fhir.RuleWrongType, Line: 1, Path: "rows", Detail: "want an array"}
 	}
 	for d.dec.More() {
-		d.in.renew()
+		d.in.Renew()
 		var raw json.RawMessage
 		if err := d.dec.Decode(&raw); err != nil {
 			return err
@@ -168,7 +168,7 @@ func (d *datasetJSON) rows() error {
 			return err
 		}
 	}
-	d.in.renew()
+	d.in.Renew()
 	_, err := d.dec.Token()
 	return err
 }

@@ -18,11 +18,9 @@
 package observation
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +28,7 @@ import (
 	"strconv"
 
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
+	"github.com/trialmesh/trialmesh/connectors/source/jsonstream"
 )
 
 // Type is the Type of the records.
@@ -57,8 +56,7 @@ func Read(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.
 	return func(yield func(fhir.Record, error) bool) {
 		in, err := fhir.OpenInput(ctx, src, opts)
 		if err == nil {
-			r := &reader{bounded: &bounded{src: in, most: cmp.Or(opts.MaxRecord, defaultRecord)}, yield: yield}
-			r.dec = json.NewDecoder(bufio.NewReaderSize(r.bounded, 64<<10))
+			r := &reader{in: jsonstream.New(in, cmp.Or(opts.MaxRecord, defaultRecord), errRecord), yield: yield}
 			err = r.document()
 		}
 		if err == nil || errors.Is(err, errStopped) {
@@ -80,26 +78,8 @@ var (
 	errRecord  = &fhir.Problem{Rule: fhir.RuleTooLarge, Detail: "an observation is over the limit; split its columns"}
 )
 
-// bounded ends the input when more than most bytes come without a call of renew.
-type bounded struct {
-	src        io.Reader
-	most, left int
-}
-
-func (b *bounded) renew() { b.left = b.most }
-
-func (b *bounded) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, errRecord
-	}
-	n, err := b.src.Read(p[:min(len(p), b.left)])
-	b.left -= n
-	return n, err
-}
-
 type reader struct {
-	*bounded
-	dec    *json.Decoder
+	in     *jsonstream.Stream
 	yield  func(fhir.Record, error) bool
 	source string
 	n      int // observations so far
@@ -107,19 +87,19 @@ type reader struct {
 
 // document reads the object around the observations.
 func (r *reader) document() error {
-	if err := r.expect('{'); err != nil {
+	if err := r.in.Expect('{'); err != nil {
 		return err
 	}
 	listed := false
-	for r.renew(); r.dec.More(); r.renew() {
-		key, err := r.dec.Token()
+	for r.in.Renew(); r.in.More(); r.in.Renew() {
+		key, err := r.in.Token()
 		if err != nil {
-			return fault(err)
+			return err
 		}
 		switch {
 		case key == "source" && r.source == "" && !listed:
-			if err := r.dec.Decode(&r.source); err != nil {
-				return fault(err)
+			if err := r.in.Decode(&r.source); err != nil {
+				return err
 			}
 			if !isName(r.source) {
 				return &fhir.Problem{Rule: fhir.RuleInvalidID, Path: "source", Detail: "want 1 to 64 letters, digits, - _ . or :"}
@@ -135,39 +115,24 @@ func (r *reader) document() error {
 			return &fhir.Problem{Rule: fhir.RuleMalformedJSON, Detail: "want source and observations, each once"}
 		}
 	}
-	if err := r.expect('}'); err != nil {
+	if err := r.in.Expect('}'); err != nil {
 		return err
 	}
 	if !listed {
 		return &fhir.Problem{Rule: fhir.RuleMissingField, Path: "observations"}
 	}
-	r.renew()
-	if _, err := r.dec.Token(); !errors.Is(err, io.EOF) {
-		return &fhir.Problem{Rule: fhir.RuleMalformedJSON, Detail: "content after the document"}
-	}
-	return nil
-}
-
-func (r *reader) expect(want json.Delim) error {
-	r.renew()
-	switch token, err := r.dec.Token(); {
-	case err != nil:
-		return fault(err)
-	case token != want:
-		return &fhir.Problem{Rule: fhir.RuleWrongType, Detail: "want " + want.String()}
-	}
-	return nil
+	return r.in.End()
 }
 
 func (r *reader) list() error {
-	if err := r.expect('['); err != nil {
+	if err := r.in.Expect('['); err != nil {
 		return err
 	}
-	for ; r.dec.More(); r.n++ {
-		r.renew()
-		var raw json.RawMessage
-		if err := r.dec.Decode(&raw); err != nil {
-			return fault(err)
+	for ; r.in.More(); r.n++ {
+		r.in.Renew()
+		raw, err := r.in.Value()
+		if err != nil {
+			return err
 		}
 		path := "observations[" + strconv.Itoa(r.n) + "]"
 		series, problem := parse(raw)
@@ -182,22 +147,7 @@ func (r *reader) list() error {
 			return errStopped
 		}
 	}
-	return r.expect(']')
-}
-
-// fault is the problem that a decoder's error amounts to, or the error itself.
-func fault(err error) error {
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &syntax) && syntax.Error() == "unexpected end of JSON input", errors.Is(err, io.ErrUnexpectedEOF):
-		return &fhir.Problem{Rule: fhir.RuleTruncated, Detail: "the input ends early"}
-	case errors.As(err, &syntax):
-		return &fhir.Problem{Rule: fhir.RuleMalformedJSON, Detail: "what follows is not read"}
-	case errors.As(err, &kind):
-		return &fhir.Problem{Rule: fhir.RuleWrongType}
-	}
-	return err
+	return r.in.Expect(']')
 }
 
 // isName reports whether s may name a source: nothing that needs escaping anywhere.

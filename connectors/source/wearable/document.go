@@ -72,13 +72,12 @@ func (h *Header) field(name string) *string {
 
 // document reads the object around the payloads.
 func (r *reader) document() error {
-	r.renew()
-	if err := r.expect('{'); err != nil {
+	if err := r.in.Expect('{'); err != nil {
 		return err
 	}
 	listed := false
-	for r.renew(); r.dec.More(); r.renew() {
-		key, err := r.token()
+	for r.in.Renew(); r.in.More(); r.in.Renew() {
+		key, err := r.in.Token()
 		if err != nil {
 			return err
 		}
@@ -102,24 +101,18 @@ func (r *reader) document() error {
 			}
 		}
 	}
-	if err := r.expect('}'); err != nil {
+	if err := r.in.Expect('}'); err != nil {
 		return err
 	}
 	if !listed {
 		return &fhir.Problem{Rule: fhir.RuleMissingField, Path: "payloads"}
 	}
-	r.renew()
-	if _, err := r.dec.Token(); errors.Is(err, io.EOF) {
-		return nil
-	} else if err := fault(err); err != nil {
-		return err
-	}
-	return &fhir.Problem{Rule: fhir.RuleMalformedJSON, Detail: "content after the document"}
+	return r.in.End()
 }
 
 // text reads a text of the header.
 func (r *reader) text(name string) (string, error) {
-	raw, err := r.raw()
+	raw, err := r.in.Value()
 	if err != nil {
 		return "", err
 	}
@@ -163,13 +156,13 @@ func (r *reader) begin() error {
 }
 
 func (r *reader) payloads() error {
-	if err := r.expect('['); err != nil {
+	if err := r.in.Expect('['); err != nil {
 		return err
 	}
-	for i := 0; r.dec.More(); i++ {
+	for i := 0; r.in.More(); i++ {
 		if err := r.payload("payloads[" + strconv.Itoa(i) + "]"); err != nil {
 			return err
 		}
 	}
-	return r.expect(']')
+	return r.in.Expect(']')
 }

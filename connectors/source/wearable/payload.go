@@ -37,9 +37,9 @@ var makers = map[string]*maker{
 
 // payload reads one answer of the maker.
 func (r *reader) payload(at string) error {
-	r.renew()
+	r.in.Renew()
 	b := newBatch(r, at)
-	first, err := r.token()
+	first, err := r.in.Token()
 	if err != nil {
 		return err
 	}
@@ -67,8 +67,8 @@ func (r *reader) payload(at string) error {
 // members reads an answer that is an object.
 func (r *reader) members(b *batch) error {
 	rest := map[string]any{}
-	for r.dec.More() {
-		token, err := r.token()
+	for r.in.More() {
+		token, err := r.in.Token()
 		if err != nil {
 			return err
 		}
@@ -82,7 +82,7 @@ func (r *reader) members(b *batch) error {
 			}
 			continue
 		}
-		raw, err := r.raw()
+		raw, err := r.in.Value()
 		if err != nil {
 			return err
 		}
@@ -96,13 +96,13 @@ func (r *reader) members(b *batch) error {
 	if b.stop != nil {
 		return b.stop
 	}
-	return r.expect('}')
+	return r.in.Expect('}')
 }
 
 // list hands the elements of a member that is a list to take, and returns one that is
 // something else.
 func (r *reader) list(b *batch, path string, take func(*batch, node)) (any, error) {
-	first, err := r.token()
+	first, err := r.in.Token()
 	switch first {
 	case json.Delim('['):
 		b.understood = true
@@ -119,9 +119,9 @@ func (r *reader) list(b *batch, path string, take func(*batch, node)) (any, erro
 
 // elements hands the elements of a list to take.
 func (r *reader) elements(b *batch, path string, take func(*batch, node)) error {
-	for i := 0; r.dec.More(); i++ {
-		r.renew()
-		raw, err := r.raw()
+	for i := 0; r.in.More(); i++ {
+		r.in.Renew()
+		raw, err := r.in.Value()
 		if err != nil {
 			return err
 		}
@@ -136,19 +136,18 @@ func (r *reader) elements(b *batch, path string, take func(*batch, node)) error 
 			return b.stop
 		}
 	}
-	r.renew()
-	return r.expect(']')
+	return r.in.Expect(']')
 }
 
 // object reads the rest of an object whose first bracket was read.
 func (r *reader) object(b *batch, path string) (map[string]any, error) {
 	members := map[string]any{}
-	for r.dec.More() {
-		key, err := r.token()
+	for r.in.More() {
+		key, err := r.in.Token()
 		if err != nil {
 			return nil, err
 		}
-		raw, err := r.raw()
+		raw, err := r.in.Value()
 		if err != nil {
 			return nil, err
 		}
@@ -157,7 +156,7 @@ func (r *reader) object(b *batch, path string) (map[string]any, error) {
 			members[name] = v
 		}
 	}
-	return members, r.expect('}')
+	return members, r.in.Expect('}')
 }
 
 // parse returns raw as strings, [json.Number], slices and maps.

@@ -1,11 +1,9 @@
 package wearable
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +11,7 @@ import (
 	"time"
 
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
+	"github.com/trialmesh/trialmesh/connectors/source/jsonstream"
 	"github.com/trialmesh/trialmesh/protocol/ucum"
 )
 
@@ -48,8 +47,7 @@ func Read(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.
 			if opts.MaxRecord > 0 {
 				most = min(most, opts.MaxRecord)
 			}
-			r := &reader{bounded: &bounded{src: in, most: most}, depth: cmp.Or(max(opts.MaxDepth, 0), maxDepth), yield: yield}
-			r.dec = json.NewDecoder(bufio.NewReaderSize(r.bounded, 64<<10))
+			r := &reader{in: jsonstream.New(in, most, errPart), depth: cmp.Or(max(opts.MaxDepth, 0), maxDepth), yield: yield}
 			err = r.document()
 		}
 		if err == nil || errors.Is(err, errStopped) {
@@ -71,27 +69,9 @@ var (
 	errPart    = &fhir.Problem{Rule: fhir.RuleTooLarge, Detail: "a payload is over the limit; ask the maker for shorter spans"}
 )
 
-// bounded ends the input when more than most bytes come without a call of renew.
-type bounded struct {
-	src        io.Reader
-	most, left int
-}
-
-func (b *bounded) renew() { b.left = b.most }
-
-func (b *bounded) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, errPart
-	}
-	n, err := b.src.Read(p[:min(len(p), b.left)])
-	b.left -= n
-	return n, err
-}
-
 // reader reads one document.
 type reader struct {
-	*bounded
-	dec   *json.Decoder
+	in    *jsonstream.Stream
 	depth int
 	yield func(fhir.Record, error) bool
 	units ucum.Converter
@@ -101,41 +81,4 @@ type reader struct {
 	zone   *time.Location // nil if the document names none
 	user   string         // the first user that a payload names, as the maker does
 	square float64        // of the person's height in m, from the last weight and BMI; 0 if there was none
-}
-
-// token returns the next token, or the problem that the decoder met.
-func (r *reader) token() (json.Token, error) {
-	t, err := r.dec.Token()
-	return t, fault(err)
-}
-
-// raw returns the next value, at most MaxRecord bytes.
-func (r *reader) raw() (json.RawMessage, error) {
-	var raw json.RawMessage
-	err := r.dec.Decode(&raw)
-	return raw, fault(err)
-}
-
-func (r *reader) expect(want json.Delim) error {
-	switch token, err := r.token(); {
-	case err != nil:
-		return err
-	case token != want:
-		return &fhir.Problem{Rule: fhir.RuleWrongType, Detail: "want " + want.String()}
-	}
-	return nil
-}
-
-// fault is the problem that a decoder's error amounts to, or the error itself.
-func fault(err error) error {
-	var syntax *json.SyntaxError
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.As(err, &syntax) && syntax.Error() == "unexpected end of JSON input":
-		return &fhir.Problem{Rule: fhir.RuleTruncated, Detail: "the input ends early"}
-	case errors.As(err, &syntax):
-		return &fhir.Problem{Rule: fhir.RuleMalformedJSON, Detail: "what follows is not read"}
-	}
-	return err
 }

@@ -109,7 +109,7 @@ func TestChainTakesBlocksBack(t *testing.T) {
 	require.Eventually(t, func() bool {
 		chain.Commit()
 		return len(done) == 1
-	}, 10*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 	require.NoError(t, <-done)
 	head, err := client.BlockNumber(t.Context())
 	require.NoError(t, err)
