@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -192,7 +191,7 @@ func printAPIClients(cmd *cobra.Command, list []client.APIClient, document any) 
 			fmt.Fprintf(w, "key\t%s, %s, thumbprint %s\n", printable(k.ID), k.Algorithm, k.Thumbprint)
 		}
 		if c.KeysURL != "" {
-			fmt.Fprintf(w, "keys at\t%s\n", cmp.Or(printable(c.KeysURL), "-"))
+			fmt.Fprintf(w, "keys at\t%s\n", printable(c.KeysURL))
 		}
 	}
 	return w.Flush()

@@ -93,7 +93,7 @@ func (n *Node) openListener(ctx context.Context) error {
 	if n.origin, err = originOf(n.cfg.Secure.URL, leaf, n.listener.Addr()); err != nil {
 		return err
 	}
-	n.secured = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+	n.listener = tls.NewListener(n.listener, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})
 	return os.WriteFile(local, text, 0o600)
 }

@@ -9,7 +9,6 @@ package node
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -170,7 +169,6 @@ type Node struct {
 	renewer   *pki.Renewer
 	metrics   *prometheus.Registry
 	listener  net.Listener
-	secured   *tls.Config    // nil for an API in the clear
 	origin    string         // of the API, as clients are told it
 	messages  *mllp.Listener // nil if there is none
 	senders   net.Listener   // of messages

@@ -56,7 +56,7 @@ func (n *Node) openAPI(ctx context.Context) error {
 		return err
 	}
 	n.server = &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader, TLSConfig: n.secured,
+		Handler: handler, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
 	}
 	return nil
 }
@@ -71,12 +71,7 @@ func (n *Node) serveHTTP(ctx context.Context) error {
 		}
 	})
 	defer stopped()
-	var err error
-	if n.secured != nil {
-		err = n.server.ServeTLS(n.listener, "", "")
-	} else {
-		err = n.server.Serve(n.listener)
-	}
+	err := n.server.Serve(n.listener)
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}

@@ -183,6 +183,9 @@ func (s *Service) Add(ctx context.Context, r Registration, now time.Time) (Clien
 		if n >= maxClients {
 			return errClients
 		}
+		if err := forgetGone(ctx, tx, now); err != nil {
+			return err
+		}
 		n64, err := tx.Exec(ctx, `INSERT INTO access_client (`+columns+`) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 			made.id, made.scopes, made.keys, made.url, made.seconds, made.added, made.changed)
 		if err != nil {
@@ -203,23 +206,15 @@ func (s *Service) Add(ctx context.Context, r Registration, now time.Time) (Clien
 func (s *Service) Clients(ctx context.Context) ([]Client, error) {
 	list := []Client{}
 	err := s.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT `+columns+` FROM access_client ORDER BY client_id`)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		return tx.Each(ctx, `SELECT `+columns+` FROM access_client ORDER BY client_id`, nil, func(rows *sqldb.Rows) error {
 			r, err := scan(rows)
 			if err != nil {
 				return err
 			}
 			c, err := r.client()
-			if err != nil {
-				return err
-			}
 			list = append(list, c)
-		}
-		return rows.Err()
+			return err
+		})
 	})
 	return list, err
 }

@@ -251,6 +251,14 @@ func TestAClientThatAsksAgainAndAgainWaits(t *testing.T) {
 		refused(t, err, access.InvalidClient, "")
 	}
 	s.now = s.now.Add(time.Second)
+	last := k.signed(t, claimed("ehr", s.now))
+	_, err = s.Issue(t.Context(), asks("ingest", last), s.now)
+	require.NoError(t, err)
+	s.now = s.now.Add(time.Second)
+	for range 5 {
+		_, err = s.Issue(t.Context(), asks("ingest", last), s.now)
+		refused(t, err, access.InvalidClient, "used before")
+	}
 	s.token("ehr", "ingest", k)
 }
 

@@ -38,5 +38,5 @@ func DialPublished(ctx context.Context, address string) error {
 	return conn.Close()
 }
 
-// ShortenWaits makes clients' servers answer sooner or not at all.
-func (s *Service) ShortenWaits(d time.Duration) { s.published.http.Timeout = d }
+// WaitForKeys sets how long a client's server may take to answer.
+func (s *Service) WaitForKeys(d time.Duration) { s.published.http.Timeout = d }

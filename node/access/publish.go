@@ -90,7 +90,7 @@ func newPublished(cfg Config) *published {
 		http: &http.Client{
 			Timeout: fetchTime,
 			Transport: &http.Transport{
-				Proxy: nil, DialContext: dial, DisableKeepAlives: true, TLSHandshakeTimeout: fetchTime, MaxResponseHeaderBytes: 16 << 10,
+				Proxy: nil, DialContext: dial, DisableKeepAlives: true, MaxResponseHeaderBytes: 16 << 10,
 				TLSClientConfig: &tls.Config{RootCAs: cfg.Roots, MinVersion: tls.VersionTLS12},
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return errRedirect },
@@ -123,7 +123,7 @@ func (p *published) key(ctx context.Context, from, kid string, now time.Time) ([
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	fresh := now.Before(site.good)
+	fresh := now.Before(site.good) && site.good.Sub(now) <= maxKeysTime // also if the clock was set back
 	if fresh && len(site.keys.Key(kid)) > 0 {
 		return site.keys.Key(kid), nil
 	}

@@ -89,9 +89,6 @@ func (s *Service) Issue(ctx context.Context, r Request, now time.Time) (Grant, e
 	if refused != nil {
 		return Grant{}, refused
 	}
-	if !s.limits.allow(client.id, now) {
-		return Grant{}, errRate
-	}
 	return s.give(ctx, client, r.Scope, message.Sum([]byte(jti)), ends, now)
 }
 
@@ -138,7 +135,7 @@ func (s *Service) give(ctx context.Context, client row, wanted string, jti messa
 		case err != nil:
 			return err
 		}
-		if err := forget(ctx, tx, now); err != nil {
+		if err := forget(ctx, tx, client.id, now); err != nil {
 			return err
 		}
 		n, err := tx.Exec(ctx, `INSERT INTO access_assertion (client_id, jti, expires_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, client.id, jti.String(), ends)
@@ -147,6 +144,9 @@ func (s *Service) give(ctx context.Context, client row, wanted string, jti messa
 			return err
 		case n == 0:
 			refused = errReplay
+			return nil
+		case !s.limits.allow(client.id, now): // whoever repeats an assertion keeps nobody out
+			refused = errRate
 			return nil
 		case scopes.IsZero():
 			refused = errScopes
@@ -165,12 +165,19 @@ func (s *Service) give(ctx context.Context, client row, wanted string, jti messa
 	return made, nil
 }
 
-// forget drops what has no effect any more.
-func forget(ctx context.Context, tx *sqldb.Tx, now time.Time) error {
-	if _, err := tx.Exec(ctx, `DELETE FROM access_token WHERE expires_at <= ?`, now); err != nil {
+// forget drops what of a client has no effect any more. Rows of others are under the
+// locks of their transactions.
+func forget(ctx context.Context, tx *sqldb.Tx, id string, now time.Time) error {
+	if _, err := tx.Exec(ctx, `DELETE FROM access_token WHERE client_id = ? AND expires_at <= ?`, id, now); err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, `DELETE FROM access_assertion WHERE expires_at < ?`, now.Add(-skew-jtiMargin))
+	_, err := tx.Exec(ctx, `DELETE FROM access_assertion WHERE client_id = ? AND expires_at < ?`, id, now.Add(-skew-jtiMargin))
+	return err
+}
+
+// forgetGone drops what was remembered of clients that are not registered any more.
+func forgetGone(ctx context.Context, tx *sqldb.Tx, now time.Time) error {
+	_, err := tx.Exec(ctx, `DELETE FROM access_assertion WHERE expires_at < ? AND client_id NOT IN (SELECT client_id FROM access_client)`, now.Add(-skew-jtiMargin))
 	return err
 }
 

@@ -42,8 +42,9 @@ func (s *server) caller(ctx context.Context, authorization string) (access.Calle
 	return caller, retry(err)
 }
 
-// authorize returns ctx with the caller, who must have the scope of the route.
-func (s *server) authorize(ctx context.Context, authorization string, need scope) (context.Context, error) {
+// authorize returns ctx with the caller, who must have the scope of the route. What may
+// change something is logged with the client's name.
+func (s *server) authorize(ctx context.Context, authorization, method, path string, need scope) (context.Context, error) {
 	caller, err := s.caller(ctx, authorization)
 	switch {
 	case err != nil:
@@ -52,6 +53,9 @@ func (s *server) authorize(ctx context.Context, authorization string, need scope
 		return ctx, errOperator
 	case need != operator && need != anyone && !caller.Allows(access.Own(need)):
 		return ctx, errScope
+	}
+	if client := caller.Client(); client != "" && method != http.MethodGet && method != http.MethodHead {
+		s.cfg.Logger.InfoContext(ctx, "client let in", "client", client, "method", method, "route", path)
 	}
 	return access.With(ctx, caller), nil
 }
@@ -74,7 +78,7 @@ func challenge(h http.Header, err error, need scope) {
 // caller in their context.
 func (s *server) admit(c *gin.Context) error {
 	need := scopeOf(c.Request.Method, c.FullPath())
-	ctx, err := s.authorize(c.Request.Context(), c.GetHeader("Authorization"), need)
+	ctx, err := s.authorize(c.Request.Context(), c.GetHeader("Authorization"), c.Request.Method, c.FullPath(), need)
 	if err != nil {
 		challenge(c.Writer.Header(), err, need)
 		return err

@@ -139,7 +139,7 @@ func tokenRequest(w http.ResponseWriter, r *http.Request) (access.Request, error
 }
 
 // securitySchemes are how a request may show who sends it.
-func (s *server) securitySchemes() map[string]*huma.SecurityScheme {
+func securitySchemes() map[string]*huma.SecurityScheme {
 	list := map[string]string{}
 	for _, own := range access.Owns() {
 		list[string(own.Scope)] = own.What

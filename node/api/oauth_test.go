@@ -103,6 +103,14 @@ func TestATokenIsGivenAndTaken(t *testing.T) {
 	require.Equal(t, "urn:trialmesh:problem:forbidden", decode[problem.Document](t, body).Type)
 	require.Equal(t, `Bearer error="insufficient_scope", scope="reference.write"`, header.Get("WWW-Authenticate"))
 
+	require.NotContains(t, s.logged.String(), "client let in", "it has read, and was refused")
+	_, _, body = s.sendAs("", http.MethodPost, TokenPath, formType, strings.NewReader(s.asked(key, "loader", "ingest").Encode()))
+	loading := decode[AccessToken](t, body)
+	status, _, body = s.sendAs("Bearer "+loading.Token, http.MethodPost, filesPath+"?name="+thePatient, "application/json", strings.NewReader("{}"))
+	require.Equal(t, http.StatusAccepted, status, body)
+	require.Contains(t, s.logged.String(), `msg="client let in" client=loader method=POST route=/v1/ingest/files`)
+	require.NotContains(t, s.logged.String(), thePatient)
+
 	status, _, body = s.send(http.MethodGet, clientsPath, "", nil)
 	require.Equal(t, http.StatusOK, status)
 	list := decode[RegisteredClients](t, body).Clients

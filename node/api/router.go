@@ -18,7 +18,7 @@ func (s *server) openRouter() {
 	s.router = router.New(router.Config{
 		Title:       "Trialmesh node",
 		Description: "A site's own API: load files, record consents, look at the state. It is meant for the site's machines only.",
-		Security:    s.securitySchemes(),
+		Security:    securitySchemes(),
 		Log:         s.cfg.Logger,
 	})
 }
@@ -43,7 +43,7 @@ func register[In, Out any](s *server, op huma.Operation, handler func(context.Co
 	op.Security = []map[string][]string{{bearer: {}}}
 	need := scopeOf(op.Method, op.Path)
 	op.Middlewares = append(op.Middlewares, func(ctx huma.Context, next func(huma.Context)) {
-		known, err := s.authorize(ctx.Context(), ctx.Header("Authorization"), need)
+		known, err := s.authorize(ctx.Context(), ctx.Header("Authorization"), op.Method, op.Path, need)
 		if err != nil {
 			c := humagin.Unwrap(ctx)
 			s.refuse(c.Writer, c.Request, op.Path, err, need)

@@ -19,7 +19,6 @@ CREATE TABLE access_token (
     expires_at TIMESTAMP NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX access_token_by_client ON access_token (client_id);
-CREATE INDEX access_token_by_end ON access_token (expires_at);
 
 -- One row is an assertion that was used, for as long as it could be used again.
 CREATE TABLE access_assertion (
@@ -28,4 +27,3 @@ CREATE TABLE access_assertion (
     expires_at TIMESTAMP NOT NULL,   -- its exp
     PRIMARY KEY (client_id, jti)
 ) WITHOUT ROWID;
-CREATE INDEX access_assertion_by_end ON access_assertion (expires_at);
