@@ -195,8 +195,12 @@ func (q *Queue) run(ctx context.Context, row *rivertype.JobRow, work func() erro
 	err := q.patiently(ctx, row.ID, func() error { return q.guard(ctx, row, work) })
 	outcome := "done"
 	var permanent *permanentError
+	var later *laterError
 	switch {
 	case err == nil:
+	case errors.As(err, &later) && !q.engine.stopping():
+		q.m.observe(row.Kind, "later", time.Since(start))
+		return river.JobSnooze(later.pause)
 	case q.engine.stopping():
 		// Not the job's fault: it is not counted as an attempt.
 		outcome, err = "stopped", river.JobSnooze(0)
@@ -235,6 +239,15 @@ type permanentError struct{ err error }
 
 func (e *permanentError) Error() string { return e.err.Error() }
 func (e *permanentError) Unwrap() error { return e.err }
+
+// Later returns an error that makes a job be tried again after a pause, and counts as no
+// attempt. It is for work that waits for what is not the node's, and that itself says how long
+// and why.
+func Later(pause time.Duration) error { return &laterError{pause} }
+
+type laterError struct{ pause time.Duration }
+
+func (e *laterError) Error() string { return "to be tried again in " + e.pause.String() }
 
 // Enqueue adds a job if tx commits, and returns its number. A kind that is not
 // registered is an error.

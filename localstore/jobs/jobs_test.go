@@ -401,3 +401,23 @@ func TestRunThatIsToldToEndEndsWell(t *testing.T) {
 		require.NoError(t, q.Run(ctx))
 	})
 }
+
+func TestLaterIsNoAttempt(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		prepared(t, db)
+		q := newQueue(t, db, func(c *jobs.Config) { c.Attempts = 2 })
+		var begun atomic.Int64
+		jobs.Register(q, func(ctx context.Context, j *jobs.Job[load]) error {
+			require.Equal(t, 1, j.Attempt)
+			if begun.Add(1) < 5 {
+				return fmt.Errorf("ask the server: %w", jobs.Later(time.Millisecond))
+			}
+			return store(db)(ctx, j)
+		})
+		enqueue(t, db, q, 0, 1)
+		start(t, q)
+		eventually(t, "done", func() bool { return counts(t, q).Done == 1 })
+		require.Equal(t, int64(5), begun.Load())
+	})
+}

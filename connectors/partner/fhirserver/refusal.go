@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // StatusError is an answer that is no success.
@@ -15,13 +16,22 @@ type StatusError struct {
 	What   string   // was asked
 	Status int      // of HTTP
 	Codes  []string // of the OperationOutcome or of OAuth, such as processing or invalid_client
+	Places []string // elements that the OperationOutcome is about, such as Task.intent
+
+	// Wait is how long the server asks to wait before the next try, within Config.MaxWait. It
+	// is 0 if the server does not say.
+	Wait time.Duration
 }
 
-// Error names what was asked, the status and the codes, and no text of the server.
+// Error names what was asked, the status, the codes and the elements, and no text of the
+// server.
 func (e *StatusError) Error() string {
 	text := fmt.Sprintf("%s: the server answered with status %d", e.What, e.Status)
 	if len(e.Codes) > 0 {
 		text += " (" + strings.Join(e.Codes, ", ") + ")"
+	}
+	if len(e.Places) > 0 {
+		text += " at " + strings.Join(e.Places, ", ")
 	}
 	return text
 }
@@ -53,19 +63,24 @@ const maxRefusal = 1 << 20
 // code is what a code looks like; anything else a server writes there is not repeated.
 var code = regexp.MustCompile(`^[a-z][a-z_-]{0,39}$`)
 
-// maxCodes is how many codes of a refusal are told.
+// place is what the path of an element looks like, and no value does.
+var place = regexp.MustCompile(`^[A-Z][A-Za-z]{1,63}(\.[a-z][A-Za-z]{0,63}(\[[0-9]{1,4}\])?){1,8}$`)
+
+// maxCodes is how many codes and elements of a refusal are told.
 const maxCodes = 5
 
 // refusal reads an answer that is no success and closes it.
 func (c *Client) refusal(what string, resp *http.Response) error {
 	e := &StatusError{What: what, Status: resp.StatusCode}
+	e.Wait, _ = c.retryAfter(resp.Header)
 	text, err := c.read(resp, maxRefusal)
 	if err != nil {
 		return e
 	}
 	var answer struct {
 		Issue []struct {
-			Code string `json:"code"`
+			Code       string   `json:"code"`
+			Expression []string `json:"expression"`
 		} `json:"issue"`
 		Error json.RawMessage `json:"error"` // of OAuth, where it is a text
 	}
@@ -79,6 +94,11 @@ func (c *Client) refusal(what string, resp *http.Response) error {
 	for _, issue := range answer.Issue {
 		if code.MatchString(issue.Code) && !slices.Contains(e.Codes, issue.Code) && len(e.Codes) < maxCodes {
 			e.Codes = append(e.Codes, issue.Code)
+		}
+		for _, at := range issue.Expression {
+			if place.MatchString(at) && !slices.Contains(e.Places, at) && len(e.Places) < maxCodes {
+				e.Places = append(e.Places, at)
+			}
 		}
 	}
 	return e
