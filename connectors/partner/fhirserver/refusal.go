@@ -21,6 +21,8 @@ type StatusError struct {
 	// Wait is how long the server asks to wait before the next try, within Config.MaxWait. It
 	// is 0 if the server does not say.
 	Wait time.Duration
+
+	created bool // it is about a resource that was sent
 }
 
 // Error names what was asked, the status, the codes and the elements, and no text of the
