@@ -40,7 +40,7 @@ func (n *Node) openAPI(context.Context) error {
 		return err
 	}
 	handler, err := api.New(api.Config{
-		Name: n.home.certificate.Holder().Name, Token: strings.TrimSpace(string(token)), Loads: n.ingest, Pulls: n.pulls, Consents: n, Trail: n.trail, FHIR: fhir,
+		Name: n.home.certificate.Holder().Name, Token: strings.TrimSpace(string(token)), Loads: n.ingest, Pulls: n.pulls, Outbox: n.outbox, Consents: n, Trail: n.trail, FHIR: fhir,
 		Quality: n.quality, Series: n.listSeries, Variables: n.variables, Codes: n.codes, Remaps: n.ingest, Status: n.Status, Ready: n.Ready,
 		Metrics: n.metrics, Logger: n.cfg.Logger, Now: n.cfg.Now,
 	})

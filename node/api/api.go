@@ -27,6 +27,7 @@ import (
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/fhirapi"
 	"github.com/trialmesh/trialmesh/node/ingest"
+	"github.com/trialmesh/trialmesh/node/outbox"
 	"github.com/trialmesh/trialmesh/node/reference/codemap"
 	"github.com/trialmesh/trialmesh/node/reference/variable"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -90,7 +91,8 @@ type Config struct {
 	Token string
 
 	Loads    Loads
-	Pulls    Pulls // Defaults to none.
+	Pulls    Pulls  // Defaults to none.
+	Outbox   Outbox // Defaults to none.
 	Consents Consents
 	Trail    Trail
 	Quality  Quality
@@ -149,6 +151,9 @@ func (c Config) withDefaults() Config {
 	if c.Pulls == nil {
 		c.Pulls = noPulls{}
 	}
+	if c.Outbox == nil {
+		c.Outbox = noOutbox{}
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -188,6 +193,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.routeUploads()
 	s.routeSeries()
 	s.routePulls()
+	s.routeWriteback()
 	s.routeVariables()
 	s.routeUnits()
 	s.routeCodes()
@@ -204,7 +210,7 @@ func New(cfg Config) (http.Handler, error) {
 		Next: s.router, Rate: cfg.Rate, Burst: cfg.Burst, MaxBody: maxBody,
 		Streams: map[string]int64{
 			filesPath: cfg.MaxFile, uploadsPath + "/": cfg.MaxFile, observationsPath: maxObservations, consentsPath: maxConsents,
-			variablesPath: maxReference, codesPath: maxReference, fhirapi.Path: fhirapi.MaxBundle,
+			variablesPath: maxReference, codesPath: maxReference, writebackPath: outbox.MaxDocument, fhirapi.Path: fhirapi.MaxBundle,
 		},
 		Metrics: cfg.Metrics, Log: cfg.Logger, Now: cfg.Now,
 	})

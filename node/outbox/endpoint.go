@@ -159,3 +159,6 @@ func (o *Outbox) forget(name string) {
 		delete(o.clients, name)
 	}
 }
+
+// Endpoints returns all endpoints, by name.
+func (o *Outbox) Endpoints() ([]Entry, error) { return ReadAll(o.cfg.Dir) }
