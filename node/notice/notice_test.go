@@ -154,8 +154,13 @@ func TestNoticesAreTaken(t *testing.T) {
 func TestNoticesStayPrivate(t *testing.T) {
 	t.Parallel()
 	for _, v := range []any{
-		notice.Communication{}, notice.Task{Description: "Erika"}, notice.ServiceRequest{}, notice.ResearchStudy{}, notice.ResearchSubject{},
-		notice.Eligibility{Patient: "Erika"}, notice.Enrollment{Patient: "Erika"},
+		notice.Communication{},
+		notice.Task{Description: "Erika"},
+		notice.ServiceRequest{},
+		notice.ResearchStudy{},
+		notice.ResearchSubject{},
+		notice.Eligibility{Patient: "Erika"},
+		notice.Enrollment{Patient: "Erika"},
 	} {
 		require.Equal(t, "notice:redacted", fmt.Sprintf("%+v", v))
 		_, err := json.Marshal(v)
