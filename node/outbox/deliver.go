@@ -21,6 +21,9 @@ type delivery struct {
 // Kind implements jobs.Args.
 func (delivery) Kind() string { return "outbox-delivery" }
 
+// Workers implements jobs.Apart: an EHR that does not answer keeps no load waiting.
+func (delivery) Workers() int { return 2 }
+
 // heldPause is how often a node that is held looks whether it still is.
 const heldPause = time.Minute
 
