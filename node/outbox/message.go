@@ -1,7 +1,6 @@
 package outbox
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,9 +19,6 @@ const (
 	Failed    State = "failed"    // the EHR refused it, or was in trouble for too long
 	Cancelled State = "cancelled" // by the site
 )
-
-// States are all of them.
-func States() []State { return []State{Waiting, Delivered, Failed, Cancelled} }
 
 // ID numbers the messages of a node.
 type ID int64
@@ -64,8 +60,6 @@ func (Draft) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "draft:redac
 func (Draft) MarshalJSON() ([]byte, error) {
 	return nil, errors.New("outbox: a draft is not to be marshaled")
 }
-
-var _ json.Marshaler = Draft{}
 
 // What the site's requests meet.
 var (
