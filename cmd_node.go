@@ -50,7 +50,7 @@ type nodeSettings struct {
 
 func newNodeCommand() *cobra.Command {
 	return group("node", "Run a node: a hospital's data, consents and answers",
-		newNodeInit(), newNodeEnroll(), newNodeRun(), newNodeVocabulary(), newNodeIngest(), newNodeWatch(), newNodePull(), newNodeWearable(), newNodeMap(),
+		newNodeInit(), newNodeEnroll(), newNodeRun(), newNodeVocabulary(), newNodeIngest(), newNodeWatch(), newNodePull(), newNodeWearable(), newNodeEndpoint(), newNodeSend(), newNodeSent(), newNodeMap(),
 		newNodeVariables(), newNodeUnits(), newNodeCodes(), newNodeRemap(), newNodeJobs(), newNodeQuality(), newNodeConsent(), newNodeStatus(), newNodeLinkRecords(),
 		newNodeBackup(), newNodeRestore(), newNodeHold(), newNodeResume(), newNodeFsck(), newNodeExtract(), newNodeKey(), newNodeClient(), newNodeScreen(), newNodeCDSClient())
 }

@@ -36,33 +36,43 @@ half printed again. The node need not be running.`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, _ := cmd.Flags().GetString("dir")
-			algorithm, _ := cmd.Flags().GetString("algorithm")
-			if algorithm != fhirserver.ES384 && algorithm != fhirserver.RS384 {
-				return usageError{errors.New("--algorithm: ES384 or RS384")}
-			}
-			if err := made("node", dir, nodeConfigFile); err != nil {
-				return err
-			}
-			key, isNew, err := pull.MakeKey(node.PullsDir(dir), args[0], algorithm)
-			if errors.Is(err, pull.ErrName) {
-				return usageError{err}
-			}
-			if err != nil {
-				return err
-			}
-			if !isNew && cmd.Flags().Changed("algorithm") && key.Algorithm() != algorithm {
-				return fmt.Errorf("the pull has a key for %s: move it away to make another", key.Algorithm())
-			}
-			public, err := key.Public()
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", public)
-			return err
+			return printKey(cmd, func(algorithm string) (fhirserver.Key, bool, error) {
+				key, isNew, err := pull.MakeKey(node.PullsDir(dir), args[0], algorithm)
+				if errors.Is(err, pull.ErrName) {
+					err = usageError{err}
+				}
+				return key, isNew, err
+			})
 		},
 	}
 	cmd.Flags().String("algorithm", fhirserver.ES384, "what the key is for, ES384 or RS384")
 	return addDir(cmd, "node")
+}
+
+// printKey prints the public half of the key that mine makes, or has made before, for the
+// algorithm that the flags name.
+func printKey(cmd *cobra.Command, mine func(algorithm string) (key fhirserver.Key, isNew bool, err error)) error {
+	dir, _ := cmd.Flags().GetString("dir")
+	algorithm, _ := cmd.Flags().GetString("algorithm")
+	if algorithm != fhirserver.ES384 && algorithm != fhirserver.RS384 {
+		return usageError{errors.New("--algorithm: ES384 or RS384")}
+	}
+	if err := made("node", dir, nodeConfigFile); err != nil {
+		return err
+	}
+	key, isNew, err := mine(algorithm)
+	if err != nil {
+		return err
+	}
+	if !isNew && cmd.Flags().Changed("algorithm") && key.Algorithm() != algorithm {
+		return fmt.Errorf("there is a key for %s: move it away to make another", key.Algorithm())
+	}
+	public, err := key.Public()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", public)
+	return err
 }
 
 func newNodePullList() *cobra.Command {

@@ -92,7 +92,7 @@ func TestPullKeyIsMadeOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, first, again)
 	_, err = execute(t, "node", "pull", "key", "heart", "--dir", dir, "--algorithm", "RS384")
-	require.ErrorContains(t, err, "has a key for ES384")
+	require.ErrorContains(t, err, "there is a key for ES384")
 	for _, call := range [][]string{{"heart", "--algorithm", "HS256"}, {"../heart"}, {}} {
 		_, err = execute(t, append([]string{"node", "pull", "key", "--dir", dir}, call...)...)
 		require.Equal(t, exitUsage, statusOf(err), call)

@@ -36,6 +36,7 @@ import (
 	"github.com/trialmesh/trialmesh/node/consent"
 	"github.com/trialmesh/trialmesh/node/ingest"
 	"github.com/trialmesh/trialmesh/node/mllp"
+	"github.com/trialmesh/trialmesh/node/outbox"
 	"github.com/trialmesh/trialmesh/node/peer"
 	"github.com/trialmesh/trialmesh/node/pull"
 	"github.com/trialmesh/trialmesh/node/query"
@@ -156,6 +157,7 @@ type Node struct {
 	ingest    *ingest.Service
 	pulls     *pull.Puller
 	wearables *wearable.Service
+	outbox    *outbox.Outbox
 	quality   *report.Service
 	trail     *audit.Trail
 	consents  *consent.Book
@@ -184,7 +186,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("node: %w", err)
 	}
 	n := &Node{cfg: cfg, metrics: prometheus.NewRegistry()}
-	for _, part := range []func(context.Context) error{n.openStores, n.openDomain, n.openPulls, n.openWearables, n.openNetwork, n.openPeer, n.openAPI, n.openMLLP} {
+	for _, part := range []func(context.Context) error{n.openStores, n.openDomain, n.openPulls, n.openWearables, n.openOutbox, n.openNetwork, n.openPeer, n.openAPI, n.openMLLP} {
 		if err := part(ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("node: %w", err), n.Close())
 		}

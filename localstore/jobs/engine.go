@@ -41,6 +41,7 @@ const (
 // engine is river on either database, without its transaction type.
 type engine interface {
 	insert(ctx context.Context, tx *sqldb.Tx, args Args) (int64, error)
+	addQueue(name string, workers int) error
 	run(ctx context.Context) error
 	stopping() bool
 	rescue(ctx context.Context) (int, error)
@@ -103,11 +104,20 @@ func newClient[TTx any](cfg Config, driver riverdriver.Driver[TTx], rc *river.Co
 }
 
 func (c *client[TTx]) insert(ctx context.Context, tx *sqldb.Tx, args Args) (int64, error) {
-	res, err := c.river.InsertTx(ctx, c.native(tx), args, nil)
+	var opts *river.InsertOpts
+	if _, apart := args.(Apart); apart {
+		opts = &river.InsertOpts{Queue: args.Kind()}
+	}
+	res, err := c.river.InsertTx(ctx, c.native(tx), args, opts)
 	if err != nil {
 		return 0, err
 	}
 	return res.Job.ID, nil
+}
+
+// addQueue gives the jobs of a queue workers.
+func (c *client[TTx]) addQueue(name string, workers int) error {
+	return c.river.Queues().Add(name, river.QueueConfig{MaxWorkers: workers})
 }
 
 func (c *client[TTx]) run(ctx context.Context) error {
@@ -191,7 +201,24 @@ func (c *client[TTx]) retry(ctx context.Context, id int64) error {
 }
 
 func (c *client[TTx]) counts(ctx context.Context) (map[rivertype.JobState]int, error) {
-	return c.driver.GetExecutor().JobCountByAllStates(ctx, &riverdriver.JobCountByAllStatesParams{})
+	by := make(map[rivertype.JobState]int)
+	err := c.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		rows, err := tx.Query(ctx, "SELECT CAST(state AS TEXT), COUNT(*) FROM river_job WHERE queue = ? GROUP BY state", river.QueueDefault)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var state string
+			var n int
+			if err := rows.Scan(&state, &n); err != nil {
+				return err
+			}
+			by[rivertype.JobState(state)] = n
+		}
+		return rows.Err()
+	})
+	return by, err
 }
 
 // complete marks job as done in tx.

@@ -43,6 +43,16 @@ import (
 // to do and never changes, since it is stored: letters, digits, - and _.
 type Args interface{ Kind() string }
 
+// Apart is what arguments also are whose work must not keep other work waiting, because it
+// waits itself: for other servers. It has workers of its own and is not in [Queue.Counts].
+type Apart interface {
+	Args
+
+	// Workers is how many jobs of this kind run at once, 1 to 64; it does not depend on the
+	// arguments.
+	Workers() int
+}
+
 // Config configures a [Queue]. DB is required.
 type Config struct {
 	// DB holds the queue. Its tables are made by [Migrate].
@@ -52,7 +62,8 @@ type Config struct {
 	// restart. Up to 60 characters. Defaults to "node".
 	Name string
 
-	// Workers is how many jobs run at once, 1 to 64. Defaults to 2.
+	// Workers is how many jobs run at once, 1 to 64, beside those of work that is [Apart].
+	// Defaults to 2.
 	Workers int
 
 	// Timeout ends the context of a job, 1 s to 24 h. Defaults to 1 h.
@@ -182,6 +193,12 @@ func (j *Job[T]) Complete(ctx context.Context, tx *sqldb.Tx) error {
 // Run and once for each kind; other use is a bug and panics. work may be called
 // again for a job that it began before, and by several goroutines.
 func Register[T Args](q *Queue, work func(context.Context, *Job[T]) error) {
+	var args T
+	if apart, is := any(args).(Apart); is {
+		if err := q.engine.addQueue(args.Kind(), apart.Workers()); err != nil {
+			panic(err) // a number or a name that is fixed in the code
+		}
+	}
 	river.AddWorker(q.workers, river.WorkFunc(func(ctx context.Context, rj *river.Job[T]) error {
 		j := &Job[T]{ID: rj.ID, Attempt: rj.Attempt, Last: rj.Attempt >= rj.MaxAttempts, Args: rj.Args}
 		j.complete = func(ctx context.Context, tx *sqldb.Tx) error { return complete(ctx, tx, rj) }
@@ -195,8 +212,12 @@ func (q *Queue) run(ctx context.Context, row *rivertype.JobRow, work func() erro
 	err := q.patiently(ctx, row.ID, func() error { return q.guard(ctx, row, work) })
 	outcome := "done"
 	var permanent *permanentError
+	var later *laterError
 	switch {
 	case err == nil:
+	case errors.As(err, &later) && !q.engine.stopping():
+		q.m.observe(row.Kind, "later", time.Since(start))
+		return river.JobSnooze(later.pause)
 	case q.engine.stopping():
 		// Not the job's fault: it is not counted as an attempt.
 		outcome, err = "stopped", river.JobSnooze(0)
@@ -235,6 +256,15 @@ type permanentError struct{ err error }
 
 func (e *permanentError) Error() string { return e.err.Error() }
 func (e *permanentError) Unwrap() error { return e.err }
+
+// Later returns an error that makes a job be tried again after a pause, and counts as no
+// attempt. It is for work that waits for what is not the node's, and that itself says how long
+// and why.
+func Later(pause time.Duration) error { return &laterError{pause} }
+
+type laterError struct{ pause time.Duration }
+
+func (e *laterError) Error() string { return "to be tried again in " + e.pause.String() }
 
 // Enqueue adds a job if tx commits, and returns its number. A kind that is not
 // registered is an error.
@@ -301,7 +331,7 @@ func (q *Queue) Retry(ctx context.Context, id int64) error {
 // Counts are numbers of jobs for status pages. Done are those of the last day.
 type Counts struct{ Waiting, Running, Done, Dead int }
 
-// Counts counts the jobs.
+// Counts counts the jobs, other than those of work that is [Apart].
 func (q *Queue) Counts(ctx context.Context) (Counts, error) {
 	by, err := q.engine.counts(ctx)
 	if err != nil {

@@ -401,3 +401,62 @@ func TestRunThatIsToldToEndEndsWell(t *testing.T) {
 		require.NoError(t, q.Run(ctx))
 	})
 }
+
+func TestLaterIsNoAttempt(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		prepared(t, db)
+		q := newQueue(t, db, func(c *jobs.Config) { c.Attempts = 2 })
+		var begun atomic.Int64
+		jobs.Register(q, func(ctx context.Context, j *jobs.Job[load]) error {
+			require.Equal(t, 1, j.Attempt)
+			if begun.Add(1) < 5 {
+				return fmt.Errorf("ask the server: %w", jobs.Later(time.Millisecond))
+			}
+			return store(db)(ctx, j)
+		})
+		enqueue(t, db, q, 0, 1)
+		start(t, q)
+		eventually(t, "done", func() bool { return counts(t, q).Done == 1 })
+		require.Equal(t, int64(5), begun.Load())
+	})
+}
+
+// call is a job of these tests that is apart.
+type call struct{}
+
+func (call) Kind() string { return "test-call" }
+func (call) Workers() int { return 1 }
+
+func TestWorkThatIsApartKeepsNobodyWaiting(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		prepared(t, db)
+		q := newQueue(t, db, func(c *jobs.Config) { c.Workers = 1 })
+		begun, end := make(chan struct{}, 2), make(chan struct{})
+		jobs.Register(q, func(ctx context.Context, _ *jobs.Job[call]) error {
+			begun <- struct{}{}
+			select {
+			case <-end:
+			case <-ctx.Done():
+			}
+			return nil
+		})
+		jobs.Register(q, store(db))
+		require.NoError(t, db.Write(t.Context(), func(tx *sqldb.Tx) error {
+			for range 2 {
+				if _, err := q.Enqueue(t.Context(), tx, call{}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		start(t, q)
+		<-begun
+		enqueue(t, db, q, 0, 3)
+		eventually(t, "the others done", func() bool { return counts(t, q) == jobs.Counts{Done: 3} })
+		require.Empty(t, begun, "it has one worker")
+		close(end)
+		<-begun
+	})
+}

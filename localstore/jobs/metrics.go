@@ -14,7 +14,7 @@ type metrics struct {
 func newMetrics() *metrics {
 	return &metrics{
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "trialmesh_jobs_attempts_total", Help: "Attempts at jobs by kind and outcome (done, failed, dead, stopped).",
+			Name: "trialmesh_jobs_attempts_total", Help: "Attempts at jobs by kind and outcome (done, failed, later, dead, stopped).",
 		}, []string{"kind", "outcome"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "trialmesh_jobs_attempt_seconds", Help: "Duration of attempts at jobs.",

@@ -73,6 +73,7 @@ const (
 	ReferenceWrite Own = "reference.write"
 	Quality        Own = "quality"
 	Consent        Own = "consent"
+	Writeback      Own = "writeback"
 	Status         Own = "status"
 	Audit          Own = "audit"
 )
@@ -93,6 +94,7 @@ func Owns() []Purpose {
 		{ReferenceWrite, "Change variables and codes"},
 		{Quality, "Make and see data quality reports"},
 		{Consent, "Record consents and see how many there are"},
+		{Writeback, "Write to EHRs and see what became of it"},
 		{Status, "See how the node stands, what it has series of, and its metrics"},
 		{Audit, "See what the node decided"},
 	}

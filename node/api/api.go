@@ -27,6 +27,7 @@ import (
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/fhirapi"
 	"github.com/trialmesh/trialmesh/node/ingest"
+	"github.com/trialmesh/trialmesh/node/outbox"
 	"github.com/trialmesh/trialmesh/node/reference/codemap"
 	"github.com/trialmesh/trialmesh/node/reference/variable"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -93,6 +94,7 @@ type Config struct {
 	Loads     Loads
 	Pulls     Pulls     // Defaults to none.
 	Wearables Wearables // Defaults to none.
+	Outbox    Outbox    // Defaults to none.
 	Consents  Consents
 	Trail     Trail
 	Quality   Quality
@@ -161,6 +163,9 @@ func (c Config) withDefaults() Config {
 	if c.Wearables == nil {
 		c.Wearables = noWearables{}
 	}
+	if c.Outbox == nil {
+		c.Outbox = noOutbox{}
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -201,6 +206,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.routeSeries()
 	s.routePulls()
 	s.routeWearables()
+	s.routeWriteback()
 	s.routeVariables()
 	s.routeUnits()
 	s.routeCodes()
@@ -217,7 +223,7 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	streams := map[string]int64{
 		filesPath: cfg.MaxFile, uploadsPath + "/": cfg.MaxFile, observationsPath: maxObservations, consentsPath: maxConsents,
-		variablesPath: maxReference, codesPath: maxReference,
+		variablesPath: maxReference, codesPath: maxReference, writebackPath: outbox.MaxDocument,
 	}
 	for _, path := range fhirapi.Bodies() {
 		streams[path] = fhirapi.MaxBody

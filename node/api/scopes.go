@@ -45,6 +45,13 @@ var scopes = map[string]scope{
 	"POST /v1/ingest/pulls/{name}/runs":   scope(access.JobsWrite),
 	"POST /v1/ingest/pulls/{name}/cancel": scope(access.JobsWrite),
 
+	"POST " + writebackPath:                  scope(access.Writeback),
+	"GET " + writebackPath:                   scope(access.Writeback),
+	"GET " + writebackPath + "/endpoints":    scope(access.Writeback),
+	"GET " + writebackPath + "/{id}":         scope(access.Writeback),
+	"POST " + writebackPath + "/{id}/retry":  scope(access.Writeback),
+	"POST " + writebackPath + "/{id}/cancel": scope(access.Writeback),
+
 	"GET /v1/wearables/connections":                  scope(access.JobsRead),
 	"POST /v1/wearables/connections/{id}/pull":       scope(access.JobsWrite),
 	"POST /v1/wearables/authorizations":              operator,

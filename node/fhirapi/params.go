@@ -203,6 +203,10 @@ Provenance
   patient reference>Patient target
   agent reference agent.who
   recorded date recorded
+ResearchStudy
+  title string title
+  status token status
+  identifier token identifier
 ResearchSubject
   patient reference>Patient individual
   individual reference individual

@@ -3,7 +3,6 @@ package pull
 import (
 	"bytes"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -51,7 +50,8 @@ type Settings struct {
 
 // document is the file of a pull.
 type document struct {
-	URL      string    `yaml:"url"`
+	fhirserver.Settings `yaml:",inline"`
+
 	Kind     Kind      `yaml:"kind"`
 	Group    string    `yaml:"group"`
 	Patients bool      `yaml:"patients"`
@@ -60,12 +60,6 @@ type document struct {
 	Since    time.Time `yaml:"since"`
 	Whole    bool      `yaml:"whole"`
 	Count    int       `yaml:"count"`
-	Client   string    `yaml:"client"`
-	Key      string    `yaml:"key"`
-	Scope    string    `yaml:"scope"`
-	TokenURL string    `yaml:"token-url"`
-	Origins  []string  `yaml:"origins"`
-	CA       string    `yaml:"ca"`
 	Deadline string    `yaml:"deadline"`
 	Schedule string    `yaml:"schedule"`
 	Zone     string    `yaml:"zone"`
@@ -150,7 +144,6 @@ func (d document) settings(dir, name string) (Settings, error) {
 	s := Settings{
 		Name: name, URL: d.URL, Kind: d.Kind, Count: d.Count, Whole: d.Whole, Cron: d.Schedule, Zone: d.Zone,
 		Export: fhirserver.Request{Group: d.Group, Patients: d.Patients, Types: d.Types, Filters: d.Filters, Since: d.Since},
-		server: fhirserver.Config{Base: d.URL, Origins: d.Origins, Client: d.Client, TokenURL: d.TokenURL, Scope: d.Scope},
 	}
 	faults := d.check()
 	fault := func(field string, err error) {
@@ -179,22 +172,8 @@ func (d document) settings(dir, name string) (Settings, error) {
 		fault("schedule", err)
 	}
 	var err error
-	if d.Client != "" {
-		file := d.Key
-		if file == "" {
-			file = name + keySuffix
-		}
-		s.server.Key, err = readKey(within(dir, file))
-		fault("key", err)
-	}
-	if d.CA != "" {
-		s.server.Roots, err = readRoots(within(dir, d.CA))
-		fault("ca", err)
-	}
-	if len(faults) == 0 { // the rest the client checks
-		if _, err := fhirserver.New(s.server); err != nil {
-			faults = append(faults, err)
-		}
+	if s.server, err = d.Config(dir, name); err != nil {
+		faults = append(faults, err)
 	}
 	return s, errors.Join(faults...)
 }
@@ -207,14 +186,12 @@ func (d document) check() []error {
 			faults = append(faults, errors.New(text))
 		}
 	}
-	refuse(d.URL == "", "url: the base URL of the server is required")
 	refuse(d.Kind != Bulk && d.Kind != Search, "kind: want bulk or search")
 	refuse(d.Kind == Search && len(d.Types) == 0, "types: a search needs the types that it is for, such as [Patient, Encounter, Condition, Observation]")
 	refuse(d.Kind == Search && (d.Group != "" || d.Patients), "group, patients: are of exports; a search has filters")
 	refuse(d.Kind == Bulk && d.Count != 0, "count: is of searches; a server chooses the files of an export")
 	refuse(d.Group != "" && d.Patients, "group, patients: an export is of a group or of all patients, not both")
 	refuse(d.Count < 0 || d.Count > 10_000, "count: 1 to 10,000 resources on a page")
-	refuse(d.Key != "" && d.Client == "", "client: the id that the server gave for the key is required with it")
 	refuse(d.Zone != "" && d.Schedule == "", "zone: is of a schedule, and there is none")
 	for i, t := range d.Types {
 		refuse(!typeName.MatchString(t), fmt.Sprintf("types: entry %d is no type of FHIR", i+1))
@@ -231,26 +208,6 @@ func (d document) check() []error {
 
 // typeName is what FHIR lets the name of a type be.
 var typeName = regexp.MustCompile(`^[A-Z][A-Za-z]{1,63}$`)
-
-// within returns the place of a file that settings name.
-func within(dir, file string) string {
-	if filepath.IsAbs(file) {
-		return file
-	}
-	return filepath.Join(dir, file)
-}
-
-func readRoots(path string) (*x509.CertPool, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, errors.New(err.Error()) // that this file is not there does not say that there is no pull
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, errors.New("the file holds no certificate in PEM")
-	}
-	return pool, nil
-}
 
 // asks is a digest of what the settings ask for. What a run with another one fetched says
 // nothing about what this one lacks.

@@ -1,10 +1,11 @@
 // Package fhirserver fetches what a FHIR server has: exports by Bulk Data Access 2.0, and
-// pages of a search from a server that exports nothing.
+// pages of a search from a server that exports nothing. It also has a server keep resources.
 //
 // Start from [New]. [Client.Start] asks for an export, [Client.Status] says how far it is
 // and, in the end, which files it has, [Client.Open] reads one of them and [Client.Delete]
-// ends it. [Client.Search] yields the pages of a search. The client proves who it is as SMART
-// Backend Services has it, with a [Key] whose public half the server knows.
+// ends it. [Client.Search] yields the pages of a search. [Client.Create] sends a resource. The
+// client proves who it is as SMART Backend Services has it, with a [Key] whose public half the
+// server knows; [Settings] are what a file of the site's says of all this.
 //
 // A server is not trusted further than the site said: requests and the token go to the
 // origins of the configuration only, whatever a link, a manifest or a redirect says, every
@@ -49,8 +50,12 @@ type Config struct {
 	// .well-known/smart-configuration.
 	TokenURL string
 
-	// Scope is what a token is asked for. Defaults to system/*.rs, and to system/*.read at a
-	// server that says it knows only the first version of scopes.
+	// Creates are the types of which resources are created. Defaults to none.
+	Creates []string
+
+	// Scope is what a token is asked for. Defaults to system/*.rs, or for each type of Creates
+	// to system/TYPE.crs; at a server that says it knows only the first version of scopes to
+	// system/*.read, or system/TYPE.read and system/TYPE.write.
 	Scope string
 
 	// Roots are the authorities that vouch for the server. Defaults to the system's.
@@ -125,7 +130,10 @@ type Client struct {
 // maxRedirects is how often a request is led elsewhere.
 const maxRedirects = 3
 
-var errRedirects = errors.New("the server redirects again and again")
+var (
+	errRedirects = errors.New("the server redirects again and again")
+	errRewritten = errors.New("the server redirects what is sent to where it can only be asked for")
+)
 
 // New returns a Client; it asks nobody.
 func New(cfg Config) (*Client, error) {
@@ -165,6 +173,9 @@ func New(cfg Config) (*Client, error) {
 		CheckRedirect: func(req *http.Request, via []*http.Request) error {
 			if len(via) > maxRedirects {
 				return errRedirects
+			}
+			if req.Method != via[0].Method { // what was to be sent would be lost, and its loss be a success
+				return errRewritten
 			}
 			return c.allowed(req.URL)
 		},

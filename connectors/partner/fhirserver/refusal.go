@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // StatusError is an answer that is no success.
@@ -14,13 +16,24 @@ type StatusError struct {
 	What   string   // was asked
 	Status int      // of HTTP
 	Codes  []string // of the OperationOutcome or of OAuth, such as processing or invalid_client
+	Places []string // elements that the OperationOutcome is about, such as Task.intent
+
+	// Wait is how long the server asks to wait before the next try, within Config.MaxWait. It
+	// is 0 if the server does not say.
+	Wait time.Duration
+
+	created bool // it is about a resource that was sent
 }
 
-// Error names what was asked, the status and the codes, and no text of the server.
+// Error names what was asked, the status, the codes and the elements, and no text of the
+// server.
 func (e *StatusError) Error() string {
 	text := fmt.Sprintf("%s: the server answered with status %d", e.What, e.Status)
 	if len(e.Codes) > 0 {
 		text += " (" + strings.Join(e.Codes, ", ") + ")"
+	}
+	if len(e.Places) > 0 {
+		text += " at " + strings.Join(e.Places, ", ")
 	}
 	return text
 }
@@ -49,19 +62,24 @@ func (e *StatusError) transient() bool {
 // maxRefusal is how much of a refusal is read.
 const maxRefusal = 1 << 20
 
-// maxCodes is how many codes of a refusal are told.
+// place is what the path of an element looks like, and no value does.
+var place = regexp.MustCompile(`^[A-Z][A-Za-z]{1,63}(\.[a-z][A-Za-z]{0,63}(\[[0-9]{1,4}\])?){1,8}$`)
+
+// maxCodes is how many codes and elements of a refusal are told.
 const maxCodes = 5
 
 // refusal reads an answer that is no success and closes it.
 func (c *Client) refusal(what string, resp *http.Response) error {
 	e := &StatusError{What: what, Status: resp.StatusCode}
+	e.Wait, _ = c.retryAfter(resp.Header)
 	text, err := c.read(resp, maxRefusal)
 	if err != nil {
 		return e
 	}
 	var answer struct {
 		Issue []struct {
-			Code string `json:"code"`
+			Code       string   `json:"code"`
+			Expression []string `json:"expression"`
 		} `json:"issue"`
 		Error json.RawMessage `json:"error"` // of OAuth, where it is a text
 	}
@@ -75,6 +93,11 @@ func (c *Client) refusal(what string, resp *http.Response) error {
 	for _, issue := range answer.Issue {
 		if isCode(issue.Code) && !slices.Contains(e.Codes, issue.Code) && len(e.Codes) < maxCodes {
 			e.Codes = append(e.Codes, issue.Code)
+		}
+		for _, at := range issue.Expression {
+			if place.MatchString(at) && !slices.Contains(e.Places, at) && len(e.Places) < maxCodes {
+				e.Places = append(e.Places, at)
+			}
 		}
 	}
 	return e

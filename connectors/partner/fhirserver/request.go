@@ -27,6 +27,7 @@ type request struct {
 	body func() (mediaType string, body io.Reader, err error)
 
 	elsewhere bool // the URL need not be of a known origin: no token goes there
+	single    bool // once a server may have it, the caller decides whether it is sent again
 }
 
 // Pauses of a client that nobody tells how long to wait.
@@ -69,7 +70,7 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 				continue
 			}
 		}
-		if !Passing(err) || try >= c.cfg.Tries || ctx.Err() != nil {
+		if !Passing(err) || try >= c.cfg.Tries || r.single || ctx.Err() != nil {
 			return nil, err
 		}
 		if err := c.cfg.Wait(ctx, rest); err != nil {
@@ -140,7 +141,7 @@ func unreached(err error) error {
 	var certificate *tls.CertificateVerificationError
 	var network net.Error
 	switch {
-	case errors.As(err, &elsewhere), errors.As(err, &certificate), errors.Is(err, errRedirects), errors.Is(err, context.Canceled):
+	case errors.As(err, &elsewhere), errors.As(err, &certificate), errors.Is(err, errRedirects), errors.Is(err, errRewritten), errors.Is(err, context.Canceled):
 		return err
 	case errors.As(err, &network):
 		return fmt.Errorf("%w: %w", errReach, err)

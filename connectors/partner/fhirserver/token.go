@@ -70,7 +70,11 @@ func (c *Client) newToken(ctx context.Context) (accessToken, error) {
 		case endpoint == "":
 			endpoint = found.TokenEndpoint
 		}
-		if scope == "" {
+		switch {
+		case scope != "":
+		case len(c.cfg.Creates) > 0:
+			scope = found.writeScope(c.cfg.Creates)
+		default:
 			scope = found.scope()
 		}
 	}
@@ -132,8 +136,14 @@ func (c *Client) discover(ctx context.Context) (smartConfiguration, error) {
 
 // scope is what to ask for at a server that says which versions of scopes it knows.
 func (s smartConfiguration) scope() string {
-	if slices.Contains(s.Capabilities, "permission-v1") && !slices.Contains(s.Capabilities, "permission-v2") {
+	if s.onlyFirstVersion() {
 		return "system/*.read"
 	}
 	return "system/*.rs"
+}
+
+// onlyFirstVersion reports whether the server says that it knows scopes of the first version
+// alone.
+func (s smartConfiguration) onlyFirstVersion() bool {
+	return slices.Contains(s.Capabilities, "permission-v1") && !slices.Contains(s.Capabilities, "permission-v2")
 }

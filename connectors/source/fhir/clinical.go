@@ -50,25 +50,25 @@ type Procedure struct {
 	Code         CodeableConcept
 	Subject      Reference
 	Encounter    Reference
-	Performed    Time   // performedDateTime
-	During       Period // performedPeriod
+	Performed    Time   // performedDateTime, occurrenceDateTime of R5
+	During       Period // performedPeriod, occurrencePeriod of R5
 	Reason       []CodeableConcept
 	ReasonRecord []Reference // reasonReference
 }
 
 func decodeProcedure(t *tree, at int, id string) Resource {
-	return &Procedure{
-		ID:           id,
-		Status:       t.required(at, "status"),
-		Category:     t.concept(at, "category"),
-		Code:         t.requiredConcept(at, "code"),
-		Subject:      t.requiredReference(at, "subject"),
-		Encounter:    t.encounterOf(at),
-		Performed:    t.time(at, "performedDateTime"),
-		During:       t.period(at, "performedPeriod"),
-		Reason:       t.concepts(at, "reasonCode"),
-		ReasonRecord: t.references(at, "reasonReference"),
+	p := &Procedure{
+		ID:        id,
+		Status:    t.required(at, "status"),
+		Category:  t.firstConcept(at, "category"),
+		Code:      t.requiredConcept(at, "code"),
+		Subject:   t.requiredReference(at, "subject"),
+		Encounter: t.encounterOf(at),
+		Performed: t.time(at, t.or(at, "performedDateTime", "occurrenceDateTime")),
+		During:    t.period(at, t.or(at, "performedPeriod", "occurrencePeriod")),
 	}
+	p.Reason, p.ReasonRecord = t.reasons(at)
+	return p
 }
 
 // EachReference implements [Resource].
@@ -145,7 +145,7 @@ func decodeAllergyIntolerance(t *tree, at int, id string) Resource {
 		ID:           id,
 		Clinical:     t.statusConcept(at, "clinicalStatus"),
 		Verification: t.statusConcept(at, "verificationStatus"),
-		Type:         t.str(at, "type"),
+		Type:         t.codeOf(at, "type"),
 		Category:     t.strings(at, "category"),
 		Criticality:  t.str(at, "criticality"),
 		Code:         t.concept(at, "code"),
@@ -156,7 +156,7 @@ func decodeAllergyIntolerance(t *tree, at int, id string) Resource {
 	}
 	t.list(at, "reaction", func(e int) {
 		a.Reactions = append(a.Reactions, Reaction{
-			Substance: t.concept(e, "substance"), Manifestation: t.concepts(e, "manifestation"), Severity: t.str(e, "severity"),
+			Substance: t.concept(e, "substance"), Manifestation: t.manifestations(e), Severity: t.str(e, "severity"),
 		})
 	})
 	return a

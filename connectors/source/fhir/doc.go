@@ -1,5 +1,6 @@
-// Package fhir reads FHIR R4 JSON that others wrote: Bundles (transaction, batch,
+// Package fhir reads FHIR R4 and R5 JSON that others wrote: Bundles (transaction, batch,
 // collection, searchset), NDJSON of a bulk export, and single resources, plain or gzip.
+// What R5 shapes differently becomes what R4 has; DESIGN.md lists it.
 //
 // Start from [Read], which yields one [Record] per resource. A record it cannot use
 // becomes a [*Problem] (rule, line, path), and reading goes on with the next one; any

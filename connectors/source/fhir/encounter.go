@@ -5,7 +5,7 @@ type Encounter struct {
 	private
 
 	ID              string
-	Status          string // such as finished, entered-in-error
+	Status          string // of R4, such as finished, entered-in-error
 	Class           Coding // v3 ActCode such as AMB, EMER, IMP; also Synthea's own spellings
 	Type            []CodeableConcept
 	Subject         Reference
@@ -19,17 +19,17 @@ type Encounter struct {
 func decodeEncounter(t *tree, at int, id string) Resource {
 	e := &Encounter{
 		ID:              id,
-		Status:          t.required(at, "status"),
-		Class:           t.coding(t.typed(at, "class", kindObject)),
+		Status:          t.encounterStatus(at),
+		Class:           t.encounterClass(at),
 		Type:            t.concepts(at, "type"),
 		Subject:         t.requiredReference(at, "subject"),
-		Period:          t.period(at, "period"),
-		Reason:          t.concepts(at, t.or(at, "reasonCode", "reason")),
+		Period:          t.period(at, t.or(at, "period", "actualPeriod")),
+		Reason:          t.encounterReasons(at),
 		ServiceProvider: t.reference(at, "serviceProvider"),
-		Discharge:       t.concept(t.typed(at, "hospitalization", kindObject), "dischargeDisposition"),
+		Discharge:       t.concept(t.typed(at, t.or(at, "hospitalization", "admission"), kindObject), "dischargeDisposition"),
 	}
 	t.list(at, "participant", func(p int) {
-		if r := t.reference(p, "individual"); !r.IsZero() {
+		if r := t.reference(p, t.or(p, "individual", "actor")); !r.IsZero() {
 			e.Participant = append(e.Participant, r)
 		}
 	})

@@ -42,7 +42,7 @@ func seeds(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	for _, name := range []string{"bulk/Encounter.ndjson.gz", "bulk/AllergyIntolerance.ndjson.gz"} {
+	for _, name := range []string{"bulk/Encounter.ndjson.gz", "bulk/AllergyIntolerance.ndjson.gz", "versions/r5.ndjson.gz"} {
 		line, _, _ := bytes.Cut(unzip(f, name), []byte("\n"))
 		f.Add(line)
 	}

@@ -49,18 +49,16 @@ type Dispense struct {
 
 func decodeMedicationRequest(t *tree, at int, id string) Resource {
 	m := &MedicationRequest{
-		ID:               id,
-		Status:           t.required(at, "status"),
-		Intent:           t.str(at, "intent"),
-		Medication:       t.concept(at, "medicationCodeableConcept"),
-		MedicationRecord: t.reference(at, "medicationReference"),
-		Subject:          t.requiredReference(at, "subject"),
-		Encounter:        t.encounterOf(at),
-		Authored:         t.time(at, "authoredOn"),
-		Reason:           t.concepts(at, "reasonCode"),
-		Reasons:          t.references(at, "reasonReference"),
-		Requester:        t.reference(at, "requester"),
+		ID:        id,
+		Status:    t.required(at, "status"),
+		Intent:    t.str(at, "intent"),
+		Subject:   t.requiredReference(at, "subject"),
+		Encounter: t.encounterOf(at),
+		Authored:  t.time(at, "authoredOn"),
+		Requester: t.reference(at, "requester"),
 	}
+	m.Medication, m.MedicationRecord = t.medication(at)
+	m.Reason, m.Reasons = t.reasons(at)
 	if m.MedicationRecord.Form == ReferenceContained {
 		m.Medication = t.containedMedication(at, m.MedicationRecord.ID)
 		m.MedicationRecord = Reference{}
@@ -92,7 +90,7 @@ func (t *tree) dosage(at int) Dosage {
 	repeat := t.typed(t.typed(at, "timing", kindObject), "repeat", kindObject)
 	d := Dosage{
 		Text:       t.str(at, "text"),
-		AsNeeded:   t.boolean(at, "asNeededBoolean"),
+		AsNeeded:   t.boolean(at, t.or(at, "asNeededBoolean", "asNeeded")),
 		Route:      t.concept(at, "route"),
 		Frequency:  t.integer(repeat, "frequency"),
 		Period:     t.decimal(repeat, "period"),

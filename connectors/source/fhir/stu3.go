@@ -4,10 +4,10 @@ package fhir
 // pages in testdata are such answers). Where STU3 only named an element differently
 // it is read as well; the R4 name wins.
 
-// or returns name, or the STU3 spelling if only that is present.
-func (t *tree) or(at int, name, stu3 string) string {
-	if t.member(at, name) == none && t.member(at, stu3) != none {
-		return stu3
+// or returns name, or the spelling of another version if only that is present.
+func (t *tree) or(at int, name, other string) string {
+	if t.member(at, name) == none && t.member(at, other) != none {
+		return other
 	}
 	return name
 }

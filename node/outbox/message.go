@@ -1,0 +1,72 @@
+package outbox
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/trialmesh/trialmesh/protocol/problem"
+)
+
+// State is what has become of a message.
+type State string
+
+// The states.
+const (
+	Waiting   State = "waiting"   // to be sent, for the first time or again
+	Delivered State = "delivered" // the EHR has it
+	Failed    State = "failed"    // the EHR refused it, or was in trouble for too long
+	Cancelled State = "cancelled" // by the site
+)
+
+// ID numbers the messages of a node.
+type ID int64
+
+// Message is a resource on its way to an endpoint, without its content.
+type Message struct {
+	ID         ID
+	Endpoint   string
+	Type       string // of the resource
+	Identifier string // value of the node's identifier in it
+	State      State
+
+	Asked    time.Time
+	Tried    time.Time // when the latest attempt began, zero for never
+	Next     time.Time // when the next one is due, zero for none that is known
+	Ended    time.Time // zero while it waits
+	Attempts int
+
+	Reference string // such as Task/17, what the EHR calls it; empty if that is not known
+	Error     string // of the last attempt that failed
+
+	job int64
+}
+
+// Draft is a resource to be sent: R4 JSON, checked by [Outbox.Add]. It holds patient data, so
+// it neither prints nor marshals.
+type Draft struct {
+	// Key names what is said, for good: the same key is the same message, whatever the
+	// content. Defaults to a digest of the content. Up to 200 characters.
+	Key string
+
+	Resource []byte
+}
+
+// Format keeps records out of logs.
+func (Draft) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "draft:redacted") }
+
+// MarshalJSON keeps records out of documents.
+func (Draft) MarshalJSON() ([]byte, error) {
+	return nil, errors.New("outbox: a draft is not to be marshaled")
+}
+
+// What the site's requests meet.
+var (
+	errNoEndpoint = problem.New(problem.NotFound, "no such endpoint: its settings are NAME.yaml in the folder endpoints of the node")
+	errNoMessage  = problem.New(problem.NotFound, "no such message")
+	errNoPatient  = problem.New(problem.NotFound, "a patient of whom a resource tells is not loaded at this site")
+	errEnded      = problem.New(problem.Conflict, "the message is not waiting")
+	errUnderWay   = problem.New(problem.Conflict, "the message is being sent at the moment: see in a while what became of it")
+	errOver       = problem.New(problem.Conflict, "the message was delivered or cancelled: send it again if it has to be")
+)
