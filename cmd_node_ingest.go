@@ -104,7 +104,7 @@ func ingest(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	stages, others, err := expand(args, mappings)
+	stages, others, err := expand(ctx, args, mappings)
 	if err != nil {
 		return err
 	}
