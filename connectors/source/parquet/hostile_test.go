@@ -17,7 +17,6 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/schema"
 	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 )
@@ -205,32 +204,6 @@ func TestAFailingSourceIsNoProblemOfTheFile(t *testing.T) {
 	_, err = io.ReadAll(p)
 	require.ErrorIs(t, err, context.Canceled)
 	require.NoError(t, p.Close())
-}
-
-// TestTheCopyHasNoNameAndIsEncrypted looks at what is on disk while a file is read that
-// came as a stream.
-func TestTheCopyHasNoNameAndIsEncrypted(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(rt *rapid.T) {
-		b := bytes.Repeat([]byte("person 17 "), rapid.IntRange(1, 500).Draw(rt, "size"))
-		p, err := spool(bytes.NewReader(b))
-		require.NoError(rt, err)
-		defer func() { require.NoError(rt, p.close()) }()
-		require.EqualValues(rt, len(b), p.size)
-		from := rapid.IntRange(0, len(b)-1).Draw(rt, "from")
-		part := make([]byte, rapid.IntRange(1, len(b)-from).Draw(rt, "length"))
-		_, err = p.ReadAt(part, int64(from))
-		require.NoError(rt, err)
-		require.Equal(rt, b[from:from+len(part)], part)
-
-		on := p.ReaderAt.(*sealed).file
-		_, err = os.Lstat(on.Name())
-		require.ErrorIs(rt, err, os.ErrNotExist)
-		disk, err := io.ReadAll(io.NewSectionReader(on, 0, p.size))
-		require.NoError(rt, err)
-		require.Len(rt, disk, len(b))
-		require.NotContains(rt, string(disk), "person")
-	})
 }
 
 func TestATableNeitherPrintsNorMarshals(t *testing.T) {
