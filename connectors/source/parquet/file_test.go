@@ -77,7 +77,8 @@ func written(t testing.TB, groups [][]testColumn, opts ...parquet.WriterProperty
 	var out bytes.Buffer
 	w := file.NewParquetWriter(&out, root, file.WithWriterProps(parquet.NewWriterProperties(opts...)))
 	for _, columns := range groups {
-		group := w.AppendRowGroup()
+		group, err := w.AppendRowGroupChecked()
+		require.NoError(t, err)
 		for _, c := range columns {
 			into, err := group.NextColumn()
 			require.NoError(t, err)

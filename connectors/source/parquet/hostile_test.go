@@ -145,6 +145,14 @@ func TestBombsAreRefused(t *testing.T) {
 		_, err = compress.Decode(gzip, []byte{}, gzip.Encode(nil, make([]byte, 1<<20)))
 		require.ErrorIs(t, err, errCorrupt)
 	})
+	t.Run("decimals without end", func(t *testing.T) {
+		t.Parallel()
+		c := testColumn{node: node(t, "a", false, schema.NewDecimalLogicalType(1000, maxScale+1), parquet.Types.ByteArray, -1), values: []parquet.ByteArray{{1}}}
+		_, err := textOf(t, written(t, [][]testColumn{{c}}))
+		p, ok := fhir.AsProblem(err)
+		require.True(t, ok, "%v", err)
+		require.Equal(t, RuleUnsupported, p.Rule)
+	})
 	t.Run("differences of a huge block", func(t *testing.T) {
 		t.Parallel()
 		claim := func(values ...uint64) []byte {

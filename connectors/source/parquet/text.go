@@ -12,6 +12,9 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/schema"
 )
 
+// maxScale is how many decimals a number may claim; databases have up to 76.
+const maxScale = 100
+
 // How times are written. A time that is adjusted to UTC says so with Z, one that is not has
 // no offset. A time of day has none either: writers set its flag without meaning it.
 const (
@@ -24,6 +27,9 @@ const (
 // stands before the decimals when a cell is written.
 func cellsOf(c *schema.Column, sign *byte) cells {
 	logical := c.LogicalType()
+	if d, ok := logical.(schema.DecimalLogicalType); ok && (d.Scale() < 0 || d.Scale() > maxScale) {
+		return nil
+	}
 	switch c.PhysicalType() {
 	case parquet.Types.Boolean:
 		return newColumn(c, strconv.AppendBool)
@@ -136,12 +142,8 @@ func twosComplement(b []byte) *big.Int {
 
 // appendDecimal appends digits of which the last scale stand behind the sign.
 func appendDecimal(dst []byte, digits string, scale int, sign byte) []byte {
-	if scale <= 0 {
-		dst = append(dst, digits...)
-		for ; scale < 0 && digits != "0"; scale++ {
-			dst = append(dst, '0')
-		}
-		return dst
+	if scale == 0 {
+		return append(dst, digits...)
 	}
 	if digits[0] == '-' {
 		dst, digits = append(dst, '-'), digits[1:]
