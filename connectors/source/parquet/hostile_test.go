@@ -52,11 +52,11 @@ func TestADamagedFileIsAProblem(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"alltypes_dictionary.parquet", "lz4_raw_compressed.parquet", "delta_encoding_optional_column.parquet"} {
 		b := input(t, name)
-		for at := 0; at < len(b); at += 1 + len(b)/150 {
+		for at := 0; at < len(b); at += 1 + len(b)/50 {
 			_, err := textOf(t, b[:at])
 			require.Error(t, err, "cut at %d of %s", at, name)
 			requireSafe(t, b[:at])
-			for _, flip := range []byte{0xff, 0x01, 0x80} {
+			for _, flip := range []byte{0xff, 0x01} {
 				changed := bytes.Clone(b)
 				changed[at] ^= flip
 				requireSafe(t, changed)
@@ -102,7 +102,7 @@ func TestBombsAreRefused(t *testing.T) {
 	t.Parallel()
 	t.Run("rows of nothing", func(t *testing.T) {
 		t.Parallel()
-		c := testColumn{node: node(t, "a", true, nil, parquet.Types.Int32, -1), values: []int32{}, levels: make([]int16, 3_000_000)}
+		c := testColumn{node: node(t, "a", true, nil, parquet.Types.Int32, -1), values: []int32{}, levels: make([]int16, 1_500_000)}
 		b := written(t, [][]testColumn{{c}})
 		require.Less(t, len(b), 1000)
 		_, err := textOf(t, b)
