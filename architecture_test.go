@@ -40,6 +40,7 @@ var doors = map[string][]string{
 	"github.com/ethereum/go-ethereum":                         {"zk/evm"},
 	"github.com/mattn/go-sqlite3":                             {"localstore/sqldb"},
 	"github.com/jackc/pgx":                                    {"localstore/sqldb", "localstore/jobs"},
+	"github.com/apache/arrow-go/":                             {"connectors/source/parquet"},
 	"github.com/riverqueue/":                                  {"localstore/jobs"},
 	"github.com/gin-gonic/gin":                                {"federation/front/router", "node/api", "hub/api"},
 	"github.com/danielgtaylor/huma":                           {"federation/front/router", "node/api", "hub/api"},

@@ -20,15 +20,15 @@ import (
 
 func newNodeIngest() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "ingest PATH…",
+		Use:   "ingest PATH… | --cdm-database URL",
 		Short: "Load files of patient data into the node",
-		Long: `Load FHIR R4 bundles and NDJSON, HL7 v2 messages, C-CDA documents, CSV and TSV tables
-by the site's mappings (see trialmesh node map), tables of an OMOP CDM, data sets of
+		Long: `Load FHIR R4 bundles and NDJSON, HL7 v2 messages, C-CDA documents, CSV, TSV and Parquet
+tables by the site's mappings (see trialmesh node map), tables of an OMOP CDM, data sets of
 CDISC (SDTM and ADSL as SAS transport, Dataset-JSON or CSV), and documents of
 observations (see POST /v1/ingest/observations) into the running node, plain or .gz;
 the node finds out which a file is. A folder stands for the files in it that are named
 *.json, *.ndjson, *.jsonl, *.hl7, *.xml, *.xpt or *.dsjc, and for tables (*.csv, *.tsv,
-*.txt) that a mapping is for, or of SDTM, or of a CDM those of people; all plain or .gz.
+*.txt, *.parquet) that a mapping is for, or of SDTM, or of a CDM those of people; all plain or .gz.
 Of tables those of patients are loaded first, then visits, then events. Files with
 records of patients who came later are sent a second time. An empty file is an error,
 and nothing is sent then.
@@ -36,6 +36,13 @@ and nothing is sent then.
 What a wearable's maker answers does not say whose it is: --patient and --wearable do,
 for all files of one command, and --timezone for times without an offset. A document
 that says so itself needs no flags.
+
+--cdm-database reads an OMOP CDM, 5.3 or 5.4, from a database in place of files: those of
+its tables that a folder would be loaded for, in one snapshot that only reads, copied first
+to encrypted files without a name in the folder for temporary files. If that fails nothing
+is sent. A password comes from PGPASSWORD, PGPASSFILE or a service file (PGSERVICE), as for
+psql, never from the address. The server's certificate is verified, unless it is on this
+machine or the address has another sslmode.
 
 Each file is durable when it is acknowledged; then its job maps and stores it. Loading
 the same file again changes nothing, and what a later file says stands. The command
@@ -49,11 +56,14 @@ the node does not.`,
   trialmesh node ingest --dir node export/*.ndjson --json | tail -1
   trialmesh node ingest --dir node interface.hl7.gz
   trialmesh node ingest --dir node cdm/
+  trialmesh node ingest --dir node --cdm-database postgres://reader@db.site/warehouse --cdm-schema cdm
+  trialmesh node ingest --dir node --cdm-database sqlite:/srv/cdm.sqlite
   trialmesh node ingest --dir node --patient p-17 --wearable oura sleep.json`,
-		Args: args(cobra.MinimumNArgs(1)),
+		Args: args(ingestArgs),
 		RunE: ingest,
 	}
 	addWearable(cmd)
+	addCDM(cmd)
 	cmd.Flags().Duration("timeout", 0, "how long to send and to wait, 0 for as long as it takes")
 	return addDir(cmd, "node")
 }
@@ -99,17 +109,10 @@ func ingest(cmd *cobra.Command, args []string) error {
 		newProgress(cmd, 0).say("waiting for the node: " + err.Error())
 	}}
 	defer l.close()
-	dir, _ := cmd.Flags().GetString("dir")
-	mappings, err := node.Mappings(dir)
+	defer l.closeTables()
+	stages, err := l.stages(ctx, args)
 	if err != nil {
 		return err
-	}
-	stages, others, err := expand(args, mappings)
-	if err != nil {
-		return err
-	}
-	if others > 0 {
-		newProgress(cmd, 0).say(fmt.Sprintf("left out %d files that are not named "+dataFiles+", or are tables that no mapping of the node is for and no CDM has of people", others))
 	}
 	loads, err := sendAll(ctx, l, stages, begun)
 	if err != nil {
@@ -138,6 +141,25 @@ func ingest(cmd *cobra.Command, args []string) error {
 		return errors.New("nothing was loaded: every file was rejected")
 	}
 	return nil
+}
+
+// stages are what is sent, in the order in which it is loaded: files, or tables of a
+// database.
+func (l *link) stages(ctx context.Context, args []string) ([][]string, error) {
+	if address, _ := l.cmd.Flags().GetString("cdm-database"); address != "" {
+		schema, _ := l.cmd.Flags().GetString("cdm-schema")
+		return l.copyCDM(ctx, address, schema)
+	}
+	dir, _ := l.cmd.Flags().GetString("dir")
+	mappings, err := node.Mappings(dir)
+	if err != nil {
+		return nil, err
+	}
+	stages, others, err := expand(ctx, args, mappings)
+	if err == nil && others > 0 {
+		newProgress(l.cmd, 0).say(fmt.Sprintf("left out %d files that are not named "+dataFiles+", or are tables that no mapping of the node is for and no CDM has of people", others))
+	}
+	return stages, err
 }
 
 // sentFile is a file with the job that loaded it.
@@ -198,8 +220,8 @@ func mayReturn(err error) bool {
 func sendFiles(ctx context.Context, l *link, files []string, begun time.Time) (loads []sentFile, sent int, err error) {
 	progress := newProgress(l.cmd, len(files))
 	for _, path := range files {
-		if info, err := os.Stat(path); err == nil { // sending it says what else is wrong
-			progress.bytes.total += info.Size()
+		if size, err := l.size(path); err == nil { // sending it says what else is wrong
+			progress.bytes.total += size
 		}
 	}
 	var ids []string

@@ -12,12 +12,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/trialmesh/trialmesh/node/cdmdb"
 	"github.com/trialmesh/trialmesh/node/client"
 )
 
 // link reaches the running node of a directory, also when the node stops meanwhile
 // and starts again at another address.
 type link struct {
+	tables map[string]cdmdb.Table // of a database, which are sent in place of files of these names
+
 	cmd *cobra.Command
 
 	// passes reports whether an error may pass, so that it is tried again.
@@ -103,7 +106,7 @@ const fromParts = 64 << 20
 // send brings a file to the node, and tells how many of its bytes are on their way. One
 // that goes with whose it is goes in one request, as its bytes are not those on disk.
 func (l *link) send(ctx context.Context, path string, sent func(bytes int64)) (u client.Upload, err error) {
-	info, err := os.Stat(path)
+	size, err := l.size(path)
 	if err != nil {
 		return u, err
 	}
@@ -120,7 +123,9 @@ func (l *link) send(ctx context.Context, path string, sent func(bytes int64)) (u
 		sent(bytes)
 	}
 	err = l.do(ctx, func(c *client.Client) (err error) {
-		if wrapped || info.Size() < fromParts {
+		if t, ok := l.tables[path]; ok {
+			u, err = sendTable(ctx, c, t, progress)
+		} else if wrapped || size < fromParts {
 			u, err = l.sendWhole(ctx, c, path)
 		} else {
 			u, err = sendParts(ctx, c, path, progress)
@@ -128,9 +133,21 @@ func (l *link) send(ctx context.Context, path string, sent func(bytes int64)) (u
 		return err
 	})
 	if err == nil {
-		sent(info.Size())
+		sent(size)
 	}
 	return u, err
+}
+
+// size is that of a file, or of a table in its place, in bytes.
+func (l *link) size(path string) (int64, error) {
+	if t, ok := l.tables[path]; ok {
+		return t.Size(), nil
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
 }
 
 // sendWhole sends a file in one request.

@@ -16,11 +16,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
+	"github.com/trialmesh/trialmesh/connectors/source/parquet"
 	"github.com/trialmesh/trialmesh/connectors/source/table"
 )
 
 func newNodeMap() *cobra.Command {
-	return group("map", "Make and try mappings of CSV and TSV files",
+	return group("map", "Make and try mappings of CSV, TSV and Parquet files",
 		newNodeMapSuggest(), newNodeMapPreview(), newNodeMapCheck())
 }
 
@@ -28,8 +29,8 @@ func newNodeMapSuggest() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "suggest FILE",
 		Short: "Propose a mapping for a file",
-		Long: `Look at the first 2,000 rows of FILE (CSV, TSV, ; or |, plain or .gz, - for standard
-input) and propose a mapping: the delimiter, the forms of dates and numbers, units,
+		Long: `Look at the first 2,000 rows of FILE (CSV, TSV, ; or |, Parquet, plain or .gz, - for
+standard input) and propose a mapping: the delimiter, the forms of dates and numbers, units,
 code systems and what a row is. Lines with "decide" in the proposal are for a person;
 they are listed on standard error too. It holds names of columns, codes and units of
 the file and no other cell. No node is needed.`,
@@ -72,12 +73,21 @@ func tableName(path string) string {
 	return strings.TrimSuffix(name, filepath.Ext(name))
 }
 
-// openTable opens a file, or standard input for "-".
+// openTable opens a file, or standard input for "-". A Parquet file reads as the CSV that it
+// stands for.
 func openTable(cmd *cobra.Command, path string) (io.ReadCloser, error) {
 	if path == "-" {
-		return io.NopCloser(cmd.InOrStdin()), nil
+		return parquet.Text(cmd.Context(), io.NopCloser(cmd.InOrStdin()), fhir.Options{})
 	}
-	return os.Open(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	text, err := parquet.Text(cmd.Context(), f, fhir.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, errors.Join(err, f.Close()))
+	}
+	return text, nil
 }
 
 // notNil makes JSON write an empty list as one.
@@ -184,8 +194,8 @@ func newNodeMapPreview() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "preview FILE",
 		Short: "Try a mapping on a file without loading it",
-		Long: `Read FILE (plain or .gz, - for standard input) by a mapping and say what it gives:
-rows, records by type, problems by rule, column and line, units and codes that are not
+		Long: `Read FILE (CSV, TSV or Parquet, plain or .gz, - for standard input) by a mapping and
+say what it gives: rows, records by type, problems by rule, column and line, units and codes that are not
 understood. Nothing is stored and no node is needed. Of the first rows it says of which
 kind each field is; with --values also what patients' rows say. Lines of the mapping
 that are still marked "decide:" are a warning. It ends with status 1 if the file gives

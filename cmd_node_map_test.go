@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/connectors/source/table"
 )
 
 // tables is where the examples of package table are.
@@ -40,6 +42,34 @@ func TestAProposedMappingIsTriedAndChecked(t *testing.T) {
 
 	_, err = execute(t, "node", "map", "suggest", tables+"synthea/observations.csv.gz", "--out", out)
 	require.ErrorContains(t, err, "exists", "a mapping is not written over")
+}
+
+// TestParquetIsMappedAsCSV proposes, tries and stages a table that is Parquet.
+func TestParquetIsMappedAsCSV(t *testing.T) {
+	t.Parallel()
+	const customers = "connectors/source/parquet/testdata/apache/delta_encoding_optional_column.parquet"
+	text, err := execute(t, "node", "map", "suggest", customers)
+	require.NoError(t, err)
+	require.Contains(t, text, "c_customer_sk, c_current_cdemo_sk")
+	mapping := filepath.Join(t.TempDir(), "customers.yaml")
+	require.NoError(t, os.WriteFile(mapping, []byte("version: 1\nname: customers\ncolumns: [c_customer_id, c_birth_year]\nextra: true\n"+
+		"patient: {id: c_customer_id}\nrecords:\n  - patient: {birth: c_birth_year}\n"), 0o600))
+	text, err = execute(t, "node", "map", "preview", customers, "--map", mapping, "--json")
+	require.NoError(t, err)
+	var p previewed
+	require.NoError(t, json.Unmarshal([]byte(text), &p))
+	require.Equal(t, int64(100), p.Rows)
+	require.Equal(t, map[string]int64{"Patient": p.Used}, p.ByType)
+	_, err = execute(t, "node", "map", "preview", "connectors/source/parquet/testdata/apache/list_columns.parquet", "--map", mapping)
+	require.ErrorContains(t, err, "nested-column")
+
+	set, err := table.LoadSet(os.DirFS(filepath.Dir(mapping)))
+	require.NoError(t, err)
+	for file, want := range map[string]bool{customers: true, "connectors/source/parquet/testdata/person.parquet": true, "connectors/source/parquet/testdata/apache/alltypes_plain.parquet": false} {
+		stage, wanted := stageOf(t.Context(), file, set)
+		require.Equal(t, want, wanted, file)
+		require.Equal(t, want, stage == 0, file)
+	}
 }
 
 func TestAPreviewShowsPatientsOnlyWhenAsked(t *testing.T) {

@@ -130,7 +130,7 @@ func (w *watcher) round(ctx context.Context) error {
 	}
 	stage := make(map[string]int, len(ready))
 	for _, f := range ready {
-		stage[f.name], _ = stageOf(w.drop.path(f.name), w.mappings)
+		stage[f.name], _ = stageOf(ctx, w.drop.path(f.name), w.mappings)
 	}
 	slices.SortFunc(ready, func(a, b dropped) int {
 		return cmp.Or(cmp.Compare(stage[a.name], stage[b.name]), a.modified.Compare(b.modified), cmp.Compare(a.name, b.name))

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"compress/gzip"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -11,20 +14,22 @@ import (
 
 	"github.com/trialmesh/trialmesh/connectors/source/cdisc"
 	"github.com/trialmesh/trialmesh/connectors/source/cdm"
+	"github.com/trialmesh/trialmesh/connectors/source/fhir"
+	"github.com/trialmesh/trialmesh/connectors/source/parquet"
 	"github.com/trialmesh/trialmesh/connectors/source/table"
 )
 
 // dataFiles are the names of the files that a folder stands for.
-const dataFiles = "*.json, *.ndjson, *.jsonl, *.hl7, *.xml, *.xpt and *.dsjc, and tables (*.csv, *.tsv, *.txt), plain or .gz"
+const dataFiles = "*.json, *.ndjson, *.jsonl, *.hl7, *.xml, *.xpt and *.dsjc, and tables (*.csv, *.tsv, *.txt, *.parquet), plain or .gz"
 
 var (
 	dataFile  = regexp.MustCompile(`(?i)\.(json|ndjson|jsonl|hl7|xml|xpt|dsjc)(\.gz)?$`)
-	tableFile = regexp.MustCompile(`(?i)\.(csv|tsv|txt)(\.gz)?$`)
+	tableFile = regexp.MustCompile(`(?i)\.(csv|tsv|txt|parquet)(\.gz)?$`)
 )
 
 // expand returns the files that paths stand for, of which none is empty, in the order
 // of the stages in which they are loaded, and how many files of folders it left out.
-func expand(paths []string, mappings *table.Set) (stages [][]string, others int, err error) {
+func expand(ctx context.Context, paths []string, mappings *table.Set) (stages [][]string, others int, err error) {
 	stages = make([][]string, 3)
 	for _, path := range paths {
 		found := false
@@ -32,7 +37,7 @@ func expand(paths []string, mappings *table.Set) (stages [][]string, others int,
 			if err != nil || !d.Type().IsRegular() {
 				return err
 			}
-			stage, wanted := stageOf(name, mappings)
+			stage, wanted := stageOf(ctx, name, mappings)
 			if name != path && !wanted {
 				others++
 				return nil
@@ -56,30 +61,41 @@ func expand(paths []string, mappings *table.Set) (stages [][]string, others int,
 
 // stageOf returns the stage in which a file is loaded, and whether a folder stands for
 // it. Rows of tables refer to people and visits that came before.
-func stageOf(name string, mappings *table.Set) (stage int, wanted bool) {
+func stageOf(ctx context.Context, name string, mappings *table.Set) (stage int, wanted bool) {
 	if !tableFile.MatchString(name) {
 		return stageOfContent(name), dataFile.MatchString(name)
 	}
-	f, err := os.Open(name)
+	head, err := headOf(ctx, name)
 	if err != nil {
 		return 0, true // sending it will say why
 	}
-	defer f.Close()
-	if t := cdm.Recognize(f); t != nil {
+	if t := cdm.Recognize(bytes.NewReader(head)); t != nil {
 		return t.Stage(), t.Kind == cdm.Stored
 	}
-	head := make([]byte, table.HeadSize)
-	n, err := f.ReadAt(head, 0)
-	if err != nil && err != io.EOF { //nolint:errorlint // ReadAt returns it as it is
-		return 0, true
-	}
-	if m, err := mappings.Detect(head[:n]); err == nil && m != nil {
+	if m, err := mappings.Detect(head); err == nil && m != nil {
 		return m.Stage(), true
 	}
-	if stage, ok := cdisc.Stage(head[:n]); ok {
+	if stage, ok := cdisc.Stage(head); ok {
 		return stage, true
 	}
 	return 2, false
+}
+
+// headOf returns the beginning of a table, which holds its header; of a Parquet file as CSV.
+func headOf(ctx context.Context, name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	src, err := parquet.Text(ctx, f, fhir.Options{})
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	defer src.Close()
+	if t, ok := src.(*parquet.Table); ok {
+		return t.Header(), nil
+	}
+	return io.ReadAll(io.LimitReader(src, table.HeadSize))
 }
 
 var (

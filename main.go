@@ -30,6 +30,7 @@ import (
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/cobra"
 
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/zk/circuits"
@@ -186,6 +187,8 @@ func hintFor(err error) string {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens there: start it with hub run or node run"
+	case errors.Is(err, sqldb.ErrForbidden):
+		return "grant the account SELECT on it"
 	case errors.As(err, &p) && p.Kind == problem.Unauthorized:
 		return "give a token with --token-file; the hub's operator makes one with trialmesh hub token"
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 	"github.com/trialmesh/trialmesh/connectors/source/hl7v2"
 	"github.com/trialmesh/trialmesh/connectors/source/observation"
+	"github.com/trialmesh/trialmesh/connectors/source/parquet"
 	"github.com/trialmesh/trialmesh/connectors/source/table"
 	"github.com/trialmesh/trialmesh/connectors/source/wearable"
 )
@@ -47,8 +48,8 @@ var formats = []struct {
 // headSize is how many bytes of an input are looked at.
 const headSize = 4096
 
-// Read yields the records of src, plain or gzip, in order. Tables are read by the
-// site's own mappings, of which tables may be nil; one of SDTM for which the site has
+// Read yields the records of src, plain or gzip, in order. Tables, also Parquet, are read by
+// the site's own mappings, of which tables may be nil; one of SDTM for which the site has
 // none is read by that standard. The error is a
 // [*fhir.Problem] if one record, or the rest of a damaged input, could not be used;
 // the Record is then empty and iteration goes on. Any other error (ctx ended, src
@@ -56,6 +57,9 @@ const headSize = 4096
 func Read(ctx context.Context, src io.Reader, tables *table.Set, opts fhir.Options) iter.Seq2[fhir.Record, error] {
 	whole := bufio.NewReaderSize(src, headSize)
 	head := plain(whole)
+	if parquet.Detect(head) {
+		return readParquet(ctx, whole, tables, opts)
+	}
 	for _, f := range formats {
 		if f.claims(head) {
 			return f.read(ctx, whole, opts)
@@ -74,6 +78,24 @@ func Read(ctx context.Context, src io.Reader, tables *table.Set, opts fhir.Optio
 		return unknown
 	}
 	return fhir.Read(ctx, whole, opts)
+}
+
+// readParquet yields the records of a table that is a Parquet file: of a CDM, or by the
+// site's own mappings.
+func readParquet(ctx context.Context, src io.Reader, tables *table.Set, opts fhir.Options) iter.Seq2[fhir.Record, error] {
+	return func(yield func(fhir.Record, error) bool) {
+		t, err := parquet.Open(ctx, src, opts)
+		if err != nil {
+			yield(fhir.Record{}, err)
+			return
+		}
+		defer t.Close()
+		if cdm.Detect(t.Header()) {
+			cdm.Read(ctx, t, opts)(yield)
+			return
+		}
+		tables.Read(ctx, t, opts)(yield)
+	}
 }
 
 // RuleUnknownFormat is the rule of an input that is not text: a picture, a workbook, an

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -89,6 +90,40 @@ func TestASitesOwnMappingStandsOverTheStandard(t *testing.T) {
 		for rec, err := range source.Read(t.Context(), strings.NewReader(subject), tables, fhir.Options{}) {
 			require.NoError(t, err)
 			require.Equal(t, want, rec.Resource.(*fhir.Patient).BirthDate.Text)
+		}
+	}
+}
+
+// TestParquetIsReadAsTheTableThatItIs: a table of a CDM as such, any other by the site's mapping.
+func TestParquetIsReadAsTheTableThatItIs(t *testing.T) {
+	t.Parallel()
+	own, err := table.LoadSet(fstest.MapFS{"own.yaml": {Data: []byte(
+		"version: 1\nname: own\ncolumns: [id, timestamp_col]\nextra: true\npatient: {id: id}\nrecords:\n  - patient: {birth: timestamp_col}\n",
+	)}})
+	require.NoError(t, err)
+	for file, want := range map[string]struct {
+		records int
+		kind    string
+	}{"person.parquet": {55, "person"}, "apache/alltypes_plain.parquet": {8, "Patient"}} {
+		b, err := os.ReadFile("parquet/testdata/" + file)
+		require.NoError(t, err)
+		for _, text := range []string{string(b), zip(string(b))} {
+			records := 0
+			for rec, err := range source.Read(t.Context(), strings.NewReader(text), own, fhir.Options{}) {
+				require.NoError(t, err)
+				require.Equal(t, want.kind, rec.Type)
+				records++
+			}
+			require.Equal(t, want.records, records)
+		}
+	}
+	for rule, file := range map[fhir.Rule]string{"nested-column": "list_columns.parquet", table.RuleWrongHeader: "alltypes_plain.parquet"} {
+		b, err := os.ReadFile("parquet/testdata/apache/" + file)
+		require.NoError(t, err)
+		for _, err := range source.Read(t.Context(), bytes.NewReader(b), nil, fhir.Options{}) {
+			p, bad := fhir.AsProblem(err)
+			require.True(t, bad, "%v", err)
+			require.Equal(t, rule, p.Rule)
 		}
 	}
 }

@@ -103,6 +103,8 @@ func ofPostgres(code string) error {
 		return ErrFull
 	case "57P01", "57P02", "57P03", "53300": // shutdown, crash, starting up, too many connections
 		return ErrUnavailable
+	case "42501": // insufficient privilege
+		return ErrForbidden
 	case "57014": // cancelled by its context
 		return context.Canceled
 	}

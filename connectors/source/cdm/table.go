@@ -87,6 +87,30 @@ type Column struct {
 	width    int // of a text in characters, 0 for any
 }
 
+// StoredTable returns the table of that name, in whatever case, if Read yields its rows, else nil.
+func StoredTable(name string) *Table {
+	if t := model()[strings.ToLower(name)]; t != nil && t.Kind == Stored {
+		return t
+	}
+	return nil
+}
+
+// Column returns the column that has the name, in whatever case, in 5.4 or in 5.3.
+func (t *Table) Column(name string) (c Column, ok bool) {
+	name = strings.ToLower(name)
+	if now, old := renamed[name]; old {
+		name = now
+	}
+	i, ok := t.index[name]
+	if !ok {
+		return Column{}, false
+	}
+	return t.Columns[i], true
+}
+
+// Time reports whether c holds dates or times.
+func (c Column) Time() bool { return c.format == day || c.format == moment }
+
 // Concept reports whether c holds concepts, and whether these have to be standard.
 func (c Column) Concept() (concept, standard bool) {
 	concept = strings.HasSuffix(c.Name, "_concept_id")

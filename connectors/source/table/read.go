@@ -44,8 +44,20 @@ func (o Options) withDefaults() Options {
 // errStopped ends a read whose caller has had enough.
 var errStopped = errors.New("table: stopped")
 
+// Typed is a table whose header and numbers are known as such and need not be told from
+// text: a Parquet file. Its text is UTF-8, with commas.
+type Typed interface {
+	io.Reader
+
+	// Header returns the header as a line of CSV, and its Read gives it first.
+	Header() []byte
+
+	// Decimal sets what stands before the decimals of its numbers.
+	Decimal(sign byte)
+}
+
 // Read yields the records that the rows of src make by the mapping, in their order. src is
-// plain or gzip, UTF-8, UTF-16 with a byte order mark, or what the mapping says.
+// plain or gzip, UTF-8, UTF-16 with a byte order mark, or what the mapping says; or [Typed].
 //
 // A record's Line is the line of the file on which its row begins; its Path is that line
 // and, of a wide table, the column ("line 17 bili"), as rows in the store are found by it.
@@ -80,9 +92,18 @@ func (r *reader) open(ctx context.Context, src io.Reader) error {
 	if err != nil {
 		return err
 	}
-	br, err := decoded(in, r.m.latin)
+	typed, _ := src.(Typed)
+	br, err := decoded(in, r.m.latin && typed == nil)
 	if err != nil {
 		return err
+	}
+	if typed != nil {
+		if !r.m.header {
+			return cmp.Or(r.report(&fhir.Problem{Rule: RuleWrongHeader, Line: 1, Detail: "the table has a header, and the mapping is for one without; take out header: false"}), errStopped)
+		}
+		if r.m.comma {
+			typed.Decimal(',')
+		}
 	}
 	head, err := peek(br)
 	if err != nil {
@@ -215,7 +236,13 @@ func (r *reader) finish(err error) {
 		return
 	}
 	line := max(r.rows.line, 1)
-	if p, ok := fhir.InputProblem(err, line); ok {
+	p, ok := fhir.InputProblem(err, line)
+	if !ok {
+		if p, ok = fhir.AsProblem(err); ok { // of a typed table
+			p = &fhir.Problem{Rule: p.Rule, Line: line, Path: p.Path, Detail: p.Detail}
+		}
+	}
+	if ok {
 		r.yield(fhir.Record{}, p)
 		return
 	}

@@ -174,8 +174,7 @@ func (m *Mapping) Overlaps(o *Mapping) bool {
 // that there are two, is a problem.
 func (s *Set) Read(ctx context.Context, src io.Reader, opts fhir.Options) iter.Seq2[fhir.Record, error] {
 	return func(yield func(fhir.Record, error) bool) {
-		br := bufio.NewReaderSize(src, HeadSize)
-		head, err := peek(br)
+		head, src, err := headOf(src)
 		if err != nil {
 			yield(fhir.Record{}, fmt.Errorf("table: read input: %w", err))
 			return
@@ -190,12 +189,22 @@ func (s *Set) Read(ctx context.Context, src io.Reader, opts fhir.Options) iter.S
 			yield(fhir.Record{}, &fhir.Problem{Rule: RuleWrongHeader, Line: 1, Detail: "no mapping of this node is for this header; trialmesh node map suggest proposes one"})
 			return
 		}
-		for rec, err := range Read(ctx, br, m, Options{Limits: opts}) {
+		for rec, err := range Read(ctx, src, m, Options{Limits: opts}) {
 			if !yield(rec, err) {
 				return
 			}
 		}
 	}
+}
+
+// headOf returns the beginning of a table and a reader of all of it.
+func headOf(src io.Reader) ([]byte, io.Reader, error) {
+	if typed, ok := src.(Typed); ok {
+		return typed.Header(), src, nil
+	}
+	br := bufio.NewReaderSize(src, HeadSize)
+	head, err := peek(br)
+	return head, br, err
 }
 
 // plain returns the uncompressed beginning of what head begins.

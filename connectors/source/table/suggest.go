@@ -33,8 +33,8 @@ const (
 // ErrNoTable reports an input that is no table: not two columns over several rows.
 var ErrNoTable = errors.New("table: no table was found: want at least two columns and two rows, with a delimiter of , ; tab or |")
 
-// Suggest proposes a mapping called name for a table, plain or gzip, by its first rows: at
-// most 1 MiB and 2,000 of them. It fails with [ErrNoTable], or if src does.
+// Suggest proposes a mapping called name for a table, plain, gzip or [Typed], by its first
+// rows: at most 1 MiB and 2,000 of them. It fails with [ErrNoTable], or if src does.
 func Suggest(ctx context.Context, src io.Reader, name string) (*Suggestion, error) {
 	s, err := newSample(ctx, src)
 	if err != nil {
@@ -103,7 +103,8 @@ func newSample(ctx context.Context, src io.Reader) (*sample, error) {
 	if len(rows) < 2 {
 		return nil, ErrNoTable
 	}
-	s.profile(rows)
+	_, typed := src.(Typed)
+	s.profile(rows, typed)
 	return s, nil
 }
 
@@ -156,8 +157,9 @@ func rowsOf(text []byte, delimiter byte) (rows [][]string) {
 	return rows
 }
 
-// profile looks at the cells of each column.
-func (s *sample) profile(rows [][]string) {
+// profile looks at the cells of each column. A typed table has a header, of which others
+// leave a doubt.
+func (s *sample) profile(rows [][]string, typed bool) {
 	cells := make([]*profile, len(rows[0]))
 	for i := range cells {
 		cells[i] = &profile{distinct: map[string]int{}}
@@ -167,7 +169,7 @@ func (s *sample) profile(rows [][]string) {
 		cells[i].look()
 	}
 	s.columns, s.rows = cells, len(rows)-1
-	s.header = isHeader(rows[0], cells)
+	s.header = typed || isHeader(rows[0], cells)
 	for i, c := range cells {
 		if c.name = clean(rows[0][i]); !s.header {
 			c.add(c.name)

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/cdmdb"
+	"github.com/trialmesh/trialmesh/node/client"
+)
+
+// addCDM adds the flags of a CDM in a database.
+func addCDM(cmd *cobra.Command) {
+	cmd.Flags().String("cdm-database", "", "read an OMOP CDM from a database: postgres://user@host/name or sqlite:/path, without a password")
+	cmd.Flags().String("cdm-schema", "", "schema of the CDM's tables in PostgreSQL (default: the search path's first)")
+}
+
+// ingestArgs wants files or a database.
+func ingestArgs(cmd *cobra.Command, args []string) error {
+	address, _ := cmd.Flags().GetString("cdm-database")
+	schema, _ := cmd.Flags().GetString("cdm-schema")
+	switch {
+	case address == "" && schema != "":
+		return errors.New("--cdm-schema belongs to --cdm-database")
+	case address == "":
+		return cobra.MinimumNArgs(1)(cmd, args)
+	case len(args) > 0:
+		return errors.New("either files or --cdm-database")
+	}
+	for _, name := range []string{"patient", "wearable", "timezone"} {
+		if cmd.Flags().Changed(name) {
+			return errors.New("--" + name + " does not go with --cdm-database")
+		}
+	}
+	return nil
+}
+
+// copyCDM copies the tables of a CDM out of its database, to be sent like files. All have
+// come when it returns: nothing is sent of a database that fails on the way.
+func (l *link) copyCDM(ctx context.Context, address, schema string) (stages [][]string, err error) {
+	progress := newProgress(l.cmd, 0)
+	tables, err := cdmdb.Read(ctx, cdmdb.Config{Address: address, Schema: schema, Say: progress.say})
+	if errors.Is(err, sqldb.ErrPassword) {
+		err = usageError{err}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--cdm-database: %w", err)
+	}
+	stages, l.tables = make([][]string, 3), map[string]cdmdb.Table{}
+	for _, t := range tables {
+		l.tables[t.Name] = t
+		stages[t.Stage] = append(stages[t.Stage], t.Name)
+	}
+	return stages, nil
+}
+
+// closeTables gives back what the tables hold.
+func (l *link) closeTables() {
+	for _, t := range l.tables {
+		_ = t.Close() // it was only read
+	}
+}
+
+// sendTable goes on with a table, or begins it.
+func sendTable(ctx context.Context, c *client.Client, t cdmdb.Table, sent func(bytes int64)) (client.Upload, error) {
+	return c.UploadParts(ctx, client.Sending{Name: t.Name, Size: t.Size(), Data: t, Key: t.Digest, Sent: sent})
+}
