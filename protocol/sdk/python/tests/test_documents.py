@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,8 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+
+from .registrar import register
 
 HERE = Path(__file__).parent.parent
 DOCUMENTS = (HERE / "README.md", HERE / "../../../deploy/docs/sdk.md")
@@ -35,3 +38,6 @@ class DocumentsTest(unittest.TestCase):
                     with contextlib.redirect_stdout(io.StringIO()) as said:
                         exec(compile(example, str(document), "exec"), {})
                     self.assertTrue(said.getvalue(), example)
+                    for keys in Path().glob("*.jwks.json"):
+                        register(keys.name.split(".")[0], json.loads(keys.read_text()))
+                        keys.unlink()

@@ -4,12 +4,15 @@ import collections
 import io
 import json
 import os
-import tempfile
 import unittest
+import unittest.mock
 import uuid
 from pathlib import Path
 
 import trialmesh
+
+from .registrar import register
+from .test_auth import rsa_jwk
 
 URL = os.environ.get("TRIALMESH_URL")
 
@@ -44,6 +47,8 @@ class NodeTest(unittest.TestCase):
         upload = self.node.upload(self.bundle, progress=lambda sent, total: told.append((sent, total)))
         self.check_loaded(upload)
         self.assertEqual(told[-1], (size, size))
+        steps = [after[0] - before[0] for before, after in zip([(0, size), *told], told)]
+        self.assertTrue(0 < min(steps) and max(steps) <= 256 << 10, "no more of it is in memory at once")
         self.node.wait(upload.job_id, progress=lambda job: seen.append(job.state))
         self.assertIn("complete", seen[-1])
         self.assertEqual(self.node.job_report(upload.job_id).file_id, upload.file_id)
@@ -98,6 +103,14 @@ class NodeTest(unittest.TestCase):
         with trialmesh.Client(URL, "another-token-of-32-characters-or-more") as stranger, self.assertRaises(trialmesh.ProblemError) as refused:
             stranger.upload(self.bundle)
         self.assertEqual(refused.exception.kind, "unauthorized")
+
+    def test_a_failure_of_the_callers_own_is_theirs(self):
+        own = OSError("enough")
+        with self.assertRaises(OSError) as failed:
+            self.node.upload(lines(1), progress=unittest.mock.Mock(side_effect=own))
+        self.assertIs(failed.exception, own)
+        with self.assertRaises(FileNotFoundError):
+            self.node.upload("no such file")
 
     def test_problems_and_jobs_come_page_by_page(self):
         upload = self.node.upload(lines(5), name="bad.ndjson")
@@ -156,6 +169,22 @@ class NodeTest(unittest.TestCase):
         made = self.node.run_quality()
         self.assertEqual(self.node.quality(), made)
         self.assertTrue(made.checks)
+
+    def test_a_registered_client_does_what_it_may(self):
+        for key in (trialmesh.new_key(), rsa_jwk()):
+            name = f"test-{uuid.uuid4()}"
+            auth = trialmesh.BackendService(name, key, "ingest jobs.read")
+            with trialmesh.Client(URL, auth) as own:
+                with self.assertRaises(trialmesh.OAuthError) as unknown:
+                    own.uploads()
+                self.assertEqual((unknown.exception.status, unknown.exception.title), (400, "invalid_client"))
+                register(name, trialmesh.public_keys(key))
+                self.check_loaded(own.upload(self.bundle))
+                auth._token = "forgotten-by-the-node"
+                self.check_loaded(own.upload(self.bundle))
+                with self.assertRaises(trialmesh.ProblemError) as refused:
+                    own.status()
+                self.assertEqual(refused.exception.kind, "forbidden")
 
     def test_an_own_certificate_authority(self):
         secure, ca = os.environ["TRIALMESH_TEST_TLS_URL"], os.environ["TRIALMESH_TEST_CA"]

@@ -95,6 +95,11 @@ class RetriesTest(unittest.TestCase):
             node.wait("7", timeout=0)
         self.assertEqual(late.exception.job.id, "7")
 
+    def test_a_job_is_retried_and_cancelled(self):
+        with serving((200, {}, json.dumps(JOB).encode())) as (url, asked), client(url) as node:
+            self.assertEqual([node.retry("7").id, node.cancel("7/8").id], ["7", "7"])
+        self.assertEqual([a[:2] for a in asked], [("POST", "/v1/ingest/jobs/7/retry"), ("POST", "/v1/ingest/jobs/7%2F8/cancel")])
+
     def test_pauses_grow_differ_and_end_at_ten_seconds(self):
         for failures in range(1, 40):
             most = min(10.0, 0.125 * 2**failures)

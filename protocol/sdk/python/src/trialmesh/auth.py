@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from .errors import OAuthError, TrialmeshError
+from .keys import base64url, signer
 from .transport import Transport, checked_url
 
 DISCOVERY = "/fhir/.well-known/smart-configuration"
@@ -56,14 +56,14 @@ class BackendService:
     """A client that is registered at the node (SMART Backend Services). It signs with its
     private key and needs trialmesh[oauth].
 
-    ``key`` is a private JWK, of EC on P-384 (ES384) or RSA (RS384), whose public half the
-    node knows; ``scope`` is what the client asks for, between spaces.
+    ``key`` is a private JWK with its ``kid``, of EC on P-384 (ES384) or RSA (RS384), whose
+    public half the node knows; ``scope`` is what the client asks for, between spaces.
     """
 
     def __init__(self, client_id: str, key: Mapping[str, Any], scope: str) -> None:
         self._client_id, self._scope = client_id, scope
-        self._algorithm, self._sign = _signer(key)
-        self._kid = key.get("kid")
+        self._algorithm, self._sign = signer(key)
+        self._kid = str(key["kid"])
         self._token, self._until = "", 0.0  # of time.monotonic
         self._lock = threading.Lock()
 
@@ -101,13 +101,13 @@ class BackendService:
     def _assertion(self, endpoint: str) -> str:
         """A JWT that says who asks (RFC 7523)."""
         now = int(time.time())
-        header = {"alg": self._algorithm, "typ": "JWT"} | ({"kid": self._kid} if self._kid else {})
+        header = {"alg": self._algorithm, "kid": self._kid, "typ": "JWT"}
         claims = {
             "iss": self._client_id, "sub": self._client_id, "aud": endpoint,
             "iat": now, "exp": now + LIFE, "jti": str(uuid.uuid4()),
         }
-        signed = ".".join(_base64url(json.dumps(part).encode()) for part in (header, claims))
-        return f"{signed}.{_base64url(self._sign(signed.encode()))}"
+        signed = ".".join(base64url(json.dumps(part).encode()) for part in (header, claims))
+        return f"{signed}.{base64url(self._sign(signed.encode()))}"
 
 
 def _discover(transport: Transport, url: str) -> str:
@@ -119,42 +119,3 @@ def _discover(transport: Transport, url: str) -> str:
         return checked_url(json.loads(answer.body)["token_endpoint"])
     except (ValueError, TypeError, KeyError, AttributeError):
         raise TrialmeshError("the node's smart-configuration names no token endpoint that may be used") from None
-
-
-def _base64url(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def _signer(key: Mapping[str, Any]) -> tuple[str, Callable[[bytes], bytes]]:
-    """The algorithm of a private JWK (RFC 7518, section 6) and what signs with it."""
-    try:
-        from cryptography.hazmat.primitives import hashes
-        from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-        from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-    except ImportError:
-        raise ImportError("signing needs the package cryptography: pip install 'trialmesh[oauth]'") from None
-
-    def number(name: str) -> int:
-        text = str(key[name])
-        return int.from_bytes(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), "big")
-
-    try:
-        if key["kty"] == "EC" and key["crv"] == "P-384":
-            public = ec.EllipticCurvePublicNumbers(number("x"), number("y"), ec.SECP384R1())
-            private = ec.EllipticCurvePrivateNumbers(number("d"), public).private_key()
-
-            def sign_ec(message: bytes) -> bytes:
-                r, s = decode_dss_signature(private.sign(message, ec.ECDSA(hashes.SHA384())))
-                return r.to_bytes(48, "big") + s.to_bytes(48, "big")
-
-            return "ES384", sign_ec
-        if key["kty"] == "RSA":
-            numbers = rsa.RSAPrivateNumbers(
-                p=number("p"), q=number("q"), d=number("d"), dmp1=number("dp"), dmq1=number("dq"), iqmp=number("qi"),
-                public_numbers=rsa.RSAPublicNumbers(number("e"), number("n")),
-            )
-            rsa_key = numbers.private_key()
-            return "RS384", lambda message: rsa_key.sign(message, padding.PKCS1v15(), hashes.SHA384())
-    except (KeyError, ValueError):
-        pass  # and not what is wrong, which could repeat the key
-    raise ValueError("the key is no private JWK of EC on P-384 or of RSA")

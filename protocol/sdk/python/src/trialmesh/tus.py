@@ -66,6 +66,8 @@ def finish(caller: Caller, upload: str, file: File, progress: Progress | None) -
             try:
                 answer = caller.once("PATCH", path, headers, rest)
             except (NetworkError, ProblemError) as err:
+                if rest.failure is not None:
+                    raise rest.failure
                 failures += 1
                 if not (isinstance(err, ProblemError) and err.status == 401 and failures == 1):  # HEAD renews the token
                     caller.wait_after(err, failures, repeatable=True)
@@ -94,9 +96,17 @@ class _Rest:
     def __init__(self, file: BinaryIO, offset: int, end: int, progress: Progress | None) -> None:
         file.seek(offset)
         self.size = end - offset
+        self.failure: OSError | None = None  # of reading, and not of the connection
         self._file, self._at, self._end, self._progress = file, offset, end, progress
 
     def read(self, n: int = -1, /) -> bytes:
+        try:
+            return self._read(n)
+        except OSError as err:
+            self.failure = err
+            raise
+
+    def _read(self, n: int) -> bytes:
         left = self._end - self._at
         piece = self._file.read(left if n < 0 else min(n, left))
         if not piece and left:
