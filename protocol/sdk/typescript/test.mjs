@@ -24,5 +24,6 @@ for (const file of ["README.md", "../../../deploy/docs/sdk.md"]) {
 run(bin("tsc"));
 const [generate, ...options] = JSON.parse(readFileSync("package.json", "utf8")).scripts.generate.split(" ");
 run(bin(generate), ...options, "--check");
-const tests = readdirSync("dist/test").filter((name) => name.endsWith(".test.js"));
-run(process.execPath, "--test", ...tests.map((name) => `dist/test/${name}`));
+for (const name of readdirSync("dist/test").filter((name) => name.endsWith(".test.js"))) {
+  await import(`./dist/test/${name}`);
+}

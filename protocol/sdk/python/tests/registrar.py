@@ -2,7 +2,17 @@
 
 import json
 import os
+import urllib.error
 import urllib.request
+
+
+def registers():
+    """Whether the node registers clients: it says then where tokens are given."""
+    try:
+        urllib.request.urlopen(f"{os.environ['TRIALMESH_URL']}/fhir/.well-known/smart-configuration").close()
+    except urllib.error.HTTPError:
+        return False
+    return True
 
 
 def register(client_id, keys, scope="ingest jobs.read"):

@@ -11,7 +11,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from .registrar import register
+from .registrar import register, registers
 
 HERE = Path(__file__).parent.parent
 DOCUMENTS = (HERE / "README.md", HERE / "../../../deploy/docs/sdk.md")
@@ -35,9 +35,11 @@ class DocumentsTest(unittest.TestCase):
                 for name, content in files.items():
                     Path(name).write_text(content, encoding="utf-8")
                 for example in examples:
+                    if "BackendService" in example and not registers():
+                        continue
                     with contextlib.redirect_stdout(io.StringIO()) as said:
                         exec(compile(example, str(document), "exec"), {})
                     self.assertTrue(said.getvalue(), example)
-                    for keys in Path().glob("*.jwks.json"):
+                    for keys in Path().glob("*.jwks.json") if registers() else ():
                         register(keys.name.split(".")[0], json.loads(keys.read_text()))
                         keys.unlink()

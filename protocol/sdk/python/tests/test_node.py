@@ -11,7 +11,7 @@ from pathlib import Path
 
 import trialmesh
 
-from .registrar import register
+from .registrar import register, registers
 from .test_auth import rsa_jwk
 
 URL = os.environ.get("TRIALMESH_URL")
@@ -54,10 +54,8 @@ class NodeTest(unittest.TestCase):
         self.assertEqual(self.node.job_report(upload.job_id).file_id, upload.file_id)
 
     def test_an_upload_goes_on_after_each_broken_connection(self):
-        broken = client(os.environ["TRIALMESH_TEST_CUT_URL"])
-        self.addCleanup(broken.close)
-        broken._caller.sleep = lambda _: None
-        self.check_loaded(broken.upload(self.bundle))
+        with client(os.environ["TRIALMESH_TEST_CUT_URL"], attempts=50) as broken:  # a slow node is no failure
+            self.check_loaded(broken.upload(self.bundle))
 
     def test_an_upload_goes_on_in_another_process(self):
         place = self.node.create_upload(self.bundle, name="other.json")
@@ -171,6 +169,8 @@ class NodeTest(unittest.TestCase):
         self.assertTrue(made.checks)
 
     def test_a_registered_client_does_what_it_may(self):
+        if not registers():
+            self.skipTest("this node registers no clients")
         for key in (trialmesh.new_key(), rsa_jwk()):
             name = f"test-{uuid.uuid4()}"
             auth = trialmesh.BackendService(name, key, "ingest jobs.read")

@@ -78,7 +78,7 @@ export interface ClientOptions {
   ca?: string;
   /** Milliseconds for one request; 60,000 by default. Uploads take as long as they need. */
   timeout?: number;
-  /** How often a request is made that may be repeated; 6 by default. */
+  /** How often a request is made that may be repeated; 8 by default. */
   attempts?: number;
 }
 
@@ -98,7 +98,7 @@ export class Client {
   readonly #caller: Caller;
   readonly #api;
 
-  constructor(url: string, auth: string | Auth, { ca, timeout = 60_000, attempts = 6 }: ClientOptions = {}) {
+  constructor(url: string, auth: string | Auth, { ca, timeout = 60_000, attempts = 8 }: ClientOptions = {}) {
     const transport = new Transport(ca === undefined ? undefined : readFileSync(ca, "utf8"));
     const caller = new Caller(transport, checkedURL(url), typeof auth === "string" ? new Bearer(auth) : auth, attempts, timeout);
     this.#caller = caller;

@@ -1,11 +1,10 @@
 // The client against a running node.
 
 import assert from "node:assert/strict";
-import { generateKeyPairSync } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { test } from "node:test";
 import { BackendService, Client, FileChangedError, type Listing, NetworkError, newKey, ProblemError, publicKeys, type Upload } from "../src/index.js";
-import { register } from "./registrar.js";
+import { register, registers } from "./registrar.js";
 
 const { TRIALMESH_URL: URL = "", TRIALMESH_TOKEN: TOKEN = "", ...env } = process.env;
 const options = { skip: URL === "" && "TRIALMESH_URL names no node" };
@@ -52,7 +51,8 @@ test("a bundle is uploaded until it is stored", options, async () => {
 });
 
 test("an upload goes on after each broken connection", options, async () => {
-  await checkLoaded(await new Client(given("CUT_URL"), TOKEN).upload(BUNDLE));
+  const broken = new Client(given("CUT_URL"), TOKEN, { attempts: 50 }); // a slow node is no failure
+  await checkLoaded(await broken.upload(BUNDLE));
 });
 
 test("an upload goes on in another process", options, async () => {
@@ -153,16 +153,15 @@ test("how the node stands", options, async () => {
   assert.ok(made.checks.length > 0);
 });
 
-test("a registered client does what it may", options, async () => {
-  const rsa = { ...generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({ format: "jwk" }), kid: "rsa" };
-  for (const key of [await newKey(), rsa]) {
-    const clientId = `test-${crypto.randomUUID()}`;
-    const own = new Client(URL, new BackendService({ clientId, key, scope: "ingest jobs.read" }));
-    await assert.rejects(own.uploads(), { name: "OAuthError", status: 400, title: "invalid_client" });
-    await register(clientId, publicKeys(key));
-    await checkLoaded(await own.upload(BUNDLE));
-    await assert.rejects(own.status(), { kind: "forbidden" });
-  }
+test("a registered client does what it may", options, async (t) => {
+  if (!(await registers())) return t.skip("this node registers no clients");
+  const key = await newKey();
+  const clientId = `test-${crypto.randomUUID()}`;
+  const own = new Client(URL, new BackendService({ clientId, key, scope: "ingest jobs.read" }));
+  await assert.rejects(own.uploads(), { name: "OAuthError", status: 400, title: "invalid_client" });
+  await register(clientId, publicKeys(key));
+  await checkLoaded(await own.upload(BUNDLE));
+  await assert.rejects(own.status(), { kind: "forbidden" });
 });
 
 test("an own certificate authority", options, async () => {

@@ -2,6 +2,11 @@
 
 import assert from "node:assert/strict";
 
+/** Whether the node registers clients: it says then where tokens are given. */
+export async function registers(): Promise<boolean> {
+  return (await fetch(`${process.env.TRIALMESH_URL}/fhir/.well-known/smart-configuration`)).ok;
+}
+
 /** Registers a client of the API with its public keys. */
 export async function register(id: string, jwks: unknown, scope = "ingest jobs.read"): Promise<void> {
   const { TRIALMESH_URL: url, TRIALMESH_TOKEN: token } = process.env;

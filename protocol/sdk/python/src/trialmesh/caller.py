@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import random
 import time
@@ -60,12 +59,13 @@ class Caller:
         knows what became of it, unless it is an act without an idempotency key."""
         headers = headers or {}
         repeatable = method != "POST" or "Idempotency-Key" in headers
-        for failures in itertools.count(1):
+        failures = 0
+        while True:
             try:
                 return self.once(method, path, headers, body, timeout)
             except (NetworkError, ProblemError) as err:
+                failures += 1
                 self.wait_after(err, failures, repeatable)
-        raise AssertionError
 
     def wait_after(self, err: NetworkError | ProblemError, failures: int, repeatable: bool) -> None:
         """Waits until the request may be made again, or raises its error."""

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from . import models, tus
@@ -21,8 +21,6 @@ from .transport import Transport, checked_url
 from .wire import write
 
 T = TypeVar("T")
-
-State = Literal["queued", "running", "completed", "completed with problems", "failed", "cancelled"]
 
 BATCH = 8 << 20  # bytes of one request with observations
 PAGE = 500  # entries of a list that are asked for at once
@@ -60,7 +58,7 @@ class Client:
     """
 
     def __init__(
-        self, url: str, auth: str | Auth, *, ca: str | os.PathLike[str] | None = None, timeout: float = 60, attempts: int = 6
+        self, url: str, auth: str | Auth, *, ca: str | os.PathLike[str] | None = None, timeout: float = 60, attempts: int = 8
     ) -> None:
         self._url = checked_url(url)
         self._transport = Transport(ca, timeout)
@@ -130,8 +128,8 @@ class Client:
         """How a load is going, with the first of its problems."""
         return self._caller.get(Job, _job(job_id))
 
-    def jobs(self, *, state: State | None = None, page_size: int = PAGE) -> Iterator[Job]:
-        """Loads, newest first and without their problems."""
+    def jobs(self, *, state: str | None = None, page_size: int = PAGE) -> Iterator[Job]:
+        """Loads, newest first and without their problems; all, or those in one state."""
         before = None
         while True:
             page = self._caller.get(models.Jobs, "/v1/ingest/jobs", before=before, limit=page_size, state=state).jobs
