@@ -11,7 +11,7 @@ MAKEFLAGS += --no-print-directory
 TOOLS := $(CURDIR)/build/tools
 export PATH := $(TOOLS):$(PATH)
 
-.PHONY: help build contracts demo test prepare lint bench clean
+.PHONY: help build contracts clients demo test prepare lint bench clean
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,10 @@ build: contracts ## build bin/trialmesh and bin/trialmesh-lab
 
 contracts: ## compile the Solidity sources if the committed artifacts are not theirs
 	@deploy/ci/contracts.sh >&2
+
+clients: ## generate the types of protocol/sdk again after a change of the node's OpenAPI document
+	@python3 protocol/sdk/python/generate.py
+	@npm --prefix protocol/sdk/typescript run --silent generate
 
 demo: build ## run three hospitals, a hub and a chain here: ARGS="--once --json"
 	@bin/trialmesh-lab demo $(ARGS)

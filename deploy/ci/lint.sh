@@ -24,4 +24,11 @@ if [ ! -x "$tools/golangci-lint-$version" ]; then
 	rm -rf "$tools/new"
 fi
 "$tools/golangci-lint-$version" run "$@" ./... || status=1
+
+# The types of the Python client, where mypy is installed.
+if command -v mypy >/dev/null; then
+	(cd protocol/sdk/python && mypy) || status=1
+else
+	echo "lint: mypy is missing, the types of protocol/sdk/python are not checked: apt-get install mypy" >&2
+fi
 exit $status

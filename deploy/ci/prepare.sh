@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need beyond Go: a C compiler, PostgreSQL, openssl, geth
-# and the npm packages solc and snarkjs. Run it as often as you like: what is there
+# Installs what the tests need beyond Go: a C compiler, PostgreSQL, openssl, Python with
+# cryptography, geth, and the npm packages solc, snarkjs and those of the TypeScript client. Run it as often as you like: what is there
 # is left alone.
 #
 # As root on Debian or Ubuntu it installs system packages. Elsewhere it says what is
@@ -20,6 +20,10 @@ miss() { # what, remedy
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
+have_cryptography() {
+	have python3 && python3 -c 'import cryptography' 2>/dev/null
+}
+
 have_postgres() {
 	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || have initdb
 }
@@ -30,6 +34,7 @@ have make || packages+=(make)
 have gcc || packages+=(gcc libc6-dev)
 have openssl || packages+=(openssl)
 have_postgres || packages+=(postgresql)
+have_cryptography || packages+=(python3 python3-cryptography)
 if [ ${#packages[@]} -gt 0 ]; then
 	if have apt-get && [ "$(id -u)" = 0 ]; then
 		export DEBIAN_FRONTEND=noninteractive
@@ -56,6 +61,7 @@ npm_packages() {
 }
 npm_packages zk/evm/contracts
 npm_packages zk/verifier/testdata/snarkjs
+npm_packages protocol/sdk/typescript
 
 # geth, in a file named after its version so that a new version is built. Without cgo,
 # optimization and debugger's tables it builds in half the time (132 s instead of 260),

@@ -271,7 +271,7 @@ func (s *server) jobOf(j ingest.Job, problems []ingest.Problem) Job {
 		ID: strconv.FormatInt(int64(j.ID), 10), FileID: j.File.String(), Name: j.Name, State: string(j.State), Attempt: j.Attempt, Error: j.Error,
 		BytesTotal: j.BytesTotal, BytesRead: j.Counts.BytesRead, Records: j.Counts.Records, Stored: j.Counts.Stored,
 		Replaced: j.Counts.Replaced, Duplicates: j.Counts.Duplicates, Removed: j.Counts.Removed, Rejected: j.Counts.Rejected,
-		ByType: j.Counts.ByType, UnmappedBy: j.Counts.Unmapped, Findings: j.Counts.Findings,
+		ByType: tally(j.Counts.ByType), UnmappedBy: tally(j.Counts.Unmapped), Findings: tally(j.Counts.Findings),
 		Accepted: j.Accepted.UTC(), Started: moment(j.Started), Ended: moment(j.Ended), Problems: make([]Problem, 0, len(problems)),
 	}
 	if !j.State.Ended() {
@@ -287,6 +287,14 @@ func (s *server) jobOf(j ingest.Job, problems []ingest.Problem) Job {
 		view.Problems = append(view.Problems, Problem{File: j.Name, Line: p.Line, Path: p.Path, Rule: p.Rule, Detail: p.Detail})
 	}
 	return view
+}
+
+// tally is an object also of what nothing was counted of yet.
+func tally(counts map[string]int64) map[string]int64 {
+	if counts == nil {
+		return map[string]int64{}
+	}
+	return counts
 }
 
 // held says in public what keeps the node from its loads, "" for nothing.

@@ -111,6 +111,7 @@ func TestAJobIsShownAsClientsKnowIt(t *testing.T) {
 	require.Equal(t, "completed with problems", job.State)
 	require.EqualValues(t, 4, job.Unmapped)
 	require.Nil(t, job.Ended)
+	require.Contains(t, body, `"findings":{}`, "nothing was counted, which is no null")
 	require.Equal(t, []Problem{{File: "st-anna.json", Line: 9, Path: "entry[8].resource.code", Rule: "fhir.type"}}, job.Problems)
 
 	status, _, body = s.send(http.MethodGet, "/v1/ingest/jobs", "", nil)

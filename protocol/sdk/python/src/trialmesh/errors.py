@@ -1,0 +1,103 @@
+"""What can go wrong. No error holds a token, a key or a value of a record."""
+
+from __future__ import annotations
+
+import email.utils
+import http
+import json
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .models import Job
+    from .transport import Answer
+
+PREFIX = "urn:trialmesh:problem:"
+
+
+class TrialmeshError(Exception):
+    """The base of all errors of this package."""
+
+
+class NetworkError(TrialmeshError):
+    """The node was not reached, or it hung up before it had answered."""
+
+
+class FileChangedError(TrialmeshError):
+    """A file is not what it was when its upload began: upload it from its beginning."""
+
+
+class WaitTimeoutError(TrialmeshError):
+    """A job was not over in time. It goes on; ``job`` is how it stood last."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(f"job {job.id} is not over: it is {job.state}")
+        self.job = job
+
+
+class ProblemError(TrialmeshError):
+    """The node refused, with a problem document (RFC 9457).
+
+    ``type`` is a URN and ``kind`` its last part, such as ``not-found``; ``title`` says
+    what happened, ``detail`` which field it is about and ``rule`` which rule refused,
+    both ``None`` if the node does not say. ``errors`` are the document's single faults.
+    ``retry_after`` are the seconds after which the node may take it, if it says so.
+    """
+
+    def __init__(self, status: int, document: Mapping[str, Any], retry_after: float | None = None) -> None:
+        self.status = status
+        self.type = str(document.get("type") or "about:blank")
+        self.title = str(document.get("title") or _phrase(status))
+        self.detail: str | None = document.get("detail")
+        self.rule: str | None = document.get("rule")
+        errors = document.get("errors")
+        self.errors: list[Any] = errors if isinstance(errors, list) else []
+        self.retry_after = retry_after
+        super().__init__(self.title + (f": {self.detail}" if self.detail else "") + f" (status {status})")
+
+    @property
+    def kind(self) -> str:
+        return self.type.removeprefix(PREFIX)
+
+    @classmethod
+    def of(cls, answer: Answer) -> ProblemError:
+        return cls(answer.status, _document(answer), _retry_after(answer))
+
+
+class OAuthError(ProblemError):
+    """The authorization server gave no token. ``title`` is its error, such as
+    ``invalid_client``, and ``detail`` its description (RFC 6749, section 5.2)."""
+
+    @classmethod
+    def of(cls, answer: Answer) -> OAuthError:
+        document = _document(answer)
+        said = {"title": document.get("error") or document.get("title"), "detail": document.get("error_description")}
+        return cls(answer.status, said, _retry_after(answer))
+
+
+def _document(answer: Answer) -> Mapping[str, Any]:
+    """What an answer says of its refusal; a proxy's page says nothing."""
+    try:
+        document = json.loads(answer.body)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _phrase(status: int) -> str:
+    try:
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return "refused"
+
+
+def _retry_after(answer: Answer) -> float | None:
+    """Seconds, of a header that has them or a date (RFC 9110, section 10.2.3)."""
+    text = answer.headers.get("Retry-After", "")
+    if text.isdecimal():
+        return float(text)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
