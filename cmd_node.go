@@ -30,6 +30,7 @@ const (
 // nodeSettings are the settings of node.yaml, TRIALMESH_NODE_… and the flags.
 type nodeSettings struct {
 	Database    string        `koanf:"database"`
+	Raw         string        `koanf:"raw"`
 	Listen      string        `koanf:"listen"`
 	Boards      []string      `koanf:"board"`
 	Circuits    string        `koanf:"circuits"`
@@ -174,6 +175,7 @@ Settings come from node.yaml in the directory, then from the environment
 	}
 	cmd.Flags().String("listen", "", "where the API listens, host:port")
 	cmd.Flags().String("database", "", "sqlite:/path or a postgres:// URL (default a SQLite file in the directory)")
+	cmd.Flags().String("raw", "", "where raw copies are kept: a folder or s3://bucket/prefix?region=…&endpoint=… (default a folder in the directory)")
 	cmd.Flags().StringSlice("board", nil, "did:key of an ethics board whose approvals count here, may be repeated")
 	cmd.Flags().String("circuits", "", "folder where proving keys are cached (default in the user's cache)")
 	cmd.Flags().Duration("epoch-window", 0, "how long a commitment to the consents holds (default 24h)")
@@ -222,7 +224,7 @@ func runNode(cmd *cobra.Command, _ []string) error {
 		}
 	}
 	n, err := node.Open(cmd.Context(), node.Config{
-		Dir: dir, DSN: s.Database, Listen: s.Listen, Boards: boards, Circuits: s.Circuits, Shape: s.Shape.Shape,
+		Dir: dir, DSN: s.Database, Raw: s.Raw, Listen: s.Listen, Boards: boards, Circuits: s.Circuits, Shape: s.Shape.Shape,
 		EpochWindow: s.EpochWindow, EpochPause: s.EpochPause, Policy: s.Disclosure.policy(), Logger: log,
 		MLLP: node.MLLP{Listen: s.MLLP, Certificate: s.MLLPCertificate, Key: s.MLLPKey},
 	})

@@ -60,6 +60,10 @@ type Config struct {
 	// a SQLite file in Dir.
 	DSN string
 
+	// Raw is where raw copies are kept: an absolute path, or s3://bucket/prefix with
+	// region and endpoint as parameters, see bucket.Config. Defaults to a folder in Dir.
+	Raw string
+
 	// Listen is where the API listens. Defaults to "127.0.0.1:0".
 	Listen string
 
@@ -211,9 +215,7 @@ func (n *Node) openStores(ctx context.Context) error {
 	if err := jobs.Migrate(ctx, n.db); err != nil {
 		return err
 	}
-	if n.raw, err = raw.Open(raw.Config{
-		Dir: filepath.Join(n.cfg.Dir, rawDir), KeyFile: filepath.Join(n.cfg.Dir, rawKeyFile), Now: n.cfg.Now,
-	}); err != nil {
+	if n.raw, err = n.cfg.openRaw(ctx); err != nil {
 		return err
 	}
 	n.resources, err = fhirstore.Open(ctx, fhirstore.Config{DB: n.db, Raw: n.raw, Secret: n.home.secret[:]})
@@ -343,6 +345,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.group.Run(ctx) })
 	group.Go(func() error { return n.runJobs(ctx) })
 	group.Go(func() error { return n.pulls.Run(ctx) })
+	group.Go(func() error { return n.sweepRaw(ctx) })
 	group.Go(func() error { return n.mergeSeries(ctx) })
 	group.Go(func() error { return n.publish(ctx) })
 	group.Go(func() error { return n.peer.Run(ctx) })
