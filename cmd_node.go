@@ -31,6 +31,7 @@ const (
 type nodeSettings struct {
 	Database    string        `koanf:"database"`
 	Raw         string        `koanf:"raw"`
+	Process     string        `koanf:"process"`
 	Listen      string        `koanf:"listen"`
 	Boards      []string      `koanf:"board"`
 	Circuits    string        `koanf:"circuits"`
@@ -169,12 +170,14 @@ Settings come from node.yaml in the directory, then from the environment
 (TRIALMESH_NODE_LISTEN and so on), then from flags.`,
 		Example: `  trialmesh node run --dir /var/lib/trialmesh/node
   trialmesh node run --dir node --database postgres:///trialmesh
-  trialmesh node run --dir node --mllp 127.0.0.1:2575`,
+  trialmesh node run --dir node --mllp 127.0.0.1:2575
+  trialmesh node run --dir second --process second --database postgres:///trialmesh --raw s3://hospital-raw/north?region=eu-central-1`,
 		Args: args(cobra.NoArgs),
 		RunE: runNode,
 	}
 	cmd.Flags().String("listen", "", "where the API listens, host:port")
 	cmd.Flags().String("database", "", "sqlite:/path or a postgres:// URL (default a SQLite file in the directory)")
+	cmd.Flags().String("process", "", "name of a process that only takes and does loads, beside the node on the same PostgreSQL and raw store")
 	cmd.Flags().String("raw", "", "where raw copies are kept: a folder or s3://bucket/prefix?region=…&endpoint=… (default a folder in the directory)")
 	cmd.Flags().StringSlice("board", nil, "did:key of an ethics board whose approvals count here, may be repeated")
 	cmd.Flags().String("circuits", "", "folder where proving keys are cached (default in the user's cache)")
@@ -224,7 +227,7 @@ func runNode(cmd *cobra.Command, _ []string) error {
 		}
 	}
 	n, err := node.Open(cmd.Context(), node.Config{
-		Dir: dir, DSN: s.Database, Raw: s.Raw, Listen: s.Listen, Boards: boards, Circuits: s.Circuits, Shape: s.Shape.Shape,
+		Dir: dir, DSN: s.Database, Raw: s.Raw, Process: s.Process, Listen: s.Listen, Boards: boards, Circuits: s.Circuits, Shape: s.Shape.Shape,
 		EpochWindow: s.EpochWindow, EpochPause: s.EpochPause, Policy: s.Disclosure.policy(), Logger: log,
 		MLLP: node.MLLP{Listen: s.MLLP, Certificate: s.MLLPCertificate, Key: s.MLLPKey},
 	})
