@@ -151,7 +151,7 @@ func (s *site) everything(t testing.TB) (names []string) {
 // never passes for damaged or for the end.
 func TestReadingFromS3FailsAtAnyRequest(t *testing.T) {
 	t.Parallel()
-	content := random(3<<20 + 5)
+	content := random(1<<20 + 5)
 	for what, f := range faults {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
