@@ -47,6 +47,7 @@ var doors = map[string][]string{
 	"github.com/transparency-dev/":                            {"hub/ledger"},
 	"filippo.io/age":                                          {"node/backup"},
 	"github.com/tink-crypto/":                                 {"localstore/raw"},
+	"github.com/aws/":                                         {"localstore/bucket"},
 	"github.com/open-policy-agent/":                           {"node/query"},
 	"github.com/prometheus/client_golang/prometheus/promhttp": {"node/api", "hub/api"},
 }

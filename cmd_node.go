@@ -30,6 +30,8 @@ const (
 // nodeSettings are the settings of node.yaml, TRIALMESH_NODE_… and the flags.
 type nodeSettings struct {
 	Database    string        `koanf:"database"`
+	Raw         string        `koanf:"raw"`
+	Process     string        `koanf:"process"`
 	Listen      string        `koanf:"listen"`
 	URL         string        `koanf:"url"`
 	Certificate string        `koanf:"certificate"`
@@ -173,7 +175,8 @@ Settings come from node.yaml in the directory, then from the environment
 (TRIALMESH_NODE_LISTEN and so on), then from flags.`,
 		Example: `  trialmesh node run --dir /var/lib/trialmesh/node
   trialmesh node run --dir node --database postgres:///trialmesh
-  trialmesh node run --dir node --mllp 127.0.0.1:2575`,
+  trialmesh node run --dir node --mllp 127.0.0.1:2575
+  trialmesh node run --dir second --process second --database postgres:///trialmesh --raw s3://hospital-raw/north?region=eu-central-1`,
 		Args: args(cobra.NoArgs),
 		RunE: runNode,
 	}
@@ -182,6 +185,8 @@ Settings come from node.yaml in the directory, then from the environment
 	cmd.Flags().String("certificate", "", "PEM file that secures the API; required other than on loopback")
 	cmd.Flags().String("key", "", "PEM file with its key")
 	cmd.Flags().String("database", "", "sqlite:/path or a postgres:// URL (default a SQLite file in the directory)")
+	cmd.Flags().String("process", "", "name of a process that only takes and does loads, beside the node on the same PostgreSQL and raw store")
+	cmd.Flags().String("raw", "", "where raw copies are kept: a folder or s3://bucket/prefix?region=…&endpoint=… (default a folder in the directory)")
 	cmd.Flags().StringSlice("board", nil, "did:key of an ethics board whose approvals count here, may be repeated")
 	cmd.Flags().String("circuits", "", "folder where proving keys are cached (default in the user's cache)")
 	cmd.Flags().Duration("epoch-window", 0, "how long a commitment to the consents holds (default 24h)")
@@ -231,7 +236,7 @@ func runNode(cmd *cobra.Command, _ []string) error {
 		}
 	}
 	n, err := node.Open(cmd.Context(), node.Config{
-		Dir: dir, DSN: s.Database, Listen: s.Listen, Boards: boards, Circuits: s.Circuits, Shape: s.Shape.Shape,
+		Dir: dir, DSN: s.Database, Raw: s.Raw, Process: s.Process, Listen: s.Listen, Boards: boards, Circuits: s.Circuits, Shape: s.Shape.Shape,
 		EpochWindow: s.EpochWindow, EpochPause: s.EpochPause, Policy: s.Disclosure.policy(), Logger: log,
 		Secure:     node.Secure{URL: s.URL, Certificate: s.Certificate, Key: s.Key},
 		CDSOrigins: s.CDSOrigins,

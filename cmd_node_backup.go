@@ -24,7 +24,8 @@ func newNodeBackup() *cobra.Command {
 		Use:   "backup",
 		Short: "Back the node up into one encrypted file",
 		Long: `Write the whole node into one file, also while it runs: keys, settings, mappings, the
-database as of one moment and every raw copy that this state needs. The file is
+database as of one moment and every raw copy that this state needs; those in a bucket
+stay there, and it is seen to that all are. The file is
 encrypted with age (age-encryption.org) to one or more recipients and cannot be read
 without one of their secret keys, so keep those elsewhere. It is there under its name
 only when it is whole and on disk.`,
@@ -89,7 +90,7 @@ func nodeConfig(cmd *cobra.Command) (node.Config, error) {
 	if err := loadConfig(cmd, filepath.Join(dir, nodeConfigFile), "TRIALMESH_NODE_", &s); err != nil {
 		return node.Config{}, err
 	}
-	return node.Config{Dir: dir, DSN: s.Database}, nil
+	return node.Config{Dir: dir, DSN: s.Database, Raw: s.Raw}, nil
 }
 
 func printBackup(cmd *cobra.Command, to string, m backup.Manifest) error {
@@ -123,6 +124,7 @@ released. So it takes loads and consents, and answers nothing until node resume.
 	cmd.Flags().String("from", "", "file that node backup wrote (required)")
 	cmd.Flags().String("identity", "", "file with a secret key of age, as age-keygen writes it, - for standard input (required)")
 	cmd.Flags().String("database", "", "postgres:// URL of an empty database, for a backup of PostgreSQL")
+	cmd.Flags().String("raw", "", "s3:// address of the bucket where the raw copies are now, of a backup that left them in one")
 	for _, name := range []string{"from", "identity"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
 			panic(err) // the flags were defined above
@@ -144,8 +146,9 @@ func restoreNode(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", identity, err)
 	}
-	m, report, err := node.Restore(cmd.Context(), node.Config{Dir: dir, DSN: database}, from, keys,
-		func(stage string) error { return setDatabase(cmd, stage, database) }, newMeter(cmd).show)
+	rawStore, _ := cmd.Flags().GetString("raw")
+	m, report, err := node.Restore(cmd.Context(), node.Config{Dir: dir, DSN: database, Raw: rawStore}, from, keys,
+		func(stage, bucket string) error { return setPlaces(cmd, stage, database, bucket) }, newMeter(cmd).show)
 	if err != nil {
 		return err
 	}
@@ -163,23 +166,26 @@ func restoreNode(cmd *cobra.Command, _ []string) error {
 	return errors.Join(err, foundErr(report))
 }
 
-// databaseSetting is the line of node.yaml that names the database.
-var databaseSetting = regexp.MustCompile(`(?m)^database[ \t]*:.*\n?`)
+// placeSetting is the line of node.yaml that names the database or the raw store.
+var placeSetting = regexp.MustCompile(`(?m)^(database|raw)[ \t]*:.*\n?`)
 
-// setDatabase makes the settings in dir name the database that a node was restored
-// into, "" for the SQLite file in dir.
-func setDatabase(cmd *cobra.Command, dir, database string) error {
+// setPlaces makes the settings in dir name the database that a node was restored into, ""
+// for the SQLite file in dir, and the bucket where its raw copies are, "" if they are in dir.
+func setPlaces(cmd *cobra.Command, dir, database, bucket string) error {
 	path := filepath.Join(dir, nodeConfigFile)
 	text, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	settings := databaseSetting.ReplaceAllString(string(text), "")
+	settings := placeSetting.ReplaceAllString(string(text), "")
+	if settings != "" && !strings.HasSuffix(settings, "\n") {
+		settings += "\n"
+	}
 	if database != "" {
-		if settings != "" && !strings.HasSuffix(settings, "\n") {
-			settings += "\n"
-		}
 		settings += fmt.Sprintf("database: %q\n", database)
+	}
+	if bucket != "" {
+		settings += fmt.Sprintf("raw: %q\n", bucket)
 	}
 	if err := os.WriteFile(path, []byte(settings), 0o600); err != nil { //nolint:gosec // the operator names the folder
 		return err
@@ -190,6 +196,9 @@ func setDatabase(cmd *cobra.Command, dir, database string) error {
 	}
 	if s.Database != database {
 		return errors.New("node.yaml or TRIALMESH_NODE_DATABASE names another database than the one that was restored")
+	}
+	if s.Raw != bucket {
+		return errors.New("node.yaml or TRIALMESH_NODE_RAW names another raw store than that of the restored node")
 	}
 	return nil
 }

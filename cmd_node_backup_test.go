@@ -111,20 +111,22 @@ func TestABackupIsForSomebody(t *testing.T) {
 
 func TestARestoredNodeKeepsToItsDatabase(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct{ text, database, want string }{
-		"none before":            {"listen: a:1\n", "", "listen: a:1\n"},
-		"another file":           {"listen: a:1\ndatabase: sqlite:/old.db\nmllp: b:2\n", "", "listen: a:1\nmllp: b:2\n"},
-		"another server":         {"database: postgres:///old\nlisten: a:1", "postgres:///new", "listen: a:1\ndatabase: \"postgres:///new\"\n"},
-		"no settings":            {"", "postgres:///new", "database: \"postgres:///new\"\n"},
-		"written in another way": {"{listen: \"a:1\", database: \"postgres:///old\"}\n", "", ""},
+	for name, c := range map[string]struct{ text, database, bucket, want string }{
+		"none before":            {"listen: a:1\n", "", "", "listen: a:1\n"},
+		"another file":           {"listen: a:1\ndatabase: sqlite:/old.db\nmllp: b:2\n", "", "", "listen: a:1\nmllp: b:2\n"},
+		"another server":         {"database: postgres:///old\nlisten: a:1", "postgres:///new", "", "listen: a:1\ndatabase: \"postgres:///new\"\n"},
+		"no settings":            {"", "postgres:///new", "", "database: \"postgres:///new\"\n"},
+		"another bucket":         {"raw: s3://old\nlisten: a:1\n", "", "s3://new", "listen: a:1\nraw: \"s3://new\"\n"},
+		"another folder":         {"raw: /mnt/raw\n", "", "", ""},
+		"written in another way": {"{listen: \"a:1\", database: \"postgres:///old\"}\n", "", "", "refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			path := filepath.Join(dir, nodeConfigFile)
 			require.NoError(t, os.WriteFile(path, []byte(c.text), 0o600))
-			err := setDatabase(newNodeRestore(), dir, c.database)
-			if c.want == "" {
+			err := setPlaces(newNodeRestore(), dir, c.database, c.bucket)
+			if c.want == "refused" {
 				require.ErrorContains(t, err, "names another database")
 				return
 			}

@@ -1,11 +1,11 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/trialmesh/trialmesh/localstore/raw"
@@ -22,12 +22,20 @@ func (c Config) stores(ctx context.Context) (*sqldb.DB, *raw.Store, error) {
 			return nil, nil, fmt.Errorf("the node has no database yet: %w", err)
 		}
 	}
-	files, err := raw.Open(raw.Config{Dir: filepath.Join(c.Dir, rawDir), KeyFile: filepath.Join(c.Dir, rawKeyFile), Now: c.Now})
+	files, err := c.openRaw(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	db, err := sqldb.Open(ctx, sqldb.Config{DSN: c.DSN})
 	return db, files, err
+}
+
+// bucket is the address of the bucket that has the raw copies, "" if they are on a disk.
+func (c Config) bucket() string {
+	if InBucket(c.Raw) {
+		return c.Raw
+	}
+	return ""
 }
 
 // Backup writes the node of cfg.Dir into the file to, also while it runs; see
@@ -39,7 +47,7 @@ func Backup(ctx context.Context, cfg Config, to string, recipients []backup.Reci
 		return backup.Manifest{}, fmt.Errorf("backup: %w", err)
 	}
 	m, err := backup.Write(ctx, backup.Config{
-		Dir: cfg.Dir, DB: db, Raw: files, To: to, Recipients: recipients, Now: cfg.Now(), Program: program, Progress: progress,
+		Dir: cfg.Dir, DB: db, Raw: files, Bucket: cfg.bucket(), To: to, Recipients: recipients, Now: cfg.Now(), Program: program, Progress: progress,
 	})
 	return m, errors.Join(err, db.Close())
 }
@@ -57,17 +65,25 @@ func Fsck(ctx context.Context, cfg Config, progress func(fsck.Progress)) (fsck.R
 
 // Restore makes a node in cfg.Dir, which is absent or empty, of a backup; see
 // [backup.Restore]. cfg.DSN is the database for a backup of PostgreSQL, else empty.
-// finish is called with the folder before the node is put in place.
+// cfg.Raw is where its raw copies are now if they are in a bucket, and not in the one of
+// the backup. finish is called with the folder, and with the bucket, before the
+// node is put in place.
 //
 // The node is held: it takes loads and consents but answers and publishes nothing
 // until [Resume]. It has forgotten what it did after the backup, withdrawals and
 // released numbers among it. Questions that were under way at the backup are dropped,
 // so that no masked sum is done twice.
-func Restore(ctx context.Context, cfg Config, from string, keys []backup.Identity, finish func(dir string) error, progress func(fsck.Progress)) (backup.Manifest, fsck.Report, error) {
+func Restore(ctx context.Context, cfg Config, from string, keys []backup.Identity, finish func(dir, bucket string) error, progress func(fsck.Progress)) (backup.Manifest, fsck.Report, error) {
 	dsn := cfg.DSN
 	cfg = cfg.withDefaults()
+	if cfg.Raw != "" && !InBucket(cfg.Raw) {
+		return backup.Manifest{}, fsck.Report{}, errors.New("restore: raw copies are restored into the node's directory, or are in a bucket: leave the folder out")
+	}
 	return backup.Restore(ctx, backup.RestoreConfig{
-		From: from, Identities: keys, Dir: cfg.Dir, DSN: dsn, RawKey: rawKeyFile, Last: keyFile, Now: cfg.Now, Progress: progress,
+		From: from, Identities: keys, Dir: cfg.Dir, DSN: dsn, Bucket: cfg.Raw, Last: keyFile, Now: cfg.Now, Progress: progress,
+		Raw: func(ctx context.Context, dir, bucket string) (*raw.Store, error) {
+			return Config{Dir: dir, Raw: bucket, Now: cfg.Now}.openRaw(ctx)
+		},
 		Schema: func(ctx context.Context, dir, dsn string) error {
 			// Whoever opens a node has all its tables.
 			n, err := Open(ctx, Config{Dir: dir, DSN: dsn, Circuits: dir, Now: cfg.Now})
@@ -77,7 +93,7 @@ func Restore(ctx context.Context, cfg Config, from string, keys []backup.Identit
 			return n.Close()
 		},
 		Settle: func(ctx context.Context, dir string, db *sqldb.DB, m backup.Manifest) error {
-			return errors.Join(hold(ctx, dir, db, m.At), finish(dir))
+			return errors.Join(hold(ctx, dir, db, m.At), finish(dir, cmp.Or(cfg.Raw, m.Bucket)))
 		},
 	})
 }

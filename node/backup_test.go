@@ -64,13 +64,13 @@ func restoreAndResume(t *testing.T, hub *certifier, from, to string) {
 
 	restored := Config{Dir: filepath.Join(t.TempDir(), "new"), DSN: to, Circuits: t.TempDir()}
 	refused := errors.New("refused")
-	_, _, err = Restore(t.Context(), restored, file, []backup.Identity{key}, func(string) error { return refused }, nil)
+	_, _, err = Restore(t.Context(), restored, file, []backup.Identity{key}, func(_, _ string) error { return refused }, nil)
 	require.ErrorIs(t, err, refused)
 	require.NoFileExists(t, filepath.Join(restored.Dir, keyFile))
 	if to != "" { // its tables are made by now
 		restored.DSN = sqltest.PostgresDSN(t)
 	}
-	m, report, err := Restore(t.Context(), restored, file, []backup.Identity{key}, func(string) error { return nil }, nil)
+	m, report, err := Restore(t.Context(), restored, file, []backup.Identity{key}, func(_, _ string) error { return nil }, nil)
 	require.NoError(t, err)
 	require.Empty(t, report.Findings)
 

@@ -16,6 +16,8 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -62,6 +64,16 @@ type Config struct {
 	// a SQLite file in Dir.
 	DSN string
 
+	// Raw is where raw copies are kept: an absolute path, or s3://bucket/prefix with
+	// region and endpoint as parameters, see bucket.Config. Defaults to a folder in Dir.
+	Raw string
+
+	// Process is the name of this process if it only takes and does loads, beside the
+	// one that is the node, on the same PostgreSQL and raw store; see DESIGN.md. It is
+	// the same after a restart: lower-case letters, digits and hyphens, up to 32.
+	// Defaults to none: this process is the node.
+	Process string
+
 	// Listen is where the API listens. Defaults to "127.0.0.1:0".
 	Listen string
 
@@ -97,6 +109,9 @@ type Config struct {
 	Now    func() time.Time // Defaults to time.Now.
 }
 
+// processes are the names that a process beside the node may have.
+var processes = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
+
 func (c Config) withDefaults() Config {
 	if c.DSN == "" {
 		c.DSN = "sqlite:" + filepath.Join(c.Dir, dataFile)
@@ -128,6 +143,10 @@ func (c Config) validate() error {
 		return errors.New("dir is required")
 	case c.Circuits == "":
 		return errors.New("circuits: the folder of the proving keys is required")
+	case c.Process != "" && !processes.MatchString(c.Process):
+		return errors.New("process: want a name of lower-case letters, digits and hyphens")
+	case c.Process != "" && (!strings.HasPrefix(c.DSN, "postgres") || c.Raw == ""):
+		return errors.New("process: a second process needs the node's PostgreSQL (database) and its raw store on a shared folder or in S3 (raw)")
 	case c.EpochWindow < time.Minute || c.EpochWindow > 366*24*time.Hour:
 		return errors.New("epoch window: one minute to one year")
 	}
@@ -186,7 +205,11 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("node: %w", err)
 	}
 	n := &Node{cfg: cfg, metrics: prometheus.NewRegistry()}
-	for _, part := range []func(context.Context) error{n.openStores, n.openDomain, n.openPulls, n.openWearables, n.openOutbox, n.openNetwork, n.openPeer, n.openAPI, n.openMLLP} {
+	parts := []func(context.Context) error{n.openStores, n.openDomain, n.openPulls, n.openWearables, n.openOutbox, n.openNetwork, n.openPeer, n.openAPI, n.openMLLP}
+	if cfg.Process != "" {
+		parts = []func(context.Context) error{n.openStores, n.openDomain, n.openPulls, n.openWearables, n.openOutbox, n.openAPI, n.openMLLP}
+	}
+	for _, part := range parts {
 		if err := part(ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("node: %w", err), n.Close())
 		}
@@ -224,9 +247,7 @@ func (n *Node) openStores(ctx context.Context) error {
 	if err := jobs.Migrate(ctx, n.db); err != nil {
 		return err
 	}
-	if n.raw, err = raw.Open(raw.Config{
-		Dir: filepath.Join(n.cfg.Dir, rawDir), KeyFile: filepath.Join(n.cfg.Dir, rawKeyFile), Now: n.cfg.Now,
-	}); err != nil {
+	if n.raw, err = n.cfg.openRaw(ctx); err != nil {
 		return err
 	}
 	n.resources, err = fhirstore.Open(ctx, fhirstore.Config{DB: n.db, Raw: n.raw, Secret: n.home.secret[:]})
@@ -238,7 +259,7 @@ func (n *Node) openDomain(ctx context.Context) error {
 	if n.trail, err = audit.Open(ctx, n.db, n.cfg.Logger); err != nil {
 		return err
 	}
-	if n.queue, err = jobs.New(jobs.Config{DB: n.db, Log: n.cfg.Logger, Now: n.cfg.Now}); err != nil {
+	if n.queue, err = jobs.New(jobs.Config{DB: n.db, Name: n.cfg.Process, Log: n.cfg.Logger, Now: n.cfg.Now}); err != nil {
 		return err
 	}
 	tables, err := Mappings(n.cfg.Dir)
@@ -350,21 +371,24 @@ func (u units) UnitConcept(ctx context.Context, ucum string) (int64, error) {
 func (n *Node) DID() identity.DID { return n.home.key.DID() }
 
 // Connected reports whether the hub is reached.
-func (n *Node) Connected() bool { return n.host.Connected(n.host.Hub()) }
+func (n *Node) Connected() bool { return n.host != nil && n.host.Connected(n.host.Hub()) }
 
 // Run runs the node until ctx ends or a part fails, then stops all parts.
 func (n *Node) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return n.host.Run(ctx) })
-	group.Go(func() error { return n.network.Run(ctx) })
-	group.Go(func() error { return n.group.Run(ctx) })
+	if n.cfg.Process == "" {
+		group.Go(func() error { return n.host.Run(ctx) })
+		group.Go(func() error { return n.network.Run(ctx) })
+		group.Go(func() error { return n.group.Run(ctx) })
+		group.Go(func() error { return n.pulls.Run(ctx) })
+		group.Go(func() error { return n.pullWearables(ctx) })
+		group.Go(func() error { return n.sweepRaw(ctx) })
+		group.Go(func() error { return n.publish(ctx) })
+		group.Go(func() error { return n.peer.Run(ctx) })
+		group.Go(func() error { return n.renew(ctx) })
+	}
 	group.Go(func() error { return n.runJobs(ctx) })
-	group.Go(func() error { return n.pulls.Run(ctx) })
-	group.Go(func() error { return n.pullWearables(ctx) })
 	group.Go(func() error { return n.mergeSeries(ctx) })
-	group.Go(func() error { return n.publish(ctx) })
-	group.Go(func() error { return n.peer.Run(ctx) })
-	group.Go(func() error { return n.renew(ctx) })
 	group.Go(func() error { return n.serveHTTP(ctx) })
 	group.Go(func() error { return n.serveMLLP(ctx) })
 	err := group.Wait()

@@ -31,6 +31,10 @@ func ReencryptRaw(ctx context.Context, cfg Config, progress func(raw.Reencrypted
 	if err := resealWearables(ctx, cfg); err != nil {
 		return raw.Reencrypted{}, errors.Join(fmt.Errorf("reencrypt: %w", err), lock.Release())
 	}
-	n, err := raw.Reencrypt(ctx, raw.Config{Dir: filepath.Join(cfg.Dir, rawDir), KeyFile: filepath.Join(cfg.Dir, rawKeyFile), Now: cfg.Now}, progress)
+	store, err := cfg.rawConfig(ctx)
+	if err != nil {
+		return raw.Reencrypted{}, errors.Join(fmt.Errorf("reencrypt: %w", err), lock.Release())
+	}
+	n, err := raw.Reencrypt(ctx, store, progress)
 	return n, errors.Join(err, lock.Release())
 }

@@ -16,9 +16,15 @@ import (
 // errNoPatient does not say which: the caller knows what it sent.
 var errNoPatient = problem.New(problem.NotFound, "no such patient is loaded at this site")
 
+// errNotHere refuses what only the process does that is the node.
+var errNotHere = problem.New(problem.Conflict, "this process only takes loads: record consents at the node itself")
+
 // RecordConsent takes a signed message about consent of the patient with the
 // given FHIR id. It is durable when RecordConsent returns.
 func (n *Node) RecordConsent(ctx context.Context, patient string, e message.Envelope) (changed bool, err error) {
+	if n.publisher == nil {
+		return false, errNotHere
+	}
 	find := func(ctx context.Context, tx *sqldb.Tx) (omop.PersonID, error) {
 		person, err := n.people.PersonByKey(ctx, tx, mapping.PersonKey(patient))
 		if errors.Is(err, sqldb.ErrNoRows) {

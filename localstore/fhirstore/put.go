@@ -67,7 +67,7 @@ type Context struct {
 // A change whose version is not the next one is [sqldb.ErrConflict].
 func (s *Store) Put(ctx context.Context, tx *sqldb.Tx, now time.Time, changes []Change, besides Context) (raw.Digest, int64, error) {
 	content, places := s.compose(changes, besides)
-	file, size, _, err := s.raw.Put(ctx, bytes.NewReader(content), math.MaxInt64-1)
+	file, size, _, err := s.raw.Put(ctx, bytes.NewReader(content), math.MaxInt64-1, raw.Origin{Sender: "fhir", Source: "fhir", Name: "bundle.json"})
 	if err != nil {
 		return raw.Digest{}, 0, fmt.Errorf("fhirstore: put: %w", err)
 	}
@@ -192,7 +192,7 @@ func rows[T interface{ row() []any }](list []T) iter.Seq[[]any] {
 
 // Load reads the bodies of versions. It fails with [ErrDamaged], raw.ErrDamaged or
 // raw.ErrNotFound if they are not what was put.
-func (s *Store) Load(versions []Version) error {
+func (s *Store) Load(ctx context.Context, versions []Version) error {
 	order := make([]*Version, 0, len(versions))
 	for i := range versions {
 		if !versions[i].Deleted {
@@ -205,7 +205,7 @@ func (s *Store) Load(versions []Version) error {
 		for n < len(order) && order[n].place.file == order[0].place.file {
 			n++
 		}
-		if err := s.loadFile(order[:n]); err != nil {
+		if err := s.loadFile(ctx, order[:n]); err != nil {
 			return fmt.Errorf("fhirstore: load: %w", err)
 		}
 		order = order[n:]
@@ -215,8 +215,8 @@ func (s *Store) Load(versions []Version) error {
 
 // loadFile reads what lies in one raw copy, in order. It need not be read to its end:
 // what is read is authentic, and the digest says whether it is what was put.
-func (s *Store) loadFile(versions []*Version) error {
-	f, err := s.raw.Open(versions[0].place.file)
+func (s *Store) loadFile(ctx context.Context, versions []*Version) error {
+	f, err := s.raw.Open(ctx, versions[0].place.file)
 	if err != nil {
 		return err
 	}

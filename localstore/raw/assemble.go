@@ -1,29 +1,31 @@
 package raw
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
+	"path"
 )
 
 // Open returns the content that has come, from its beginning. The caller closes it.
-// Reading fails with [ErrDamaged] where a part is not what was kept.
-func (p *Partial) Open() (io.ReadCloser, error) {
-	list, err := p.parts()
+// Reading fails with [ErrDamaged] where a part is not what was kept. ctx holds until it
+// is closed.
+func (p *Partial) Open(ctx context.Context) (io.ReadCloser, error) {
+	list, err := p.parts(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("raw: partial file %s: %w", p.id, err)
 	}
-	return &assembly{p: p, rest: list}, nil
+	return &assembly{ctx: ctx, p: p, rest: list}, nil
 }
 
 // assembly reads one part after the other.
 type assembly struct {
+	ctx  context.Context //nolint:containedctx // lives as long as one call
 	p    *Partial
 	rest []part // not begun
 
-	f    *os.File // nil between parts
+	f    *stored // nil between parts
 	r    io.Reader
 	left int64 // of the part
 }
@@ -45,23 +47,20 @@ func (a *assembly) Read(b []byte) (int, error) {
 	case errors.Is(err, io.EOF) && a.left == 0:
 		return n, a.Close()
 	}
-	var path *os.PathError
-	if !errors.As(err, &path) {
-		err = ErrDamaged
-	}
-	return n, fmt.Errorf("raw: partial file %s: %w", a.p.id, err)
+	return n, fmt.Errorf("raw: partial file %s: %w", a.p.id, a.f.because(ErrDamaged))
 }
 
 // next opens the next part.
 func (a *assembly) next() error {
 	next := a.rest[0]
-	f, err := os.Open(filepath.Join(a.p.dir(), next.name()))
+	lies, _, err := a.p.store.files.get(a.ctx, path.Join(a.p.folder(), next.name()))
 	if err != nil {
 		return err
 	}
+	f := &stored{ReadCloser: lies}
 	r, err := a.p.store.cipher.NewDecryptingReader(f, a.p.place(next.start))
 	if err != nil {
-		return errors.Join(ErrDamaged, f.Close())
+		return errors.Join(f.because(ErrDamaged), f.Close())
 	}
 	a.rest, a.f, a.r, a.left = a.rest[1:], f, r, next.size
 	return nil

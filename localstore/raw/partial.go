@@ -2,13 +2,15 @@ package raw
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
+	"path"
+	"slices"
 )
 
 // ErrOffset says that what was brought does not begin where the content ends that
@@ -49,30 +51,30 @@ type Partial struct {
 // Partial returns the content of an id, which is empty before the first Append.
 func (s *Store) Partial(id PartialID) *Partial { return &Partial{s, id} }
 
-// partials is the folder with one folder for each partial file.
-func (s *Store) partials() string { return filepath.Join(s.dir, "partial") }
+// partialFolder is the folder with one folder for each partial file.
+const partialFolder = "partial"
 
 // Partials returns the ids of which something is there, in no order.
-func (s *Store) Partials() ([]PartialID, error) {
-	entries, err := os.ReadDir(s.partials())
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+func (s *Store) Partials(ctx context.Context) ([]PartialID, error) {
+	names, err := s.files.folders(ctx, partialFolder)
+	if err != nil {
 		return nil, fmt.Errorf("raw: partial files: %w", err)
 	}
 	var ids []PartialID
-	for _, e := range entries {
-		if id, err := ParsePartialID(e.Name()); err == nil {
+	for _, name := range names {
+		if id, err := ParsePartialID(name); err == nil {
 			ids = append(ids, id)
 		}
 	}
 	return ids, nil
 }
 
-func (p *Partial) dir() string { return filepath.Join(p.store.partials(), p.id.String()) }
+func (p *Partial) folder() string { return path.Join(partialFolder, p.id.String()) }
 
 // Size returns how many bytes have come, 0 for an id that is not known. They are
 // durable.
-func (p *Partial) Size() (int64, error) {
-	list, err := p.parts()
+func (p *Partial) Size(ctx context.Context) (int64, error) {
+	list, err := p.parts(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("raw: partial file %s: %w", p.id, full(err))
 	}
@@ -84,7 +86,7 @@ func (p *Partial) Size() (int64, error) {
 // or of ctx, and then what came before is kept; [ErrOffset] if offset is not where
 // the content ends; [ErrTooLarge], and then the last part is not kept; sqldb.ErrFull.
 func (p *Partial) Append(ctx context.Context, offset int64, r io.Reader, limit int64) (n int64, err error) {
-	size, err := p.Size()
+	size, err := p.Size(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -99,7 +101,8 @@ func (p *Partial) Append(ctx context.Context, offset int64, r io.Reader, limit i
 		case err != nil:
 			return n, fmt.Errorf("raw: partial file %s: %w", p.id, err)
 		}
-		got, err := p.add(content, offset+n, limit-n)
+		// What came is kept, also when whoever sent it has gone.
+		got, err := p.add(context.WithoutCancel(ctx), content, offset+n, limit-n)
 		n += got
 		if err != nil {
 			return n, fmt.Errorf("raw: partial file %s: %w", p.id, full(err))
@@ -108,11 +111,8 @@ func (p *Partial) Append(ctx context.Context, offset int64, r io.Reader, limit i
 }
 
 // add keeps the next part. It returns the error of r when what came before is kept.
-func (p *Partial) add(r *bufio.Reader, start, limit int64) (n int64, err error) {
+func (p *Partial) add(ctx context.Context, r *bufio.Reader, start, limit int64) (n int64, err error) {
 	s := p.store
-	if err := p.make(); err != nil {
-		return 0, err
-	}
 	f, err := s.disk.create(s.unfinished())
 	if err != nil {
 		return 0, err
@@ -121,7 +121,7 @@ func (p *Partial) add(r *bufio.Reader, start, limit int64) (n int64, err error) 
 
 	size := max(min(maxPart, limit), 0)
 	source := &cut{r: r}
-	_, n, err = s.encryptAt(context.Background(), p.place(start), f, io.LimitReader(source, size), size)
+	_, n, err = s.encryptAt(ctx, p.place(start), f, io.LimitReader(source, size), size)
 	if err != nil {
 		return 0, err
 	}
@@ -133,27 +133,10 @@ func (p *Partial) add(r *bufio.Reader, start, limit int64) (n int64, err error) 
 	if n == 0 {
 		return 0, source.err
 	}
-	if err := s.disk.rename(f.Name(), filepath.Join(p.dir(), part{start, n}.name())); err != nil {
-		return 0, err
-	}
-	if err := s.disk.syncDir(p.dir()); err != nil {
+	if err := s.files.put(ctx, f.Name(), path.Join(p.folder(), part{start, n}.name()), true); err != nil {
 		return 0, err
 	}
 	return n, source.err
-}
-
-// make makes the folder of the parts, durable.
-func (p *Partial) make() error {
-	if _, err := os.Stat(p.dir()); err == nil {
-		return nil
-	}
-	if err := p.store.disk.mkdir(p.dir()); err != nil {
-		return err
-	}
-	if err := p.store.disk.syncDir(p.store.dir); err != nil {
-		return err
-	}
-	return p.store.disk.syncDir(p.store.partials())
 }
 
 // place binds a part to where it belongs, so that none passes for another.
@@ -162,8 +145,8 @@ func (p *Partial) place(start int64) []byte {
 }
 
 // Remove forgets the content.
-func (p *Partial) Remove() error {
-	if err := os.RemoveAll(p.dir()); err != nil {
+func (p *Partial) Remove(ctx context.Context) error {
+	if err := p.store.files.remove(ctx, p.folder()); err != nil {
 		return fmt.Errorf("raw: partial file %s: %w", p.id, err)
 	}
 	return nil
@@ -175,28 +158,36 @@ type part struct{ start, size int64 }
 // name sorts as the start does.
 func (p part) name() string { return fmt.Sprintf("%016x-%x", p.start, p.size) }
 
-// parts returns the parts that are there, each beginning where the one before ends.
-func (p *Partial) parts() ([]part, error) {
-	// Whoever gave a part its name may have died before that was durable.
-	err := p.store.disk.syncDir(p.dir())
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
+// parts returns the parts that are there, each beginning where the one before ends. If
+// two processes have added to the same end, each without knowing of the other's part,
+// they are those that lead farthest: what was told to be there stays.
+func (p *Partial) parts(ctx context.Context) ([]part, error) {
+	names, err := p.store.files.list(ctx, p.folder())
 	if err != nil {
 		return nil, err
 	}
-	entries, err := os.ReadDir(p.dir())
-	if err != nil {
-		return nil, err
-	}
-	list := make([]part, 0, len(entries))
-	for _, e := range entries {
-		var next part
-		if _, err := fmt.Sscanf(e.Name(), "%x-%x", &next.start, &next.size); err != nil || next.name() != e.Name() || next.start != end(list) {
+	all := make([]part, len(names))
+	for i, name := range names {
+		if _, err := fmt.Sscanf(name, "%x-%x", &all[i].start, &all[i].size); err != nil || all[i].name() != name || all[i].size < 1 {
 			return nil, ErrDamaged
 		}
-		list = append(list, next)
 	}
+	slices.SortFunc(all, func(a, b part) int { return cmp.Compare(a.start, b.start) })
+	leads := map[int64]part{0: {}} // to each end that is reached from 0, the last part
+	var farthest int64
+	for _, next := range all {
+		if _, reached := leads[next.start]; !reached {
+			return nil, ErrDamaged // what should be before it is not there
+		}
+		to := next.start + next.size
+		leads[to] = next
+		farthest = max(farthest, to)
+	}
+	var list []part
+	for at := farthest; at > 0; at = leads[at].start {
+		list = append(list, leads[at])
+	}
+	slices.Reverse(list)
 	return list, nil
 }
 

@@ -1,6 +1,7 @@
 package raw
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -8,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,7 +23,7 @@ import (
 var someID = PartialID{1, 2, 3}
 
 func whole(p *Partial) ([]byte, error) {
-	r, err := p.Open()
+	r, err := p.Open(context.Background())
 	if err != nil {
 		return nil, err
 	}
@@ -35,23 +35,19 @@ func whole(p *Partial) ([]byte, error) {
 // and whenever the process starts anew, what counts as come is what is there.
 func TestContentInAnyPartsIsTheContent(t *testing.T) {
 	t.Parallel()
-	key, base, checks := newKey(t), t.TempDir(), 0
+	each(t, contentInAnyParts)
+}
+
+func contentInAnyParts(t *testing.T, s *site) {
 	rapid.Check(t, func(r *rapid.T) {
-		checks++
-		dir := filepath.Join(base, strconv.Itoa(checks))
-		open := func() *Store {
-			s, err := Open(Config{Dir: dir, KeyFile: key})
-			require.NoError(r, err)
-			return s
-		}
-		s := open()
+		require.NoError(r, s.Partial(someID).Remove(t.Context()))
 		content := rapid.SliceOfN(rapid.Byte(), 1, 300).Draw(r, "content")
 		for {
 			if rapid.Bool().Draw(r, "restart") {
-				s = open()
+				s.open(r)
 			}
 			p := s.Partial(someID)
-			at, err := p.Size()
+			at, err := p.Size(context.Background())
 			require.NoError(r, err)
 			if at == int64(len(content)) {
 				break
@@ -70,7 +66,7 @@ func TestContentInAnyPartsIsTheContent(t *testing.T) {
 			got, err := p.Append(t.Context(), at, source, int64(len(rest)))
 			s.disk = realDisk
 			require.LessOrEqual(r, got, int64(n))
-			now, serr := p.Size()
+			now, serr := p.Size(context.Background())
 			require.NoError(r, serr)
 			require.GreaterOrEqual(r, now, at+got, "what was acknowledged is there")
 			require.LessOrEqual(r, now, at+int64(n), "and no more than was sent")
@@ -84,10 +80,10 @@ func TestContentInAnyPartsIsTheContent(t *testing.T) {
 				require.NoError(r, err)
 			}
 		}
-		source, err := s.Partial(someID).Open()
+		source, err := s.Partial(someID).Open(t.Context())
 		require.NoError(r, err)
 		defer source.Close()
-		d, size, _, err := s.Put(t.Context(), source, int64(len(content)))
+		d, size, _, err := s.Put(t.Context(), source, int64(len(content)), Origin{})
 		require.NoError(r, err)
 		require.EqualValues(r, len(content), size)
 		require.Equal(r, Digest(sha256.Sum256(content)), d)
@@ -96,13 +92,13 @@ func TestContentInAnyPartsIsTheContent(t *testing.T) {
 
 func TestALargeRequestIsKeptInParts(t *testing.T) {
 	t.Parallel()
-	s := newStore(t)
+	s := onDisk(t)
 	p := s.Partial(someID)
 	content := random(maxPart + 1000)
 	n, err := p.Append(t.Context(), 0, io.MultiReader(bytes.NewReader(content), iotest.ErrReader(io.ErrUnexpectedEOF)), noLimit)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	require.EqualValues(t, len(content), n)
-	require.Len(t, files(t, s), 2)
+	require.Len(t, s.names(t), 2)
 	got, err := whole(p)
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(content, got))
@@ -133,7 +129,10 @@ func TestWhatDoesNotBelongIsRefused(t *testing.T) {
 
 func TestPartsAreEncryptedAndBoundToTheirPlace(t *testing.T) {
 	t.Parallel()
-	s := newStore(t)
+	each(t, partsAreBound)
+}
+
+func partsAreBound(t *testing.T, s *site) {
 	texts := []string{"Jane Doe, born 1931; ", "Jane Roe, born 1932; ", "John Doe, born 1933; "}
 	for _, id := range []PartialID{someID, {9}} {
 		at := int64(0)
@@ -144,37 +143,34 @@ func TestPartsAreEncryptedAndBoundToTheirPlace(t *testing.T) {
 		}
 	}
 	p, other := s.Partial(someID), s.Partial(PartialID{9})
-	list, err := p.parts()
+	list, err := p.parts(t.Context())
 	require.NoError(t, err)
-	path := func(p *Partial, i int) string { return filepath.Join(p.dir(), list[i].name()) }
-	for _, file := range files(t, s) {
-		stored, err := os.ReadFile(file)
-		require.NoError(t, err)
-		require.NotContains(t, string(stored), "born")
+	name := func(p *Partial, i int) string { return p.folder() + "/" + list[i].name() }
+	for _, file := range s.names(t) {
+		require.NotContains(t, string(s.stored(t, file)), "born")
 	}
-	good, err := os.ReadFile(path(p, 1))
-	require.NoError(t, err)
-	first, err := os.ReadFile(path(p, 0))
-	require.NoError(t, err)
-	others, err := os.ReadFile(path(other, 1))
-	require.NoError(t, err)
-	for name, bad := range map[string][]byte{
+	good, first, others := s.stored(t, name(p, 1)), s.stored(t, name(p, 0)), s.stored(t, name(other, 1))
+	for what, bad := range map[string][]byte{
 		"last bit": flip(good, len(good)-1), "cut": good[:len(good)-1], "empty": {}, "its neighbor": first, "the same of another file": others,
 	} {
-		require.NoError(t, os.WriteFile(path(p, 1), bad, 0o600))
+		s.overwrite(t, name(p, 1), bad)
 		got, err := whole(p)
-		require.ErrorIs(t, err, ErrDamaged, name)
-		require.Equal(t, texts[0], string(got), name)
+		require.ErrorIs(t, err, ErrDamaged, what)
+		require.Equal(t, texts[0], string(got), what)
 	}
-	require.NoError(t, os.Remove(path(p, 1)))
-	_, err = p.Size()
+	if s.wire == nil {
+		require.NoError(t, os.Remove(filepath.Join(s.dir, name(p, 1))))
+	} else {
+		require.NoError(t, s.cfg.Bucket.Remove(t.Context(), name(p, 1)))
+	}
+	_, err = p.Size(context.Background())
 	require.ErrorIs(t, err, ErrDamaged, "a part is missing")
 
-	require.NoError(t, p.Remove())
-	n, err := p.Size()
+	require.NoError(t, p.Remove(t.Context()))
+	n, err := p.Size(context.Background())
 	require.NoError(t, err)
 	require.Zero(t, n)
-	ids, err := s.Partials()
+	ids, err := s.Partials(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []PartialID{{9}}, ids)
 }
@@ -197,7 +193,7 @@ func TestEveryStepOfAPartMayFail(t *testing.T) {
 		}
 		require.ErrorIs(t, err, sqldb.ErrFull, "step %d", step)
 		require.Zero(t, n)
-		size, err := p.Size()
+		size, err := p.Size(context.Background())
 		require.NoError(t, err)
 		require.Contains(t, []int64{0, int64(len(content))}, size, "step %d: whole or not at all", step)
 		unfinished, err := os.ReadDir(s.unfinished())
@@ -231,6 +227,28 @@ func TestFullDiskKeepsTheParts(t *testing.T) {
 	got, err := whole(p)
 	require.NoError(t, err)
 	require.True(t, slices.Equal(content, got))
+}
+
+// TestPartsOfTwoProcesses: each may have added to the same end, not knowing of the other.
+// What either was told is there stays.
+func TestPartsOfTwoProcesses(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *site) {
+		p, content := s.Partial(someID), []byte("0123456789")
+		for _, next := range []part{{0, 4}, {0, 2}, {2, 1}, {2, 6}, {4, 3}} {
+			n, err := p.add(t.Context(), bufio.NewReader(bytes.NewReader(content[next.start:next.start+next.size])), next.start, 100)
+			require.NoError(t, err)
+			require.Equal(t, next.size, n)
+		}
+		got, err := whole(p)
+		require.NoError(t, err)
+		require.Equal(t, "01234567", string(got))
+		_, err = p.Append(t.Context(), 8, bytes.NewReader(content[8:]), 2)
+		require.NoError(t, err)
+		got, err = whole(p)
+		require.NoError(t, err)
+		require.Equal(t, content, got)
+	})
 }
 
 func TestParsePartialID(t *testing.T) {

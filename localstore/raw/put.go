@@ -7,15 +7,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 )
 
 // Put keeps what r gives until its end, at most limit bytes, and returns its
 // digest and size and whether it was there already. When Put returns without an
 // error the bytes are durable. On an error (of r, of ctx, [ErrTooLarge],
-// sqldb.ErrFull) nothing partial is kept. A copy that is there but damaged is
-// replaced.
-func (s *Store) Put(ctx context.Context, r io.Reader, limit int64) (d Digest, size int64, existed bool, err error) {
+// sqldb.ErrFull, of the bucket) nothing partial is kept. A copy that is there but damaged is
+// replaced; else origin is that of whoever put it first.
+func (s *Store) Put(ctx context.Context, r io.Reader, limit int64, origin Origin) (d Digest, size int64, existed bool, err error) {
 	if limit < 0 {
 		return Digest{}, 0, false, errors.New("raw: put: the limit is negative")
 	}
@@ -29,14 +28,28 @@ func (s *Store) Put(ctx context.Context, r io.Reader, limit int64) (d Digest, si
 	if err != nil {
 		return Digest{}, 0, false, fmt.Errorf("raw: put: %w", full(err))
 	}
-	existed = s.Verify(ctx, d) == nil
-	if err := s.keep(f.Name(), d, existed); err != nil {
+	if existed, err = s.keep(ctx, f.Name(), d, origin); err != nil {
 		return Digest{}, 0, false, fmt.Errorf("raw: put: %w", full(err))
 	}
 	return d, size, existed, nil
 }
 
-// encrypt writes the content of r into f and closes it, durable.
+// keep keeps a finished file unless one of its content is there, and reports whether
+// one was.
+func (s *Store) keep(ctx context.Context, from string, d Digest, origin Origin) (existed bool, err error) {
+	switch err := s.Verify(ctx, d); {
+	case err == nil:
+		return true, s.files.confirm(ctx, d)
+	case errors.Is(err, ErrNotFound):
+		return false, s.files.keep(ctx, from, s.place(d, origin, s.now()), d, false)
+	case errors.Is(err, ErrDamaged), s.local && ctx.Err() == nil: // a disk may not give a file back any more
+		return false, s.files.keep(ctx, from, s.place(d, origin, s.now()), d, true)
+	default:
+		return false, err
+	}
+}
+
+// encrypt writes the content of r into f and closes it, durable if it stays on the disk.
 func (s *Store) encrypt(ctx context.Context, f file, r io.Reader, limit int64) (Digest, int64, error) {
 	return s.encryptAt(ctx, nil, f, r, limit)
 }
@@ -66,30 +79,12 @@ func (s *Store) encryptAt(ctx context.Context, place []byte, f file, r io.Reader
 	if err := w.Close(); err != nil {
 		return Digest{}, 0, err
 	}
-	if err := f.Sync(); err != nil {
-		return Digest{}, 0, err
-	}
-	return Digest(hash.Sum(nil)), size, nil
-}
-
-// keep gives a finished file its name unless a file has it already, and makes the
-// name durable: the folder's entry in the store and the file's in the folder. Of a
-// file that is there it cannot be known that whoever put it came that far.
-func (s *Store) keep(from string, d Digest, existed bool) error {
-	to := s.path(d)
-	folder := filepath.Dir(to)
-	if err := s.disk.mkdir(folder); err != nil {
-		return err
-	}
-	if err := s.disk.syncDir(s.dir); err != nil {
-		return err
-	}
-	if !existed {
-		if err := s.disk.rename(from, to); err != nil {
-			return err
+	if s.local {
+		if err := f.Sync(); err != nil {
+			return Digest{}, 0, err
 		}
 	}
-	return s.disk.syncDir(folder)
+	return Digest(hash.Sum(nil)), size, nil
 }
 
 // sticky remembers the first error of a writer.

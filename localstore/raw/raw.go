@@ -1,20 +1,21 @@
 // Package raw keeps what a source sent, byte for byte and encrypted, before
 // anything is made of it.
 //
-// A [Store] is a folder of files named by the SHA-256 of their content, so that
-// the same bytes are kept once. [Store.Put] returns when the bytes are on disk;
-// [Store.Open] gives them back and fails, at the latest at the end, if they are
-// not the same bytes. Both stream in constant memory. A [Partial]
+// A [Store] finds files by the SHA-256 of their content, so that the same bytes are
+// kept once, in a folder or in a [Bucket]. [Store.Put] returns when the bytes are
+// durable; [Store.Open] gives them back and fails, at the latest at the end, if they
+// are not the same bytes. Both stream in constant memory. A [Partial]
 // is content on its way here, which comes bit by bit.
 //
 // Files are encrypted with AES-256-GCM under a key of their own, which is derived
-// from the key file (Tink streaming AEAD, AES256_GCM_HKDF_1MB). Names are hashes of
-// the content: whoever has both a file's exact content and the folder can tell that
-// it is there. Without the key file nothing can be read: back it up apart from
-// the folder.
+// from the key file (Tink streaming AEAD, AES256_GCM_HKDF_1MB). Without the key file
+// nothing can be read: back it up apart from the files. Where files lie and why is in
+// DESIGN.md; no path says who somebody is.
 package raw
 
 import (
+	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -25,6 +26,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/tink-crypto/tink-go/v2/daead/subtle"
 	"github.com/tink-crypto/tink-go/v2/streamingaead"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
@@ -61,11 +63,14 @@ func ParseDigest(s string) (Digest, error) {
 
 // Config configures a [Store]. Dir and KeyFile are required.
 type Config struct {
-	// Dir is the folder of the files; it is created with mode 0700.
+	// Dir is the folder of the files; it is created with mode 0700. With a Bucket it has
+	// only those that are on their way there: it needs room for the largest ones.
 	Dir string
 	// KeyFile is a file made by [CreateKey]. Only its owner may have access to it.
 	KeyFile string
-	// Now dates what an earlier process left unfinished. Defaults to time.Now.
+	// Bucket has the files. Defaults to none: they are in Dir.
+	Bucket Bucket
+	// Now dates files, and what an earlier process left unfinished. Defaults to time.Now.
 	Now func() time.Time
 }
 
@@ -73,12 +78,19 @@ type Config struct {
 // after any process that could still be writing it.
 const unfinishedAge = 24 * time.Hour
 
-// Store is a folder of encrypted files. It is safe for concurrent use, also by
+// openTime bounds how long [Open] waits for a bucket.
+const openTime = time.Minute
+
+// Store is a set of encrypted files. It is safe for concurrent use, also by
 // several processes.
 type Store struct {
 	dir    string
 	cipher tink.StreamingAEAD
+	secret []byte // that names are made with
+	files  shelf
+	local  bool // files are durable when they are on the disk
 	disk   disk
+	now    func() time.Time
 }
 
 // Open reads the key and returns a Store over cfg.Dir.
@@ -94,7 +106,7 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("raw: key file: %w", err)
 	}
-	s := &Store{dir: cfg.Dir, cipher: cipher, disk: realDisk}
+	s := &Store{dir: cfg.Dir, cipher: cipher, local: cfg.Bucket == nil, disk: realDisk, now: cfg.Now}
 	if cfg.Dir == "" {
 		return nil, errors.New("raw: no folder")
 	}
@@ -104,14 +116,34 @@ func Open(cfg Config) (*Store, error) {
 	if err := s.clean(cfg.Now()); err != nil {
 		return nil, fmt.Errorf("raw: %w", full(err))
 	}
+	if err := s.connect(cfg.Bucket); err != nil {
+		return nil, fmt.Errorf("raw: %w", full(err))
+	}
 	return s, nil
 }
 
-// unfinished is the folder in which files are written before they get their name.
-func (s *Store) unfinished() string { return filepath.Join(s.dir, "unfinished") }
+// connect makes s.files ready.
+func (s *Store) connect(bucket Bucket) error {
+	ctx, cancel := context.WithTimeout(context.Background(), openTime)
+	defer cancel()
+	if bucket == nil {
+		s.files = &folder{dir: s.dir, disk: &s.disk, made: make(map[string]bool)}
+		return s.openSecret(ctx)
+	}
+	o := &objects{store: s, bucket: bucket}
+	s.files = o
+	if err := s.openSecret(ctx); err != nil {
+		return err
+	}
+	var err error
+	o.siv, err = subtle.NewAESSIV(s.secret)
+	return err
+}
 
-// path spreads files over 256 folders.
-func (s *Store) path(d Digest) string { return filepath.Join(s.dir, Path(d)) }
+// unfinishedFolder is the folder in which files are written before they get their name.
+const unfinishedFolder = "unfinished"
+
+func (s *Store) unfinished() string { return filepath.Join(s.dir, unfinishedFolder) }
 
 // clean removes what processes that died have left.
 func (s *Store) clean(now time.Time) error {
@@ -150,6 +182,7 @@ type disk struct {
 	create  func(dir string) (file, error)
 	mkdir   func(path string) error
 	rename  func(from, to string) error
+	link    func(target, by, name string) error
 	syncDir func(path string) error
 }
 
@@ -163,7 +196,21 @@ var realDisk = disk{
 	create:  func(dir string) (file, error) { return os.CreateTemp(dir, "raw-") }, // mode 0600
 	mkdir:   func(path string) error { return os.MkdirAll(path, 0o700) },
 	rename:  os.Rename,
+	link:    link,
 	syncDir: syncDir,
+}
+
+// link makes name a symbolic link to target, whatever it is now. It makes another one
+// first, in the folder by.
+func link(target, by, name string) error {
+	temporary := filepath.Join(by, "link-"+rand.Text())
+	if err := os.Symlink(target, temporary); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, name); err != nil {
+		return errors.Join(err, os.Remove(temporary))
+	}
+	return nil
 }
 
 func syncDir(path string) error {

@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,16 +33,14 @@ func newStore(t testing.TB) *Store {
 
 func storeIn(t testing.TB, dir string) *Store {
 	t.Helper()
-	key := filepath.Join(t.TempDir(), "raw.key")
-	require.NoError(t, CreateKey(key))
-	s, err := Open(Config{Dir: filepath.Join(dir, "raw"), KeyFile: key})
+	s, err := Open(Config{Dir: filepath.Join(dir, "raw"), KeyFile: newKey(t)})
 	require.NoError(t, err)
 	return s
 }
 
 func put(t testing.TB, s *Store, content []byte) Digest {
 	t.Helper()
-	d, size, _, err := s.Put(t.Context(), bytes.NewReader(content), noLimit)
+	d, size, _, err := s.Put(t.Context(), bytes.NewReader(content), noLimit, Origin{})
 	require.NoError(t, err)
 	require.EqualValues(t, len(content), size)
 	require.Equal(t, Digest(sha256.Sum256(content)), d)
@@ -48,7 +48,7 @@ func put(t testing.TB, s *Store, content []byte) Digest {
 }
 
 func read(s *Store, d Digest) ([]byte, error) {
-	f, err := s.Open(d)
+	f, err := s.Open(context.Background(), d)
 	if err != nil {
 		return nil, err
 	}
@@ -63,81 +63,86 @@ func random(n int) []byte {
 	return b
 }
 
-// files are the paths of all files below the store's folder.
-func files(t testing.TB, s *Store) (out []string) {
-	t.Helper()
-	require.NoError(t, filepath.WalkDir(s.dir, func(path string, e os.DirEntry, err error) error {
-		if err == nil && !e.IsDir() {
-			out = append(out, path)
-		}
-		return err
-	}))
-	return out
-}
+// path is that of a name in the folder of a store on a disk.
+func (s *Store) path(d Digest) string { return filepath.Join(s.dir, Path(d)) }
 
 func TestWhatIsPutComesBack(t *testing.T) {
 	t.Parallel()
-	s := newStore(t)
-	const mib = 1 << 20
-	for _, n := range []int{0, 1, 4095, mib - 100, mib - 1, mib, mib + 1, 3*mib + 17} {
-		content := random(n)
-		got, err := read(s, put(t, s, content))
-		require.NoError(t, err)
-		require.True(t, bytes.Equal(content, got), "%d bytes", n)
-	}
-	rapid.Check(t, func(r *rapid.T) {
-		content := rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(r, "content")
-		got, err := read(s, put(t, s, content))
-		require.NoError(r, err)
-		require.True(r, bytes.Equal(content, got))
+	each(t, func(t *testing.T, s *site) {
+		const mib = 1 << 20
+		for _, n := range []int{0, 1, 4095, mib - 100, mib - 1, mib, mib + 1, 3*mib + 17} {
+			content := random(n)
+			got, err := read(s.Store, put(t, s.Store, content))
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(content, got), "%d bytes", n)
+		}
+		rapid.Check(t, func(r *rapid.T) {
+			content := rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(r, "content")
+			got, err := read(s.Store, put(t, s.Store, content))
+			require.NoError(r, err)
+			require.True(r, bytes.Equal(content, got))
+		})
 	})
 }
 
 func TestSameBytesAreKeptOnce(t *testing.T) {
 	t.Parallel()
-	s := newStore(t)
-	content := random(10_000)
-	d := put(t, s, content)
-	again, size, existed, err := s.Put(t.Context(), iotest.OneByteReader(bytes.NewReader(content)), noLimit)
-	require.NoError(t, err)
-	require.True(t, existed)
-	require.Equal(t, d, again)
-	require.EqualValues(t, len(content), size)
-	require.Equal(t, []string{s.path(d)}, files(t, s))
+	each(t, func(t *testing.T, s *site) {
+		content := random(10_000)
+		d := put(t, s.Store, content)
+		before := s.names(t)
+		require.Len(t, before, 1)
+		s.later(t, 100*time.Hour)
+		again, size, existed, err := s.Put(t.Context(), iotest.OneByteReader(bytes.NewReader(content)), noLimit, Origin{Sender: "another"})
+		require.NoError(t, err)
+		require.True(t, existed)
+		require.Equal(t, d, again)
+		require.EqualValues(t, len(content), size)
+		require.Equal(t, before, s.names(t))
+		n, err := s.Sweep(t.Context())
+		require.NoError(t, err)
+		require.Zero(t, n, "it counts, however old it is")
+		require.NoError(t, s.Verify(t.Context(), d))
+	})
 }
 
 func TestSameBytesPutAtOnce(t *testing.T) {
 	t.Parallel()
-	s := newStore(t)
-	content := random(100_000)
-	var wg sync.WaitGroup
-	errs := make([]error, 8)
-	for i := range errs {
-		wg.Go(func() { _, _, _, errs[i] = s.Put(t.Context(), bytes.NewReader(content), noLimit) })
-	}
-	wg.Wait()
-	require.NoError(t, errors.Join(errs...))
-	require.Len(t, files(t, s), 1)
-	got, err := read(s, Digest(sha256.Sum256(content)))
-	require.NoError(t, err)
-	require.True(t, bytes.Equal(content, got))
+	each(t, func(t *testing.T, s *site) {
+		content := random(100_000)
+		var wg sync.WaitGroup
+		errs := make([]error, 8)
+		for i := range errs {
+			another := Origin{Sender: strconv.Itoa(i % 2)}
+			wg.Go(func() { _, _, _, errs[i] = s.Put(t.Context(), bytes.NewReader(content), noLimit, another) })
+		}
+		wg.Wait()
+		require.NoError(t, errors.Join(errs...))
+		d := Digest(sha256.Sum256(content))
+		require.NoError(t, s.Verify(t.Context(), d))
+		s.later(t, 100*time.Hour)
+		_, err := s.Sweep(t.Context())
+		require.NoError(t, err)
+		require.Len(t, s.names(t), 1)
+		got, err := read(s.Store, d)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(content, got))
+	})
 }
 
 func TestFilesAreEncryptedAndPrivate(t *testing.T) {
 	t.Parallel()
+	each(t, func(t *testing.T, s *site) {
+		put(t, s.Store, []byte(strings.Repeat("Jane Doe, born 1931; ", 100)))
+		require.NotContains(t, string(s.stored(t, s.names(t)[0])), "Jane")
+		s.cfg.KeyFile = newKey(t)
+		_, err := Open(s.cfg)
+		require.ErrorIs(t, err, ErrDamaged, "under another key")
+	})
 	s := newStore(t)
-	d := put(t, s, []byte(strings.Repeat("Jane Doe, born 1931; ", 100)))
-	stored, err := os.ReadFile(s.path(d))
-	require.NoError(t, err)
-	require.NotContains(t, string(stored), "Jane")
-	info, err := os.Stat(s.path(d))
+	info, err := os.Stat(s.path(put(t, s, []byte("x"))))
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
-
-	other, err := Open(Config{Dir: s.dir, KeyFile: newKey(t)})
-	require.NoError(t, err)
-	_, err = read(other, d)
-	require.ErrorIs(t, err, ErrDamaged, "under another key")
 }
 
 func newKey(t testing.TB) string {
@@ -149,14 +154,16 @@ func newKey(t testing.TB) string {
 
 func TestDamageIsFound(t *testing.T) {
 	t.Parallel()
-	s := newStore(t)
+	each(t, damageIsFound)
+}
+
+func damageIsFound(t *testing.T, s *site) {
 	content := random(2<<20 + 5)
-	d := put(t, s, content)
-	good, err := os.ReadFile(s.path(d))
-	require.NoError(t, err)
-	other := put(t, s, random(77))
-	swapped, err := os.ReadFile(s.path(other))
-	require.NoError(t, err)
+	d := put(t, s.Store, content)
+	file := s.names(t)[0]
+	good := s.stored(t, file)
+	put(t, s.Store, random(77))
+	swapped := s.stored(t, slices.DeleteFunc(s.names(t), func(name string) bool { return name == file })[0])
 	for name, bad := range map[string][]byte{
 		"first bit":       flip(good, 0),
 		"salt":            flip(good, 10),
@@ -168,17 +175,29 @@ func TestDamageIsFound(t *testing.T) {
 		"a byte more":     append(bytes.Clone(good), 0),
 		"another's bytes": swapped,
 	} {
-		require.NoError(t, os.WriteFile(s.path(d), bad, 0o600))
-		_, err := read(s, d)
+		s.overwrite(t, file, bad)
+		_, err := read(s.Store, d)
 		require.ErrorIs(t, err, ErrDamaged, name)
 		require.ErrorIs(t, s.Verify(t.Context(), d), ErrDamaged, name)
 	}
-	_, _, existed, err := s.Put(t.Context(), bytes.NewReader(content), noLimit)
+	_, _, existed, err := s.Put(t.Context(), bytes.NewReader(content), noLimit, Origin{})
 	require.NoError(t, err)
 	require.False(t, existed, "a damaged copy is replaced")
 	require.NoError(t, s.Verify(t.Context(), d))
 
-	_, err = s.Open(Digest{1})
+	s.overwrite(t, file, swapped)
+	s.later(t, 100*time.Hour)
+	_, _, existed, err = s.Put(t.Context(), bytes.NewReader(content), noLimit, Origin{})
+	require.NoError(t, err)
+	require.False(t, existed, "also on another day")
+	require.NoError(t, s.Verify(t.Context(), d))
+	_, err = s.Sweep(t.Context())
+	require.NoError(t, err)
+	require.Len(t, s.names(t), 2, "the damaged one is gone")
+	require.NotContains(t, s.names(t), file)
+	require.NoError(t, s.Verify(t.Context(), d))
+
+	_, err = s.Open(t.Context(), Digest{1})
 	require.ErrorIs(t, err, ErrNotFound)
 }
 
@@ -207,17 +226,20 @@ func TestNothingIsKeptOfWhatFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newStore(t)
-			_, _, _, err := s.Put(c.ctx, c.r, c.limit)
+			s := onDisk(t)
+			_, _, _, err := s.Put(c.ctx, c.r, c.limit, Origin{})
 			require.Error(t, err)
 			if c.want != nil {
 				require.ErrorIs(t, err, c.want)
 			}
-			require.Empty(t, files(t, s))
+			require.Empty(t, s.names(t))
+			left, err := os.ReadDir(s.unfinished())
+			require.NoError(t, err)
+			require.Empty(t, left)
 		})
 	}
 	s := newStore(t)
-	_, _, _, err := s.Put(t.Context(), bytes.NewReader(random(1000)), 1000)
+	_, _, _, err := s.Put(t.Context(), bytes.NewReader(random(1000)), 1000, Origin{})
 	require.NoError(t, err, "just fits")
 }
 
@@ -233,7 +255,7 @@ func TestEveryStepMayFail(t *testing.T) {
 		s := newStore(t)
 		f := &failing{at: step}
 		s.disk = f.disk()
-		_, _, _, err := s.Put(t.Context(), bytes.NewReader(content), noLimit)
+		_, _, _, err := s.Put(t.Context(), bytes.NewReader(content), noLimit, Origin{})
 		s.disk = realDisk
 		if !f.failed {
 			require.NoError(t, err)
@@ -291,6 +313,7 @@ func (f *failing) disk() disk {
 		},
 		mkdir:   func(p string) error { return f.step(func() error { return realDisk.mkdir(p) }) },
 		rename:  func(a, b string) error { return f.step(func() error { return realDisk.rename(a, b) }) },
+		link:    func(a, by, b string) error { return f.step(func() error { return realDisk.link(a, by, b) }) },
 		syncDir: func(p string) error { return f.step(func() error { return realDisk.syncDir(p) }) },
 	}
 }
@@ -315,9 +338,11 @@ func TestFullDisk(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, 0)) })
 	s := storeIn(t, dir)
 	small := put(t, s, random(1<<20))
-	_, _, _, err := s.Put(t.Context(), bytes.NewReader(random(8<<20)), noLimit)
+	_, _, _, err := s.Put(t.Context(), bytes.NewReader(random(8<<20)), noLimit, Origin{})
 	require.ErrorIs(t, err, sqldb.ErrFull)
-	require.Equal(t, []string{s.path(small)}, files(t, s), "no partial file")
+	left, err := os.ReadDir(s.unfinished())
+	require.NoError(t, err)
+	require.Empty(t, left, "no partial file")
 	require.NoError(t, s.Verify(t.Context(), small))
 	put(t, s, random(2<<20)) // there is room again
 }
@@ -377,7 +402,7 @@ func BenchmarkPut(b *testing.B) {
 	b.SetBytes(int64(len(content)))
 	for i := range b.N {
 		content[0], content[1], content[2] = byte(i), byte(i>>8), byte(i>>16) // never the same twice
-		_, _, _, err := s.Put(b.Context(), bytes.NewReader(content), noLimit)
+		_, _, _, err := s.Put(b.Context(), bytes.NewReader(content), noLimit, Origin{})
 		require.NoError(b, err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -77,7 +78,7 @@ type Reencrypted struct {
 }
 
 // Reencrypt encrypts every file of a store with its newest key, so that a copy of an
-// older key file no longer opens the folder. Each file is replaced when its new form
+// older key file opens none of them any more. Each file is replaced when its new form
 // is durable and has the same content. It goes on where an earlier call ended. No
 // Store may be open on the folder that was opened before the key was rotated.
 func Reencrypt(ctx context.Context, cfg Config, progress func(Reencrypted)) (Reencrypted, error) {
@@ -90,11 +91,14 @@ func Reencrypt(ctx context.Context, cfg Config, progress func(Reencrypted)) (Ree
 	if err != nil {
 		return n, fmt.Errorf("raw: %w", err)
 	}
-	for d, err := range s.Digests() {
+	if err := s.writeSecret(ctx, s.secret, true); err != nil {
+		return n, fmt.Errorf("raw: reencrypt: %w", full(err))
+	}
+	for d, err := range s.Digests(ctx) {
 		if err != nil {
 			return n, err
 		}
-		done, err := s.begins(d, newest)
+		done, err := s.begins(ctx, d, newest)
 		switch {
 		case err == nil && done:
 			n.Before++
@@ -138,23 +142,27 @@ func newestCipher(path string) (tink.StreamingAEAD, error) {
 }
 
 // begins reports whether the first segment of a file was encrypted with a key of cipher.
-func (s *Store) begins(d Digest, cipher tink.StreamingAEAD) (bool, error) {
-	f, err := os.Open(s.path(d))
+func (s *Store) begins(ctx context.Context, d Digest, cipher tink.StreamingAEAD) (bool, error) {
+	lies, _, err := s.files.open(ctx, d)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, ErrDamaged // a name that leads nowhere
+	}
 	if err != nil {
 		return false, err
 	}
+	f := &stored{ReadCloser: lies}
 	defer f.Close()
 	r, err := cipher.NewDecryptingReader(f, nil)
 	if err != nil {
-		return false, nil //nolint:nilerr // too short for any key: reading it tells
+		return false, f.err // too short for any key: reading it tells
 	}
 	_, err = io.ReadFull(r, make([]byte, 1))
-	return err == nil || errors.Is(err, io.EOF), nil
+	return err == nil || errors.Is(err, io.EOF), f.err
 }
 
 // reencrypt replaces a file by one of the same content under the newest key.
 func (s *Store) reencrypt(ctx context.Context, d Digest) error {
-	src, err := s.Open(d)
+	src, err := s.Open(ctx, d)
 	if err != nil {
 		return err
 	}
@@ -171,5 +179,5 @@ func (s *Store) reencrypt(ctx context.Context, d Digest) error {
 	if got != d {
 		return ErrDamaged
 	}
-	return s.keep(f.Name(), d, false)
+	return s.files.reencrypted(ctx, f.Name(), d)
 }

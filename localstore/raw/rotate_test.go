@@ -4,30 +4,37 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
 // copied is a store over the same folder with a copy of the key file as it is now.
-func copied(t *testing.T, dir, key string) *Store {
+func copied(t *testing.T, cfg Config) *Store {
 	t.Helper()
-	data, err := os.ReadFile(key)
+	data, err := os.ReadFile(cfg.KeyFile)
 	require.NoError(t, err)
-	path := filepath.Join(t.TempDir(), "copy.key")
-	require.NoError(t, os.WriteFile(path, data, 0o600))
-	s, err := Open(Config{Dir: dir, KeyFile: path})
+	cfg.KeyFile = filepath.Join(t.TempDir(), "copy.key")
+	require.NoError(t, os.WriteFile(cfg.KeyFile, data, 0o600))
+	s, err := Open(cfg)
 	require.NoError(t, err)
 	return s
 }
 
 func TestARotatedKeyOpensOldFilesAndAnOldKeyNoNewOnes(t *testing.T) {
 	t.Parallel()
-	dir, key := filepath.Join(t.TempDir(), "raw"), filepath.Join(t.TempDir(), "raw.key")
-	require.NoError(t, CreateKey(key))
-	cfg := Config{Dir: dir, KeyFile: key}
+	each(t, rotateAndReencrypt)
+}
+
+func rotateAndReencrypt(t *testing.T, at *site) {
+	cfg, key := at.cfg, at.cfg.KeyFile
 	contents := [][]byte{{}, []byte("a"), random(3 << 20), random(100)}
-	stolen := copied(t, dir, key)
+	stolenKey := filepath.Join(t.TempDir(), "stolen.key")
+	data, err := os.ReadFile(key)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(stolenKey, data, 0o600))
+	stolen := copied(t, cfg)
 	for _, c := range contents[:3] {
 		put(t, stolen, c)
 	}
@@ -46,8 +53,10 @@ func TestARotatedKeyOpensOldFilesAndAnOldKeyNoNewOnes(t *testing.T) {
 	}
 	require.ErrorIs(t, stolen.Verify(t.Context(), all[3]), ErrDamaged, "it is under the new key")
 	require.NoError(t, stolen.Verify(t.Context(), all[2]), "it is under the old key yet")
-	bad := put(t, stolen, []byte("bad"))
-	require.NoError(t, os.WriteFile(s.path(bad), []byte("nothing that any key opens, however long it is tried"), 0o600))
+	before := at.names(t)
+	put(t, stolen, []byte("bad"))
+	bad := slices.DeleteFunc(at.names(t), func(name string) bool { return slices.Contains(before, name) })[0]
+	at.overwrite(t, bad, []byte("nothing that any key opens, however long it is tried"))
 
 	ctx, cancel := context.WithCancel(t.Context())
 	n, err := Reencrypt(ctx, cfg, func(Reencrypted) { cancel() })
@@ -71,6 +80,9 @@ func TestARotatedKeyOpensOldFilesAndAnOldKeyNoNewOnes(t *testing.T) {
 	left, err := os.ReadDir(s.unfinished())
 	require.NoError(t, err)
 	require.Empty(t, left)
+	cfg.KeyFile = stolenKey
+	_, err = Open(cfg)
+	require.ErrorIs(t, err, ErrDamaged, "nor the secret of names")
 }
 
 func TestARotationThatFailsKeepsTheKey(t *testing.T) {

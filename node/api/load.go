@@ -23,6 +23,7 @@ const filesPath = "/v1/ingest/files"
 
 var (
 	errFull   = problem.New(problem.Unavailable, "the node has no room left; what was not acknowledged is not stored")
+	errAway   = problem.New(problem.Unavailable, "the node does not reach its database or its raw store; what was not acknowledged is not stored, try again")
 	errLocked = problem.New(problem.Unavailable, "the node's database is busy; what was not acknowledged is not stored, try again")
 	errNoFile = problem.New(problem.Invalid, "the form holds no file")
 	errJobID  = problem.New(problem.Invalid, "a job's id is a number")
@@ -144,6 +145,8 @@ func retry(err error) error {
 		return errors.Join(errFull, err)
 	case errors.Is(err, sqldb.ErrLocked):
 		return errors.Join(errLocked, err)
+	case errors.Is(err, sqldb.ErrUnavailable):
+		return errors.Join(errAway, err)
 	}
 	return err
 }

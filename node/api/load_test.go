@@ -72,6 +72,7 @@ func TestAnUploadThatFailsSaysWhy(t *testing.T) {
 		"empty file":              {ingest.ErrEmpty, 422, problem.Invalid},
 		"name of 256 bytes":       {ingest.ErrName, 422, problem.Invalid},
 		"full disk":               {fmt.Errorf("put %s: %w", thePatient, sqldb.ErrFull), 503, problem.Unavailable},
+		"bucket away":             {fmt.Errorf("put %s: %w", thePatient, sqldb.ErrUnavailable), 503, problem.Unavailable},
 		"locked database":         {fmt.Errorf("put %s: %w", thePatient, sqldb.ErrLocked), 503, problem.Unavailable},
 		"anything else":           {errors.New("bug with " + thePatient), 500, problem.Internal},
 	} {

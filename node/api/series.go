@@ -11,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/trialmesh/trialmesh/connectors/source/observation"
+	"github.com/trialmesh/trialmesh/node/ingest"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
@@ -83,7 +84,7 @@ func (s *server) observe(c *gin.Context) error {
 	if head, _ := body.Peek(64); sent.err == nil && !observation.Detect(head) {
 		return errObservations
 	}
-	_, job, err := s.cfg.Loads.AcceptOnce(c.Request.Context(), key, "observations", body)
+	_, job, err := s.cfg.Loads.AcceptOnce(ingest.SentBy(c.Request.Context(), "api", "observations"), key, "observations", body)
 	if err != nil {
 		return uploadError(sent.err, err)
 	}

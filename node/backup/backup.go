@@ -45,6 +45,10 @@ type Head struct {
 	At      time.Time     `json:"at"`      // the state is that of this moment or one shortly after
 	Engine  sqldb.Dialect `json:"engine"`
 
+	// Bucket is the address of the bucket that has the raw copies: they are not in the
+	// archive then. Empty if they are.
+	Bucket string `json:"bucket,omitempty"`
+
 	// Of PostgreSQL.
 	Tables    []sqldb.Table    `json:"tables,omitempty"`
 	Sequences []sqldb.Sequence `json:"sequences,omitempty"`
@@ -65,7 +69,7 @@ type Manifest struct {
 
 	// Raw is all raw copies as one part: its digest is over each one's name and bytes.
 	Raw      Part  `json:"raw"`
-	RawFiles int64 `json:"rawFiles"`
+	RawFiles int64 `json:"rawFiles"` // in the archive or in the bucket
 	// Missing is how many raw copies the database names that were not there.
 	Missing int64 `json:"missing"`
 }

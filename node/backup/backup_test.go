@@ -12,6 +12,7 @@ import (
 	"filippo.io/age"
 	"github.com/stretchr/testify/require"
 
+	"github.com/trialmesh/trialmesh/localstore/raw"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
 	"github.com/trialmesh/trialmesh/node/backup"
@@ -66,7 +67,10 @@ func write(t testing.TB, s *fscktest.Site, to []backup.Recipient) (string, backu
 // restoring is how an archive is restored into dir and dsn, which is "" for SQLite.
 func restoring(file string, of []backup.Identity, dir, dsn string) backup.RestoreConfig {
 	return backup.RestoreConfig{
-		From: file, Identities: of, Dir: dir, DSN: dsn, RawKey: fscktest.RawKey, Last: last, Now: time.Now,
+		From: file, Identities: of, Dir: dir, DSN: dsn, Last: last, Now: time.Now,
+		Raw: func(_ context.Context, dir, _ string) (*raw.Store, error) {
+			return raw.Open(raw.Config{Dir: filepath.Join(dir, "raw"), KeyFile: filepath.Join(dir, fscktest.RawKey)})
+		},
 		Schema: func(ctx context.Context, dir, dsn string) error {
 			db, err := sqldb.Open(ctx, sqldb.Config{DSN: dsn})
 			if err != nil {

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -20,7 +21,7 @@ import (
 
 // parts writes all parts of the archive, from the head to the raw copies.
 func (b *backup) parts(ctx context.Context) error {
-	b.manifest.Head = Head{Format: format, Program: b.cfg.Program, At: b.cfg.Now.UTC(), Engine: b.cfg.DB.Dialect()}
+	b.manifest.Head = Head{Format: format, Program: b.cfg.Program, At: b.cfg.Now.UTC(), Engine: b.cfg.DB.Dialect(), Bucket: b.cfg.Bucket}
 	var err error
 	if b.cfg.DB.Dialect() == sqldb.Postgres {
 		err = b.cfg.DB.Snapshot(ctx, func(tx *sqldb.Tx, tables []sqldb.Table) error { return b.postgres(ctx, tx, tables) })
@@ -30,7 +31,12 @@ func (b *backup) parts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := b.raw(ctx); err != nil {
+	if b.cfg.Bucket != "" {
+		err = b.inBucket(ctx)
+	} else {
+		err = b.raw(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	// A raw copy may have been encrypted by a key that is younger than the files.
@@ -194,6 +200,22 @@ func (b *backup) postgres(ctx context.Context, tx *sqldb.Tx, tables []sqldb.Tabl
 	return err
 }
 
+// inBucket sees that the raw copies of the state are in the bucket.
+func (b *backup) inBucket(ctx context.Context) error {
+	for d, err := range b.cfg.Raw.Digests(ctx) {
+		if err != nil {
+			return err
+		}
+		if _, named := slices.BinarySearchFunc(b.names, d, func(a, b raw.Digest) int { return bytes.Compare(a[:], b[:]) }); named {
+			b.manifest.RawFiles++
+			b.cfg.Progress(fsck.Progress{Doing: "raw copies", Done: b.manifest.RawFiles, Total: int64(len(b.names))})
+		}
+	}
+	b.manifest.Missing = int64(len(b.names)) - b.manifest.RawFiles
+	b.manifest.Raw = part(rawFolder, 0, sha256.New())
+	return nil
+}
+
 // raw writes the raw copies of the state, in the order of their names.
 func (b *backup) raw(ctx context.Context) error {
 	h := sha256.New()
@@ -202,7 +224,7 @@ func (b *backup) raw(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		f, n, err := b.cfg.Raw.Encrypted(d)
+		f, n, err := b.cfg.Raw.Encrypted(ctx, d)
 		if errors.Is(err, raw.ErrNotFound) {
 			b.manifest.Missing++
 			continue

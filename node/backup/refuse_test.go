@@ -3,6 +3,7 @@ package backup_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -152,7 +153,7 @@ func TestAnArchiveThatIsNotWholeIsRefused(t *testing.T) {
 		path, dir := filepath.Join(t.TempDir(), "x.age"), filepath.Join(t.TempDir(), "new")
 		require.NoError(t, os.WriteFile(path, data, 0o600))
 		_, _, err := backup.Restore(t.Context(), restoring(path, of, dir, ""))
-		if name == "a bit in the header" { // of a recipient it cannot be told from another one
+		if name == "a bit in the header" && !errors.Is(err, backup.ErrDamaged) { // of a recipient it may not be told from another one
 			require.ErrorIs(t, err, backup.ErrKey)
 		} else {
 			require.ErrorIs(t, err, backup.ErrDamaged, name)

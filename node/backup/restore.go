@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,8 +21,8 @@ import (
 	"github.com/trialmesh/trialmesh/node/fsck"
 )
 
-// RestoreConfig says what to restore to where. All fields but DSN and Progress are
-// required.
+// RestoreConfig says what to restore to where. All fields but DSN, Bucket and Progress
+// are required.
 type RestoreConfig struct {
 	From       string
 	Identities []Identity
@@ -33,8 +34,13 @@ type RestoreConfig struct {
 	// of SQLite is restored into Dir; it must be empty then.
 	DSN string
 
-	// RawKey is the name in Dir of the key file of the raw store.
-	RawKey string
+	// Bucket is the address of the bucket where the raw copies are now, of a backup that
+	// left them in one. Defaults to the one that they were in.
+	Bucket string
+
+	// Raw opens the raw store of a node in the folder dir: in a bucket, or in the folder
+	// if bucket is empty.
+	Raw func(ctx context.Context, dir, bucket string) (*raw.Store, error)
 
 	// Last is the name of the file without which no node runs on Dir. It is put there last.
 	Last string
@@ -51,8 +57,8 @@ type RestoreConfig struct {
 }
 
 func (c RestoreConfig) validate() error {
-	if c.From == "" || c.Dir == "" || c.RawKey == "" || c.Last == "" || c.Schema == nil || c.Settle == nil || c.Now == nil {
-		return errors.New("archive, directory, names of the key files, schema, settle and now are required")
+	if c.From == "" || c.Dir == "" || c.Last == "" || c.Raw == nil || c.Schema == nil || c.Settle == nil || c.Now == nil {
+		return errors.New("archive, directory, name of the last file, raw, schema, settle and now are required")
 	}
 	entries, err := os.ReadDir(c.Dir)
 	switch {
@@ -153,6 +159,8 @@ func (r *restore) begin(ctx context.Context) error {
 	switch {
 	case r.head.Format != format:
 		return ErrVersion
+	case r.head.Bucket == "" && r.cfg.Bucket != "":
+		return errors.New("the backup has its raw copies in it, which are restored into the directory: leave the bucket out")
 	case r.head.Engine == sqldb.SQLite && r.cfg.DSN != "":
 		return errors.New("the backup is of a SQLite database, which is restored into the directory: leave the database out")
 	case r.head.Engine == sqldb.Postgres && !strings.HasPrefix(r.cfg.DSN, "postgres"):
@@ -189,7 +197,10 @@ func (r *restore) empty(ctx context.Context) error {
 // compare compares what was read with the manifest.
 func (r *restore) compare() error {
 	m := r.manifest
-	if r.next != nil || !slices.Equal(m.Parts, r.parts) || m.Raw != r.raw || m.RawFiles != r.rawFiles || m.Format != r.head.Format || !m.At.Equal(r.head.At) {
+	if m.Bucket == "" && m.RawFiles != r.rawFiles || m.Bucket != r.head.Bucket {
+		return fmt.Errorf("%w: its raw copies are not those of its manifest", ErrDamaged)
+	}
+	if r.next != nil || !slices.Equal(m.Parts, r.parts) || m.Raw != r.raw || m.Format != r.head.Format || !m.At.Equal(r.head.At) {
 		return fmt.Errorf("%w: its parts are not those of its manifest", ErrDamaged)
 	}
 	return nil
@@ -201,7 +212,7 @@ func (r *restore) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	store, err := raw.Open(raw.Config{Dir: filepath.Join(r.stage, "raw"), KeyFile: filepath.Join(r.stage, r.cfg.RawKey), Now: r.cfg.Now})
+	store, err := r.cfg.Raw(ctx, r.stage, cmp.Or(r.cfg.Bucket, r.head.Bucket))
 	if err == nil {
 		err = r.cfg.Settle(ctx, r.stage, db, r.manifest)
 	}

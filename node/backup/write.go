@@ -18,11 +18,15 @@ import (
 	"github.com/trialmesh/trialmesh/node/fsck"
 )
 
-// Config says what to back up. All fields but Program and Progress are required.
+// Config says what to back up. All fields but Bucket, Program and Progress are required.
 type Config struct {
 	Dir string // the node's directory
 	DB  *sqldb.DB
 	Raw *raw.Store
+
+	// Bucket is the address of the bucket that Raw is in, which then keeps the raw copies:
+	// the archive has none, but it is seen to that all are there. Defaults to none.
+	Bucket string
 
 	// To is the archive. It must not exist; it is there when it is whole.
 	To         string

@@ -70,7 +70,7 @@ func (s *server) readOne(w http.ResponseWriter, r *http.Request, get func(contex
 		return err
 	}
 	defer leave()
-	if err := s.cfg.Store.Load(found); err != nil {
+	if err := s.cfg.Store.Load(r.Context(), found); err != nil {
 		return err
 	}
 	if err := s.audit(r.Context(), resourceType, 1); err != nil {

@@ -232,7 +232,7 @@ func (s *server) provenances(ctx context.Context, tx *sqldb.Tx, found []fhirstor
 
 // fill adds resources to a bundle.
 func (s *server) fill(out *list, r *http.Request, versions []fhirstore.Version, mode string) error {
-	if err := s.cfg.Store.Load(versions); err != nil {
+	if err := s.cfg.Store.Load(r.Context(), versions); err != nil {
 		return err
 	}
 	for _, v := range versions {

@@ -200,7 +200,7 @@ func (w *work) remove(c *change, head fhirstore.Version) error {
 	c.status = http.StatusNoContent
 	if withdrawn[c.resourceType] != nil {
 		list := []fhirstore.Version{head}
-		if err := w.cfg.Store.Load(list); err != nil {
+		if err := w.cfg.Store.Load(w.ctx, list); err != nil {
 			return err
 		}
 		was, err := parse(w.ctx, list[0].Body)
@@ -323,7 +323,7 @@ func (w *work) context() (fhirstore.Context, error) {
 func (w *work) bodies(list []fhirstore.Version) ([][]byte, error) {
 	list = list[:min(len(list), maxContext)]
 	list, _ = cut(list, maxContext)
-	if err := w.cfg.Store.Load(list); err != nil {
+	if err := w.cfg.Store.Load(w.ctx, list); err != nil {
 		return nil, err
 	}
 	bodies := make([][]byte, len(list))

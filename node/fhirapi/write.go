@@ -220,7 +220,7 @@ func (s *server) one(w http.ResponseWriter, r *http.Request, c *change) error {
 			return err
 		}
 		list := []fhirstore.Version{c.result}
-		if err := s.cfg.Store.Load(list); err != nil {
+		if err := s.cfg.Store.Load(r.Context(), list); err != nil {
 			return err
 		}
 		c.result = list[0]

@@ -58,7 +58,7 @@ func TestASoundNodeHasNoFindings(t *testing.T) {
 		require.Empty(t, check(t, s).Findings, "a job waits")
 		s.Accept(t, fscktest.Pulse("a", "watch", 20))
 		s.Done(t)
-		_, _, _, err := s.Raw.Put(t.Context(), strings.NewReader("never acknowledged"), 100)
+		_, _, _, err := s.Raw.Put(t.Context(), strings.NewReader("never acknowledged"), 100, raw.Origin{})
 		require.NoError(t, err)
 		report := check(t, s)
 		require.Empty(t, report.Findings)

@@ -42,7 +42,7 @@ func compare(a, b raw.Digest) int { return bytes.Compare(a[:], b[:]) }
 
 // raw reads every raw copy that is named to its end.
 func (c *checker) raw(ctx context.Context) error {
-	if err := c.unnamed(); err != nil {
+	if err := c.unnamed(ctx); err != nil {
 		return err
 	}
 	v := &verifying{checker: c, bad: map[Rule]int{}}
@@ -80,17 +80,13 @@ func (c *checker) raw(ctx context.Context) error {
 	return nil
 }
 
-// unnamed counts the files that nothing names. Both lists ascend.
-func (c *checker) unnamed() error {
-	names := c.names
-	for d, err := range c.cfg.Raw.Digests() {
+// unnamed counts the files that nothing names.
+func (c *checker) unnamed(ctx context.Context) error {
+	for d, err := range c.cfg.Raw.Digests(ctx) {
 		if err != nil {
 			return err
 		}
-		for len(names) > 0 && compare(names[0], d) < 0 {
-			names = names[1:]
-		}
-		if len(names) == 0 || names[0] != d {
+		if _, named := slices.BinarySearchFunc(c.names, d, compare); !named {
 			c.report.Unnamed++
 		}
 	}
@@ -160,7 +156,7 @@ func (f *Finding) needs(ctx context.Context, tx *sqldb.Tx, d raw.Digest) error {
 
 // read reads a raw copy to its end and returns its size.
 func read(ctx context.Context, store *raw.Store, d raw.Digest) (int64, error) {
-	f, err := store.Open(d)
+	f, err := store.Open(ctx, d)
 	if err != nil {
 		return 0, err
 	}

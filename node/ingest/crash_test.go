@@ -28,6 +28,9 @@ import (
 const (
 	childDir = "TRIALMESH_TEST_INGEST_DIR" // makes this binary the child, working in that folder
 	childDSN = "TRIALMESH_TEST_INGEST_DSN"
+
+	// childName names the process to its queue.
+	childName = "TRIALMESH_TEST_INGEST_NAME"
 )
 
 // smallBatches makes several transactions of one file.
@@ -43,7 +46,7 @@ func child(ctx context.Context, dir, dsn string) error {
 	if err != nil {
 		return err
 	}
-	s, err := openSite(ctx, db, dir, smallBatches)
+	s, err := openSite(ctx, db, dir, smallBatches, func(_ *ingest.Config, q *jobs.Config) { q.Name = os.Getenv(childName) })
 	if err != nil {
 		return err
 	}

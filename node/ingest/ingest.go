@@ -239,7 +239,7 @@ func (s *Service) put(ctx context.Context, name string, r io.Reader) (file raw.D
 	case err != nil:
 		return raw.Digest{}, 0, fmt.Errorf("accept file: %w", err)
 	}
-	if file, size, _, err = s.cfg.Raw.Put(ctx, content, s.cfg.MaxFile); err != nil {
+	if file, size, _, err = s.cfg.Raw.Put(ctx, content, s.cfg.MaxFile, origin(ctx, name)); err != nil {
 		return raw.Digest{}, 0, fmt.Errorf("accept file: %w", err)
 	}
 	return file, size, nil

@@ -147,7 +147,7 @@ func (s *Service) uploadRow(ctx context.Context, id raw.PartialID) (u Upload, er
 func (s *Service) upload(ctx context.Context, id raw.PartialID) (Upload, error) {
 	// The parts are counted before the row is read: they are removed after it says
 	// that they were put together.
-	size, err := s.cfg.Raw.Partial(id).Size()
+	size, err := s.cfg.Raw.Partial(id).Size(ctx)
 	if err != nil {
 		return Upload{}, err
 	}
@@ -209,12 +209,12 @@ func (s *Service) AppendUpload(ctx context.Context, id raw.PartialID, offset int
 // its load.
 func (s *Service) finishUpload(ctx context.Context, u *Upload) error {
 	parts := s.cfg.Raw.Partial(u.ID)
-	content, err := parts.Open()
+	content, err := parts.Open(ctx)
 	if err != nil {
 		return err
 	}
 	defer content.Close()
-	file, size, _, err := s.cfg.Raw.Put(ctx, content, u.Size)
+	file, size, _, err := s.cfg.Raw.Put(ctx, content, u.Size, origin(ctx, u.Name))
 	if err != nil {
 		return fmt.Errorf("finish upload %s: %w", u.ID, err)
 	}
@@ -222,7 +222,7 @@ func (s *Service) finishUpload(ctx context.Context, u *Upload) error {
 		return err
 	}
 	u.File = file
-	if err := parts.Remove(); err != nil { // for the next cleaning
+	if err := parts.Remove(ctx); err != nil { // for the next cleaning
 		s.cfg.Log.WarnContext(ctx, "parts of an upload were not removed", "err", err)
 	}
 	return nil

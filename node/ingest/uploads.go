@@ -29,7 +29,7 @@ func (s *Service) Uploads(ctx context.Context) ([]Upload, error) {
 		return nil, fmt.Errorf("uploads: %w", err)
 	}
 	for i := range list {
-		if list[i].Offset, err = s.cfg.Raw.Partial(list[i].ID).Size(); err != nil {
+		if list[i].Offset, err = s.cfg.Raw.Partial(list[i].ID).Size(ctx); err != nil {
 			return nil, fmt.Errorf("uploads: %w", err)
 		}
 	}
@@ -57,7 +57,7 @@ func (s *Service) DropUpload(ctx context.Context, id raw.PartialID) error {
 	if err != nil {
 		return fmt.Errorf("drop upload %s: %w", id, err)
 	}
-	return s.cfg.Raw.Partial(id).Remove()
+	return s.cfg.Raw.Partial(id).Remove(ctx)
 }
 
 // CleanUploads forgets the uploads and keys that have expired, and removes parts
@@ -74,7 +74,7 @@ func (s *Service) CleanUploads(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("clean uploads: %w", err)
 	}
-	ids, err := s.cfg.Raw.Partials()
+	ids, err := s.cfg.Raw.Partials(ctx)
 	if err != nil {
 		return fmt.Errorf("clean uploads: %w", err)
 	}
@@ -95,7 +95,7 @@ func (s *Service) cleanParts(ctx context.Context, id raw.PartialID) error {
 	defer release()
 	u, err := s.uploadRow(ctx, id)
 	if errors.Is(err, ErrUpload) || err == nil && u.Job != 0 {
-		return s.cfg.Raw.Partial(id).Remove()
+		return s.cfg.Raw.Partial(id).Remove(ctx)
 	}
 	return err
 }

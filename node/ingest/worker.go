@@ -76,7 +76,7 @@ func (s *Service) load(ctx context.Context, j *jobs.Job[args]) error {
 	if err := s.cfg.Raw.Verify(ctx, file); err != nil {
 		return err
 	}
-	src, err := s.cfg.Raw.Open(file)
+	src, err := s.cfg.Raw.Open(ctx, file)
 	if err != nil {
 		return err
 	}

@@ -259,7 +259,7 @@ func (l *Listener) write(ctx context.Context, batch []kept) error {
 			return err
 		}
 	}
-	_, _, err := l.cfg.Loads.Accept(ctx, "mllp", &file)
+	_, _, err := l.cfg.Loads.Accept(ingest.SentBy(ctx, "mllp", "hl7v2"), "mllp", &file)
 	return err
 }
 

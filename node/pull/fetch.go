@@ -20,6 +20,7 @@ func (p *Puller) fetch(ctx context.Context, client *fhirserver.Client, s Setting
 	var findings map[string]int64
 	var more []File
 	name, until := fileName(*r, *f), r.Until
+	ctx = ingest.SentBy(ctx, "pull "+r.Pull, "fhir")
 	switch f.Kind {
 	case Output:
 		body := client.Open(ctx, fhirserver.File{Type: f.Type, URL: f.url, Token: f.token}, true)
