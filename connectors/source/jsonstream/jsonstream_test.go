@@ -48,7 +48,7 @@ func TestADocumentAtFaultIsAProblem(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]fhir.Rule{
 		``: fhir.RuleTruncated, `[`: fhir.RuleTruncated, `["a`: fhir.RuleTruncated, `["a"`: fhir.RuleTruncated,
-		`{}`: fhir.RuleWrongType, `[1]`: fhir.RuleWrongType, `["a" "b"]`: fhir.RuleMalformedJSON, `[]]`: fhir.RuleMalformedJSON, `[] []`: fhir.RuleMalformedJSON,
+		`{}`: fhir.RuleWrongType, `[1]`: fhir.RuleWrongType, `1e700`: fhir.RuleWrongType, `["a" "b"]`: fhir.RuleMalformedJSON, `[]]`: fhir.RuleMalformedJSON, `[] []`: fhir.RuleMalformedJSON,
 	} {
 		_, err := list(strings.NewReader(text), 1000)
 		p, ok := fhir.AsProblem(err)

@@ -32,7 +32,7 @@ func FuzzRead(f *testing.F) {
 		document("withings", "", `{"status":0,"body":{"measuregrps":[{"attrib":0,"category":1,"date":1772352000,"measures":[{"type":1,"unit":-3,"value":74126}]}]}}`),
 		document("withings", "", `{"status":0,"body":{"series":{"1772352000":{"duration":60,"steps":21}}}}`),
 		document("google", "UTC", `{"dataPoints":[{"dailyRestingHeartRate":{"date":{"year":2026,"month":3,"day":1},"beatsPerMinute":"52"}}]}`),
-		`{"wearable":"oura"`, "\x1f\x8b", `{"wearable":"oura","patient":"p","payloads":[[[`,
+		`{"wearable":"oura"`, "\x1f\x8b", "1e700", `{"wearable":"oura","patient":"p","payloads":[[[`,
 	} {
 		f.Add([]byte(seed))
 	}
