@@ -12,6 +12,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/node/access"
 	"github.com/trialmesh/trialmesh/node/client"
+	"github.com/trialmesh/trialmesh/node/jwks"
 )
 
 func newNodeClient() *cobra.Command {
@@ -98,7 +99,7 @@ func clientKeys(cmd *cobra.Command) (client.ClientKeys, error) {
 	if err != nil {
 		return client.ClientKeys{}, err
 	}
-	if err := access.CheckKeys(text); err != nil { // before a private key travels
+	if _, err := jwks.Parse(text); err != nil { // before a private key travels
 		return client.ClientKeys{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return client.ClientKeys{Set: json.RawMessage(text)}, nil

@@ -11,6 +11,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/vocab"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/cdshooks"
+	"github.com/trialmesh/trialmesh/node/jwks"
 	"github.com/trialmesh/trialmesh/node/mapping"
 	"github.com/trialmesh/trialmesh/node/query"
 	"github.com/trialmesh/trialmesh/node/screen"
@@ -53,7 +54,7 @@ func openScreening(ctx context.Context, db *sqldb.DB, trail *audit.Trail) (*Scre
 	if err != nil {
 		return nil, err
 	}
-	clients, err := cdshooks.OpenClients(ctx, db, trail, nil)
+	clients, err := cdshooks.OpenClients(ctx, db, trail, jwks.Config{})
 	if err != nil {
 		return nil, err
 	}

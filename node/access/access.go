@@ -13,15 +13,14 @@ package access
 
 import (
 	"context"
-	"crypto/x509"
 	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/node/jwks"
 )
 
 //go:embed migrations
@@ -46,20 +45,15 @@ type Config struct {
 	// clients.
 	Known func(resourceType string) bool
 
-	// Roots are the authorities that vouch for where clients publish their keys. Defaults
-	// to the system's.
-	Roots *x509.CertPool
-
-	// Dial connects to where clients publish their keys. Defaults to one that refuses
-	// loopback, link-local and multicast addresses.
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Keys says how the keys of clients that publish them are fetched.
+	Keys jwks.Config
 }
 
 // Service keeps clients and tokens. It is safe for concurrent use, and several of them
 // may share a database.
 type Service struct {
 	cfg       Config
-	published *published
+	published *jwks.Published
 	limits    *limits
 }
 
@@ -75,7 +69,7 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 	if err := sqldb.Migrate(ctx, cfg.DB, "access", own); err != nil {
 		return nil, fmt.Errorf("access: %w", err)
 	}
-	return &Service{cfg: cfg, published: newPublished(cfg), limits: newLimits()}, nil
+	return &Service{cfg: cfg, published: jwks.NewPublished(cfg.Keys), limits: newLimits()}, nil
 }
 
 // TokenURL is the address of the token endpoint.

@@ -5,6 +5,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/trialmesh/trialmesh/node/jwks"
 )
 
 // Bounds of an assertion. A clock may differ from the client's by the skew.
@@ -23,7 +25,7 @@ type assertion struct {
 	algorithm            string
 }
 
-// parseAssertion reads an assertion that is signed in one of [algorithms]. It trusts no
+// parseAssertion reads an assertion that is signed in one of [jwks.Algorithms]. It trusts no
 // key that comes with it.
 //
 // Source: HL7 SMART App Launch 2.2, "Client Authentication: Asymmetric", and RFC 7523.
@@ -31,7 +33,7 @@ func parseAssertion(text string) (assertion, *Refusal) {
 	if len(text) > maxAssertion {
 		return assertion{}, errClient
 	}
-	token, err := jwt.ParseSigned(text, algorithms)
+	token, err := jwt.ParseSigned(text, jwks.Algorithms())
 	if err != nil || len(token.Headers) != 1 {
 		return assertion{}, errClient
 	}

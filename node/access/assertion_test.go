@@ -29,7 +29,7 @@ func TestTheGuidesAssertionsAreVerified(t *testing.T) {
 		require.NoError(t, err)
 		return text
 	}
-	for _, algorithm := range access.Algorithms() {
+	for _, algorithm := range []string{"RS384", "ES384"} {
 		text, keys := strings.TrimSpace(string(read(algorithm+".jwt"))), read(algorithm+".public.json")
 		client, jti, err := access.Verify(text, keys, endpoint, now)
 		require.NoError(t, err)

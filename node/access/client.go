@@ -12,6 +12,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/node/jwks"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
@@ -48,7 +49,7 @@ const (
 type Client struct {
 	ID        string
 	Scopes    Scopes
-	Keys      []KeyInfo // empty if it publishes them
+	Keys      []jwks.Info // empty if it publishes them
 	KeysURL   string
 	TokenTime time.Duration
 	Added     time.Time
@@ -110,7 +111,7 @@ func (r row) client() (Client, error) {
 	if err != nil {
 		return c, fmt.Errorf("keys of client %s: %w", r.id, err)
 	}
-	if c.Keys, err = infoOf(set); err != nil {
+	if c.Keys, err = jwks.Infos(set); err != nil {
 		return c, fmt.Errorf("keys of client %s: %w", r.id, err)
 	}
 	if c.Scopes, err = ParseScopes(r.scopes); err != nil {
@@ -128,12 +129,12 @@ func (k Keys) stored() (set string, err error) {
 	case (len(k.Set) == 0) == (k.URL == ""):
 		return "", errBoth
 	case k.URL != "":
-		if err := checkKeysURL(k.URL); err != nil {
+		if err := jwks.CheckURL(k.URL); err != nil {
 			return "", invalid(err)
 		}
 		return "", nil
 	}
-	keys, err := parseKeys(k.Set)
+	keys, err := jwks.Parse(k.Set)
 	if err != nil {
 		return "", invalid(err)
 	}

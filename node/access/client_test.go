@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -269,20 +268,4 @@ func TestACallerIsNobodyUntilSaid(t *testing.T) {
 	c = access.From(access.With(t.Context(), access.Operator()))
 	require.True(t, c.IsOperator() && c.Allows(access.Status) && c.May("Patient", access.Read))
 	require.Empty(t, c.Client())
-}
-
-// FuzzKeys reads arbitrary bytes as a key set: what is taken holds no secret.
-func FuzzKeys(f *testing.F) {
-	for _, name := range []string{"ES384", "RS384"} {
-		text, err := os.ReadFile("testdata/smart/" + name + ".public.json")
-		require.NoError(f, err)
-		f.Add(text)
-		f.Add([]byte(strings.Replace(string(text), `"kty"`, `"d":"AQAB","kty"`, 1)))
-	}
-	f.Add([]byte(`{"keys":[{"kty":"oct","k":"AA"}]}`))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		if err := access.CheckKeys(text); err == nil {
-			require.NotContains(t, string(text), `"d":"AQAB"`)
-		}
-	})
 }

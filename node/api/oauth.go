@@ -11,6 +11,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/federation/front"
 	"github.com/trialmesh/trialmesh/node/access"
+	"github.com/trialmesh/trialmesh/node/jwks"
 )
 
 // Where clients get tokens and learn how.
@@ -63,13 +64,17 @@ type Discovery struct {
 var wholeScopes = []string{"system/*.cruds", "system/*.rs"}
 
 func (s *server) discovery() Discovery {
+	var algorithms []string
+	for _, a := range jwks.Algorithms() {
+		algorithms = append(algorithms, string(a))
+	}
 	list := append([]string{}, wholeScopes...)
 	for _, own := range access.Owns() {
 		list = append(list, string(own.Scope))
 	}
 	return Discovery{
 		TokenEndpoint: s.cfg.Access.TokenURL(), Grants: []string{access.GrantType}, Methods: []string{"private_key_jwt"},
-		Algorithms: access.Algorithms(), Scopes: list, Responses: []string{},
+		Algorithms: algorithms, Scopes: list, Responses: []string{},
 	}
 }
 

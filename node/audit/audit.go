@@ -38,7 +38,7 @@ const (
 	ClientRotated    Event = "client rotated" // new keys
 	ScreeningChanged Event = "screening changed"
 	PatientScreened  Event = "patient screened" // the service, who asked and how many cards
-	ClientsChanged   Event = "clients changed"
+	EHRsChanged      Event = "EHRs changed"     // that may call CDS Hooks
 
 	WearableConnected    Event = "wearable connected" // the maker and the connection's number
 	WearableDisconnected Event = "wearable disconnected"

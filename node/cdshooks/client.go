@@ -2,13 +2,9 @@ package cdshooks
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"time"
 
@@ -16,15 +12,13 @@ import (
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/node/jwks"
 )
 
-// Limits of an EHR's registration, in bytes and entries.
+// Limits of an EHR's registration, in entries and bytes.
 const (
-	MaxKeys   = 64 << 10
-	maxKeys   = 20
 	maxURLs   = 5
 	maxIssuer = 500
-	minRSA    = 2048 // bits
 )
 
 // ErrUnknown says that no such EHR is registered.
@@ -49,9 +43,14 @@ type Client struct {
 	Added time.Time `json:"added"`
 }
 
+// keySet returns the keys that are registered, which were checked then.
+func (c Client) keySet() (set jose.JSONWebKeySet, err error) {
+	return set, json.Unmarshal(c.Keys, &set)
+}
+
 // CountKeys returns how many public keys are registered.
 func (c Client) CountKeys() int {
-	set, err := parseKeys(c.Keys)
+	set, err := c.keySet()
 	if err != nil {
 		return 0
 	}
@@ -63,16 +62,16 @@ func (c Client) CountKeys() int {
 type Clients struct {
 	db    *sqldb.DB
 	trail *audit.Trail
-	keys  *keyCache
+	keys  *jwks.Published
 }
 
-// OpenClients brings the tables up to date. trail is of db. Sets of keys are fetched by
-// web, or where it is nil as [http.DefaultTransport] does.
-func OpenClients(ctx context.Context, db *sqldb.DB, trail *audit.Trail, web http.RoundTripper) (*Clients, error) {
+// OpenClients brings the tables up to date. trail is of db; keys says how sets of
+// keys are fetched.
+func OpenClients(ctx context.Context, db *sqldb.DB, trail *audit.Trail, keys jwks.Config) (*Clients, error) {
 	if err := migrate(ctx, db); err != nil {
 		return nil, err
 	}
-	return &Clients{db, trail, newKeyCache(web)}, nil
+	return &Clients{db, trail, jwks.NewPublished(keys)}, nil
 }
 
 // Add registers an EHR, in place of what was registered under its issuer.
@@ -84,15 +83,15 @@ func (c *Clients) Add(ctx context.Context, ehr Client, now time.Time) error {
 		return fmt.Errorf("addresses of keys: at most %d", maxURLs)
 	}
 	for _, address := range ehr.KeyURLs {
-		if u, err := url.Parse(address); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || len(address) > maxIssuer {
-			return errors.New("addresses of keys: want https")
+		if err := jwks.CheckURL(address); err != nil {
+			return err
 		}
 	}
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	if len(ehr.Keys) > 0 {
 		var err error
-		if set, err = parseKeys(ehr.Keys); err != nil {
-			return fmt.Errorf("keys: %w", err)
+		if set, err = jwks.Parse(ehr.Keys); err != nil {
+			return err
 		}
 	}
 	if len(set.Keys) == 0 && len(ehr.KeyURLs) == 0 {
@@ -132,7 +131,7 @@ func (c *Clients) write(ctx context.Context, act, issuer string, now time.Time, 
 		if err := change(tx); err != nil {
 			return err
 		}
-		return c.trail.Add(ctx, tx, audit.Record{At: now, Event: audit.ClientsChanged, Subject: "cds " + act + " " + issuer})
+		return c.trail.Add(ctx, tx, audit.Record{At: now, Event: audit.EHRsChanged, Subject: "cds " + act + " " + issuer})
 	})
 	if err != nil {
 		return fmt.Errorf("cdshooks: %s EHR: %w", act, err)
@@ -189,52 +188,4 @@ func (c *Clients) one(ctx context.Context, issuer string) (ehr Client, err error
 		return ehr, fmt.Errorf("cdshooks: EHR: %w", err)
 	}
 	return ehr, nil
-}
-
-// parseKeys reads a JSON Web Key Set of public keys for ES384 or RS384, each with a name
-// of its own.
-func parseKeys(text []byte) (jose.JSONWebKeySet, error) {
-	var set jose.JSONWebKeySet
-	if len(text) > MaxKeys || json.Unmarshal(text, &set) != nil {
-		return set, errors.New("it is no JSON Web Key Set")
-	}
-	if len(set.Keys) > maxKeys {
-		return set, fmt.Errorf("more than %d keys", maxKeys)
-	}
-	seen := map[string]bool{}
-	for i := range set.Keys {
-		k := &set.Keys[i]
-		switch {
-		case !k.IsPublic():
-			return set, errors.New("it holds a private key: that stays with the EHR, and this one is no longer secret")
-		case k.KeyID == "" || seen[k.KeyID]:
-			return set, errors.New("want a kid of its own for each key")
-		case !usable(*k):
-			return set, fmt.Errorf("want EC keys on P-384 for ES384, or RSA keys of %d bits or more for RS384", minRSA)
-		}
-		seen[k.KeyID] = true
-		*k = jose.JSONWebKey{Key: k.Key, KeyID: k.KeyID, Algorithm: string(algorithmOf(k.Key)), Use: "sig"}
-	}
-	return set, nil
-}
-
-// usable reports whether a public key can have signed a token.
-func usable(k jose.JSONWebKey) bool {
-	algorithm := string(algorithmOf(k.Key))
-	return algorithm != "" && (k.Algorithm == "" || k.Algorithm == algorithm) && (k.Use == "" || k.Use == "sig") && k.Valid()
-}
-
-// algorithmOf is what a public key may be used with, "" for nothing.
-func algorithmOf(key any) jose.SignatureAlgorithm {
-	switch k := key.(type) {
-	case *ecdsa.PublicKey:
-		if k.Curve == elliptic.P384() {
-			return jose.ES384
-		}
-	case *rsa.PublicKey:
-		if k.N.BitLen() >= minRSA {
-			return jose.RS384
-		}
-	}
-	return ""
 }

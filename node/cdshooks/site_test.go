@@ -28,6 +28,7 @@ import (
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/cdshooks"
 	"github.com/trialmesh/trialmesh/node/consent"
+	"github.com/trialmesh/trialmesh/node/jwks"
 	"github.com/trialmesh/trialmesh/node/mapping"
 	"github.com/trialmesh/trialmesh/node/query"
 	"github.com/trialmesh/trialmesh/node/screen"
@@ -107,7 +108,7 @@ func newSite(t testing.TB, db *sqldb.DB, change ...func(*cdshooks.Config)) *site
 	require.NoError(t, err)
 	s.rules, err = screen.OpenRules(ctx, db, s.trail)
 	require.NoError(t, err)
-	s.clients, err = cdshooks.OpenClients(ctx, db, s.trail, s)
+	s.clients, err = cdshooks.OpenClients(ctx, db, s.trail, jwks.Config{Transport: s})
 	require.NoError(t, err)
 	patients, err := screen.New(screen.Config{DB: db, People: s.people, Rules: s.rules, Cohorts: query.NewEngine(db, s.people, nil), Consents: s.words})
 	require.NoError(t, err)

@@ -12,7 +12,9 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/jwks"
 	"github.com/trialmesh/trialmesh/protocol/canonical"
+	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
 // Limits of a token: bytes, how long it may still hold, how far two clocks may differ.
@@ -63,7 +65,7 @@ func (c *Clients) Verify(ctx context.Context, authorization, address string, now
 	if !strings.EqualFold(scheme, "Bearer") || text == "" || len(text) > maxToken {
 		return Token{}, untrusted("want a JWT as bearer token")
 	}
-	signed, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.ES384, jose.RS384})
+	signed, err := jose.ParseSignedCompact(text, jwks.Algorithms())
 	if err != nil {
 		return Token{}, untrusted("want a JWT that is signed by ES384 or RS384")
 	}
@@ -100,26 +102,19 @@ func (c *Clients) Verify(ctx context.Context, authorization, address string, now
 	return Token{ehr, id, expires}, nil
 }
 
+var errKeys = problem.New(problem.Unavailable, "the EHR's keys could not be fetched from its registered address")
+
 // errSignature does not tell who is registered.
 var errSignature = untrusted("the token's issuer is not registered here, or the token is not signed with a key of its")
 
 // verifyBy checks the signature by the registered keys, or by those of a registered
 // address that the token names.
 func (c *Clients) verifyBy(ctx context.Context, ehr Client, signed *jose.JSONWebSignature, header jose.Header, now time.Time) error {
-	set, err := parseKeys(ehr.Keys)
+	keys, err := c.keysOf(ctx, ehr, header, now)
 	if err != nil {
 		return err
 	}
-	if named, given := header.ExtraHeaders["jku"]; given {
-		address, _ := named.(string)
-		if !slices.Contains(ehr.KeyURLs, address) {
-			return untrusted("the token's jku is not registered for its issuer")
-		}
-		if set, err = c.keys.fetch(ctx, address, header.KeyID, now); err != nil {
-			return err
-		}
-	}
-	for _, key := range set.Key(header.KeyID) {
+	for _, key := range keys {
 		if key.Algorithm != header.Algorithm {
 			continue
 		}
@@ -128,6 +123,24 @@ func (c *Clients) verifyBy(ctx context.Context, ehr Client, signed *jose.JSONWeb
 		}
 	}
 	return errSignature
+}
+
+// keysOf returns the keys that a token may be signed with.
+func (c *Clients) keysOf(ctx context.Context, ehr Client, header jose.Header, now time.Time) ([]jose.JSONWebKey, error) {
+	named, given := header.ExtraHeaders["jku"]
+	if !given {
+		set, err := ehr.keySet()
+		return set.Key(header.KeyID), err
+	}
+	address, _ := named.(string)
+	if !slices.Contains(ehr.KeyURLs, address) {
+		return nil, untrusted("the token's jku is not registered for its issuer")
+	}
+	keys, err := c.keys.Keys(ctx, address, header.KeyID, now)
+	if err != nil {
+		return nil, errKeys
+	}
+	return keys, nil
 }
 
 func readClaims(payload []byte) (claims, error) {

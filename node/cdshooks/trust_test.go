@@ -20,6 +20,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
 	"github.com/trialmesh/trialmesh/node/cdshooks"
+	"github.com/trialmesh/trialmesh/node/jwks"
 )
 
 // unsigned is a token with alg none, or with whatever is given as its signature.
@@ -204,7 +205,7 @@ func TestKeysAreFetchedFromRegisteredAddressesOnly(t *testing.T) {
 	require.Equal(t, 3, fetches)
 
 	for name, bad := range map[string]string{
-		"a redirect": "https://evil.example/keys", "no set": "<html>", "too large": strings.Repeat(" ", cdshooks.MaxKeys) + string(second.public(t)),
+		"a redirect": "https://evil.example/keys", "no set": "<html>", "too large": strings.Repeat(" ", jwks.MaxBytes) + string(second.public(t)),
 	} {
 		s.now, page = s.now.Add(time.Hour), bad
 		before := fetches
@@ -231,13 +232,13 @@ func TestRegistrationsThatCannotBe(t *testing.T) {
 		"no key":              {cdshooks.Client{Issuer: issuer}, "want one at least"},
 		"no issuer":           {cdshooks.Client{Keys: []byte(good)}, "issuer"},
 		"an issuer of words":  {cdshooks.Client{Issuer: "our ehr", Keys: []byte(good)}, "issuer"},
-		"a private key":       {cdshooks.Client{Issuer: issuer, Keys: []byte(private)}, "holds a private key"},
+		"a private key":       {cdshooks.Client{Issuer: issuer, Keys: []byte(private)}, "holds a private or symmetric key"},
 		"a weak curve":        {cdshooks.Client{Issuer: issuer, Keys: []byte(encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: weak.Public(), KeyID: "w"}}}))}, "P-384"},
 		"for another end":     {cdshooks.Client{Issuer: issuer, Keys: []byte(strings.Replace(good, `"sig"`, `"enc"`, 1))}, "P-384"},
 		"no kid":              {cdshooks.Client{Issuer: issuer, Keys: []byte(strings.Replace(good, `"kid":"ehr-1",`, "", 1))}, "kid"},
 		"one kid twice":       {cdshooks.Client{Issuer: issuer, Keys: []byte(`{"keys":[` + one + "," + one + "]}")}, "kid"},
-		"keys of a page":      {cdshooks.Client{Issuer: issuer, Keys: []byte("<html>")}, "no JSON Web Key Set"},
-		"many keys":           {cdshooks.Client{Issuer: issuer, Keys: []byte(`{"keys":[` + strings.Repeat(one+",", 20) + one + "]}")}, "more than 20"},
+		"keys of a page":      {cdshooks.Client{Issuer: issuer, Keys: []byte("<html>")}, "want a JSON Web Key Set"},
+		"many keys":           {cdshooks.Client{Issuer: issuer, Keys: []byte(`{"keys":[` + strings.Repeat(one+",", 32) + one + "]}")}, "32 keys"},
 		"an address in clear": {cdshooks.Client{Issuer: issuer, KeyURLs: []string{"http://ehr.example/keys"}}, "want https"},
 		"many addresses":      {cdshooks.Client{Issuer: issuer, KeyURLs: make([]string, 6)}, "at most 5"},
 	} {

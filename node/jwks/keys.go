@@ -1,4 +1,10 @@
-package access
+// Package jwks reads the public keys with which programs at a site sign: JSON Web Key Sets
+// (RFC 7517), given or published at an address.
+//
+// [Parse] takes keys that may sign with ES384 or RS384 and refuses a set with a secret in
+// it. [Published] fetches the set of an address and keeps it for a while; it leads to no
+// address of this machine.
+package jwks
 
 import (
 	"crypto"
@@ -12,15 +18,16 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// algorithms are those in which assertions are signed.
-var algorithms = []jose.SignatureAlgorithm{jose.RS384, jose.ES384}
+// Algorithms are those that the keys sign with.
+func Algorithms() []jose.SignatureAlgorithm {
+	return []jose.SignatureAlgorithm{jose.RS384, jose.ES384}
+}
 
-// Algorithms are the names of those in which assertions are signed.
-func Algorithms() []string { return []string{string(jose.RS384), string(jose.ES384)} }
+// MaxBytes bounds a set of keys.
+const MaxBytes = 64 << 10
 
 // Bounds of a set of keys.
 const (
-	maxKeySet  = 64 << 10 // bytes
 	maxKeys    = 32
 	maxKeyID   = 255  // bytes of a kid
 	minRSABits = 2048 // go-jose bounds it above
@@ -34,14 +41,14 @@ var (
 	errNoKey      = errors.New("keys: the set has no key that can be used: want a kid, and EC on P-384 for ES384 or RSA of 2048 bits or more for RS384")
 )
 
-// parseKeys reads a JSON Web Key Set. Keys that sign nothing here are left out, as RFC
+// Parse reads a JSON Web Key Set. Keys that sign nothing here are left out, as RFC
 // 7517 section 5 has it; one must remain.
-func parseKeys(text []byte) (jose.JSONWebKeySet, error) {
+func Parse(text []byte) (jose.JSONWebKeySet, error) {
 	var set jose.JSONWebKeySet
 	var sent struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
-	if len(text) > maxKeySet || json.Unmarshal(text, &sent) != nil || len(sent.Keys) > maxKeys {
+	if len(text) > MaxBytes || json.Unmarshal(text, &sent) != nil || len(sent.Keys) > maxKeys {
 		return set, errKeySet
 	}
 	for _, one := range sent.Keys {
@@ -69,13 +76,7 @@ func parseKeys(text []byte) (jose.JSONWebKeySet, error) {
 	return set, nil
 }
 
-// CheckKeys reports what is wrong with a JSON Web Key Set as keys of a client.
-func CheckKeys(text []byte) error {
-	_, err := parseKeys(text)
-	return err
-}
-
-// parseKey reads a public key that can verify an assertion, and gives it its algorithm.
+// parseKey reads a public key that can verify a signature, and gives it its algorithm.
 func parseKey(text []byte) (jose.JSONWebKey, bool) {
 	var sent jose.JSONWebKey
 	if json.Unmarshal(text, &sent) != nil || !sent.Valid() || sent.Use != "" && sent.Use != "sig" {
@@ -96,21 +97,22 @@ func parseKey(text []byte) (jose.JSONWebKey, bool) {
 	return key, named && key.Algorithm != "" && (sent.Algorithm == "" || sent.Algorithm == key.Algorithm)
 }
 
-// KeyInfo says which key a client has, without the key.
-type KeyInfo struct {
+// Info says which key there is, without the key.
+type Info struct {
 	ID         string // kid
 	Algorithm  string
-	Thumbprint string // of RFC 7638 with SHA-256, to compare with what the client's people say
+	Thumbprint string // of RFC 7638 with SHA-256, to compare with what its owner's people say
 }
 
-func infoOf(set jose.JSONWebKeySet) ([]KeyInfo, error) {
-	list := make([]KeyInfo, 0, len(set.Keys))
+// Infos says which keys a set has.
+func Infos(set jose.JSONWebKeySet) ([]Info, error) {
+	list := make([]Info, 0, len(set.Keys))
 	for _, key := range set.Keys {
 		sum, err := key.Thumbprint(crypto.SHA256)
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, KeyInfo{key.KeyID, key.Algorithm, base64.RawURLEncoding.EncodeToString(sum)})
+		list = append(list, Info{key.KeyID, key.Algorithm, base64.RawURLEncoding.EncodeToString(sum)})
 	}
 	return list, nil
 }

@@ -1,4 +1,4 @@
-package access
+package jwks
 
 import (
 	"context"
@@ -18,25 +18,28 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// How long keys that a client publishes are used. A client says itself how long with
+// How long keys that are published are used. Their owner says how long with
 // Cache-Control; shorter than the pause it cannot be, or a stranger with its name could
 // have its server asked again and again.
 const (
-	keysTime    = 5 * time.Minute  // of a client that does not say
+	keysTime    = 5 * time.Minute  // of an owner that does not say
 	maxKeysTime = 15 * time.Minute // a key that was taken away counts no longer
 	keysPause   = 10 * time.Second
 	fetchTime   = 5 * time.Second
+	maxSites    = 2000
 )
+
+// ErrUnavailable says that the keys of an address could not be had.
+var ErrUnavailable = errors.New("the published keys could not be fetched")
 
 var (
 	errKeysURL  = errors.New("keys url: want https:// and a host, without a user or a fragment, of at most 1,024 characters")
 	errAddress  = errors.New("keys are not fetched from loopback, link-local or multicast addresses")
-	errPublic   = errors.New("the client's keys could not be fetched")
 	errRedirect = errors.New("keys are not fetched from where a redirect leads")
 )
 
-// checkKeysURL checks where a client publishes its keys.
-func checkKeysURL(text string) error {
+// CheckURL checks an address at which keys are published.
+func CheckURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" || len(text) > 1024 {
 		return errKeysURL
@@ -64,8 +67,18 @@ func guarded(_, address string, _ syscall.RawConn) error {
 	return nil
 }
 
-// published holds the keys of clients that publish them.
-type published struct {
+// Config configures [Published].
+type Config struct {
+	// Transport fetches keys. Defaults to one that verifies TLS by the system's
+	// authorities and connects to no loopback, link-local or multicast address.
+	Transport http.RoundTripper
+
+	// Wait is how long an answer may take. Defaults to 5 s.
+	Wait time.Duration
+}
+
+// Published holds the keys of those who publish them.
+type Published struct {
 	http *http.Client
 
 	mu    sync.Mutex
@@ -80,31 +93,37 @@ type publisher struct {
 	keys  jose.JSONWebKeySet
 }
 
-func newPublished(cfg Config) *published {
-	dial := cfg.Dial
-	if dial == nil {
-		dial = (&net.Dialer{Timeout: fetchTime, Control: guarded}).DialContext
+// NewPublished returns a Published without any key; it starts nothing.
+func NewPublished(cfg Config) *Published {
+	if cfg.Transport == nil {
+		cfg.Transport = guardedTransport()
 	}
-	return &published{
+	if cfg.Wait == 0 {
+		cfg.Wait = fetchTime
+	}
+	return &Published{
 		sites: map[string]*publisher{},
 		http: &http.Client{
-			Timeout: fetchTime,
-			Transport: &http.Transport{
-				Proxy: nil, DialContext: dial, DisableKeepAlives: true, MaxResponseHeaderBytes: 16 << 10,
-				TLSClientConfig: &tls.Config{RootCAs: cfg.Roots, MinVersion: tls.VersionTLS12},
-			},
+			Timeout: cfg.Wait, Transport: cfg.Transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return errRedirect },
 		},
 	}
 }
 
+func guardedTransport() *http.Transport {
+	return &http.Transport{
+		Proxy: nil, DialContext: (&net.Dialer{Timeout: fetchTime, Control: guarded}).DialContext,
+		DisableKeepAlives: true, MaxResponseHeaderBytes: 16 << 10, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+	}
+}
+
 // at is what is known from a URL.
-func (p *published) at(from string) *publisher {
+func (p *Published) at(from string) *publisher {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	site, known := p.sites[from]
 	if !known {
-		if len(p.sites) >= 2*maxClients { // most are of clients that are gone
+		if len(p.sites) >= maxSites { // most are of owners that are gone
 			clear(p.sites)
 		}
 		site = &publisher{turn: make(chan struct{}, 1)}
@@ -113,9 +132,10 @@ func (p *published) at(from string) *publisher {
 	return site
 }
 
-// key returns the keys that are published at a URL under a kid. It asks there if what it
-// has is too old or lacks the kid, though not within [keysPause] of the last time.
-func (p *published) key(ctx context.Context, from, kid string, now time.Time) ([]jose.JSONWebKey, error) {
+// Keys returns the keys that are published at a URL under a kid. It asks there if what it
+// has is too old or lacks the kid, though not within 10 s of the last time. It returns
+// [ErrUnavailable] if it has none and gets none.
+func (p *Published) Keys(ctx context.Context, from, kid string, now time.Time) ([]jose.JSONWebKey, error) {
 	site := p.at(from)
 	select {
 	case site.turn <- struct{}{}:
@@ -137,28 +157,28 @@ func (p *published) key(ctx context.Context, from, kid string, now time.Time) ([
 		fresh = fresh || err == nil
 	}
 	if !fresh {
-		return nil, errPublic
+		return nil, ErrUnavailable
 	}
 	return site.keys.Key(kid), nil
 }
 
 // fetch asks for keys and for how long they are good. Errors do not repeat the answer.
-func (p *published) fetch(ctx context.Context, from string) (keys jose.JSONWebKeySet, life time.Duration, err error) {
+func (p *Published) fetch(ctx context.Context, from string) (keys jose.JSONWebKeySet, life time.Duration, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, http.NoBody)
 	if err != nil {
-		return keys, 0, errPublic
+		return keys, 0, ErrUnavailable
 	}
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
 	resp, err := p.http.Do(req)
 	if err != nil {
-		return keys, 0, errPublic
+		return keys, 0, ErrUnavailable
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxKeySet+1))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, MaxBytes+1))
 	if err != nil || resp.StatusCode != http.StatusOK {
-		return keys, 0, errPublic
+		return keys, 0, ErrUnavailable
 	}
-	keys, err = parseKeys(text)
+	keys, err = Parse(text)
 	return keys, lifeOf(resp.Header), err
 }
 
