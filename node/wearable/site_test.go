@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -14,8 +15,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"log/slog"
 
 	"github.com/trialmesh/trialmesh/connectors/partner/wearable/makertest"
 	source "github.com/trialmesh/trialmesh/connectors/source/wearable"
