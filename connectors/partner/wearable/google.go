@@ -60,7 +60,7 @@ var googleHealth = maker{
 
 const (
 	googleAuthorize = "https://accounts.google.com/o/oauth2/v2/auth"
-	googleToken     = "https://oauth2.googleapis.com/token" //nolint:gosec // an address
+	googleToken     = "https://oauth2.googleapis.com/token"
 	googleRevoke    = "https://oauth2.googleapis.com/revoke"
 	googleScope     = "https://www.googleapis.com/auth/"
 	healthAPI       = "https://health.googleapis.com/v4/users/me"
