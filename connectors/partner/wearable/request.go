@@ -93,8 +93,8 @@ func (c *Client) send(ctx context.Context, r request, token string) (http.Header
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, c.cfg.MaxAnswer+1))
 	switch {
-	case err != nil && ctx.Err() != nil:
-		return nil, nil, unreached(ctx, err)
+	case ctx.Err() != nil: // what came may be what the server says to a request that was given up
+		return nil, nil, unreached(ctx, ctx.Err())
 	case err != nil:
 		return nil, nil, errBroken // what the cause says may quote the answer
 	case int64(len(text)) > c.cfg.MaxAnswer:
