@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -28,7 +29,6 @@ func (f *folder) path(name string) string { return filepath.Join(f.dir, filepath
 
 func (f *folder) keep(_ context.Context, from, place string, d Digest, _ bool) error {
 	file, name := f.path(place), f.path(Path(d))
-	before, _ := filepath.EvalSymlinks(name) // "" if there is none
 	if err := f.install(from, file); err != nil {
 		return err
 	}
@@ -46,9 +46,6 @@ func (f *folder) keep(_ context.Context, from, place string, d Digest, _ bool) e
 	}
 	if err := f.disk.syncDir(filepath.Dir(name)); err != nil {
 		return err
-	}
-	if before != "" && before != name && before != file { // it was damaged
-		_ = os.Remove(before) // or sweep does
 	}
 	return nil
 }
@@ -237,8 +234,11 @@ func (f *folder) sweep(ctx context.Context, until time.Time) (int64, error) {
 			return 0, err
 		}
 		name := f.path(Path(d))
-		if target, err := os.Readlink(name); err == nil {
+		switch target, err := os.Readlink(name); {
+		case err == nil:
 			named[filepath.Join(filepath.Dir(name), target)] = true
+		case !errors.Is(err, syscall.EINVAL) && !errors.Is(err, fs.ErrNotExist):
+			return 0, err
 		}
 	}
 	var n int64

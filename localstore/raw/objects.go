@@ -144,10 +144,17 @@ func (o *objects) keep(ctx context.Context, from, place string, d Digest, replac
 	}
 	// Another process was faster, or this one was and did not hear of it.
 	other, err := o.find(ctx, d)
-	if err == nil && other != place {
-		_ = o.bucket.Remove(ctx, place) // or sweep does
+	if err != nil || other == place {
+		return err
 	}
-	return err
+	f, _, err := o.get(ctx, other)
+	if errors.Is(err, fs.ErrNotExist) {
+		return passing(o.bucket.Put(ctx, entry, strings.NewReader(place), int64(len(place)), true))
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close() // what is at place sweep removes
 }
 
 func (o *objects) reencrypted(ctx context.Context, from string, d Digest) error {
