@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -91,9 +92,12 @@ func find(ctx context.Context, tx *sqldb.Tx, id string) (row, error) {
 	return r, err
 }
 
+// owner names the client whose keys these are: another after a rotation.
+func (r row) owner() string { return r.id + " " + strconv.FormatInt(r.changed.UnixMicro(), 10) }
+
 // same reports whether two rows let the same in.
 func (r row) same(as row) bool {
-	return r.scopes == as.scopes && r.keys == as.keys && r.url == as.url && r.seconds == as.seconds
+	return r.scopes == as.scopes && r.keys == as.keys && r.url == as.url && r.seconds == as.seconds && r.changed.Equal(as.changed)
 }
 
 // set is the keys of a client that does not publish them.
@@ -162,8 +166,12 @@ func (s *Service) check(r Registration, now time.Time) (row, error) {
 			return row{}, problem.New(problem.Invalid, "scopes: one names a type of resource that FHIR R4 does not have")
 		}
 	}
+	text := scopes.String() // .* has become .cruds
+	if len(text) > maxScope {
+		return row{}, problem.New(problem.Invalid, "scopes: they are too many to be kept: use system/*")
+	}
 	keys, err := r.Keys.stored()
-	return row{r.ID, scopes.String(), keys, r.Keys.URL, int64(r.TokenTime / time.Second), now, now}, err
+	return row{r.ID, text, keys, r.Keys.URL, int64(r.TokenTime / time.Second), now, now}, err
 }
 
 // Add registers a client. It is durable and in force when Add returns, as is what

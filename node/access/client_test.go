@@ -21,6 +21,22 @@ import (
 	"github.com/trialmesh/trialmesh/node/audit"
 )
 
+// TestScopesThatGrowAreRefused: .* is kept as .cruds, and what is kept has to be readable.
+func TestScopesThatGrowAreRefused(t *testing.T) {
+	t.Parallel()
+	s := newSQLite(t, func(c *access.Config) { c.Known = func(string) bool { return true } })
+	var wide []string
+	for a := 'A'; a <= 'Z'; a++ {
+		for b := 'a'; b <= 'g'; b++ {
+			wide = append(wide, fmt.Sprintf("system/%c%cserviceReq.*", a, b))
+		}
+	}
+	_, err := s.Add(t.Context(), access.Registration{ID: "wide", Scopes: strings.Join(wide, " "), Keys: access.Keys{Set: set(t, newKey(t, "k"))}}, s.now)
+	require.ErrorContains(t, err, "too many")
+	_, err = s.Clients(t.Context())
+	require.NoError(t, err)
+}
+
 func TestClientsComeAndGo(t *testing.T) {
 	t.Parallel()
 	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {

@@ -106,6 +106,29 @@ func TestKeysThatAClientPublishesAreFollowed(t *testing.T) {
 	require.EqualValues(t, 6, p.asked.Load())
 }
 
+// A client whose keys are replaced is not known by those that were read before, whatever
+// was said of how long they are good.
+func TestKeysThatWereReplacedCountNoLonger(t *testing.T) {
+	t.Parallel()
+	s, p := publishes(t)
+	stolen, fresh := newKey(t, "k1"), newKey(t, "k2")
+	p.answers(keys(set(t, stolen), "max-age=86400"))
+	require.NoError(t, s.ask(stolen))
+	p.answers(keys(set(t, fresh), "max-age=86400"))
+	s.now = s.now.Add(time.Second)
+	_, err := s.Rotate(t.Context(), "app", access.Keys{URL: "https://example.com/jwks.json"}, s.now)
+	require.NoError(t, err)
+	refused(t, s.ask(stolen), access.InvalidClient, "not signed")
+	require.NoError(t, s.ask(fresh))
+
+	p.answers(keys(set(t, stolen), ""))
+	s.now = s.now.Add(time.Second)
+	require.NoError(t, s.Remove(t.Context(), "app", s.now))
+	_, err = s.Add(t.Context(), access.Registration{ID: "app", Scopes: "ingest", Keys: access.Keys{URL: "https://example.com/jwks.json"}}, s.now)
+	require.NoError(t, err)
+	refused(t, s.ask(fresh), access.InvalidClient, "not signed")
+}
+
 // A client that changes while its assertion is looked at gets no token for it.
 func TestAClientThatChangesMeanwhileGetsNoToken(t *testing.T) {
 	t.Parallel()

@@ -98,7 +98,7 @@ func (s *Service) keys(ctx context.Context, client row, a assertion, now time.Ti
 		return nil, errClient
 	}
 	if client.url != "" {
-		found, err := s.published.Keys(ctx, client.url, a.kid, now)
+		found, err := s.published.Keys(ctx, client.owner(), client.url, a.kid, now)
 		if err != nil && ctx.Err() == nil {
 			return nil, errPublished
 		}

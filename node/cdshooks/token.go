@@ -136,7 +136,7 @@ func (c *Clients) keysOf(ctx context.Context, ehr Client, header jose.Header, no
 	if !slices.Contains(ehr.KeyURLs, address) {
 		return nil, untrusted("the token's jku is not registered for its issuer")
 	}
-	keys, err := c.keys.Keys(ctx, address, header.KeyID, now)
+	keys, err := c.keys.Keys(ctx, ehr.Issuer+" "+ehr.Added.String(), address, header.KeyID, now)
 	if err != nil {
 		return nil, errKeys
 	}

@@ -82,7 +82,7 @@ type Published struct {
 	http *http.Client
 
 	mu    sync.Mutex
-	sites map[string]*publisher // by URL, guarded by mu
+	sites map[string]*publisher // by owner and URL, guarded by mu
 }
 
 // publisher is what is known from one URL.
@@ -117,26 +117,27 @@ func guardedTransport() *http.Transport {
 	}
 }
 
-// at is what is known from a URL.
-func (p *Published) at(from string) *publisher {
+// at is what is known by a name.
+func (p *Published) at(name string) *publisher {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	site, known := p.sites[from]
+	site, known := p.sites[name]
 	if !known {
 		if len(p.sites) >= maxSites { // most are of owners that are gone
 			clear(p.sites)
 		}
 		site = &publisher{turn: make(chan struct{}, 1)}
-		p.sites[from] = site
+		p.sites[name] = site
 	}
 	return site
 }
 
-// Keys returns the keys that are published at a URL under a kid. It asks there if what it
+// Keys returns the keys that an owner publishes at a URL under a kid. Owners of different
+// names share nothing, so that one whose keys were replaced gets another. It asks there if what it
 // has is too old or lacks the kid, though not within 10 s of the last time. It returns
 // [ErrUnavailable] if it has none and gets none.
-func (p *Published) Keys(ctx context.Context, from, kid string, now time.Time) ([]jose.JSONWebKey, error) {
-	site := p.at(from)
+func (p *Published) Keys(ctx context.Context, owner, from, kid string, now time.Time) ([]jose.JSONWebKey, error) {
+	site := p.at(owner + "\x00" + from)
 	select {
 	case site.turn <- struct{}{}:
 		defer func() { <-site.turn }()
