@@ -207,7 +207,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	n := &Node{cfg: cfg, metrics: prometheus.NewRegistry()}
 	parts := []func(context.Context) error{n.openStores, n.openDomain, n.openPulls, n.openWearables, n.openOutbox, n.openNetwork, n.openPeer, n.openAPI, n.openMLLP}
 	if cfg.Process != "" {
-		parts = []func(context.Context) error{n.openStores, n.openDomain, n.openPulls, n.openWearables, n.openOutbox, n.openAPI, n.openMLLP}
+		parts = []func(context.Context) error{n.openStores, n.openDomain, n.openPulls, n.openWearables, n.openAPI, n.openMLLP}
 	}
 	for _, part := range parts {
 		if err := part(ctx); err != nil {

@@ -61,8 +61,12 @@ func openScreening(ctx context.Context, db *sqldb.DB, trail *audit.Trail) (*Scre
 	return &Screening{Rules: rules, Clients: clients}, nil
 }
 
-// openCDS makes the CDS Hooks service.
+// openCDS makes the CDS Hooks service, nil for a process beside the node: that does not
+// know whether the node is held.
 func (n *Node) openCDS() (http.Handler, error) {
+	if n.cfg.Process != "" {
+		return nil, nil
+	}
 	patients, err := screen.New(screen.Config{
 		DB: n.db, People: n.people, Rules: n.screening.Rules, Cohorts: query.NewEngine(n.db, n.people, units{n.vocab}), Consents: n.consents,
 	})

@@ -46,9 +46,13 @@ func (n *Node) openAPI(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var writes api.Outbox // none of a process beside the node
+	if n.outbox != nil {
+		writes = n.outbox
+	}
 	handler, err := api.New(api.Config{
 		Name: n.home.certificate.Holder().Name, Token: strings.TrimSpace(string(token)), Access: clients,
-		Loads: n.ingest, Pulls: n.pulls, Wearables: n.wearables, Outbox: n.outbox, Consents: n, Trail: n.trail, FHIR: fhir, CDS: cds,
+		Loads: n.ingest, Pulls: n.pulls, Wearables: n.wearables, Outbox: writes, Consents: n, Trail: n.trail, FHIR: fhir, CDS: cds,
 		Quality: n.quality, Series: n.listSeries, Variables: n.variables, Codes: n.codes, Remaps: n.ingest, Status: n.Status, Ready: n.Ready,
 		Metrics: n.metrics, Logger: n.cfg.Logger, Now: n.cfg.Now,
 	})

@@ -52,7 +52,7 @@ var scopes = map[string]scope{
 	"POST " + writebackPath + "/{id}/retry":  scope(access.Writeback),
 	"POST " + writebackPath + "/{id}/cancel": scope(access.Writeback),
 
-	"GET /v1/wearables/connections":                  scope(access.JobsRead),
+	"GET /v1/wearables/connections":                  operator, // it names patients
 	"POST /v1/wearables/connections/{id}/pull":       scope(access.JobsWrite),
 	"POST /v1/wearables/authorizations":              operator,
 	"POST /v1/wearables/connections":                 operator,

@@ -67,7 +67,7 @@ type Endpoints struct {
 // noOutbox is a node that writes nowhere.
 type noOutbox struct{}
 
-var errNoOutbox = problem.New(problem.NotFound, "this node writes to no EHR")
+var errNoOutbox = problem.New(problem.NotFound, "this process writes to no EHR: ask the node itself")
 
 func (noOutbox) Send(context.Context, string, io.Reader) ([]outbox.Message, error) {
 	return nil, errNoOutbox
