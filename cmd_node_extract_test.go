@@ -7,8 +7,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/trialmesh/trialmesh/localstore/sqldb"
 )
 
 // TestExtractIsCalledRightly: it writes somewhere or says that it does not.
@@ -44,13 +42,6 @@ func TestExtractIsCalledRightly(t *testing.T) {
 func TestExtractOfAHeldNode(t *testing.T) {
 	t.Parallel()
 	dir, _ := newKeptNode(t)
-	db, err := sqldb.Open(t.Context(), sqldb.Config{DSN: "sqlite:" + filepath.Join(dir, "data.db")})
-	require.NoError(t, err)
-	require.NoError(t, db.Write(t.Context(), func(tx *sqldb.Tx) error { // a node makes it when it first runs
-		_, err := tx.Exec(t.Context(), "CREATE TABLE peer_question (number INTEGER)")
-		return err
-	}))
-	require.NoError(t, db.Close())
 	example, err := execute(t, "node", "extract", "example")
 	require.NoError(t, err)
 	spec, to := filepath.Join(t.TempDir(), "study.yaml"), filepath.Join(t.TempDir(), "extract")

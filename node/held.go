@@ -47,13 +47,9 @@ func Hold(ctx context.Context, cfg Config, at time.Time) error {
 	return errors.Join(hold(ctx, cfg.Dir, db, at), db.Close(), lock.Release())
 }
 
-// hold writes the mark. Questions that were under way are dropped: the guard against
-// a second masked sum with the same secret may have been forgotten.
+// hold writes the mark, and drops the questions that were under way.
 func hold(ctx context.Context, dir string, db *sqldb.DB, at time.Time) error {
-	if err := db.Write(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, "DELETE FROM peer_question")
-		return err
-	}); err != nil {
+	if err := peer.Drop(ctx, db); err != nil {
 		return fmt.Errorf("hold: %w", err)
 	}
 	text, err := json.Marshal(held{at})

@@ -117,14 +117,38 @@ func Open(ctx context.Context, cfg Config) (*Peer, error) {
 	if err := cfg.Policy.Validate(); err != nil {
 		return nil, err
 	}
-	own, err := fs.Sub(migrations, "migrations")
-	if err != nil {
+	if err := migrate(ctx, cfg.DB); err != nil {
 		return nil, err
 	}
-	if err := sqldb.Migrate(ctx, cfg.DB, "peer", own); err != nil {
-		return nil, fmt.Errorf("peer: %w", err)
-	}
 	return &Peer{cfg: cfg, refusals: newRefusals(), busy: make(map[protocol.ID]*sync.Mutex)}, nil
+}
+
+func migrate(ctx context.Context, db *sqldb.DB) error {
+	own, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	if err := sqldb.Migrate(ctx, db, "peer", own); err != nil {
+		return fmt.Errorf("peer: %w", err)
+	}
+	return nil
+}
+
+// Drop drops the questions that are under way, of a node that does not run and whose
+// database is that of an earlier moment: the guard against a second masked sum with the
+// same secret may have been forgotten.
+func Drop(ctx context.Context, db *sqldb.DB) error {
+	if err := migrate(ctx, db); err != nil { // the node may never have run
+		return err
+	}
+	err := db.Write(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, "DELETE FROM peer_question")
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("peer: drop questions: %w", err)
+	}
+	return nil
 }
 
 // answerLife is how long the hub may take to commit an answer.
