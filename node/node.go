@@ -375,6 +375,9 @@ func (n *Node) Connected() bool { return n.host != nil && n.host.Connected(n.hos
 
 // Run runs the node until ctx ends or a part fails, then stops all parts.
 func (n *Node) Run(ctx context.Context) error {
+	if err := n.queue.Claim(ctx); errors.Is(err, jobs.ErrRunning) { // runJobs tries again what else there may be
+		return errors.Join(fmt.Errorf("node: %w: %w", errTwice, err), n.Close())
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	if n.cfg.Process == "" {
 		group.Go(func() error { return n.host.Run(ctx) })
@@ -403,6 +406,9 @@ func (n *Node) renew(ctx context.Context) error {
 	}
 	return nil
 }
+
+// errTwice keeps a copy of a node from the hub.
+var errTwice = errors.New("another process runs on the node's database under the same name: give this one a name of its own (process in node.yaml), or stop the other")
 
 // lockPause is how long a node waits before it tries its queue again.
 const lockPause = time.Second
@@ -435,6 +441,9 @@ func (n *Node) Close() error {
 	}
 	if n.host != nil {
 		errs = append(errs, n.host.Close())
+	}
+	if n.queue != nil {
+		n.queue.Release() // it holds a connection
 	}
 	if n.db != nil {
 		errs = append(errs, n.db.Close())

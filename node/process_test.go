@@ -83,3 +83,23 @@ func TestWhatASecondProcessNeeds(t *testing.T) {
 		require.ErrorContains(t, err, "process", name)
 	}
 }
+
+// TestACopyOfANodeDoesNotRun: it would be a second node of one name at the hub.
+func TestACopyOfANodeDoesNotRun(t *testing.T) {
+	t.Parallel()
+	dir, _ := enrolled(t, newCertifier(t))
+	cfg := Config{Dir: dir, DSN: sqltest.PostgresDSN(t), Raw: t.TempDir(), Circuits: t.TempDir()}
+	first, err := Open(t.Context(), cfg)
+	require.NoError(t, err)
+	defer first.Close()
+	require.NoError(t, first.queue.Claim(t.Context()))
+
+	cfg.Dir = filepath.Join(t.TempDir(), "copy")
+	require.NoError(t, os.CopyFS(cfg.Dir, os.DirFS(dir)))
+	for _, name := range []string{keyFile, consentFile, rawKeyFile, tokenFile} {
+		require.NoError(t, os.Chmod(filepath.Join(cfg.Dir, name), 0o600))
+	}
+	second, err := Open(t.Context(), cfg)
+	require.NoError(t, err)
+	require.ErrorIs(t, second.Run(t.Context()), errTwice)
+}

@@ -152,6 +152,7 @@ type Queue struct {
 	holds   *holds
 	log     *slog.Logger    // for what would be said too often
 	stopped <-chan struct{} // closed when Run is told to end; set by Run before any work
+	release func()          // of the claim; nil without one
 }
 
 // New returns a queue over tables that [Migrate] made; it starts nothing.
@@ -345,18 +346,36 @@ func (q *Queue) Counts(ctx context.Context) (Counts, error) {
 	}, nil
 }
 
+// Claim claims the queue for the next Run, or returns [ErrRunning]. Run does it by itself;
+// whoever has more to begin with it learns before that it may not. It is not called while
+// Run runs.
+func (q *Queue) Claim(ctx context.Context) (err error) {
+	if q.release == nil {
+		q.release, err = claim(ctx, q.cfg.DB, q.cfg.Name)
+	}
+	return err
+}
+
+// Release gives a claim back that no Run has used. Without one it does nothing.
+func (q *Queue) Release() {
+	if q.release != nil {
+		q.release()
+		q.release = nil
+	}
+}
+
 // Run does jobs until ctx ends, lets the running ones finish for Config.StopWait,
 // and returns nil. It returns [ErrRunning] if there is a Run by the same name.
 // Run is called once on a Queue.
 func (q *Queue) Run(ctx context.Context) error {
-	release, err := claim(ctx, q.cfg.DB, q.cfg.Name)
+	err := q.Claim(ctx)
 	if err != nil && ctx.Err() != nil {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("jobs: run: %w", err)
 	}
-	defer release()
+	defer q.Release()
 	n, err := q.engine.rescue(ctx)
 	if ctx.Err() != nil {
 		return nil // told to end before it began
