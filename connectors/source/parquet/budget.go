@@ -6,8 +6,9 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
-// maxMemory bounds in bytes what the pages of all columns take that are open together.
-const maxMemory = 160 << 20
+// maxMemory bounds in bytes what all columns take that are open together: what is read of
+// the file, pages, dictionaries, and what is decoded of them.
+const maxMemory = 64 << 20
 
 // budget is the library's memory. What is over the limit panics with errMemory, which is
 // caught at the door. Buffers are also freed by the garbage collector.
@@ -25,6 +26,9 @@ func (b *budget) take(n int64) {
 	}
 }
 
+// give gives back what take has counted.
+func (b *budget) give(n int64) { b.used.Add(-n) }
+
 // Allocate implements [memory.Allocator].
 func (b *budget) Allocate(size int) []byte {
 	b.take(int64(size))
@@ -39,6 +43,6 @@ func (b *budget) Reallocate(size int, old []byte) []byte {
 
 // Free implements [memory.Allocator].
 func (b *budget) Free(old []byte) {
-	b.used.Add(-int64(len(old)))
+	b.give(int64(len(old)))
 	b.Allocator.Free(old)
 }

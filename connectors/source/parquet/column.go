@@ -1,19 +1,25 @@
 package parquet
 
 import (
+	"cmp"
+
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/schema"
 )
 
-// batch is how many values of a column are decoded at once.
-const batch = 1024
+const (
+	batch     = 1024     // values of a column that are decoded at once
+	batches   = 64 << 10 // values of all columns together, so of many columns fewer each
+	arenaSize = 1 << 20  // bytes decoded at once, where a value may be longer than what is stored of it
+	headers   = 8 << 20  // bytes of the pages' headers of all columns, which hold statistics
+)
 
 // cells is a column of a table. open goes to its part of a row group, next appends the
-// next cell, nothing for null.
+// next cell, nothing for null; its value has at most most bytes.
 type cells interface {
 	open(group *file.RowGroupReader, i int, b *budget) error
-	next(dst []byte) ([]byte, error)
+	next(dst []byte, most int) ([]byte, error)
 	close()
 }
 
@@ -26,9 +32,14 @@ type reader[T any] interface {
 
 // column is a column of one physical type.
 type column[T any] struct {
-	text     func(dst []byte, v T) []byte
-	optional bool
+	described *schema.Column
+	text      func(dst []byte, v T) []byte
+	size      func(v T) int // bytes; nil if they are always few
+	most      int           // bytes, 0 if only what next is told counts
+	optional  bool
 
+	budget *budget // nil if it is not open
+	arena  int64   // bytes taken for values that are not in the page
 	pages  *pages
 	reader reader[T]
 	values []T
@@ -38,22 +49,25 @@ type column[T any] struct {
 	n      int     // cells
 }
 
-func newColumn[T any](c *schema.Column, text func(dst []byte, v T) []byte) cells {
-	return &column[T]{text: text, optional: c.MaxDefinitionLevel() > 0, values: make([]T, batch), levels: make([]int16, batch)}
+func newColumn[T any](c *schema.Column, text func(dst []byte, v T) []byte) *column[T] {
+	return &column[T]{described: c, text: text, optional: c.MaxDefinitionLevel() > 0}
 }
 
 func (c *column[T]) open(group *file.RowGroupReader, i int, b *budget) error {
 	c.close()
+	b.take(bufferSize)
+	c.budget = b
 	in, err := group.GetColumnPageReader(i)
 	if err != nil {
 		return err
 	}
+	in.SetMaxPageHeaderSize(max(bufferSize, headers/group.NumColumns()))
 	c.pages = &pages{PageReader: in, budget: b, required: !c.optional}
-	column, err := group.Column(i) // only for its description
-	if err != nil {
-		return err
+	if c.values == nil {
+		n := min(batch, batches/group.NumColumns())
+		c.values, c.levels = make([]T, n), make([]int16, n)
 	}
-	made := file.NewColumnReader(column.Descriptor(), c.pages, b, nil) //nolint:staticcheck // the only way to see pages before they are decoded; the pool is of builders only
+	made := file.NewColumnReader(c.described, c.pages, b, nil) //nolint:staticcheck // the only way to see pages before they are decoded; the pool is of builders only
 	r, ok := made.(reader[T])
 	if !ok {
 		return errCorrupt
@@ -66,10 +80,14 @@ func (c *column[T]) close() {
 	if c.reader != nil {
 		_ = c.reader.Close() // it only gives memory back
 	}
-	c.reader = nil
+	if c.budget != nil {
+		clear(c.values)
+		c.budget.give(c.arena + bufferSize)
+	}
+	c.reader, c.budget, c.arena = nil, nil, 0
 }
 
-func (c *column[T]) next(dst []byte) ([]byte, error) {
+func (c *column[T]) next(dst []byte, most int) ([]byte, error) {
 	if c.at == c.n {
 		if err := c.decode(); err != nil {
 			return nil, err
@@ -80,11 +98,17 @@ func (c *column[T]) next(dst []byte) ([]byte, error) {
 		return dst, nil
 	}
 	c.used++
-	return c.text(dst, c.values[c.used-1]), nil
+	v := c.values[c.used-1]
+	if c.size != nil && c.size(v) > cmp.Or(c.most, most) {
+		return nil, errRow
+	}
+	return c.text(dst, v), nil
 }
 
 // decode reads the next cells, of one page.
 func (c *column[T]) decode() error {
+	clear(c.values[:c.n]) // they would keep in memory what is behind them
+
 	for !c.reader.HasNext() { // a page may be empty
 		if err := c.reader.Err(); err != nil {
 			return err
@@ -93,7 +117,8 @@ func (c *column[T]) decode() error {
 			return errCorrupt // fewer than the rows of the group
 		}
 	}
-	n, read, err := c.reader.ReadBatchInPage(c.size(), c.values, c.levels, nil)
+	size := c.reserve()
+	n, read, err := c.reader.ReadBatchInPage(size, c.values, c.levels, nil)
 	if err != nil {
 		return err
 	}
@@ -111,12 +136,28 @@ func (c *column[T]) decode() error {
 	return nil
 }
 
-// size is how many values are decoded at once. Text that repeats the beginning of what came
-// before may become as long as its page, each.
-func (c *column[T]) size() int64 {
+// reserve returns how many values are decoded at once and takes the memory that the library
+// may take for them. Text that repeats the beginning of what came before may become as long
+// as its page, each; streams that were split are put together again.
+func (c *column[T]) reserve() int64 {
+	size := int64(len(c.values))
 	page := c.pages.Page()
-	if parquet.Encoding(page.Encoding()) != parquet.Encodings.DeltaByteArray {
-		return batch
+	stored := int64(len(page.Data()))
+	switch encoding := parquet.Encoding(page.Encoding()); {
+	case encoding == parquet.Encodings.DeltaByteArray:
+		size = min(size, max(1, arenaSize/max(1, stored)))
+		c.hold(2 * size * stored) // the next ones may begin in these
+	case encoding == parquet.Encodings.ByteStreamSplit && c.size != nil:
+		c.hold(stored)
+	default:
+		c.hold(0)
 	}
-	return min(batch, max(1, int64(maxPage/max(1, len(page.Data())))))
+	return size
+}
+
+// hold takes n bytes of the budget for the values that are decoded, instead of those before.
+func (c *column[T]) hold(n int64) {
+	c.budget.give(c.arena)
+	c.arena = n
+	c.budget.take(n)
 }

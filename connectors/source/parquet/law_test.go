@@ -31,7 +31,7 @@ func TestTextComesBackFromEveryEncoding(t *testing.T) {
 		width := rapid.IntRange(2, 4).Draw(rt, "columns")
 		encoding := rapid.SampledFrom([]parquet.Encoding{parquet.Encodings.Plain, parquet.Encodings.DeltaByteArray, parquet.Encodings.DeltaLengthByteArray}).Draw(rt, "encoding")
 		rows := [][]string{[]string{"a", "b", "c", "d"}[:width]}
-		for range rapid.IntRange(0, 40).Draw(rt, "rows") {
+		for range rapid.IntRange(0, 20).Draw(rt, "rows") {
 			row := make([]string, width)
 			for i := range row {
 				row[i] = cell.Draw(rt, "cell")
@@ -46,10 +46,10 @@ func TestTextComesBackFromEveryEncoding(t *testing.T) {
 			parquet.WithEncoding(encoding),
 			parquet.WithCompression(rapid.SampledFrom([]compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Gzip, compress.Codecs.Zstd, compress.Codecs.Brotli}).Draw(rt, "codec")),
 			parquet.WithDataPageVersion(rapid.SampledFrom([]parquet.DataPageVersion{parquet.DataPageV1, parquet.DataPageV2}).Draw(rt, "pages")),
-			parquet.WithDataPageSize(rapid.Int64Range(1, 200).Draw(rt, "page")), parquet.WithBatchSize(rapid.Int64Range(1, 20).Draw(rt, "batch")),
+			parquet.WithDataPageSize(rapid.Int64Range(10, 200).Draw(rt, "page")), parquet.WithBatchSize(rapid.Int64Range(1, 20).Draw(rt, "batch")),
 			parquet.WithPageIndexEnabled(rapid.Bool().Draw(rt, "index")),
 		}
-		got := rowsOf(t, textTable(t, rows, rapid.IntRange(1, 50).Draw(rt, "group"), opts...))
+		got := rowsOf(t, textTable(t, rows, rapid.IntRange(8, 50).Draw(rt, "group"), opts...))
 		require.Equal(rt, rows, got)
 	})
 }

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	maxPage   = 64 << 20 // bytes of a page, uncompressed
+	maxPage   = 16 << 20 // bytes of a page, uncompressed
 	maxDeltas = 4 << 20  // values of a page that is encoded by differences
 )
 
@@ -18,14 +18,17 @@ const (
 type pages struct {
 	file.PageReader
 	budget   *budget
-	required bool // the column has no definition levels
-	words    int64
+	required bool  // the column has no definition levels
+	words    int64 // bytes taken for dictionaries
+	lengths  int64 // bytes taken for the lengths of the page's values
 	err      error
 	ended    bool
 }
 
 // Next moves to the next page.
 func (p *pages) Next() bool {
+	p.budget.give(p.lengths)
+	p.lengths = 0
 	if !p.PageReader.Next() {
 		p.ended = true
 		return false
@@ -57,13 +60,17 @@ func (p *pages) GetDictionaryPage() (*file.DictionaryPage, error) {
 
 // Close releases the pages.
 func (p *pages) Close() error {
-	p.budget.used.Add(-p.words)
-	p.words = 0
+	p.budget.give(p.words + p.lengths)
+	p.words, p.lengths = 0, 0
 	return p.PageReader.Close()
 }
 
-// slice is what the library keeps in memory of a word of a dictionary, besides its bytes.
-const slice = 24
+// What the library keeps in memory besides the bytes of a page: slice of a word of a
+// dictionary, length of a text of which the beginning or the end is told by its length.
+const (
+	slice  = 24
+	length = 4
+)
 
 func (p *pages) check(page file.Page) error {
 	if page.Type() == file.PageTypeDictionaryPage {
@@ -78,7 +85,8 @@ func (p *pages) check(page file.Page) error {
 	if !ok {
 		return errCorrupt
 	}
-	switch parquet.Encoding(page.Encoding()) {
+	encoding := parquet.Encoding(page.Encoding())
+	switch encoding {
 	case parquet.Encodings.DeltaByteArray:
 		if values, ok = afterDeltas(values); !ok {
 			return errCorrupt
@@ -87,6 +95,10 @@ func (p *pages) check(page file.Page) error {
 	case parquet.Encodings.DeltaBinaryPacked, parquet.Encodings.DeltaLengthByteArray:
 		if _, ok = afterDeltas(values); !ok || page.NumValues() > maxDeltas {
 			return errCorrupt
+		}
+		if encoding != parquet.Encodings.DeltaBinaryPacked {
+			p.lengths = 2 * length * int64(page.NumValues())
+			p.budget.take(p.lengths)
 		}
 	}
 	return nil

@@ -20,6 +20,7 @@ var (
 	errCodec     = &fhir.Problem{Rule: RuleUnsupported, Detail: "it is compressed by LZO or Hadoop's LZ4; export it with zstd, snappy or gzip"}
 	errMemory    = &fhir.Problem{Rule: fhir.RuleTooLarge, Detail: "its pages are over the limit; write it with pages of about 1 MiB"}
 	errFooter    = &fhir.Problem{Rule: fhir.RuleTooLarge, Detail: "its footer is over the limit; write fewer columns or larger row groups"}
+	errRow       = &fhir.Problem{Rule: fhir.RuleTooLarge, Detail: "a row is over the record limit; the rest is not read"}
 	errExpansion = &fhir.Problem{Rule: fhir.RuleTooLarge, Detail: "its rows expand beyond the limit"}
 )
 

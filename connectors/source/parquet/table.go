@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/compress"
@@ -22,11 +23,12 @@ const (
 	magic     = "PAR1"
 	encrypted = "PARE" // with an encrypted footer
 
-	headSize   = 4096     // bytes that tell what a file is
-	maxFooter  = 32 << 20 // bytes
-	maxColumns = 4096
+	headSize   = 4096    // bytes that tell what a file is
+	maxFooter  = 8 << 20 // bytes
+	maxColumns = 1600    // as databases have
+	maxRow     = 8 << 20 // bytes of text, unless Options say it
 
-	bufferSize = 32 << 10 // bytes read at once of a column
+	bufferSize = 16 << 10 // bytes read at once of a column
 	textSize   = 64 << 10 // bytes of text made at once
 )
 
@@ -89,12 +91,14 @@ type Table struct {
 	cell    []byte
 	written int64
 	most    int64 // bytes of text
+	maxRow  int   // bytes of text
 	err     error // ends reading; io.EOF behind the last row
 }
 
 // Open opens the Parquet file that src holds, for as long as ctx lives; plain or gzip. An
 // *os.File is read where it is, and stays the caller's to close. Of opts it heeds MaxTotal,
-// for the file, and MaxExpansion, for the text that the file becomes.
+// for the file, MaxExpansion, for the text that the file becomes, and MaxRecord, for the text
+// of a row, which is 8 MiB by default.
 //
 // The error is a [*fhir.Problem] if the file is no table that can be read.
 func Open(ctx context.Context, src io.Reader, opts fhir.Options) (_ *Table, err error) {
@@ -105,7 +109,7 @@ func Open(ctx context.Context, src io.Reader, opts fhir.Options) (_ *Table, err 
 		}
 		return nil, err
 	}
-	t := &Table{ctx: ctx, src: from, budget: newBudget(), sign: '.'}
+	t := &Table{ctx: ctx, src: from, budget: newBudget(), sign: '.', maxRow: cmp.Or(max(opts.MaxRecord, 0), maxRow)}
 	t.most = 1<<20 + from.size*int64(cmp.Or(max(opts.MaxExpansion, 0), 200))
 	defer func() {
 		if p := recover(); p != nil {
@@ -150,7 +154,9 @@ func (t *Table) open() error {
 			return &fhir.Problem{Rule: RuleUnsupported, Path: path, Detail: "its type has no text; export it as text, or leave it out"}
 		}
 		t.columns = append(t.columns, one)
-		t.header = appendCell(t.header, []byte(c.Name()), i)
+		if t.header, err = appendCell(t.header, []byte(c.Name()), i, t.maxRow); err != nil {
+			return err
+		}
 	}
 	if len(t.columns) == 0 {
 		return errCorrupt
@@ -188,10 +194,7 @@ func (t *Table) checkFooter() error {
 	if _, err := t.src.ReadAt(footer, t.src.size-int64(len(end))-size); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if !isStruct(footer) {
-		return errCorrupt
-	}
-	return nil
+	return checkStruct(footer)
 }
 
 // Header returns the header as a line of CSV.
@@ -283,23 +286,36 @@ func (t *Table) nextGroup() error {
 
 // row appends the text of the next row.
 func (t *Table) row() (err error) {
+	most := len(t.text) + t.maxRow
 	for i, c := range t.columns {
-		if t.cell, err = c.next(t.cell[:0]); err != nil {
+		if t.cell, err = c.next(t.cell[:0], t.maxRow); err != nil {
 			return err
 		}
-		t.text = appendCell(t.text, t.cell, i)
+		if t.text, err = appendCell(t.text, t.cell, i, most); err != nil {
+			return err
+		}
 	}
 	t.text = append(t.text, '\n')
 	return nil
 }
 
-// appendCell appends cell number i of a row by RFC 4180.
-func appendCell(dst, cell []byte, i int) []byte {
+// appendCell appends cell number i of a row by RFC 4180, or returns errRow if dst would then
+// have more than most bytes, the end of the row among them.
+func appendCell(dst, cell []byte, i, most int) ([]byte, error) {
+	quoted := bytes.ContainsAny(cell, "\",\r\n")
+	size := min(i, len(",")) + len(cell) + len("\n")
+	if quoted {
+		size += len(`""`) + bytes.Count(cell, []byte{'"'})
+	}
+	if len(dst)+size > most {
+		return dst, errRow
+	}
+	dst = slices.Grow(dst, size)
 	if i > 0 {
 		dst = append(dst, ',')
 	}
-	if !bytes.ContainsAny(cell, "\",\r\n") {
-		return append(dst, cell...)
+	if !quoted {
+		return append(dst, cell...), nil
 	}
 	dst = append(dst, '"')
 	for _, b := range cell {
@@ -308,7 +324,7 @@ func appendCell(dst, cell []byte, i int) []byte {
 		}
 		dst = append(dst, b)
 	}
-	return append(dst, '"')
+	return append(dst, '"'), nil
 }
 
 // Format prints a redaction whatever the verb.

@@ -15,6 +15,9 @@ import (
 // maxScale is how many decimals a number may claim; databases have up to 76.
 const maxScale = 100
 
+// maxDecimal is how many bytes a number may have; databases have up to 32.
+const maxDecimal = 1024
+
 // How times are written. A time that is adjusted to UTC says so with Z, one that is not has
 // no offset. A time of day has none either: writers set its flag without meaning it.
 const (
@@ -48,15 +51,25 @@ func cellsOf(c *schema.Column, sign *byte) cells {
 	case parquet.Types.Double:
 		return newColumn(c, func(dst []byte, v float64) []byte { return appendFloat(dst, v, 64, *sign) })
 	case parquet.Types.ByteArray:
-		if text := octets(logical, sign); text != nil {
-			return newColumn(c, func(dst []byte, v parquet.ByteArray) []byte { return text(dst, v) })
-		}
+		return octetColumn[parquet.ByteArray](c, logical, sign)
 	case parquet.Types.FixedLenByteArray:
-		if text := octets(logical, sign); text != nil {
-			return newColumn(c, func(dst []byte, v parquet.FixedLenByteArray) []byte { return text(dst, v) })
-		}
+		return octetColumn[parquet.FixedLenByteArray](c, logical, sign)
 	}
 	return nil
+}
+
+// octetColumn returns a column of what is stored as bytes.
+func octetColumn[T ~[]byte](c *schema.Column, logical schema.LogicalType, sign *byte) cells {
+	text := octets(logical, sign)
+	if text == nil {
+		return nil
+	}
+	made := newColumn(c, func(dst []byte, v T) []byte { return text(dst, v) })
+	made.size = func(v T) int { return len(v) }
+	if _, ok := logical.(schema.DecimalLogicalType); ok {
+		made.most = maxDecimal
+	}
+	return made
 }
 
 // plain reports whether a physical type stands for itself.

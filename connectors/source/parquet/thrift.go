@@ -22,19 +22,32 @@ const (
 	thriftStruct = 12
 )
 
-const maxThriftDepth = 32
+const (
+	maxThriftDepth = 32
+
+	// maxThriftParts bounds structures and elements of lists. One may be a byte of the footer
+	// and takes the library up to some hundred.
+	maxThriftParts = 256 << 10
+)
 
 // thrift is what is left of a message.
 type thrift struct {
 	rest  []byte
 	depth int
+	parts int
 }
 
-// isStruct reports whether b begins with a structure of which no part claims to be larger
-// than b.
-func isStruct(b []byte) bool {
+// checkStruct returns errCorrupt unless b begins with a structure of which no part claims to
+// be larger than b, and errFooter if it has too many parts.
+func checkStruct(b []byte) error {
 	t := &thrift{rest: b}
-	return t.structure()
+	switch ok := t.structure(); {
+	case t.parts > maxThriftParts:
+		return errFooter
+	case !ok:
+		return errCorrupt
+	}
+	return nil
 }
 
 func (t *thrift) byte() (byte, bool) {
@@ -68,6 +81,9 @@ func (t *thrift) structure() bool {
 		return false
 	}
 	defer func() { t.depth-- }()
+	if t.parts++; t.parts > maxThriftParts {
+		return false
+	}
 	for {
 		head, ok := t.byte()
 		if !ok || head == 0 {
@@ -115,6 +131,9 @@ func (t *thrift) list() bool {
 		n, ok = t.varint()
 	}
 	if !ok || n > uint64(len(t.rest)) {
+		return false
+	}
+	if t.parts += int(n); t.parts > maxThriftParts {
 		return false
 	}
 	for range n {
