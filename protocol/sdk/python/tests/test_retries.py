@@ -1,8 +1,10 @@
 """What is tried again, and what a refusal says."""
 
 import json
+import socket
 import threading
 import unittest
+from unittest import mock
 
 import trialmesh
 from trialmesh.caller import pause, quoted
@@ -117,6 +119,14 @@ class RetriesTest(unittest.TestCase):
             with self.assertRaises(ProblemError) as refused:
                 node.status()
             self.assertEqual((refused.exception.type, refused.exception.title), ("about:blank", "Internal Server Error"))
+
+    def test_a_host_that_nobody_knows_is_asked_for_once_more(self):
+        unknown = mock.Mock(side_effect=socket.gaierror(socket.EAI_NONAME, "no such name"))
+        with client("https://node.invalid") as node, mock.patch("socket.getaddrinfo", unknown):
+            with self.assertRaisesRegex(trialmesh.NetworkError, "host of https://node.invalid is not known here") as unreached:
+                node.status()
+        self.assertNotIn("setting url", str(unreached.exception))
+        self.assertEqual(unknown.call_count, 2)
 
     def test_what_is_no_node_is_said_to_be_none(self):
         for answer in ((200, {}, b"<html>"), (200, {}, b"{}"), (200, {}, b'{"series":[1]}'), (301, {"Location": "https://elsewhere.example"}, b"")):

@@ -10,8 +10,23 @@ export class TrialmeshError extends Error {
   override name = this.constructor.name;
 }
 
-/** The node was not reached, or it hung up before it had answered. */
-export class NetworkError extends TrialmeshError {}
+/**
+ * The node was not reached, or it hung up before it had answered.
+ *
+ * `attempts` is how often it is tried at most where trying again hardly helps: once if the
+ * certificate is not trusted, twice if the host's name has no address.
+ */
+export class NetworkError extends TrialmeshError {
+  constructor(
+    message: string,
+    { attempts, ...options }: ErrorOptions & { attempts?: number } = {},
+  ) {
+    super(message, options);
+    if (attempts !== undefined) this.attempts = attempts;
+  }
+
+  readonly attempts?: number;
+}
 
 /** A file is not what it was when its upload began: upload it from its beginning. */
 export class FileChangedError extends TrialmeshError {}

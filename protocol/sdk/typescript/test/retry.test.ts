@@ -93,6 +93,18 @@ test("a refusal has what its document says", async (t) => {
   await assert.rejects(node.status(), { type: "about:blank", title: "Internal Server Error", errors: [] });
 });
 
+test("what another try hardly helps is tried once or twice", async (t) => {
+  for (const [code, times, says] of [
+    ["ENOTFOUND", 2, /host of https:\/\/node\.invalid is not known here/],
+    ["SELF_SIGNED_CERT_IN_CHAIN", 1, /certificate of https:\/\/node\.invalid is not trusted/],
+  ] as const) {
+    const { mock: asked } = t.mock.method(globalThis, "fetch", () => Promise.reject(new TypeError("fetch failed", { cause: Object.assign(new Error(), { code }) })));
+    await assert.rejects(new Client("https://node.invalid", "secret").status(), { name: "NetworkError", message: says });
+    assert.equal(asked.callCount(), times, code);
+    asked.restore();
+  }
+});
+
 test("what is no node is said to be none", async (t) => {
   const { url } = await serving(t, [200, {}, "<html>"], [301, { Location: "https://elsewhere.example" }, ""]);
   await assert.rejects(new Client(url, "secret").status(), TrialmeshError);

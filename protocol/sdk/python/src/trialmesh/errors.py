@@ -21,7 +21,15 @@ class TrialmeshError(Exception):
 
 
 class NetworkError(TrialmeshError):
-    """The node was not reached, or it hung up before it had answered."""
+    """The node was not reached, or it hung up before it had answered.
+
+    ``attempts`` is how often it is tried at most where trying again hardly helps: once if
+    the certificate is not trusted, twice if the host's name has no address, else ``None``.
+    """
+
+    def __init__(self, message: str, attempts: int | None = None) -> None:
+        super().__init__(message)
+        self.attempts = attempts
 
 
 class FileChangedError(TrialmeshError):
