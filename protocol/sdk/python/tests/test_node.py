@@ -182,7 +182,7 @@ class NodeTest(unittest.TestCase):
                 self.check_loaded(own.upload(self.bundle))
                 with self.assertRaises(trialmesh.ProblemError) as refused:
                     own.status()
-                self.assertEqual(refused.exception.kind, "forbidden")
+                self.assertEqual((refused.exception.kind, refused.exception.scope), ("forbidden", "status"))
 
     def test_an_own_certificate_authority(self):
         secure, ca = os.environ["TRIALMESH_TEST_TLS_URL"], os.environ["TRIALMESH_TEST_CA"]

@@ -110,15 +110,15 @@ class RetriesTest(unittest.TestCase):
 
     def test_a_refusal_has_what_its_document_says(self):
         document = {"type": "urn:trialmesh:problem:refused", "title": "no", "detail": "body.x", "rule": "a.rule", "errors": [{"detail": "x"}]}
-        with serving((403, {}, json.dumps(document).encode()), (500, {}, b"<html>")) as (url, _), client(url) as node:
+        with serving((403, {"WWW-Authenticate": 'Bearer error="insufficient_scope", scope="status"'}, json.dumps(document).encode()), (500, {}, b"<html>")) as (url, _), client(url) as node:
             with self.assertRaises(ProblemError) as refused:
                 node.status()
             problem = refused.exception
             self.assertEqual({name: getattr(problem, name) for name in document}, document)
-            self.assertEqual((problem.kind, problem.status, str(problem)), ("refused", 403, "no: body.x (status 403)"))
+            self.assertEqual((problem.kind, problem.status, problem.scope, str(problem)), ("refused", 403, "status", "no: body.x (status 403)"))
             with self.assertRaises(ProblemError) as refused:
                 node.status()
-            self.assertEqual((refused.exception.type, refused.exception.title), ("about:blank", "Internal Server Error"))
+            self.assertEqual((refused.exception.type, refused.exception.title, refused.exception.scope), ("about:blank", "Internal Server Error", None))
 
     def test_a_host_that_nobody_knows_is_asked_for_once_more(self):
         unknown = mock.Mock(side_effect=socket.gaierror(socket.EAI_NONAME, "no such name"))

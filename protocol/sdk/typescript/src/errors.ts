@@ -44,7 +44,8 @@ export class WaitTimeoutError extends TrialmeshError {
  * `type` is a URN and `kind` its last part, such as `not-found`; `title` says what
  * happened, `detail` which field it is about and `rule` which rule refused, both absent
  * if the node does not say. `errors` are the document's single faults. `retryAfter` is in
- * milliseconds, if the node says when it may take it.
+ * milliseconds, if the node says when it may take it, and `scope` is what the client's token
+ * would have to allow.
  */
 export class ProblemError extends TrialmeshError {
   readonly type: string;
@@ -57,6 +58,7 @@ export class ProblemError extends TrialmeshError {
     readonly status: number,
     document: Partial<Record<string, unknown>>,
     readonly retryAfter?: number,
+    readonly scope?: string,
   ) {
     const title = text(document.title) ?? STATUS_CODES[status] ?? "refused";
     const detail = text(document.detail);
@@ -74,7 +76,7 @@ export class ProblemError extends TrialmeshError {
   }
 
   static async of(answer: Response): Promise<ProblemError> {
-    return new ProblemError(answer.status, await documentOf(answer), retryAfter(answer));
+    return new ProblemError(answer.status, await documentOf(answer), retryAfter(answer), missingScope(answer));
   }
 }
 
@@ -101,6 +103,11 @@ async function documentOf(answer: Response): Promise<Partial<Record<string, unkn
   } catch {
     return {};
   }
+}
+
+/** The scope that is missing (RFC 6750, section 3). */
+function missingScope({ headers }: Response): string | undefined {
+  return /[\s,]scope="([^"]+)"/.exec(headers.get("WWW-Authenticate") ?? "")?.[1];
 }
 
 /** Milliseconds, of a header that has seconds or a date (RFC 9110, section 10.2.3). */

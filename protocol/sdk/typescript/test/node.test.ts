@@ -163,7 +163,7 @@ test("a registered client does what it may", options, async () => {
   await assert.rejects(own.uploads(), { name: "OAuthError", status: 400, title: "invalid_client" });
   await register(clientId, publicKeys(key));
   await checkLoaded(await own.upload(BUNDLE));
-  await assert.rejects(own.status(), { kind: "forbidden" });
+  await assert.rejects(own.status(), { kind: "forbidden", scope: "status" });
 });
 
 test("an own certificate authority", options, async (t) => {

@@ -87,10 +87,10 @@ test("pauses grow, differ and end at ten seconds", () => {
 
 test("a refusal has what its document says", async (t) => {
   const document = { type: "urn:trialmesh:problem:refused", title: "no", detail: "body.x", rule: "a.rule", errors: [{ detail: "x" }] };
-  const { url } = await serving(t, [403, {}, JSON.stringify(document)], [500, {}, "<html>"]);
+  const { url } = await serving(t, [403, { "WWW-Authenticate": 'Bearer error="insufficient_scope", scope="status"' }, JSON.stringify(document)], [500, {}, "<html>"]);
   const node = new Client(url, "secret");
-  await assert.rejects(node.status(), { ...document, kind: "refused", status: 403, message: "no: body.x (status 403)" });
-  await assert.rejects(node.status(), { type: "about:blank", title: "Internal Server Error", errors: [] });
+  await assert.rejects(node.status(), { ...document, kind: "refused", status: 403, scope: "status", message: "no: body.x (status 403)" });
+  await assert.rejects(node.status(), { type: "about:blank", title: "Internal Server Error", errors: [], scope: undefined });
 });
 
 test("what another try hardly helps is tried once or twice", async (t) => {

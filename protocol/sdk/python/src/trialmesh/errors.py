@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import http
 import json
+import re
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -50,10 +51,13 @@ class ProblemError(TrialmeshError):
     ``type`` is a URN and ``kind`` its last part, such as ``not-found``; ``title`` says
     what happened, ``detail`` which field it is about and ``rule`` which rule refused,
     both ``None`` if the node does not say. ``errors`` are the document's single faults.
-    ``retry_after`` are the seconds after which the node may take it, if it says so.
+    ``retry_after`` are the seconds after which the node may take it, if it says so, and
+    ``scope`` is what the client's token would have to allow.
     """
 
-    def __init__(self, status: int, document: Mapping[str, Any], retry_after: float | None = None) -> None:
+    def __init__(
+        self, status: int, document: Mapping[str, Any], retry_after: float | None = None, scope: str | None = None
+    ) -> None:
         self.status = status
         self.type = str(document.get("type") or "about:blank")
         self.title = str(document.get("title") or _phrase(status))
@@ -62,6 +66,7 @@ class ProblemError(TrialmeshError):
         errors = document.get("errors")
         self.errors: list[Any] = errors if isinstance(errors, list) else []
         self.retry_after = retry_after
+        self.scope = scope
         super().__init__(self.title + (f": {self.detail}" if self.detail else "") + f" (status {status})")
 
     @property
@@ -70,7 +75,7 @@ class ProblemError(TrialmeshError):
 
     @classmethod
     def of(cls, answer: Answer) -> ProblemError:
-        return cls(answer.status, _document(answer), _retry_after(answer))
+        return cls(answer.status, _document(answer), _retry_after(answer), _scope(answer))
 
 
 class OAuthError(ProblemError):
@@ -98,6 +103,12 @@ def _phrase(status: int) -> str:
         return http.HTTPStatus(status).phrase
     except ValueError:
         return "refused"
+
+
+def _scope(answer: Answer) -> str | None:
+    """The scope that is missing (RFC 6750, section 3)."""
+    said = re.search(r'[\s,]scope="([^"]+)"', answer.headers.get("WWW-Authenticate", ""))
+    return said and said[1]
 
 
 def _retry_after(answer: Answer) -> float | None:
