@@ -108,7 +108,7 @@ def _phrase(status: int) -> str:
 def _scope(answer: Answer) -> str | None:
     """The scope that is missing (RFC 6750, section 3)."""
     said = re.search(r'[\s,]scope="([^"]+)"', answer.headers.get("WWW-Authenticate", ""))
-    return said and said[1]
+    return str(said[1]) if said else None
 
 
 def _retry_after(answer: Answer) -> float | None:
