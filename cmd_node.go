@@ -371,7 +371,7 @@ func parseConsents(raw []byte) ([]client.Consent, error) {
 func newNodeStatus() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "status",
-		Short:   "Say how the running node is",
+		Short:   "Say where the running node is reached, and how it is",
 		Example: `  trialmesh node status --dir node`,
 		Args:    args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -380,10 +380,11 @@ func newNodeStatus() *cobra.Command {
 				return err
 			}
 			defer c.Close()
-			s, err := c.Status(cmd.Context())
+			told, err := c.Status(cmd.Context())
 			if err != nil {
 				return err
 			}
+			s := nodeStatus{URL: c.Origin(), Status: told}
 			if wantsJSON(cmd) {
 				return printJSON(cmd, s)
 			}
@@ -393,9 +394,15 @@ func newNodeStatus() *cobra.Command {
 	return addDir(cmd, "node")
 }
 
-func printStatus(cmd *cobra.Command, s client.Status) error {
+// nodeStatus is what status prints.
+type nodeStatus struct {
+	URL string `json:"url"` // origin at which this machine reaches the node
+	client.Status
+}
+
+func printStatus(cmd *cobra.Command, s nodeStatus) error {
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "node\t%s\nconnected to the hub\t%t\n", s.DID, s.Connected)
+	fmt.Fprintf(w, "node\t%s\naddress\t%s\nconnected to the hub\t%t\n", s.DID, s.URL, s.Connected)
 	for _, rows := range sorted(s.Tables) {
 		fmt.Fprintf(w, "%s\t%d rows\n", rows, s.Tables[rows])
 	}

@@ -41,6 +41,7 @@ func securedNode(t *testing.T) (dir string, sent chan client.NewAPIClient) {
 	mux.HandleFunc("GET /v1/clients", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, map[string]any{"clients": []client.APIClient{one}})
 	})
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, client.Status{DID: "did:key:z"}) })
 	mux.HandleFunc("DELETE /v1/clients/ehr", func(w http.ResponseWriter, _ *http.Request) { answer(w, map[string]any{"id": "ehr"}) })
 	server := httptest.NewTLSServer(mux)
 	t.Cleanup(server.Close)
@@ -54,6 +55,21 @@ func securedNode(t *testing.T) (dir string, sent chan client.NewAPIClient) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
 	}
 	return dir, sent
+}
+
+func TestStatusSaysWhereTheNodeIsReached(t *testing.T) {
+	t.Parallel()
+	dir, _ := securedNode(t)
+	p, err := readPlace(dir)
+	require.NoError(t, err)
+	text, err := execute(t, "node", "status", "--dir", dir)
+	require.NoError(t, err)
+	require.Regexp(t, `(?m)^address +`+p.URL+`$`, text)
+	text, err = execute(t, "node", "status", "--dir", dir, "--json")
+	require.NoError(t, err)
+	var told nodeStatus
+	require.NoError(t, json.Unmarshal([]byte(text), &told))
+	require.Equal(t, nodeStatus{URL: p.URL, Status: client.Status{DID: "did:key:z"}}, told)
 }
 
 func TestProgramsAreRegistered(t *testing.T) {

@@ -40,6 +40,9 @@ func New(origin, token string) (*Client, error) {
 	return &Client{origin: u.Scheme + "://" + u.Host, token: token, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}}}, nil
 }
 
+// Origin is the origin at which the client reaches the API.
+func (c *Client) Origin() string { return c.origin }
+
 // NewSecured is [New] for an API that is secured with a certificate, in PEM: the node at
 // origin must have its key, whatever host the certificate is for.
 func NewSecured(origin, token string, certificate []byte) (*Client, error) {

@@ -66,7 +66,7 @@ func TestBadRecordsAreListedAndGoodOnesStored(t *testing.T) {
 		"no date":                    {data: inBundle(strings.Replace(bad, `effectiveDateTime`, secret, 1)), want: ingest.Problem{Line: 4, Path: "entry[2].resource.effectiveDateTime", Rule: "no-date"}},
 		"nobody's record":            {data: inBundle(strings.Replace(bad, `Patient/p1`, `Device/`+secret, 1)), want: ingest.Problem{Line: 4, Path: "entry[2].resource.subject", Rule: "no-person"}},
 		"a person who never came":    {data: inBundle(strings.Replace(bad, `Patient/p1`, `Patient/`+secret, 1)), want: ingest.Problem{Line: 4, Path: "entry[2]", Rule: "unknown-person"}},
-		"the same, line by line":     {data: lines(strings.Replace(bad, `Patient/p1`, `Patient/`+secret, 1)), want: ingest.Problem{Line: 3, Path: "line 3", Rule: "unknown-person"}},
+		"the same, line by line":     {data: lines(strings.Replace(bad, `Patient/p1`, `Patient/`+secret, 1)), want: ingest.Problem{Line: 3, Rule: "unknown-person"}},
 		"a patient without a birth":  {data: inBundle(`{"resourceType":"Patient","id":"` + secret + `"}`), want: ingest.Problem{Line: 4, Path: "entry[2].resource.birthDate", Rule: "no-birth-date"}},
 		"a document of another kind": {data: inBundle(bad) + "\n" + `<html>` + secret, want: ingest.Problem{Line: 7, Rule: "malformed-json"}, rows: 3},
 	}

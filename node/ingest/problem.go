@@ -3,6 +3,8 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/protocol/problem"
@@ -16,7 +18,7 @@ const RuleNoRecord = "no-record"
 // CDM with a finding that does not keep it out. It holds no byte of the file.
 type Problem struct {
 	Line   int    // on which the record begins, from 1; 0 if unknown or of no record
-	Path   string // such as entry[17].resource.code
+	Path   string // such as entry[17].resource.code; of a file with lines it goes on from Line, and may be empty
 	Rule   string // of the file's format, node/mapping, localstore/omop or localstore/series, [RuleNoRecord] or [RuleInvalidUnit]
 	Detail string // may be empty
 }
@@ -24,6 +26,9 @@ type Problem struct {
 // reject counts a problem, and keeps it if it will be listed.
 func (l *load) reject(p Problem) {
 	l.counts.Rejected++
+	if rest, ok := strings.CutPrefix(p.Path, "line "+strconv.Itoa(p.Line)); ok && (rest == "" || strings.ContainsAny(rest[:1], ". ")) {
+		p.Path = strings.TrimLeft(rest, ". ")
+	}
 	if l.listed+len(l.problems) < l.s.cfg.MaxProblems {
 		l.problems = append(l.problems, p)
 	}

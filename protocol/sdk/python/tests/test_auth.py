@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import socket
 import unittest
 import urllib.parse
 from unittest import mock
@@ -128,6 +129,22 @@ class BackendServiceTest(unittest.TestCase):
             with self.assertRaises(trialmesh.OAuthError) as refused:
                 node.series()
         self.assertEqual((refused.exception.title, refused.exception.detail), ("invalid_scope", "no such scope"))
+
+    def test_of_an_endpoint_that_is_not_reached_is_said_who_names_it(self):
+        document = (200, {}, json.dumps({"token_endpoint": "https://node.invalid/token"}).encode())
+        with serving(document) as (url, asked), trialmesh.Client(url, trialmesh.BackendService("c", EC, "s")) as node:
+            node._caller.sleep = lambda _: None
+            resolve = socket.getaddrinfo
+
+            def resolving(host, *rest):
+                if host == "node.invalid":
+                    raise socket.gaierror(socket.EAI_NONAME, "no such name")
+                return resolve(host, *rest)
+
+            with mock.patch("socket.getaddrinfo", resolving):
+                with self.assertRaisesRegex(trialmesh.NetworkError, "host of https://node.invalid is not known.* setting url gives it"):
+                    node.series()
+            self.assertEqual(len(asked), 2)
 
     def test_an_assertion_goes_to_no_plain_address(self):
         for endpoint in ("http://elsewhere.example/token", "", None):

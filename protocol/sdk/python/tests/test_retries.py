@@ -1,8 +1,10 @@
 """What is tried again, and what a refusal says."""
 
 import json
+import socket
 import threading
 import unittest
+from unittest import mock
 
 import trialmesh
 from trialmesh.caller import pause, quoted
@@ -108,15 +110,23 @@ class RetriesTest(unittest.TestCase):
 
     def test_a_refusal_has_what_its_document_says(self):
         document = {"type": "urn:trialmesh:problem:refused", "title": "no", "detail": "body.x", "rule": "a.rule", "errors": [{"detail": "x"}]}
-        with serving((403, {}, json.dumps(document).encode()), (500, {}, b"<html>")) as (url, _), client(url) as node:
+        with serving((403, {"WWW-Authenticate": 'Bearer error="insufficient_scope", scope="status"'}, json.dumps(document).encode()), (500, {}, b"<html>")) as (url, _), client(url) as node:
             with self.assertRaises(ProblemError) as refused:
                 node.status()
             problem = refused.exception
             self.assertEqual({name: getattr(problem, name) for name in document}, document)
-            self.assertEqual((problem.kind, problem.status, str(problem)), ("refused", 403, "no: body.x (status 403)"))
+            self.assertEqual((problem.kind, problem.status, problem.scope, str(problem)), ("refused", 403, "status", "no: body.x (status 403)"))
             with self.assertRaises(ProblemError) as refused:
                 node.status()
-            self.assertEqual((refused.exception.type, refused.exception.title), ("about:blank", "Internal Server Error"))
+            self.assertEqual((refused.exception.type, refused.exception.title, refused.exception.scope), ("about:blank", "Internal Server Error", None))
+
+    def test_a_host_that_nobody_knows_is_asked_for_once_more(self):
+        unknown = mock.Mock(side_effect=socket.gaierror(socket.EAI_NONAME, "no such name"))
+        with client("https://node.invalid") as node, mock.patch("socket.getaddrinfo", unknown):
+            with self.assertRaisesRegex(trialmesh.NetworkError, "host of https://node.invalid is not known here") as unreached:
+                node.status()
+        self.assertNotIn("setting url", str(unreached.exception))
+        self.assertEqual(unknown.call_count, 2)
 
     def test_what_is_no_node_is_said_to_be_none(self):
         for answer in ((200, {}, b"<html>"), (200, {}, b"{}"), (200, {}, b'{"series":[1]}'), (301, {"Location": "https://elsewhere.example"}, b"")):

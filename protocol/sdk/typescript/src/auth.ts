@@ -1,6 +1,6 @@
 // Who a client is: a token of the node, or a registered client that gets tokens by OAuth.
 
-import { OAuthError, TrialmeshError } from "./errors.js";
+import { NetworkError, OAuthError, TrialmeshError } from "./errors.js";
 import { type Algorithm, algorithmOf, type PrivateJWK, sign } from "./keys.js";
 import { checkedURL, type Transport } from "./transport.js";
 
@@ -90,7 +90,11 @@ export class BackendService implements Auth {
       client_assertion: await this.#assertion(endpoint),
     });
     const headers = new Headers({ "Content-Type": "application/x-www-form-urlencoded", Accept: "application/json" });
-    const answer = await transport.exchange(endpoint, { method: "POST", headers, body: form.toString(), timeout: TIMEOUT });
+    const answer = await transport.exchange(endpoint, { method: "POST", headers, body: form.toString(), timeout: TIMEOUT }).catch((err) => {
+      if (!(err instanceof NetworkError)) throw err;
+      const { message, cause, attempts } = err;
+      throw new NetworkError(`${message}; this address comes from the node, whose setting url gives it`, { cause, attempts });
+    });
     if (answer.status !== 200) throw await OAuthError.of(answer);
     try {
       const given = (await answer.json()) as { access_token: unknown; expires_in?: unknown };

@@ -57,12 +57,14 @@ export class Caller {
   async waitAfter(err: unknown, failures: number, repeatable: boolean): Promise<void> {
     let passing = err instanceof NetworkError && repeatable;
     let after: number | undefined;
+    let { attempts } = this;
+    if (err instanceof NetworkError) attempts = Math.min(attempts, err.attempts ?? attempts);
     if (err instanceof ProblemError) {
       after = err.retryAfter;
       // Status 409 is of an earlier request with the same key that is under way.
       passing = REFUSED_FOR_NOW.includes(err.status) || (repeatable && [...UNKNOWN, 409].includes(err.status));
     }
-    if (!passing || failures >= this.attempts || (after ?? 0) > LONGEST) throw err;
+    if (!passing || failures >= attempts || (after ?? 0) > LONGEST) throw err;
     await sleep(pause(failures, after));
   }
 

@@ -10,8 +10,23 @@ export class TrialmeshError extends Error {
   override name = this.constructor.name;
 }
 
-/** The node was not reached, or it hung up before it had answered. */
-export class NetworkError extends TrialmeshError {}
+/**
+ * The node was not reached, or it hung up before it had answered.
+ *
+ * `attempts` is how often it is tried at most where trying again hardly helps: once if the
+ * certificate is not trusted, twice if the host's name has no address.
+ */
+export class NetworkError extends TrialmeshError {
+  constructor(
+    message: string,
+    { attempts, ...options }: ErrorOptions & { attempts?: number } = {},
+  ) {
+    super(message, options);
+    if (attempts !== undefined) this.attempts = attempts;
+  }
+
+  readonly attempts?: number;
+}
 
 /** A file is not what it was when its upload began: upload it from its beginning. */
 export class FileChangedError extends TrialmeshError {}
@@ -29,7 +44,8 @@ export class WaitTimeoutError extends TrialmeshError {
  * `type` is a URN and `kind` its last part, such as `not-found`; `title` says what
  * happened, `detail` which field it is about and `rule` which rule refused, both absent
  * if the node does not say. `errors` are the document's single faults. `retryAfter` is in
- * milliseconds, if the node says when it may take it.
+ * milliseconds, if the node says when it may take it, and `scope` is what the client's token
+ * would have to allow.
  */
 export class ProblemError extends TrialmeshError {
   readonly type: string;
@@ -42,6 +58,7 @@ export class ProblemError extends TrialmeshError {
     readonly status: number,
     document: Partial<Record<string, unknown>>,
     readonly retryAfter?: number,
+    readonly scope?: string,
   ) {
     const title = text(document.title) ?? STATUS_CODES[status] ?? "refused";
     const detail = text(document.detail);
@@ -59,7 +76,7 @@ export class ProblemError extends TrialmeshError {
   }
 
   static async of(answer: Response): Promise<ProblemError> {
-    return new ProblemError(answer.status, await documentOf(answer), retryAfter(answer));
+    return new ProblemError(answer.status, await documentOf(answer), retryAfter(answer), missingScope(answer));
   }
 }
 
@@ -86,6 +103,11 @@ async function documentOf(answer: Response): Promise<Partial<Record<string, unkn
   } catch {
     return {};
   }
+}
+
+/** The scope that is missing (RFC 6750, section 3). */
+function missingScope({ headers }: Response): string | undefined {
+  return /[\s,]scope="([^"]+)"/.exec(headers.get("WWW-Authenticate") ?? "")?.[1];
 }
 
 /** Milliseconds, of a header that has seconds or a date (RFC 9110, section 10.2.3). */

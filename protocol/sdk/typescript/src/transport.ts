@@ -13,6 +13,10 @@ const MAX_ANSWER = 16 << 20; // bytes
 const QUIET = 300_000; // milliseconds without a byte, as fetch has it
 const LOCAL = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
+// Codes of errors, of X.509 without those that the other side sends, and of getaddrinfo.
+const UNTRUSTED = /^(?!ERR_SSL_).*(CERT|UNABLE_TO_VERIFY|HOSTNAME_MISMATCH|INVALID_CA)/;
+const UNKNOWN_HOST = /^(ENOTFOUND|EAI_)/;
+
 // What fetch may do with a body. Of a stream that might be sent again, after a redirect or
 // a question to the user of a window, it keeps all in memory.
 const WHOLE = { redirect: "manual" };
@@ -47,7 +51,7 @@ export class Transport {
     } catch (err) {
       if (err instanceof TrialmeshError) throw err;
       const { origin, pathname } = new URL(url);
-      throw new NetworkError(`${method} ${pathname}: ${origin} was not reached or hung up (${reason(err)})`, { cause: err });
+      throw unreached(`${method} ${pathname}`, origin, err);
     }
   }
 
@@ -77,6 +81,19 @@ async function whole(answer: Response): Promise<Response> {
     pieces.push(piece);
   }
   return new Response(Buffer.concat(pieces), answer);
+}
+
+/** Why there is no answer, and what to change where that is known. */
+function unreached(request: string, origin: string, cause: unknown): NetworkError {
+  const code = reason(cause);
+  if (UNTRUSTED.test(code)) {
+    const why = `the certificate of ${origin} is not trusted (${code})`;
+    return new NetworkError(`${request}: ${why}; if the hospital has its own certificate authority, name its file with the option ca`, { cause, attempts: 1 });
+  }
+  if (UNKNOWN_HOST.test(code)) {
+    return new NetworkError(`${request}: the host of ${origin} is not known here, its name has no address`, { cause, attempts: 2 });
+  }
+  return new NetworkError(`${request}: ${origin} was not reached or hung up (${code})`, { cause });
 }
 
 /** The innermost reason of a failure, as fetch wraps it. */

@@ -110,6 +110,17 @@ test("who gets no token hears why", async (t) => {
   assert.deepEqual(await node.series(), [], "the next request asks again");
 });
 
+test("of an endpoint that is not reached is said who names it", async (t) => {
+  const { url, asked } = await serving(t, [200, {}, '{"token_endpoint":"https://node.invalid/token"}']);
+  const here = globalThis.fetch;
+  t.mock.method(globalThis, "fetch", (to: string, init: RequestInit) =>
+    to.startsWith(url) ? here(to, init) : Promise.reject(Object.assign(new Error(), { code: "ENOTFOUND" })),
+  );
+  const node = new Client(url, backend());
+  await assert.rejects(node.series(), { name: "NetworkError", message: /host of https:\/\/node\.invalid is not known.* setting url gives it$/ });
+  assert.equal(asked.length, 2);
+});
+
 test("an assertion goes to no plain address", async (t) => {
   for (const token_endpoint of ["http://elsewhere.example/token", "", null]) {
     const { url, asked } = await serving(t, [200, {}, JSON.stringify({ token_endpoint })]);

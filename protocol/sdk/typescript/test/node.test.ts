@@ -1,8 +1,11 @@
 // The client against a running node.
 
 import assert from "node:assert/strict";
-import { readFile, stat } from "node:fs/promises";
+import { readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
+import { rootCertificates } from "node:tls";
 import { BackendService, Client, FileChangedError, type Listing, NetworkError, newKey, ProblemError, publicKeys, type Upload } from "../src/index.js";
 import { register } from "./registrar.js";
 
@@ -160,13 +163,18 @@ test("a registered client does what it may", options, async () => {
   await assert.rejects(own.uploads(), { name: "OAuthError", status: 400, title: "invalid_client" });
   await register(clientId, publicKeys(key));
   await checkLoaded(await own.upload(BUNDLE));
-  await assert.rejects(own.status(), { kind: "forbidden" });
+  await assert.rejects(own.status(), { kind: "forbidden", scope: "status" });
 });
 
-test("an own certificate authority", options, async () => {
+test("an own certificate authority", options, async (t) => {
   const secure = new Client(given("TLS_URL"), TOKEN, { ca: given("CA") });
   assert.equal((await secure.status()).did, (await node.status()).did);
   await checkLoaded(await secure.upload(BUNDLE));
   await assert.rejects(secure.job("99999999"), { kind: "not-found" });
-  await assert.rejects(new Client(given("TLS_URL"), TOKEN, { attempts: 1 }).status(), NetworkError);
+  const other = join(tmpdir(), `${crypto.randomUUID()}.pem`);
+  await writeFile(other, rootCertificates[0] ?? "");
+  t.after(() => rm(other));
+  for (const options of [{}, { ca: other }]) {
+    await assert.rejects(new Client(given("TLS_URL"), TOKEN, options).status(), { name: "NetworkError", attempts: 1, message: /not trusted.* option ca$/ });
+  }
 });

@@ -87,10 +87,22 @@ test("pauses grow, differ and end at ten seconds", () => {
 
 test("a refusal has what its document says", async (t) => {
   const document = { type: "urn:trialmesh:problem:refused", title: "no", detail: "body.x", rule: "a.rule", errors: [{ detail: "x" }] };
-  const { url } = await serving(t, [403, {}, JSON.stringify(document)], [500, {}, "<html>"]);
+  const { url } = await serving(t, [403, { "WWW-Authenticate": 'Bearer error="insufficient_scope", scope="status"' }, JSON.stringify(document)], [500, {}, "<html>"]);
   const node = new Client(url, "secret");
-  await assert.rejects(node.status(), { ...document, kind: "refused", status: 403, message: "no: body.x (status 403)" });
-  await assert.rejects(node.status(), { type: "about:blank", title: "Internal Server Error", errors: [] });
+  await assert.rejects(node.status(), { ...document, kind: "refused", status: 403, scope: "status", message: "no: body.x (status 403)" });
+  await assert.rejects(node.status(), { type: "about:blank", title: "Internal Server Error", errors: [], scope: undefined });
+});
+
+test("what another try hardly helps is tried once or twice", async (t) => {
+  for (const [code, times, says] of [
+    ["ENOTFOUND", 2, /host of https:\/\/node\.invalid is not known here/],
+    ["SELF_SIGNED_CERT_IN_CHAIN", 1, /certificate of https:\/\/node\.invalid is not trusted/],
+  ] as const) {
+    const { mock: asked } = t.mock.method(globalThis, "fetch", () => Promise.reject(new TypeError("fetch failed", { cause: Object.assign(new Error(), { code }) })));
+    await assert.rejects(new Client("https://node.invalid", "secret").status(), { name: "NetworkError", message: says });
+    assert.equal(asked.callCount(), times, code);
+    asked.restore();
+  }
 });
 
 test("what is no node is said to be none", async (t) => {

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-from .errors import OAuthError, TrialmeshError
+from .errors import NetworkError, OAuthError, TrialmeshError
 from .keys import base64url, signer
 from .transport import Transport, checked_url
 
@@ -88,7 +88,10 @@ class BackendService:
             "client_assertion_type": ASSERTION, "client_assertion": self._assertion(endpoint),
         })
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-        answer = transport.exchange("POST", endpoint, headers, form.encode())
+        try:
+            answer = transport.exchange("POST", endpoint, headers, form.encode())
+        except NetworkError as err:
+            raise NetworkError(f"{err}; this address comes from the node, whose setting url gives it", err.attempts) from err.__cause__
         if answer.status != 200:
             raise OAuthError.of(answer)
         try:

@@ -69,14 +69,14 @@ class Caller:
 
     def wait_after(self, err: NetworkError | ProblemError, failures: int, repeatable: bool) -> None:
         """Waits until the request may be made again, or raises its error."""
-        after = None
+        after, attempts = None, self.attempts
         if isinstance(err, ProblemError):
             after = err.retry_after
             # Status 409 is of an earlier request with the same key that is under way.
             passing = err.status in REFUSED_FOR_NOW or repeatable and err.status in UNKNOWN | {409}
         else:
-            passing = repeatable
-        if not passing or failures >= self.attempts or (after or 0) > LONGEST:
+            passing, attempts = repeatable, min(attempts, err.attempts or attempts)
+        if not passing or failures >= attempts or (after or 0) > LONGEST:
             raise err
         self.sleep(pause(failures, after))
 

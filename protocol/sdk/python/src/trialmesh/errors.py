@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import http
 import json
+import re
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,15 @@ class TrialmeshError(Exception):
 
 
 class NetworkError(TrialmeshError):
-    """The node was not reached, or it hung up before it had answered."""
+    """The node was not reached, or it hung up before it had answered.
+
+    ``attempts`` is how often it is tried at most where trying again hardly helps: once if
+    the certificate is not trusted, twice if the host's name has no address, else ``None``.
+    """
+
+    def __init__(self, message: str, attempts: int | None = None) -> None:
+        super().__init__(message)
+        self.attempts = attempts
 
 
 class FileChangedError(TrialmeshError):
@@ -42,10 +51,13 @@ class ProblemError(TrialmeshError):
     ``type`` is a URN and ``kind`` its last part, such as ``not-found``; ``title`` says
     what happened, ``detail`` which field it is about and ``rule`` which rule refused,
     both ``None`` if the node does not say. ``errors`` are the document's single faults.
-    ``retry_after`` are the seconds after which the node may take it, if it says so.
+    ``retry_after`` are the seconds after which the node may take it, if it says so, and
+    ``scope`` is what the client's token would have to allow.
     """
 
-    def __init__(self, status: int, document: Mapping[str, Any], retry_after: float | None = None) -> None:
+    def __init__(
+        self, status: int, document: Mapping[str, Any], retry_after: float | None = None, scope: str | None = None
+    ) -> None:
         self.status = status
         self.type = str(document.get("type") or "about:blank")
         self.title = str(document.get("title") or _phrase(status))
@@ -54,6 +66,7 @@ class ProblemError(TrialmeshError):
         errors = document.get("errors")
         self.errors: list[Any] = errors if isinstance(errors, list) else []
         self.retry_after = retry_after
+        self.scope = scope
         super().__init__(self.title + (f": {self.detail}" if self.detail else "") + f" (status {status})")
 
     @property
@@ -62,7 +75,7 @@ class ProblemError(TrialmeshError):
 
     @classmethod
     def of(cls, answer: Answer) -> ProblemError:
-        return cls(answer.status, _document(answer), _retry_after(answer))
+        return cls(answer.status, _document(answer), _retry_after(answer), _scope(answer))
 
 
 class OAuthError(ProblemError):
@@ -90,6 +103,12 @@ def _phrase(status: int) -> str:
         return http.HTTPStatus(status).phrase
     except ValueError:
         return "refused"
+
+
+def _scope(answer: Answer) -> str | None:
+    """The scope that is missing (RFC 6750, section 3)."""
+    said = re.search(r'[\s,]scope="([^"]+)"', answer.headers.get("WWW-Authenticate", ""))
+    return str(said[1]) if said else None
 
 
 def _retry_after(answer: Answer) -> float | None:

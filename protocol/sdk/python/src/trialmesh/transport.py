@@ -78,7 +78,7 @@ class Transport:
             answer = Answer(response.status, response.headers, response.read(MAX_ANSWER + 1))
         except (OSError, http.client.HTTPException) as err:
             conn.close()
-            raise NetworkError(f"{method} {parts.path}: {origin} was not reached or hung up ({type(err).__name__})") from err
+            raise _unreached(f"{method} {parts.path}", origin, err) from err
         except BaseException:  # what is sent could not be read; the request is cut short
             conn.close()
             raise
@@ -103,6 +103,16 @@ class Transport:
         if parts.scheme == "https":
             return http.client.HTTPSConnection(parts.hostname, parts.port, context=self._tls, blocksize=BLOCK)
         return http.client.HTTPConnection(parts.hostname, parts.port, blocksize=BLOCK)
+
+
+def _unreached(request: str, origin: str, err: Exception) -> NetworkError:
+    """Why there is no answer, and what to change where that is known."""
+    if isinstance(err, ssl.SSLCertVerificationError):
+        why = f"the certificate of {origin} is not trusted ({err.verify_message})"
+        return NetworkError(f"{request}: {why}; if the hospital has its own certificate authority, name its file with ca=", 1)
+    if isinstance(err, socket.gaierror):
+        return NetworkError(f"{request}: the host of {origin} is not known here, its name has no address", 2)
+    return NetworkError(f"{request}: {origin} was not reached or hung up ({type(err).__name__})")
 
 
 def _readable(sock: socket.socket) -> bool:
