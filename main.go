@@ -30,7 +30,9 @@ import (
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/cobra"
 
+	hubclient "github.com/trialmesh/trialmesh/hub/client"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	nodeclient "github.com/trialmesh/trialmesh/node/client"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/zk/circuits"
@@ -185,7 +187,7 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 func hintFor(err error) string {
 	var p *problem.Error
 	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, syscall.ECONNREFUSED) && (nodeclient.Unreachable(err) || errors.Is(err, hubclient.ErrUnreachable)): // not a server of others
 		return "nothing listens there: start it with hub run or node run"
 	case errors.Is(err, sqldb.ErrForbidden):
 		return "grant the account SELECT on it"
