@@ -316,7 +316,11 @@ func printProblems(w io.Writer, list []client.Problem) {
 			fmt.Fprintf(w, "problem\tand %d more: --json has them\n", len(list)-i)
 			return
 		}
-		fmt.Fprintf(w, "problem\t%s line %d %s\t%s\n", p.File, p.Line, p.Path, p.Rule)
+		text := p.Rule
+		if p.Detail != "" {
+			text += ": " + printable(p.Detail)
+		}
+		fmt.Fprintf(w, "problem\t%s line %d %s\t%s\n", p.File, p.Line, p.Path, text)
 	}
 }
 
