@@ -10,6 +10,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/node"
 	"github.com/trialmesh/trialmesh/node/cdshooks"
+	"github.com/trialmesh/trialmesh/node/jwks"
 )
 
 func newNodeCDSClient() *cobra.Command {
@@ -39,6 +40,11 @@ and where birth date or sex differ from those stored the node says nothing.`,
 			ehr.RequirePatient, _ = cmd.Flags().GetBool("require-patient")
 			if keys == "" && len(ehr.KeyURLs) == 0 {
 				return usageError{errors.New("give the EHR's keys with --keys, or their address with --key-url")}
+			}
+			for _, at := range ehr.KeyURLs {
+				if err := jwks.CheckURL(at); err != nil {
+					return usageError{fmt.Errorf("--key-url: %w", err)}
+				}
 			}
 			if keys != "" {
 				text, err := readInput(cmd, keys)

@@ -93,6 +93,9 @@ func clientKeys(cmd *cobra.Command) (client.ClientKeys, error) {
 		return client.ClientKeys{}, usageError{errors.New("want one of --keys and --jwks-url")}
 	}
 	if at != "" {
+		if err := jwks.CheckURL(at); err != nil {
+			return client.ClientKeys{}, usageError{fmt.Errorf("--jwks-url: %w", err)}
+		}
 		return client.ClientKeys{URL: at}, nil
 	}
 	text, err := readInput(cmd, path)

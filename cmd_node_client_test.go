@@ -95,6 +95,7 @@ func TestProgramsAreRegistered(t *testing.T) {
 		{"--scope", "ingest"},
 		{"--scope", "ingest", "--keys", keys, "--jwks-url", "https://a.example/"},
 		{"--scope", "ingest", "--keys", keys, "--token-time", "2h"},
+		{"--scope", "ingest", "--jwks-url", "http://ehr.example/jwks"},
 		{"--keys", keys},
 	} {
 		_, err = execute(t, append([]string{"node", "client", "add", "ehr", "--dir", dir}, wrong...)...)
