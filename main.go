@@ -221,6 +221,18 @@ func wantsJSON(cmd *cobra.Command) bool {
 	return on
 }
 
+// counted says how many there are of what a noun names: 1 file, 2 files.
+func counted(n int, noun string) string {
+	switch {
+	case n == 1:
+	case noun == "criterion":
+		noun = "criteria"
+	default:
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
+
 // printJSON prints one value as one line.
 func printJSON(cmd *cobra.Command, value any) error {
 	return json.NewEncoder(cmd.OutOrStdout()).Encode(value)
