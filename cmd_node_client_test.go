@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"encoding/pem"
 	"net/http"
@@ -54,6 +55,15 @@ func securedNode(t *testing.T) (dir string, sent chan client.NewAPIClient) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
 	}
 	return dir, sent
+}
+
+func TestListOfNoProgramsSaysSo(t *testing.T) {
+	t.Parallel()
+	cmd := newNodeClientList()
+	var out bytes.Buffer
+	cmd.SetOut(&out)
+	require.NoError(t, printAPIClients(cmd, nil, nil))
+	require.Equal(t, "none\n", out.String())
 }
 
 func TestProgramsAreRegistered(t *testing.T) {

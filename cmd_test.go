@@ -189,6 +189,13 @@ func TestErrorsAreJSONWhereItIsAskedFor(t *testing.T) {
 	require.Contains(t, said(err), "hint: nothing listens there")
 }
 
+func TestProblemsOfALoadArePrintedWithTheirDetail(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	printProblems(&out, []nodeclient.Problem{{File: "lab.csv", Line: 1, Rule: "wrong-header", Detail: "no mapping"}, {File: "a.json", Rule: "missing-field"}})
+	require.Equal(t, "problem\tlab.csv line 1 \twrong-header: no mapping\nproblem\ta.json line 0 \tmissing-field\n", out.String())
+}
+
 func TestDamagedRunFileIsNamed(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "{", "[]", `{"url":""}`} {
