@@ -10,6 +10,8 @@ import (
 
 	"github.com/trialmesh/trialmesh/node"
 	"github.com/trialmesh/trialmesh/node/cdshooks"
+	"github.com/trialmesh/trialmesh/node/client"
+	"github.com/trialmesh/trialmesh/node/jwks"
 )
 
 func newNodeCDSClient() *cobra.Command {
@@ -40,6 +42,11 @@ and where birth date or sex differ from those stored the node says nothing.`,
 			if keys == "" && len(ehr.KeyURLs) == 0 {
 				return usageError{errors.New("give the EHR's keys with --keys, or their address with --key-url")}
 			}
+			for _, at := range ehr.KeyURLs {
+				if err := jwks.CheckURL(at); err != nil {
+					return usageError{fmt.Errorf("--key-url: %w", err)}
+				}
+			}
 			if keys != "" {
 				text, err := readInput(cmd, keys)
 				if err != nil {
@@ -48,7 +55,10 @@ and where birth date or sex differ from those stored the node says nothing.`,
 				ehr.Keys = text
 			}
 			return withScreening(cmd, func(s *node.Screening) error {
-				return s.Clients.Add(cmd.Context(), ehr, time.Now())
+				if err := s.Clients.Add(cmd.Context(), ehr, time.Now()); err != nil {
+					return err
+				}
+				return printEHR(cmd, ehr)
 			})
 		},
 	}
@@ -56,6 +66,36 @@ and where birth date or sex differ from those stored the node says nothing.`,
 	cmd.Flags().StringSlice("key-url", nil, "https address of further keys that tokens may name, may be repeated")
 	cmd.Flags().Bool("require-patient", false, "refuse calls that do not bring the Patient")
 	return addDir(cmd, "node")
+}
+
+// printEHR says what was registered, its keys as [printAPIClients] does.
+func printEHR(cmd *cobra.Command, ehr cdshooks.Client) error {
+	keys := []jwks.Info{}
+	if len(ehr.Keys) > 0 {
+		set, err := jwks.Parse(ehr.Keys)
+		if err != nil {
+			return err
+		}
+		if keys, err = jwks.Infos(set); err != nil {
+			return err
+		}
+	}
+	if wantsJSON(cmd) {
+		list := make([]client.ClientKey, len(keys))
+		for i, k := range keys {
+			list[i] = client.ClientKey(k)
+		}
+		return printJSON(cmd, map[string]any{"issuer": ehr.Issuer, "keys": list, "keyUrls": notNil(ehr.KeyURLs), "requirePatient": ehr.RequirePatient})
+	}
+	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "issuer\t%s\n", printable(ehr.Issuer))
+	for _, k := range keys {
+		fmt.Fprintf(w, "key\t%s, %s, thumbprint %s\n", printable(k.ID), k.Algorithm, k.Thumbprint)
+	}
+	for _, at := range ehr.KeyURLs {
+		fmt.Fprintf(w, "keys at\t%s\n", printable(at))
+	}
+	return w.Flush()
 }
 
 func newCDSClientList() *cobra.Command {

@@ -93,6 +93,9 @@ func clientKeys(cmd *cobra.Command) (client.ClientKeys, error) {
 		return client.ClientKeys{}, usageError{errors.New("want one of --keys and --jwks-url")}
 	}
 	if at != "" {
+		if err := jwks.CheckURL(at); err != nil {
+			return client.ClientKeys{}, usageError{fmt.Errorf("--jwks-url: %w", err)}
+		}
 		return client.ClientKeys{URL: at}, nil
 	}
 	text, err := readInput(cmd, path)
@@ -186,6 +189,9 @@ func printAPIClients(cmd *cobra.Command, list []client.APIClient, document any) 
 		return printJSON(cmd, document)
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	if len(list) == 0 {
+		fmt.Fprintln(w, "none")
+	}
 	for _, c := range list {
 		fmt.Fprintf(w, "client\t%s\nscope\t%s\ntokens hold\t%s\nkeys since\t%s\n", c.ID, c.Scope, time.Duration(c.TokenTime)*time.Second, when(c.Changed, "-"))
 		for _, k := range c.Keys {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"encoding/pem"
 	"net/http"
@@ -72,6 +73,15 @@ func TestStatusSaysWhereTheNodeIsReached(t *testing.T) {
 	require.Equal(t, nodeStatus{URL: p.URL, Status: client.Status{DID: "did:key:z"}}, told)
 }
 
+func TestListOfNoProgramsSaysSo(t *testing.T) {
+	t.Parallel()
+	cmd := newNodeClientList()
+	var out bytes.Buffer
+	cmd.SetOut(&out)
+	require.NoError(t, printAPIClients(cmd, nil, nil))
+	require.Equal(t, "none\n", out.String())
+}
+
 func TestProgramsAreRegistered(t *testing.T) {
 	t.Parallel()
 	dir, sent := securedNode(t)
@@ -111,6 +121,7 @@ func TestProgramsAreRegistered(t *testing.T) {
 		{"--scope", "ingest"},
 		{"--scope", "ingest", "--keys", keys, "--jwks-url", "https://a.example/"},
 		{"--scope", "ingest", "--keys", keys, "--token-time", "2h"},
+		{"--scope", "ingest", "--jwks-url", "http://ehr.example/jwks"},
 		{"--keys", keys},
 	} {
 		_, err = execute(t, append([]string{"node", "client", "add", "ehr", "--dir", dir}, wrong...)...)

@@ -157,7 +157,7 @@ func (l *link) stages(ctx context.Context, args []string) ([][]string, error) {
 	}
 	stages, others, err := expand(ctx, args, mappings)
 	if err == nil && others > 0 {
-		newProgress(l.cmd, 0).say(fmt.Sprintf("left out %d files that are not named "+dataFiles+", or are tables that no mapping of the node is for and no CDM has of people", others))
+		newProgress(l.cmd, 0).say("left out " + counted(others, "file") + ": not named " + dataFiles + ", or tables that no mapping of the node is for and no CDM has of people")
 	}
 	return stages, err
 }
@@ -204,7 +204,7 @@ func sendAll(ctx context.Context, l *link, stages [][]string, begun time.Time) (
 	if len(early) == 0 || total == 1 {
 		return all, nil
 	}
-	newProgress(l.cmd, 0).say(fmt.Sprintf("%d files are loaded again: patients of theirs may have come later", len(early)))
+	newProgress(l.cmd, 0).say("loading " + counted(len(early), "file") + " again: patients of theirs may have come later")
 	all = slices.DeleteFunc(all, func(sent sentFile) bool { return slices.Contains(early, sent.path) })
 	loads, err := load(early)
 	return append(all, loads...), err
@@ -284,7 +284,7 @@ func (o *outcome) print(cmd *cobra.Command) error {
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "state\t%s\nfiles\t%d\n", o.State, o.Files)
 	if o.Before > 0 {
-		fmt.Fprintf(w, "loaded before\t%d files\n", o.Before)
+		fmt.Fprintf(w, "loaded before\t%s\n", counted(o.Before, "file"))
 	}
 	printRows(w, o.Records, o.Stored, o.Replaced, o.Duplicates, o.Rejected, o.Unmapped)
 	printCounts(w, "records by type", o.ByType)
@@ -316,7 +316,11 @@ func printProblems(w io.Writer, list []client.Problem) {
 			fmt.Fprintf(w, "problem\tand %d more: --json has them\n", len(list)-i)
 			return
 		}
-		fmt.Fprintf(w, "problem\t%s line %d %s\t%s\n", p.File, p.Line, p.Path, p.Rule)
+		text := p.Rule
+		if p.Detail != "" {
+			text += ": " + printable(p.Detail)
+		}
+		fmt.Fprintf(w, "problem\t%s line %d %s\t%s\n", p.File, p.Line, p.Path, text)
 	}
 }
 
@@ -371,13 +375,13 @@ func (p *progress) step(what string) {
 	case p.terminal:
 		p.show(what, "")
 	case final:
-		fmt.Fprintf(p.cmd.ErrOrStderr(), "%s %d files\n", what, p.total)
+		fmt.Fprintf(p.cmd.ErrOrStderr(), "%s %s\n", what, counted(p.total, "file"))
 	}
 }
 
 // show writes the line anew.
 func (p *progress) show(what, end string) {
-	fmt.Fprintf(p.cmd.ErrOrStderr(), "\r%s %d of %d files", what, p.done, p.total)
+	fmt.Fprintf(p.cmd.ErrOrStderr(), "\r%s %d of %s", what, p.done, counted(p.total, "file"))
 	if p.bytes.total > 0 {
 		const mib = 1 << 20
 		fmt.Fprintf(p.cmd.ErrOrStderr(), ", %d of %d MiB", (p.bytes.done+p.bytes.now)/mib, (p.bytes.total+mib-1)/mib)

@@ -123,14 +123,14 @@ func TestIngestOfNothingIsAnError(t *testing.T) {
 		"an empty file":            {filepath.Join(n.dir, "broken", "b.json"), "b.json: the file is empty", 1},
 		"an empty file among good": {filepath.Join(n.dir, "broken"), "nothing was sent", 1},
 		"a folder of both":         {filepath.Join(n.dir, "some"), "sent 2 files", 0},
-		"a file of another name":   {filepath.Join(n.dir, "some", "README.txt"), "sent 1 files", 0},
+		"a file of another name":   {filepath.Join(n.dir, "some", "README.txt"), "sent 1 file", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got := call(t, "node", "ingest", c.path, "--dir", n.dir)
 			require.Equal(t, c.status, got.status, got.stderr)
 			require.Contains(t, got.stderr, c.want)
-			require.Equal(t, name == "a folder of both", strings.Contains(got.stderr, "left out 1 files"), got.stderr)
+			require.Equal(t, name == "a folder of both", strings.Contains(got.stderr, "left out 1 file"), got.stderr)
 		})
 	}
 }
@@ -153,7 +153,7 @@ func TestIngestOfACDMSendsPersonsFirst(t *testing.T) {
 	require.Zero(t, c.status, c.stderr)
 	require.Equal(t, []string{"dbo.Person.CSV", "visit_occurrence.tsv", "condition_occurrence.csv"}, n.names())
 	require.Contains(t, c.stderr, "left out 2 files")
-	require.Equal(t, 3, strings.Count(c.stderr, "loaded 1 files"), "each is loaded before the next is sent")
+	require.Equal(t, 3, strings.Count(c.stderr, "loaded 1 file"), "each is loaded before the next is sent")
 }
 
 // TestIngestOfATrialSendsSubjectsFirst, whatever the format of the data sets.
@@ -194,7 +194,7 @@ func TestIngestSendsAgainWhatCameBeforeItsPatient(t *testing.T) {
 	c := call(t, "node", "ingest", n.file, other, "--dir", n.dir)
 	require.Zero(t, c.status, c.stderr)
 	require.Equal(t, []string{"one.json", "other.json", "one.json", "other.json"}, n.names())
-	require.Contains(t, c.stderr, "2 files are loaded again")
+	require.Contains(t, c.stderr, "loading 2 files again")
 	require.Regexp(t, `(?m)^rows stored +4$`, c.stdout, "what counts is the second time")
 
 	c = call(t, "node", "ingest", n.file, "--dir", n.dir)
@@ -210,7 +210,7 @@ func TestIngestTellsWhatIsNew(t *testing.T) {
 	n := newStandIn(t, 0, counts)
 	c := call(t, "node", "ingest", n.file, n.file, "--dir", n.dir)
 	require.Zero(t, c.status, c.stderr)
-	require.Regexp(t, `(?m)^loaded before +1 files$`, c.stdout, "the second is the first")
+	require.Regexp(t, `(?m)^loaded before +1 file$`, c.stdout, "the second is the first")
 	require.Regexp(t, `(?m)^rows stored +4$`, c.stdout)
 	require.Regexp(t, `(?m)^records by type\n  Patient +5$`, c.stdout)
 
@@ -219,7 +219,7 @@ func TestIngestTellsWhatIsNew(t *testing.T) {
 	n = newStandIn(t, 0, before)
 	c = call(t, "node", "ingest", n.file, "--dir", n.dir)
 	require.Zero(t, c.status, c.stderr)
-	require.Regexp(t, `(?m)^loaded before +1 files$`, c.stdout)
+	require.Regexp(t, `(?m)^loaded before +1 file$`, c.stdout)
 	require.Regexp(t, `(?m)^rows stored +0$`, c.stdout)
 	require.NotContains(t, c.stdout, "by type")
 	require.Contains(t, must(t, "node", "ingest", n.file, "--dir", n.dir, "--json"), `"loadedBefore":1,"records":0,"stored":0`)

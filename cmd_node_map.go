@@ -186,7 +186,7 @@ func printFaults(cmd *cobra.Command, found []mapFault, undecided []mapUndecided,
 	if len(found) > 0 {
 		return nil
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%d mappings are well\n", files)
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "no problem in %s\n", counted(files, "mapping"))
 	return err
 }
 

@@ -103,7 +103,7 @@ func TestWhatIsUndecidedIsSaid(t *testing.T) {
 
 	text, err := execute(t, "node", "map", "check", out, tables+"examples/lab.yaml")
 	require.NoError(t, err)
-	require.Equal(t, "warning: "+out+": 1 lines with \"decide\" are left: 9\n2 mappings are well\n", text)
+	require.Equal(t, "warning: "+out+": 1 lines with \"decide\" are left: 9\nno problem in 2 mappings\n", text)
 	text, err = execute(t, "node", "map", "check", out, tables+"examples/lab.yaml", "--json")
 	require.NoError(t, err)
 	var checked struct{ Undecided []mapUndecided }
@@ -147,7 +147,7 @@ func TestMappingsAreCheckedAsASet(t *testing.T) {
 
 	text, err := execute(t, "node", "map", "check", tables+"examples/lab.yaml", tables+"examples/clinic.yaml", tables+"examples/stays.yaml")
 	require.NoError(t, err)
-	require.Equal(t, "3 mappings are well\n", text)
+	require.Equal(t, "no problem in 3 mappings\n", text)
 
 	text, err = execute(t, "node", "map", "check", tables+"examples/lab.yaml", named, same, wrong)
 	require.ErrorContains(t, err, "faults in 4 mappings")

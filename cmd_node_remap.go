@@ -49,7 +49,7 @@ and is repeated by itself.`,
 			if wantsJSON(cmd) {
 				return printJSON(cmd, done)
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d files are loaded again; see trialmesh node jobs\n", done.Files)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "loading %s again; see trialmesh node jobs\n", counted(done.Files, "file"))
 			return err
 		},
 	}

@@ -17,7 +17,7 @@ import (
 
 func newNodeScreen() *cobra.Command {
 	return group("screen", "Say which trials clinicians hear of, and for whom",
-		newScreenAdd(), newScreenList(), newScreenShow(), newScreenRemove(), newScreenFeedback())
+		newScreenExample(), newScreenAdd(), newScreenList(), newScreenShow(), newScreenRemove(), newScreenFeedback())
 }
 
 // withScreening runs act on the rules and EHRs of the node's database.
@@ -33,6 +33,19 @@ func withScreening(cmd *cobra.Command, act func(*node.Screening) error) error {
 	return errors.Join(act(s), s.Close())
 }
 
+func newScreenExample() *cobra.Command {
+	return &cobra.Command{
+		Use:     "example",
+		Short:   "Print a screening rule with all settings explained",
+		Example: `  trialmesh node screen example > glucose-1.yaml`,
+		Args:    args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprint(cmd.OutOrStdout(), screen.Example)
+			return err
+		},
+	}
+}
+
 func newScreenAdd() *cobra.Command {
 	return addDir(&cobra.Command{
 		Use:   "add FILE",
@@ -40,24 +53,11 @@ func newScreenAdd() *cobra.Command {
 		Long: `Add a rule from FILE (YAML or JSON, - for standard input): the trial's id, title, contact
 and link, and the criteria that a patient has to meet, each an OHDSI cohort definition as
 questions have them. A criterion with exclude is one that the patient must not meet. All
-criteria hold together. The rule counts from the next patient on; the node may run.
-
-  trial: glucose-1
-  title: Glucose in early type 2 diabetes
-  contact: Trial office, extension 4711
-  link: https://trials.example/glucose-1
-  criteria:
-    - name: Type 2 diabetes
-      cohort:
-        ConceptSets: [{id: 0, name: diabetes, expression: {items: [{concept: {CONCEPT_ID: 201826}}]}}]
-        PrimaryCriteria:
-          CriteriaList: [{ConditionOccurrence: {CodesetId: 0}}]
-          ObservationWindow: {PriorDays: 0, PostDays: 0}
-    - name: Insulin
-      exclude: true
-      cohort: {…}`,
-		Example: `  trialmesh node screen add glucose-1.yaml --dir node`,
-		Args:    args(cobra.ExactArgs(1)),
+criteria hold together. The rule counts from the next patient on; the node may run. See screen
+example.`,
+		Example: `  trialmesh node screen example > glucose-1.yaml
+  trialmesh node screen add glucose-1.yaml --dir node`,
+		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			text, err := readInput(cmd, args[0])
 			if err != nil {
@@ -74,7 +74,7 @@ criteria hold together. The rule counts from the next patient on; the node may r
 				if wantsJSON(cmd) {
 					return printJSON(cmd, map[string]any{"trial": rule.Trial, "criteria": len(rule.Criteria)})
 				}
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %d criteria\n", rule.Trial, len(rule.Criteria))
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", rule.Trial, counted(len(rule.Criteria), "criterion"))
 				return err
 			})
 		},

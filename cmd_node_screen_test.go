@@ -16,19 +16,6 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 )
 
-const screeningRule = `trial: glucose-1
-title: Glucose in early type 2 diabetes
-contact: Trial office, extension 4711
-link: https://trials.example/glucose-1
-criteria:
-  - name: Type 2 diabetes
-    cohort:
-      ConceptSets: [{id: 0, name: diabetes, expression: {items: [{concept: {CONCEPT_ID: 201826}}]}}]
-      PrimaryCriteria:
-        CriteriaList: [{ConditionOccurrence: {CodesetId: 0}}]
-        ObservationWindow: {PriorDays: 0, PostDays: 0}
-`
-
 // nodeWithDatabase makes as much of a node's directory as commands on its database need.
 func nodeWithDatabase(t *testing.T) string {
 	t.Helper()
@@ -45,23 +32,25 @@ func TestScreeningRulesByCommand(t *testing.T) {
 	t.Parallel()
 	dir := nodeWithDatabase(t)
 	file := filepath.Join(t.TempDir(), "rule.yaml")
-	require.NoError(t, os.WriteFile(file, []byte(screeningRule), 0o600))
-	out, err := execute(t, "node", "screen", "list", "--dir", dir, "--json")
+	out, err := execute(t, "node", "screen", "example")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, []byte(out), 0o600))
+	out, err = execute(t, "node", "screen", "list", "--dir", dir, "--json")
 	require.NoError(t, err)
 	require.JSONEq(t, `{"rules":[]}`, out)
 	out, err = execute(t, "node", "screen", "add", file, "--dir", dir)
 	require.NoError(t, err)
-	require.Equal(t, "glucose-1: 1 criteria\n", out)
+	require.Equal(t, "glucose-1: 2 criteria\n", out)
 	out, err = execute(t, "node", "screen", "list", "--dir", dir)
 	require.NoError(t, err)
-	require.Contains(t, out, "glucose-1  1         Glucose in early")
+	require.Contains(t, out, "glucose-1  2         Glucose in early")
 
 	shown, err := execute(t, "node", "screen", "show", "glucose-1", "--dir", dir)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(file, []byte(shown), 0o600))
 	out, err = execute(t, "node", "screen", "add", file, "--dir", dir, "--json")
 	require.NoError(t, err, "what is shown can be added")
-	require.JSONEq(t, `{"trial":"glucose-1","criteria":1}`, out)
+	require.JSONEq(t, `{"trial":"glucose-1","criteria":2}`, out)
 
 	require.NoError(t, os.WriteFile(file, []byte("trial: x\n"), 0o600))
 	_, err = execute(t, "node", "screen", "add", file, "--dir", dir)
@@ -94,11 +83,16 @@ func TestEHRsByCommand(t *testing.T) {
 	write(private)
 	_, err = execute(t, "node", "cds-client", "add", issuer, "--keys", file, "--dir", dir)
 	require.Equal(t, exitError, statusOf(err))
-	require.ErrorContains(t, err, "private key")
+	require.ErrorContains(t, err, "private or symmetric key")
 	write(private.Public())
-	_, err = execute(t, "node", "cds-client", "add", issuer, "--keys", file, "--require-patient", "--dir", dir)
+	out, err := execute(t, "node", "cds-client", "add", issuer, "--keys", file, "--require-patient", "--dir", dir)
 	require.NoError(t, err)
-	out, err := execute(t, "node", "cds-client", "list", "--dir", dir, "--json")
+	require.Regexp(t, `(?m)^issuer +`+issuer+`$`, out)
+	require.Regexp(t, `(?m)^key +ehr-1, ES384, thumbprint [\w-]{43}$`, out)
+	_, err = execute(t, "node", "cds-client", "add", issuer, "--key-url", "http://ehr.hospital.example/keys", "--dir", dir)
+	require.Equal(t, exitUsage, statusOf(err))
+	require.ErrorContains(t, err, "--key-url: ")
+	out, err = execute(t, "node", "cds-client", "list", "--dir", dir, "--json")
 	require.NoError(t, err)
 	var list struct {
 		Clients []struct {

@@ -59,6 +59,9 @@ failed or was cancelled anew.`,
 						said = m.Error
 					}
 				}); err != nil {
+					if cmd.Context().Err() != nil {
+						err = errors.New("no longer waiting; the node goes on sending: see trialmesh node sent")
+					}
 					return err
 				}
 			}

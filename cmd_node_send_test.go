@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -73,6 +74,24 @@ func TestSendWaitsIfItIsToldTo(t *testing.T) {
 	require.Equal(t, exitError, statusOf(err))
 	_, err = execute(t, "node", "send", "x.json", "--dir", dir)
 	require.Equal(t, exitUsage, statusOf(err))
+}
+
+// onWrite is a writer that does something whenever something is written.
+type onWrite func()
+
+func (do onWrite) Write(p []byte) (int, error) {
+	do()
+	return len(p), nil
+}
+
+func TestSendThatIsEndedSaysThatTheNodeGoesOn(t *testing.T) {
+	t.Parallel()
+	dir := sendNode(t, "waiting")
+	ctx, cancel := context.WithCancel(t.Context())
+	root := newRoot()
+	root.SetErr(onWrite(cancel)) // it says why the message waits
+	root.SetArgs([]string{"node", "send", filepath.Join(dir, "notice.json"), "--to", "ehr", "--wait", "--dir", dir})
+	require.ErrorContains(t, root.ExecuteContext(ctx), "the node goes on sending")
 }
 
 func TestMessagesAreListedAndActedOn(t *testing.T) {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -55,14 +56,14 @@ minutes and once; at Withings for 30 seconds.`,
 			if err != nil {
 				return err
 			}
-			receive := pasted
+			receive, settle := pasted, func(context.Context, bool) {}
 			if !paste {
 				back, err := listenRedirect(cmd.Context(), a)
 				if err != nil {
 					return err
 				}
 				defer back.close()
-				receive = back.receive
+				receive, settle = back.receive, back.settle
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "Have the patient open this, until %s:\n\n%s\n\n", when(a.Expires, "-"), printable(a.URL))
 			redirected, err := receive(cmd)
@@ -70,6 +71,7 @@ minutes and once; at Withings for 30 seconds.`,
 				return err
 			}
 			w, err := c.ConnectWearable(cmd.Context(), redirected)
+			settle(cmd.Context(), err == nil)
 			if err != nil {
 				return err
 			}

@@ -102,17 +102,46 @@ func TestOnlyTheAnswerIsTakenOfARedirect(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, ask(http.MethodGet, "127.0.0.1:0", "/back?code=c"))
 	require.Equal(t, http.StatusBadRequest, ask(http.MethodPost, "127.0.0.1:0", good))
 	require.Equal(t, http.StatusBadRequest, ask(http.MethodGet, "rebound.example", good), "a name that leads here")
-	require.Equal(t, http.StatusOK, ask(http.MethodGet, "127.0.0.1:0", good))
-	require.Equal(t, http.StatusOK, ask(http.MethodGet, "127.0.0.1:0", good+"&again"))
 	cmd := newNodeWearableConnect()
 	cmd.SetContext(t.Context())
-	got, err := r.receive(cmd)
-	require.NoError(t, err)
-	require.Equal(t, "http://127.0.0.1:0"+good, got)
-
 	r.until = time.Now().Add(-time.Second)
 	_, err = r.receive(cmd)
 	require.ErrorContains(t, err, "connect again")
+}
+
+// TestTheBrowserIsToldWhatBecameOfIt: also of a patient who refused, with whom the exchange
+// fails as well.
+func TestTheBrowserIsToldWhatBecameOfIt(t *testing.T) {
+	t.Parallel()
+	for connected, want := range map[bool]string{true: "is connected", false: "It did not work"} {
+		a := client.WearableAuthorization{URL: "https://maker.example/allow?state=s", Redirect: "http://127.0.0.1:0/back", Expires: time.Now().Add(time.Hour)}
+		r, err := listenRedirect(t.Context(), a)
+		require.NoError(t, err)
+		defer r.close()
+		page := make(chan string, 1)
+		go func() {
+			defer close(page)
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.addr.String()+"/back?code=c&state=s", nil)
+			if err != nil {
+				return
+			}
+			req.Host = "127.0.0.1:0"
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				return
+			}
+			defer resp.Body.Close()
+			text, _ := io.ReadAll(resp.Body)
+			page <- string(text)
+		}()
+		cmd := newNodeWearableConnect()
+		cmd.SetContext(t.Context())
+		got, err := r.receive(cmd)
+		require.NoError(t, err)
+		require.Equal(t, "http://127.0.0.1:0/back?code=c&state=s", got)
+		r.settle(t.Context(), connected)
+		require.Contains(t, <-page, want)
+	}
 }
 
 func TestWearablesArePulledListedAndDisconnected(t *testing.T) {

@@ -25,6 +25,9 @@ type redirectServer struct {
 	server *http.Server
 	addr   net.Addr
 	got    chan string
+
+	settled   chan struct{} // closed when it is known what became of it
+	connected bool          // read after settled is closed
 }
 
 // listenRedirect listens where an authorization redirects to.
@@ -45,17 +48,27 @@ func listenRedirect(ctx context.Context, a client.WearableAuthorization) (*redir
 	if err != nil {
 		return nil, fmt.Errorf("listen for the redirect (or use --paste): %w", err)
 	}
-	r := &redirectServer{want: want, addr: listener.Addr(), state: asked.Query().Get("state"), until: a.Expires, got: make(chan string, 1)}
+	r := &redirectServer{want: want, addr: listener.Addr(), state: asked.Query().Get("state"), until: a.Expires, got: make(chan string, 1), settled: make(chan struct{})}
 	r.server = &http.Server{Handler: r, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 32 << 10}
 	go func() { _ = r.server.Serve(listener) }() // until it is closed
 	return r, nil
 }
 
+// settle says in the browser what became of the authorization, and stops listening. It is
+// called once.
+func (r *redirectServer) settle(ctx context.Context, connected bool) {
+	r.connected = connected
+	close(r.settled)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	_ = r.server.Shutdown(ctx) // a browser that does not read gets no page
+}
+
 // close stops listening.
 func (r *redirectServer) close() { _ = r.server.Close() }
 
-// ServeHTTP takes the first request that has the state; any other is refused, and waiting
-// goes on.
+// ServeHTTP takes the first request that has the state, and answers when it is known what
+// became of it; any other is refused, and waiting goes on.
 func (r *redirectServer) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "no-referrer")
@@ -72,7 +85,16 @@ func (r *redirectServer) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case r.got <- back.String():
 	default: // the first counts
 	}
-	_, _ = w.Write([]byte("Thank you. The command goes on, and this page may be closed.\n")) // likewise
+	select {
+	case <-r.settled:
+	case <-req.Context().Done():
+		return
+	}
+	text := "It did not work: the account is not connected. The command that waited here says why.\n"
+	if r.connected {
+		text = "Thank you. The account is connected, and this page may be closed.\n"
+	}
+	_, _ = w.Write([]byte(text)) // likewise
 }
 
 // receive waits for the redirect, at most until the authorization expires.

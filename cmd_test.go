@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
+	hubclient "github.com/trialmesh/trialmesh/hub/client"
+	nodeclient "github.com/trialmesh/trialmesh/node/client"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
@@ -176,7 +179,21 @@ func TestErrorsAreJSONWhereItIsAskedFor(t *testing.T) {
 	require.Equal(t, "trialmesh: ask: no such trial (rule trial.unknown)\n", said(refused))
 	require.JSONEq(t, `{"error":"ask: no such trial (rule trial.unknown)","kind":"refused","rule":"trial.unknown","status":1}`, said(refused, "--json"))
 	require.JSONEq(t, `{"error":"what?","status":2}`, said(usageError{errors.New("what?")}, "--json"))
-	require.Contains(t, said(fmt.Errorf("dial: %w", syscall.ECONNREFUSED), "--json"), `"hint":"nothing listens there`)
+	require.Contains(t, said(fmt.Errorf("%w: %w", hubclient.ErrUnreachable, syscall.ECONNREFUSED), "--json"), `"hint":"nothing listens there`)
+	require.NotContains(t, said(fmt.Errorf("dial: %w", syscall.ECONNREFUSED), "--json"), "hint", "a server of somebody else")
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	node, err := nodeclient.New(gone.URL, "")
+	require.NoError(t, err)
+	_, err = node.Jobs(t.Context(), 1, "")
+	require.Contains(t, said(err), "hint: nothing listens there")
+}
+
+func TestProblemsOfALoadArePrintedWithTheirDetail(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	printProblems(&out, []nodeclient.Problem{{File: "lab.csv", Line: 1, Rule: "wrong-header", Detail: "no mapping"}, {File: "a.json", Rule: "missing-field"}})
+	require.Equal(t, "problem\tlab.csv line 1 \twrong-header: no mapping\nproblem\ta.json line 0 \tmissing-field\n", out.String())
 }
 
 func TestDamagedRunFileIsNamed(t *testing.T) {

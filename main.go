@@ -30,7 +30,9 @@ import (
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/cobra"
 
+	hubclient "github.com/trialmesh/trialmesh/hub/client"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	nodeclient "github.com/trialmesh/trialmesh/node/client"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/zk/circuits"
@@ -185,7 +187,7 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 func hintFor(err error) string {
 	var p *problem.Error
 	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, syscall.ECONNREFUSED) && (nodeclient.Unreachable(err) || errors.Is(err, hubclient.ErrUnreachable)): // not a server of others
 		return "nothing listens there: start it with hub run or node run"
 	case errors.Is(err, sqldb.ErrForbidden):
 		return "grant the account SELECT on it"
@@ -217,6 +219,18 @@ func newLogger(cmd *cobra.Command) (*slog.Logger, error) {
 func wantsJSON(cmd *cobra.Command) bool {
 	on, _ := cmd.Flags().GetBool("json") // defined on the root
 	return on
+}
+
+// counted says how many there are of what a noun names: 1 file, 2 files.
+func counted(n int, noun string) string {
+	switch {
+	case n == 1:
+	case noun == "criterion":
+		noun = "criteria"
+	default:
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }
 
 // printJSON prints one value as one line.

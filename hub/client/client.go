@@ -49,6 +49,9 @@ type Client struct {
 	http   *http.Client
 }
 
+// ErrUnreachable says that the hub did not answer: no connection to it was made, or it broke.
+var ErrUnreachable = errors.New("reach the hub")
+
 // maxAnswer bounds what is read of an answer.
 const maxAnswer = 16 << 20
 
@@ -104,7 +107,7 @@ func (c *Client) do(ctx context.Context, method, path string, body, answer any) 
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("reach the hub: %w", err)
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))

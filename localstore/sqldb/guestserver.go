@@ -3,18 +3,24 @@ package sqldb
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"os"
 	"strconv"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // ErrPassword says that an address holds a secret: addresses are seen in lists of processes
 // and in histories of shells.
 var ErrPassword = errors.New("a password does not belong in the address: set PGPASSWORD, or put it into the file that PGPASSFILE names (~/.pgpass)")
+
+// ErrAccount says that a server lets nobody in with the user and password that it was given.
+var ErrAccount = errors.New("the server refuses the user or password: the user is that of the address, else of PGUSER, else of the system; " +
+	"the password is that of PGPASSWORD, else of the file that PGPASSFILE names (~/.pgpass)")
 
 func openGuestServer(ctx context.Context, address, schema string) (*Guest, error) {
 	pc, err := guestConfig(address)
@@ -27,6 +33,10 @@ func openGuestServer(ctx context.Context, address, schema string) (*Guest, error
 	}
 	if err := pool.Ping(ctx); err != nil {
 		pool.Close()
+		var pg *pgconn.PgError
+		if errors.As(err, &pg) && strings.HasPrefix(pg.Code, "28") { // invalid authorization
+			return nil, fmt.Errorf("sqldb: open postgres: %w: SQLSTATE %s", ErrAccount, pg.Code)
+		}
 		return nil, wrap("open postgres", err)
 	}
 	return &Guest{db: &DB{dialect: Postgres, pool: pool, m: newMetrics(Postgres)}, schema: schema}, nil

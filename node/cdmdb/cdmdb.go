@@ -72,6 +72,9 @@ func Read(ctx context.Context, cfg Config) (tables []Table, err error) {
 			return err
 		}
 		plans, err := plan(there, cfg.Say)
+		if errors.Is(err, errNoPerson) {
+			err = cfg.noPerson()
+		}
 		if err != nil {
 			return err
 		}
@@ -107,6 +110,19 @@ func Close(tables []Table) error {
 	return errors.Join(failed...)
 }
 
+var errNoPerson = errors.New("no table person")
+
+// noPerson says what to change if there is no table person.
+func (cfg Config) noPerson() error {
+	switch {
+	case strings.HasPrefix(cfg.Address, "sqlite:"):
+		return errors.New("the file has no table person: name the one with the CDM")
+	case cfg.Schema != "":
+		return fmt.Errorf("schema %s has no table person, or the user may not see it", cfg.Schema)
+	}
+	return errors.New("the search path's first schema has no table person, or the user may not see it: name the schema of the CDM")
+}
+
 // planned is a table that is to be copied.
 type planned struct {
 	table  *cdm.Table
@@ -131,7 +147,7 @@ func plan(there []sqldb.Table, say func(string)) ([]planned, error) {
 		}
 		switch {
 		case p.name == "" && name == "person":
-			return nil, errors.New("no table person is there: name the schema of the CDM")
+			return nil, errNoPerson
 		case p.name == "":
 			say(name + ": no such table")
 		case len(p.fields) == 0:

@@ -207,6 +207,20 @@ func TestWhatIsNoCDMIsRefused(t *testing.T) {
 		run(t, address, `CREATE TABLE something (a int)`)
 		_, _, err := read(t, address, "")
 		require.ErrorContains(t, err, "no table person")
+		if strings.HasPrefix(address, "sqlite:") {
+			require.NotContains(t, err.Error(), "schema")
+		} else {
+			require.ErrorContains(t, err, "name the schema")
+			_, _, err = read(t, address, "nope")
+			require.ErrorContains(t, err, "schema nope has no table person")
+			at, bad := url.Parse(address)
+			require.NoError(t, bad)
+			who := at.Query()
+			who.Set("user", "nobody-is-called-this") // it counts before the one in front of the host
+			at.RawQuery = who.Encode()
+			_, _, err = read(t, at.String(), "")
+			require.ErrorIs(t, err, sqldb.ErrAccount)
+		}
 		run(t, address, `CREATE TABLE person (a int)`)
 		_, _, err = read(t, address, "")
 		require.ErrorContains(t, err, "person has no column of the CDM")

@@ -217,6 +217,9 @@ type Problem struct {
 	Line int    `json:"line"`
 	Path string `json:"path"`
 	Rule string `json:"rule"`
+
+	// Detail says more about some, in the node's words.
+	Detail string `json:"detail,omitempty"`
 }
 
 // maxProblems is how many problems of a load the node lists at most, and how many

@@ -81,7 +81,7 @@ func TestATableWithoutAMappingIsAProblem(t *testing.T) {
 		problems, err := s.Problems(t.Context(), job.ID, 0, 10)
 		require.NoError(t, err)
 		require.Equal(t, []ingest.Problem{{
-			Line: 1, Rule: "wrong-header", Detail: "no mapping of this node is for this header; trialmesh node map suggest proposes one",
+			Line: 1, Rule: "wrong-header", Detail: "no mapping of this node fits this header: trialmesh node map suggest makes one, and the node reads mappings when it starts",
 		}}, problems)
 		require.NotContains(t, job.Mapper, "tables")
 	}

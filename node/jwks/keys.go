@@ -14,6 +14,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/go-jose/go-jose/v4"
 )
@@ -36,6 +37,8 @@ const (
 // What is wrong with a set of keys.
 var (
 	errKeySet     = errors.New("keys: want a JSON Web Key Set of at most 64 KiB and 32 keys")
+	errOneKey     = errors.New(`keys: it is one key, not a set: put it into one as {"keys":[...]}`)
+	errOwnKey     = errors.New(`keys: it is one private or symmetric key, which its owner must not give away: want the public half of a new pair, in a set, {"keys":[...]}`)
 	errPrivateKey = errors.New("keys: the set holds a private or symmetric key, which its owner must not give away: make a new pair and send the public half")
 	errKeyTwice   = errors.New("keys: two keys of the set have one kid")
 	errNoKey      = errors.New("keys: the set has no key that can be used: want a kid, and EC on P-384 for ES384 or RSA of 2048 bits or more for RS384")
@@ -48,18 +51,23 @@ func Parse(text []byte) (jose.JSONWebKeySet, error) {
 	var sent struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
-	if len(text) > MaxBytes || json.Unmarshal(text, &sent) != nil || len(sent.Keys) > maxKeys {
+	var members map[string]json.RawMessage
+	if len(text) > MaxBytes || json.Unmarshal(text, &sent) != nil || len(sent.Keys) > maxKeys || json.Unmarshal(text, &members) != nil {
 		return set, errKeySet
+	}
+	switch isKey := members["kty"] != nil && members["keys"] == nil; {
+	case isKey && secret(members):
+		return set, errOwnKey
+	case isKey:
+		return set, errOneKey
 	}
 	for _, one := range sent.Keys {
 		var members map[string]json.RawMessage
 		if json.Unmarshal(one, &members) != nil {
 			return set, errKeySet
 		}
-		for _, secret := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"} {
-			if members[secret] != nil {
-				return set, errPrivateKey
-			}
+		if secret(members) {
+			return set, errPrivateKey
 		}
 		key, usable := parseKey(one)
 		if !usable {
@@ -74,6 +82,11 @@ func Parse(text []byte) (jose.JSONWebKeySet, error) {
 		return set, errNoKey
 	}
 	return set, nil
+}
+
+// secret reports whether a key with these members has more than a public half.
+func secret(members map[string]json.RawMessage) bool {
+	return slices.ContainsFunc([]string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"}, func(name string) bool { return members[name] != nil })
 }
 
 // parseKey reads a public key that can verify a signature, and gives it its algorithm.

@@ -33,6 +33,8 @@ func TestOnlyKeysThatCanSignHereAreTaken(t *testing.T) {
 		"another curve":    {`{"keys":[` + other + `]}`, errNoKey},
 		"another use":      {strings.Replace(published, `"kty"`, `"use":"enc","kty"`, 1), errNoKey},
 		"no kid":           {strings.Replace(published, `"kid"`, `"name"`, 1), errNoKey},
+		"one key":          {`{"kty":"EC","crv":"P-384","kid":"a"}`, errOneKey},
+		"one private key":  {`{"kty":"EC","crv":"P-384","kid":"a","d":"AA"}`, errOwnKey},
 		"a private key":    {strings.Replace(published, `"kty"`, `"d":"AA","kty"`, 1), errPrivateKey},
 		"a shared secret":  {`{"keys":[{"kty":"oct","kid":"a","k":"c2VjcmV0"}]}`, errPrivateKey},
 		"two with one kid": {strings.Replace(published, `]}`, `,`+strings.TrimSuffix(strings.TrimPrefix(published, `{"keys":[`), `]}`)+`]}`, 1), errKeyTwice},

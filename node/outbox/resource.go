@@ -88,6 +88,9 @@ func read(ctx context.Context, r io.Reader) ([]resource, error) {
 	if err := standalone(text); err != nil {
 		return nil, err
 	}
+	if err := onlyWritable(text); err != nil {
+		return nil, err
+	}
 	var list []resource
 	var faults []string
 	for rec, err := range fhir.Read(ctx, bytes.NewReader(text), fhir.Options{MaxRecord: maxResource, MaxTotal: MaxDocument}) {
@@ -136,11 +139,47 @@ func standalone(text []byte) error {
 	return nil
 }
 
+// onlyWritable refuses a document with a resource of a type that is never written, before
+// anybody mends what else it lacks. What is malformed is left to [fhir.Read].
+func onlyWritable(text []byte) error {
+	type resource struct {
+		Type string `json:"resourceType"`
+	}
+	for decoder := json.NewDecoder(bytes.NewReader(text)); ; {
+		rest := bytes.TrimLeft(text[decoder.InputOffset():], " \t\r\n")
+		line := 1 + bytes.Count(text[:len(text)-len(rest)], []byte("\n"))
+		var one struct {
+			resource
+			Entry []struct{ Resource resource }
+		}
+		if decoder.Decode(&one) != nil {
+			return nil
+		}
+		if one.Type != "Bundle" && !mayBeWritten(one.Type) {
+			return problem.New(problem.Invalid, fmt.Sprintf("line %d: %s", line, onlyThese()))
+		}
+		for i, e := range one.Entry {
+			if !mayBeWritten(e.Resource.Type) {
+				return problem.New(problem.Invalid, fmt.Sprintf("line %d, entry[%d].resource: %s", line, i, onlyThese()))
+			}
+		}
+	}
+}
+
+// mayBeWritten reports whether a type is one that is written, or missing, which is another
+// fault.
+func mayBeWritten(resourceType string) bool {
+	_, is := writable[resourceType]
+	return is || resourceType == ""
+}
+
+func onlyThese() string { return "only " + strings.Join(Types(), ", ") + " can be sent" }
+
 // check returns a resource that may be sent. Its error names elements, never a value.
 func check(resourceType string, text []byte) (resource, error) {
 	form, is := writable[resourceType]
 	if !is {
-		return resource{}, errors.New("only " + strings.Join(Types(), ", ") + " can be sent")
+		return resource{}, errors.New(onlyThese())
 	}
 	r := resource{kind: resourceType}
 	decoder := json.NewDecoder(bytes.NewReader(text))

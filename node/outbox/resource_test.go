@@ -76,6 +76,8 @@ func TestWhatIsNotTaken(t *testing.T) {
 		"nothing":                       {``, "no resource"},
 		"no JSON":                       {`Erika`, "malformed"},
 		"another type":                  {`{"resourceType":"Observation","id":"1","status":"final","code":{"text":"Erika"},"subject":{"reference":"Patient/p1"}}`, "line 1: only Communication, ResearchStudy"},
+		"another type without an id":    {"\n" + `{"resourceType":"Observation"}`, "line 2: only Communication, ResearchStudy"},
+		"an entry of another type":      {`{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Observation"}}]}`, "line 1, entry[0].resource: only Communication"},
 		"a transaction":                 {`{"resourceType":"Bundle","type":"transaction","entry":[{"resource":` + task + `}]}`, "of type collection"},
 		"no status":                     {`{"resourceType":"Communication"}`, "Communication.status is required, one of preparation"},
 		"a status of another type":      {`{"resourceType":"Communication","status":"requested"}`, "Communication.status is required"},

@@ -2,6 +2,7 @@ package screen
 
 import (
 	"bytes"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +27,11 @@ const (
 	maxName     = 200
 	maxLink     = 2000
 )
+
+// Example is a rule with all settings explained.
+//
+//go:embed example.yaml
+var Example string
 
 // Rule says whom a trial may be for. It comes from [Parse].
 type Rule struct {

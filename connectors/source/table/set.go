@@ -186,7 +186,7 @@ func (s *Set) Read(ctx context.Context, src io.Reader, opts fhir.Options) iter.S
 			yield(fhir.Record{}, &fhir.Problem{Rule: RuleAmbiguousTable, Line: 1, Detail: err.Error()})
 			return
 		case m == nil:
-			yield(fhir.Record{}, &fhir.Problem{Rule: RuleWrongHeader, Line: 1, Detail: "no mapping of this node is for this header; trialmesh node map suggest proposes one"})
+			yield(fhir.Record{}, &fhir.Problem{Rule: RuleWrongHeader, Line: 1, Detail: "no mapping of this node fits this header: trialmesh node map suggest makes one, and the node reads mappings when it starts"})
 			return
 		}
 		for rec, err := range Read(ctx, src, m, Options{Limits: opts}) {
