@@ -161,7 +161,7 @@ func readSources(t *testing.T) []source {
 			return err
 		}
 		if d.IsDir() {
-			if name := d.Name(); path != "." && (strings.HasPrefix(name, ".") || name == "testdata" && !hasGo(path) || name == "node_modules" || name == "build" || name == "metricscompat") {
+			if name := d.Name(); path != "." && (strings.HasPrefix(name, ".") || name == "testdata" && !hasGo(path) || name == "node_modules" || name == "build" || path == "protocol/sdk" || name == "metricscompat") {
 				return filepath.SkipDir
 			}
 			return nil

@@ -49,9 +49,28 @@ func TestClientsOfOtherLanguages(t *testing.T) {
 func runSuite(t *testing.T, language string, env []string, program string, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, args...)
-	cmd.Dir, cmd.Env = filepath.Join("..", "protocol", "sdk", language), append(os.Environ(), env...)
+	cmd.Dir, cmd.Env = filepath.Join("..", "protocol", "sdk", language), append(os.Environ(), append(env, "PYTHONDONTWRITEBYTECODE=1")...)
+	readSources(t, cmd.Dir)
 	output, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", output)
+}
+
+// readSources reads what a suite is made of: go test runs a test again when what it has
+// read has changed, and knows nothing of what other programs read.
+func readSources(t *testing.T, dir string) {
+	t.Helper()
+	// The folder itself is not listed: the suites write beside these.
+	for _, name := range []string{"README.md", "package.json", "tsconfig.json", "test.mjs", "pyproject.toml", "generate.py"} {
+		_, _ = os.ReadFile(filepath.Join(dir, name)) // each language has some
+	}
+	for _, pattern := range []string{"src/*.*", "src/trialmesh/*.*", "test/*.*", "tests/*.*"} {
+		files, err := filepath.Glob(filepath.Join(dir, pattern))
+		require.NoError(t, err)
+		for _, file := range files {
+			_, err := os.ReadFile(file)
+			require.NoError(t, err)
+		}
+	}
 }
 
 // tool finds a program.
