@@ -7,7 +7,7 @@ import (
 	"github.com/trialmesh/trialmesh/connectors/source/fhir"
 )
 
-// maxNumber is the length in bytes of a text that can be a number.
+// maxNumber is the length in bytes of a number, as it is kept and without its sign.
 const maxNumber = 64
 
 // quantity reads a number in decimal notation, in front of which a comparator may stand
@@ -28,7 +28,7 @@ func quantity(s string) *fhir.Quantity {
 		rest = strings.TrimLeft(after, "0123456789")
 		fraction = after[:len(after)-len(rest)]
 	}
-	if len(s) > maxNumber || whole+fraction == "" || !isExponent(rest) {
+	if whole+fraction == "" || !isExponent(rest) {
 		return nil
 	}
 	text := strings.TrimLeft(whole, "0")
@@ -38,10 +38,13 @@ func quantity(s string) *fhir.Quantity {
 	if fraction != "" {
 		text += "." + fraction
 	}
+	text += strings.ToLower(rest)
+	if len(text) > maxNumber {
+		return nil
+	}
 	if negative {
 		text = "-" + text
 	}
-	text += strings.ToLower(rest)
 	v, err := strconv.ParseFloat(text, 64)
 	if err != nil {
 		return nil
