@@ -19,6 +19,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/trialmesh/trialmesh/connectors/partner/fhirserver"
+	"github.com/trialmesh/trialmesh/node/cron"
 )
 
 // Kind is how data are fetched.
@@ -41,7 +42,7 @@ type Settings struct {
 
 	Deadline time.Duration // of a run, from when it is asked for
 
-	Schedule Schedule
+	Schedule cron.Schedule
 	Cron     string // the schedule as written, empty for none
 	Zone     string // of its clocks
 
@@ -168,7 +169,7 @@ func (d document) settings(dir, name string) (Settings, error) {
 	if zone, err := time.LoadLocation(s.Zone); err != nil {
 		fault("zone", errors.New("want a name such as Europe/Berlin, which this machine knows"))
 	} else if d.Schedule != "" {
-		s.Schedule, err = ParseSchedule(d.Schedule, zone)
+		s.Schedule, err = cron.Parse(d.Schedule, zone)
 		fault("schedule", err)
 	}
 	var err error

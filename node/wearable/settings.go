@@ -15,7 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	maker "github.com/trialmesh/trialmesh/connectors/partner/wearable"
-	"github.com/trialmesh/trialmesh/node/pull"
+	"github.com/trialmesh/trialmesh/node/cron"
 )
 
 // Settings are what the site has arranged with a maker, as its file MAKER.yaml says. The
@@ -25,7 +25,7 @@ type Settings struct {
 	Maker    string
 	Redirect string // the URL with which the application is registered
 
-	Schedule pull.Schedule
+	Schedule cron.Schedule
 	Cron     string // the schedule as written, empty for none
 	Zone     string // of its clocks
 
@@ -97,7 +97,7 @@ func (d document) settings(dir, name string) (Settings, error) {
 	if zone, err := time.LoadLocation(s.Zone); err != nil || s.Zone == "Local" {
 		faults = append(faults, errors.New("zone: want a name such as Europe/Berlin, which this machine knows"))
 	} else if d.Schedule != "" {
-		if s.Schedule, err = pull.ParseSchedule(d.Schedule, zone); err != nil {
+		if s.Schedule, err = cron.Parse(d.Schedule, zone); err != nil {
 			faults = append(faults, fmt.Errorf("schedule: %w", err))
 		}
 	}
@@ -141,8 +141,8 @@ func readBounded(path string) ([]byte, error) {
 }
 
 // schedules returns the schedules of the makers whose settings are right.
-func (s *Service) schedules() map[string]pull.Schedule {
-	all := make(map[string]pull.Schedule)
+func (s *Service) schedules() map[string]cron.Schedule {
+	all := make(map[string]cron.Schedule)
 	for _, e := range ReadAll(s.cfg.Dir) {
 		if e.Err == nil {
 			all[e.Maker] = e.Schedule
