@@ -1,9 +1,6 @@
 package outbox
 
 import (
-	"errors"
-	"fmt"
-	"io"
 	"time"
 
 	"github.com/trialmesh/trialmesh/protocol/problem"
@@ -41,24 +38,6 @@ type Message struct {
 	Error     string // of the last attempt that failed
 
 	job int64
-}
-
-// Draft is a resource to be sent: R4 JSON, checked by [Outbox.Add]. It holds patient data, so
-// it neither prints nor marshals.
-type Draft struct {
-	// Key names what is said, for good: the same key is the same message, whatever the
-	// content. Defaults to a digest of the content. Up to 200 characters.
-	Key string
-
-	Resource []byte
-}
-
-// Format keeps records out of logs.
-func (Draft) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "draft:redacted") }
-
-// MarshalJSON keeps records out of documents.
-func (Draft) MarshalJSON() ([]byte, error) {
-	return nil, errors.New("outbox: a draft is not to be marshaled")
 }
 
 // What the site's requests meet.
