@@ -47,5 +47,5 @@ var (
 	errNoPatient  = problem.New(problem.NotFound, "a patient of whom a resource tells is not loaded at this site")
 	errEnded      = problem.New(problem.Conflict, "the message is not waiting")
 	errUnderWay   = problem.New(problem.Conflict, "the message is being sent at the moment: see in a while what became of it")
-	errOver       = problem.New(problem.Conflict, "the message was delivered or cancelled: send it again if it has to be")
+	errOver       = problem.New(problem.Conflict, "there is nothing to retry: the EHR has a message that was delivered, and what is wrong in it is corrected there, or by sending another resource; one that was cancelled is sent anew by sending its resource again")
 )
