@@ -79,19 +79,20 @@ func Names(dir string) ([]string, error) {
 // Read reads the settings called name into a struct with yaml tags and returns the text of
 // their file. An empty file leaves the struct as it is. Fields that the struct lacks, a second
 // document and a file over 1 MiB are refused. The error is [Kind.ErrName], or
-// [fs.ErrNotExist] if there is no such file.
+// [fs.ErrNotExist] if there is no such file. Its text may be shown to programs: it holds no
+// place on this machine, no value of the file and no name of a type.
 func (k Kind) Read(dir, name string, into any) ([]byte, error) {
 	if err := k.Check(name); err != nil {
 		return nil, err
 	}
 	f, err := os.Open(filepath.Join(dir, name+Suffix))
 	if err != nil {
-		return nil, err
+		return nil, unplaced(err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxSize+1))
 	if err != nil {
-		return nil, err
+		return nil, unplaced(err)
 	}
 	if len(text) > maxSize {
 		return nil, errors.New("the file is over 1 MiB")
@@ -115,18 +116,43 @@ func (k Kind) decode(text []byte, into any) error {
 	return nil
 }
 
+// unplaced is an error of a file without the place of that.
+func unplaced(err error) error {
+	if at, is := errors.AsType[*fs.PathError](err); is {
+		return fmt.Errorf("%s: %w", filepath.Base(at.Path), at.Err)
+	}
+	return err
+}
+
 // unknown is how the library puts it that a struct lacks a field, with the name of the type.
 var unknown = regexp.MustCompile(` not found in type \S+$`)
+
+// misfit is how it puts it that a value does not fit, with the value and the type.
+var misfit = regexp.MustCompile("(?s)cannot unmarshal .* into (\\S+)$")
+
+// wanted are the types of settings in words.
+var wanted = map[string]string{
+	"string": "a text", "bool": "true or false", "int": "a whole number", "[]string": "a list, such as [a, b]",
+	"time.Time": "a time, such as 2020-01-01T00:00:00Z",
+}
 
 // plain puts an error of the library on one line, in words of the site.
 func (k Kind) plain(err error) error {
 	wrong, is := errors.AsType[*yaml.TypeError](err)
 	if !is {
-		return err
+		return errors.New("it is no valid yaml: " + strings.TrimPrefix(err.Error(), "yaml: "))
 	}
 	lines := make([]string, len(wrong.Errors))
 	for i, line := range wrong.Errors {
-		lines[i] = unknown.ReplaceAllString(line, " is no setting of "+k.noun)
+		line = unknown.ReplaceAllString(line, " is no setting of "+k.noun)
+		if at := misfit.FindStringSubmatchIndex(line); at != nil {
+			want, is := wanted[line[at[2]:at[3]]]
+			if !is {
+				want = "settings, each NAME: VALUE"
+			}
+			line = line[:at[0]] + "want " + want
+		}
+		lines[i] = line
 	}
 	return errors.New(strings.Join(lines, "; "))
 }

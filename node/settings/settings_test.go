@@ -50,8 +50,11 @@ func TestSettingsAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ text, want string }{
 		"unknown field": {"liters: 3\nlitres: 3", "line 2: field litres is no setting of a kettle"},
-		"several":       {"litres: 3\nliters: x\nhot: true", "line 1: field litres is no setting of a kettle; line 2: cannot unmarshal !!str `x` into int; line 3: field hot is no setting of a kettle"},
-		"no YAML":       {"\tx", "yaml: "},
+		"several":       {"litres: 3\nliters: x\nhot: true", "line 1: field litres is no setting of a kettle; line 2: want a whole number; line 3: field hot is no setting of a kettle"},
+		"no YAML":       {"\tx", "it is no valid yaml: "},
+		"no list":       {"colors: hidden red\n", "line 1: want a list"},
+		"a list":        {"[hidden, 3]", "line 1: want settings"},
+		"lines":         {"liters: |\n  hidden\n  into red\n", "line 1: want a whole number"},
 		"two documents": {"liters: 3\n---\nliters: 4", "more than one YAML document"},
 		"cut short":     {"liters: 3\n" + strings.Repeat("#", 1<<20), "over 1 MiB"},
 	} {
@@ -62,6 +65,8 @@ func TestSettingsAreRefused(t *testing.T) {
 			_, err := kettle.Read(dir, "one", new(document))
 			require.ErrorContains(t, err, c.want)
 			require.NotContains(t, err.Error(), "\n")
+			require.NotContains(t, err.Error(), "hidden")
+			require.NotContains(t, err.Error(), dir)
 		})
 	}
 }
