@@ -34,18 +34,18 @@ func (f finder) Retrieve(ctx context.Context) (aws.Credentials, error) {
 
 // missing says what to set, when no credentials were found in an environment.
 func missing(getenv func(string) string) string {
-	const id, secret = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
-	switch hasID, hasSecret := getenv(id) != "", getenv(secret) != ""; {
+	const id, key = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
+	switch hasID, hasSecret := getenv(id) != "", getenv(key) != ""; {
 	case hasID && !hasSecret:
-		return "credentials: " + id + " is set in the environment, and " + secret + " is not"
+		return "credentials: " + id + " is set in the environment, and " + key + " is not"
 	case hasSecret && !hasID:
-		return "credentials: " + secret + " is set in the environment, and " + id + " is not"
+		return "credentials: " + key + " is set in the environment, and " + id + " is not"
 	case getenv("AWS_WEB_IDENTITY_TOKEN_FILE") != "":
 		return "credentials: none for the token of AWS_WEB_IDENTITY_TOKEN_FILE: look at that file and at AWS_ROLE_ARN"
 	case getenv("AWS_PROFILE") != "":
 		return "credentials: none by the profile that AWS_PROFILE names: look at it in the files of the AWS tools"
 	}
-	return "credentials: there are none: set " + id + " and " + secret + " in the environment of the service, or give them by ~/.aws/credentials or the machine's role"
+	return "credentials: there are none: set " + id + " and " + key + " in the environment of the service, or give them by ~/.aws/credentials or the machine's role"
 }
 
 // refused are the answers of a store that does not take credentials, by their codes.

@@ -128,7 +128,7 @@ func unplaced(err error) error {
 var unknown = regexp.MustCompile(` not found in type \S+$`)
 
 // misfit is how it puts it that a value does not fit, with the value and the type.
-var misfit = regexp.MustCompile("(?s)cannot unmarshal .* into (\\S+)$")
+var misfit = regexp.MustCompile(`(?s)cannot unmarshal .* into (\S+)$`)
 
 // wanted are the types of settings in words.
 var wanted = map[string]string{
