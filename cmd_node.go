@@ -402,7 +402,12 @@ type nodeStatus struct {
 
 func printStatus(cmd *cobra.Command, s nodeStatus) error {
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "node\t%s\naddress\t%s\nconnected to the hub\t%t\n", s.DID, s.URL, s.Connected)
+	fmt.Fprintf(w, "node\t%s\naddress\t%s\n", s.DID, s.URL)
+	if s.Process != "" {
+		fmt.Fprintf(w, "process\t%s, one of several of this node: it only does loads, and the node itself speaks to the hub\n", s.Process)
+	} else {
+		fmt.Fprintf(w, "connected to the hub\t%t\n", s.Connected)
+	}
 	for _, rows := range sorted(s.Tables) {
 		fmt.Fprintf(w, "%s\t%d rows\n", rows, s.Tables[rows])
 	}

@@ -73,6 +73,20 @@ func TestStatusSaysWhereTheNodeIsReached(t *testing.T) {
 	require.Equal(t, nodeStatus{URL: p.URL, Status: client.Status{DID: "did:key:z"}}, told)
 }
 
+func TestStatusOfAProcessBesideTheNodeSaysSo(t *testing.T) {
+	t.Parallel()
+	cmd := newNodeStatus()
+	var out bytes.Buffer
+	cmd.SetOut(&out)
+	require.NoError(t, printStatus(cmd, nodeStatus{URL: "http://x", Status: client.Status{Process: "second"}}))
+	require.Regexp(t, `(?m)^process +second, one of several`, out.String())
+	require.NotContains(t, out.String(), "connected to the hub")
+	out.Reset()
+	require.NoError(t, printStatus(cmd, nodeStatus{URL: "http://x"}))
+	require.NotContains(t, out.String(), "process")
+	require.Contains(t, out.String(), "connected to the hub")
+}
+
 func TestListOfNoProgramsSaysSo(t *testing.T) {
 	t.Parallel()
 	cmd := newNodeClientList()

@@ -84,7 +84,7 @@ type outcome struct {
 	Unmapped   int64            `json:"unmapped"`
 	ByType     map[string]int64 `json:"byType"`
 	Findings   map[string]int64 `json:"findings"`
-	Problems   []client.Problem `json:"problems"`
+	Problems   []placed         `json:"problems"`
 }
 
 func ingest(cmd *cobra.Command, args []string) error {
@@ -118,16 +118,17 @@ func ingest(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	out := outcome{State: "completed", ByType: map[string]int64{}, Findings: map[string]int64{}, Problems: []client.Problem{}}
+	out := outcome{State: "completed", ByType: map[string]int64{}, Findings: map[string]int64{}, Problems: []placed{}}
 	rejected := 0
-	for _, l := range loads {
-		out.Job, out.Jobs = l.job.ID, append(out.Jobs, l.job.ID)
-		if l.before {
+	for _, load := range loads {
+		out.Job, out.Jobs = load.job.ID, append(out.Jobs, load.job.ID)
+		if load.before {
 			out.Files, out.Before = out.Files+1, out.Before+1
 			continue
 		}
-		out.add(l.job)
-		if l.job.Rejected > 0 && l.job.Stored+l.job.Replaced+l.job.Duplicates == 0 {
+		out.add(load.job)
+		out.Problems = append(out.Problems, l.problems(load)...)
+		if load.job.Rejected > 0 && load.job.Stored+load.job.Replaced+load.job.Duplicates == 0 {
 			rejected++
 		}
 	}
@@ -267,7 +268,6 @@ func (o *outcome) add(j client.Job) {
 	for f, n := range j.Findings {
 		o.Findings[f] += n
 	}
-	o.Problems = append(o.Problems, j.Problems...)
 	switch {
 	case j.State == "completed", o.State == "failed":
 	case j.State == "completed with problems":
@@ -289,7 +289,7 @@ func (o *outcome) print(cmd *cobra.Command) error {
 	printRows(w, o.Records, o.Stored, o.Replaced, o.Duplicates, o.Rejected, o.Unmapped)
 	printCounts(w, "records by type", o.ByType)
 	printCounts(w, "findings", o.Findings)
-	printProblems(w, o.Problems)
+	printPlaced(w, o.Problems)
 	return w.Flush()
 }
 
@@ -311,6 +311,14 @@ func printCounts(w io.Writer, title string, by map[string]int64) {
 const mostProblems = 50
 
 func printProblems(w io.Writer, list []client.Problem) {
+	all := make([]placed, len(list))
+	for i, p := range list {
+		all[i].Problem = p
+	}
+	printPlaced(w, all)
+}
+
+func printPlaced(w io.Writer, list []placed) {
 	for i, p := range list {
 		if i == mostProblems {
 			fmt.Fprintf(w, "problem\tand %d more: --json has them\n", len(list)-i)
@@ -320,7 +328,7 @@ func printProblems(w io.Writer, list []client.Problem) {
 		if p.Detail != "" {
 			text += ": " + printable(p.Detail)
 		}
-		fmt.Fprintf(w, "problem\t%s line %d %s\t%s\n", p.File, p.Line, p.Path, text)
+		fmt.Fprintf(w, "problem\t%s %s\t%s\n", p.place(), p.Path, text)
 	}
 }
 

@@ -57,6 +57,49 @@ func (l *link) copyCDM(ctx context.Context, address, schema string) (stages [][]
 	return stages, nil
 }
 
+// placed is a problem of a load. Of a table in a database it has the table and the key of the row
+// in place of a file and a line, which the site does not have.
+type placed struct {
+	client.Problem
+	Table string `json:"table,omitempty"`
+	Row   string `json:"row,omitempty"` // such as "measurement_id 17"; empty if it is of the table
+}
+
+func (p placed) place() string {
+	switch {
+	case p.Table == "":
+		return fmt.Sprintf("%s line %d", p.File, p.Line)
+	case p.Row == "":
+		return "table " + p.Table
+	}
+	return "table " + p.Table + ", " + p.Row
+}
+
+// problems are those of a file or a table that was loaded.
+func (l *link) problems(load sentFile) []placed {
+	list := make([]placed, len(load.job.Problems))
+	lines := make([]int, len(list))
+	for i, p := range load.job.Problems {
+		list[i].Problem, lines[i] = p, p.Line
+	}
+	table, is := l.tables[load.path]
+	if !is {
+		return list
+	}
+	column, keys, err := table.Keys(lines)
+	if err != nil { // what is loaded is; that a row is not named is said
+		newProgress(l.cmd, 0).say(err.Error())
+	}
+	for i := range list {
+		list[i].Table = table.CDM()
+		if key, is := keys[list[i].Line]; is {
+			list[i].Row = fmt.Sprintf("%s %d", column, key)
+		}
+		list[i].File, list[i].Line = "", 0
+	}
+	return list
+}
+
 // closeTables gives back what the tables hold.
 func (l *link) closeTables() {
 	for _, t := range l.tables {

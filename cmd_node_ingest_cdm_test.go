@@ -32,7 +32,10 @@ type taker struct {
 
 func newTaker(t *testing.T) *taker {
 	t.Helper()
-	n := &taker{standIn: newStandIn(t, 0, map[string]any{"records": 1, "stored": 1}), content: map[string]*bytes.Buffer{}}
+	n := &taker{standIn: newStandIn(t, 0, map[string]any{"records": 1, "stored": 1, "problems": []map[string]any{
+		{"file": "x.csv.gz", "line": 1, "path": "column[2]", "rule": "unknown-column"},
+		{"file": "x.csv.gz", "line": 2, "path": "year_of_birth", "rule": "out-of-range"},
+	}}), content: map[string]*bytes.Buffer{}}
 	mux := http.NewServeMux()
 	mux.Handle("/", n.handler)
 	mux.HandleFunc("POST /v1/ingest/uploads", func(w http.ResponseWriter, r *http.Request) {
@@ -95,6 +98,10 @@ func TestACDMIsSentFromItsDatabase(t *testing.T) {
 	var out outcome
 	require.NoError(t, json.Unmarshal([]byte(text), &out))
 	require.Equal(t, 2, out.Files)
+	require.Len(t, out.Problems, 4)
+	require.Equal(t, []string{"table person", "table person, person_id 7", "table death", "table death, person_id 7"},
+		[]string{out.Problems[0].place(), out.Problems[1].place(), out.Problems[2].place(), out.Problems[3].place()})
+	require.NotContains(t, text, "csv.gz")
 	require.Equal(t, []string{"person.csv.gz", "death.csv.gz"}, n.names)
 	for name, want := range map[string]string{"person.csv.gz": "person_id,year_of_birth\n7,1950\n8,\n", "death.csv.gz": "person_id,death_date\n7,2020-01-02\n"} {
 		plain, err := gzip.NewReader(n.content[name])

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -99,6 +98,7 @@ the settings of one that does not run.`,
 				return printJSON(cmd, map[string]any{"pulls": pulls})
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			var wrong remarks
 			fmt.Fprintln(w, "pull\tkind\tserver\tnext\tlast run\tstate")
 			for _, p := range pulls {
 				last, state := "never", "-"
@@ -106,11 +106,12 @@ the settings of one that does not run.`,
 					last, state = when(p.Last.Asked, "-"), p.Last.State
 				}
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", p.Name, cmp.Or(p.Kind, "-"), cmp.Or(printable(p.URL), "-"), when(p.Next, "on request"), last, state)
-				if p.Error != "" {
-					fmt.Fprintf(w, "problem\t%s\n", strings.ReplaceAll(p.Error, "\n", "; "))
-				}
+				wrong.add("pull "+p.Name, p.Error)
 			}
-			return w.Flush()
+			if err := w.Flush(); err != nil {
+				return err
+			}
+			return wrong.print(cmd.OutOrStdout())
 		},
 	}, "node")
 }

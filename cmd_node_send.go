@@ -151,14 +151,16 @@ func printMessages(cmd *cobra.Command, list []client.Message) error {
 		return printJSON(cmd, map[string]any{"messages": list})
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	var wrong remarks
 	fmt.Fprintln(w, "message\tto\ttype\tstate\tasked\tattempts\tat the EHR")
 	for _, m := range list {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", m.ID, m.Endpoint, m.Type, m.State, m.Asked.Local().Format(time.DateTime), m.Attempts, cmp.Or(m.Reference, "-"))
-		if m.Error != "" {
-			fmt.Fprintf(w, "problem\t%s\n", printable(m.Error))
-		}
+		wrong.add("message "+m.ID, m.Error)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return wrong.print(cmd.OutOrStdout())
 }
 
 func newNodeEndpoint() *cobra.Command {
@@ -214,14 +216,16 @@ node's directory, with what is wrong with the settings of one.`,
 				return printJSON(cmd, map[string]any{"endpoints": list})
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			var wrong remarks
 			fmt.Fprintln(w, "endpoint\tserver\ttypes")
 			for _, e := range list {
 				fmt.Fprintf(w, "%s\t%s\t%s\n", e.Name, cmp.Or(printable(e.URL), "-"), cmp.Or(strings.Join(e.Types, ", "), "-"))
-				if e.Error != "" {
-					fmt.Fprintf(w, "problem\t%s\n", printable(strings.ReplaceAll(e.Error, "\n", "; ")))
-				}
+				wrong.add("endpoint "+e.Name, e.Error)
 			}
-			return w.Flush()
+			if err := w.Flush(); err != nil {
+				return err
+			}
+			return wrong.print(cmd.OutOrStdout())
 		},
 	}, "node")
 }

@@ -100,6 +100,7 @@ func TestMessagesAreListedAndActedOn(t *testing.T) {
 	text, err := execute(t, "node", "sent", "--state", "failed", "--dir", dir)
 	require.NoError(t, err)
 	require.Contains(t, text, "status 422 (invariant)")
+	require.Regexp(t, `(?m)^message +to +type .*\n7 +ehr .*\n\nmessage 7: `, text, "what is wrong stands below the table")
 	for act, state := range map[string]string{"retry": "waiting", "cancel": "cancelled", "show": "waiting"} {
 		text, err = execute(t, "node", "sent", act, "7", "--json", "--dir", dir)
 		require.NoError(t, err)

@@ -134,6 +134,7 @@ is not asked for until the patient does: with node wearable connect.`,
 
 func printWearables(cmd *cobra.Command, list []client.Wearable) error {
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	var wrong remarks
 	fmt.Fprintln(w, "connection\tmaker\tpatient\tlast success\tnext\tstate")
 	for _, c := range list {
 		next, state := when(c.Next, "on request"), c.State
@@ -144,11 +145,12 @@ func printWearables(cmd *cobra.Command, list []client.Wearable) error {
 			next = "never"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Maker, printable(c.Patient), when(c.Success, "never"), next, state)
-		if c.Error != "" {
-			fmt.Fprintf(w, "problem\t%s\n", printable(c.Error))
-		}
+		wrong.add("connection "+c.ID, c.Error)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return wrong.print(cmd.OutOrStdout())
 }
 
 func newNodeWearablePull() *cobra.Command {

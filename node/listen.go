@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // Secure says how the API is reached beyond this machine.
@@ -82,7 +83,7 @@ func (n *Node) openListener(ctx context.Context) error {
 		}
 		return nil
 	}
-	pair, err := tls.LoadX509KeyPair(n.cfg.Secure.Certificate, n.cfg.Secure.Key)
+	pair, err := loadPair(n.cfg.Secure.Certificate, n.cfg.Secure.Key)
 	if err != nil {
 		return fmt.Errorf("api: %w", err)
 	}
@@ -96,6 +97,23 @@ func (n *Node) openListener(ctx context.Context) error {
 	n.listener = tls.NewListener(n.listener, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})
 	return os.WriteFile(local, text, 0o600)
+}
+
+// loadPair reads a certificate and its key, if only its owner has access to that. A key that
+// root owns may be one that programs share: its group may read it.
+func loadPair(certificate, key string) (tls.Certificate, error) {
+	info, err := os.Stat(key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("key file: %w", err)
+	}
+	others := fs.FileMode(0o077)
+	if stat, is := info.Sys().(*syscall.Stat_t); is && stat.Uid == 0 {
+		others = 0o037
+	}
+	if mode := info.Mode().Perm(); mode&others != 0 {
+		return tls.Certificate{}, fmt.Errorf("key file %s: others have access to it (mode %04o); make it 0600, or 0640 if root owns it", key, mode)
+	}
+	return tls.LoadX509KeyPair(certificate, key)
 }
 
 // originOf is under which origin clients reach an API with a certificate.

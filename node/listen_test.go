@@ -88,6 +88,24 @@ func certify(t *testing.T, hosts ...string) (Secure, *x509.CertPool) {
 	return made, roots
 }
 
+// TestAKeyThatOthersCanReadIsRefused: at the start, like the node's own keys.
+func TestAKeyThatOthersCanReadIsRefused(t *testing.T) {
+	t.Parallel()
+	made, _ := certify(t, "127.0.0.1")
+	for mode, shared := range map[os.FileMode]bool{0o600: false, 0o400: false, 0o640: true, 0o440: true, 0o644: false, 0o604: false, 0o660: false, 0o650: false} {
+		require.NoError(t, os.Chmod(made.Key, mode))
+		_, err := loadPair(made.Certificate, made.Key)
+		if mode&0o077 == 0 || shared && os.Geteuid() == 0 {
+			require.NoError(t, err, "%04o", mode)
+		} else {
+			require.ErrorContains(t, err, "others have access", "%04o", mode)
+			require.ErrorContains(t, err, made.Key)
+		}
+	}
+	_, err := loadPair(made.Certificate, made.Key+".none")
+	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
 func TestClientsAreToldTheHostOfTheCertificate(t *testing.T) {
 	t.Parallel()
 	at := &net.TCPAddr{IP: net.IPv4zero, Port: 7422}

@@ -46,7 +46,7 @@ func (n *Node) openMLLP(ctx context.Context) error {
 	}
 	cfg := mllp.Config{Loads: n.ingest, Log: n.cfg.Logger, Now: n.cfg.Now}
 	if n.cfg.MLLP.Certificate != "" {
-		pair, err := tls.LoadX509KeyPair(n.cfg.MLLP.Certificate, n.cfg.MLLP.Key)
+		pair, err := loadPair(n.cfg.MLLP.Certificate, n.cfg.MLLP.Key)
 		if err != nil {
 			return fmt.Errorf("mllp: %w", err)
 		}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need beyond Go: a C compiler, PostgreSQL, openssl, Python with
-# cryptography, geth, and the npm packages solc, snarkjs and those of the TypeScript client. Run it as often as you like: what is there
-# is left alone.
+# cryptography, geth, and the npm packages solc, snarkjs and those of the TypeScript
+# client. Run it as often as you like: what is there is left alone.
 #
 # As root on Debian or Ubuntu it installs system packages. Elsewhere it says what is
 # missing and goes on, and the tests that need it say that they were skipped; with

@@ -165,7 +165,7 @@ func Open(ctx context.Context, c Config) (*Bucket, error) {
 			})
 		}))
 	if err != nil {
-		return nil, fmt.Errorf("bucket: settings of the AWS tools: %w", err)
+		return nil, ofSettings(err)
 	}
 	if c.Transport == nil {
 		own, ok := cfg.HTTPClient.(*awshttp.BuildableClient)
@@ -182,6 +182,9 @@ func Open(ctx context.Context, c Config) (*Bucket, error) {
 		cfg.Region = "us-east-1" // what other stores than Amazon's go by
 	case cfg.Region == "":
 		return nil, errors.New("bucket: no region: add ?region=… to the address or set AWS_REGION")
+	}
+	if cfg.Credentials != nil {
+		cfg.Credentials = finder{cfg.Credentials}
 	}
 	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
 		o.DisableLogOutputChecksumValidationSkipped = true

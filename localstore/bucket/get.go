@@ -125,8 +125,12 @@ func (b *Bucket) Remove(ctx context.Context, names ...string) error {
 	return nil
 }
 
-// meaning gives err the sentinel of what a caller acts on.
+// meaning gives err the sentinel of what a caller acts on, and the words of what the site
+// does.
 func meaning(err error) error {
+	if own := ofCredentials(err); own != nil {
+		return own
+	}
 	var said smithy.APIError
 	if !errors.As(err, &said) {
 		return err

@@ -17,6 +17,7 @@ import (
 // Status is how a node stands. It holds counts, no record.
 type Status struct {
 	DID       identity.DID     `json:"did"`
+	Process   string           `json:"process,omitempty" doc:"Name of the process that answers, if it is one beside the node, which only does loads and does not speak to the hub"`
 	Connected bool             `json:"connected" doc:"The hub is reached"`
 	Tables    map[string]int64 `json:"tables" doc:"Rows by OMOP table"`
 	Jobs      map[string]int64 `json:"jobs" doc:"Loads by state; completed ones of the last day"`

@@ -51,6 +51,10 @@ type Record struct {
 	Actor   identity.DID // who caused it; empty for the site itself
 	Subject string       // a question's or document's digest, a trial, a job, a number of tasks
 	Rule    string       // the refusing rule, if any
+
+	// Job numbers the load that finished, 0 for none. It is in the log only: the trail
+	// keeps to the file's digest, which says more for longer.
+	Job int64
 }
 
 // Trail is the node's memory of decisions.
@@ -75,7 +79,11 @@ func Open(ctx context.Context, db *sqldb.DB, log *slog.Logger) (*Trail, error) {
 // of the trail's own database: both are there or neither is. A record that
 // cannot be written fails the decision.
 func (t *Trail) Add(ctx context.Context, tx *sqldb.Tx, r Record) error {
-	t.log.InfoContext(ctx, string(r.Event), "actor", r.Actor, "subject", r.Subject, "rule", r.Rule)
+	facts := []slog.Attr{slog.Any("actor", r.Actor), slog.String("subject", r.Subject), slog.String("rule", r.Rule)}
+	if r.Job != 0 {
+		facts = append(facts, slog.Int64("job", r.Job))
+	}
+	t.log.LogAttrs(ctx, slog.LevelInfo, string(r.Event), facts...)
 	if _, err := tx.Exec(ctx, `INSERT INTO audit (at, event, actor, subject, rule) VALUES (?, ?, ?, ?, ?)`,
 		r.At.Unix(), string(r.Event), string(r.Actor), r.Subject, r.Rule); err != nil {
 		return fmt.Errorf("audit %s: %w", r.Event, err)

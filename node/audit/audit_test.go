@@ -43,6 +43,10 @@ func TestTrail(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []audit.Record{second}, list)
 		require.Contains(t, log.String(), "trial.closed")
+		require.NotContains(t, log.String(), "job=")
+		load := audit.Record{At: at, Event: audit.JobFinished, Subject: "f1", Rule: "completed", Job: 17}
+		require.NoError(t, db.Write(t.Context(), func(tx *sqldb.Tx) error { return trail.Add(t.Context(), tx, load) }))
+		require.Contains(t, log.String(), `msg="load finished" actor="" subject=f1 rule=completed job=17`)
 	})
 }
 

@@ -41,7 +41,12 @@ type Table struct {
 	Digest string // SHA-256 of the file in hexadecimal digits
 
 	*spool.File
+
+	table string // by its name in the CDM
 }
+
+// CDM returns the table's name in the CDM.
+func (t Table) CDM() string { return t.table }
 
 // names are the tables that are read, those first to which others refer.
 var names = []string{
@@ -187,7 +192,7 @@ func (p *planned) copy(ctx context.Context, v *sqldb.Visit) (Table, error) {
 	if err != nil {
 		return Table{}, err
 	}
-	t := Table{Name: p.table.Name + ".csv.gz", Stage: p.table.Stage(), File: file}
+	t := Table{Name: p.table.Name + ".csv.gz", Stage: p.table.Stage(), File: file, table: p.table.Name}
 	sum := sha256.New()
 	zipped, err := gzip.NewWriterLevel(io.MultiWriter(file, sum), gzip.BestSpeed)
 	if err != nil {

@@ -315,6 +315,7 @@ func (c *Client) RecordConsents(ctx context.Context, list []Consent) (recorded i
 // Status is what a node says of itself.
 type Status struct {
 	DID       string           `json:"did"`
+	Process   string           `json:"process,omitempty"` // that answers beside the node, empty for the node itself
 	Connected bool             `json:"connected"`
 	Tables    map[string]int64 `json:"tables"`
 	Jobs      map[string]int64 `json:"jobs"` // by state

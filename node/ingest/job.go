@@ -257,7 +257,7 @@ func (s *Service) Cancel(ctx context.Context, id JobID) error {
 		if err != nil {
 			return err
 		}
-		return s.record(ctx, tx, j.File.String(), Cancelled)
+		return s.record(ctx, tx, id, j.File.String(), Cancelled)
 	})
 }
 

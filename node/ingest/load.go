@@ -330,7 +330,7 @@ func (l *load) finish(ctx context.Context) error {
 			string(l.outcome()), l.s.cfg.Now(), l.job.ID); err != nil {
 			return err
 		}
-		if err := l.s.record(ctx, tx, l.job.Args.File, l.outcome()); err != nil {
+		if err := l.s.record(ctx, tx, JobID(l.job.ID), l.job.Args.File, l.outcome()); err != nil {
 			return err
 		}
 		return l.job.Complete(ctx, tx)

@@ -144,7 +144,7 @@ func (s *Service) remap(ctx context.Context, tx *sqldb.Tx, file raw.Digest, mapp
 			string(Cancelled), s.cfg.Now(), int64(last.ID)); err != nil {
 			return 0, err
 		}
-		if err := s.record(ctx, tx, file.String(), Cancelled); err != nil {
+		if err := s.record(ctx, tx, last.ID, file.String(), Cancelled); err != nil {
 			return 0, err
 		}
 	}

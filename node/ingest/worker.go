@@ -39,7 +39,7 @@ func (s *Service) work(ctx context.Context, j *jobs.Job[args]) error {
 	defer cancel()
 	if serr := s.cfg.DB.Write(say, func(tx *sqldb.Tx) error {
 		if state == Failed && (hopeless || j.Last && !jobs.Passing(err)) {
-			if err := s.record(say, tx, j.Args.File, Dead); err != nil {
+			if err := s.record(say, tx, id, j.Args.File, Dead); err != nil {
 				return err
 			}
 		}
@@ -51,11 +51,11 @@ func (s *Service) work(ctx context.Context, j *jobs.Job[args]) error {
 }
 
 // record puts the end of a job on the trail, in the transaction that ends it.
-func (s *Service) record(ctx context.Context, tx *sqldb.Tx, file string, outcome State) error {
+func (s *Service) record(ctx context.Context, tx *sqldb.Tx, id JobID, file string, outcome State) error {
 	if s.cfg.Trail == nil {
 		return nil
 	}
-	return s.cfg.Trail.Add(ctx, tx, audit.Record{At: s.cfg.Now(), Event: audit.JobFinished, Subject: file, Rule: string(outcome)})
+	return s.cfg.Trail.Add(ctx, tx, audit.Record{At: s.cfg.Now(), Event: audit.JobFinished, Subject: file, Rule: string(outcome), Job: int64(id)})
 }
 
 // load reads the raw copy and stores what is in it.

@@ -1,21 +1,14 @@
 package outbox
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/trialmesh/trialmesh/connectors/partner/fhirserver"
+	"github.com/trialmesh/trialmesh/node/settings"
 )
 
 // Endpoint is a FHIR server that the site has registered for writing, as its file says.
@@ -42,36 +35,20 @@ type Entry struct {
 	Err error
 }
 
-const (
-	suffix       = ".yaml"
-	maxEndpoints = 1000
-	maxSettings  = 1 << 20 // bytes of a file
-)
-
-// names are what an endpoint can be called.
-var names = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,39}$`)
+// files are the files of the endpoints.
+var files = settings.Of("an endpoint")
 
 // ErrName says that a name cannot be that of an endpoint.
-var ErrName = errors.New("an endpoint's name has 1 to 40 lower-case letters, digits, - and _, and begins with a letter or a digit")
+var ErrName = files.ErrName
 
 // ReadAll reads the endpoints of a folder, by name. A folder that is not there has none.
 func ReadAll(dir string) ([]Entry, error) {
-	files, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	names, err := settings.Names(dir)
 	if err != nil {
 		return nil, fmt.Errorf("read endpoints: %w", err)
 	}
 	var list []Entry
-	for _, f := range files {
-		name, is := strings.CutSuffix(f.Name(), suffix)
-		if f.IsDir() || !is {
-			continue
-		}
-		if len(list) == maxEndpoints {
-			return nil, fmt.Errorf("read endpoints: %s has over %d", dir, maxEndpoints)
-		}
+	for _, name := range names {
 		e, err := Read(dir, name)
 		e.Name = name
 		list = append(list, Entry{e, err})
@@ -82,24 +59,10 @@ func ReadAll(dir string) ([]Entry, error) {
 // Read reads one endpoint. The error lists all that is wrong with its file, and is
 // [fs.ErrNotExist] if there is none.
 func Read(dir, name string) (Endpoint, error) {
-	if !names.MatchString(name) {
-		return Endpoint{}, ErrName
-	}
-	f, err := os.Open(filepath.Join(dir, name+suffix))
-	if err != nil {
-		return Endpoint{}, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxSettings))
-	if err != nil {
-		return Endpoint{}, err
-	}
 	var d document
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&d); err != nil && !errors.Is(err, io.EOF) {
-		// The library tells the type that it decodes into.
-		return Endpoint{}, errors.New(strings.ReplaceAll(err.Error(), " not found in type outbox.document", " is no setting of an endpoint"))
+	text, err := files.Read(dir, name, &d)
+	if err != nil {
+		return Endpoint{}, err
 	}
 	sum := sha256.Sum256(append([]byte(name+"\n"), text...))
 	e := Endpoint{Name: name, URL: d.URL, Types: d.Types, digest: string(sum[:])}
@@ -122,8 +85,8 @@ func Read(dir, name string) (Endpoint, error) {
 // MakeKey makes the key of an endpoint for an algorithm of package fhirserver, if it has none
 // yet, and returns the key that it has. The settings of the endpoint need not be there.
 func MakeKey(dir, name, algorithm string) (key fhirserver.Key, made bool, err error) {
-	if !names.MatchString(name) {
-		return key, false, ErrName
+	if err := files.Check(name); err != nil {
+		return key, false, err
 	}
 	return fhirserver.MakeKey(fhirserver.KeyFile(dir, name), algorithm)
 }

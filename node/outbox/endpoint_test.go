@@ -42,10 +42,15 @@ func TestEndpointIsReadFromItsFile(t *testing.T) {
 		"url: https://x\nkind: bulk":    "kind is no setting of an endpoint",
 		"url: https://x\nca: no.pem":    "ca: ",
 		"url: https://x\nkey: x":        "client: the id",
+		"url: https://x\nclient: secret\nkey: lab.key": "key: lab.key is not there",
+		"url: [secret]": "line 1: want a text",
+		"url: \"secret": "no valid yaml: ",
 	} {
 		write(text)
 		_, err = Read(dir, "ehr")
 		require.ErrorContains(t, err, want)
+		require.NotContains(t, err.Error(), dir, "programs are told of it")
+		require.NotContains(t, err.Error(), "secret")
 	}
 	list, err := ReadAll(dir)
 	require.NoError(t, err)

@@ -1,9 +1,6 @@
 package outbox
 
 import (
-	"errors"
-	"fmt"
-	"io"
 	"time"
 
 	"github.com/trialmesh/trialmesh/protocol/problem"
@@ -43,24 +40,6 @@ type Message struct {
 	job int64
 }
 
-// Draft is a resource to be sent: R4 JSON, checked by [Outbox.Add]. It holds patient data, so
-// it neither prints nor marshals.
-type Draft struct {
-	// Key names what is said, for good: the same key is the same message, whatever the
-	// content. Defaults to a digest of the content. Up to 200 characters.
-	Key string
-
-	Resource []byte
-}
-
-// Format keeps records out of logs.
-func (Draft) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "draft:redacted") }
-
-// MarshalJSON keeps records out of documents.
-func (Draft) MarshalJSON() ([]byte, error) {
-	return nil, errors.New("outbox: a draft is not to be marshaled")
-}
-
 // What the site's requests meet.
 var (
 	errNoEndpoint = problem.New(problem.NotFound, "no such endpoint: its settings are NAME.yaml in the folder endpoints of the node")
@@ -68,5 +47,5 @@ var (
 	errNoPatient  = problem.New(problem.NotFound, "a patient of whom a resource tells is not loaded at this site")
 	errEnded      = problem.New(problem.Conflict, "the message is not waiting")
 	errUnderWay   = problem.New(problem.Conflict, "the message is being sent at the moment: see in a while what became of it")
-	errOver       = problem.New(problem.Conflict, "the message was delivered or cancelled: send it again if it has to be")
+	errOver       = problem.New(problem.Conflict, "there is nothing to retry: the EHR has a message that was delivered, and what is wrong in it is corrected there, or by sending another resource; one that was cancelled is sent anew by sending its resource again")
 )

@@ -2,10 +2,9 @@
 // has it.
 //
 // An endpoint is a FHIR server that the site has registered for writing, a file NAME.yaml in a
-// folder of the node, see [Endpoint]. [Outbox.Send] takes resources from a document,
-// [Outbox.Add] one of the program's own, in the transaction that has a reason to send it. Both
-// check the resource before it is kept. The queue (localstore/jobs) does the rest, one job to
-// a message.
+// folder of the node, see [Endpoint]. [Outbox.Send] takes resources from a document
+// and checks each before it is kept. The queue (localstore/jobs) does the rest, one job to a
+// message.
 //
 // Each message carries a business identifier of this node's, so a server that heeds
 // If-None-Exist keeps it once, whatever breaks on the way and however often it is sent; a

@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -148,44 +147,13 @@ func TestSendTakesAllOrNothing(t *testing.T) {
 	})
 }
 
-// TestKeyNamesAMessage: what a part of the program says under a key it says once.
-func TestKeyNamesAMessage(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, sqltest.SQLite(t), newEHR(t))
-	o, _ := s.open()
-	add := func(key, text string) (m Message, err error) {
-		err = s.db.Write(t.Context(), func(tx *sqldb.Tx) (err error) {
-			m, err = o.Add(t.Context(), tx, "ehr", Draft{Key: key, Resource: []byte(text)})
-			return err
-		})
-		return m, err
-	}
-	first, err := add("eligible/7", task)
-	require.NoError(t, err)
-	same, err := add("eligible/7", strings.ReplaceAll(task, "look", "see"))
-	require.NoError(t, err)
-	require.Equal(t, first.ID, same.ID)
-	other, err := add("eligible/8", task)
-	require.NoError(t, err)
-	require.NotEqual(t, first.Identifier, other.Identifier)
-	require.Regexp(t, `^[0-9a-f]{32}$`, first.Identifier)
-	for _, text := range []string{task + "\n" + task, `{"resourceType":"Task"}`} {
-		_, err = add("x", text)
-		require.Error(t, err)
-	}
-	_, err = add(strings.Repeat("k", maxKey+1), task)
-	require.ErrorContains(t, err, "over 200 bytes")
-	require.Equal(t, "draft:redacted", fmt.Sprintf("%+v", Draft{Resource: []byte(task)}))
-	_, err = json.Marshal(Draft{})
-	require.Error(t, err)
-}
-
 // TestContentIsSealed: the database alone does not tell what waits.
 func TestContentIsSealed(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, sqltest.SQLite(t), newEHR(t))
 	o, _ := s.open()
 	m := s.send(o, task)[0]
+	require.Regexp(t, `^[0-9a-f]{32}$`, m.Identifier)
 	var kept []byte
 	require.NoError(t, s.db.Read(t.Context(), func(tx *sqldb.Tx) error {
 		return tx.QueryRow(t.Context(), `SELECT content FROM outbox_message`).Scan(&kept)
@@ -200,7 +168,7 @@ func TestContentIsSealed(t *testing.T) {
 	require.NoError(t, err)
 	_, err = other.open(m.Identifier, kept)
 	require.ErrorIs(t, err, errSeal)
-	require.NotEqual(t, m.Identifier, other.identifier("ehr", "Task", "x"))
+	require.NotEqual(t, m.Identifier, other.identifier("ehr", "Task", []byte(task)))
 }
 
 // TestMessageThatANodeWithAnotherSecretSealed fails, rather than to wait for ever.

@@ -35,12 +35,13 @@ func newSealer(secret []byte) (sealer, error) {
 	return s, err
 }
 
-// identifier is the value of the identifier of what a key stands for at an endpoint: 32 hex
-// digits. Without the secret it tells nothing of what the key was made from, as logs of
+// identifier is the value of the identifier of a resource at an endpoint: 32 hex digits. The
+// same content has the same one. Without the secret it tells nothing of that, as logs of
 // servers will hold it.
-func (s sealer) identifier(endpoint, resourceType, key string) string {
+func (s sealer) identifier(endpoint, resourceType string, content []byte) string {
 	h := hmac.New(sha256.New, s.names)
-	for _, part := range []string{endpoint, resourceType, key} {
+	sum := sha256.Sum256(content)
+	for _, part := range []string{endpoint, resourceType, "content " + hex.EncodeToString(sum[:])} {
 		_, _ = h.Write([]byte(part)) // never fails
 		_, _ = h.Write([]byte{0})
 	}

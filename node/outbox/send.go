@@ -1,10 +1,7 @@
 package outbox
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -15,9 +12,6 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
-
-// maxKey bounds the key of a draft, in bytes.
-const maxKey = 200
 
 // Send takes the resources of a document of FHIR R4 JSON for an endpoint: a resource, lines of
 // them, or a Bundle of type collection. All are durable when it returns, or none is kept. A
@@ -36,7 +30,7 @@ func (o *Outbox) Send(ctx context.Context, endpoint string, r io.Reader) ([]Mess
 	err = o.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
 		sent = sent[:0]
 		for _, one := range list {
-			m, err := o.add(ctx, tx, e, "", one)
+			m, err := o.add(ctx, tx, e, one)
 			if err != nil {
 				return err
 			}
@@ -48,29 +42,6 @@ func (o *Outbox) Send(ctx context.Context, endpoint string, r io.Reader) ([]Mess
 		return nil, fmt.Errorf("send to %s: %w", endpoint, err)
 	}
 	return sent, nil
-}
-
-// Add is Send for one resource, in the transaction that has a reason to send it.
-func (o *Outbox) Add(ctx context.Context, tx *sqldb.Tx, endpoint string, d Draft) (Message, error) {
-	e, err := o.endpoint(endpoint)
-	if err != nil {
-		return Message{}, fmt.Errorf("send to %s: %w", endpoint, err)
-	}
-	if len(d.Key) > maxKey {
-		return Message{}, fmt.Errorf("send to %s: the key is over %d bytes", endpoint, maxKey)
-	}
-	list, err := read(ctx, bytes.NewReader(d.Resource))
-	if err == nil && len(list) != 1 {
-		err = problem.New(problem.Invalid, "a draft is one resource")
-	}
-	if err != nil {
-		return Message{}, fmt.Errorf("send to %s: %w", endpoint, err)
-	}
-	m, err := o.add(ctx, tx, e, d.Key, list[0])
-	if err != nil {
-		return Message{}, fmt.Errorf("send to %s: %w", endpoint, err)
-	}
-	return m, nil
 }
 
 // endpoint returns the endpoint called name.
@@ -86,7 +57,7 @@ func (o *Outbox) endpoint(name string) (Endpoint, error) {
 }
 
 // add keeps a resource for an endpoint, with the job that sends it.
-func (o *Outbox) add(ctx context.Context, tx *sqldb.Tx, e Endpoint, key string, r resource) (Message, error) {
+func (o *Outbox) add(ctx context.Context, tx *sqldb.Tx, e Endpoint, r resource) (Message, error) {
 	if !slices.Contains(e.Types, r.kind) {
 		return Message{}, problem.New(problem.Forbidden, "the endpoint is not registered for "+r.kind+": add it to types of its settings")
 	}
@@ -99,23 +70,16 @@ func (o *Outbox) add(ctx context.Context, tx *sqldb.Tx, e Endpoint, key string, 
 			return Message{}, errNoPatient
 		}
 	}
-	if key == "" {
-		text, err := r.text()
-		if err != nil {
-			return Message{}, err
-		}
-		sum := sha256.Sum256(text)
-		key = "content " + hex.EncodeToString(sum[:])
-	} else {
-		key = "key " + key
+	text, err := r.text()
+	if err != nil {
+		return Message{}, err
 	}
-	m := Message{Endpoint: e.Name, Type: r.kind, Identifier: o.seal.identifier(e.Name, r.kind, key), Asked: o.cfg.Now().UTC()}
+	m := Message{Endpoint: e.Name, Type: r.kind, Identifier: o.seal.identifier(e.Name, r.kind, text), Asked: o.cfg.Now().UTC()}
 	if err := tx.Lock(ctx, "outbox/"+m.Endpoint); err != nil {
 		return Message{}, err
 	}
 	r.identify(o.cfg.System, m.Identifier)
-	text, err := r.text()
-	if err != nil {
+	if text, err = r.text(); err != nil {
 		return Message{}, err
 	}
 	sealed := o.seal.close(m.Identifier, text)

@@ -1,24 +1,19 @@
 package pull
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/trialmesh/trialmesh/connectors/partner/fhirserver"
+	"github.com/trialmesh/trialmesh/node/cron"
+	"github.com/trialmesh/trialmesh/node/settings"
 )
 
 // Kind is how data are fetched.
@@ -41,7 +36,7 @@ type Settings struct {
 
 	Deadline time.Duration // of a run, from when it is asked for
 
-	Schedule Schedule
+	Schedule cron.Schedule
 	Cron     string // the schedule as written, empty for none
 	Zone     string // of its clocks
 
@@ -73,40 +68,27 @@ type Entry struct {
 }
 
 const (
-	suffix      = ".yaml"
-	maxPulls    = 1000
-	maxSettings = 1 << 20 // bytes of a file
-	count       = 500     // resources on a page, if the file does not say
+	count = 500 // resources on a page, if the file does not say
 
 	deadline    = 72 * time.Hour // of a run, if the file does not say
 	minDeadline = time.Minute
 	maxDeadline = 30 * 24 * time.Hour
 )
 
-// names are what a pull can be called.
-var names = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,39}$`)
+// files are the files of the pulls.
+var files = settings.Of("a pull")
 
 // ErrName says that a name cannot be that of a pull.
-var ErrName = errors.New("a pull's name has 1 to 40 lower-case letters, digits, - and _, and begins with a letter or a digit")
+var ErrName = files.ErrName
 
 // ReadAll reads the pulls of a folder, by name. A folder that is not there has none.
 func ReadAll(dir string) ([]Entry, error) {
-	files, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	names, err := settings.Names(dir)
 	if err != nil {
 		return nil, fmt.Errorf("read pulls: %w", err)
 	}
 	var list []Entry
-	for _, f := range files {
-		name, is := strings.CutSuffix(f.Name(), suffix)
-		if f.IsDir() || !is {
-			continue
-		}
-		if len(list) == maxPulls {
-			return nil, fmt.Errorf("read pulls: %s has over %d", dir, maxPulls)
-		}
+	for _, name := range names {
 		s, err := Read(dir, name)
 		s.Name = name
 		list = append(list, Entry{s, err})
@@ -117,24 +99,9 @@ func ReadAll(dir string) ([]Entry, error) {
 // Read reads one pull. The error lists all that is wrong with its file, and is
 // [fs.ErrNotExist] if there is none.
 func Read(dir, name string) (Settings, error) {
-	if !names.MatchString(name) {
-		return Settings{}, ErrName
-	}
-	f, err := os.Open(filepath.Join(dir, name+suffix))
-	if err != nil {
-		return Settings{}, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxSettings))
-	if err != nil {
-		return Settings{}, err
-	}
 	var d document
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&d); err != nil && !errors.Is(err, io.EOF) {
-		// The library tells the type that it decodes into.
-		return Settings{}, errors.New(strings.ReplaceAll(err.Error(), " not found in type pull.document", " is no setting of a pull"))
+	if _, err := files.Read(dir, name, &d); err != nil {
+		return Settings{}, err
 	}
 	return d.settings(dir, name)
 }
@@ -168,7 +135,7 @@ func (d document) settings(dir, name string) (Settings, error) {
 	if zone, err := time.LoadLocation(s.Zone); err != nil {
 		fault("zone", errors.New("want a name such as Europe/Berlin, which this machine knows"))
 	} else if d.Schedule != "" {
-		s.Schedule, err = ParseSchedule(d.Schedule, zone)
+		s.Schedule, err = cron.Parse(d.Schedule, zone)
 		fault("schedule", err)
 	}
 	var err error

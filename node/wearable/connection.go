@@ -6,7 +6,7 @@ import (
 	"time"
 
 	maker "github.com/trialmesh/trialmesh/connectors/partner/wearable"
-	"github.com/trialmesh/trialmesh/node/pull"
+	"github.com/trialmesh/trialmesh/node/cron"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
@@ -46,7 +46,7 @@ type Connection struct {
 
 // due is when a connection is to be pulled, zero for never. What the site asked for and what
 // a process left undone is due at once. A pull that a schedule missed is made up for once.
-func (c Connection) due(schedule pull.Schedule) time.Time {
+func (c Connection) due(schedule cron.Schedule) time.Time {
 	switch {
 	case c.State != Connected:
 		return time.Time{}

@@ -1,21 +1,17 @@
 package wearable
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	maker "github.com/trialmesh/trialmesh/connectors/partner/wearable"
-	"github.com/trialmesh/trialmesh/node/pull"
+	"github.com/trialmesh/trialmesh/node/cron"
+	"github.com/trialmesh/trialmesh/node/settings"
 )
 
 // Settings are what the site has arranged with a maker, as its file MAKER.yaml says. The
@@ -25,7 +21,7 @@ type Settings struct {
 	Maker    string
 	Redirect string // the URL with which the application is registered
 
-	Schedule pull.Schedule
+	Schedule cron.Schedule
 	Cron     string // the schedule as written, empty for none
 	Zone     string // of its clocks
 
@@ -40,10 +36,12 @@ type document struct {
 	Zone     string `yaml:"zone"`
 }
 
+// files are the files of the makers.
+var files = settings.Of("a maker")
+
 const (
-	suffix       = ".yaml"
 	secretSuffix = ".secret"
-	maxSettings  = 64 << 10 // bytes of a file
+	maxSecret    = 64 << 10 // bytes of a file
 )
 
 // Entry is a maker with a file: its settings, or what is wrong with them. The name is there
@@ -73,16 +71,9 @@ func Read(dir, name string) (Settings, error) {
 	if !slices.Contains(maker.Makers(), name) {
 		return Settings{}, errMaker
 	}
-	text, err := readBounded(filepath.Join(dir, name+suffix))
-	if err != nil {
-		return Settings{}, err
-	}
 	var d document
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&d); err != nil && !errors.Is(err, io.EOF) {
-		// The library tells the type that it decodes into.
-		return Settings{}, errors.New(strings.ReplaceAll(err.Error(), " not found in type wearable.document", " is no setting of a maker"))
+	if _, err := files.Read(dir, name, &d); err != nil {
+		return Settings{}, err
 	}
 	return d.settings(dir, name)
 }
@@ -97,7 +88,7 @@ func (d document) settings(dir, name string) (Settings, error) {
 	if zone, err := time.LoadLocation(s.Zone); err != nil || s.Zone == "Local" {
 		faults = append(faults, errors.New("zone: want a name such as Europe/Berlin, which this machine knows"))
 	} else if d.Schedule != "" {
-		if s.Schedule, err = pull.ParseSchedule(d.Schedule, zone); err != nil {
+		if s.Schedule, err = cron.Parse(d.Schedule, zone); err != nil {
 			faults = append(faults, fmt.Errorf("schedule: %w", err))
 		}
 	}
@@ -123,26 +114,19 @@ func readSecret(path string) (maker.Secret, error) {
 		return maker.Secret{}, err
 	case info.Mode().Perm()&0o077 != 0:
 		return maker.Secret{}, fmt.Errorf("%s can be read by others: chmod 600 it", path)
+	case info.Size() > maxSecret:
+		return maker.Secret{}, fmt.Errorf("%s is over 64 KiB", path)
 	}
-	text, err := readBounded(path)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return maker.Secret{}, errors.New(err.Error()) // that this file is not there does not say that the maker has none
 	}
 	return maker.NewSecret(string(text)), nil
 }
 
-func readBounded(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxSettings))
-}
-
 // schedules returns the schedules of the makers whose settings are right.
-func (s *Service) schedules() map[string]pull.Schedule {
-	all := make(map[string]pull.Schedule)
+func (s *Service) schedules() map[string]cron.Schedule {
+	all := make(map[string]cron.Schedule)
 	for _, e := range ReadAll(s.cfg.Dir) {
 		if e.Err == nil {
 			all[e.Maker] = e.Schedule
@@ -155,7 +139,7 @@ func (s *Service) schedules() map[string]pull.Schedule {
 func (s *Service) client(name string) (*maker.Client, error) {
 	set, err := Read(s.cfg.Dir, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("settings: %s%s is not there", name, suffix)
+		return nil, fmt.Errorf("settings: %s%s is not there", name, settings.Suffix)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("settings: %w", err)

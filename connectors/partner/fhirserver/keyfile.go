@@ -11,22 +11,32 @@ import (
 // KeyFile returns where the key of the settings called name lies, unless they say otherwise.
 func KeyFile(dir, name string) string { return filepath.Join(dir, name+".key") }
 
-// ReadKey reads a private key that nobody else can read.
+// ReadKey reads a private key that nobody else can read. Its errors name the file without
+// its place, as what is wrong with settings is shown to programs.
 func ReadKey(path string) (Key, error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return Key{}, fmt.Errorf("%s is not there: make it with trialmesh node pull key or node endpoint key, and register what that prints", path)
+		return Key{}, fmt.Errorf("%s is not there: make it with trialmesh node pull key or node endpoint key, and register what that prints", filepath.Base(path))
 	case err != nil:
-		return Key{}, err
+		return Key{}, unplaced(err)
 	case info.Mode().Perm()&0o077 != 0:
-		return Key{}, fmt.Errorf("%s can be read by others: chmod 600 it", path)
+		return Key{}, fmt.Errorf("%s can be read by others: chmod 600 it", filepath.Base(path))
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return Key{}, err
+		return Key{}, unplaced(err)
 	}
 	return ParseKey(text)
+}
+
+// unplaced is an error of a file that settings name, without its place. It does not say of
+// the settings that they are not there.
+func unplaced(err error) error {
+	if at, is := errors.AsType[*fs.PathError](err); is {
+		return errors.New(filepath.Base(at.Path) + ": " + at.Err.Error())
+	}
+	return errors.New(err.Error())
 }
 
 // MakeKey makes a key for algorithm in the file path and the folder of that, if there is none

@@ -64,7 +64,7 @@ func within(dir, file string) string {
 func readRoots(path string) (*x509.CertPool, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, errors.New(err.Error()) // that this file is not there does not say that the settings are not
+		return nil, unplaced(err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {

@@ -1637,6 +1637,8 @@ export interface components {
             jobs: {
                 [key: string]: number;
             };
+            /** @description Name of the process that answers, if it is one beside the node, which only does loads and does not speak to the hub */
+            process?: string;
             /** @description Rows by OMOP table */
             tables: {
                 [key: string]: number;

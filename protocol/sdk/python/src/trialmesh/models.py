@@ -664,6 +664,9 @@ class Status:
     """Free bytes where the node keeps its data; -1 if unknown."""
     jobs: dict[str, int]
     """Loads by state; completed ones of the last day."""
+    process: str | None = None
+    """Name of the process that answers, if it is one beside the node, which only does loads and
+    does not speak to the hub."""
     tables: dict[str, int]
     """Rows by OMOP table."""
 

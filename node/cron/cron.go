@@ -1,4 +1,8 @@
-package pull
+// Package cron says when something falls due, in the five fields of a crontab.
+//
+// [Parse] reads a [Schedule], and [Schedule.Next] is all it does: it starts nothing and reads
+// no clock. Who keeps a schedule decides what a time that was missed means.
+package cron
 
 import (
 	"errors"
@@ -8,7 +12,7 @@ import (
 	"time"
 )
 
-// Schedule says when a pull falls due, in the five fields of cron. The zero value says never.
+// Schedule is a set of minutes by the clocks of a zone. The zero value is empty: never.
 type Schedule struct {
 	minutes, hours, days, months, weekdays uint64 // bit n for value n
 	either                                 bool   // a day that fits days or weekdays will do
@@ -26,13 +30,13 @@ type field struct {
 	anything *bool // set if the field begins with *
 }
 
-// ParseSchedule reads "minute hour day month weekday" for the clocks of zone. A field is *, a
+// Parse reads "minute hour day month weekday" for the clocks of zone. A field is *, a
 // value, a range 1-5, any of them with a step /2, or a list of these; months and weekdays may
 // be named jan or mon, and Sunday is 0 or 7. Where day and weekday are both given, either
 // will do. A time that the clocks leave out does not come that day.
 //
 // Source: POSIX.1-2017, crontab; steps and names as in Vixie's cron.
-func ParseSchedule(text string, zone *time.Location) (Schedule, error) {
+func Parse(text string, zone *time.Location) (Schedule, error) {
 	s := Schedule{zone: zone}
 	parts := strings.Fields(text)
 	if len(parts) != 5 {
