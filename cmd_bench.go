@@ -27,6 +27,7 @@ which a sync is real, and are removed at the end, also with Ctrl-C.`,
 		Example: `  trialmesh bench list
   trialmesh bench ingest-fhir --dir /var/lib/trialmesh --json
   trialmesh bench ingest-observations --database postgres://trialmesh@db.example/bench
+  trialmesh bench ingest-memory --size 5GiB
   trialmesh bench ingest-curve --points 50000000`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -39,7 +40,7 @@ which a sync is real, and are removed at the end, also with Ctrl-C.`,
 	cmd.Flags().String("dir", ".", "folder on the file system to measure")
 	cmd.Flags().String("database", "", "postgres:// URL, in which a schema is made and removed (default SQLite)")
 	cmd.Flags().Duration("for", 6*time.Second, "how long to measure a figure, in three rounds")
-	cmd.Flags().String("size", "1GiB", "size of the file of ingest-memory, in KiB, MiB or GiB")
+	cmd.Flags().String("size", "256MiB", "size of the file of ingest-memory, in KiB, MiB or GiB")
 	cmd.Flags().Int("points", 5_000_000, "stored points to which ingest-curve goes")
 	cmd.Flags().Float64("bar", 0, "another bar for the first figure (default as listed)")
 	cmd.AddCommand(newBenchList())

@@ -54,7 +54,7 @@ func newNodeCommand() *cobra.Command {
 	return group("node", "Run a node: a hospital's data, consents and answers",
 		newNodeInit(), newNodeEnroll(), newNodeRun(), newNodeVocabulary(), newNodeIngest(), newNodeWatch(), newNodePull(), newNodeWearable(), newNodeEndpoint(), newNodeSend(), newNodeSent(), newNodeMap(),
 		newNodeVariables(), newNodeUnits(), newNodeCodes(), newNodeRemap(), newNodeJobs(), newNodeQuality(), newNodeConsent(), newNodeStatus(), newNodeLinkRecords(),
-		newNodeBackup(), newNodeRestore(), newNodeHold(), newNodeResume(), newNodeFsck(), newNodeExtract(), newNodeKey(), newNodeClient(), newNodeScreen(), newNodeCDSClient())
+		newNodeBackup(), newNodeRestore(), newNodeHold(), newNodeResume(), newNodeFsck(), newNodeExtract(), newNodeKey(), newNodeAdoptRaw(), newNodeClient(), newNodeScreen(), newNodeCDSClient())
 }
 
 // noBoard warns of a node that nobody can ask anything.

@@ -17,17 +17,25 @@ import (
 // stores opens the database and the raw store of a node that is there, for a program
 // beside the one that runs it. It migrates nothing.
 func (c Config) stores(ctx context.Context) (*sqldb.DB, *raw.Store, error) {
-	if path, ok := strings.CutPrefix(c.DSN, "sqlite:"); ok {
-		if _, err := os.Stat(path); err != nil { // it would be made
-			return nil, nil, fmt.Errorf("the node has no database yet: %w", err)
-		}
-	}
-	files, err := c.openRaw(ctx)
+	db, err := c.database(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	db, err := sqldb.Open(ctx, sqldb.Config{DSN: c.DSN})
-	return db, files, err
+	files, err := c.knownRaw(ctx, db)
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	return db, files, nil
+}
+
+// database opens the database of a node that is there.
+func (c Config) database(ctx context.Context) (*sqldb.DB, error) {
+	if path, ok := strings.CutPrefix(c.DSN, "sqlite:"); ok {
+		if _, err := os.Stat(path); err != nil { // it would be made
+			return nil, fmt.Errorf("the node has no database yet: %w", err)
+		}
+	}
+	return sqldb.Open(ctx, sqldb.Config{DSN: c.DSN})
 }
 
 // bucket is the address of the bucket that has the raw copies, "" if they are on a disk.
@@ -81,12 +89,12 @@ func Restore(ctx context.Context, cfg Config, from string, keys []backup.Identit
 	}
 	return backup.Restore(ctx, backup.RestoreConfig{
 		From: from, Identities: keys, Dir: cfg.Dir, DSN: dsn, Bucket: cfg.Raw, Last: keyFile, Now: cfg.Now, Progress: progress,
-		Raw: func(ctx context.Context, dir, bucket string) (*raw.Store, error) {
-			return Config{Dir: dir, Raw: bucket, Now: cfg.Now}.openRaw(ctx)
+		Raw: func(ctx context.Context, dir, bucket string, db *sqldb.DB) (*raw.Store, error) {
+			return Config{Dir: dir, Raw: bucket, Now: cfg.Now}.restoredRaw(ctx, db)
 		},
 		Schema: func(ctx context.Context, dir, dsn string) error {
 			// Whoever opens a node has all its tables.
-			n, err := Open(ctx, Config{Dir: dir, DSN: dsn, Circuits: dir, Now: cfg.Now})
+			n, err := Open(ctx, Config{Dir: dir, DSN: dsn, Circuits: dir, Now: cfg.Now, restoring: true})
 			if err != nil {
 				return err
 			}

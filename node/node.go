@@ -107,6 +107,8 @@ type Config struct {
 
 	Logger *slog.Logger     // Defaults to discarding.
 	Now    func() time.Time // Defaults to time.Now.
+
+	restoring bool // the database does not know its raw store yet
 }
 
 // processes are the names that a process beside the node may have.
@@ -247,7 +249,7 @@ func (n *Node) openStores(ctx context.Context) error {
 	if err := jobs.Migrate(ctx, n.db); err != nil {
 		return err
 	}
-	if n.raw, err = n.cfg.openRaw(ctx); err != nil {
+	if n.raw, err = n.cfg.rememberedRaw(ctx, n.db); err != nil {
 		return err
 	}
 	n.resources, err = fhirstore.Open(ctx, fhirstore.Config{DB: n.db, Raw: n.raw, Secret: n.home.secret[:]})

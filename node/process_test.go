@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/trialmesh/trialmesh/localstore/raw"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
 	"github.com/trialmesh/trialmesh/node/ingest"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -108,4 +109,45 @@ func TestACopyOfANodeDoesNotRun(t *testing.T) {
 	second, err := Open(t.Context(), cfg)
 	require.NoError(t, err)
 	require.ErrorIs(t, second.Run(t.Context()), errTwice)
+}
+
+// TestAProcessOfAnotherRawStoreDoesNotStart: loads of files that it took would be dead at
+// the others.
+func TestAProcessOfAnotherRawStoreDoesNotStart(t *testing.T) {
+	t.Parallel()
+	dir, _ := enrolled(t, newCertifier(t))
+	cfg := Config{Dir: dir, DSN: sqltest.PostgresDSN(t), Raw: t.TempDir(), Circuits: t.TempDir()}
+	n, err := Open(t.Context(), cfg)
+	require.NoError(t, err)
+	file, _, err := n.ingest.Accept(t.Context(), "a.json", strings.NewReader(`{"resourceType":"Patient","id":"a"}`))
+	require.NoError(t, err)
+	require.NoError(t, n.Close())
+
+	right, wrong := cfg.Raw, cfg
+	wrong.Raw, wrong.Process = t.TempDir(), "second"
+	_, err = Open(t.Context(), wrong)
+	require.ErrorIs(t, err, raw.ErrOther)
+	require.ErrorContains(t, err, "raw (in node.yaml or TRIALMESH_NODE_RAW)")
+	require.ErrorContains(t, err, "node adopt-raw")
+	_, err = Fsck(t.Context(), wrong, nil)
+	require.ErrorIs(t, err, raw.ErrOther)
+	_, err = ReencryptRaw(t.Context(), wrong, nil)
+	require.ErrorIs(t, err, raw.ErrOther)
+
+	cfg.Raw = filepath.Join(t.TempDir(), "moved")
+	require.NoError(t, os.CopyFS(cfg.Raw, os.DirFS(right)))
+	n, err = Open(t.Context(), cfg)
+	require.NoError(t, err, "a copy of the whole store")
+	require.NoError(t, n.raw.Verify(t.Context(), file))
+	require.NoError(t, n.Close())
+
+	require.NoError(t, AdoptRaw(t.Context(), wrong))
+	_, err = Open(t.Context(), cfg)
+	require.ErrorIs(t, err, raw.ErrOther)
+	n, err = Open(t.Context(), wrong)
+	require.NoError(t, err)
+	require.NoError(t, n.Close())
+	report, err := Fsck(t.Context(), wrong, nil)
+	require.NoError(t, err)
+	require.Len(t, report.Findings, 1, "the file that it has not is lost")
 }

@@ -9,8 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/trialmesh/trialmesh/federation/dirlock"
 	"github.com/trialmesh/trialmesh/localstore/bucket"
 	"github.com/trialmesh/trialmesh/localstore/raw"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
 )
 
 // InBucket reports whether a setting of the raw store is the address of a bucket.
@@ -51,19 +53,98 @@ func (c Config) checkRaw() error {
 	return nil
 }
 
-// openRaw opens the raw store of a node.
-func (c Config) openRaw(ctx context.Context) (*raw.Store, error) {
+// openRaw opens the raw store of a node, which has the identity, if that is not empty.
+func (c Config) openRaw(ctx context.Context, identity string) (*raw.Store, error) {
 	store, err := c.rawConfig(ctx)
 	if err != nil {
 		return nil, err
 	}
+	store.Identity = identity
 	// A folder that is gone, a disk that is not mounted, must not pass for a new one.
 	if c.Raw != "" && store.Bucket == nil {
 		if _, err := os.Stat(store.Dir); err != nil {
 			return nil, fmt.Errorf("raw: make the folder first, and see that its disk is mounted: %w", err)
 		}
 	}
-	return raw.Open(store)
+	files, err := raw.Open(store)
+	return files, otherStore(err)
+}
+
+// knownRaw opens the raw store that db has its copies in.
+func (c Config) knownRaw(ctx context.Context, db *sqldb.DB) (*raw.Store, error) {
+	identity, err := raw.Known(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	return c.openRaw(ctx, identity)
+}
+
+// rememberedRaw is knownRaw that has a new database know its store. One that is restored
+// does not know its own yet.
+func (c Config) rememberedRaw(ctx context.Context, db *sqldb.DB) (*raw.Store, error) {
+	if err := raw.Migrate(ctx, db); err != nil {
+		return nil, err
+	}
+	if c.restoring {
+		return c.openRaw(ctx, "")
+	}
+	files, err := c.knownRaw(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	return files, otherStore(raw.Remember(ctx, db, files))
+}
+
+// otherStore says what to do about [raw.ErrOther].
+func otherStore(err error) error {
+	if !errors.Is(err, raw.ErrOther) {
+		return err
+	}
+	return fmt.Errorf("%w: see that raw (in node.yaml or TRIALMESH_NODE_RAW) is that of all processes of the node and that its disk is mounted, or, if the store was replaced for good, run trialmesh node adopt-raw", err)
+}
+
+// AdoptRaw has the node of cfg.Dir, none of whose processes may run, take the raw store of
+// cfg.Raw for its own, though its database has its copies in another one. What is not in it
+// is lost to the node: [Fsck] lists that.
+func AdoptRaw(ctx context.Context, cfg Config) error {
+	cfg = cfg.withDefaults()
+	lock, err := dirlock.Acquire(ctx, cfg.Dir)
+	if err != nil {
+		return fmt.Errorf("adopt raw store: %w", err)
+	}
+	if err := cfg.adoptRaw(ctx); err != nil {
+		return errors.Join(fmt.Errorf("adopt raw store: %w", err), lock.Release())
+	}
+	return lock.Release()
+}
+
+func (c Config) adoptRaw(ctx context.Context) error {
+	files, err := c.openRaw(ctx, "")
+	if err != nil {
+		return err
+	}
+	db, err := c.database(ctx)
+	if err != nil {
+		return err
+	}
+	if err = raw.Migrate(ctx, db); err == nil {
+		err = raw.Adopt(ctx, db, files)
+	}
+	return errors.Join(err, db.Close())
+}
+
+// restoredRaw opens the raw store of a node that is being restored. Copies that were
+// unpacked into the folder are in a new store; those in a bucket are where they were, or in
+// a copy of that.
+func (c Config) restoredRaw(ctx context.Context, db *sqldb.DB) (*raw.Store, error) {
+	if InBucket(c.Raw) {
+		return c.rememberedRaw(ctx, db)
+	}
+	files, err := c.openRaw(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	return files, raw.Adopt(ctx, db, files)
 }
 
 // sweepEvery is how often the raw store is looked through for what does not count.

@@ -105,7 +105,7 @@ func TestWhereRawCopiesAre(t *testing.T) {
 		"s3://b/x?endpoint=http://10.0.0.1":   "bucket has 3 to 63",
 		"s3://bkt/x?endpoint=http://10.0.0.1": "https",
 	} {
-		_, err := Config{Dir: dir, Raw: setting}.openRaw(t.Context())
+		_, err := Config{Dir: dir, Raw: setting}.openRaw(t.Context(), "")
 		if want == "" {
 			require.NoError(t, err, setting)
 			continue

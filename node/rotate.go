@@ -20,6 +20,16 @@ func RotateRawKey(ctx context.Context, cfg Config) error {
 	return errors.Join(raw.RotateKey(filepath.Join(cfg.Dir, rawKeyFile)), lock.Release())
 }
 
+// rawIdentity is that of the store which the node's database knows.
+func (c Config) rawIdentity(ctx context.Context) (string, error) {
+	db, err := c.database(ctx)
+	if err != nil {
+		return "", err
+	}
+	identity, err := raw.Known(ctx, db)
+	return identity, errors.Join(err, db.Close())
+}
+
 // ReencryptRaw encrypts every raw copy of the node of cfg.Dir, which must not run,
 // with the newest key; see [raw.Reencrypt]. The tokens of wearables' makers come first.
 func ReencryptRaw(ctx context.Context, cfg Config, progress func(raw.Reencrypted)) (raw.Reencrypted, error) {
@@ -32,9 +42,12 @@ func ReencryptRaw(ctx context.Context, cfg Config, progress func(raw.Reencrypted
 		return raw.Reencrypted{}, errors.Join(fmt.Errorf("reencrypt: %w", err), lock.Release())
 	}
 	store, err := cfg.rawConfig(ctx)
+	if err == nil {
+		store.Identity, err = cfg.rawIdentity(ctx)
+	}
 	if err != nil {
 		return raw.Reencrypted{}, errors.Join(fmt.Errorf("reencrypt: %w", err), lock.Release())
 	}
 	n, err := raw.Reencrypt(ctx, store, progress)
-	return n, errors.Join(err, lock.Release())
+	return n, errors.Join(otherStore(err), lock.Release())
 }

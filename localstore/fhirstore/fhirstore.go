@@ -1,8 +1,9 @@
 // Package fhirstore keeps the resources of the FHIR API, every version of them, and
 // finds them again.
 //
-// Start from [Store.Put], which takes the changes of one request in a transaction of
-// the caller, so that a load of the same bytes can be enqueued with them. Bytes lie in
+// Start from [Store.Keep], which makes the raw copy of the changes of one request, and
+// [Store.Put], which takes them in a transaction of the caller, so that a load of the same
+// bytes can be enqueued with them. Bytes lie in
 // the raw store only, one encrypted file for each request; the tables hold where. So
 // nothing is kept twice, and rotation of keys, backups and fsck are those of raw
 // copies. DESIGN.md says why.

@@ -60,28 +60,43 @@ type Context struct {
 	Before, After [][]byte
 }
 
-// Put stores the changes as part of tx, which has the [Store.Lock], and returns the
-// raw copy that holds them, and its size: a collection Bundle of all bodies and their
-// context. The raw copy is durable when Put returns; if tx then fails, nothing names it.
-//
-// A change whose version is not the next one is [sqldb.ErrConflict].
-func (s *Store) Put(ctx context.Context, tx *sqldb.Tx, now time.Time, changes []Change, besides Context) (raw.Digest, int64, error) {
+// Kept is the raw copy of changes: a collection Bundle of all bodies and their context.
+type Kept struct {
+	File raw.Digest
+	Size int64
+
+	places []place // of the changes
+}
+
+// Keep makes the raw copy of changes, which is durable when Keep returns. It may take as
+// long as a bucket does: call it in no transaction. If none names the copy, it is as that
+// of a file that was never acknowledged.
+func (s *Store) Keep(ctx context.Context, changes []Change, besides Context) (Kept, error) {
 	content, places := s.compose(changes, besides)
 	file, size, _, err := s.raw.Put(ctx, bytes.NewReader(content), math.MaxInt64-1, raw.Origin{Sender: "fhir", Source: "fhir", Name: "bundle.json"})
 	if err != nil {
-		return raw.Digest{}, 0, fmt.Errorf("fhirstore: put: %w", err)
+		return Kept{}, fmt.Errorf("fhirstore: keep: %w", err)
 	}
-	numbers := make([]int64, len(changes))
-	for i, c := range changes {
-		if numbers[i], err = advance(ctx, tx, c, now); err != nil {
-			return raw.Digest{}, 0, fmt.Errorf("fhirstore: put: %w", err)
-		}
+	for i := range places {
 		places[i].file = file
 	}
-	if err := s.describe(ctx, tx, now, changes, numbers, places); err != nil {
-		return raw.Digest{}, 0, fmt.Errorf("fhirstore: put: %w", err)
+	return Kept{File: file, Size: size, places: places}, nil
+}
+
+// Put stores changes that were kept as part of tx, which has the [Store.Lock]. A change
+// whose version is not the next one is [sqldb.ErrConflict].
+func (s *Store) Put(ctx context.Context, tx *sqldb.Tx, now time.Time, changes []Change, kept Kept) error {
+	numbers := make([]int64, len(changes))
+	var err error
+	for i, c := range changes {
+		if numbers[i], err = advance(ctx, tx, c, now); err != nil {
+			return fmt.Errorf("fhirstore: put: %w", err)
+		}
 	}
-	return file, size, nil
+	if err := s.describe(ctx, tx, now, changes, numbers, kept.places); err != nil {
+		return fmt.Errorf("fhirstore: put: %w", err)
+	}
+	return nil
 }
 
 // compose writes the raw copy and says where in it the bodies are.

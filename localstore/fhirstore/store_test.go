@@ -57,8 +57,11 @@ func (s *shelf) put(ctx context.Context, now time.Time, changes ...fhirstore.Cha
 		if err := s.Lock(ctx, tx); err != nil {
 			return err
 		}
-		_, _, err := s.Put(ctx, tx, now, changes, fhirstore.Context{Before: [][]byte{[]byte(`{"first":1}`)}, After: [][]byte{[]byte(`{"last":1}`)}})
-		return err
+		kept, err := s.Keep(ctx, changes, fhirstore.Context{Before: [][]byte{[]byte(`{"first":1}`)}, After: [][]byte{[]byte(`{"last":1}`)}})
+		if err != nil {
+			return err
+		}
+		return s.Put(ctx, tx, now, changes, kept)
 	})
 }
 
@@ -275,8 +278,9 @@ func TestAVersionIsTheNextOne(t *testing.T) {
 		require.Equal(t, []string{"a"}, ids(s.found(t, fhirstore.Query{Limit: 9})), "nothing of a request that failed")
 		undone := errors.New("the process dies")
 		require.ErrorIs(t, db.Write(t.Context(), func(tx *sqldb.Tx) error {
-			_, _, err := s.Put(t.Context(), tx, start, []fhirstore.Change{change("a", 2, 2)}, fhirstore.Context{})
-			return errors.Join(err, undone)
+			changes := []fhirstore.Change{change("a", 2, 2)}
+			kept, err := s.Keep(t.Context(), changes, fhirstore.Context{})
+			return errors.Join(err, s.Put(t.Context(), tx, start, changes, kept), undone)
 		}), undone)
 		require.NoError(t, s.put(t.Context(), start, change("a", 2, 3)))
 	})

@@ -77,8 +77,11 @@ const sortMemory = "128MB"
 func (s *Store) Survey(ctx context.Context, fn func(tx *sqldb.Tx) error) error {
 	return s.db.Read(ctx, func(tx *sqldb.Tx) error {
 		if tx.Dialect() == sqldb.Postgres {
-			if _, err := tx.Exec(ctx, "SET LOCAL work_mem = '"+sortMemory+"'"); err != nil {
-				return fmt.Errorf("omop: survey: %w", err)
+			// Statements of many conditions on few rows are compiled for longer than they run.
+			for _, setting := range []string{"work_mem = '" + sortMemory + "'", "jit = off"} {
+				if _, err := tx.Exec(ctx, "SET LOCAL "+setting); err != nil {
+					return fmt.Errorf("omop: survey: %w", err)
+				}
 			}
 		}
 		return fn(tx)

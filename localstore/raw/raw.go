@@ -70,6 +70,9 @@ type Config struct {
 	KeyFile string
 	// Bucket has the files. Defaults to none: they are in Dir.
 	Bucket Bucket
+	// Identity is that of the store, see [Store.Identity]: another one is [ErrOther], and so
+	// is one that is empty, which stays so. Defaults to any.
+	Identity string
 	// Now dates files, and what an earlier process left unfinished. Defaults to time.Now.
 	Now func() time.Time
 }
@@ -116,23 +119,23 @@ func Open(cfg Config) (*Store, error) {
 	if err := s.clean(cfg.Now()); err != nil {
 		return nil, fmt.Errorf("raw: %w", full(err))
 	}
-	if err := s.connect(cfg.Bucket); err != nil {
+	if err := s.connect(cfg.Bucket, cfg.Identity); err != nil {
 		return nil, fmt.Errorf("raw: %w", full(err))
 	}
 	return s, nil
 }
 
 // connect makes s.files ready.
-func (s *Store) connect(bucket Bucket) error {
+func (s *Store) connect(bucket Bucket, identity string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), openTime)
 	defer cancel()
 	if bucket == nil {
 		s.files = &folder{dir: s.dir, disk: &s.disk, made: make(map[string]bool)}
-		return s.openSecret(ctx)
+		return s.openSecret(ctx, identity)
 	}
 	o := &objects{store: s, bucket: bucket}
 	s.files = o
-	if err := s.openSecret(ctx); err != nil {
+	if err := s.openSecret(ctx, identity); err != nil {
 		return err
 	}
 	var err error

@@ -20,11 +20,17 @@ const secretSize = 64
 
 var secretPlace = []byte("secret of names")
 
-// openSecret reads the secret that names are made with, or makes it.
-func (s *Store) openSecret(ctx context.Context) error {
+// openSecret reads the secret that names are made with, or makes it, unless the store has
+// to be that of an identity.
+func (s *Store) openSecret(ctx context.Context, identity string) error {
 	err := s.readSecret(ctx)
-	if !errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case err == nil:
+		return s.is(identity)
+	case !errors.Is(err, fs.ErrNotExist):
 		return err
+	case identity != "":
+		return fmt.Errorf("it has no secret of names, as one that is new: %w", ErrOther)
 	}
 	if o, ok := s.files.(*objects); ok {
 		if err := o.empty(ctx); err != nil {

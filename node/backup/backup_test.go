@@ -68,7 +68,7 @@ func write(t testing.TB, s *fscktest.Site, to []backup.Recipient) (string, backu
 func restoring(file string, of []backup.Identity, dir, dsn string) backup.RestoreConfig {
 	return backup.RestoreConfig{
 		From: file, Identities: of, Dir: dir, DSN: dsn, Last: last, Now: time.Now,
-		Raw: func(_ context.Context, dir, _ string) (*raw.Store, error) {
+		Raw: func(_ context.Context, dir, _ string, _ *sqldb.DB) (*raw.Store, error) {
 			return raw.Open(raw.Config{Dir: filepath.Join(dir, "raw"), KeyFile: filepath.Join(dir, fscktest.RawKey)})
 		},
 		Schema: func(ctx context.Context, dir, dsn string) error {

@@ -39,8 +39,8 @@ type RestoreConfig struct {
 	Bucket string
 
 	// Raw opens the raw store of a node in the folder dir: in a bucket, or in the folder
-	// if bucket is empty.
-	Raw func(ctx context.Context, dir, bucket string) (*raw.Store, error)
+	// if bucket is empty. db, which is restored, knows it then.
+	Raw func(ctx context.Context, dir, bucket string, db *sqldb.DB) (*raw.Store, error)
 
 	// Last is the name of the file without which no node runs on Dir. It is put there last.
 	Last string
@@ -212,7 +212,7 @@ func (r *restore) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	store, err := r.cfg.Raw(ctx, r.stage, cmp.Or(r.cfg.Bucket, r.head.Bucket))
+	store, err := r.cfg.Raw(ctx, r.stage, cmp.Or(r.cfg.Bucket, r.head.Bucket), db)
 	if err == nil {
 		err = r.cfg.Settle(ctx, r.stage, db, r.manifest)
 	}

@@ -75,7 +75,7 @@ type Config struct {
 	For time.Duration
 
 	// Size is that of the file of ingest-memory in bytes, at least 64 KiB.
-	// Defaults to 1 GiB.
+	// Defaults to 256 MiB.
 	Size int64
 
 	// Points is to how many stored points ingest-curve goes, at least 1,000.
@@ -97,7 +97,7 @@ func (c Config) withDefaults() Config {
 		c.For = 6 * time.Second
 	}
 	if c.Size == 0 {
-		c.Size = 1 << 30
+		c.Size = 256 << 20
 	}
 	if c.Points == 0 {
 		c.Points = 5_000_000

@@ -39,10 +39,14 @@ func (l *lastByte) Read(p []byte) (int, error) {
 // jobPause is how often a job is looked at.
 const jobPause = 3 * time.Millisecond
 
-// await returns a job when it has ended well, with nothing left out.
-func (s *site) await(ctx context.Context, id ingest.JobID) (ingest.Job, error) {
+// await returns a job when it has ended well, with nothing left out. seen is told how far it
+// is meanwhile.
+func (s *site) await(ctx context.Context, id ingest.JobID, seen func(ingest.Job)) (ingest.Job, error) {
 	for {
 		job, err := s.loads.Job(ctx, id)
+		if err == nil {
+			seen(job)
+		}
 		switch {
 		case err != nil:
 			return job, err
@@ -65,6 +69,6 @@ func (s *site) load(ctx context.Context, file io.Reader) (ingest.Job, time.Time,
 	if err != nil {
 		return ingest.Job{}, last, err
 	}
-	job, err := s.await(ctx, id)
+	job, err := s.await(ctx, id, func(ingest.Job) {})
 	return job, last, err
 }

@@ -123,7 +123,7 @@ func (s *site) send(ctx context.Context, f *feed, n int) (time.Duration, []time.
 		return 0, nil, err
 	}
 	for _, id := range ids {
-		job, err := s.await(ctx, id)
+		job, err := s.await(ctx, id, func(ingest.Job) {})
 		if err != nil {
 			return 0, nil, err
 		}

@@ -130,19 +130,17 @@ var (
 
 // transaction does all entries or none.
 func (s *server) transaction(w http.ResponseWriter, r *http.Request, entries []sentEntry) error {
-	changes := make([]*change, len(entries))
-	for i, e := range entries {
-		c, err := e.change(r)
-		if err != nil {
-			return placed(err, &change{place: e.place})
+	changes, job, err := s.commit(r, func() ([]*change, error) {
+		changes := make([]*change, len(entries))
+		for i, e := range entries {
+			c, err := e.change(r)
+			if err != nil {
+				return nil, placed(err, &change{place: e.place})
+			}
+			changes[i] = c
 		}
-		changes[i] = c
-	}
-	who, err := s.writer(r)
-	if err != nil {
-		return err
-	}
-	job, err := s.commit(r.Context(), changes, who)
+		return changes, nil
+	})
 	if err != nil {
 		return err
 	}

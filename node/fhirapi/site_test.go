@@ -72,14 +72,17 @@ func (l *logged) String() string {
 	return l.buf.String()
 }
 
-func newSite(t testing.TB, db *sqldb.DB) *site {
+func newSite(t testing.TB, db *sqldb.DB) *site { return newSiteIn(t, db, nil) }
+
+// newSiteIn is newSite with its raw copies in a bucket, if there is one.
+func newSiteIn(t testing.TB, db *sqldb.DB, files raw.Bucket) *site {
 	t.Helper()
 	ctx, dir := t.Context(), t.TempDir()
 	s := &site{t: t, db: db, log: &logged{}, caller: access.Operator(), now: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)}
 	log := slog.New(slog.NewTextHandler(s.log, nil))
 	require.NoError(t, raw.CreateKey(filepath.Join(dir, "raw.key")))
 	var err error
-	s.files, err = raw.Open(raw.Config{Dir: filepath.Join(dir, "raw"), KeyFile: filepath.Join(dir, "raw.key")})
+	s.files, err = raw.Open(raw.Config{Dir: filepath.Join(dir, "raw"), KeyFile: filepath.Join(dir, "raw.key"), Bucket: files})
 	require.NoError(t, err)
 	require.NoError(t, jobs.Migrate(ctx, db))
 	s.people, err = omop.Open(ctx, db)

@@ -13,19 +13,30 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 )
 
-// work is the state of one transaction.
+// work is what is done of one request, see [server.commit].
 type work struct {
 	*server
-	ctx context.Context //nolint:containedctx // lives as long as one call
-	tx  *sqldb.Tx
-	now time.Time
+	ctx  context.Context //nolint:containedctx // lives as long as one call
+	read func(func(*sqldb.Tx) error) error
+	tx   *sqldb.Tx // while the work looks at the database
+	now  time.Time
 
 	names map[string]string // what references become, by fullUrl
 	found map[string]string // what conditional references become
 	seen  map[string]bool   // the resources of the changes
 	puts  []fhirstore.Change
 	wrote []*change // of puts
+	gone  []gone    // of puts
 	refs  []string  // what the changed resources refer to
+
+	besides fhirstore.Context
+	sights  []sight // all that was decided on
+}
+
+// gone is a resource whose rows become invalid.
+type gone struct {
+	put int // its change in puts
+	was fhirstore.Version
 }
 
 var (
@@ -120,12 +131,12 @@ func (w *work) named(to, fullURL string) (name string, ok bool) {
 // search returns up to two resources that a condition finds.
 func (w *work) search(q *search) ([]fhirstore.Version, error) {
 	q.query.Limit = 2
-	return w.cfg.Store.Search(w.ctx, w.tx, q.query)
+	return w.find(q.query)
 }
 
 // change makes the next version of a resource, if there has to be one.
 func (w *work) change(c *change) error {
-	head, err := w.cfg.Store.Head(w.ctx, w.tx, c.resourceType, c.id)
+	head, err := w.head(c.resourceType, c.id)
 	if err != nil && !errors.Is(err, fhirstore.ErrNotFound) {
 		return err
 	}
@@ -199,7 +210,16 @@ func (w *work) remove(c *change, head fhirstore.Version) error {
 	c.result = fhirstore.Version{Type: c.resourceType, ID: c.id, Version: put.Version, Updated: w.now, Deleted: true}
 	c.status = http.StatusNoContent
 	if withdrawn[c.resourceType] != nil {
-		list := []fhirstore.Version{head}
+		w.gone = append(w.gone, gone{len(w.puts), head})
+	}
+	w.add(put, c)
+	return nil
+}
+
+// withdraw says of what is gone that it never was.
+func (w *work) withdraw() error {
+	for _, g := range w.gone {
+		list := []fhirstore.Version{g.was}
 		if err := w.cfg.Store.Load(w.ctx, list); err != nil {
 			return err
 		}
@@ -207,7 +227,8 @@ func (w *work) remove(c *change, head fhirstore.Version) error {
 		if err != nil {
 			return err
 		}
-		withdrawn[c.resourceType](was)
+		put := &w.puts[g.put]
+		withdrawn[put.Type](was)
 		was.references(func(to string) string {
 			w.refs = append(w.refs, to)
 			return to
@@ -216,7 +237,6 @@ func (w *work) remove(c *change, head fhirstore.Version) error {
 			return err
 		}
 	}
-	w.add(put, c)
 	return nil
 }
 
@@ -279,8 +299,7 @@ func (w *work) answer(resourceType, condition string) (string, error) {
 // context returns what the load of the changes needs besides, as loads run in no order
 // and rows of nobody are refused: the patients and encounters that the changed resources
 // name and that came earlier; and of patients who are new what came before them.
-func (w *work) context() (fhirstore.Context, error) {
-	var before, after []fhirstore.Version
+func (w *work) context() (before, after []fhirstore.Version, err error) {
 	for _, resourceType := range []string{"Patient", "Encounter"} {
 		for _, to := range w.refs {
 			m := localForm.FindStringSubmatch(to)
@@ -288,12 +307,12 @@ func (w *work) context() (fhirstore.Context, error) {
 				continue
 			}
 			w.seen[m[1]+"/"+m[2]] = true
-			v, err := w.cfg.Store.Head(w.ctx, w.tx, m[1], m[2])
+			v, err := w.head(m[1], m[2])
 			if errors.Is(err, fhirstore.ErrNotFound) || v.Deleted {
 				continue // it may have come as a file
 			}
 			if err != nil {
-				return fhirstore.Context{}, err
+				return nil, nil, err
 			}
 			before = append(before, v)
 		}
@@ -302,21 +321,16 @@ func (w *work) context() (fhirstore.Context, error) {
 		if c.resourceType != "Patient" || c.status != http.StatusCreated {
 			continue
 		}
-		found, err := w.cfg.Store.Search(w.ctx, w.tx, fhirstore.Query{
+		found, err := w.find(fhirstore.Query{
 			Terms: [][]fhirstore.Term{{{Param: compartment, Value: "Patient/" + c.id}}}, Limit: maxContext,
 		})
 		if err != nil {
-			return fhirstore.Context{}, err
+			return nil, nil, err
 		}
 		after = append(after, found...)
 	}
 	after = slices.DeleteFunc(after, func(v fhirstore.Version) bool { return w.seen[v.Type+"/"+v.ID] })
-	out := fhirstore.Context{}
-	var err error
-	if out.Before, err = w.bodies(before); err == nil {
-		out.After, err = w.bodies(after)
-	}
-	return out, err
+	return before, after, nil
 }
 
 // bodies loads versions, as many as a load gets besides.

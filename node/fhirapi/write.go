@@ -6,13 +6,10 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/trialmesh/trialmesh/localstore/fhirstore"
-	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node/access"
-	"github.com/trialmesh/trialmesh/node/ingest"
 )
 
 // change is one thing that a request wants changed, and what became of it.
@@ -75,41 +72,36 @@ func (s *server) writer(r *http.Request) (writer, error) {
 
 // create stores a resource under a new id, unless If-None-Exist finds one.
 func (s *server) create(w http.ResponseWriter, r *http.Request, body []byte) error {
-	c, err := s.sent(r, body)
-	if err != nil {
-		return err
-	}
-	if condition := r.Header.Get("If-None-Exist"); condition != "" {
-		if c.unless, err = conditionOf(r.Context(), c.resourceType, condition); err != nil {
-			return err
+	return s.one(w, r, func() (*change, error) {
+		c, err := s.sent(r, body)
+		if err != nil {
+			return nil, err
 		}
-	}
-	return s.one(w, r, c)
+		if condition := r.Header.Get("If-None-Exist"); condition != "" {
+			c.unless, err = conditionOf(r.Context(), c.resourceType, condition)
+		}
+		return c, err
+	})
 }
 
 // update stores a resource under the id of the address, new or not.
 func (s *server) update(w http.ResponseWriter, r *http.Request, body []byte) error {
-	c, err := s.sent(r, body)
-	if err != nil {
-		return err
-	}
-	return s.one(w, r, c)
+	return s.one(w, r, func() (*change, error) { return s.sent(r, body) })
 }
 
 // delete makes a resource gone.
 func (s *server) delete(w http.ResponseWriter, r *http.Request) error {
-	resourceType, id, err := address(r)
-	if err != nil {
-		return err
-	}
-	if err := permit(r.Context(), resourceType, access.Delete); err != nil {
-		return err
-	}
-	c := &change{method: http.MethodDelete, resourceType: resourceType, id: id}
-	if err := c.conditions(r.Header.Get("If-Match"), ""); err != nil {
-		return err
-	}
-	return s.one(w, r, c)
+	return s.one(w, r, func() (*change, error) {
+		resourceType, id, err := address(r)
+		if err != nil {
+			return nil, err
+		}
+		if err := permit(r.Context(), resourceType, access.Delete); err != nil {
+			return nil, err
+		}
+		c := &change{method: http.MethodDelete, resourceType: resourceType, id: id}
+		return c, c.conditions(r.Header.Get("If-Match"), "")
+	})
 }
 
 // sent reads the change that a request with a resource wants.
@@ -180,16 +172,16 @@ func conditionOf(ctx context.Context, resourceType, text string) (*search, error
 	return parseSearch(resourceType, values, false)
 }
 
-// one does a change by itself and answers.
-func (s *server) one(w http.ResponseWriter, r *http.Request, c *change) error {
-	who, err := s.writer(r)
+// one does a change by itself, that read gives, and answers.
+func (s *server) one(w http.ResponseWriter, r *http.Request, read func() (*change, error)) error {
+	changes, job, err := s.commit(r, func() ([]*change, error) {
+		c, err := read()
+		return []*change{c}, err
+	})
 	if err != nil {
 		return err
 	}
-	job, err := s.commit(r.Context(), []*change{c}, who)
-	if err != nil {
-		return err
-	}
+	c := changes[0]
 	if job != 0 {
 		w.Header().Set(jobHeader, strconv.FormatInt(int64(job), 10))
 	}
@@ -233,38 +225,4 @@ const jobHeader = "Trialmesh-Job"
 
 func (c *change) location() string {
 	return c.resourceType + "/" + c.id + "/_history/" + strconv.FormatInt(c.result.Version, 10)
-}
-
-// commit makes all changes, or none, in one transaction with their load and the
-// Provenance. It returns the load, 0 if nothing changed.
-func (s *server) commit(ctx context.Context, changes []*change, who writer) (ingest.JobID, error) {
-	if err := s.commits.Acquire(ctx, 1); err != nil {
-		return 0, err
-	}
-	defer s.commits.Release(1)
-	now := s.cfg.Now().UTC().Truncate(time.Millisecond)
-	var job ingest.JobID
-	err := s.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
-		if err := s.cfg.Store.Lock(ctx, tx); err != nil {
-			return err
-		}
-		w := &work{server: s, ctx: ctx, tx: tx, now: now, names: map[string]string{}, found: map[string]string{}, seen: map[string]bool{}}
-		if err := w.decide(changes); err != nil || len(w.puts) == 0 {
-			return err
-		}
-		if err := w.account(who); err != nil {
-			return err
-		}
-		known, err := w.context()
-		if err != nil {
-			return err
-		}
-		file, size, err := s.cfg.Store.Put(ctx, tx, now, w.puts, known)
-		if err != nil {
-			return err
-		}
-		job, err = s.cfg.Loads.Enqueue(ctx, tx, file, size, "fhir")
-		return err
-	})
-	return job, err
 }

@@ -124,6 +124,10 @@ func (s *Service) Run(ctx context.Context) (Report, error) {
 		return Report{}, problem.New(problem.Invalid, err.Error())
 	}
 	began := s.cfg.Now()
+	// Small loads take none at their end, and a large one may be under way.
+	if err := s.cfg.Store.Refresh(ctx); err != nil && ctx.Err() == nil {
+		s.cfg.Log.WarnContext(ctx, "statistics of tables were not taken; the report may be slow", "err", err)
+	}
 	r, fences, err := s.count(ctx, settings, began)
 	if err != nil {
 		return Report{}, fmt.Errorf("data quality report: %w", err)
