@@ -119,7 +119,7 @@ func (l *look) records(d cohort.Domain) (bool, error) {
 	if some, asked := l.recorded[d]; asked {
 		return some, nil
 	}
-	_, some, err := l.cfg.Cohorts.Enters(l.ctx, l.tx, cohort.Expression{Criteria: []cohort.Criterion{{Domain: d}}}, l.person)
+	_, some, err := l.cfg.Cohorts.Enters(l.ctx, l.tx, cohort.Expression{Criteria: []cohort.EventCriterion{{Domain: d}}}, l.person)
 	if err != nil {
 		return false, err
 	}
@@ -141,7 +141,7 @@ var domains = map[cohort.Domain]string{
 }
 
 // ordered reports whether a draft order would be such an event.
-func (l *look) ordered(c cohort.Criterion) bool {
+func (l *look) ordered(c cohort.EventCriterion) bool {
 	return slices.ContainsFunc(l.drafts, func(d vocab.Concept) bool {
 		return d.Domain == domains[c.Domain] && (len(c.Concepts) == 0 || slices.Contains(c.Concepts, d.ID))
 	})

@@ -49,7 +49,7 @@ var domains = map[Domain]bool{
 // Expression is a cohort definition.
 type Expression struct {
 	// Criteria are the primary criteria; any one of them suffices.
-	Criteria []Criterion `json:"criteria"`
+	Criteria []EventCriterion `json:"criteria"`
 
 	// PriorDays and PostDays are the days of observation required around the event.
 	PriorDays int `json:"priorDays"`
@@ -63,19 +63,19 @@ func (e Expression) Normal() Expression {
 	for _, c := range e.Criteria {
 		concepts := slices.Clone(c.Concepts)
 		slices.Sort(concepts)
-		n.Criteria = append(n.Criteria, Criterion{Domain: c.Domain, Concepts: slices.Compact(concepts)})
+		n.Criteria = append(n.Criteria, EventCriterion{Domain: c.Domain, Concepts: slices.Compact(concepts)})
 	}
-	compare := func(a, b Criterion) int {
+	compare := func(a, b EventCriterion) int {
 		return cmp.Or(cmp.Compare(a.Domain, b.Domain), slices.Compare(a.Concepts, b.Concepts))
 	}
 	slices.SortFunc(n.Criteria, compare)
-	n.Criteria = slices.CompactFunc(n.Criteria, func(a, b Criterion) bool { return compare(a, b) == 0 })
+	n.Criteria = slices.CompactFunc(n.Criteria, func(a, b EventCriterion) bool { return compare(a, b) == 0 })
 	return n
 }
 
-// Criterion is "an event of this domain with one of these concepts". No
+// EventCriterion is "an event of this domain with one of these concepts". No
 // concepts means any concept.
-type Criterion struct {
+type EventCriterion struct {
 	Domain   Domain  `json:"domain"`
 	Concepts []int64 `json:"concepts"`
 }
@@ -192,31 +192,31 @@ func (s wireConceptSet) concepts(path string) ([]int64, error) {
 	return ids, nil
 }
 
-func criterion(object map[Domain]map[string]json.RawMessage, sets map[int][]int64, path string) (Criterion, error) {
+func criterion(object map[Domain]map[string]json.RawMessage, sets map[int][]int64, path string) (EventCriterion, error) {
 	if len(object) != 1 {
-		return Criterion{}, invalid(path, "must name exactly one domain")
+		return EventCriterion{}, invalid(path, "must name exactly one domain")
 	}
 	for domain, fields := range object {
 		at := path + "." + string(domain)
 		if !domains[domain] {
-			return Criterion{}, unsupported(at)
+			return EventCriterion{}, unsupported(at)
 		}
 		if fields == nil {
-			return Criterion{}, invalid(at, "must be an object")
+			return EventCriterion{}, invalid(at, "must be an object")
 		}
-		c := Criterion{Domain: domain}
+		c := EventCriterion{Domain: domain}
 		for _, name := range slices.Sorted(maps.Keys(fields)) {
 			raw := fields[name]
 			if name != "CodesetId" {
-				return Criterion{}, unsupported(at + "." + name)
+				return EventCriterion{}, unsupported(at + "." + name)
 			}
 			var id *int
 			if err := json.Unmarshal(raw, &id); err != nil || id == nil {
-				return Criterion{}, invalid(at+".CodesetId", "must be the id of a concept set")
+				return EventCriterion{}, invalid(at+".CodesetId", "must be the id of a concept set")
 			}
 			concepts, known := sets[*id]
 			if !known {
-				return Criterion{}, invalid(at+".CodesetId", "names no concept set")
+				return EventCriterion{}, invalid(at+".CodesetId", "names no concept set")
 			}
 			c.Concepts = concepts
 		}

@@ -27,7 +27,7 @@ func TestParse(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, cohort.Expression{
 		PriorDays: 365,
-		Criteria:  []cohort.Criterion{{Domain: cohort.ConditionOccurrence, Concepts: []int64{201826}}, {Domain: cohort.DrugExposure}},
+		Criteria:  []cohort.EventCriterion{{Domain: cohort.ConditionOccurrence, Concepts: []int64{201826}}, {Domain: cohort.DrugExposure}},
 	}, e)
 }
 
