@@ -38,7 +38,7 @@ type Source interface {
 type People struct {
 	ID                                        []int64 // person_id, ascending
 	YearOfBirth                               []int32 // NoYear if absent
-	BirthMonth, BirthDay                      []int8 // 0 if absent
+	BirthMonth, BirthDay                      []int8  // 0 if absent
 	Gender, Race, Ethnicity                   []int64
 	GenderSource, RaceSource, EthnicitySource []int64 // source concepts
 
