@@ -28,19 +28,6 @@ const (
 	maxDays     = 36_500 // of observation before or after an event: a century
 )
 
-// Domain is the OMOP table a criterion reads, by its name in Circe.
-type Domain string
-
-// The domains that are evaluated.
-const (
-	ConditionOccurrence Domain = "ConditionOccurrence"
-	DrugExposure        Domain = "DrugExposure"
-	ProcedureOccurrence Domain = "ProcedureOccurrence"
-	Measurement         Domain = "Measurement"
-	Observation         Domain = "Observation"
-	VisitOccurrence     Domain = "VisitOccurrence"
-)
-
 var domains = map[Domain]bool{
 	ConditionOccurrence: true, DrugExposure: true, ProcedureOccurrence: true,
 	Measurement: true, Observation: true, VisitOccurrence: true,
@@ -223,10 +210,6 @@ func criterion(object map[Domain]map[string]json.RawMessage, sets map[int][]int6
 		return c, nil
 	}
 	panic("unreachable: the object has one member")
-}
-
-func invalid(path, what string) error {
-	return problem.New(problem.Invalid, fmt.Sprintf("cohort: %s: %s", path, what))
 }
 
 func unsupported(path string) error {

@@ -28,6 +28,10 @@ type Definition struct {
 
 	// CensorWindow cuts entries off; either end may be absent.
 	CensorWindow Period
+
+	// Idle are the paths of members that stand in the definition and do nothing there,
+	// such as an empty list of concepts. They are kept for [Definition.Lint] alone.
+	Idle []string
 }
 
 // ConceptSet is a named set of concepts, by rule.
@@ -40,10 +44,14 @@ type ConceptSet struct {
 // Item adds a concept to a set or, excluded, takes it away.
 type Item struct {
 	Concept     int64
-	Name        string // as ATLAS displays it; means nothing to evaluation
 	Excluded    bool
 	Descendants bool // with all descendants of the concept
 	Mapped      bool // with the concepts that map to these
+
+	// As ATLAS displays them; they mean nothing to evaluation. Standard is S, C
+	// (classification) or N, Invalid is V (valid), D (deleted) or U (updated); both
+	// may be empty.
+	Name, Standard, Invalid string
 }
 
 // Limit chooses among a person's events.
@@ -158,7 +166,8 @@ type Criterion struct {
 }
 
 // Filter is one condition on a field of an event or of its person. Exactly one of the
-// pointers, as the field's [Kind] says, is set; Concepts for KindConcepts.
+// pointers, as the field's [Kind] says, is set; Concepts for KindConcepts, Flag for
+// KindFlag.
 type Filter struct {
 	Field string // Circe's name, such as ValueAsNumber
 
@@ -171,6 +180,10 @@ type Filter struct {
 	Source   *int // id of the concept set that the source concept must be in
 	Flag     bool
 	Period   *Period
+
+	// Names are what ATLAS displays for Concepts, in their order; they mean nothing to
+	// evaluation.
+	Names []string
 }
 
 // NumericRange is a comparison with numbers: lt, lte, eq, !eq, gt, gte, bt, !bt.

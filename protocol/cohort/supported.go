@@ -61,7 +61,7 @@ func walk(raw json.RawMessage, path string) error {
 			return invalid(path, "is malformed")
 		}
 		for _, name := range slices.Sorted(maps.Keys(fields)) { // the same first one everywhere
-			value, at := fields[name], join(path, name)
+			value, at := fields[name], member(path, name)
 			if slices.Contains(evaluated[path], name) {
 				if err := walk(value, at); err != nil {
 					return err
@@ -84,7 +84,7 @@ func walk(raw json.RawMessage, path string) error {
 	return nil
 }
 
-func join(path, name string) string {
+func member(path, name string) string {
 	if path == "" {
 		return name
 	}
