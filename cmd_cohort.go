@@ -3,5 +3,5 @@ package main
 import "github.com/spf13/cobra"
 
 func newCohortCommand() *cobra.Command {
-	return group("cohort", "Read and check OHDSI cohort definitions")
+	return group("cohort", "Read and check OHDSI cohort definitions", newCohortRun())
 }

@@ -7,12 +7,21 @@ package events
 import (
 	"context"
 	"math"
+	"time"
 
 	"github.com/trialmesh/trialmesh/protocol/cohort"
 )
 
 // Day is a calendar day, counted from 1970-01-01. NoDay is an absent one.
 type Day int32
+
+// String is YYYY-MM-DD, empty for NoDay.
+func (d Day) String() string {
+	if d == NoDay {
+		return ""
+	}
+	return time.Unix(int64(d)*86400, 0).UTC().Format(time.DateOnly)
+}
 
 // Absent values.
 const (
