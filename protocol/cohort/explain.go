@@ -69,7 +69,7 @@ func (e *explainer) entry(d Definition) {
 	}
 	e.indented(func() {
 		for _, c := range d.Primary.Criteria {
-			e.bullet("", e.event(c, 1), c)
+			e.bullet(e.event(c), c)
 		}
 	})
 	switch p := d.Primary; {
@@ -89,7 +89,7 @@ func (e *explainer) entry(d Definition) {
 			e.indented(func() { e.parts(*d.Additional, "the index event") })
 		}
 		if d.Primary.Limit == All {
-			e.limit(d.QualifiedLimit, "event that is left")
+			e.limit(d.QualifiedLimit, "remaining event")
 		}
 	}
 	e.line("Other events count only in the same observation period as the index event, unless it says otherwise.")
@@ -103,7 +103,7 @@ func (e *explainer) limit(l Limit, what string) {
 	case Last:
 		e.line("Of each person, only the last %s is kept.", what)
 	case All:
-		e.line("Every %s of a person is kept.", what)
+		e.line("All %ss of a person are kept.", what)
 	}
 }
 
@@ -133,8 +133,8 @@ func (e *explainer) rules(d Definition) {
 			})
 		}
 	})
-	if d.Primary.Limit == All && (d.Additional == nil || d.QualifiedLimit == All) {
-		e.limit(d.ExpressionLimit, "event that satisfies this")
+	if many := d.Primary.Limit == All && (d.Additional == nil || d.QualifiedLimit == All); many && (len(d.Rules) > 0 || d.ExpressionLimit != All) {
+		e.limit(d.ExpressionLimit, "remaining event")
 	}
 }
 
@@ -157,7 +157,7 @@ func (e *explainer) exit(d Definition) {
 		e.line("They leave it earlier on the first day, from the start of the index event on, of:")
 		e.indented(func() {
 			for _, c := range d.Censoring {
-				e.bullet("", e.event(c, 1), c)
+				e.bullet(e.event(c), c)
 			}
 		})
 	}

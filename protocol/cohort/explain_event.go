@@ -6,9 +6,14 @@ import (
 	"strings"
 )
 
-// event says what a criterion is about, as in "a condition of X that is the first of the
-// person". With a number other than 1, of several.
-func (e *explainer) event(c Criterion, number int) string {
+// event says what a criterion is about, as in "a condition of X, the first of the person".
+func (e *explainer) event(c Criterion) string {
+	words := e.noun(c, 1)
+	return article(words) + " " + words + e.qualities(c)
+}
+
+// noun names an event, or several if their number is not 1.
+func (e *explainer) noun(c Criterion, number int) string {
 	words := tables[c.Domain].one
 	if number != 1 {
 		words = tables[c.Domain].many
@@ -16,9 +21,12 @@ func (e *explainer) event(c Criterion, number int) string {
 	if c.ConceptSet != nil {
 		words += " of " + e.set(*c.ConceptSet)
 	}
-	if number == 1 {
-		words = article(words) + " " + words
-	}
+	return words
+}
+
+// qualities says what an event must be like, to follow [explainer.noun].
+func (e *explainer) qualities(c Criterion) string {
+	words := ""
 	if c.First {
 		words += ", the first such of the person"
 	}
@@ -51,13 +59,13 @@ func startOrEnd(end bool) string {
 }
 
 // bullet writes one event with what must hold about it.
-func (e *explainer) bullet(before, words string, c Criterion) {
+func (e *explainer) bullet(words string, c Criterion) {
 	if c.Correlated == nil || c.Correlated.size() == 0 {
-		e.line("- %s%s", before, words)
+		e.line("- %s", words)
 		return
 	}
 	that := "that " + tables[c.Domain].one
-	e.line("- %s%s; and about %s %s:", before, words, that, holding(*c.Correlated))
+	e.line("- %s; and about %s %s:", words, that, holding(*c.Correlated))
 	e.indented(func() { e.parts(*c.Correlated, that) })
 }
 
@@ -82,15 +90,7 @@ func holding(g Group) string {
 // parts lists what a group says about the event called anchor.
 func (e *explainer) parts(g Group, anchor string) {
 	for _, c := range g.Criteria {
-		times := e.times(c.Occurrence)
-		number := 2
-		if c.Occurrence.Count == 1 {
-			number = 1
-		}
-		words := e.event(c.Criterion, number)
-		if number == 1 {
-			_, words, _ = strings.Cut(words, " ") // the number stands for the article
-		}
+		words := times(c.Occurrence) + " " + e.noun(c.Criterion, c.Occurrence.Count)
 		if c.Occurrence.Distinct {
 			words += ", counting those that differ in " + distinctBy(c.Occurrence.CountColumn)
 		}
@@ -104,7 +104,7 @@ func (e *explainer) parts(g Group, anchor string) {
 		if c.IgnoreObservationPeriod {
 			words += ", even outside the observation period"
 		}
-		e.bullet(times+" ", words, c.Criterion)
+		e.bullet(words+e.qualities(c.Criterion), c.Criterion)
 	}
 	for _, person := range g.Demographics {
 		var where []string
@@ -126,7 +126,7 @@ func (e *explainer) parts(g Group, anchor string) {
 	}
 }
 
-func (e *explainer) times(o Occurrence) string {
+func times(o Occurrence) string {
 	switch {
 	case o.Count == 0 && o.Type != AtLeastTimes:
 		return "no"
@@ -163,13 +163,13 @@ func window(w Window, ofEnd, anyTime bool, anchor string) string {
 	start, end := normalEndpoint(w.Start), normalEndpoint(w.End)
 	switch {
 	case start.Days != nil && end.Days != nil && *start.Days == *end.Days && (start.Coeff == end.Coeff || *start.Days == 0):
-		return verb + " " + relative(start) + " " + anchor
+		return verb + " " + on(start) + " " + anchor
 	case start.Days != nil && end.Days != nil:
 		return fmt.Sprintf("%s between %s and %s %s", verb, relative(start), relative(end), anchor)
 	case start.Days != nil && (end.Coeff == 1 || anyTime):
-		return fmt.Sprintf("%s %s %s or later", verb, relative(start), anchor)
+		return fmt.Sprintf("%s %s %s or later", verb, on(start), anchor)
 	case end.Days != nil && (start.Coeff == -1 || anyTime):
-		return fmt.Sprintf("%s %s %s or earlier", verb, relative(end), anchor)
+		return fmt.Sprintf("%s %s %s or earlier", verb, on(end), anchor)
 	case start.Days == nil && end.Days == nil && (anyTime || start.Coeff != end.Coeff && start.Coeff == -1):
 		return verb + " at any time"
 	}
@@ -180,11 +180,19 @@ func window(w Window, ofEnd, anyTime bool, anchor string) string {
 func relative(e Endpoint) string {
 	switch {
 	case *e.Days == 0:
-		return "on the day of"
+		return "the day of"
 	case e.Coeff < 0:
 		return counted(*e.Days, "day") + " before"
 	}
 	return counted(*e.Days, "day") + " after"
+}
+
+// on is [relative] for a single day.
+func on(e Endpoint) string {
+	if *e.Days == 0 {
+		return "on the day of"
+	}
+	return relative(e)
 }
 
 // bound is an endpoint of a window that is open the wrong way.

@@ -2,8 +2,10 @@ package cohort
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Severity says how much a finding matters.
@@ -46,6 +48,20 @@ func (d Definition) Lint() []Finding {
 		return cmp.Or(comparePaths(a.Path, b.Path), cmp.Compare(a.Rule, b.Rule))
 	})
 	return l.findings
+}
+
+// Check reads a definition and returns what is suspicious about it. What cannot be read
+// is the one finding there is.
+func Check(raw []byte) []Finding {
+	d, err := Read(raw)
+	if err == nil {
+		return d.Lint()
+	}
+	f := Finding{Severity: Error, Rule: "unreadable", Sentence: strings.TrimPrefix(err.Error(), "cohort: ")}
+	if at := (fault{}); errors.As(err, &at) {
+		f.Path, f.Sentence = at.path, "it "+at.what
+	}
+	return []Finding{f}
 }
 
 type linter struct {

@@ -29,9 +29,15 @@ type object struct {
 	members map[string]any
 }
 
-func invalid(path, what string) error {
-	return problem.New(problem.Invalid, fmt.Sprintf("cohort: %s: %s", path, what))
-}
+// fault is an error about one element.
+type fault struct{ path, what string }
+
+func (f fault) Error() string { return fmt.Sprintf("cohort: %s: %s", f.path, f.what) }
+
+// Unwrap makes it an error that may cross the border.
+func (f fault) Unwrap() error { return problem.New(problem.Invalid, f.Error()) }
+
+func invalid(path, what string) error { return fault{path, what} }
 
 func (r *reader) fail(path, what string) {
 	if r.err == nil {
