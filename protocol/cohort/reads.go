@@ -15,7 +15,7 @@ func (d Definition) Reads() []Domain {
 	d.walk(visitor{
 		criterion: func(_ string, c Criterion) { reads[c.Domain] = true },
 		correlated: func(_ string, c Correlated) {
-			if c.SameVisit || c.Occurrence.CountColumn == "VISIT_ID" {
+			if c.SameVisit || c.Occurrence.Distinct && c.Occurrence.CountColumn == "VISIT_ID" {
 				reads[VisitOccurrence] = true
 			}
 		},
