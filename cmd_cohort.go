@@ -15,7 +15,7 @@ import (
 )
 
 func newCohortCommand() *cobra.Command {
-	return group("cohort", "Read and check OHDSI cohort definitions", newCohortExplain(), newCohortLint())
+	return group("cohort", "Read, check and run OHDSI cohort definitions", newCohortExplain(), newCohortLint(), newCohortRun())
 }
 
 func newCohortExplain() *cobra.Command {

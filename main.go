@@ -227,6 +227,8 @@ func counted(n int, noun string) string {
 	case n == 1:
 	case noun == "criterion":
 		noun = "criteria"
+	case noun == "entry":
+		noun = "entries"
 	default:
 		noun += "s"
 	}
