@@ -14,6 +14,12 @@ import (
 // errDigits says that a number has more digits than SQLite writes as text.
 var errDigits = errors.New("a number has more than 15 digits")
 
+// numberText is the SQL for the text of x: millionths if it is of so many, as whole numbers
+// are written and read quicker, else its 15 digits if they are all of it. Either way the
+// same division, or the same text, gives x again to the bit.
+const numberText = `CASE WHEN x IS NULL THEN '' WHEN x BETWEEN 0 AND 1e9 AND CAST(x * 1e6 + 0.5 AS INTEGER) / 1e6 = x THEN CAST(x * 1e6 + 0.5 AS INTEGER)
+	WHEN CAST(CAST(x AS TEXT) AS REAL) = x THEN '=' || CAST(x AS TEXT) ELSE '!' END`
+
 // scanText reads rows of SQLite as one text: a value takes a fifth of the time that the
 // driver needs to hand it over. Numbers, days and hexadecimal texts have neither of the
 // two signs that separate them.
@@ -24,7 +30,7 @@ func scanText(ctx context.Context, tx *sqldb.Tx, table string, fields []Field, w
 		names[i] = f.Name
 		switch f.Kind {
 		case NumberVector:
-			parts[i] = "CASE WHEN " + f.Name + " IS NULL THEN '' WHEN CAST(CAST(" + f.Name + " AS TEXT) AS REAL) = " + f.Name + " THEN CAST(" + f.Name + " AS TEXT) ELSE '!' END"
+			parts[i] = strings.ReplaceAll(numberText, "x", f.Name)
 		case TextVector:
 			parts[i] = "coalesce('x' || hex(" + f.Name + "), '')"
 		case WholeVector, DayVector:
@@ -94,8 +100,15 @@ func (v *Vector) parseNumber(text []byte) error {
 		return nil
 	case text[0] == '!':
 		return errDigits
+	case text[0] != '=':
+		n, ok := digits(text)
+		if !ok {
+			return errors.New("column does not hold a number")
+		}
+		v.Number = append(v.Number, float64(n)/1e6)
+		return nil
 	}
-	x, err := strconv.ParseFloat(string(text), 64)
+	x, err := strconv.ParseFloat(string(text[1:]), 64)
 	if err != nil {
 		return errors.New("column does not hold a number")
 	}

@@ -90,6 +90,24 @@ type rows struct {
 
 func newRows(d *domain) *rows { return &rows{attr: make([]omop.Vector, len(d.attributes))} }
 
+// grow makes room for n rows.
+func (r *rows) grow(d *domain, n int) {
+	r.person, r.concept = slices.Grow(r.person, n), slices.Grow(r.concept, n)
+	r.start, r.end, r.id, r.visit = slices.Grow(r.start, n), slices.Grow(r.end, n), slices.Grow(r.id, n), slices.Grow(r.visit, n)
+	for i, a := range d.attributes {
+		v := &r.attr[i]
+		switch {
+		case a.name == visitConcept: // it is joined later
+		case a.kind == omop.NumberVector:
+			v.Number = slices.Grow(v.Number, n)
+		case a.kind == omop.TextVector:
+			v.Text, v.Absent = slices.Grow(v.Text, n), slices.Grow(v.Absent, n)
+		default:
+			v.Whole = slices.Grow(v.Whole, n)
+		}
+	}
+}
+
 func (r *rows) len() int { return len(r.person) }
 
 // order sorts the rows by concept, person, start and id, and returns their former places.

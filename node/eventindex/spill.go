@@ -23,8 +23,8 @@ type spill struct {
 }
 
 type chunk struct {
-	at   int64
-	size int
+	at         int64
+	size, rows int
 }
 
 func createSpill(path string, parts int) (*spill, error) {
@@ -42,11 +42,11 @@ func createSpill(path string, parts int) (*spill, error) {
 
 func (s *spill) close() { _ = s.file.Close() } // it was only for us
 
-func (s *spill) write(part int, b []byte) error {
+func (s *spill) write(part int, b []byte, rows int) error {
 	s.mu.Lock()
 	at := s.size
 	s.size += int64(len(b))
-	s.chunks[part] = append(s.chunks[part], chunk{at, len(b)})
+	s.chunks[part] = append(s.chunks[part], chunk{at, len(b), rows})
 	s.mu.Unlock()
 	_, err := s.file.WriteAt(b, at)
 	return err
@@ -56,9 +56,10 @@ func (s *spill) write(part int, b []byte) error {
 type buckets struct {
 	spill *spill
 	parts [][]byte
+	rows  []int // in each
 }
 
-func (s *spill) buckets() *buckets { return &buckets{s, make([][]byte, len(s.chunks))} }
+func (s *spill) buckets() *buckets { return &buckets{s, make([][]byte, len(s.chunks)), make([]int, len(s.chunks))} }
 
 // add appends a row, whose person is a place in the part.
 func (b *buckets) add(part int, person uint32, scanned []omop.Vector, row int) error {
@@ -76,6 +77,7 @@ func (b *buckets) add(part int, person uint32, scanned []omop.Vector, row int) e
 		}
 	}
 	b.parts[part] = buf
+	b.rows[part]++
 	if len(buf) < chunkBytes {
 		return nil
 	}
@@ -86,8 +88,8 @@ func (b *buckets) flush(part int) error {
 	if len(b.parts[part]) == 0 {
 		return nil
 	}
-	err := b.spill.write(part, b.parts[part])
-	b.parts[part] = b.parts[part][:0]
+	err := b.spill.write(part, b.parts[part], b.rows[part])
+	b.parts[part], b.rows[part] = b.parts[part][:0], 0
 	return err
 }
 
@@ -119,7 +121,11 @@ func value(u uint64) int64 {
 // rows reads the rows of a part.
 func (s *spill) rows(place, part int) (*rows, error) {
 	d, fields := &domains[place], omop.Fields(domains[place].table)
-	out := newRows(d)
+	out, n := newRows(d), 0
+	for _, c := range s.chunks[part] {
+		n += c.rows
+	}
+	out.grow(d, n)
 	one := make([]omop.Vector, len(fields))
 	var raw []byte
 	for _, c := range s.chunks[part] {
