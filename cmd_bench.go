@@ -27,7 +27,8 @@ which a sync is real, and are removed at the end, also with Ctrl-C.`,
 		Example: `  trialmesh bench list
   trialmesh bench ingest-fhir --dir /var/lib/trialmesh --json
   trialmesh bench ingest-observations --database postgres://trialmesh@db.example/bench
-  trialmesh bench ingest-curve --points 50000000`,
+  trialmesh bench ingest-curve --points 50000000
+  trialmesh bench cohort-index --persons 100000`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usageError{fmt.Errorf("bench needs one name: %s, or list", strings.Join(benchNames(), ", "))}
@@ -41,6 +42,7 @@ which a sync is real, and are removed at the end, also with Ctrl-C.`,
 	cmd.Flags().Duration("for", 6*time.Second, "how long to measure a figure, in three rounds")
 	cmd.Flags().String("size", "1GiB", "size of the file of ingest-memory, in KiB, MiB or GiB")
 	cmd.Flags().Int("points", 5_000_000, "stored points to which ingest-curve goes")
+	cmd.Flags().Int("persons", 20_000, "people of cohort-index")
 	cmd.Flags().Float64("bar", 0, "another bar for the first figure (default as listed)")
 	cmd.AddCommand(newBenchList())
 	return cmd
@@ -85,6 +87,7 @@ func measure(cmd *cobra.Command, args []string) error {
 	database, _ := cmd.Flags().GetString("database")
 	duration, _ := cmd.Flags().GetDuration("for")
 	points, _ := cmd.Flags().GetInt("points")
+	persons, _ := cmd.Flags().GetInt("persons")
 	bar, _ := cmd.Flags().GetFloat64("bar")
 	text, _ := cmd.Flags().GetString("size")
 	size, err := parseSize(text)
@@ -96,7 +99,7 @@ func measure(cmd *cobra.Command, args []string) error {
 	}
 	progress := newProgress(cmd, 0)
 	figures, err := bench.Run(cmd.Context(), args[0], bench.Config{
-		Dir: dir, Database: database, For: duration, Size: size, Points: points, Bar: bar, Progress: progress.say,
+		Dir: dir, Database: database, For: duration, Size: size, Points: points, Persons: persons, Bar: bar, Progress: progress.say,
 	})
 	switch {
 	case errors.Is(err, bench.ErrName):
