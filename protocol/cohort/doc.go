@@ -9,9 +9,5 @@
 // what is suspicious about it, [Definition.Reads] the domains it looks at. Nothing here
 // knows a vocabulary or a patient.
 //
-// [Parse] gives an [Expression], the part of a definition that names persons by their
-// events alone: a person belongs to the cohort from the first event of any of its primary
-// criteria that lies inside an observation period. It refuses everything else.
-//
 // Source: OHDSI/circe-be, org.ohdsi.circe.cohortdefinition (field names and defaults).
 package cohort
