@@ -53,7 +53,7 @@ type nodeSettings struct {
 func newNodeCommand() *cobra.Command {
 	return group("node", "Run a node: a hospital's data, consents and answers",
 		newNodeInit(), newNodeEnroll(), newNodeRun(), newNodeVocabulary(), newNodeIngest(), newNodeWatch(), newNodePull(), newNodeWearable(), newNodeEndpoint(), newNodeSend(), newNodeSent(), newNodeMap(),
-		newNodeVariables(), newNodeUnits(), newNodeCodes(), newNodeRemap(), newNodeJobs(), newNodeQuality(), newNodeConsent(), newNodeStatus(), newNodeLinkRecords(),
+		newNodeVariables(), newNodeUnits(), newNodeCodes(), newNodeRemap(), newNodeJobs(), newNodeQuality(), newNodeConsent(), newNodeStatus(), newNodeIndex(), newNodeLinkRecords(),
 		newNodeBackup(), newNodeRestore(), newNodeHold(), newNodeResume(), newNodeFsck(), newNodeExtract(), newNodeKey(), newNodeClient(), newNodeScreen(), newNodeCDSClient())
 }
 
@@ -405,6 +405,9 @@ func printStatus(cmd *cobra.Command, s nodeStatus) error {
 	fmt.Fprintf(w, "node\t%s\naddress\t%s\nconnected to the hub\t%t\n", s.DID, s.URL, s.Connected)
 	for _, rows := range sorted(s.Tables) {
 		fmt.Fprintf(w, "%s\t%d rows\n", rows, s.Tables[rows])
+	}
+	if s.Index != nil {
+		fmt.Fprintf(w, "event index\t%s, %d bytes\n", s.Index.Phase, s.Index.Bytes)
 	}
 	for _, state := range sorted(s.Jobs) {
 		fmt.Fprintf(w, "loads %s\t%d\n", state, s.Jobs[state])

@@ -36,6 +36,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/vocab"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/consent"
+	"github.com/trialmesh/trialmesh/node/eventindex"
 	"github.com/trialmesh/trialmesh/node/ingest"
 	"github.com/trialmesh/trialmesh/node/mllp"
 	"github.com/trialmesh/trialmesh/node/outbox"
@@ -182,6 +183,8 @@ type Node struct {
 	consents  *consent.Book
 	screening *Screening
 	gate      *release.Gate
+	index     *eventindex.Index // nil of a process beside the node
+	stale     chan struct{}     // tells followIndex to look at once
 	host      *transport.Host
 	network   *network
 	group     *membership.Group
@@ -292,8 +295,10 @@ func (n *Node) openDomain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.screening, err = openScreening(ctx, n.db, n.trail)
-	return err
+	if n.screening, err = openScreening(ctx, n.db, n.trail); err != nil {
+		return err
+	}
+	return n.openIndex()
 }
 
 func (n *Node) openNetwork(context.Context) error {
@@ -389,6 +394,8 @@ func (n *Node) Run(ctx context.Context) error {
 		group.Go(func() error { return n.publish(ctx) })
 		group.Go(func() error { return n.peer.Run(ctx) })
 		group.Go(func() error { return n.renew(ctx) })
+		group.Go(func() error { return n.index.Run(ctx) })
+		group.Go(func() error { return n.followIndex(ctx) })
 	}
 	group.Go(func() error { return n.runJobs(ctx) })
 	group.Go(func() error { return n.mergeSeries(ctx) })
@@ -444,6 +451,9 @@ func (n *Node) Close() error {
 	}
 	if n.queue != nil {
 		n.queue.Release() // it holds a connection
+	}
+	if n.index != nil {
+		errs = append(errs, n.index.Close())
 	}
 	if n.db != nil {
 		errs = append(errs, n.db.Close())

@@ -208,6 +208,9 @@ func (x *Index) install(m manifest) error {
 	return x.sweepFolder(m.Segments)
 }
 
+// Discard has the next [Index.Snapshot] make the index anew.
+func (x *Index) Discard() { x.harmed.Store(true) }
+
 // Status is what an operator is told of the index.
 type Status struct {
 	Phase    string `json:"phase"` // building, updating, merging, or current as of the last question
