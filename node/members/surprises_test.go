@@ -106,7 +106,7 @@ func TestWhoMayNotBeLookedAtIsInNoCohort(t *testing.T) {
 	t.Parallel()
 	all, err := definitions()
 	require.NoError(t, err)
-	source, vocabulary := read(t, memory.Folder("testdata/generated"), "generated")
+	source, vocabulary := readFiles(t, "generated")
 	d := all["generated/200001"]
 	everybody, err := members.Evaluate(t.Context(), d, source, vocabulary, members.Options{})
 	require.NoError(t, err)
