@@ -120,6 +120,23 @@ func read(t *testing.T, from memory.Tables, set string) (*memory.Source, *memory
 	return source, vocabulary
 }
 
+// loaded is a data set as it is read from its files, once for all tests.
+type loaded struct {
+	once       sync.Once
+	source     *memory.Source
+	vocabulary *memory.Vocabulary
+}
+
+var files = map[string]*loaded{"gibleed": {}, "library": {}, "generated": {}}
+
+func readFiles(t *testing.T, set string) (*memory.Source, *memory.Vocabulary) {
+	t.Helper()
+	f := files[set]
+	f.once.Do(func() { f.source, f.vocabulary = read(t, memory.Folder("testdata/"+set), set) })
+	require.NotNil(t, f.source, "another test could not read it")
+	return f.source, f.vocabulary
+}
+
 // lines are the entries of a result as the conformance writes them.
 func lines(people *events.People, list []members.Entry, dropped []int64) (text string, persons int) {
 	type entry struct {
@@ -159,7 +176,7 @@ func TestDefinitionsHaveTheReferencesMembers(t *testing.T) {
 	for set, folder := range data {
 		t.Run(set, func(t *testing.T) {
 			t.Parallel()
-			source, vocabulary := read(t, memory.Folder("testdata/"+set), set)
+			source, vocabulary := readFiles(t, set)
 			attrition := attritions(t, set)
 			found := 0
 			for _, e := range expected(t, set) {

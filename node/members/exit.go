@@ -91,11 +91,9 @@ func (w *worker) erasOf(id uint32) []span {
 		if !x.drugs.has(all.Domain[i]) && !x.drugs.has(x.source.Int[i]) {
 			continue
 		}
-		start, end := all.Start[i], events.NoDay
+		start, end := all.Start[i], x.rule.endOfRow(all, i)
 		if x.era.DaysSupply != nil {
 			end = start + events.Day(*x.era.DaysSupply)
-		} else {
-			end = x.rule.endOfRow(all, i)
 		}
 		w.eras = append(w.eras, span{start, end + events.Day(x.era.GapDays+x.era.Offset)})
 	}

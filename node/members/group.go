@@ -227,7 +227,7 @@ func (w *worker) holds(g *group, a *anchor) bool {
 // part returns how often a part of a group counts: criteria first, then demographics, then
 // groups.
 func (w *worker) part(g *group, i int, a *anchor) int {
-	holds := false
+	var holds bool
 	switch {
 	case i < len(g.correlated):
 		holds = w.counts(g.correlated[i], a)
