@@ -57,6 +57,11 @@ func (m GLM) New() (Iteration, error) {
 	if err := g.readOnly(); err != nil {
 		return nil, fmt.Errorf("glm: %w", err)
 	}
+	g.unit = 1
+	if g.family.name == query.Gaussian { // any other family's response is a count or a share
+		low, high := g.response.bounds()
+		g.unit = powerOfTwo(math.Max(-low, high))
+	}
 	return Iterate(g), nil
 }
 
@@ -133,6 +138,18 @@ type glm struct {
 	matrix   Matrix
 	offsets  []product
 	columns  []Column
+
+	// unit is a power of two that the response is divided by, and predictors with it.
+	unit float64
+}
+
+// powerOfTwo returns the smallest power of two that v, above 0, does not exceed.
+func powerOfTwo(v float64) float64 {
+	fraction, exponent := math.Frexp(v)
+	if fraction == 0.5 {
+		exponent--
+	}
+	return math.Ldexp(1, exponent)
 }
 
 // glmState is the state between two rounds. Coefficients and sums are of the design
@@ -237,7 +254,7 @@ func (g glm) rows(f *Frame, fn func(x []float64, y, w, offset float64)) error {
 		if g.Weights != "" {
 			w = more[len(more)-1]
 		}
-		fn(x, y, w, offset)
+		fn(x, y/g.unit, w, offset/g.unit)
 	}
 	return nil
 }

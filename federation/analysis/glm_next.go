@@ -21,7 +21,7 @@ func (g glm) Next(s glmState, pooled Pooled) (glmState, any, error) {
 		if rest[roundInvalid] > 0 {
 			return g.stepBack(s)
 		}
-		deviance := rest[roundDeviance]
+		deviance := rest[roundDeviance] * g.unit * g.unit
 		converged := s.Fits > 0 && math.Abs(deviance-s.Deviance)/(math.Abs(deviance)+0.1) < glmEpsilon
 		if converged || s.Fits == glmMaxIterations {
 			s.Final = &glmFinal{
@@ -97,7 +97,7 @@ func (g glm) startNull(weight, weighted float64) (float64, bool, error) {
 
 // fitNull takes the step of the model of an intercept only, if there is one to take.
 func (g glm) fitNull(s glmState, rest []float64) glmState {
-	deviance := rest[roundNullDeviance]
+	deviance := rest[roundNullDeviance] * g.unit * g.unit
 	if s.NullDone {
 		s.NullDeviance = deviance
 		return s
@@ -147,7 +147,7 @@ func (g glm) fit(s glmState, numbers []float64) glmState {
 			s.Variances[j] = c.quadratic(g.own(s, j))
 		}
 	}
-	s.Deviance = numbers[packed(p, 0)+p+roundDeviance]
+	s.Deviance = numbers[packed(p, 0)+p+roundDeviance] * g.unit * g.unit
 	s.Fits++
 	s.Halvings = 0
 	return s
@@ -230,7 +230,7 @@ func (g glm) estimate(s glmState, j int) float64 {
 	for k, b := range g.own(s, j) {
 		sum += b * s.Coefficients[k]
 	}
-	return sum
+	return sum * g.unit
 }
 
 // pValue is two-sided, by Student's t for an estimated dispersion, else by the normal

@@ -83,8 +83,7 @@ func (t Term) String() string {
 	return strings.Join(names, ":")
 }
 
-// String returns the formula with its terms written out. Two formulas of one model
-// have the same, and it parses to the formula again.
+// String returns the formula with its terms written out, in R's order.
 func (f Formula) String() string {
 	var right []string
 	for _, t := range f.Terms {

@@ -32,7 +32,12 @@ type parser struct {
 	offsets   []Variable
 	strata    []Variable
 	depth     int
+	work      int // terms made so far, of which many may be the same
 }
+
+// maxWork bounds how long an answer may take: powers of powers make the same terms
+// again and again.
+const maxWork = 20_000
 
 // sum is a part of the right side: its terms in order. The term without variables is
 // the intercept.
@@ -117,6 +122,9 @@ func (p *parser) sum(into sum) (sum, error) {
 }
 
 func (p *parser) insert(into sum, t uint64, at int) (sum, error) {
+	if p.work++; p.work > maxWork {
+		return nil, problem.New(problem.Invalid, fmt.Sprintf("formula, byte %d: too many operators; write its terms out", at))
+	}
 	if slices.Contains(into, t) {
 		return into, nil
 	}
