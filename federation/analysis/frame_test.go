@@ -30,7 +30,7 @@ func TestFrameRefuses(t *testing.T) {
 		"too few values":     {0, 0, 1},
 		"no such level":      {2, 0, 1.5, 1},
 		"between two levels": {0.5, 0, 1.5, 1},
-		"neither yes nor no": {0, 0, 1.5, 2},
+		"neither yes nor no": {0, 2, 1.5, 1},
 		"out of range":       {0, 0, 1.5, 11},
 	} {
 		f, err := analysis.NewFrame(matrixColumns[1:])

@@ -17,7 +17,7 @@ const (
 
 // MaxNumber is the magnitude that a number of a [Vector], and what one row adds to it,
 // must stay below: 2^62, 4.6e18.
-const MaxNumber = 0x1p62
+const MaxNumber = 1 << 62
 
 // ErrNumber reports a number that a vector cannot hold: not finite, or 2^62 or more.
 var ErrNumber = errors.New("a sum is not finite or larger than 2^62")
@@ -28,10 +28,15 @@ type number struct {
 	low  uint64
 }
 
-// toNumber returns v to the unit, rounded down, for |v| < MaxNumber.
+// toNumber returns v to the unit, rounded towards zero, for |v| < MaxNumber.
 func toNumber(v float64) number {
-	whole := math.Floor(v)
-	return number{high: int64(whole), low: uint64((v - whole) * 0x1p64)}
+	whole, fraction := math.Modf(math.Abs(v)) // below zero 1 + fraction would be rounded
+	n := number{high: int64(whole), low: uint64(fraction * 0x1p64)}
+	if v < 0 {
+		low, borrow := bits.Sub64(0, n.low, 0)
+		n = number{high: -n.high - int64(borrow), low: low}
+	}
+	return n
 }
 
 // plus returns the sum. It does not overflow while |a|+|b| < 2^63 units of the high word.
@@ -41,7 +46,7 @@ func (a number) plus(b number) number {
 }
 
 // fits reports whether the number is within the range.
-func (a number) fits() bool { return -MaxNumber <= float64(a.high) && float64(a.high) < MaxNumber }
+func (a number) fits() bool { return -MaxNumber <= a.high && a.high < MaxNumber }
 
 // limbs returns the number's words.
 func (a number) limbs() [numberWords]uint64 {
