@@ -184,3 +184,80 @@ func (Frame) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "frame:redac
 func (Frame) MarshalJSON() ([]byte, error) {
 	return nil, errors.New("analysis: a Frame must not leave the site")
 }
+
+// Bits returns the values, column after column, for the site's own store.
+func (f *Frame) Bits() []uint64 {
+	out := make([]uint64, 0, len(f.columns)*f.rows)
+	for _, values := range f.values {
+		for _, v := range values {
+			out = append(out, math.Float64bits(v))
+		}
+	}
+	return out
+}
+
+// FrameOf returns the frame that Bits were taken of.
+func FrameOf(columns []Column, bits []uint64) (*Frame, error) {
+	f, err := NewFrame(columns)
+	if err != nil {
+		return nil, err
+	}
+	if len(bits)%len(columns) != 0 {
+		return nil, errors.New("frame: the stored values are of other columns")
+	}
+	rows := len(bits) / len(columns)
+	row := make([]float64, len(columns))
+	for i := range rows {
+		for c := range columns {
+			row[c] = math.Float64frombits(bits[c*rows+i])
+		}
+		if err := f.Append(row); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+// LeastLevel returns the number of rows of the rarest level that anybody has, over all
+// factors and logical columns; the number of rows if there are no such columns.
+func (f *Frame) LeastLevel() int {
+	least := f.rows
+	for i, c := range f.columns {
+		counts := make([]int, len(c.levels()))
+		if len(counts) == 0 {
+			continue
+		}
+		for _, v := range f.values[i] {
+			if !math.IsNaN(v) {
+				counts[int(v)]++
+			}
+		}
+		for _, n := range counts {
+			if n > 0 {
+				least = min(least, n)
+			}
+		}
+	}
+	return least
+}
+
+// LargestShare returns the greatest share, 0 to 1, that one row has in a numeric column's
+// sum of magnitudes.
+func (f *Frame) LargestShare() float64 {
+	share := 0.0
+	for i, c := range f.columns {
+		if c.Kind != Numeric {
+			continue
+		}
+		sum, largest := 0.0, 0.0
+		for _, v := range f.values[i] {
+			if !math.IsNaN(v) {
+				sum, largest = sum+math.Abs(v), max(largest, math.Abs(v))
+			}
+		}
+		if sum > 0 {
+			share = max(share, largest/sum)
+		}
+	}
+	return share
+}

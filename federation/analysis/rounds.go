@@ -215,3 +215,6 @@ func pool(sum []uint64, numbers, sites int) (Pooled, error) {
 	}
 	return p, nil
 }
+
+// RowsOf returns the number of complete rows in a vector or a sum of vectors.
+func RowsOf(words []uint64) uint64 { return words[0] }
