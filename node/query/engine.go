@@ -50,6 +50,7 @@ func NewEngine(db *sqldb.DB, store *omop.Store, units Units) *Engine {
 // subject is a person of the cohort.
 type subject struct {
 	omop.Demographics
+	entry    omop.Date
 	strata   []int
 	cell     int
 	value    float64
@@ -61,6 +62,9 @@ func (e *Engine) Evaluate(ctx context.Context, r query.Request, permission Permi
 	expression, err := cohort.Parse(r.Cohort)
 	if err != nil {
 		return release.Answer{}, err
+	}
+	if r.Analysis.Kind.InRounds() {
+		return e.frame(ctx, r.Analysis, expression, permission)
 	}
 	method, err := analysis.For(r.Analysis)
 	if err != nil {
@@ -163,7 +167,7 @@ func (e *Engine) subjects(ctx context.Context, tx *sqldb.Tx, entries map[omop.Pe
 		if !member {
 			continue
 		}
-		s := subject{Demographics: person, strata: make([]int, len(by))}
+		s := subject{Demographics: person, entry: day, strata: make([]int, len(by))}
 		for i, stratifier := range by {
 			levels := stratifier.Levels()
 			s.strata[i] = level(stratifier, levels, person, day)
@@ -227,6 +231,9 @@ func (e *Engine) values(ctx context.Context, tx *sqldb.Tx, v *query.Variable) (m
 // membership is the measure of counts: who is in the cohort.
 const membership = "persons"
 
+// measureOf names the measure of a measurement's sums.
+func measureOf(concept int64) string { return fmt.Sprintf("concept %d", concept) }
+
 // answer collects what the gate has to know besides the table.
 func answer(table analysis.Table, subjects []subject, a query.Analysis) release.Answer {
 	members := make([][]omop.PersonID, len(table.Cells))
@@ -240,7 +247,7 @@ func answer(table analysis.Table, subjects []subject, a query.Analysis) release.
 		}
 	}
 	if v := a.Variable; v != nil {
-		out.Measure = fmt.Sprintf("concept %d", v.Concept)
+		out.Measure = measureOf(v.Concept)
 		out.Sets[out.Measure] = measured
 	}
 	return out
