@@ -65,8 +65,21 @@ func (s *Store) MapTo(ctx context.Context, concepts []int64) ([]int64, error) {
 		"concept_id_2", " ORDER BY 1", concepts)
 }
 
-func (s *Store) ids(ctx context.Context, what, query, column, rest string, concepts []int64) (out []int64, err error) {
-	err = s.db.Read(ctx, func(tx *sqldb.Tx) error {
+// maxFamily is how many concepts of one answer are remembered.
+const maxFamily = 10_000
+
+// ids returns what a query says of concepts, and remembers it: concept sets are asked for
+// again and again. The result is shared.
+func (s *Store) ids(ctx context.Context, what, query, column, rest string, concepts []int64) ([]int64, error) {
+	key := fmt.Sprint(what, concepts)
+	s.mu.Lock()
+	out, ok := s.families[key]
+	generation := s.generation
+	s.mu.Unlock()
+	if ok {
+		return out, nil
+	}
+	err := s.db.Read(ctx, func(tx *sqldb.Tx) error {
 		condition, arg := tx.Dialect().Among(column, concepts)
 		return tx.Each(ctx, query+condition+rest, []any{arg}, func(rows *sqldb.Rows) error {
 			var id int64
@@ -77,6 +90,14 @@ func (s *Store) ids(ctx context.Context, what, query, column, rest string, conce
 	})
 	if err != nil {
 		return nil, fmt.Errorf("vocab: %s: %w", what, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.generation == generation && len(concepts)+len(out) <= maxFamily {
+		if len(s.families) >= familySize {
+			s.families = map[string][]int64{}
+		}
+		s.families[key] = out
 	}
 	return out, nil
 }

@@ -137,7 +137,7 @@ func (x *Index) update(ctx context.Context, mayFail bool) error {
 			return errMany
 		}
 		m.State, changed, p = state, ids, newPersons(ids)
-		return x.readChanged(ctx, tx, p, loaded)
+		return readPersons(ctx, tx, x.cfg.Store, p, loaded)
 	})
 	if err != nil {
 		return err
@@ -175,12 +175,12 @@ func (x *Index) basePersons() int {
 	return n
 }
 
-// readChanged reads all that is stored of persons.
-func (x *Index) readChanged(ctx context.Context, tx *sqldb.Tx, p *persons, loaded []*rows) error {
+// readPersons reads all that is stored of persons into p and, by place in domains, loaded.
+func readPersons(ctx context.Context, tx *sqldb.Tx, store *omop.Store, p *persons, loaded []*rows) error {
 	read := func(t omop.Table, fn func([]omop.Vector)) error {
 		columns := make([]omop.Vector, len(omop.Fields(t)))
 		for chunk := range slices.Chunk(p.id, askPersons) {
-			if _, _, err := x.cfg.Store.Scan(ctx, tx, t, omop.Rows{Persons: chunk}, columns); err != nil {
+			if _, _, err := store.Scan(ctx, tx, t, omop.Rows{Persons: chunk}, columns); err != nil {
 				return err
 			}
 			fn(columns)

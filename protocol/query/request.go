@@ -79,7 +79,7 @@ func (r Request) Question() (message.Digest, error) {
 		Trial    trial.ID          `json:"trial"`
 		Cohort   cohort.Definition `json:"cohort"`
 		Analysis Analysis          `json:"analysis"`
-	}{r.Trial, d.Normal(), r.Analysis})
+	}{r.Trial, d.Normal(), r.Analysis.normal()})
 	if err != nil {
 		return message.Digest{}, fmt.Errorf("query: %w", err)
 	}
@@ -129,5 +129,21 @@ func (r Request) Scopes() (consent.Mask, error) {
 	if r.Analysis.Variable != nil {
 		mask |= consent.MaskOf(consent.Measurements)
 	}
+	if m := r.Analysis.Model; m != nil {
+		for _, c := range m.Columns {
+			mask |= consent.MaskOf(c.scope())
+		}
+	}
 	return mask, nil
+}
+
+// scope returns what a column reads.
+func (c Column) scope() consent.Scope {
+	switch c.From {
+	case FromMeasurement:
+		return consent.Measurements
+	case FromEvent:
+		return domainScopes[c.Domain]
+	}
+	return consent.Demographics
 }
