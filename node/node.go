@@ -333,7 +333,8 @@ func (n *Node) openPeer(ctx context.Context) error {
 	var err error
 	n.peer, err = peer.Open(ctx, peer.Config{
 		DB: n.db, Key: n.home.key, Hub: n.host.Hub(), Boards: n.cfg.Boards, Policy: n.cfg.Policy,
-		Consents: n.consents, Engine: query.NewEngine(n.db, n.people, units{n.vocab}), Gate: n.gate, Trail: n.trail,
+		Consents: n.consents, Gate: n.gate, Trail: n.trail,
+		Engine:  query.NewEngine(query.Config{DB: n.db, Store: n.people, Index: n.index, Vocabulary: query.Concepts{Store: n.vocab}, Units: units{n.vocab}}),
 		Proving: n.proving, Log: n.cfg.Logger, Now: n.cfg.Now,
 	})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/trialmesh/trialmesh/localstore/omop"
@@ -128,4 +129,53 @@ func chosen(v omop.Vector, places []uint32) events.Vector {
 		return events.Vector{Text: gather(v.Text, places), Absent: gather(v.Absent, places)}
 	}
 	return events.Vector{Int: gather(v.Whole, places)}
+}
+
+// With returns the person with events of today that are not on record: of each domain those
+// of some concepts, which have no other attribute. The person's last observation period
+// lasts until today.
+func (s *Single) With(today events.Day, concepts map[cohort.Domain][]int64) *Single {
+	people := *s.people
+	if n := len(people.PeriodEnd); n > 0 && people.PeriodEnd[n-1] < today {
+		people.PeriodEnd = slices.Clone(people.PeriodEnd)
+		people.PeriodEnd[n-1] = today
+	}
+	with := &Single{people: &people, loaded: slices.Clone(s.loaded), vocabulary: s.vocabulary}
+	for name, of := range concepts {
+		at := place(name)
+		if at < 0 || with.loaded[at] == nil || len(people.ID) == 0 {
+			continue
+		}
+		with.loaded[at] = with.loaded[at].with(&domains[at], int64(today), of)
+	}
+	return with
+}
+
+// with returns a copy with rows of one day, which have numbers below those of a store.
+func (r *rows) with(d *domain, on int64, concepts []int64) *rows {
+	out := &rows{
+		person: slices.Clone(r.person), concept: slices.Clone(r.concept), start: slices.Clone(r.start), end: slices.Clone(r.end),
+		id: slices.Clone(r.id), visit: slices.Clone(r.visit), attr: make([]omop.Vector, len(r.attr)),
+	}
+	for i, v := range r.attr {
+		out.attr[i] = omop.Vector{Whole: slices.Clone(v.Whole), Number: slices.Clone(v.Number), Text: slices.Clone(v.Text), Absent: slices.Clone(v.Absent)}
+	}
+	for n, concept := range concepts {
+		out.person, out.concept = append(out.person, 0), append(out.concept, concept)
+		out.start, out.end = append(out.start, on), append(out.end, on)
+		out.id, out.visit = append(out.id, int64(-1-n)), append(out.visit, events.Null)
+		for i, a := range d.attributes {
+			v := &out.attr[i]
+			switch {
+			case a.name == visitConcept: // it is joined later
+			case a.kind == omop.NumberVector:
+				v.Number = append(v.Number, math.NaN())
+			case a.kind == omop.TextVector:
+				v.Text, v.Absent = append(v.Text, ""), append(v.Absent, true)
+			default:
+				v.Whole = append(v.Whole, omop.Null)
+			}
+		}
+	}
+	return out
 }

@@ -85,12 +85,7 @@ func (l *linter) note(path, rule, sentence string, args ...any) {
 func (l *linter) conceptSets(d Definition) {
 	used, standard := map[int]bool{}, map[int]bool{} // standard: names the concepts of events
 	d.walk(visitor{
-		set: func(path string, id int) {
-			if _, defined := l.sets[id]; !defined {
-				l.add(Error, path, "undefined-set", "no concept set has the id %d, so nothing can match", id)
-			}
-			used[id] = true
-		},
+		set: func(_ string, id int) { used[id] = true },
 		criterion: func(_ string, c Criterion) {
 			if c.ConceptSet != nil {
 				standard[*c.ConceptSet] = true

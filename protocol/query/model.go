@@ -176,8 +176,13 @@ func (c Column) validateMeasurement(bad func(string) error) error {
 	return c.Window.validate(bad)
 }
 
+// eventDomains are those of which a column may ask.
+var eventDomains = []cohort.Domain{
+	cohort.ConditionOccurrence, cohort.DrugExposure, cohort.ProcedureOccurrence, cohort.Measurement, cohort.Observation, cohort.VisitOccurrence,
+}
+
 func (c Column) validateEvent(bad func(string) error) error {
-	_, known := domainScopes[c.Domain]
+	known := slices.Contains(eventDomains, c.Domain)
 	switch {
 	case len(c.Concepts) == 0 || len(c.Concepts) > MaxConcepts || slices.Min(c.Concepts) <= 0:
 		return bad(fmt.Sprintf("concepts: 1 to %d positive concept ids", MaxConcepts))

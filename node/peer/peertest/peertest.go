@@ -18,8 +18,10 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
+	"github.com/trialmesh/trialmesh/localstore/vocab"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/consent"
+	"github.com/trialmesh/trialmesh/node/eventindex"
 	"github.com/trialmesh/trialmesh/node/peer"
 	"github.com/trialmesh/trialmesh/node/query"
 	"github.com/trialmesh/trialmesh/node/release"
@@ -127,9 +129,16 @@ func (s *Site) Reopen(t testing.TB) {
 	require.NoError(t, err)
 	s.Gate, err = release.Open(ctx, s.DB)
 	require.NoError(t, err)
+	words, err := vocab.Open(ctx, s.DB)
+	require.NoError(t, err)
+	concepts := query.Concepts{Store: words}
+	index, err := eventindex.Open(eventindex.Config{Dir: t.TempDir(), DB: s.DB, Store: store, Vocabulary: concepts})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, index.Close()) })
 	s.Peer, err = peer.Open(ctx, peer.Config{
 		DB: s.DB, Key: s.Key, Hub: s.Hub, Boards: []identity.DID{s.Trial.Board.DID()}, Policy: s.Policy,
-		Consents: s.Book, Engine: query.NewEngine(s.DB, store, units{}), Gate: s.Gate, Trail: trail, Now: s.Now,
+		Consents: s.Book, Gate: s.Gate, Trail: trail, Now: s.Now,
+		Engine: query.NewEngine(query.Config{DB: s.DB, Store: store, Index: index, Vocabulary: concepts, Units: units{}}),
 		Proving: func() (peer.Proving, error) {
 			return peer.Proving{Prover: Proofs{}, Circuit: Shape.Access(), Key: AccessCircuit().Digest(), Venue: Venue}, nil
 		},
