@@ -16,7 +16,7 @@ import (
 func newBenchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench NAME",
-		Short: "Measure how fast this machine takes in data",
+		Short: "Measure how fast this machine takes in data and finds cohorts",
 		Long: `Measure one benchmark of trialmesh bench list on data that it makes up, with a node's
 parts and without a hub, and print a line for each figure: its value, what was measured
 beside it in the same run and the ratio of both, and the bar that it should meet.
@@ -41,6 +41,7 @@ which a sync is real, and are removed at the end, also with Ctrl-C.`,
 	cmd.Flags().Duration("for", 6*time.Second, "how long to measure a figure, in three rounds")
 	cmd.Flags().String("size", "1GiB", "size of the file of ingest-memory, in KiB, MiB or GiB")
 	cmd.Flags().Int("points", 5_000_000, "stored points to which ingest-curve goes")
+	cmd.Flags().Int("people", 1_000_000, "people that cohort counts among")
 	cmd.Flags().Float64("bar", 0, "another bar for the first figure (default as listed)")
 	cmd.AddCommand(newBenchList())
 	return cmd
@@ -85,6 +86,7 @@ func measure(cmd *cobra.Command, args []string) error {
 	database, _ := cmd.Flags().GetString("database")
 	duration, _ := cmd.Flags().GetDuration("for")
 	points, _ := cmd.Flags().GetInt("points")
+	people, _ := cmd.Flags().GetInt("people")
 	bar, _ := cmd.Flags().GetFloat64("bar")
 	text, _ := cmd.Flags().GetString("size")
 	size, err := parseSize(text)
@@ -96,7 +98,7 @@ func measure(cmd *cobra.Command, args []string) error {
 	}
 	progress := newProgress(cmd, 0)
 	figures, err := bench.Run(cmd.Context(), args[0], bench.Config{
-		Dir: dir, Database: database, For: duration, Size: size, Points: points, Bar: bar, Progress: progress.say,
+		Dir: dir, Database: database, For: duration, Size: size, Points: points, People: people, Bar: bar, Progress: progress.say,
 	})
 	switch {
 	case errors.Is(err, bench.ErrName):

@@ -1,4 +1,4 @@
-// Package bench measures how fast this machine takes in data.
+// Package bench measures how fast this machine takes in data and finds cohorts.
 //
 // [Run] makes a site of its own in an empty directory or schema: the real stores,
 // queue, API and MLLP listener as a node has them, without a hub. It feeds that
@@ -82,6 +82,9 @@ type Config struct {
 	// Defaults to 5,000,000.
 	Points int
 
+	// People is how many people cohort counts among. Defaults to 1,000,000.
+	People int
+
 	// Bar replaces that of the benchmark's first figure. Defaults to it.
 	Bar float64
 
@@ -102,6 +105,9 @@ func (c Config) withDefaults() Config {
 	if c.Points == 0 {
 		c.Points = 5_000_000
 	}
+	if c.People == 0 {
+		c.People = 1_000_000
+	}
 	if c.Progress == nil {
 		c.Progress = func(string) {}
 	}
@@ -116,6 +122,8 @@ func (c Config) validate() error {
 		return errors.New("the size must be 64 KiB or more")
 	case c.Points < 1000:
 		return errors.New("the points must be 1,000 or more")
+	case c.People < 1000:
+		return errors.New("the people must be 1,000 or more")
 	case c.Bar < 0:
 		return errors.New("the bar must be positive")
 	}
@@ -141,6 +149,7 @@ type Benchmark struct {
 // All returns the benchmarks, by name.
 func All() []Benchmark {
 	return []Benchmark{
+		{"cohort", cohortText, cohorts},
 		{"ingest-curve", curveText, curve},
 		{"ingest-fhir", fhirText, fhir},
 		{"ingest-memory", memoryText, memory},
