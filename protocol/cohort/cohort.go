@@ -1,12 +1,3 @@
-// Package cohort reads OHDSI cohort definitions (Circe JSON, as ATLAS exports them).
-//
-// [Parse] gives an [Expression]: a person belongs to the cohort from the first
-// event of any of its primary criteria that lies inside an observation period.
-// This is the part of Circe that names persons by their events; every element
-// it does not evaluate is refused by its path, because a criterion that is
-// silently ignored is a wrong answer.
-//
-// Source: OHDSI/circe-be, org.ohdsi.circe.cohortdefinition (field names).
 package cohort
 
 import (

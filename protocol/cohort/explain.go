@@ -177,7 +177,7 @@ func (e *explainer) exit(d Definition) {
 }
 
 func (e *explainer) era(era CustomEra) {
-	e.line("They leave it when the continuous exposure to %s that the index event lies in ends, at the latest at the end of the observation period.", e.set(era.ConceptSet))
+	e.line("They leave it when the continuous exposure to %s that the index event lies in ends, at the latest or without one at the end of the observation period.", e.set(era.ConceptSet))
 	e.indented(func() {
 		e.line("Exposures with at most %s between them are continuous.", counted(era.GapDays, "day"))
 		if era.DaysSupply != nil {

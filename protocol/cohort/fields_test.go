@@ -110,3 +110,20 @@ func TestReadsNamesWhatAFieldNeeds(t *testing.T) {
 		}
 	})
 }
+
+// TestReadsLooksEverywhere: primary, correlated and censoring criteria, the person, the
+// visit of another event, and the drugs behind an end strategy.
+func TestReadsLooksEverywhere(t *testing.T) {
+	t.Parallel()
+	d, err := cohort.Read([]byte(whole))
+	require.NoError(t, err)
+	require.Equal(t, []cohort.Domain{
+		cohort.ConditionOccurrence, cohort.DrugExposure, cohort.Measurement, cohort.ObservationPeriod, cohort.Person, cohort.VisitOccurrence,
+	}, d.Reads())
+
+	d = using(cohort.Death)
+	d.Rules = []cohort.Rule{{Group: cohort.Group{Type: cohort.AllOf, Groups: []cohort.Group{{Type: cohort.AllOf, Criteria: []cohort.Correlated{{
+		Criterion: cohort.Criterion{Domain: cohort.Specimen}, SameVisit: true,
+	}}}}}}}
+	require.Equal(t, []cohort.Domain{cohort.Death, cohort.Specimen, cohort.VisitOccurrence}, d.Reads())
+}

@@ -133,9 +133,20 @@ func key(part any) string {
 // arrange sorts parts and drops those that stand twice.
 func arrange[T any](parts []T) []T { return distinct(arrangeAll(parts)) }
 
-// arrangeAll sorts parts where each of them counts.
+// arrangeAll sorts parts, in their place, where each of them counts.
 func arrangeAll[T any](parts []T) []T {
-	slices.SortFunc(parts, func(a, b T) int { return cmp.Compare(key(a), key(b)) })
+	type keyed struct {
+		key  string
+		part T
+	}
+	sorted := make([]keyed, len(parts))
+	for i, p := range parts {
+		sorted[i] = keyed{key(p), p}
+	}
+	slices.SortFunc(sorted, func(a, b keyed) int { return cmp.Compare(a.key, b.key) })
+	for i, k := range sorted {
+		parts[i] = k.part
+	}
 	return parts
 }
 
