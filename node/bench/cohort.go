@@ -51,7 +51,8 @@ const cohortDefinition = `{"ConceptSets": [
 // itself is a vocabulary in which each concept is its only descendant.
 type itself struct{}
 
-func (itself) Known(_ context.Context, concepts []int64) ([]int64, error)       { return concepts, nil }
+func (itself) Known(_ context.Context, concepts []int64) ([]int64, error) { return concepts, nil }
+
 func (itself) Descendants(_ context.Context, concepts []int64) ([]int64, error) { return concepts, nil }
 func (itself) MapTo(context.Context, []int64) ([]int64, error)                  { return nil, nil }
 
@@ -86,8 +87,8 @@ func cohorts(ctx context.Context, cfg Config) ([]Figure, error) {
 
 // madeUp makes n people with conditions in the year 2020.
 func madeUp(n int) *inmemory.Source {
-	const newYear = events.Day(18262) // 2020-01-01
-	random := rand.New(rand.NewPCG(1, uint64(n)))
+	const newYear = events.Day(18262)             // 2020-01-01
+	random := rand.New(rand.NewPCG(1, uint64(n))) //nolint:gosec // the same people every time
 	people := events.People{Periods: []int32{0}}
 	var e events.Events
 	for i := range n {
