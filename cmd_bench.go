@@ -16,7 +16,7 @@ import (
 func newBenchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench NAME",
-		Short: "Measure how fast this machine takes in data",
+		Short: "Measure how fast this machine takes in data and finds cohorts",
 		Long: `Measure one benchmark of trialmesh bench list on data that it makes up, with a node's
 parts and without a hub, and print a line for each figure: its value, what was measured
 beside it in the same run and the ratio of both, and the bar that it should meet.
@@ -42,7 +42,7 @@ which a sync is real, and are removed at the end, also with Ctrl-C.`,
 	cmd.Flags().Duration("for", 6*time.Second, "how long to measure a figure, in three rounds")
 	cmd.Flags().String("size", "1GiB", "size of the file of ingest-memory, in KiB, MiB or GiB")
 	cmd.Flags().Int("points", 5_000_000, "stored points to which ingest-curve goes")
-	cmd.Flags().Int("persons", 20_000, "people of cohort-index")
+	cmd.Flags().Int("persons", 0, "people of cohort (default 1,000,000) and cohort-index (20,000)")
 	cmd.Flags().Float64("bar", 0, "another bar for the first figure (default as listed)")
 	cmd.AddCommand(newBenchList())
 	return cmd

@@ -40,6 +40,9 @@ const (
 )
 
 func cohortIndex(ctx context.Context, cfg Config) (figures []Figure, err error) {
+	if cfg.Persons == 0 {
+		cfg.Persons = 20_000
+	}
 	dir, err := os.MkdirTemp(cfg.Dir, "trialmesh-bench-")
 	if err != nil {
 		return nil, err

@@ -5,7 +5,6 @@ import (
 	"math"
 	"math/big"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/trialmesh/trialmesh/node/events"
@@ -79,30 +78,6 @@ func whole(f float64) int64 {
 		return math.MinInt32
 	}
 	return int64(f)
-}
-
-// fourDecimals rounds a number as circe-be writes it, Java's %.4f: the shortest decimal
-// number that tells it apart, half away from zero.
-func fourDecimals(f float64) float64 {
-	text := strconv.FormatFloat(math.Abs(f), 'f', -1, 64)
-	point := strings.IndexByte(text, '.')
-	if point < 0 || len(text)-point-1 <= 4 {
-		return f
-	}
-	up := text[point+5] >= '5'
-	short, err := strconv.ParseFloat(text[:point+5], 64)
-	if err != nil {
-		return f
-	}
-	if up {
-		n, _ := strconv.ParseInt(strings.Replace(text[:point+5], ".", "", 1), 10, 64)
-		digits := strconv.FormatInt(n+1, 10)
-		for len(digits) < 5 {
-			digits = "0" + digits
-		}
-		short, _ = strconv.ParseFloat(digits[:len(digits)-4]+"."+digits[len(digits)-4:], 64)
-	}
-	return math.Copysign(short, f)
 }
 
 // compareRatio is the sign of a/b - c for numbers that stand for decimal ones, b not 0.

@@ -98,7 +98,7 @@ func (p *plan) filter(d cohort.Domain, f cohort.Filter, all []cohort.Filter, r *
 		}
 		cut := func(v float64) float64 { return float64(whole(v)) }
 		if slices.Contains(decimals[d], f.Field) {
-			cut = fourDecimals
+			cut = func(v float64) float64 { return v }
 		}
 		v := r.column(name)
 		return numberTestAs(n, cut, func(s *subject) (float64, bool) { return numberAt(v, s.row) })
@@ -235,7 +235,7 @@ func ratioTest(f cohort.Filter, value, limit *events.Vector) (test, error) {
 	if err != nil {
 		return nil, err
 	}
-	low, high := fourDecimals(f.Number.Value), fourDecimals(f.Number.Extent)
+	low, high := f.Number.Value, f.Number.Extent
 	return func(s *subject) bool {
 		v, there := numberAt(value, s.row)
 		l, limited := numberAt(limit, s.row)

@@ -6,7 +6,7 @@
 // only the events of their concepts are read, and people are gone through side by side in
 // one pass.
 //
-// Source: OHDSI/circe-be 1.13, resources/cohortdefinition/sql and cohortdefinition/builders.
+// Source: OHDSI/circe-be, commit 9a80aa71, resources/cohortdefinition/sql and cohortdefinition/builders.
 package members
 
 import (

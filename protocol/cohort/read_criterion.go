@@ -174,7 +174,7 @@ func (r *reader) filter(o object, field Field) (Filter, bool) {
 	}
 	switch field.Kind {
 	case KindNumber:
-		f.Number = r.numericRange(value, tenThousandths)
+		f.Number = r.numericRange(value, fourDecimals)
 	case KindInteger:
 		f.Number = r.numericRange(value, math.Trunc)
 	case KindDate:

@@ -41,12 +41,28 @@ func (r *reader) numericRange(o object, round func(float64) float64) *NumericRan
 	return n
 }
 
-// tenThousandths rounds to four decimals, with which Circe writes numbers into its queries.
-func tenThousandths(x float64) float64 {
-	if math.Abs(x) > 1e11 { // more digits than a double keeps
-		return x
+// fourDecimals rounds a number as Circe writes it into its queries, Java's %.4f: the shortest decimal
+// number that tells it apart, half away from zero.
+func fourDecimals(f float64) float64 {
+	text := strconv.FormatFloat(math.Abs(f), 'f', -1, 64)
+	point := strings.IndexByte(text, '.')
+	if point < 0 || len(text)-point-1 <= 4 {
+		return f
 	}
-	return math.Round(x*1e4) / 1e4
+	up := text[point+5] >= '5'
+	short, err := strconv.ParseFloat(text[:point+5], 64)
+	if err != nil {
+		return f
+	}
+	if up {
+		n, _ := strconv.ParseInt(strings.Replace(text[:point+5], ".", "", 1), 10, 64)
+		digits := strconv.FormatInt(n+1, 10)
+		for len(digits) < 5 {
+			digits = "0" + digits
+		}
+		short, _ = strconv.ParseFloat(digits[:len(digits)-4]+"."+digits[len(digits)-4:], 64)
+	}
+	return math.Copysign(short, f)
 }
 
 func (r *reader) dateRange(o object) *DateRange {
