@@ -5,6 +5,7 @@ import (
 	"io"
 	"strconv"
 	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
@@ -16,10 +17,15 @@ func printRegression(out io.Writer, r query.Regression) error {
 	if r.Family == query.Gaussian {
 		letter = "t"
 	}
+	width := 0
+	for _, c := range r.Coefficients {
+		width = max(width, utf8.RuneCountInString(c.Name))
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 1, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(w, "\tEstimate\tStd. Error\t%s value\tPr(>|%s|)\t\n", letter, letter)
 	for _, c := range r.Coefficients {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t %s\n", c.Name, figure(c.Estimate, 6), figure(c.SE, 6), figure(c.Statistic, 4), pValue(c.P), stars(c.P))
+		fmt.Fprintf(w, "%-*s\t%s\t%s\t%s\t%s\t%s\n", width, c.Name,
+			figure(c.Estimate, 6), figure(c.SE, 6), figure(c.Statistic, 4), pValue(c.P), stars(c.P))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -60,18 +66,19 @@ func pValue(p *float64) string {
 	return figure(p, 3)
 }
 
+// stars are R's marks of significance, after a space.
 func stars(p *float64) string {
 	switch {
 	case p == nil:
 		return ""
 	case *p < 0.001:
-		return "***"
+		return " ***"
 	case *p < 0.01:
-		return "**"
+		return " **"
 	case *p < 0.05:
-		return "*"
+		return " *"
 	case *p < 0.1:
-		return "."
+		return " ."
 	}
 	return ""
 }

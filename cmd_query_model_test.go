@@ -29,10 +29,10 @@ glm(relapse ~ age + sex, family = binomial("logit"))
 
 Coefficients:
                       Estimate Std. Error z value Pr(>|z|)
-         (Intercept)  -30.5457    5.45595  -5.599 2.16e-08 ***
-                 age 0.0563791  0.0205741    2.74  0.00614 **
- sexother or unknown        NA         NA      NA       NA 
-                 far         3       0.01     300   <2e-16 ***
+ (Intercept)          -30.5457    5.45595  -5.599 2.16e-08 ***
+ age                 0.0563791  0.0205741    2.74  0.00614 **
+ sexother or unknown        NA         NA      NA       NA
+ far                         3       0.01     300   <2e-16 ***
 ---
 Signif. codes:  0 '***' 0.001 '**' 0.01 '*' 0.05 '.' 0.1 ' ' 1
 

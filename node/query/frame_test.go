@@ -38,8 +38,11 @@ func TestFrameOfTheTables(t *testing.T) {
 			name, on string
 			value    float64
 		}{
-			{"anna", "2022-01-01", 120}, {"anna", "2022-03-10", 130}, {"anna", "2022-03-11", 200},
-			{"bert", "2022-02-01", 110}, {"bert", "2022-03-01", 400},
+			{"anna", "2022-01-01", 120},
+			{"anna", "2022-03-10", 130},
+			{"anna", "2022-03-11", 200},
+			{"bert", "2022-02-01", 110},
+			{"bert", "2022-03-01", 400},
 			{"carl", "2023-01-01", 150},
 		} {
 			c.pressure(t, m.name, m.value, mmHg, m.on, false)
@@ -55,7 +58,9 @@ func TestFrameOfTheTables(t *testing.T) {
 			Formula: "drug ~ age + sex + race + last + first + mean + ever + tension", Family: protocol.Binomial,
 			Columns: []protocol.Column{
 				{Name: "drug", From: protocol.FromEvent, Domain: "DrugExposure", Concepts: []int64{metformin}, Window: &protocol.Window{To: 365}},
-				{Name: "age", From: protocol.FromAge}, {Name: "sex", From: protocol.FromSex}, {Name: "race", From: protocol.FromRace},
+				{Name: "age", From: protocol.FromAge},
+				{Name: "sex", From: protocol.FromSex},
+				{Name: "race", From: protocol.FromRace},
 				measured("last", protocol.TakeLast, before), measured("first", protocol.TakeFirst, before),
 				measured("mean", protocol.TakeMean, before), measured("ever", protocol.TakeLast, nil),
 				{Name: "tension", From: protocol.FromEvent, Domain: "ConditionOccurrence", Concepts: []int64{hypertension}, Window: before},

@@ -74,8 +74,10 @@ func (x Trial) Model() query.Request {
 			{Name: "relapse", From: query.FromEvent, Domain: cohort.ConditionOccurrence, Concepts: []int64{Relapse}, Window: &query.Window{From: 1, To: 365}},
 			{Name: "age", From: query.FromAge},
 			{Name: "sex", From: query.FromSex},
-			{Name: "pressure", From: query.FromMeasurement, Concepts: []int64{Systolic}, Unit: "mm[Hg]", Take: query.TakeLast,
-				Low: 50, High: 250, Window: &query.Window{From: -365}},
+			{
+				Name: "pressure", From: query.FromMeasurement, Concepts: []int64{Systolic}, Unit: "mm[Hg]", Take: query.TakeLast,
+				Low: 50, High: 250, Window: &query.Window{From: -365},
+			},
 		},
 	}}
 	return r
