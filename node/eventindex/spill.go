@@ -59,7 +59,9 @@ type buckets struct {
 	rows  []int // in each
 }
 
-func (s *spill) buckets() *buckets { return &buckets{s, make([][]byte, len(s.chunks)), make([]int, len(s.chunks))} }
+func (s *spill) buckets() *buckets {
+	return &buckets{s, make([][]byte, len(s.chunks)), make([]int, len(s.chunks))}
+}
 
 // add appends a row, whose person is a place in the part.
 func (b *buckets) add(part int, person uint32, scanned []omop.Vector, row int) error {
