@@ -287,7 +287,8 @@ func newNodeVocabulary() *cobra.Command {
 		Short: "Load an OMOP vocabulary as Athena delivers it",
 		Long: `Load CONCEPT.csv and CONCEPT_RELATIONSHIP.csv (plain or .gz, tab or comma) from
 FOLDER into the node's database, replacing the vocabulary that is there. Get one
-that your site is licensed for from OHDSI Athena. The node may be running.`,
+that your site is licensed for from OHDSI Athena. The node may be running. CONCEPT_ANCESTOR
+is loaded too if it is there: without it no cohort can ask for descendants or eras of drugs.`,
 		Example: `  trialmesh node vocabulary ~/athena --dir node`,
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {

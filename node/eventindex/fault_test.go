@@ -35,7 +35,7 @@ func TestWhatIsDamagedIsMadeAnew(t *testing.T) {
 	for _, e := range list {
 		raw, err := os.ReadFile(filepath.Join(dir, e.Name()))
 		require.NoError(t, err)
-		for at := 0; at < len(raw); at += 1 + len(raw)/64 {
+		for at := 0; at < len(raw); at += 1 + len(raw)/24 {
 			harmed := copyFolder(t, dir)
 			raw[at] ^= 0x10
 			require.NoError(t, os.WriteFile(filepath.Join(harmed, e.Name()), raw, 0o600))
