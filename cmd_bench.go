@@ -16,7 +16,7 @@ import (
 func newBenchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench NAME",
-		Short: "Measure how fast this machine takes in data",
+		Short: "Measure how fast this machine takes in data and finds cohorts",
 		Long: `Measure one benchmark of trialmesh bench list on data that it makes up, with a node's
 parts and without a hub, and print a line for each figure: its value, what was measured
 beside it in the same run and the ratio of both, and the bar that it should meet.
@@ -28,7 +28,8 @@ which a sync is real, and are removed at the end, also with Ctrl-C.`,
   trialmesh bench ingest-fhir --dir /var/lib/trialmesh --json
   trialmesh bench ingest-observations --database postgres://trialmesh@db.example/bench
   trialmesh bench ingest-memory --size 5GiB
-  trialmesh bench ingest-curve --points 50000000`,
+  trialmesh bench ingest-curve --points 50000000
+  trialmesh bench cohort-index --persons 100000`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usageError{fmt.Errorf("bench needs one name: %s, or list", strings.Join(benchNames(), ", "))}
@@ -42,6 +43,7 @@ which a sync is real, and are removed at the end, also with Ctrl-C.`,
 	cmd.Flags().Duration("for", 6*time.Second, "how long to measure a figure, in three rounds")
 	cmd.Flags().String("size", "256MiB", "size of the file of ingest-memory, in KiB, MiB or GiB")
 	cmd.Flags().Int("points", 5_000_000, "stored points to which ingest-curve goes")
+	cmd.Flags().Int("persons", 0, "people of cohort (default 1,000,000) and cohort-index (20,000)")
 	cmd.Flags().Float64("bar", 0, "another bar for the first figure (default as listed)")
 	cmd.AddCommand(newBenchList())
 	return cmd
@@ -86,6 +88,7 @@ func measure(cmd *cobra.Command, args []string) error {
 	database, _ := cmd.Flags().GetString("database")
 	duration, _ := cmd.Flags().GetDuration("for")
 	points, _ := cmd.Flags().GetInt("points")
+	persons, _ := cmd.Flags().GetInt("persons")
 	bar, _ := cmd.Flags().GetFloat64("bar")
 	text, _ := cmd.Flags().GetString("size")
 	size, err := parseSize(text)
@@ -97,7 +100,7 @@ func measure(cmd *cobra.Command, args []string) error {
 	}
 	progress := newProgress(cmd, 0)
 	figures, err := bench.Run(cmd.Context(), args[0], bench.Config{
-		Dir: dir, Database: database, For: duration, Size: size, Points: points, Bar: bar, Progress: progress.say,
+		Dir: dir, Database: database, For: duration, Size: size, Points: points, Persons: persons, Bar: bar, Progress: progress.say,
 	})
 	switch {
 	case errors.Is(err, bench.ErrName):

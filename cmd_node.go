@@ -53,7 +53,7 @@ type nodeSettings struct {
 func newNodeCommand() *cobra.Command {
 	return group("node", "Run a node: a hospital's data, consents and answers",
 		newNodeInit(), newNodeEnroll(), newNodeRun(), newNodeVocabulary(), newNodeIngest(), newNodeWatch(), newNodePull(), newNodeWearable(), newNodeEndpoint(), newNodeSend(), newNodeSent(), newNodeMap(),
-		newNodeVariables(), newNodeUnits(), newNodeCodes(), newNodeRemap(), newNodeJobs(), newNodeQuality(), newNodeConsent(), newNodeStatus(), newNodeLinkRecords(),
+		newNodeVariables(), newNodeUnits(), newNodeCodes(), newNodeRemap(), newNodeJobs(), newNodeQuality(), newNodeConsent(), newNodeStatus(), newNodeIndex(), newNodeLinkRecords(),
 		newNodeBackup(), newNodeRestore(), newNodeHold(), newNodeResume(), newNodeFsck(), newNodeExtract(), newNodeKey(), newNodeAdoptRaw(), newNodeClient(), newNodeScreen(), newNodeCDSClient())
 }
 
@@ -287,7 +287,8 @@ func newNodeVocabulary() *cobra.Command {
 		Short: "Load an OMOP vocabulary as Athena delivers it",
 		Long: `Load CONCEPT.csv and CONCEPT_RELATIONSHIP.csv (plain or .gz, tab or comma) from
 FOLDER into the node's database, replacing the vocabulary that is there. Get one
-that your site is licensed for from OHDSI Athena. The node may be running.`,
+that your site is licensed for from OHDSI Athena. The node may be running. CONCEPT_ANCESTOR
+is loaded too if it is there: without it no cohort can ask for descendants or eras of drugs.`,
 		Example: `  trialmesh node vocabulary ~/athena --dir node`,
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -410,6 +411,9 @@ func printStatus(cmd *cobra.Command, s nodeStatus) error {
 	}
 	for _, rows := range sorted(s.Tables) {
 		fmt.Fprintf(w, "%s\t%d rows\n", rows, s.Tables[rows])
+	}
+	if s.Index != nil {
+		fmt.Fprintf(w, "event index\t%s, %d bytes\n", s.Index.Phase, s.Index.Bytes)
 	}
 	for _, state := range sorted(s.Jobs) {
 		fmt.Fprintf(w, "loads %s\t%d\n", state, s.Jobs[state])

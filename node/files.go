@@ -28,6 +28,7 @@ const (
 	networkFile     = "network.json"   // what the hub last told
 	dataFile        = "data.db"
 	rawDir          = "raw"
+	indexDir        = "index"    // of events, made from the database
 	mappingsDir     = "mappings" // of tables, made by the site
 	studiesDir      = "studies"  // keys of pseudonyms, one of each study
 	filePermissions = 0o600

@@ -36,6 +36,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/vocab"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/consent"
+	"github.com/trialmesh/trialmesh/node/eventindex"
 	"github.com/trialmesh/trialmesh/node/ingest"
 	"github.com/trialmesh/trialmesh/node/mllp"
 	"github.com/trialmesh/trialmesh/node/outbox"
@@ -184,6 +185,8 @@ type Node struct {
 	consents  *consent.Book
 	screening *Screening
 	gate      *release.Gate
+	index     *eventindex.Index // nil of a process beside the node
+	stale     chan struct{}     // tells followIndex to look at once
 	host      *transport.Host
 	network   *network
 	group     *membership.Group
@@ -294,8 +297,10 @@ func (n *Node) openDomain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.screening, err = openScreening(ctx, n.db, n.trail)
-	return err
+	if n.screening, err = openScreening(ctx, n.db, n.trail); err != nil {
+		return err
+	}
+	return n.openIndex()
 }
 
 func (n *Node) openNetwork(context.Context) error {
@@ -330,7 +335,8 @@ func (n *Node) openPeer(ctx context.Context) error {
 	var err error
 	n.peer, err = peer.Open(ctx, peer.Config{
 		DB: n.db, Key: n.home.key, Hub: n.host.Hub(), Boards: n.cfg.Boards, Policy: n.cfg.Policy,
-		Consents: n.consents, Engine: query.NewEngine(n.db, n.people, units{n.vocab}), Gate: n.gate, Trail: n.trail,
+		Consents: n.consents, Gate: n.gate, Trail: n.trail,
+		Engine:  query.NewEngine(query.Config{DB: n.db, Store: n.people, Index: n.index, Vocabulary: query.Concepts{Store: n.vocab}, Units: units{n.vocab}}),
 		Proving: n.proving, Log: n.cfg.Logger, Now: n.cfg.Now,
 	})
 	if err != nil {
@@ -391,6 +397,8 @@ func (n *Node) Run(ctx context.Context) error {
 		group.Go(func() error { return n.publish(ctx) })
 		group.Go(func() error { return n.peer.Run(ctx) })
 		group.Go(func() error { return n.renew(ctx) })
+		group.Go(func() error { return n.index.Run(ctx) })
+		group.Go(func() error { return n.followIndex(ctx) })
 	}
 	group.Go(func() error { return n.runJobs(ctx) })
 	group.Go(func() error { return n.mergeSeries(ctx) })
@@ -446,6 +454,9 @@ func (n *Node) Close() error {
 	}
 	if n.queue != nil {
 		n.queue.Release() // it holds a connection
+	}
+	if n.index != nil {
+		errs = append(errs, n.index.Close())
 	}
 	if n.db != nil {
 		errs = append(errs, n.db.Close())

@@ -68,7 +68,7 @@ func (n *Node) openCDS() (http.Handler, error) {
 		return nil, nil
 	}
 	patients, err := screen.New(screen.Config{
-		DB: n.db, People: n.people, Rules: n.screening.Rules, Cohorts: query.NewEngine(n.db, n.people, units{n.vocab}), Consents: n.consents,
+		DB: n.db, People: n.people, Rules: n.screening.Rules, Vocabulary: query.Concepts{Store: n.vocab}, Consents: n.consents,
 	})
 	if err != nil {
 		return nil, err

@@ -45,11 +45,7 @@ func (m Moments) Words() int { return cellCount(m.By) * (wordsBefore + 2*sums) }
 
 // scale returns the smallest power of two that no value in the range exceeds.
 func (m Moments) scale() float64 {
-	fraction, exponent := math.Frexp(max(math.Abs(m.Low), math.Abs(m.High)))
-	if fraction == 0.5 {
-		exponent--
-	}
-	return math.Ldexp(1, exponent)
+	return powerOfTwo(max(math.Abs(m.Low), math.Abs(m.High)))
 }
 
 // Tabulate is the site's half: the sums of the scaled values and of their squares. It

@@ -24,6 +24,10 @@ type round struct {
 	registration trial.Registration
 	session      secagg.Session
 	roster       secagg.Roster
+	n            int // of the sum being taken, from 1
+
+	// last gives what the last step of the sum before sent to a node.
+	last func(node identity.DID) (query.Round, error)
 
 	// Who dropped out on the way, and why.
 	refused []query.Refused
@@ -41,19 +45,18 @@ var (
 // result says why when nothing may be released. An error means that the hub
 // itself could not go on; the question stays open.
 func (d *Dispatcher) answer(ctx context.Context, q registry.Question) (query.Result, error) {
-	r := &round{Dispatcher: d, q: q}
+	r := &round{Dispatcher: d, q: q, n: 1}
 	result := query.Result{Query: q.ID, Trial: q.Request.Trial, Asked: q.Asked, Answered: []query.Answered{}}
-	sum, err := r.sum(ctx, &result)
+	err := r.result(ctx, &result)
 	result.Refused, result.Missing, result.Finished = r.refused, r.missing, d.cfg.Now()
-	if err == nil {
-		err = results.Fill(&result, q.Request.Analysis, sum)
-	}
+	var none analysis.NoResult
 	switch {
 	case err == nil && len(r.missing)+len(r.refused) == 0:
 		result.State = query.Complete
 	case err == nil:
 		result.State = query.Partial
-	case errors.Is(err, errTooFew), errors.Is(err, errClashes), errors.Is(err, analysis.ErrInconsistent):
+	case errors.Is(err, errTooFew), errors.Is(err, errClashes), errors.Is(err, errLost),
+		errors.Is(err, analysis.ErrInconsistent), errors.As(err, &none):
 		d.cfg.Logger.WarnContext(ctx, "question cannot be answered", "query", q.ID.String(), "err", err)
 		result.State, result.Reason, result.Answered = query.Withheld, r.reason(err), []query.Answered{}
 	default:
@@ -62,57 +65,84 @@ func (d *Dispatcher) answer(ctx context.Context, q registry.Question) (query.Res
 	return result, nil
 }
 
+// result fills in what was found.
+func (r *round) result(ctx context.Context, result *query.Result) error {
+	if r.q.Request.Analysis.Kind.InRounds() {
+		return r.iterate(ctx, result)
+	}
+	method, err := analysis.For(r.q.Request.Analysis)
+	if err != nil {
+		return err
+	}
+	sum, err := r.sum(ctx, result, method.Words())
+	if err != nil {
+		return err
+	}
+	return results.Fill(result, r.q.Request.Analysis, sum)
+}
+
 // sum takes the steps and returns the sum of the nodes' vectors. It fills in
 // who answered, and under which policy.
-func (r *round) sum(ctx context.Context, result *query.Result) ([]uint64, error) {
-	accepts, err := r.agree(ctx)
+func (r *round) sum(ctx context.Context, result *query.Result, words int) ([]uint64, error) {
+	accepts, err := r.agree(ctx, words)
 	if err != nil {
 		return nil, err
 	}
-	inboxes, dealers, err := r.share(ctx)
+	vectors, reveals, dealers, err := r.masked(ctx)
 	if err != nil {
 		return nil, err
 	}
-	base := func(node identity.DID) (query.Round, error) { return r.body(inboxes[node]) }
-	masked, survivors, err := r.mask(ctx, dealers, base)
-	if err != nil {
-		return nil, err
-	}
-	reveals, err := r.reveal(ctx, dealers, survivors, base)
-	if err != nil {
-		return nil, err
-	}
-	vectors := make([]secagg.Masked, 0, len(survivors))
-	for _, node := range survivors {
-		var vector secagg.Masked
-		if vector, err = secagg.Decode[secagg.Masked](masked[node].Masked); err != nil {
-			return nil, err
-		}
-		vectors = append(vectors, vector)
+	for _, node := range names(vectors) {
 		result.Answered = append(result.Answered, query.Answered{
-			Node: node, Epoch: accepts[node].Epoch, Commitment: masked[node].Commitment, AtLeast: accepts[node].Policy.MinCell,
+			Node: node, Epoch: accepts[node].Epoch, Commitment: vectors[node].Commitment, AtLeast: accepts[node].Policy.MinCell,
 		})
 		result.Policy = disclosure.Strictest(result.Policy, accepts[node].Policy)
+	}
+	return r.add(dealers, vectors, reveals)
+}
+
+// masked takes the masking steps among those on the roster.
+func (r *round) masked(ctx context.Context) (vectors map[identity.DID]query.MaskedAnswer, reveals []secagg.Reveal, dealers []identity.DID, err error) {
+	inboxes, dealers, err := r.share(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	base := func(node identity.DID) (query.Round, error) { return r.body(inboxes[node]) }
+	vectors, survivors, err := r.mask(ctx, dealers, base)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if reveals, err = r.reveal(ctx, dealers, survivors, base); err != nil {
+		return nil, nil, nil, err
 	}
 	// Who fell silent only after its vector was in is part of the sum.
 	r.missing = slices.DeleteFunc(r.missing, func(m query.Missing) bool { return slices.Contains(survivors, m.Node) })
 	r.refused = slices.DeleteFunc(r.refused, func(m query.Refused) bool { return slices.Contains(survivors, m.Node) })
+	return vectors, reveals, dealers, nil
+}
+
+// add adds the vectors and takes the masks off.
+func (r *round) add(dealers []identity.DID, answers map[identity.DID]query.MaskedAnswer, reveals []secagg.Reveal) ([]uint64, error) {
+	vectors := make([]secagg.Masked, 0, len(answers))
+	for _, node := range names(answers) {
+		vector, err := secagg.Decode[secagg.Masked](answers[node].Masked)
+		if err != nil {
+			return nil, err
+		}
+		vectors = append(vectors, vector)
+	}
 	sum, err := secagg.Sum(r.session, r.roster, dealers, vectors, reveals)
 	return sum, final(err)
 }
 
 // agree asks the trial's nodes and makes the roster of those who accept.
-func (r *round) agree(ctx context.Context) (map[identity.DID]query.Accept, error) {
+func (r *round) agree(ctx context.Context, words int) (map[identity.DID]query.Accept, error) {
 	registration, design, err := r.cfg.Registry.Trial(ctx, r.q.Request.Trial)
 	if err != nil {
 		return nil, err
 	}
-	method, err := analysis.For(r.q.Request.Analysis)
-	if err != nil {
-		return nil, err
-	}
 	least := disclosure.Strictest(r.cfg.Policy, design.Disclosure)
-	if r.session, err = secagg.ForQuestion(r.q.ID, design.Nodes, least, method.Words()); err != nil {
+	if r.session, err = secagg.ForQuestion(r.q.ID, design.Nodes, least, words); err != nil {
 		return nil, fmt.Errorf("%w: %w", errTooFew, err) // a trial of too few sites
 	}
 	r.registration = registration
@@ -169,7 +199,7 @@ func (r *round) share(ctx context.Context) (map[identity.DID]secagg.Inbox, []ide
 	for _, a := range r.roster.Members {
 		members = append(members, a.From)
 	}
-	shares, err := gather(ctx, r, query.StepShare, members, func(identity.DID) (any, error) { return body, nil },
+	shares, err := gather(ctx, r, query.StepShare.In(r.n), members, func(identity.DID) (any, error) { return body, nil },
 		func(node identity.DID, s secagg.Shares) error {
 			if s.From != node {
 				return errForeign
@@ -185,7 +215,7 @@ func (r *round) share(ctx context.Context) (map[identity.DID]secagg.Inbox, []ide
 
 // mask collects the masked vectors; their senders are the survivors.
 func (r *round) mask(ctx context.Context, dealers []identity.DID, base func(identity.DID) (query.Round, error)) (map[identity.DID]query.MaskedAnswer, []identity.DID, error) {
-	masked, err := gather(ctx, r, query.StepMask, dealers, func(node identity.DID) (any, error) { return base(node) },
+	masked, err := gather(ctx, r, query.StepMask.In(r.n), dealers, func(node identity.DID) (any, error) { return base(node) },
 		func(node identity.DID, m query.MaskedAnswer) error {
 			vector, err := secagg.Decode[secagg.Masked](m.Masked)
 			switch {
@@ -206,7 +236,7 @@ func (r *round) mask(ctx context.Context, dealers []identity.DID, base func(iden
 
 // reveal lets the survivors confirm each other and then take off the masks.
 func (r *round) reveal(ctx context.Context, dealers, survivors []identity.DID, base func(identity.DID) (query.Round, error)) ([]secagg.Reveal, error) {
-	confirmations, err := gather(ctx, r, query.StepConfirm, survivors, func(node identity.DID) (any, error) {
+	confirmations, err := gather(ctx, r, query.StepConfirm.In(r.n), survivors, func(node identity.DID) (any, error) {
 		body, err := base(node)
 		body.Survivors = survivors
 		return body, err
@@ -227,11 +257,12 @@ func (r *round) reveal(ctx context.Context, dealers, survivors []identity.DID, b
 		}
 		raw = append(raw, one)
 	}
-	reveals, err := gather(ctx, r, query.StepUnmask, names(confirmations), func(node identity.DID) (any, error) {
+	r.last = func(node identity.DID) (query.Round, error) {
 		body, err := base(node)
 		body.Survivors, body.Confirmations = survivors, raw
 		return body, err
-	}, func(node identity.DID, v secagg.Reveal) error {
+	}
+	reveals, err := gather(ctx, r, query.StepUnmask.In(r.n), names(confirmations), func(node identity.DID) (any, error) { return r.last(node) }, func(node identity.DID, v secagg.Reveal) error {
 		if v.From != node || v.Session != r.session.Digest() {
 			return errForeign
 		}
@@ -287,14 +318,24 @@ func final(err error) error {
 
 // reason says in words, for the public result, why nothing is released.
 func (r *round) reason(err error) string {
-	if !errors.Is(err, errTooFew) {
+	var none analysis.NoResult
+	switch {
+	case errors.As(err, &none):
+		return none.Error()
+	case errors.Is(err, errLost):
+		return r.lost()
+	case !errors.Is(err, errTooFew):
 		return "the nodes' sums contradict each other, so nothing is released: a node may be faulty"
 	}
-	text := fmt.Sprintf("too few nodes can answer together: at least %d must", max(r.session.Threshold, r.session.MinMembers))
+	return fmt.Sprintf("too few nodes can answer together: at least %d must", max(r.session.Threshold, r.session.MinMembers)) + r.rule()
+}
+
+// rule names the rule by which a node refused, as the end of a sentence.
+func (r *round) rule() string {
 	for _, refused := range r.refused {
 		if refused.Problem.Rule != "" {
-			return text + "; a node refused by rule " + refused.Problem.Rule
+			return "; a node refused by rule " + refused.Problem.Rule
 		}
 	}
-	return text
+	return ""
 }

@@ -27,7 +27,13 @@ var steps = []query.Step{query.StepAsk, query.StepShare, query.StepMask, query.S
 func (r *round) stepTime(step query.Step) time.Duration {
 	now := r.cfg.Now()
 	left := max(r.q.Deadline.Sub(now), r.cfg.Grace)
-	share := left / time.Duration(len(steps)-slices.Index(steps, step))
+	share := left / 2 // of a further round, which cannot do without anybody
+	if place := slices.Index(steps, step); place >= 0 {
+		share = left / time.Duration(len(steps)-place)
+		if r.q.Request.Analysis.Kind.InRounds() {
+			share = min(share, left/2) // more are to come
+		}
+	}
 	return max(share, min(r.began.Add(r.cfg.Settle).Sub(now), left/2))
 }
 
@@ -176,7 +182,7 @@ const (
 
 // sizeOf returns how large an answer to a step may be.
 func (r *round) sizeOf(step query.Step) int {
-	switch step {
+	switch plain, _ := step.Split(); plain {
 	case query.StepShare, query.StepUnmask:
 		return answerSize + memberSize*len(r.session.Members)
 	case query.StepMask:

@@ -38,6 +38,10 @@ func (v *verification) policy(q *question) {
 // cells checks that the answer has the form that the question asked for.
 func (v *verification) cells(q *question) {
 	r, want := q.result, 1
+	if q.body.Analysis.Kind.InRounds() {
+		v.model(q)
+		return
+	}
 	for _, by := range q.body.Analysis.By {
 		want *= len(by.Levels())
 	}
@@ -47,6 +51,19 @@ func (v *verification) cells(q *question) {
 		return
 	}
 	v.report.pass(CheckCells, q.id.String(), "the answer has the %d cells that were asked for, %d of them withheld", want, r.WithheldCells)
+}
+
+// model checks that the answer to a model is one.
+func (v *verification) model(q *question) {
+	a, r := q.body.Analysis, q.result
+	switch {
+	case r.Regression == nil || len(r.Cells) > 0 || r.Total != nil:
+		v.report.fail(CheckCells, q.id.String(), "%s: the answer to a model is not a model", q.resultLeaf.place())
+	case a.Model == nil || r.Regression.Family != a.Model.Family:
+		v.report.fail(CheckCells, q.id.String(), "%s: the answer is of another family than was asked for", q.resultLeaf.place())
+	default:
+		v.report.pass(CheckCells, q.id.String(), "the answer is a model of %d coefficients, after %d rounds", len(r.Regression.Coefficients), r.Rounds)
+	}
 }
 
 func wellFormed(a query.Analysis, r query.Result, want int) error {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/trialmesh/trialmesh/federation/analysis"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
@@ -50,6 +51,9 @@ func (s step) askQuestion(c AskQuestion) (Outcome, error) {
 		return Outcome{}, err
 	}
 	if err := request.Validate(); err != nil {
+		return Outcome{}, err
+	}
+	if err := analysis.Check(request.Analysis); err != nil {
 		return Outcome{}, err
 	}
 	registration, design, err := trialOf(s.ctx, s.tx, request.Trial)
@@ -167,6 +171,23 @@ func (s step) closeStep(c CloseStep) (Outcome, error) {
 		return Outcome{}, err
 	}
 	n, err := s.tx.Exec(s.ctx, `INSERT INTO step_closed (query, step, nodes) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, c.Query.String(), c.Step, string(raw))
+	return silent(n == 0), err
+}
+
+// maxState bounds the state of a round, in bytes.
+const maxState = 1 << 20
+
+// recordRound fixes the state of a round. The first that is recorded stays, so that a hub
+// that goes on after another asks the nodes for sums at one state only.
+func (s step) recordRound(c RecordRound) (Outcome, error) {
+	if err := s.open(c.Query); err != nil {
+		return Outcome{}, err
+	}
+	if c.Round < 1 || c.Round > analysis.MaxRounds || len(c.State) == 0 || len(c.State) > maxState {
+		return Outcome{}, problem.New(problem.Invalid, "round: number or state is out of range")
+	}
+	n, err := s.tx.Exec(s.ctx, `INSERT INTO question_round (query, round, state) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
+		c.Query.String(), c.Round, []byte(c.State))
 	return silent(n == 0), err
 }
 

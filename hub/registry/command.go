@@ -47,6 +47,7 @@ const (
 	KindRecordAnchor      Kind = 17
 	KindInviteNode        Kind = 18
 	KindRevokeTokens      Kind = 19
+	KindRecordRound       Kind = 20
 )
 
 // Command is one entry of the replicated log.
@@ -145,6 +146,13 @@ type (
 		Nodes []identity.DID `json:"nodes"`
 	}
 
+	// RecordRound fixes the state at which a round of a question takes its sum.
+	RecordRound struct {
+		Query query.ID        `json:"query"`
+		Round int             `json:"round"` // from 1
+		State json.RawMessage `json:"state"`
+	}
+
 	// FinishQuestion records the answer.
 	FinishQuestion struct {
 		Result query.Result `json:"result"`
@@ -188,6 +196,7 @@ func (PublishEpoch) kind() Kind      { return KindPublishEpoch }
 func (AskQuestion) kind() Kind       { return KindAskQuestion }
 func (RecordAnswer) kind() Kind      { return KindRecordAnswer }
 func (CloseStep) kind() Kind         { return KindCloseStep }
+func (RecordRound) kind() Kind       { return KindRecordRound }
 func (FinishQuestion) kind() Kind    { return KindFinishQuestion }
 func (RecordAccess) kind() Kind      { return KindRecordAccess }
 func (RecordAccessTx) kind() Kind    { return KindRecordAccessTx }

@@ -197,10 +197,46 @@ func (r *Reader) Unfinished(ctx context.Context, since time.Time) ([]Pending, er
 	})
 }
 
+// Round returns the state of a round of a question, nil if it is not fixed yet.
+func (r *Reader) Round(ctx context.Context, id query.ID, n int) (json.RawMessage, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) (json.RawMessage, error) {
+		var state []byte
+		err := tx.QueryRow(ctx, `SELECT state FROM question_round WHERE query = ? AND round = ?`, id.String(), n).Scan(&state)
+		if errors.Is(err, sqldb.ErrNoRows) {
+			return nil, nil
+		}
+		return state, err
+	})
+}
+
+// Rounds returns how many rounds of a question have begun, 0 for a method of one sum.
+func (r *Reader) Rounds(ctx context.Context, id query.ID) (int, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) (int, error) {
+		var n int
+		err := tx.QueryRow(ctx, `SELECT count(*) FROM question_round WHERE query = ?`, id.String()).Scan(&n)
+		return n, err
+	})
+}
+
 // Answers returns the answers to one step of a question, by node.
 func (r *Reader) Answers(ctx context.Context, id query.ID, at query.Step) (map[identity.DID]query.Answer, error) {
-	return read(ctx, r.db, func(tx *sqldb.Tx) (map[identity.DID]query.Answer, error) {
-		answers := make(map[identity.DID]query.Answer)
+	signed, err := r.Signed(ctx, id, at)
+	if err != nil {
+		return nil, err
+	}
+	answers := make(map[identity.DID]query.Answer, len(signed))
+	for node, e := range signed {
+		if answers[node], err = message.Stored[query.Answer](e, query.KindAnswer); err != nil {
+			return nil, err
+		}
+	}
+	return answers, nil
+}
+
+// Signed returns the answers to one step of a question as the nodes signed them.
+func (r *Reader) Signed(ctx context.Context, id query.ID, at query.Step) (map[identity.DID]message.Envelope, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) (map[identity.DID]message.Envelope, error) {
+		answers := make(map[identity.DID]message.Envelope)
 		rows, err := tx.Query(ctx, `SELECT node, envelope FROM answer WHERE query = ? AND step = ?`, id.String(), at)
 		if err != nil {
 			return nil, err
@@ -216,9 +252,7 @@ func (r *Reader) Answers(ctx context.Context, id query.ID, at query.Step) (map[i
 			if err := json.Unmarshal(raw, &e); err != nil {
 				return nil, fmt.Errorf("registry: answer of %s: %w", node, err)
 			}
-			if answers[node], err = message.Stored[query.Answer](e, query.KindAnswer); err != nil {
-				return nil, err
-			}
+			answers[node] = e
 		}
 		return answers, rows.Err()
 	})

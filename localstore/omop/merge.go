@@ -132,6 +132,7 @@ func (p *putting) mergeInto(ctx context.Context, m Merge, retired rowKey, to, fr
 				return nil
 			}
 		}
+		p.changed.add(to, from)
 		if err := p.move(ctx, retired, to, from); err != nil {
 			return err
 		}

@@ -95,8 +95,11 @@ func (p *putting) dropMade(ctx context.Context) error {
 		return nil
 	}
 	cond, arg := p.tx.Dialect().Among("person_id", persons)
-	_, err := p.tx.Exec(ctx, "DELETE FROM observation_period WHERE "+cond+" AND NOT "+isStated+` AND EXISTS (SELECT 1 FROM observation_period s
+	n, err := p.tx.Exec(ctx, "DELETE FROM observation_period WHERE "+cond+" AND NOT "+isStated+` AND EXISTS (SELECT 1 FROM observation_period s
 		JOIN lineage l ON l.row_id = s.observation_period_id WHERE s.person_id = observation_period.person_id)`, arg)
+	if n > 0 {
+		p.changed.add(persons...)
+	}
 	return err
 }
 
@@ -148,6 +151,7 @@ func (p *putting) writePeriods(ctx context.Context, want, have map[int64]span) e
 		case !h.stored:
 			fresh = append(fresh, person)
 		case w.start < h.start || w.end > h.end:
+			p.changed.add(person)
 			if _, err := p.tx.Exec(ctx, `UPDATE observation_period SET observation_period_start_date = ?, observation_period_end_date = ?
 				WHERE person_id = ?`, min(w.start, h.start), max(w.end, h.end), person); err != nil {
 				return err
@@ -157,6 +161,7 @@ func (p *putting) writePeriods(ctx context.Context, want, have map[int64]span) e
 	if len(fresh) == 0 {
 		return nil
 	}
+	p.changed.add(fresh...)
 	slices.Sort(fresh)
 	ids, err := allocate(ctx, p.tx, len(fresh))
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 // On PostgreSQL two transactions that put the same new rows at once end with
 // [sqldb.ErrConflict] for the later one; run it again.
 func (s *Store) Put(ctx context.Context, tx *sqldb.Tx, b Batch) (Result, error) {
-	p := &putting{tx: tx, batch: &b, persons: map[Key]int64{}, merged: map[Key]bool{}, visits: map[rowKey]int64{}}
+	p := &putting{tx: tx, batch: &b, persons: map[Key]int64{}, merged: map[Key]bool{}, visits: map[rowKey]int64{}, changed: people{}}
 	if err := p.put(ctx); err != nil {
 		return Result{}, fmt.Errorf("omop: put: %w", err)
 	}
@@ -34,6 +34,7 @@ type putting struct {
 	persons map[Key]int64    // of the batch's rows, as far as they are known
 	merged  map[Key]bool     // those of them that are names of another
 	visits  map[rowKey]int64 // by the visit's key
+	changed people
 	result  Result
 }
 
@@ -79,7 +80,10 @@ func (p *putting) put(ctx context.Context) error {
 			}
 		}
 	}
-	return p.putPeriods(ctx)
+	if err := p.putPeriods(ctx); err != nil {
+		return err
+	}
+	return noteChanges(ctx, p.tx, p.changed)
 }
 
 // findLoad gives the pass its number.
@@ -207,6 +211,9 @@ func (p *putting) putTable(ctx context.Context, t Table, rows []row) error {
 		return err
 	}
 	all := slices.Concat(fresh, changed)
+	for _, e := range all {
+		p.changed.add(e.whose(t))
+	}
 	if err := p.insert(ctx, t, all); err != nil {
 		return err
 	}
@@ -280,6 +287,14 @@ func (p *putting) remove(ctx context.Context, t Table, changed []*entry) error {
 		}
 	}
 	return nil
+}
+
+// whose is the person of the row.
+func (e *entry) whose(t Table) int64 {
+	if t == PersonTable {
+		return e.id
+	}
+	return e.person
 }
 
 // tableKey is the row's primary key in its own table.

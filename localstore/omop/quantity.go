@@ -40,7 +40,8 @@ func (s *Store) Values(ctx context.Context, tx *sqldb.Tx, q Quantity) iter.Seq2[
 	})
 }
 
-func (q Quantity) statement(d sqldb.Dialect) (string, []any) {
+// where selects the rows of measurement m.
+func (q Quantity) where(d sqldb.Dialect) where {
 	var w where
 	w.add("m.measurement_concept_id = ?", q.Concept)
 	w.add("m.value_as_number IS NOT NULL")
@@ -56,6 +57,11 @@ func (q Quantity) statement(d sqldb.Dialect) (string, []any) {
 	}
 	w.between("m.measurement_date", q.From, q.To)
 	w.add(valid("m.measurement_id"))
+	return w
+}
+
+func (q Quantity) statement(d sqldb.Dialect) (string, []any) {
+	w := q.where(d)
 	return `SELECT person_id, measurement_date, number, unit FROM (
 		SELECT m.person_id, m.measurement_date, CAST(m.value_as_number AS DOUBLE PRECISION) AS number,
 			coalesce(m.unit_concept_id, 0) AS unit, row_number() OVER (PARTITION BY m.person_id

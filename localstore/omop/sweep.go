@@ -38,7 +38,7 @@ const sweepChunk = 1000
 // are gone are taken out of the rows that had them. Observation periods that are made from
 // events are made again for the persons of the file.
 func (s *Store) Sweep(ctx context.Context, tx *sqldb.Tx, pass Pass, held func(context.Context, *sqldb.Tx, []PersonID) ([]PersonID, error)) (Swept, error) {
-	w := &sweeping{tx: tx, persons: map[int64]struct{}{}, left: map[int64]struct{}{}}
+	w := &sweeping{tx: tx, persons: people{}, left: people{}, changed: people{}}
 	if err := w.findLoads(ctx, pass); err != nil || len(w.old) == 0 {
 		return Swept{}, wrapSweep(err)
 	}
@@ -50,6 +50,7 @@ func (s *Store) Sweep(ctx context.Context, tx *sqldb.Tx, pass Pass, held func(co
 		w.handBack, w.removeRows,
 		func(ctx context.Context) error { return w.removePersons(ctx, held) },
 		w.findPersons, w.makePeriods, w.forgetLoads,
+		func(ctx context.Context) error { return noteChanges(ctx, tx, w.changed) },
 	} {
 		if err := step(ctx); err != nil {
 			return Swept{}, wrapSweep(err)
@@ -81,8 +82,9 @@ type sweeping struct {
 	tx      *sqldb.Tx
 	load    int64   // of the pass, 0 if it made no row
 	old     []int64 // loads of earlier passes over the file
-	persons map[int64]struct{}
-	left    map[int64]struct{} // persons of whom a stated period went
+	persons people
+	left    people // of whom a stated period went
+	changed people
 	swept   Swept
 }
 
@@ -223,11 +225,10 @@ func (w *sweeping) removeChunk(ctx context.Context, t Table, rows []lineageRow) 
 	if err != nil {
 		return err
 	}
-	for _, p := range persons {
-		w.persons[p] = struct{}{}
-	}
+	w.persons.add(persons...)
+	w.changed.add(persons...)
 	if t == PeriodTable {
-		w.leavePeriods(persons)
+		w.left.add(persons...)
 	}
 	if t == VisitTable {
 		if err := w.leaveVisits(ctx, persons, ids); err != nil {

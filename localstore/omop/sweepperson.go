@@ -45,6 +45,7 @@ func (w *sweeping) removePersons(ctx context.Context, held func(context.Context,
 		stays[id] = true
 	}
 	gone = slices.DeleteFunc(gone, func(id int64) bool { return stays[PersonID{id}] })
+	w.changed.add(gone...)
 	for chunk := range slices.Chunk(gone, sweepChunk) {
 		condition, arg := w.among("person_id", chunk)
 		if _, err := w.tx.Exec(ctx, "DELETE FROM observation_period WHERE "+condition, arg); err != nil {
@@ -72,9 +73,7 @@ func (w *sweeping) findPersons(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, id := range ids {
-			w.persons[id] = struct{}{}
-		}
+		w.persons.add(ids...)
 	}
 	return nil
 }
@@ -82,13 +81,6 @@ func (w *sweeping) findPersons(ctx context.Context) error {
 // madeType is the type of a period that is made of events: 32817 is EHR, as node/mapping
 // has it.
 const madeType = 32817
-
-// leavePeriods remembers whose stated periods go.
-func (w *sweeping) leavePeriods(persons []int64) {
-	for _, p := range persons {
-		w.left[p] = struct{}{}
-	}
-}
 
 // makeMissing makes observation periods of the events of persons who have none, as a
 // stated one went.
@@ -109,6 +101,7 @@ func (w *sweeping) makeMissing(ctx context.Context, persons []int64, spans map[i
 	if len(persons) == 0 {
 		return nil
 	}
+	w.changed.add(persons...)
 	ids, err := allocate(ctx, w.tx, len(persons))
 	if err != nil {
 		return err
@@ -136,15 +129,19 @@ func (w *sweeping) makePeriods(ctx context.Context) error {
 			return err
 		}
 		for _, person := range chunk {
+			var n int64
 			if s, ok := spans[person]; ok {
-				_, err = w.tx.Exec(ctx, `UPDATE observation_period SET observation_period_start_date = ?, observation_period_end_date = ?
+				n, err = w.tx.Exec(ctx, `UPDATE observation_period SET observation_period_start_date = ?, observation_period_end_date = ?
 					WHERE person_id = ? AND (observation_period_start_date <> ? OR observation_period_end_date <> ?) AND NOT `+isStated,
 					s.start, s.end, person, s.start, s.end)
 			} else {
-				_, err = w.tx.Exec(ctx, "DELETE FROM observation_period WHERE person_id = ? AND NOT "+isStated, person)
+				n, err = w.tx.Exec(ctx, "DELETE FROM observation_period WHERE person_id = ? AND NOT "+isStated, person)
 			}
 			if err != nil {
 				return err
+			}
+			if n > 0 {
+				w.changed.add(person)
 			}
 		}
 		if len(w.left) > 0 {

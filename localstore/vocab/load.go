@@ -34,18 +34,19 @@ const loadBatch = 10_000
 type Loaded struct {
 	Concepts int64
 	Mappings int64 // valid "Maps to" relationships
+	Ancestry int64 // rows of the hierarchy, 0 if the folder has none
 	Version  string
 }
 
 // Load replaces all vocabularies by those of a folder with CONCEPT.csv,
-// CONCEPT_RELATIONSHIP.csv and, for the name of the release, VOCABULARY.csv; .gz
-// and .tsv are found too. Lookups go on meanwhile and see the old vocabularies or
+// CONCEPT_RELATIONSHIP.csv and, for what is more general than what, CONCEPT_ANCESTOR.csv
+// and, for the name of the release, VOCABULARY.csv; .gz and .tsv are found too. Lookups go on meanwhile and see the old vocabularies or
 // the new ones, never a part. On an error ([ErrFormat], sqldb.ErrFull) the old
 // ones stay. Only one process loads at a time.
 func (s *Store) Load(ctx context.Context, folder fs.FS) (Loaded, error) {
 	s.loading.Lock()
 	defer s.loading.Unlock()
-	l := &loading{db: s.db, folder: folder, digest: sha256.New()}
+	l := &loading{db: s.db, folder: folder, digest: sha256.New(), ingredients: map[int64]bool{}}
 	generation, err := l.load(ctx)
 	if err != nil {
 		return Loaded{}, fmt.Errorf("vocab: load: %w", err)
@@ -58,8 +59,10 @@ func (s *Store) Load(ctx context.Context, folder fs.FS) (Loaded, error) {
 type loading struct {
 	db     *sqldb.DB
 	folder fs.FS
-	digest hash.Hash // of both files, for the version
+	digest hash.Hash // of the files, for the version
 	loaded Loaded
+
+	ingredients map[int64]bool // of RxNorm
 }
 
 func (l *loading) load(ctx context.Context) (generation int64, err error) {
@@ -74,13 +77,16 @@ func (l *loading) load(ctx context.Context) (generation int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if l.loaded.Concepts, err = l.fill(ctx, "CONCEPT", "concept_next", conceptFields, conceptRow); err != nil {
+	if l.loaded.Concepts, err = l.fill(ctx, "CONCEPT", "concept_next", conceptFields, l.concept, nil); err != nil {
 		return 0, err
 	}
 	if l.loaded.Concepts == 0 {
 		return 0, fmt.Errorf("%w: CONCEPT holds no concept", ErrFormat)
 	}
-	if l.loaded.Mappings, err = l.fill(ctx, "CONCEPT_RELATIONSHIP", "concept_relationship_next", relationshipFields, relationshipRow); err != nil {
+	if l.loaded.Mappings, err = l.fill(ctx, "CONCEPT_RELATIONSHIP", "concept_relationship_next", relationshipFields, relationshipRow, nil); err != nil {
+		return 0, err
+	}
+	if l.loaded.Ancestry, err = l.ancestors(ctx); err != nil {
 		return 0, err
 	}
 	l.loaded.Version = release + "+" + hex.EncodeToString(l.digest.Sum(nil)[:6])
@@ -145,8 +151,9 @@ var textLimits = map[string]int{
 	"concept_code": 50, "relationship_id": 20, "invalid_reason": 1,
 }
 
-// fill copies the rows of a file into a table; row returns nil for one to leave out.
-func (l *loading) fill(ctx context.Context, file, into string, fields []string, row func(*table) ([]any, error)) (total int64, err error) {
+// fill copies the rows of a file into a table; row returns nil for one to leave out, and
+// beside, if it is not nil, is part of the transaction of each batch.
+func (l *loading) fill(ctx context.Context, file, into string, fields []string, row func(*table) ([]any, error), beside func(*sqldb.Tx) error) (total int64, err error) {
 	f, err := open(l.folder, file)
 	if err != nil {
 		return 0, err
@@ -164,7 +171,10 @@ func (l *loading) fill(ctx context.Context, file, into string, fields []string, 
 		if err := l.db.Write(ctx, func(tx *sqldb.Tx) error {
 			n, err := tx.Insert(ctx, into, fields, slices.Values(batch))
 			total += n
-			return err
+			if err != nil || beside == nil {
+				return err
+			}
+			return beside(tx)
 		}); err != nil {
 			return total, fmt.Errorf("%s: before line %d: %w", file, t.line+1, err)
 		}
@@ -208,7 +218,8 @@ func rowOf(t *table, fields []string) ([]any, error) {
 	for i, name := range fields {
 		var err error
 		switch name {
-		case "concept_id", "concept_id_1", "concept_id_2":
+		case "concept_id", "concept_id_1", "concept_id_2",
+			"ancestor_concept_id", "descendant_concept_id", "min_levels_of_separation", "max_levels_of_separation":
 			values[i], err = t.id(name)
 		case "valid_start_date", "valid_end_date":
 			values[i], err = t.day(name)

@@ -24,8 +24,11 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-// cacheSize is how many codes are remembered, some 40 MB at most.
-const cacheSize = 100_000
+// How much is remembered of codes and of what concept sets ask for, some 40 MB each at most.
+const (
+	cacheSize  = 100_000
+	familySize = 500
+)
 
 // Concept is a row of concept. ID 0 means "no matching concept".
 type Concept struct {
@@ -58,7 +61,8 @@ type Store struct {
 
 	mu         sync.Mutex // guards what follows
 	cache      map[code]Mapping
-	generation int64 // of the load that cache is about
+	families   map[string][]int64
+	generation int64 // of the load that both are about
 }
 
 // Open brings the tables of db up to date and returns a Store over them.
@@ -70,7 +74,7 @@ func Open(ctx context.Context, db *sqldb.DB) (*Store, error) {
 	if err := sqldb.Migrate(ctx, db, "vocab", sub); err != nil {
 		return nil, fmt.Errorf("vocab: %w", err)
 	}
-	s := &Store{db: db, cache: map[code]Mapping{}}
+	s := &Store{db: db, cache: map[code]Mapping{}, families: map[string][]int64{}}
 	if _, err := s.Version(ctx); err != nil {
 		return nil, err
 	}
@@ -98,7 +102,7 @@ func (s *Store) forget(generation int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.generation != generation {
-		s.generation, s.cache = generation, map[code]Mapping{}
+		s.generation, s.cache, s.families = generation, map[code]Mapping{}, map[string][]int64{}
 	}
 }
 

@@ -237,3 +237,41 @@ func TestConceptsByID(t *testing.T) {
 		require.False(t, found[8].Standard)
 	})
 }
+
+func TestWhatIsMoreGeneral(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := opened(t, db)
+		folder := athena("v1", []string{"1 A S ", "2 B S ", "3 C S D", "4 D  "}, [2]int{4, 2}, [2]int{2, 2})
+		_, err := s.Load(t.Context(), folder)
+		require.NoError(t, err)
+		is, err := s.Hierarchy(t.Context())
+		require.NoError(t, err)
+		require.False(t, is)
+
+		concepts := string(folder["CONCEPT.csv"].Data)
+		folder["CONCEPT.csv"].Data = []byte(strings.Replace(concepts, "Clinical Drug", "Ingredient", 1)) // the first
+		folder["CONCEPT_ANCESTOR.csv"] = &fstest.MapFile{Data: []byte("ancestor_concept_id\tdescendant_concept_id\tmin_levels_of_separation\tmax_levels_of_separation\n" +
+			"1\t1\t0\t0\n1\t2\t1\t1\n1\t3\t1\t2\n2\t2\t0\t0\n2\t3\t1\t1\n")}
+		for range 2 { // also in the place of itself
+			loaded, err := s.Load(t.Context(), folder)
+			require.NoError(t, err)
+			require.EqualValues(t, 5, loaded.Ancestry)
+		}
+		is, err = s.Hierarchy(t.Context())
+		require.NoError(t, err)
+		require.True(t, is)
+		below, err := s.Descendants(t.Context(), []int64{1, 9})
+		require.NoError(t, err)
+		require.Equal(t, []int64{1, 2}, below, "3 is not valid any more")
+		known, err := s.Known(t.Context(), []int64{3, 9, 1})
+		require.NoError(t, err)
+		require.Equal(t, []int64{1, 3}, known)
+		maps, err := s.MapTo(t.Context(), []int64{2})
+		require.NoError(t, err)
+		require.Equal(t, []int64{2, 4}, maps)
+		ingredients, err := s.Ingredients(t.Context(), []int64{2, 3, 4})
+		require.NoError(t, err)
+		require.Equal(t, map[int64][]int64{2: {1}, 3: {1}}, ingredients)
+	})
+}

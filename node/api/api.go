@@ -122,6 +122,10 @@ type Config struct {
 	// Status returns how the node stands.
 	Status func(ctx context.Context) (Status, error)
 
+	// RebuildIndex has the event index made anew in the background. Defaults to there
+	// being none.
+	RebuildIndex func()
+
 	// Ready reports why the node cannot serve, nil if it can.
 	Ready func(ctx context.Context) error
 

@@ -42,6 +42,7 @@ var scopes = map[string]scope{
 	"POST /v1/ingest/jobs/{id}/retry":     scope(access.JobsWrite),
 	"POST /v1/ingest/jobs/{id}/cancel":    scope(access.JobsWrite),
 	"POST /v1/ingest/remap":               scope(access.JobsWrite),
+	"POST /v1/index/rebuild":              operator,
 	"POST /v1/ingest/pulls/{name}/runs":   scope(access.JobsWrite),
 	"POST /v1/ingest/pulls/{name}/cancel": scope(access.JobsWrite),
 

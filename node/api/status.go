@@ -24,6 +24,33 @@ type Status struct {
 	Consents  []TrialConsents  `json:"consents" nullable:"false"`
 	Decisions map[string]int64 `json:"decisions" doc:"Decisions of the release gate by refusing rule, and released"`
 	DiskFree  int64            `json:"diskFree" doc:"Free bytes where the node keeps its data; -1 if unknown"`
+	Index     *Index           `json:"index,omitempty" doc:"What questions are answered from; absent of a process beside the node"`
+}
+
+// Index is how the event index stands.
+type Index struct {
+	Phase    string `json:"phase" enum:"absent,building,updating,merging,current" doc:"What is being done; current as of the last look at the tables"`
+	Segments int    `json:"segments" doc:"Files"`
+	Bytes    int64  `json:"bytes" doc:"On disk"`
+}
+
+// errNoIndex is of a process that only takes loads.
+var errNoIndex = problem.New(problem.NotFound, "this process has no event index: ask the node itself")
+
+// rebuildIndex has the event index made anew.
+func (s *server) rebuildIndex(ctx context.Context, _ *struct{}) (*body[Index], error) {
+	if s.cfg.RebuildIndex == nil {
+		return nil, errNoIndex
+	}
+	s.cfg.RebuildIndex()
+	status, err := s.cfg.Status(ctx)
+	if err == nil && status.Index == nil {
+		err = errNoIndex
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &body[Index]{*status.Index}, nil
 }
 
 // Released is the key of the released ones in [Status.Decisions].
@@ -64,6 +91,10 @@ func (s *server) routeStatus() {
 		status, err := s.cfg.Status(ctx)
 		return &body[Status]{status}, err
 	})
+	post(s, huma.Operation{
+		OperationID: "rebuildIndex", Path: "/v1/index/rebuild", Summary: "Make the event index anew", Tags: tags, DefaultStatus: http.StatusAccepted,
+		Description: "The index is made from the tables again in the background. Questions wait for it.",
+	}, s.rebuildIndex)
 	get(s, huma.Operation{OperationID: "audit", Path: "/v1/audit", Summary: "What the node decided, newest first", Tags: tags}, s.audit)
 	get(s, huma.Operation{OperationID: "consents", Path: consentsPath, Summary: "Consents by trial", Tags: []string{"consents"}}, func(ctx context.Context, _ *struct{}) (*body[AllConsents], error) {
 		status, err := s.cfg.Status(ctx)

@@ -1,4 +1,5 @@
-// Package bench measures how fast this machine takes in data.
+// Package bench measures how fast this machine takes in data, makes them ready for
+// questions and finds cohorts.
 //
 // [Run] makes a site of its own in an empty directory or schema: the real stores,
 // queue, API and MLLP listener as a node has them, without a hub. It feeds that
@@ -82,6 +83,10 @@ type Config struct {
 	// Defaults to 5,000,000.
 	Points int
 
+	// Persons is how many people cohort and cohort-index are about, at least 1,000. Defaults to
+	// 1,000,000 and 20,000.
+	Persons int
+
 	// Bar replaces that of the benchmark's first figure. Defaults to it.
 	Bar float64
 
@@ -116,6 +121,8 @@ func (c Config) validate() error {
 		return errors.New("the size must be 64 KiB or more")
 	case c.Points < 1000:
 		return errors.New("the points must be 1,000 or more")
+	case c.Persons != 0 && c.Persons < 1000:
+		return errors.New("the persons must be 1,000 or more")
 	case c.Bar < 0:
 		return errors.New("the bar must be positive")
 	}
@@ -141,6 +148,8 @@ type Benchmark struct {
 // All returns the benchmarks, by name.
 func All() []Benchmark {
 	return []Benchmark{
+		{"cohort", cohortText, cohorts},
+		{"cohort-index", cohortIndexText, cohortIndex},
 		{"ingest-curve", curveText, curve},
 		{"ingest-fhir", fhirText, fhir},
 		{"ingest-memory", memoryText, memory},

@@ -16,7 +16,7 @@ import (
 // tiny measures as little as gives figures.
 func tiny(t *testing.T, name string, change ...func(*bench.Config)) []bench.Figure {
 	t.Helper()
-	cfg := bench.Config{Dir: t.TempDir(), For: time.Millisecond, Size: 64 << 10, Points: 20_000}
+	cfg := bench.Config{Dir: t.TempDir(), For: time.Millisecond, Size: 64 << 10, Points: 20_000, Persons: 1000}
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -32,6 +32,7 @@ func tiny(t *testing.T, name string, change ...func(*bench.Config)) []bench.Figu
 func TestFigures(t *testing.T) {
 	t.Parallel()
 	want := map[string][]string{
+		"cohort":              {"cohort-count-2.5", "cohort-count-100"},
 		"ingest-curve":        {"ingest-curve", "ingest-curve-10000", "ingest-curve-60000"},
 		"ingest-fhir":         {"ingest-fhir", "ingest-fhir-latency"},
 		"ingest-memory":       {"ingest-memory"},

@@ -110,7 +110,7 @@ func newSite(t testing.TB, db *sqldb.DB, change ...func(*cdshooks.Config)) *site
 	require.NoError(t, err)
 	s.clients, err = cdshooks.OpenClients(ctx, db, s.trail, jwks.Config{Transport: s})
 	require.NoError(t, err)
-	patients, err := screen.New(screen.Config{DB: db, People: s.people, Rules: s.rules, Cohorts: query.NewEngine(db, s.people, nil), Consents: s.words})
+	patients, err := screen.New(screen.Config{DB: db, People: s.people, Rules: s.rules, Vocabulary: concepts(t, db), Consents: s.words})
 	require.NoError(t, err)
 	cfg := cdshooks.Config{
 		DB: db, Trail: s.trail, Clients: s.clients, Patients: patients, URL: base, Name: "North Hospital", Log: log, Now: func() time.Time { return s.now },
@@ -321,4 +321,11 @@ func (s *site) quiet(values ...string) {
 		require.NotContains(s.t, s.log.String(), v)
 		require.NotContains(s.t, encode(trail), v)
 	}
+}
+
+func concepts(t testing.TB, db *sqldb.DB) query.Concepts {
+	t.Helper()
+	words, err := vocab.Open(t.Context(), db)
+	require.NoError(t, err)
+	return query.Concepts{Store: words}
 }

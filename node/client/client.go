@@ -329,6 +329,19 @@ type Status struct {
 	} `json:"consents"`
 	Decisions map[string]int64 `json:"decisions"` // by refusing rule, and "released"
 	DiskFree  int64            `json:"diskFree"`  // bytes, -1 if unknown
+	Index     *Index           `json:"index,omitempty"`
+}
+
+// Index is how the node's event index stands.
+type Index struct {
+	Phase    string `json:"phase"` // absent, building, updating, merging or current
+	Segments int    `json:"segments"`
+	Bytes    int64  `json:"bytes"`
+}
+
+// RebuildIndex has the node make its event index anew, which goes on when it returns.
+func (c *Client) RebuildIndex(ctx context.Context) (Index, error) {
+	return ask[Index](ctx, c, http.MethodPost, "/v1/index/rebuild", "", nil)
 }
 
 // Status returns the node's state.

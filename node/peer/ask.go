@@ -35,7 +35,8 @@ type question struct {
 	access  []byte // envelope of the access proof, nil until it is made
 }
 
-// ordinals order the steps of the masked sum.
+// ordinals order the steps of the masked sum. Those of a further round follow, in the same
+// order, with StepAdvance in place of StepAsk.
 var ordinals = []protocol.Step{protocol.StepAsk, protocol.StepShare, protocol.StepMask, protocol.StepConfirm, protocol.StepUnmask}
 
 // ask judges a question, evaluates it and passes it through the release gate,
@@ -70,15 +71,11 @@ func (p *Peer) ask(ctx context.Context, task protocol.Task) (json.RawMessage, er
 	if _, err := rand.Read(q.secret[:]); err != nil {
 		return nil, err
 	}
-	member, err := p.member(q)
+	member, err := p.member(ctx, q, 1)
 	if err != nil {
 		return nil, err
 	}
-	advertisement, err := member.Advertise(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if q.accept.Advertisement, err = json.Marshal(advertisement); err != nil {
+	if q.accept.Advertisement, err = marshal(member.Advertise(ctx)); err != nil {
 		return nil, err
 	}
 	answer, err := json.Marshal(q.accept)
@@ -109,7 +106,7 @@ func (p *Peer) judge(id protocol.ID, ask protocol.Ask) (question, error) {
 	if ask.Request.Digest() != id {
 		return question{}, ErrTask
 	}
-	if err := request.Validate(); err != nil {
+	if err := errors.Join(request.Validate(), analysis.Check(request.Analysis)); err != nil {
 		return question{}, refused("query.invalid", err)
 	}
 	q := question{id: id, request: request, ask: ask}
@@ -218,17 +215,46 @@ func permitted(released release.Released, basis book.Basis) error {
 	return nil
 }
 
-// member returns this node's side of the masked sum.
-func (p *Peer) member(q question) (*secagg.Member, error) {
-	method, err := analysis.For(q.request.Analysis)
-	if err != nil {
-		return nil, err
-	}
-	session, err := secagg.ForQuestion(q.id, q.design.Nodes, disclosure.Strictest(q.ask.Hub, q.design.Disclosure), method.Words())
+// member returns this node's side of the masked sum of a round.
+func (p *Peer) member(ctx context.Context, q question, n int) (*secagg.Member, error) {
+	session, err := p.session(ctx, q, n)
 	if err != nil {
 		return nil, err
 	}
 	return secagg.NewMember(q.secret, session, p.cfg.Key, p.cfg.Gate)
+}
+
+// session returns the session of a round's masked sum: as the trial says for the first, and
+// for the others among the sites that the first was over.
+func (p *Peer) session(ctx context.Context, q question, n int) (secagg.Session, error) {
+	least := disclosure.Strictest(q.ask.Hub, q.design.Disclosure)
+	if !q.request.Analysis.Kind.InRounds() {
+		method, err := analysis.For(q.request.Analysis)
+		if err != nil {
+			return secagg.Session{}, err
+		}
+		return secagg.ForQuestion(q.id, q.design.Nodes, least, method.Words())
+	}
+	method, err := analysis.InRounds(q.request.Analysis)
+	if err != nil {
+		return secagg.Session{}, err
+	}
+	state, err := p.state(ctx, q, method, n)
+	if err != nil {
+		return secagg.Session{}, err
+	}
+	words, err := method.Words(state)
+	if err != nil {
+		return secagg.Session{}, err
+	}
+	if n == 1 {
+		return secagg.ForQuestion(q.id, q.design.Nodes, least, words)
+	}
+	first, err := p.unmasked(ctx, q, 1)
+	if err != nil {
+		return secagg.Session{}, err
+	}
+	return secagg.ForRound(q.id, n, first.Survivors, words)
 }
 
 // recall returns the earlier answer to the same ask, nil if there is none, or
@@ -296,16 +322,23 @@ func (p *Peer) load(ctx context.Context, id protocol.ID) (question, error) {
 	return q, err
 }
 
-// ahead returns the step's place in the order, or refuses one that lies behind.
-func (q question) ahead(step protocol.Step) (int, error) {
-	ordinal := slices.Index(ordinals, step)
-	switch {
-	case ordinal < 1:
-		return 0, ErrTask
-	case ordinal < q.step:
-		return 0, ErrReplayed
+// ahead returns the step's place in the order and its round, or refuses a step that lies
+// behind.
+func (q question) ahead(step protocol.Step) (ordinal, n int, err error) {
+	plain, n := step.Split()
+	if plain == protocol.StepAdvance && n > 1 {
+		plain = protocol.StepAsk
+	} else if plain == protocol.StepAsk {
+		return 0, 0, ErrTask
 	}
-	return ordinal, nil
+	ordinal = slices.Index(ordinals, plain)
+	if ordinal < 0 || n > 1 && (!q.request.Analysis.Kind.InRounds() || n > analysis.MaxRounds) {
+		return 0, 0, ErrTask
+	}
+	if ordinal += (n - 1) * len(ordinals); ordinal < q.step {
+		return 0, 0, ErrReplayed
+	}
+	return ordinal, n, nil
 }
 
 // advance notes that a question got to a step.

@@ -142,8 +142,12 @@ func Drop(ctx context.Context, db *sqldb.DB) error {
 		return err
 	}
 	err := db.Write(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, "DELETE FROM peer_question")
-		return err
+		for _, table := range []string{"peer_question", "peer_round"} {
+			if _, err := tx.Exec(ctx, "DELETE FROM "+table); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("peer: drop questions: %w", err)

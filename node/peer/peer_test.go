@@ -163,7 +163,7 @@ func TestAskIsJudged(t *testing.T) {
 		}, "trial.analysis"},
 		"cohort that is not evaluated": {func(t *testing.T, f *field, a *query.Ask) {
 			r := f.trial.CountBySex()
-			r.Cohort = json.RawMessage(`{"PrimaryCriteria":{"CriteriaList":[{"Death":{}}]}}`)
+			r.Cohort = json.RawMessage(`{"PrimaryCriteria":{"CriteriaList":[{"LocationRegion":{}}]}}`)
 			a.Request = f.trial.Sign(t, r, time.Now())
 		}, "cohort.unsupported"},
 		"unknown stratifier": {func(t *testing.T, f *field, a *query.Ask) {

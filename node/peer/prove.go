@@ -75,14 +75,17 @@ func (p *Peer) prove(ctx context.Context, q question) (json.RawMessage, error) {
 	return raw, p.forget(ctx, q)
 }
 
-// forget erases the secret of the question's masks once its last step was
-// taken: whoever stole it later could take the masks off recorded traffic.
+// forget erases the secret of the question's masks, and its rounds, once its last step
+// was taken: whoever stole it later could take the masks off recorded traffic.
 func (p *Peer) forget(ctx context.Context, q question) error {
 	if q.step < len(ordinals)-1 || q.secret == ([32]byte{}) {
 		return nil
 	}
 	return p.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE peer_question SET secret = ? WHERE query = ?`, []byte{}, q.id.String())
+		if _, err := tx.Exec(ctx, `UPDATE peer_question SET secret = ? WHERE query = ?`, []byte{}, q.id.String()); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `DELETE FROM peer_round WHERE query = ?`, q.id.String())
 		return err
 	})
 }

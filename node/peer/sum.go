@@ -16,7 +16,7 @@ type personID = omop.PersonID
 // sum takes one step of the masked sum. The question moves on only once the
 // step's answer is there; what binds it before is the member's own guard.
 func (p *Peer) sum(ctx context.Context, q question, task protocol.Task) (json.RawMessage, error) {
-	ordinal, err := q.ahead(task.Step)
+	ordinal, n, err := q.ahead(task.Step)
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +26,12 @@ func (p *Peer) sum(ctx context.Context, q question, task protocol.Task) (json.Ra
 	if err := p.stands(ctx, q); err != nil {
 		return nil, err
 	}
-	answer, err := p.round(ctx, q, task)
+	var answer json.RawMessage
+	if plain, _ := task.Step.Split(); plain == protocol.StepAdvance {
+		answer, err = p.next(ctx, q, n, task)
+	} else {
+		answer, err = p.round(ctx, q, n, plain, task)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +63,7 @@ func (p *Peer) stands(ctx context.Context, q question) error {
 	return permitted(released, basis)
 }
 
-func (p *Peer) round(ctx context.Context, q question, task protocol.Task) (json.RawMessage, error) {
+func (p *Peer) round(ctx context.Context, q question, n int, step protocol.Step, task protocol.Task) (json.RawMessage, error) {
 	var round protocol.Round
 	if err := json.Unmarshal(task.Body, &round); err != nil {
 		return nil, ErrTask
@@ -70,20 +75,20 @@ func (p *Peer) round(ctx context.Context, q question, task protocol.Task) (json.
 	if len(roster.Members) < p.cfg.Policy.MinSites {
 		return nil, ErrMinSites
 	}
-	member, err := p.member(q)
+	member, err := p.member(ctx, q, n)
 	if err != nil {
 		return nil, err
 	}
-	if task.Step == protocol.StepShare {
+	if step == protocol.StepShare {
 		return marshal(member.Share(ctx, roster))
 	}
 	inbox, err := secagg.Decode[secagg.Inbox](round.Inbox)
 	if err != nil {
 		return nil, ErrTask
 	}
-	switch task.Step {
+	switch step {
 	case protocol.StepMask:
-		return p.mask(ctx, q, member, roster, inbox)
+		return p.mask(ctx, q, n, member, roster, inbox)
 	case protocol.StepConfirm:
 		if len(round.Survivors) < p.cfg.Policy.MinSites {
 			return nil, ErrMinSites
@@ -103,13 +108,16 @@ func (p *Peer) round(ctx context.Context, q question, task protocol.Task) (json.
 		if err := p.cfg.Gate.Sum(ctx, q.id, round.Survivors, q.accept.Policy.MinSites); err != nil {
 			return nil, err
 		}
+		if err := p.keepUnmasked(ctx, q, n, round); err != nil {
+			return nil, err
+		}
 		return json.Marshal(reveal)
 	}
 	return nil, ErrTask
 }
 
-// mask sends the released vector, masked, and commits to the records used.
-func (p *Peer) mask(ctx context.Context, q question, member *secagg.Member, roster secagg.Roster, inbox secagg.Inbox) (json.RawMessage, error) {
+// mask sends the round's vector, masked, and in the first round commits to the records used.
+func (p *Peer) mask(ctx context.Context, q question, n int, member *secagg.Member, roster secagg.Roster, inbox secagg.Inbox) (json.RawMessage, error) {
 	released, found, err := p.cfg.Gate.Recall(ctx, q.id)
 	if err != nil {
 		return nil, err
@@ -117,9 +125,20 @@ func (p *Peer) mask(ctx context.Context, q question, member *secagg.Member, rost
 	if !found {
 		return nil, ErrUnasked
 	}
-	masked, err := member.Mask(ctx, roster, inbox, released.Words())
+	words, err := p.words(ctx, q, n, released)
 	if err != nil {
 		return nil, err
+	}
+	masked, err := member.Mask(ctx, roster, inbox, words)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := json.Marshal(masked)
+	if err != nil {
+		return nil, err
+	}
+	if n > 1 {
+		return json.Marshal(protocol.MaskedAnswer{Masked: raw})
 	}
 	proving, err := p.cfg.Proving()
 	if err != nil {
@@ -136,10 +155,6 @@ func (p *Peer) mask(ctx context.Context, q question, member *secagg.Member, rost
 	public, err := witness.Public(proving.Circuit)
 	if err != nil {
 		return nil, fmt.Errorf("commit to the records used: %w", err)
-	}
-	raw, err := json.Marshal(masked)
-	if err != nil {
-		return nil, err
 	}
 	return json.Marshal(protocol.MaskedAnswer{Masked: raw, Commitment: public.UsedDigest})
 }

@@ -14,6 +14,9 @@ import (
 	"github.com/trialmesh/trialmesh/federation/analysis"
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/eventindex"
+	"github.com/trialmesh/trialmesh/node/events"
+	"github.com/trialmesh/trialmesh/node/members"
 	"github.com/trialmesh/trialmesh/node/release"
 	"github.com/trialmesh/trialmesh/protocol/cohort"
 	"github.com/trialmesh/trialmesh/protocol/problem"
@@ -35,32 +38,49 @@ type Units interface {
 // ErrUnit reports a unit that the site's vocabulary does not have.
 var ErrUnit = problem.Refusal("query.unit", "the site's vocabulary does not have the variable's unit")
 
-// Engine evaluates questions. It is safe for concurrent use.
-type Engine struct {
-	db    *sqldb.DB
-	store *omop.Store
-	units Units
+// Config configures an [Engine]. All fields are required.
+type Config struct {
+	DB    *sqldb.DB
+	Store *omop.Store
+
+	// Index finds the cohorts.
+	Index *eventindex.Index
+
+	// Vocabulary resolves their concept sets.
+	Vocabulary events.Vocabulary
+
+	Units Units
 }
 
-// NewEngine returns an Engine over the site's tables.
-func NewEngine(db *sqldb.DB, store *omop.Store, units Units) *Engine {
-	return &Engine{db: db, store: store, units: units}
-}
+// Engine evaluates questions. It is safe for concurrent use.
+type Engine struct{ cfg Config }
+
+// NewEngine returns an Engine over the site's tables and their index.
+func NewEngine(cfg Config) *Engine { return &Engine{cfg} }
 
 // subject is a person of the cohort.
 type subject struct {
 	omop.Demographics
+	entry    omop.Date
 	strata   []int
 	cell     int
 	value    float64
 	hasValue bool
 }
 
-// Evaluate answers a request from one consistent snapshot of the tables.
+// Evaluate answers a request. The cohort is that of one state of the tables, the values of
+// its persons are those of one state, the same or a later one.
 func (e *Engine) Evaluate(ctx context.Context, r query.Request, permission Permission) (release.Answer, error) {
-	expression, err := cohort.Parse(r.Cohort)
+	definition, err := r.Definition()
 	if err != nil {
 		return release.Answer{}, err
+	}
+	entries, err := e.entries(ctx, definition, permission)
+	if err != nil {
+		return release.Answer{}, fmt.Errorf("evaluate question: %w", err)
+	}
+	if r.Analysis.Kind.InRounds() {
+		return e.frame(ctx, r.Analysis, entries)
 	}
 	method, err := analysis.For(r.Analysis)
 	if err != nil {
@@ -68,11 +88,7 @@ func (e *Engine) Evaluate(ctx context.Context, r query.Request, permission Permi
 	}
 	var subjects []subject
 	var values map[omop.PersonID]float64
-	err = e.db.Read(ctx, func(tx *sqldb.Tx) error {
-		entries, err := e.cohort(ctx, tx, expression, nil, permission)
-		if err != nil {
-			return err
-		}
+	err = e.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
 		if subjects, err = e.subjects(ctx, tx, entries, r.Analysis.By); err != nil {
 			return err
 		}
@@ -113,49 +129,46 @@ var tables = map[cohort.Domain]omop.Table{
 	cohort.VisitOccurrence:     omop.VisitTable,
 }
 
-// Enters reports whether one person is in a cohort, and since which day, as of the
-// caller's transaction. It asks for nobody's permission: what it says is for the
-// person's own care and does not leave the site.
-func (e *Engine) Enters(ctx context.Context, tx *sqldb.Tx, x cohort.Expression, p omop.PersonID) (omop.Date, bool, error) {
-	entries, err := e.cohort(ctx, tx, x, &p, anyone{})
+// entries returns the permitted persons of the cohort with the day of their first entry, as
+// of all that was committed before the call.
+func (e *Engine) entries(ctx context.Context, d cohort.Definition, permission Permission) (map[omop.PersonID]omop.Date, error) {
+	state, err := e.cfg.Index.Snapshot(ctx)
 	if err != nil {
-		return 0, false, fmt.Errorf("evaluate cohort for one person: %w", err)
+		return nil, err
 	}
-	day, in := entries[p]
-	return day, in, nil
-}
-
-// anyone permits the use of every record.
-type anyone struct{}
-
-func (anyone) Permits(omop.PersonID) bool { return true }
-
-// cohort returns the permitted persons of the cohort, all or only one that is named,
-// with their day of entry, the earliest over all criteria.
-func (e *Engine) cohort(ctx context.Context, tx *sqldb.Tx, x cohort.Expression, only *omop.PersonID, permission Permission) (map[omop.PersonID]omop.Date, error) {
-	entries := make(map[omop.PersonID]omop.Date)
-	for _, c := range x.Criteria {
-		event := omop.Event{Table: tables[c.Domain], Concepts: c.Concepts, PriorDays: x.PriorDays, PostDays: x.PostDays, Person: only}
-		for entry, err := range e.store.Entries(ctx, tx, event) {
-			if err != nil {
-				return nil, err
-			}
-			if !permission.Permits(entry.Person) {
-				continue
-			}
-			if day, known := entries[entry.Person]; !known || entry.Date < day {
-				entries[entry.Person] = entry.Date
-			}
+	defer state.Close()
+	people := state.People()
+	found, err := members.Evaluate(ctx, d.Normal(), state, e.cfg.Vocabulary, members.Options{
+		Permit: func(person uint32) bool { return permission.Permits(personOf(people, person)) },
+	})
+	if missing := (events.NoTableError{}); errors.As(err, &missing) {
+		return nil, problem.Refusal("query.no-table", fmt.Sprintf("the site keeps no records of the kind %s, which the cohort needs", missing.Name))
+	}
+	if err != nil {
+		return nil, err
+	}
+	entries := make(map[omop.PersonID]omop.Date, found.Persons)
+	for _, entry := range found.Entries {
+		person := personOf(people, entry.Person)
+		if day, known := entries[person]; !known || omop.Date(entry.Start) < day {
+			entries[person] = omop.Date(entry.Start)
 		}
 	}
 	return entries, nil
 }
 
+func personOf(people *events.People, ordinal uint32) (id omop.PersonID) {
+	if err := id.Scan(people.ID[ordinal]); err != nil {
+		panic(err) // a number is what it reads
+	}
+	return id
+}
+
 // subjects returns the cohort in the order of the persons' numbers, each with
-// the level of every stratifier.
+// the level of every stratifier. Who is no more since the cohort was found is left out.
 func (e *Engine) subjects(ctx context.Context, tx *sqldb.Tx, entries map[omop.PersonID]omop.Date, by []query.Stratifier) ([]subject, error) {
 	subjects := make([]subject, 0, len(entries))
-	for person, err := range e.store.Persons(ctx, tx) {
+	for person, err := range e.cfg.Store.Persons(ctx, tx) {
 		if err != nil {
 			return nil, err
 		}
@@ -163,16 +176,13 @@ func (e *Engine) subjects(ctx context.Context, tx *sqldb.Tx, entries map[omop.Pe
 		if !member {
 			continue
 		}
-		s := subject{Demographics: person, strata: make([]int, len(by))}
+		s := subject{Demographics: person, entry: day, strata: make([]int, len(by))}
 		for i, stratifier := range by {
 			levels := stratifier.Levels()
 			s.strata[i] = level(stratifier, levels, person, day)
 			s.cell = s.cell*len(levels) + s.strata[i]
 		}
 		subjects = append(subjects, s)
-	}
-	if len(subjects) != len(entries) {
-		return nil, errors.New("an event belongs to nobody in the person table")
 	}
 	return subjects, nil
 }
@@ -205,7 +215,7 @@ func (e *Engine) values(ctx context.Context, tx *sqldb.Tx, v *query.Variable) (m
 	if v == nil {
 		return nil, nil
 	}
-	unit, err := e.units.UnitConcept(ctx, v.Unit)
+	unit, err := e.cfg.Units.UnitConcept(ctx, v.Unit)
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +223,7 @@ func (e *Engine) values(ctx context.Context, tx *sqldb.Tx, v *query.Variable) (m
 		return nil, ErrUnit
 	}
 	values := make(map[omop.PersonID]float64)
-	for value, err := range e.store.Values(ctx, tx, omop.Quantity{Concept: v.Concept, Units: []int64{unit}}) {
+	for value, err := range e.cfg.Store.Values(ctx, tx, omop.Quantity{Concept: v.Concept, Units: []int64{unit}}) {
 		if err != nil {
 			return nil, err
 		}
@@ -226,6 +236,9 @@ func (e *Engine) values(ctx context.Context, tx *sqldb.Tx, v *query.Variable) (m
 
 // membership is the measure of counts: who is in the cohort.
 const membership = "persons"
+
+// measureOf names the measure of a measurement's sums.
+func measureOf(concept int64) string { return fmt.Sprintf("concept %d", concept) }
 
 // answer collects what the gate has to know besides the table.
 func answer(table analysis.Table, subjects []subject, a query.Analysis) release.Answer {
@@ -240,7 +253,7 @@ func answer(table analysis.Table, subjects []subject, a query.Analysis) release.
 		}
 	}
 	if v := a.Variable; v != nil {
-		out.Measure = fmt.Sprintf("concept %d", v.Concept)
+		out.Measure = measureOf(v.Concept)
 		out.Sets[out.Measure] = measured
 	}
 	return out

@@ -12,6 +12,8 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
+	"github.com/trialmesh/trialmesh/localstore/vocab"
+	"github.com/trialmesh/trialmesh/node/eventindex"
 	"github.com/trialmesh/trialmesh/node/query"
 	"github.com/trialmesh/trialmesh/node/release"
 	protocol "github.com/trialmesh/trialmesh/protocol/query"
@@ -58,8 +60,15 @@ func newClinic(t *testing.T, db *sqldb.DB) *clinic {
 	t.Helper()
 	store, err := omop.Open(t.Context(), db)
 	require.NoError(t, err)
+	words, err := vocab.Open(t.Context(), db)
+	require.NoError(t, err)
+	concepts := query.Concepts{Store: words}
+	index, err := eventindex.Open(eventindex.Config{Dir: t.TempDir(), DB: db, Store: store, Vocabulary: concepts})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, index.Close()) })
 	return &clinic{
-		db: db, store: store, engine: query.NewEngine(db, store, units{"mm[Hg]": mmHg, "kPa": kPa}), persons: map[string]omop.PersonID{},
+		db: db, store: store, persons: map[string]omop.PersonID{},
+		engine: query.NewEngine(query.Config{DB: db, Store: store, Index: index, Vocabulary: concepts, Units: units{"mm[Hg]": mmHg, "kPa": kPa}}),
 	}
 }
 

@@ -33,6 +33,9 @@ func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
 	if err := d.budget(ctx); err != nil {
 		return Released{}, err
 	}
+	if a.Frame != nil {
+		a.Table = a.Frame.table()
+	}
 	table, released := d.suppress(a.Table)
 	sets, err := d.judgedSets(table, a)
 	if err != nil {
@@ -45,10 +48,16 @@ func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
 		d.withheld = sets
 		return Released{}, ErrCells
 	}
+	if a.Frame != nil {
+		if err := d.checkFrame(*a.Frame); err != nil {
+			d.withheld = withhold(sets)
+			return Released{}, err
+		}
+	}
 	if err := d.audit(ctx, sets); err != nil {
 		return Released{}, err
 	}
-	words, err := analysis.Encode(table)
+	words, err := a.words(table)
 	if err != nil {
 		return Released{}, err
 	}

@@ -72,9 +72,10 @@ type Question struct {
 	Policy disclosure.Policy
 }
 
-// Answer is one site's answer before the gate.
+// Answer is one site's answer before the gate: a table, or the frame of a method in rounds.
 type Answer struct {
 	Table analysis.Table
+	Frame *Frame
 
 	// Used are all persons whose records were looked at.
 	Used []omop.PersonID
@@ -88,13 +89,14 @@ type Answer struct {
 	Sets map[string][][]omop.PersonID
 }
 
-// Released is a vector that may leave, once masked.
+// Released is what was let out: a vector that may leave, once masked, or a frame whose sums
+// may.
 type Released struct {
-	words []uint64
+	words []uint64 // of a frame, its values
 	used  []omop.PersonID
 }
 
-// Words returns the vector, for masking.
+// Words returns the vector, for masking. There is none in place of a frame.
 func (r Released) Words() []uint64 { return r.words }
 
 // Used returns the persons whose records the vector was made of, for the proof.

@@ -2,13 +2,13 @@ package screen
 
 import (
 	"context"
-	"slices"
-	"time"
+	"errors"
 
-	"github.com/trialmesh/trialmesh/localstore/omop"
-	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/vocab"
 	"github.com/trialmesh/trialmesh/node/consent"
+	"github.com/trialmesh/trialmesh/node/eventindex"
+	"github.com/trialmesh/trialmesh/node/events"
+	"github.com/trialmesh/trialmesh/node/members"
 	"github.com/trialmesh/trialmesh/protocol/cohort"
 )
 
@@ -38,25 +38,38 @@ const (
 // look is one patient under comparison.
 type look struct {
 	*Screener
-	ctx    context.Context //nolint:containedctx // lives as long as one call
-	tx     *sqldb.Tx
-	person omop.PersonID
-	drafts []vocab.Concept
+	patient events.Source
+	drafted events.Source // the patient with the draft orders as events of today, nil for none
 
 	recorded map[cohort.Domain]bool // whether there is any event; filled when asked
 }
 
-// match compares with one rule.
-func (l *look) match(r compiled, now time.Time) (Match, bool, error) {
-	m := Match{Rule: r.Rule}
-	word, err := l.cfg.Consents.Said(l.ctx, l.tx, l.person, r.Trial, now)
-	if err != nil || word == consent.Refused {
-		return m, false, err
+// newLook compares a patient who has orders in draft today.
+func (s *Screener) newLook(patient *eventindex.Single, drafts []vocab.Concept, today events.Day) *look {
+	l := &look{Screener: s, patient: patient, recorded: map[cohort.Domain]bool{}}
+	orders := map[cohort.Domain][]int64{}
+	for _, d := range drafts {
+		for domain, name := range domains {
+			if name == d.Domain {
+				orders[domain] = append(orders[domain], d.ID)
+			}
+		}
 	}
-	m.Granted = word == consent.Granted
+	if len(orders) > 0 {
+		l.drafted = patient.With(today, orders)
+	}
+	return l
+}
+
+// match compares with one rule, about whose trial the patient said word.
+func (l *look) match(ctx context.Context, r compiled, word consent.Word) (Match, bool, error) {
+	m := Match{Rule: r.Rule, Granted: word == consent.Granted}
+	if word == consent.Refused {
+		return m, false, nil
+	}
 	met := false
 	for i, c := range r.Criteria {
-		stands, err := l.judge(r.expressions[i])
+		stands, err := l.judge(ctx, r.cohorts[i])
 		if err != nil {
 			return m, false, err
 		}
@@ -87,50 +100,65 @@ func resultOf(t truth, exclude bool) (r Result, ok bool) {
 	}
 }
 
-// judge finds out how one cohort stands. That there is no such event means no only
-// where there are events of its kinds at all.
-func (l *look) judge(x cohort.Expression) (truth, error) {
-	if _, in, err := l.cfg.Cohorts.Enters(l.ctx, l.tx, x, l.person); err != nil || in {
+// judge finds out how one cohort stands. That the patient is not in it means no only
+// where there are events of all kinds that it reads.
+func (l *look) judge(ctx context.Context, d cohort.Definition) (truth, error) {
+	if in, err := l.in(ctx, d, l.patient); err != nil || in {
 		return yes, err
 	}
-	windowed := x.PriorDays > 0 || x.PostDays > 0
-	if slices.ContainsFunc(x.Criteria, l.ordered) {
-		if windowed {
-			return unobserved, nil
+	sources := []events.Source{l.patient}
+	if l.drafted != nil {
+		if in, err := l.in(ctx, d, l.drafted); err != nil || in {
+			return drafted, err
 		}
-		return drafted, nil
+		sources = append(sources, l.drafted)
 	}
-	if windowed {
-		x.PriorDays, x.PostDays = 0, 0
-		if _, in, err := l.cfg.Cohorts.Enters(l.ctx, l.tx, x, l.person); err != nil || in {
-			return unobserved, err
+	if d.Primary.PriorDays > 0 || d.Primary.PostDays > 0 {
+		d.Primary.PriorDays, d.Primary.PostDays = 0, 0
+		for _, s := range sources {
+			if in, err := l.in(ctx, d, s); err != nil || in {
+				return unobserved, err
+			}
 		}
 	}
-	for _, c := range x.Criteria {
-		if some, err := l.records(c.Domain); err != nil || !some {
+	for _, domain := range d.Reads() {
+		if some, err := l.records(ctx, domain); err != nil || !some {
 			return unrecorded, err
 		}
 	}
 	return no, nil
 }
 
-// records reports whether the patient has any event of a domain: the cohort of it.
-func (l *look) records(d cohort.Domain) (bool, error) {
+// in reports whether the patient is in a cohort. One that needs a table which the site does
+// not keep has nobody.
+func (l *look) in(ctx context.Context, d cohort.Definition, s events.Source) (bool, error) {
+	found, err := members.Evaluate(ctx, d, s, l.cfg.Vocabulary, members.Options{Workers: 1})
+	if errors.As(err, new(events.NoTableError)) {
+		return false, nil
+	}
+	return found.Persons > 0, err
+}
+
+// records reports whether the patient has any event of a domain.
+func (l *look) records(ctx context.Context, d cohort.Domain) (bool, error) {
+	if d == cohort.Person || d == cohort.Death || d == cohort.ObservationPeriod {
+		return true, nil // of which nothing is something, too
+	}
 	if some, asked := l.recorded[d]; asked {
 		return some, nil
 	}
-	_, some, err := l.cfg.Cohorts.Enters(l.ctx, l.tx, cohort.Expression{Criteria: []cohort.Criterion{{Domain: d}}}, l.person)
+	all, err := l.patient.Events(ctx, d, nil)
+	if errors.As(err, new(events.NoTableError)) {
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}
-	if l.recorded == nil {
-		l.recorded = map[cohort.Domain]bool{}
-	}
-	l.recorded[d] = some
-	return some, nil
+	l.recorded[d] = len(all.Person) > 0
+	return l.recorded[d], nil
 }
 
-// domains are those of the vocabulary, by the name of their tables in definitions.
+// domains of draft orders, by the name of their tables in definitions.
 var domains = map[cohort.Domain]string{
 	cohort.ConditionOccurrence: "Condition",
 	cohort.DrugExposure:        "Drug",
@@ -138,11 +166,4 @@ var domains = map[cohort.Domain]string{
 	cohort.Measurement:         "Measurement",
 	cohort.Observation:         "Observation",
 	cohort.VisitOccurrence:     "Visit",
-}
-
-// ordered reports whether a draft order would be such an event.
-func (l *look) ordered(c cohort.Criterion) bool {
-	return slices.ContainsFunc(l.drafts, func(d vocab.Concept) bool {
-		return d.Domain == domains[c.Domain] && (len(c.Concepts) == 0 || slices.Contains(c.Concepts, d.ID))
-	})
 }

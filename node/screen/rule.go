@@ -102,7 +102,7 @@ func asJSON(text []byte) ([]byte, error) {
 }
 
 // compile checks the rule and returns the cohorts of its criteria.
-func (r Rule) compile() ([]cohort.Expression, error) {
+func (r Rule) compile() ([]cohort.Definition, error) {
 	link, err := url.Parse(r.Link)
 	switch {
 	case !r.Trial.Valid():
@@ -117,7 +117,7 @@ func (r Rule) compile() ([]cohort.Expression, error) {
 		return nil, fmt.Errorf("criteria: want 1 to %d", maxCriteria)
 	}
 	seen, wanted := map[string]bool{}, 0
-	expressions := make([]cohort.Expression, len(r.Criteria))
+	cohorts := make([]cohort.Definition, len(r.Criteria))
 	for i, c := range r.Criteria {
 		if !isLine(c.Name, maxName) || seen[c.Name] {
 			return nil, fmt.Errorf("criteria[%d].name: want one line of 1 to %d bytes that no other has", i, maxName)
@@ -129,14 +129,17 @@ func (r Rule) compile() ([]cohort.Expression, error) {
 		if len(c.Cohort) == 0 {
 			return nil, fmt.Errorf("criteria[%d].cohort: is missing", i)
 		}
-		if expressions[i], err = cohort.Parse(c.Cohort); err != nil {
+		if cohorts[i], err = cohort.Read(c.Cohort); err != nil {
 			return nil, fmt.Errorf("criteria[%d].%w", i, err)
+		}
+		if findings := cohorts[i].Unsupported(); len(findings) > 0 {
+			return nil, fmt.Errorf("criteria[%d].cohort: %s: %s", i, findings[0].Path, findings[0].Sentence)
 		}
 	}
 	if wanted == 0 {
 		return nil, errors.New("criteria: all of them exclude; want one that a patient has to meet")
 	}
-	return expressions, nil
+	return cohorts, nil
 }
 
 // isLine reports whether text is one printable line of 1 to most bytes.

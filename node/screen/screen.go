@@ -2,7 +2,7 @@
 //
 // A [Rule] names a trial and its criteria, each a cohort in the language of
 // protocol/cohort; [Rules] keeps those of the site. [Screener.Screen] compares one
-// patient with all of them, as package query evaluates cohorts, and returns a [Match]
+// patient with all of them, as questions evaluate cohorts, and returns a [Match]
 // for each trial against which nothing speaks: neither a criterion nor the patient's own
 // word. It decides nothing else: a match is a reason to look closer, and names what
 // could not be told. DESIGN.md says how absence is read.
@@ -22,15 +22,17 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/vocab"
 	"github.com/trialmesh/trialmesh/node/consent"
+	"github.com/trialmesh/trialmesh/node/eventindex"
+	"github.com/trialmesh/trialmesh/node/events"
 	"github.com/trialmesh/trialmesh/node/mapping"
 	"github.com/trialmesh/trialmesh/protocol/cohort"
 	"github.com/trialmesh/trialmesh/protocol/trial"
 )
 
-// Cohorts evaluates definitions; query.Engine is one.
-type Cohorts interface {
-	// Enters reports whether one person is in a cohort, and since which day.
-	Enters(ctx context.Context, tx *sqldb.Tx, x cohort.Expression, p omop.PersonID) (omop.Date, bool, error)
+// Vocabulary resolves concept sets.
+type Vocabulary interface {
+	events.Vocabulary
+	eventindex.Vocabulary
 }
 
 // Consents knows what patients said; consent.Book is one.
@@ -41,11 +43,11 @@ type Consents interface {
 
 // Config configures a [Screener]. All fields are required.
 type Config struct {
-	DB       *sqldb.DB
-	People   *omop.Store
-	Rules    *Rules
-	Cohorts  Cohorts
-	Consents Consents
+	DB         *sqldb.DB
+	People     *omop.Store
+	Rules      *Rules
+	Vocabulary Vocabulary
+	Consents   Consents
 }
 
 // Screener compares patients with the rules. It is safe for concurrent use.
@@ -59,13 +61,13 @@ type Screener struct {
 // compiled is a rule with the cohorts of its criteria.
 type compiled struct {
 	Rule
-	expressions []cohort.Expression
+	cohorts []cohort.Definition
 }
 
 // New returns a Screener.
 func New(cfg Config) (*Screener, error) {
-	if cfg.DB == nil || cfg.People == nil || cfg.Rules == nil || cfg.Cohorts == nil || cfg.Consents == nil {
-		return nil, errors.New("screen: db, people, rules, cohorts and consents are required")
+	if cfg.DB == nil || cfg.People == nil || cfg.Rules == nil || cfg.Vocabulary == nil || cfg.Consents == nil {
+		return nil, errors.New("screen: db, people, rules, vocabulary and consents are required")
 	}
 	return &Screener{cfg: cfg, compiled: map[string]compiled{}}, nil
 }
@@ -100,7 +102,9 @@ type Match struct {
 // least is met, in the order of their ids. It returns none for a patient who is not
 // known, who is another than Case.Known, who is dead, or who refused to be asked.
 func (s *Screener) Screen(ctx context.Context, c Case, now time.Time) ([]Match, error) {
-	var matches []Match
+	var list []compiled
+	var words []consent.Word
+	var patient *eventindex.Single
 	err := s.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
 		key := mapping.PersonKey(c.Patient)
 		found, err := s.cfg.People.PersonsByKey(ctx, tx, []omop.Key{key})
@@ -115,24 +119,34 @@ func (s *Screener) Screen(ctx context.Context, c Case, now time.Time) ([]Match, 
 		if err != nil || word == consent.Refused {
 			return err
 		}
-		rules, err := s.rules(ctx, tx)
-		if err != nil {
+		if list, err = s.rules(ctx, tx); err != nil || len(list) == 0 {
 			return err
 		}
-		look := &look{Screener: s, ctx: ctx, tx: tx, person: person.ID, drafts: c.Drafts}
-		for _, r := range rules {
-			m, ok, err := look.match(r, now)
-			if err != nil {
-				return fmt.Errorf("trial %s: %w", r.Trial, err)
-			}
-			if ok {
-				matches = append(matches, m)
+		words = make([]consent.Word, len(list))
+		for i, r := range list {
+			if words[i], err = s.cfg.Consents.Said(ctx, tx, person.ID, r.Trial, now); err != nil {
+				return err
 			}
 		}
-		return nil
+		patient, err = eventindex.ReadSingle(ctx, tx, s.cfg.People, s.cfg.Vocabulary, person.ID)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("screen: %w", err)
+	}
+	if patient == nil {
+		return nil, nil
+	}
+	var matches []Match
+	look := s.newLook(patient, c.Drafts, events.Day(sqldb.DateOf(now)))
+	for i, r := range list {
+		m, ok, err := look.match(ctx, r, words[i])
+		if err != nil {
+			return nil, fmt.Errorf("screen: trial %s: %w", r.Trial, err)
+		}
+		if ok {
+			matches = append(matches, m)
+		}
 	}
 	return matches, nil
 }
@@ -152,7 +166,7 @@ func (s *Screener) rules(ctx context.Context, tx *sqldb.Tx) ([]compiled, error) 
 			if r.Rule, err = s.cfg.Rules.rule(ctx, tx, m.trial); err != nil {
 				return nil, err
 			}
-			if r.expressions, err = r.compile(); err != nil {
+			if r.cohorts, err = r.compile(); err != nil {
 				return nil, fmt.Errorf("stored rule for %s: %w", m.trial, err)
 			}
 		}

@@ -3,6 +3,7 @@ package screen_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -56,16 +57,18 @@ func TestDraftOrdersCount(t *testing.T) {
 	s.person("bob")
 	s.add(rule(t, "starts", want("Metformin", cohort("DrugExposure", metformin, 0)), bar("Insulin", cohort("DrugExposure", insulin, 0))))
 	s.add(rule(t, "later", want("Diabetes", cohort("ConditionOccurrence", diabetes, 0)), want("Metformin", cohort("DrugExposure", metformin, 30))))
+	tomorrow := strings.Replace(cohort("DrugExposure", metformin, 0), `"PostDays":0`, `"PostDays":1`, 1)
+	s.add(rule(t, "stays", want("Diabetes", cohort("ConditionOccurrence", diabetes, 0)), want("Metformin", tomorrow)))
 	drug := func(id int64) vocab.Concept { return vocab.Concept{ID: id, Domain: "Drug", Standard: true} }
 	for name, c := range map[string]struct {
 		who    string
 		drafts []vocab.Concept
 		want   results
 	}{
-		"no draft":               {"ann", nil, results{"later": {screen.Met, screen.NoRecords}}},
-		"a draft":                {"bob", []vocab.Concept{drug(metformin)}, results{"starts": {screen.MetByDraft, screen.NoRecords}}},
-		"a draft with a history": {"ann", []vocab.Concept{drug(metformin)}, results{"starts": {screen.MetByDraft, screen.NoRecords}, "later": {screen.Met, screen.ShortHistory}}},
-		"an excluded draft":      {"bob", []vocab.Concept{drug(metformin), drug(insulin)}, results{}},
+		"no draft":               {"ann", nil, results{"later": {screen.Met, screen.NoRecords}, "stays": {screen.Met, screen.NoRecords}}},
+		"a draft":                {"bob", []vocab.Concept{drug(metformin)}, results{"starts": {screen.MetByDraft, screen.NoRecords}, "later": {screen.NoRecords, screen.MetByDraft}}},
+		"a draft with a history": {"ann", []vocab.Concept{drug(metformin)}, results{"starts": {screen.MetByDraft, screen.NoRecords}, "later": {screen.Met, screen.MetByDraft}, "stays": {screen.Met, screen.ShortHistory}}},
+		"an excluded draft":      {"bob", []vocab.Concept{drug(metformin), drug(insulin)}, results{"later": {screen.NoRecords, screen.MetByDraft}}},
 		"of another domain":      {"bob", []vocab.Concept{{ID: metformin, Domain: "Procedure"}}, results{}},
 		"of another drug":        {"bob", []vocab.Concept{drug(1)}, results{}},
 	} {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/localstore/vocab"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/consent"
 	"github.com/trialmesh/trialmesh/node/mapping"
@@ -61,7 +62,7 @@ func newSite(t testing.TB, db *sqldb.DB) *site {
 	require.NoError(t, err)
 	s.rules, err = screen.OpenRules(t.Context(), db, s.trail)
 	require.NoError(t, err)
-	s.screener, err = screen.New(screen.Config{DB: db, People: s.people, Rules: s.rules, Cohorts: query.NewEngine(db, s.people, nil), Consents: s.words})
+	s.screener, err = screen.New(screen.Config{DB: db, People: s.people, Rules: s.rules, Vocabulary: concepts(t, db), Consents: s.words})
 	require.NoError(t, err)
 	return s
 }
@@ -166,4 +167,11 @@ func toJSON(t testing.TB, v any) string {
 	text, err := json.MarshalIndent(v, "", " ")
 	require.NoError(t, err)
 	return string(text)
+}
+
+func concepts(t testing.TB, db *sqldb.DB) query.Concepts {
+	t.Helper()
+	words, err := vocab.Open(t.Context(), db)
+	require.NoError(t, err)
+	return query.Concepts{Store: words}
 }

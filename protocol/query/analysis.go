@@ -16,10 +16,16 @@ const (
 	Count AnalysisKind = "count"
 	// Moments gives n, mean and standard deviation of Variable, per cell of By.
 	Moments AnalysisKind = "moments"
+	// GLM fits the generalized linear model Model.
+	GLM AnalysisKind = "glm"
 )
 
 // Known reports whether k is on the list.
-func (k AnalysisKind) Known() bool { return k == Count || k == Moments }
+func (k AnalysisKind) Known() bool { return k == Count || k == Moments || k == GLM }
+
+// InRounds reports whether a method takes several sums, each at a state that follows from
+// the ones before.
+func (k AnalysisKind) InRounds() bool { return k == GLM }
 
 // Analysis is what to compute over a cohort.
 type Analysis struct {
@@ -28,8 +34,11 @@ type Analysis struct {
 	// By splits the cohort, at most MaxBy stratifiers, each once.
 	By []Stratifier `json:"by,omitempty"`
 
-	// Variable is required for Moments and absent for Count.
+	// Variable is required for Moments and absent for the others.
 	Variable *Variable `json:"variable,omitempty"`
+
+	// Model is required for GLM and absent for the others.
+	Model *Model `json:"model,omitempty"`
 }
 
 // MaxBy is how many stratifiers may be crossed.
@@ -126,19 +135,27 @@ func (a Analysis) Validate() error {
 		}
 		seen[s] = true
 	}
+	if a.Model != nil && a.Kind != GLM {
+		return invalid("analysis.model: only a glm has one")
+	}
 	switch a.Kind {
 	case Count:
 		if a.Variable != nil {
 			return invalid("analysis.variable: a count has none")
 		}
 		return nil
+	case GLM:
+		if a.Variable != nil || len(a.By) > 0 {
+			return invalid("analysis: a glm has neither variable nor by; name columns in its formula")
+		}
+		return a.Model.validate()
 	case Moments:
 		if a.Variable == nil {
 			return invalid("analysis.variable: is missing")
 		}
 		return a.Variable.validate()
 	}
-	return invalid("analysis.kind: unknown; known are count, moments")
+	return invalid("analysis.kind: unknown; known are count, moments, glm")
 }
 
 func (v Variable) validate() error {

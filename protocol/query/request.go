@@ -32,8 +32,8 @@ type ID = message.Digest
 type Request struct {
 	Trial trial.ID `json:"trial"`
 
-	// Cohort is an OHDSI cohort definition (Circe JSON); see package cohort for
-	// the elements that are evaluated.
+	// Cohort is an OHDSI cohort definition (Circe JSON); see package cohort. A person's
+	// first entry is what counts.
 	Cohort json.RawMessage `json:"cohort"`
 
 	Analysis Analysis `json:"analysis"`
@@ -45,7 +45,7 @@ type Request struct {
 
 // Validate reports the first thing that is wrong with the request.
 func (r Request) Validate() error {
-	if _, err := cohort.Parse(r.Cohort); err != nil {
+	if _, err := r.Definition(); err != nil {
 		return err
 	}
 	if r.Purpose == "" || len(r.Purpose) > MaxPurpose {
@@ -54,45 +54,74 @@ func (r Request) Validate() error {
 	return r.Analysis.Validate()
 }
 
+// Definition reads the cohort. It refuses one of which some element is not evaluated,
+// because a criterion that is silently ignored is a wrong answer.
+func (r Request) Definition() (cohort.Definition, error) {
+	d, err := cohort.Read(r.Cohort)
+	if err != nil {
+		return cohort.Definition{}, err
+	}
+	if findings := d.Unsupported(); len(findings) > 0 {
+		return cohort.Definition{}, problem.Refusal("cohort.unsupported", fmt.Sprintf("cohort: %s: %s", findings[0].Path, findings[0].Sentence))
+	}
+	return d, nil
+}
+
 // Question identifies what is asked, whoever asks it, why and in which words:
 // two requests with one Question must get one answer. Names, titles and the
 // order of concepts and criteria mean nothing.
 func (r Request) Question() (message.Digest, error) {
-	expression, err := cohort.Parse(r.Cohort)
+	d, err := r.Definition()
 	if err != nil {
 		return message.Digest{}, err
 	}
 	raw, err := canonical.Marshal(struct {
 		Trial    trial.ID          `json:"trial"`
-		Cohort   cohort.Expression `json:"cohort"`
+		Cohort   cohort.Definition `json:"cohort"`
 		Analysis Analysis          `json:"analysis"`
-	}{r.Trial, expression.Normal(), r.Analysis})
+	}{r.Trial, d.Normal(), r.Analysis.normal()})
 	if err != nil {
 		return message.Digest{}, fmt.Errorf("query: %w", err)
 	}
 	return message.Sum(raw), nil
 }
 
+// domainScopes say under which of the scopes a domain's records were given. What has no
+// scope of its own falls under the nearest: devices and specimens come with procedures.
 var domainScopes = map[cohort.Domain]consent.Scope{
+	cohort.Person:              consent.Demographics,
+	cohort.Death:               consent.Demographics,
 	cohort.ConditionOccurrence: consent.Conditions,
+	cohort.ConditionEra:        consent.Conditions,
 	cohort.DrugExposure:        consent.Medications,
+	cohort.DrugEra:             consent.Medications,
+	cohort.DoseEra:             consent.Medications,
 	cohort.ProcedureOccurrence: consent.Procedures,
+	cohort.DeviceExposure:      consent.Procedures,
+	cohort.Specimen:            consent.Procedures,
 	cohort.Measurement:         consent.Measurements,
 	cohort.Observation:         consent.Observations,
 	cohort.VisitOccurrence:     consent.Visits,
+	cohort.VisitDetail:         consent.Visits,
+	cohort.ObservationPeriod:   consent.Visits,
+	cohort.PayerPlanPeriod:     consent.Visits,
 }
 
 // Scopes returns what a participant must have permitted for this question to
 // use their record: every domain it reads, and statistics. Sex, age and race
 // are demographics.
 func (r Request) Scopes() (consent.Mask, error) {
-	expression, err := cohort.Parse(r.Cohort)
+	d, err := r.Definition()
 	if err != nil {
 		return 0, err
 	}
 	mask := consent.MaskOf(consent.Statistics)
-	for _, c := range expression.Criteria {
-		mask |= consent.MaskOf(domainScopes[c.Domain])
+	for _, domain := range d.Reads() {
+		scope, known := domainScopes[domain]
+		if !known {
+			return 0, problem.Refusal("cohort.unsupported", fmt.Sprintf("cohort: no consent covers the domain %s", domain))
+		}
+		mask |= consent.MaskOf(scope)
 	}
 	if len(r.Analysis.By) > 0 {
 		mask |= consent.MaskOf(consent.Demographics)
@@ -100,5 +129,21 @@ func (r Request) Scopes() (consent.Mask, error) {
 	if r.Analysis.Variable != nil {
 		mask |= consent.MaskOf(consent.Measurements)
 	}
+	if m := r.Analysis.Model; m != nil {
+		for _, c := range m.Columns {
+			mask |= consent.MaskOf(c.scope())
+		}
+	}
 	return mask, nil
+}
+
+// scope returns what a column reads.
+func (c Column) scope() consent.Scope {
+	switch c.From {
+	case FromMeasurement:
+		return consent.Measurements
+	case FromEvent:
+		return domainScopes[c.Domain]
+	}
+	return consent.Demographics
 }

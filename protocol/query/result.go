@@ -41,6 +41,12 @@ type Result struct {
 
 	Cells []Cell `json:"cells,omitempty"`
 
+	// Regression is there for a model, in place of cells.
+	Regression *Regression `json:"regression,omitempty"`
+
+	// Rounds is how many sums a method in rounds took.
+	Rounds int `json:"rounds,omitempty"`
+
 	// Total is over all cells that are not withheld.
 	Total *Cell `json:"total,omitempty"`
 

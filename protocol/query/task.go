@@ -2,6 +2,8 @@ package query
 
 import (
 	"encoding/json"
+	"strconv"
+	"strings"
 
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -27,7 +29,30 @@ const (
 	StepConfirm Step = "confirm" // Round{…, Survivors} → raw Confirmation
 	StepUnmask  Step = "unmask"  // Round{…, Confirmations} → raw Reveal
 	StepProve   Step = "prove"   // nothing → envelope of Access
+
+	// StepAdvance opens a further round of a method in rounds, in place of StepAsk: it is
+	// followed by the masking steps of that round.
+	StepAdvance Step = "advance" // Advance → Advanced, or a refusal
 )
+
+// In returns the step in a round of a method in rounds. The first has the plain names, so
+// that a method of one sum knows nothing of rounds; the third asks for "mask/3".
+func (s Step) In(round int) Step {
+	if round <= 1 {
+		return s
+	}
+	return s + "/" + Step(strconv.Itoa(round))
+}
+
+// Split returns the plain step and its round, 1 for a step without one. A step that
+// [Step.In] does not give is its own, and unknown.
+func (s Step) Split() (Step, int) {
+	name, digits, _ := strings.Cut(string(s), "/")
+	if round, err := strconv.Atoi(digits); err == nil && Step(name).In(round) == s {
+		return Step(name), round
+	}
+	return s, 1
+}
 
 // KindAnswer is the kind of a node's signed answer to a task.
 const KindAnswer message.Kind = "query.answer"
@@ -83,12 +108,34 @@ type Round struct {
 	Confirmations []json.RawMessage `json:"confirmations,omitempty"`
 }
 
+// Advance is the body of [StepAdvance]: the state of the round, and all that it follows
+// from. A node adds the earlier round up by itself and computes the state, so that nobody
+// can have it sum at a state of their choice.
+type Advance struct {
+	// State is the round's, of the method in federation/analysis.
+	State json.RawMessage `json:"state"`
+
+	// Before is the node's StepUnmask of the round before, for one that did not get to it.
+	Before Round `json:"before"`
+
+	// Masked and Reveals are the nodes' signed answers to StepMask and StepUnmask of the
+	// round before.
+	Masked  []message.Envelope `json:"masked"`
+	Reveals []message.Envelope `json:"reveals"`
+}
+
+// Advanced is a node's yes to [StepAdvance].
+type Advanced struct {
+	Advertisement json.RawMessage `json:"advertisement"` // as in [Accept]
+}
+
 // MaskedAnswer is a node's reply to [StepMask].
 type MaskedAnswer struct {
 	// Masked is the masked vector, of federation/secagg.
 	Masked json.RawMessage `json:"masked"`
 
-	// Commitment fixes which records were used before anyone can ask for the proof.
+	// Commitment fixes which records were used before anyone can ask for the proof. It is
+	// zero in the rounds after the first, which use the same.
 	Commitment Commitment `json:"commitment"`
 }
 

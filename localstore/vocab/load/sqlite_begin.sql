@@ -23,3 +23,17 @@ CREATE TABLE concept_relationship_next (
     invalid_reason TEXT,
     PRIMARY KEY (concept_id_1, concept_id_2, relationship_id)
 ) WITHOUT ROWID;
+DROP TABLE IF EXISTS concept_ancestor_next;
+DROP TABLE IF EXISTS drug_ingredient_next;
+CREATE TABLE concept_ancestor_next (
+    ancestor_concept_id INTEGER NOT NULL,
+    descendant_concept_id INTEGER NOT NULL,
+    min_levels_of_separation INTEGER NOT NULL,
+    max_levels_of_separation INTEGER NOT NULL,
+    PRIMARY KEY (ancestor_concept_id, descendant_concept_id)
+) WITHOUT ROWID;
+CREATE TABLE drug_ingredient_next (
+    drug_concept_id INTEGER NOT NULL,
+    ingredient_concept_id INTEGER NOT NULL,
+    PRIMARY KEY (drug_concept_id, ingredient_concept_id)
+) WITHOUT ROWID;

@@ -4,3 +4,8 @@ ALTER TABLE concept_next RENAME TO concept;
 CREATE INDEX concept_by_code ON concept (vocabulary_id, concept_code);
 DROP TABLE concept_relationship;
 ALTER TABLE concept_relationship_next RENAME TO concept_relationship;
+CREATE INDEX concept_relationship_by_target ON concept_relationship (concept_id_2);
+DROP TABLE concept_ancestor;
+ALTER TABLE concept_ancestor_next RENAME TO concept_ancestor;
+DROP TABLE drug_ingredient;
+ALTER TABLE drug_ingredient_next RENAME TO drug_ingredient;

@@ -18,8 +18,10 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
+	"github.com/trialmesh/trialmesh/localstore/vocab"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/consent"
+	"github.com/trialmesh/trialmesh/node/eventindex"
 	"github.com/trialmesh/trialmesh/node/peer"
 	"github.com/trialmesh/trialmesh/node/query"
 	"github.com/trialmesh/trialmesh/node/release"
@@ -36,6 +38,7 @@ const (
 	Female     = 8532
 	Male       = 8507
 	Diabetes   = 201826
+	Relapse    = 443238 // diabetes with a complication, 30 days after the first event
 	Systolic   = 3004249
 	MmHg       = 8876
 	everything = agreed.Mask(1<<agreed.Demographics | 1<<agreed.Conditions | 1<<agreed.Measurements | 1<<agreed.Statistics)
@@ -49,6 +52,9 @@ type Person struct {
 	Sex   int64   // Female, Male or 0
 	Born  int     // year
 	Value float64 // systolic pressure in mm[Hg], 0 for none
+
+	// Relapsed persons have Relapse too.
+	Relapsed bool
 
 	// Silent persons gave no consent.
 	Silent bool
@@ -123,9 +129,16 @@ func (s *Site) Reopen(t testing.TB) {
 	require.NoError(t, err)
 	s.Gate, err = release.Open(ctx, s.DB)
 	require.NoError(t, err)
+	words, err := vocab.Open(ctx, s.DB)
+	require.NoError(t, err)
+	concepts := query.Concepts{Store: words}
+	index, err := eventindex.Open(eventindex.Config{Dir: t.TempDir(), DB: s.DB, Store: store, Vocabulary: concepts})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, index.Close()) })
 	s.Peer, err = peer.Open(ctx, peer.Config{
 		DB: s.DB, Key: s.Key, Hub: s.Hub, Boards: []identity.DID{s.Trial.Board.DID()}, Policy: s.Policy,
-		Consents: s.Book, Engine: query.NewEngine(s.DB, store, units{}), Gate: s.Gate, Trail: trail, Now: s.Now,
+		Consents: s.Book, Gate: s.Gate, Trail: trail, Now: s.Now,
+		Engine: query.NewEngine(query.Config{DB: s.DB, Store: store, Index: index, Vocabulary: concepts, Units: units{}}),
 		Proving: func() (peer.Proving, error) {
 			return peer.Proving{Prover: Proofs{}, Circuit: Shape.Access(), Key: AccessCircuit().Digest(), Venue: Venue}, nil
 		},
@@ -161,6 +174,9 @@ func (s *Site) populate(t testing.TB) {
 		batch.Persons = append(batch.Persons, omop.Person{Key: key, Pointer: "entry", GenderConceptID: p.Sex, YearOfBirth: p.Born})
 		batch.Periods = append(batch.Periods, omop.ObservationPeriod{Person: key, Start: start, End: end, TypeConceptID: 32817})
 		batch.Conditions = append(batch.Conditions, omop.Condition{Record: row("c"), ConceptID: Diabetes, Start: event, TypeConceptID: 32817})
+		if p.Relapsed {
+			batch.Conditions = append(batch.Conditions, omop.Condition{Record: row("r"), ConceptID: Relapse, Start: event + 30, TypeConceptID: 32817})
+		}
 		if p.Value != 0 {
 			batch.Measurements = append(batch.Measurements, omop.Measurement{
 				Record: row("m"), ConceptID: Systolic, Start: event, TypeConceptID: 32817, Number: &p.Value, UnitConceptID: MmHg,

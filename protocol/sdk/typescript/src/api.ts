@@ -249,6 +249,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/index/rebuild": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make the event index anew
+         * @description The index is made from the tables again in the background. Questions wait for it.
+         */
+        post: operations["rebuildIndex"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/ingest/files": {
         parameters: {
             query?: never;
@@ -972,6 +992,23 @@ export interface components {
         Endpoints: {
             endpoints: components["schemas"]["Endpoint"][];
         };
+        Index: {
+            /**
+             * Format: int64
+             * @description On disk
+             */
+            bytes: number;
+            /**
+             * @description What is being done; current as of the last look at the tables
+             * @enum {string}
+             */
+            phase: "absent" | "building" | "updating" | "merging" | "current";
+            /**
+             * Format: int64
+             * @description Files
+             */
+            segments: number;
+        };
         Job: {
             /** Format: date-time */
             accepted: string;
@@ -1633,6 +1670,8 @@ export interface components {
              * @description Free bytes where the node keeps its data; -1 if unknown
              */
             diskFree: number;
+            /** @description What questions are answered from; absent of a process beside the node */
+            index?: components["schemas"]["Index"];
             /** @description Loads by state; completed ones of the last day */
             jobs: {
                 [key: string]: number;
@@ -1882,6 +1921,7 @@ export type Decisions = components['schemas']['Decisions'];
 export type Discovery = components['schemas']['Discovery'];
 export type Endpoint = components['schemas']['Endpoint'];
 export type Endpoints = components['schemas']['Endpoints'];
+export type Index = components['schemas']['Index'];
 export type Job = components['schemas']['Job'];
 export type Jobs = components['schemas']['Jobs'];
 export type Message = components['schemas']['Message'];
@@ -2430,6 +2470,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Recorded"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    rebuildIndex: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Index"];
                 };
             };
             /** @description Error */

@@ -158,6 +158,16 @@ class Endpoints:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Index:
+    bytes: int
+    """On disk."""
+    phase: Literal["absent", "building", "updating", "merging", "current"]
+    """What is being done; current as of the last look at the tables."""
+    segments: int
+    """Files."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Job:
     accepted: datetime.datetime
     attempt: int
@@ -662,6 +672,8 @@ class Status:
     did: str
     disk_free: int = field(metadata={"json": "diskFree"})
     """Free bytes where the node keeps its data; -1 if unknown."""
+    index: Index | None = None
+    """What questions are answered from; absent of a process beside the node."""
     jobs: dict[str, int]
     """Loads by state; completed ones of the last day."""
     process: str | None = None

@@ -1,0 +1,123 @@
+package eventindex
+
+import (
+	"context"
+
+	"github.com/trialmesh/trialmesh/localstore/omop"
+	"github.com/trialmesh/trialmesh/protocol/cohort"
+)
+
+// source of a domain among omop.Fields: where its columns are.
+type source struct {
+	person, concept, start, end, visit int // -1 for none
+	attr                               []int
+}
+
+// sources are by place in domains.
+var sources = func() []source {
+	out := make([]source, len(domains))
+	for i := range domains {
+		d := &domains[i]
+		if d.table == 0 {
+			continue
+		}
+		fields := omop.Fields(d.table)
+		find := func(name string) int {
+			for at, f := range fields {
+				if f.Name == name && name != "" {
+					return at
+				}
+			}
+			return -1
+		}
+		s := source{person: find("person_id"), concept: find(d.concept), start: find(d.start), end: find(d.end), visit: find(d.visit)}
+		if d.name == cohort.VisitOccurrence {
+			s.visit = 0
+		}
+		for _, a := range d.attributes {
+			s.attr = append(s.attr, find(string(a.name)))
+		}
+		out[i] = s
+	}
+	return out
+}()
+
+// take appends a scanned row of a person to r.
+func (r *rows) take(s *source, scanned []omop.Vector, row int, person uint32) {
+	at := func(column int) int64 {
+		if column < 0 {
+			return omop.Null
+		}
+		return scanned[column].Whole[row]
+	}
+	r.person, r.concept = append(r.person, person), append(r.concept, at(s.concept))
+	r.start, r.end = append(r.start, at(s.start)), append(r.end, at(s.end))
+	r.id, r.visit = append(r.id, scanned[0].Whole[row]), append(r.visit, at(s.visit))
+	for i, column := range s.attr {
+		if column < 0 {
+			continue // it is joined later
+		}
+		from, to := &scanned[column], &r.attr[i]
+		switch {
+		case from.Whole != nil:
+			to.Whole = append(to.Whole, from.Whole[row])
+		case from.Number != nil:
+			to.Number = append(to.Number, from.Number[row])
+		default:
+			to.Text, to.Absent = append(to.Text, from.Text[row]), append(to.Absent, from.Absent[row])
+		}
+	}
+}
+
+// Vocabulary is what the index needs of the site's vocabularies.
+type Vocabulary interface {
+	// Version names the release that is loaded.
+	Version(ctx context.Context) (string, error)
+
+	// Ingredients returns the RxNorm ingredients of drugs, ascending; none at all if no
+	// hierarchy of concepts is loaded.
+	Ingredients(ctx context.Context, drugs []int64) (map[int64][]int64, error)
+
+	// Hierarchy reports whether a hierarchy of concepts is loaded.
+	Hierarchy(ctx context.Context) (bool, error)
+}
+
+// writeEvents writes all domains of a segment. load gives the rows of a domain that has a
+// table; ingredients are nil if eras of drugs cannot be made.
+func (w *segmentWriter) writeEvents(ctx context.Context, load func(place int) (*rows, error), ingredients func(*rows) (map[int64][]int64, error)) error {
+	var visits *rows
+	var found map[int64]uint32
+	for i := range domains {
+		d := &domains[i]
+		if d.table == 0 {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		r, err := load(i)
+		if err != nil {
+			return err
+		}
+		if d.name == cohort.VisitOccurrence {
+			visits, found = r, r.byID()
+		}
+		joinVisits(d, r, visits, found)
+		if err := w.rows(d, r); err != nil {
+			return err
+		}
+		switch d.name {
+		case cohort.ConditionOccurrence:
+			err = w.rows(&domains[place(conditionEra)], conditionEras(&domains[place(conditionEra)], r))
+		case cohort.DrugExposure:
+			var of map[int64][]int64
+			if of, err = ingredients(r); err == nil && of != nil {
+				err = w.rows(&domains[place(drugEra)], drugEras(&domains[place(drugEra)], r, of))
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,111 @@
+package members
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"sort"
+	"sync"
+	"sync/atomic"
+
+	"github.com/trialmesh/trialmesh/node/events"
+)
+
+// chunk is how many people are evaluated between two looks at the context.
+const chunk = 4096
+
+// part is what is found of a chunk's people.
+type part struct {
+	entries []Entry
+	persons int
+}
+
+// run evaluates everybody who may be looked at.
+func (p *plan) run(ctx context.Context, o Options) (Result, error) {
+	people := uint32(len(p.people.ID))
+	first, end := uint32(0), people
+	if o.Only != nil {
+		first, end = *o.Only, *o.Only+1
+		if first >= people {
+			first, end = 0, 0
+		}
+	}
+	chunks := (int(end-first) + chunk - 1) / chunk
+	workers := o.Workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	workers = max(min(workers, chunks), 1)
+	parts := make([]part, chunks)
+	var next atomic.Int64
+	var group sync.WaitGroup
+	all := make([]*worker, workers)
+	for i := range all {
+		w := p.worker(o)
+		all[i] = w
+		group.Go(func() {
+			for ctx.Err() == nil {
+				n := int(next.Add(1)) - 1
+				if n >= chunks {
+					return
+				}
+				low := first + uint32(n)*chunk
+				parts[n] = w.chunk(low, min(low+chunk, end))
+			}
+		})
+	}
+	group.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return Result{}, err
+	}
+	var result Result
+	total := 0
+	for _, part := range parts {
+		total += len(part.entries)
+	}
+	result.Entries = make([]Entry, 0, total)
+	for _, part := range parts {
+		result.Entries = append(result.Entries, part.entries...)
+		result.Persons += part.persons
+	}
+	if o.Attrition {
+		result.Attrition = newAttrition(len(p.rules))
+		for _, w := range all {
+			result.Attrition.merge(w.attrition)
+		}
+	}
+	return result, nil
+}
+
+// chunk evaluates the people from low to below high who have a primary event.
+func (w *worker) chunk(low, high uint32) part {
+	for i, r := range w.p.requests {
+		of := r.events.Person
+		w.cursors[i] = sort.Search(len(of), func(j int) bool { return of[j] >= low })
+	}
+	w.entries, w.persons = w.entries[:0], 0
+	for id := w.next(low); id < high; id = w.next(id + 1) {
+		if w.options.Permit == nil || w.options.Permit(id) {
+			w.person(id)
+		}
+	}
+	return part{slices.Clone(w.entries), w.persons}
+}
+
+// next returns the first person from id on with an event of the primary criteria's concepts.
+func (w *worker) next(id uint32) uint32 {
+	least := ^uint32(0)
+	for _, c := range w.p.primary {
+		low, _ := w.rangeOf(c.request, id)
+		if of := c.request.events.Person; low < len(of) {
+			least = min(least, of[low])
+		}
+	}
+	return least
+}
+
+// Lookup returns the ordinal of a person.
+func Lookup(people *events.People, id int64) (uint32, bool) {
+	i, ok := slices.BinarySearch(people.ID, id)
+	return uint32(i), ok
+}

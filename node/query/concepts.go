@@ -1,0 +1,39 @@
+package query
+
+import (
+	"context"
+
+	"github.com/trialmesh/trialmesh/localstore/vocab"
+	"github.com/trialmesh/trialmesh/protocol/problem"
+)
+
+// ErrHierarchy refuses what a site's vocabulary cannot answer.
+var ErrHierarchy = problem.Refusal("query.hierarchy", "the site's vocabulary has no hierarchy of concepts, which a concept set with descendants needs: its CONCEPT_ANCESTOR has to be loaded")
+
+// Concepts resolves concept sets by a site's vocabulary. A site without one takes concepts
+// as they are written.
+type Concepts struct{ *vocab.Store }
+
+// Known implements [events.Vocabulary].
+func (c Concepts) Known(ctx context.Context, concepts []int64) ([]int64, error) {
+	version, err := c.Version(ctx)
+	if err != nil || version == "" {
+		return concepts, err
+	}
+	return c.Store.Known(ctx, concepts)
+}
+
+// Descendants implements [events.Vocabulary].
+func (c Concepts) Descendants(ctx context.Context, concepts []int64) ([]int64, error) {
+	if len(concepts) == 0 {
+		return nil, nil
+	}
+	is, err := c.Hierarchy(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !is {
+		return nil, ErrHierarchy
+	}
+	return c.Store.Descendants(ctx, concepts)
+}

@@ -1,0 +1,48 @@
+package cohort
+
+import (
+	"maps"
+	"slices"
+)
+
+// Reads returns every domain that evaluating the definition looks at, sorted: those of
+// primary, correlated and censoring criteria, the drug exposures behind an end strategy,
+// [Person] where age, sex, race or ethnicity decides, and [VisitOccurrence] where the
+// visit of another event does. Observation periods, which bound every event, are named
+// only if a criterion does so.
+func (d Definition) Reads() []Domain {
+	reads := map[Domain]bool{}
+	d.walk(visitor{
+		criterion: func(_ string, c Criterion) { reads[c.Domain] = true },
+		correlated: func(_ string, c Correlated) {
+			if c.SameVisit || c.Occurrence.Distinct && c.Occurrence.CountColumn == "VISIT_ID" {
+				reads[VisitOccurrence] = true
+			}
+		},
+		filter: func(_ string, of Domain, f Filter) {
+			if of == Person {
+				reads[Person] = true
+			}
+			if field, known := of.field(f.Field); known && field.Reads != "" {
+				reads[field.Reads] = true
+			}
+		},
+	})
+	if d.End.Era != nil {
+		reads[DrugExposure] = true
+	}
+	return slices.Sorted(maps.Keys(reads))
+}
+
+// field returns the domain's field of a name.
+func (d Domain) field(name string) (Field, bool) {
+	fields := tables[d].fields
+	if d == Person {
+		fields = demographics
+	}
+	i := slices.IndexFunc(fields, func(f Field) bool { return f.Name == name })
+	if i < 0 {
+		return Field{}, false
+	}
+	return fields[i], true
+}

@@ -1,0 +1,202 @@
+package query
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/trialmesh/trialmesh/protocol/cohort"
+	"github.com/trialmesh/trialmesh/protocol/formula"
+)
+
+// Limits of a model.
+const (
+	MaxColumns  = 20
+	MaxConcepts = 1000      // of one column
+	MaxWindow   = 100 * 366 // days from entry to either end of a window
+)
+
+// Model is a regression over the cohort's persons, a row for each.
+type Model struct {
+	// Formula is as in R; see package formula. It names columns, and every column is
+	// in it or is Weights.
+	Formula string `json:"formula"`
+
+	Family Family `json:"family"`
+
+	// Link may be left out for the family's usual one.
+	Link Link `json:"link,omitempty"`
+
+	// Weights names a column with prior weights.
+	Weights string `json:"weights,omitempty"`
+
+	Columns []Column `json:"columns"`
+}
+
+// Column says where a person's value of a name in the formula comes from. What it can
+// be is fixed here, so that no question can choose values of its own for persons.
+type Column struct {
+	Name string `json:"name"`
+	From Origin `json:"from"`
+
+	// Concepts are standard OMOP concepts: of the measurement, one; of an event, any one
+	// of which counts, without their descendants.
+	Concepts []int64 `json:"concepts,omitempty"`
+
+	// Domain is the table of an event.
+	Domain cohort.Domain `json:"domain,omitempty"`
+
+	// Window bounds the days of measurements and events; without it they count whenever
+	// they were.
+	Window *Window `json:"window,omitempty"`
+
+	// Take says which of a person's measurements counts: last, first or mean.
+	Take string `json:"take,omitempty"`
+
+	// Unit is the UCUM code that measurements must be in.
+	Unit string `json:"unit,omitempty"`
+
+	// Low and High bound plausible measurements in Unit. Whose value lies outside has
+	// none. An age has 0 to 130.
+	Low  float64 `json:"low,omitempty"`
+	High float64 `json:"high,omitempty"`
+}
+
+// Origin is a source of values.
+type Origin string
+
+// The origins.
+const (
+	FromAge         Origin = "age"         // completed years at cohort entry: numeric
+	FromSex         Origin = "sex"         // a factor with the levels of BySex
+	FromRace        Origin = "race"        // a factor with the levels of ByRace
+	FromMeasurement Origin = "measurement" // numeric, missing for who has none
+	FromEvent       Origin = "event"       // logical: whether there is such an event
+)
+
+// Window is a range of days relative to cohort entry, both ends inclusive: -365 to 0 is
+// the year before, with the day of entry.
+type Window struct {
+	From int `json:"from"`
+	To   int `json:"to"`
+}
+
+// Which of a person's values counts, besides TakeLast.
+const (
+	TakeFirst = "first"
+	TakeMean  = "mean" // of all values in the window
+)
+
+// MaxAge is the highest age at entry; who is older has it.
+const MaxAge = 130
+
+func (m *Model) validate() error {
+	if m == nil {
+		return invalid("analysis.model: is missing")
+	}
+	f, err := formula.Parse(m.Formula)
+	if err != nil {
+		return err
+	}
+	if len(m.Columns) == 0 || len(m.Columns) > MaxColumns {
+		return invalid(fmt.Sprintf("analysis.model.columns: 1 to %d", MaxColumns))
+	}
+	names := f.Columns()
+	if m.Weights != "" {
+		names = append(names, m.Weights)
+	}
+	for i, c := range m.Columns {
+		if err := c.validate(i); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(m.Columns[:i], func(o Column) bool { return o.Name == c.Name }) {
+			return invalid(fmt.Sprintf("analysis.model.columns[%d].name: stands twice", i))
+		}
+		if !slices.Contains(names, c.Name) {
+			return invalid(fmt.Sprintf("analysis.model.columns[%d]: the formula does not name it", i))
+		}
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(m.Columns, func(c Column) bool { return c.Name == name }) {
+			return invalid("analysis.model.columns: there is no " + name + ", which the formula names")
+		}
+	}
+	return nil
+}
+
+// normal returns the analysis with what means nothing, the order of concepts and the
+// spaces of a formula, in one form.
+func (a Analysis) normal() Analysis {
+	if a.Model == nil {
+		return a
+	}
+	m := *a.Model
+	if f, err := formula.Parse(m.Formula); err == nil {
+		m.Formula = f.String()
+	}
+	m.Columns = slices.Clone(m.Columns)
+	for i := range m.Columns {
+		m.Columns[i].Concepts = slices.Compact(slices.Sorted(slices.Values(m.Columns[i].Concepts)))
+	}
+	a.Model = &m
+	return a
+}
+
+func (c Column) validate(i int) error {
+	bad := func(what string) error { return invalid(fmt.Sprintf("analysis.model.columns[%d].%s", i, what)) }
+	if !formula.ValidName(c.Name) || len(c.Name) > 64 {
+		return bad("name: letters, digits, dots and underscores, a letter first, 64 bytes at most")
+	}
+	switch c.From {
+	case FromAge, FromSex, FromRace:
+		if c.Concepts != nil || c.Domain != "" || c.Window != nil || c.Take != "" || c.Unit != "" || c.Low != 0 || c.High != 0 {
+			return bad("from: age, sex and race have nothing else to set")
+		}
+		return nil
+	case FromMeasurement:
+		return c.validateMeasurement(bad)
+	case FromEvent:
+		return c.validateEvent(bad)
+	}
+	return bad("from: unknown; known are age, sex, race, measurement, event")
+}
+
+func (c Column) validateMeasurement(bad func(string) error) error {
+	switch {
+	case len(c.Concepts) != 1 || c.Concepts[0] <= 0:
+		return bad("concepts: a measurement has one, a positive concept id")
+	case c.Domain != "":
+		return bad("domain: only an event has one")
+	case c.Unit == "" || len(c.Unit) > 64:
+		return bad("unit: a UCUM code of 1 to 64 bytes")
+	case c.Take != TakeLast && c.Take != TakeFirst && c.Take != TakeMean:
+		return bad("take: last, first or mean")
+	case !(c.Low < c.High) || !Scalable(c.Low, c.High):
+		return bad("low: must lie below high, and the larger of them in magnitude within 1e-9 and 1e9")
+	}
+	return c.Window.validate(bad)
+}
+
+// eventDomains are those of which a column may ask.
+var eventDomains = []cohort.Domain{
+	cohort.ConditionOccurrence, cohort.DrugExposure, cohort.ProcedureOccurrence, cohort.Measurement, cohort.Observation, cohort.VisitOccurrence,
+}
+
+func (c Column) validateEvent(bad func(string) error) error {
+	known := slices.Contains(eventDomains, c.Domain)
+	switch {
+	case len(c.Concepts) == 0 || len(c.Concepts) > MaxConcepts || slices.Min(c.Concepts) <= 0:
+		return bad(fmt.Sprintf("concepts: 1 to %d positive concept ids", MaxConcepts))
+	case !known:
+		return bad("domain: the kind of event as in a cohort definition, for example ConditionOccurrence")
+	case c.Take != "" || c.Unit != "" || c.Low != 0 || c.High != 0:
+		return bad("from: an event has neither take nor unit, low or high")
+	}
+	return c.Window.validate(bad)
+}
+
+func (w *Window) validate(bad func(string) error) error {
+	if w != nil && (w.From > w.To || w.From < -MaxWindow || w.To > MaxWindow) {
+		return bad(fmt.Sprintf("window: from must not be after to, and both within %d days of entry", MaxWindow))
+	}
+	return nil
+}

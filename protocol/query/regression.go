@@ -1,0 +1,64 @@
+package query
+
+// Family is the distribution of a regression's response.
+type Family string
+
+// The families, as R names them.
+const (
+	Gaussian Family = "gaussian"
+	Binomial Family = "binomial"
+	Poisson  Family = "poisson"
+)
+
+// Link is how a regression's linear predictor gives the mean.
+type Link string
+
+// The links, as R names them.
+const (
+	LinkIdentity Link = "identity"
+	LinkLogit    Link = "logit"
+	LinkLog      Link = "log"
+)
+
+// Regression is a fitted generalized linear model: what R's summary(glm(…)) shows.
+type Regression struct {
+	Formula string `json:"formula"` // with its terms written out
+	Family  Family `json:"family"`
+	Link    Link   `json:"link"`
+
+	// N is the number of persons in the fit, Omitted of those left out for a missing
+	// value. With weights, N counts those whose weight is above zero.
+	N       int64 `json:"n"`
+	Omitted int64 `json:"omitted"`
+
+	Coefficients []Coefficient `json:"coefficients"`
+
+	// Dispersion is 1 unless the family is gaussian. It and AIC are absent where R has
+	// no finite number, as for a fit without residuals.
+	Dispersion *float64 `json:"dispersion,omitempty"`
+	AIC        *float64 `json:"aic,omitempty"`
+
+	Deviance     float64 `json:"deviance"`
+	DF           int64   `json:"df"`
+	NullDeviance float64 `json:"nullDeviance"`
+	NullDF       int64   `json:"nullDf"`
+
+	// Iterations is the number of weighted fits, R's "Fisher Scoring iterations".
+	Iterations int  `json:"iterations"`
+	Converged  bool `json:"converged"`
+
+	// Warnings are R's, in its words.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Coefficient is one line of a regression's table. Of a column that the ones before it
+// determine, as R's NA, only the name is set.
+type Coefficient struct {
+	Name     string   `json:"name"`
+	Estimate *float64 `json:"estimate,omitempty"`
+	SE       *float64 `json:"se,omitempty"`
+
+	// Statistic is Estimate / SE: t for the gaussian family, z for the others.
+	Statistic *float64 `json:"statistic,omitempty"`
+	P         *float64 `json:"p,omitempty"` // two-sided
+}
