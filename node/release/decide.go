@@ -20,6 +20,18 @@ type decision struct {
 
 	// withheld are the sets behind an answer of which nothing is released.
 	withheld []measureSet
+
+	spent    int                 // multiplications of the audit
+	released map[string][]set    // behind all numbers let out before, by measure
+	within   map[string][]figure // let out before about parts of these persons, by measure
+	compared map[string]error    // what [decision.compareOne] said of a cell
+}
+
+func newDecision(tx *sqldb.Tx, q Question, now time.Time) *decision {
+	return &decision{
+		tx: tx, q: q, now: now,
+		released: make(map[string][]set), within: make(map[string][]figure), compared: make(map[string]error),
+	}
 }
 
 func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
@@ -33,19 +45,8 @@ func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
 	if err := d.budget(ctx); err != nil {
 		return Released{}, err
 	}
-	table, released := d.suppress(a.Table)
-	sets, err := d.judgedSets(table, a)
+	table, sets, err := d.protect(ctx, d.suppress(a.Table), a)
 	if err != nil {
-		return Released{}, err
-	}
-	if err := d.compare(ctx, sets); err != nil {
-		return Released{}, err
-	}
-	if released == 0 {
-		d.withheld = sets
-		return Released{}, ErrCells
-	}
-	if err := d.audit(ctx, sets); err != nil {
 		return Released{}, err
 	}
 	words, err := analysis.Encode(table)
@@ -106,13 +107,11 @@ func (d *decision) budget(ctx context.Context) error {
 	return nil
 }
 
-// suppress withholds small and dominated cells, rounds counts and says how many
-// cells with somebody in them are left. A count that would round to less than
-// the threshold is withheld too: with 11 and 5, a released 10 would be a number
-// below the threshold and give away 11 or 12. A cell also differs from one with
-// nobody, so it needs the least difference as well.
-func (d *decision) suppress(t analysis.Table) (out analysis.Table, released int) {
-	least := int64(max(d.q.Policy.MinCell, d.q.Policy.MinDifference))
+// suppress withholds small and dominated cells and rounds counts. A count that
+// would round to less than the threshold is withheld too: with 11 and 5, a
+// released 10 would be a number below the threshold and give away 11 or 12.
+func (d *decision) suppress(t analysis.Table) (out analysis.Table) {
+	least := least(d.q.Policy)
 	out.Cells = make([]analysis.Cell, len(t.Cells))
 	for i, c := range t.Cells {
 		switch {
@@ -123,12 +122,9 @@ func (d *decision) suppress(t analysis.Table) (out analysis.Table, released int)
 				c = c.Withhold()
 			}
 		}
-		if !c.Withheld && c.N > 0 {
-			released++
-		}
 		out.Cells[i] = c
 	}
-	return out, released
+	return out
 }
 
 // dominated reports whether one person has more than the allowed share, in
@@ -177,4 +173,15 @@ func (d *decision) insert(ctx context.Context, rule, public string, r row) error
 // set of persons. An answer under other limits is another answer.
 func limits(p disclosure.Policy) string {
 	return fmt.Sprintf("cell %d, rounding %d, share %d, difference %d", p.MinCell, p.Rounding, p.MaxShare, p.MinDifference)
+}
+
+// parseLimits reads what [limits] wrote; "" is a policy that asks for nothing.
+func parseLimits(text string) (p disclosure.Policy, err error) {
+	if text == "" {
+		return p, nil
+	}
+	if _, err := fmt.Sscanf(text, "cell %d, rounding %d, share %d, difference %d", &p.MinCell, &p.Rounding, &p.MaxShare, &p.MinDifference); err != nil {
+		return p, fmt.Errorf("release: stored limits: %w", err)
+	}
+	return p, nil
 }

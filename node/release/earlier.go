@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
 )
@@ -66,7 +67,17 @@ func (d *decision) compare(ctx context.Context, sets []measureSet) error {
 		return nil
 	}
 	for _, s := range sets {
-		if err := d.compareOne(ctx, s); err != nil {
+		if s.cell == unionCell {
+			if err := d.compareOne(ctx, s); err != nil {
+				return err
+			}
+			continue
+		}
+		key := fmt.Sprint(s.measure, s.cell, s.withheld)
+		if _, known := d.compared[key]; !known {
+			d.compared[key] = d.compareOne(ctx, s)
+		}
+		if err := d.compared[key]; err != nil {
 			return err
 		}
 	}
@@ -127,11 +138,15 @@ func (d *decision) audit(ctx context.Context, sets []measureSet) error {
 		}
 	}
 	for measure, cells := range fresh {
-		earlier, err := d.released(ctx, measure)
-		if err != nil {
-			return err
+		earlier, known := d.released[measure]
+		if !known {
+			var err error
+			if earlier, err = d.readReleased(ctx, measure); err != nil {
+				return err
+			}
+			d.released[measure] = earlier
 		}
-		found, err := infers(earlier, cells, d.q.Policy.MinDifference)
+		found, err := infersWithin(&d.spent, earlier, cells, d.q.Policy.MinDifference)
 		if err != nil {
 			return err
 		}
@@ -142,9 +157,9 @@ func (d *decision) audit(ctx context.Context, sets []measureSet) error {
 	return nil
 }
 
-// released returns the sets behind all numbers of a measure that were let out.
+// readReleased returns the sets behind all numbers of a measure that were let out.
 // Unions of cells are left out, as they add nothing to what can be reckoned.
-func (d *decision) released(ctx context.Context, measure string) ([]set, error) {
+func (d *decision) readReleased(ctx context.Context, measure string) ([]set, error) {
 	rows, err := d.tx.Query(ctx, `SELECT DISTINCT members FROM release_set WHERE measure = ? AND withheld = 0 AND cell <> ?`, measure, unionCell)
 	if err != nil {
 		return nil, err

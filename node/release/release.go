@@ -153,7 +153,7 @@ func (g *Gate) Release(ctx context.Context, q Question, a Answer, now time.Time)
 		if err := tx.Lock(ctx, "release"); err != nil {
 			return err
 		}
-		d := &decision{tx: tx, q: q, now: now}
+		d := newDecision(tx, q, now)
 		var err error
 		out, err = d.decide(ctx, a)
 		if errors.As(err, &refusal) {

@@ -164,7 +164,10 @@ func TestAttacks(t *testing.T) {
 		gate := open(t, sqltest.SQLite(t))
 		_, err := gate.Release(t.Context(), ask("all"), count(ids(1, 100)), now)
 		require.NoError(t, err)
-		_, err = gate.Release(t.Context(), ask("by sex"), count(ids(1, 50), ids(51, 98)), now)
+		r, err := gate.Release(t.Context(), ask("by sex"), count(ids(1, 50), ids(51, 98)), now)
+		require.NoError(t, err)
+		require.Equal(t, []cell{{0, 1}, {50, 0}}, cells(r), "of both, two persons would be left of all")
+		_, err = gate.Release(t.Context(), ask("women"), count(ids(1, 50)), now)
 		require.ErrorIs(t, err, release.ErrDifference)
 	})
 	t.Run("c: by another researcher of another trial", func(t *testing.T) {
