@@ -21,16 +21,16 @@ type decision struct {
 	// withheld are the sets behind an answer of which nothing is released.
 	withheld []measureSet
 
-	spent    int                 // multiplications of the audit
-	released map[string][]set    // behind all numbers let out before, by measure
-	within   map[string][]figure // let out before about parts of these persons, by measure
-	compared map[string]error    // what [decision.compareOne] said of a cell
+	spent    int              // multiplications of the audit
+	released map[string][]set // behind all numbers let out before, by measure
+	within   []figure         // let out before that numbers of the answer could be taken together with
+	compared map[string]error // what [decision.compareOne] said of a cell
 }
 
 func newDecision(tx *sqldb.Tx, q Question, now time.Time) *decision {
 	return &decision{
 		tx: tx, q: q, now: now,
-		released: make(map[string][]set), within: make(map[string][]figure), compared: make(map[string]error),
+		released: make(map[string][]set), compared: make(map[string]error),
 	}
 }
 

@@ -195,27 +195,23 @@ func (v *view) span(p **program, i, figures int, of func(figure) (lo, hi float64
 	return lo, hi, nil
 }
 
-// margins refuses if the numbers, with earlier ones about parts of the same
-// persons, bound a withheld cell; see [narrows].
+// margins refuses if the numbers, with earlier ones, bound a withheld cell; see
+// [narrows].
 func (d *decision) margins(ctx context.Context, sets []measureSet, measure string, exact bool) error {
-	var everybody set
 	var fresh []figure
 	for _, s := range sets {
-		if s.measure != measure || s.cell == unionCell {
-			continue
+		if s.measure == measure && s.cell != unionCell {
+			fresh = append(fresh, figure{s.members, s.withheld, exact, d.q.Policy})
 		}
-		fresh = append(fresh, figure{s.members, s.withheld, exact, d.q.Policy})
-		everybody = union(everybody, s.members)
 	}
-	earlier, known := d.within[measure]
-	if !known {
+	if d.within == nil {
 		var err error
-		if earlier, err = d.readWithin(ctx, measure, everybody, exact); err != nil {
+		if d.within, err = d.readWithin(ctx, measure, total(fresh), exact); err != nil {
 			return err
 		}
-		d.within[measure] = earlier
+		d.within = append([]figure{}, d.within...) // not nil: it is known
 	}
-	found, err := narrows(earlier, fresh)
+	found, err := narrows(d.within, fresh)
 	if err != nil {
 		return err
 	}
@@ -225,31 +221,53 @@ func (d *decision) margins(ctx context.Context, sets []measureSet, measure strin
 	return nil
 }
 
-// maxWithin is how many figures are taken together with those of a question about
-// all of the same persons.
-const maxWithin = 400
+// maxWithin bounds earlier figures times the groups of persons they make, which
+// are taken together if they are not all about the persons asked about.
+const maxWithin = 1 << 15
 
-// readWithin returns the earlier figures of a measure about parts of everybody; where
-// that would be too many to take together, those of questions about all of them.
+// readWithin returns the earlier figures of a measure. Where those would be too
+// many to take together it returns those of questions about persons who
+// include everybody asked about now, or are among them; and where that is too
+// many, of questions about the same.
 func (d *decision) readWithin(ctx context.Context, measure string, everybody set, exact bool) ([]figure, error) {
+	questions, err := d.readFigures(ctx, measure, exact)
+	if err != nil {
+		return nil, err
+	}
+	var all, nested, same []figure
+	for _, question := range questions {
+		all = append(all, question...)
+		outside, missing := total(question).differences(everybody)
+		if outside == 0 || missing == 0 {
+			nested = append(nested, question...)
+		}
+		if outside == 0 && missing == 0 {
+			same = append(same, question...)
+		}
+	}
+	for _, figures := range [][]figure{all, nested} {
+		figures = once(figures)
+		sets := make([]set, len(figures))
+		for i, f := range figures {
+			sets[i] = f.members
+		}
+		if len(figures)*len(groups(sets).sizes) <= maxWithin {
+			return figures, nil
+		}
+	}
+	return once(same), nil
+}
+
+// readFigures returns the earlier figures of a measure, question by question.
+func (d *decision) readFigures(ctx context.Context, measure string, exact bool) ([][]figure, error) {
 	rows, err := d.tx.Query(ctx, `SELECT query, members, withheld, limits FROM release_set
-		WHERE measure = ? AND cell <> ? AND size <= ? ORDER BY query, cell`, measure, unionCell, len(everybody))
+		WHERE measure = ? AND cell <> ? ORDER BY query, cell`, measure, unionCell)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var parts, whole, question []figure
+	var questions [][]figure
 	var asked string
-	end := func() {
-		var all []set
-		for _, f := range question {
-			all = append(all, f.members)
-		}
-		if len(union(all...)) == len(everybody) {
-			whole = append(whole, question...)
-		}
-		parts, question = append(parts, question...), nil
-	}
 	for rows.Next() {
 		var name, under string
 		var raw []byte
@@ -257,37 +275,36 @@ func (d *decision) readWithin(ctx context.Context, measure string, everybody set
 		if err := rows.Scan(&name, &raw, &withheld, &under); err != nil {
 			return nil, err
 		}
-		if name != asked {
-			end()
-			asked = name
-		}
 		f := figure{withheld: withheld != 0, exact: exact || under == ""}
 		if f.members, err = parseSet(raw); err != nil {
 			return nil, err
 		}
-		if outside, _ := f.members.differences(everybody); outside > 0 {
-			continue
-		}
 		if f.policy, err = parseLimits(under); err != nil {
 			return nil, err
 		}
-		question = append(question, f)
+		if name != asked {
+			questions, asked = append(questions, nil), name
+		}
+		last := len(questions) - 1
+		questions[last] = append(questions[last], f)
 	}
-	end()
-	if err := rows.Err(); err != nil {
-		return nil, err
+	return questions, rows.Err()
+}
+
+// total returns the persons of some figures.
+func total(figures []figure) set {
+	sets := make([]set, len(figures))
+	for i, f := range figures {
+		sets[i] = f.members
 	}
-	if parts = once(parts); len(parts) > maxWithin {
-		return once(whole), nil
-	}
-	return parts, nil
+	return union(sets...)
 }
 
 // once returns the figures, each once.
 func once(figures []figure) []figure {
 	seen := make(map[string]bool, len(figures))
 	return slices.DeleteFunc(figures, func(f figure) bool {
-		key := fmt.Sprint(f.withheld, f.exact, f.policy, f.members)
+		key := fmt.Sprint(f.withheld, f.exact, f.policy) + string(f.members.bytes())
 		had := seen[key]
 		seen[key] = true
 		return had
