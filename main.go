@@ -290,12 +290,19 @@ type limits struct {
 	MaxShare      int `koanf:"max-share"`
 	MinDifference int `koanf:"min-difference"`
 	MaxQuestions  int `koanf:"max-questions"`
+
+	ResearcherPerDay  int `koanf:"researcher-per-day"`
+	ResearcherPerWeek int `koanf:"researcher-per-week"`
+	TrialPerDay       int `koanf:"trial-per-day"`
+	TrialPerWeek      int `koanf:"trial-per-week"`
 }
 
 func (l limits) policy() disclosure.Policy {
 	return disclosure.Strictest(disclosure.Default(), disclosure.Policy{
 		MinCell: l.MinCell, Rounding: l.Rounding, MinSites: l.MinSites,
 		MaxShare: l.MaxShare, MinDifference: l.MinDifference, MaxQuestions: l.MaxQuestions,
+		ResearcherPerDay: l.ResearcherPerDay, ResearcherPerWeek: l.ResearcherPerWeek,
+		TrialPerDay: l.TrialPerDay, TrialPerWeek: l.TrialPerWeek,
 	})
 }
 

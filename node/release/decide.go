@@ -45,6 +45,9 @@ func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
 	if err := d.budget(ctx); err != nil {
 		return Released{}, err
 	}
+	if err := d.rate(ctx); err != nil {
+		return Released{}, err
+	}
 	table, sets, err := d.protect(ctx, d.suppress(a.Table), a)
 	if err != nil {
 		return Released{}, err
@@ -97,8 +100,8 @@ func (d *decision) budget(ctx context.Context) error {
 	}
 	var n int
 	if err := d.tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT DISTINCT question, limits FROM release
-		WHERE researcher = ? AND trial = ? AND rule <> ? AND NOT (question = ? AND limits = ?)) AS others`,
-		d.q.Researcher, d.q.Trial, ErrBudget.Rule, d.q.Same.String(), limits(d.q.Policy)).Scan(&n); err != nil {
+		WHERE researcher = ? AND trial = ? AND rule NOT IN (?, ?) AND NOT (question = ? AND limits = ?)) AS others`,
+		d.q.Researcher, d.q.Trial, ErrBudget.Rule, RuleRate, d.q.Same.String(), limits(d.q.Policy)).Scan(&n); err != nil {
 		return err
 	}
 	if n >= d.q.Policy.MaxQuestions {

@@ -35,6 +35,14 @@ type Policy struct {
 	// MaxQuestions is how many different questions of a trial one node decides
 	// on its data for a researcher, refusals included; 0 means no limit.
 	MaxQuestions int `json:"maxQuestions"`
+
+	// Rates are how many different questions one node decides on its data within 24
+	// hours or 7 days: of a researcher in all trials, and of a trial by all its
+	// researchers. Refusals count, repeats do not; 0 means no limit.
+	ResearcherPerDay  int `json:"researcherPerDay,omitempty"`
+	ResearcherPerWeek int `json:"researcherPerWeek,omitempty"`
+	TrialPerDay       int `json:"trialPerDay,omitempty"`
+	TrialPerWeek      int `json:"trialPerWeek,omitempty"`
 }
 
 // Default is what applies where nobody asked for more.
@@ -55,6 +63,10 @@ func Strictest(policies ...Policy) Policy {
 		p.MaxShare = least(p.MaxShare, q.MaxShare)
 		p.MinDifference = max(p.MinDifference, q.MinDifference)
 		p.MaxQuestions = least(p.MaxQuestions, q.MaxQuestions)
+		p.ResearcherPerDay = least(p.ResearcherPerDay, q.ResearcherPerDay)
+		p.ResearcherPerWeek = least(p.ResearcherPerWeek, q.ResearcherPerWeek)
+		p.TrialPerDay = least(p.TrialPerDay, q.TrialPerDay)
+		p.TrialPerWeek = least(p.TrialPerWeek, q.TrialPerWeek)
 	}
 	return p
 }
@@ -80,6 +92,10 @@ func (p Policy) Validate() error {
 		{"maxShare", p.MaxShare, 100},
 		{"minDifference", p.MinDifference, 1000},
 		{"maxQuestions", p.MaxQuestions, 1_000_000},
+		{"researcherPerDay", p.ResearcherPerDay, 1_000_000},
+		{"researcherPerWeek", p.ResearcherPerWeek, 1_000_000},
+		{"trialPerDay", p.TrialPerDay, 1_000_000},
+		{"trialPerWeek", p.TrialPerWeek, 1_000_000},
 	} {
 		if limit.value < 0 || limit.value > limit.max {
 			return problem.New(problem.Invalid, fmt.Sprintf("disclosure.%s: 0 to %d", limit.name, limit.max))

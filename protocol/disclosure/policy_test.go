@@ -11,7 +11,10 @@ import (
 
 func policy(t *rapid.T, label string) disclosure.Policy {
 	n := func(top int) int { return rapid.IntRange(0, top).Draw(t, label) }
-	return disclosure.Policy{MinCell: n(30), Rounding: n(20), MinSites: n(6), MaxShare: n(100), MinDifference: n(30), MaxQuestions: n(5)}
+	return disclosure.Policy{
+		MinCell: n(30), Rounding: n(20), MinSites: n(6), MaxShare: n(100), MinDifference: n(30), MaxQuestions: n(5),
+		ResearcherPerDay: n(5), ResearcherPerWeek: n(5), TrialPerDay: n(5), TrialPerWeek: n(5),
+	}
 }
 
 // TestStrictestIsAMeet: the order and number of policies does not matter, none
@@ -33,15 +36,20 @@ func TestStrictestIsAMeet(t *testing.T) {
 		require.GreaterOrEqual(t, both.Rounding, a.Rounding)
 		require.GreaterOrEqual(t, both.MinSites, a.MinSites)
 		require.GreaterOrEqual(t, both.MinDifference, a.MinDifference)
-		require.True(t, a.MaxShare == 0 || both.MaxShare > 0 && both.MaxShare <= a.MaxShare)
-		require.True(t, a.MaxQuestions == 0 || both.MaxQuestions > 0 && both.MaxQuestions <= a.MaxQuestions)
+		for _, least := range [][2]int{
+			{a.MaxShare, both.MaxShare}, {a.MaxQuestions, both.MaxQuestions},
+			{a.ResearcherPerDay, both.ResearcherPerDay}, {a.ResearcherPerWeek, both.ResearcherPerWeek},
+			{a.TrialPerDay, both.TrialPerDay}, {a.TrialPerWeek, both.TrialPerWeek},
+		} {
+			require.True(t, least[0] == 0 || least[1] > 0 && least[1] <= least[0])
+		}
 		require.NoError(t, both.Validate())
 	})
 }
 
 func TestNegativeLimitsLoosenNothing(t *testing.T) {
 	t.Parallel()
-	bad := disclosure.Policy{MinCell: -1, Rounding: -1, MinSites: -1, MaxShare: -1, MinDifference: -1, MaxQuestions: -1}
+	bad := disclosure.Policy{MinCell: -1, Rounding: -1, MinSites: -1, MaxShare: -1, MinDifference: -1, MaxQuestions: -1, TrialPerDay: -1}
 	require.Equal(t, disclosure.Default(), disclosure.Strictest(disclosure.Default(), bad))
 	require.Error(t, bad.Validate())
 	require.NoError(t, disclosure.Default().Validate())
