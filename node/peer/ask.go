@@ -196,7 +196,7 @@ func (p *Peer) evaluate(ctx context.Context, q *question) error {
 		return err
 	}
 	released, err := p.cfg.Gate.Release(ctx, release.Question{
-		ID: q.id, Same: same, Trial: q.design.ID, Researcher: q.ask.Request.Issuer, Policy: q.accept.Policy,
+		ID: q.id, Same: same, Trial: q.design.ID, Researcher: q.ask.Request.Issuer, Policy: q.accept.Policy, Design: q.design.Disclosure,
 	}, answer, use.At)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
@@ -14,9 +15,10 @@ import (
 
 // decision is one question before the gate, inside one transaction.
 type decision struct {
-	tx  *sqldb.Tx
-	q   Question
-	now time.Time
+	tx     *sqldb.Tx
+	q      Question
+	now    time.Time
+	random io.Reader
 
 	// withheld are the sets behind an answer of which nothing is released.
 	withheld []measureSet
@@ -27,9 +29,9 @@ type decision struct {
 	compared map[string]error // what [decision.compareOne] said of a cell
 }
 
-func newDecision(tx *sqldb.Tx, q Question, now time.Time) *decision {
+func newDecision(tx *sqldb.Tx, q Question, now time.Time, random io.Reader) *decision {
 	return &decision{
-		tx: tx, q: q, now: now,
+		tx: tx, q: q, now: now, random: random,
 		released: make(map[string][]set), compared: make(map[string]error),
 	}
 }
@@ -48,12 +50,24 @@ func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
 	if err := d.rate(ctx); err != nil {
 		return Released{}, err
 	}
+	cost, err := d.afford(ctx, a.Table)
+	if err != nil {
+		return Released{}, err
+	}
 	table, sets, err := d.protect(ctx, d.suppress(a.Table), a)
 	if err != nil {
 		return Released{}, err
 	}
+	if d.q.Policy.Noise != "" {
+		if table, err = d.addNoise(table, a.Table.Cells); err != nil {
+			return Released{}, err
+		}
+	}
 	words, err := analysis.Encode(table)
 	if err != nil {
+		return Released{}, err
+	}
+	if err := d.spend(ctx, cost); err != nil {
 		return Released{}, err
 	}
 	return Released{words: words, used: a.Used}, d.remember(ctx, row{source: d.q.ID.String(), measure: a.Measure, words: words, used: used}, sets)
@@ -112,13 +126,14 @@ func (d *decision) budget(ctx context.Context) error {
 
 // suppress withholds small and dominated cells and rounds counts. A count that
 // would round to less than the threshold is withheld too: with 11 and 5, a
-// released 10 would be a number below the threshold and give away 11 or 12.
+// released 10 would be a number below the threshold and give away 11 or 12. Where
+// there is noise, a cell of nobody is withheld as one of few: a 0 would be exact.
 func (d *decision) suppress(t analysis.Table) (out analysis.Table) {
 	least := least(d.q.Policy)
 	out.Cells = make([]analysis.Cell, len(t.Cells))
 	for i, c := range t.Cells {
 		switch {
-		case c.N > 0 && c.N < least, dominated(c, d.q.Policy.MaxShare):
+		case (c.N > 0 || d.q.Policy.Noise != "") && c.N < least, dominated(c, d.q.Policy.MaxShare):
 			c = c.Withhold()
 		case len(c.Sums) == 0:
 			if c = c.Round(int64(d.q.Policy.Rounding)); c.N < least && t.Cells[i].N > 0 {
@@ -175,7 +190,11 @@ func (d *decision) insert(ctx context.Context, rule, public string, r row) error
 // limits names the part of a policy that changes what an answer shows of one
 // set of persons. An answer under other limits is another answer.
 func limits(p disclosure.Policy) string {
-	return fmt.Sprintf("cell %d, rounding %d, share %d, difference %d", p.MinCell, p.Rounding, p.MaxShare, p.MinDifference)
+	text := fmt.Sprintf("cell %d, rounding %d, share %d, difference %d", p.MinCell, p.Rounding, p.MaxShare, p.MinDifference)
+	if p.Noise != "" {
+		text += fmt.Sprintf(", %s noise %d", p.Noise, p.NoiseScale)
+	}
+	return text
 }
 
 // parseLimits reads what [limits] wrote; "" is a policy that asks for nothing.
