@@ -23,6 +23,7 @@ type decision struct {
 	// withheld are the sets behind an answer of which nothing is released.
 	withheld []measureSet
 
+	small    []bool           // cells that are withheld for their own sake
 	spent    int              // multiplications of the audit
 	released map[string][]set // behind all numbers let out before, by measure
 	within   []figure         // let out before that numbers of the answer could be taken together with
@@ -131,6 +132,7 @@ func (d *decision) budget(ctx context.Context) error {
 func (d *decision) suppress(t analysis.Table) (out analysis.Table) {
 	least := least(d.q.Policy)
 	out.Cells = make([]analysis.Cell, len(t.Cells))
+	d.small = make([]bool, len(t.Cells))
 	for i, c := range t.Cells {
 		switch {
 		case (c.N > 0 || d.q.Policy.Noise != "") && c.N < least, dominated(c, d.q.Policy.MaxShare):
@@ -140,7 +142,7 @@ func (d *decision) suppress(t analysis.Table) (out analysis.Table) {
 				c = c.Withhold()
 			}
 		}
-		out.Cells[i] = c
+		out.Cells[i], d.small[i] = c, c.Withheld
 	}
 	return out
 }

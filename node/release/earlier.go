@@ -18,6 +18,7 @@ type measureSet struct {
 	members set
 
 	withheld bool   // the number is kept back
+	spare    bool   // only so that others do not come out: the mark says nothing of the threshold
 	limits   string // under which the number is shown or kept back; "" for sets that only come along
 }
 
@@ -44,13 +45,13 @@ func (d *decision) judgedSets(t analysis.Table, a Answer) ([]measureSet, error) 
 			if err != nil {
 				return nil, err
 			}
-			sets = append(sets, measureSet{measure, i, s, withheld, under})
+			sets = append(sets, measureSet{measure, i, s, withheld, withheld && !d.small[i], under})
 			if !withheld {
 				all = union(all, s)
 			}
 		}
 		if len(all) > 0 {
-			sets = append(sets, measureSet{measure, unionCell, all, false, under})
+			sets = append(sets, measureSet{measure, unionCell, all, false, false, under})
 		}
 	}
 	return sets, nil
@@ -112,6 +113,7 @@ func (d *decision) compareOne(ctx context.Context, s measureSet) error {
 			return ErrLimits
 		case n == 0:
 			same = true
+		case s.spare:
 		case !s.withheld || !e.withheld:
 			near = true
 		}
