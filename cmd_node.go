@@ -264,6 +264,11 @@ func runNode(cmd *cobra.Command, _ []string) error {
 // localNode returns a client of the node whose directory is on this machine.
 func localNode(cmd *cobra.Command) (*client.Client, error) {
 	dir, _ := cmd.Flags().GetString("dir")
+	return nodeAt(dir)
+}
+
+// nodeAt returns a client of the node that has a directory on this machine.
+func nodeAt(dir string) (*client.Client, error) {
 	if err := made("node", dir, nodeConfigFile); err != nil {
 		return nil, err
 	}
