@@ -207,7 +207,7 @@ func subtractOwn(ctx context.Context, t *target) (Finding, error) {
 }
 
 func probeLimits(ctx context.Context, t *target) (Finding, error) {
-	small := cohort(from(0, few))
+	small := from(0, few)
 	var last Finding
 	for least := t.top() + 1; least < t.top()+4; least++ {
 		_, err := t.count(ctx, question{about: "few and more", cells: []cohort{small, from(100, 200)}, change: func(p *disclosure.Policy) { p.MinCell = least }})

@@ -6,9 +6,9 @@ import (
 )
 
 const (
-	nearly     = 1e-9   // what is closer to zero than this is zero
-	maxPivots  = 20_000 // of one program
-	maxProgram = 1 << 18
+	nearly     = 1e-9    // what is closer to zero than this is zero
+	maxPivots  = 20_000  // of one program
+	maxProgram = 1 << 18 // figures times groups of persons of one program
 )
 
 // program is a linear program: unknowns that are not negative, and rows that

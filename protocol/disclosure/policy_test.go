@@ -45,9 +45,12 @@ func TestStrictestIsAMeet(t *testing.T) {
 		require.GreaterOrEqual(t, both.MinSites, a.MinSites)
 		require.GreaterOrEqual(t, both.MinDifference, a.MinDifference)
 		for _, least := range [][2]int{
-			{a.MaxShare, both.MaxShare}, {a.MaxQuestions, both.MaxQuestions},
-			{a.ResearcherPerDay, both.ResearcherPerDay}, {a.ResearcherPerWeek, both.ResearcherPerWeek},
-			{a.TrialPerDay, both.TrialPerDay}, {a.TrialPerWeek, both.TrialPerWeek},
+			{a.MaxShare, both.MaxShare},
+			{a.MaxQuestions, both.MaxQuestions},
+			{a.ResearcherPerDay, both.ResearcherPerDay},
+			{a.ResearcherPerWeek, both.ResearcherPerWeek},
+			{a.TrialPerDay, both.TrialPerDay},
+			{a.TrialPerWeek, both.TrialPerWeek},
 		} {
 			require.True(t, least[0] == 0 || least[1] > 0 && least[1] <= least[0])
 		}
