@@ -15,7 +15,7 @@ import (
 	"github.com/trialmesh/trialmesh/node/release/noise"
 )
 
-const draws = 6000
+const draws = 1500
 
 // fit draws and returns the probability that numbers of the given weights, not
 // normalized, are as far off or farther (Pearson's χ²). Cells of less than ten
@@ -77,7 +77,7 @@ func TestGaussianHasItsDistribution(t *testing.T) {
 func TestAnotherDistributionDoesNotFit(t *testing.T) {
 	t.Parallel()
 	random := seeded(20)
-	p := fit(t, func(k int64) float64 { return math.Exp(-math.Abs(float64(k)) / 3.6) },
+	p := fit(t, func(k int64) float64 { return math.Exp(-math.Abs(float64(k)) / 4) },
 		func() (int64, error) { return noise.Laplace(random, big.NewRat(3, 1)) })
 	require.Less(t, p, 1e-6)
 }
