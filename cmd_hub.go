@@ -150,9 +150,13 @@ func runHub(cmd *cobra.Command, _ []string) error {
 			return fmt.Errorf("%w; set circuits", err)
 		}
 	}
+	policy, err := s.Disclosure.policy()
+	if err != nil {
+		return err
+	}
 	h, err := hub.Open(cmd.Context(), hub.Config{
 		Dir: dir, Origin: s.Origin, Hosts: s.Hosts, Listen: s.Listen, Peers: s.Peers, Circuits: s.Circuits, Shape: s.Shape.Shape,
-		Chain: s.Chain, Redeploy: s.Redeploy, AnchorEvery: s.AnchorEvery, Announce: s.Announce, Policy: s.Disclosure.policy(), Logger: log,
+		Chain: s.Chain, Redeploy: s.Redeploy, AnchorEvery: s.AnchorEvery, Announce: s.Announce, Policy: policy, Logger: log,
 	})
 	if err != nil {
 		return err

@@ -235,9 +235,13 @@ func runNode(cmd *cobra.Command, _ []string) error {
 			return fmt.Errorf("%w; set circuits", err)
 		}
 	}
+	policy, err := s.Disclosure.policy()
+	if err != nil {
+		return err
+	}
 	n, err := node.Open(cmd.Context(), node.Config{
 		Dir: dir, DSN: s.Database, Raw: s.Raw, Process: s.Process, Listen: s.Listen, Boards: boards, Circuits: s.Circuits, Shape: s.Shape.Shape,
-		EpochWindow: s.EpochWindow, EpochPause: s.EpochPause, Policy: s.Disclosure.policy(), Logger: log,
+		EpochWindow: s.EpochWindow, EpochPause: s.EpochPause, Policy: policy, Logger: log,
 		Secure:     node.Secure{URL: s.URL, Certificate: s.Certificate, Key: s.Key},
 		CDSOrigins: s.CDSOrigins,
 		MLLP:       node.MLLP{Listen: s.MLLP, Certificate: s.MLLPCertificate, Key: s.MLLPKey},
@@ -260,6 +264,11 @@ func runNode(cmd *cobra.Command, _ []string) error {
 // localNode returns a client of the node whose directory is on this machine.
 func localNode(cmd *cobra.Command) (*client.Client, error) {
 	dir, _ := cmd.Flags().GetString("dir")
+	return nodeAt(dir)
+}
+
+// nodeAt returns a client of the node that has a directory on this machine.
+func nodeAt(dir string) (*client.Client, error) {
 	if err := made("node", dir, nodeConfigFile); err != nil {
 		return nil, err
 	}

@@ -207,8 +207,15 @@ func printResult(w io.Writer, q client.Question) {
 	if r.Total != nil && len(r.Cells) != 1 {
 		printCell(w, "all released cells", *r.Total)
 	}
+	if r.MaxNoiseSD > 0 {
+		fmt.Fprintf(w, "noise\t%s of scale %d; standard deviation of a count at most %.3g\n", r.Policy.Noise, r.Policy.NoiseScale, r.MaxNoiseSD)
+	}
 	if r.MaxRoundingError > 0 {
-		fmt.Fprintf(w, "rounding\tcounts are within %g of the exact ones\n", r.MaxRoundingError)
+		of := "the exact ones"
+		if r.MaxNoiseSD > 0 {
+			of = "those with noise"
+		}
+		fmt.Fprintf(w, "rounding\tcounts are within %g of %s\n", r.MaxRoundingError, of)
 	}
 	if r.WithheldCells > 0 {
 		fmt.Fprintf(w, "withheld\t%d cells, below the threshold of %d persons at a site\n", r.WithheldCells, r.Policy.MinCell)

@@ -51,7 +51,27 @@ func TestSettingsComeFromFileEnvironmentAndFlags(t *testing.T) {
 
 	want := disclosure.Default()
 	want.MinCell = 20
-	require.Equal(t, want, s.Disclosure.policy(), "stricter counts, looser does not")
+	got, err := s.Disclosure.policy()
+	require.NoError(t, err)
+	require.Equal(t, want, got, "stricter counts, looser does not")
+}
+
+// TestLimitsThatAreMistakesAreRefused: left out silently, they would be no limits.
+func TestLimitsThatAreMistakesAreRefused(t *testing.T) {
+	t.Parallel()
+	for name, l := range map[string]limits{
+		"noise":      {Noise: "gausian", NoiseScale: 10},
+		"noiseScale": {Noise: disclosure.Gaussian},
+		"minCell":    {MinCell: -11},
+		"delta":      {Delta: 1},
+	} {
+		_, err := l.policy()
+		require.ErrorAs(t, err, new(usageError))
+		require.ErrorContains(t, err, "disclosure."+name)
+	}
+	p, err := limits{Noise: disclosure.Laplace, NoiseScale: 4, TrialEpsilon: 2}.policy()
+	require.NoError(t, err)
+	require.Equal(t, disclosure.Laplace, p.Noise)
 }
 
 func TestSettingsRefuse(t *testing.T) {

@@ -127,7 +127,7 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().Bool("json", false, "print one JSON object a line instead of text, errors too")
 	root.PersistentFlags().String("log-level", "info", "debug, info, warn or error")
 	root.PersistentFlags().String("log-format", "text", "text or json")
-	root.AddCommand(newKeyCommand(), newHubCommand(), newNodeCommand(), newTrialCommand(), newQueryCommand(), newCohortCommand(), newVerifyCommand(), newBenchCommand())
+	root.AddCommand(newKeyCommand(), newHubCommand(), newNodeCommand(), newTrialCommand(), newQueryCommand(), newCohortCommand(), newVerifyCommand(), newRedTeamCommand(), newBenchCommand())
 	return root
 }
 
@@ -292,13 +292,32 @@ type limits struct {
 	MaxShare      int `koanf:"max-share"`
 	MinDifference int `koanf:"min-difference"`
 	MaxQuestions  int `koanf:"max-questions"`
+
+	ResearcherPerDay  int `koanf:"researcher-per-day"`
+	ResearcherPerWeek int `koanf:"researcher-per-week"`
+	TrialPerDay       int `koanf:"trial-per-day"`
+	TrialPerWeek      int `koanf:"trial-per-week"`
+
+	Noise             disclosure.Noise `koanf:"noise"`
+	NoiseScale        int              `koanf:"noise-scale"`
+	ResearcherEpsilon float64          `koanf:"researcher-epsilon"`
+	TrialEpsilon      float64          `koanf:"trial-epsilon"`
+	Delta             float64          `koanf:"delta"`
 }
 
-func (l limits) policy() disclosure.Policy {
-	return disclosure.Strictest(disclosure.Default(), disclosure.Policy{
+func (l limits) policy() (disclosure.Policy, error) {
+	own := disclosure.Policy{
 		MinCell: l.MinCell, Rounding: l.Rounding, MinSites: l.MinSites,
 		MaxShare: l.MaxShare, MinDifference: l.MinDifference, MaxQuestions: l.MaxQuestions,
-	})
+		ResearcherPerDay: l.ResearcherPerDay, ResearcherPerWeek: l.ResearcherPerWeek,
+		TrialPerDay: l.TrialPerDay, TrialPerWeek: l.TrialPerWeek,
+		Noise: l.Noise, NoiseScale: l.NoiseScale,
+		ResearcherEpsilon: l.ResearcherEpsilon, TrialEpsilon: l.TrialEpsilon, Delta: l.Delta,
+	}
+	if err := own.Validate(); err != nil {
+		return own, usageError{fmt.Errorf("settings: %w", err)}
+	}
+	return disclosure.Strictest(disclosure.Default(), own), nil
 }
 
 // shape is the setting circuits-shape: shard size, shards and slots of the

@@ -38,6 +38,7 @@ func Fill(result *query.Result, a query.Analysis, sum []uint64) error {
 		}
 		result.Total = &query.Cell{Levels: []string{}, N: pooled.Total}
 		result.MaxRoundingError = result.Policy.RoundingError(sites)
+		result.MaxNoiseSD = result.Policy.NoiseSD(sites)
 	case analysis.Moments:
 		pooled, err := method.Pool(sum, sites)
 		if err != nil {

@@ -34,6 +34,12 @@ func TestCounts(t *testing.T) {
 	r = result(3)
 	require.NoError(t, results.Fill(r, query.Analysis{Kind: query.Count}, []uint64{35, 0}))
 	require.Equal(t, []query.Cell{{Levels: []string{}, N: 35}}, r.Cells)
+	require.Zero(t, r.MaxNoiseSD)
+
+	r = result(4)
+	r.Policy.Noise, r.Policy.NoiseScale = disclosure.Gaussian, 10
+	require.NoError(t, results.Fill(r, query.Analysis{Kind: query.Count}, []uint64{35, 0}))
+	require.InDelta(t, 20, r.MaxNoiseSD, 0)
 }
 
 func TestMomentsAreRounded(t *testing.T) {

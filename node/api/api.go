@@ -28,6 +28,7 @@ import (
 	"github.com/trialmesh/trialmesh/node/fhirapi"
 	"github.com/trialmesh/trialmesh/node/ingest"
 	"github.com/trialmesh/trialmesh/node/outbox"
+	"github.com/trialmesh/trialmesh/node/redteam"
 	"github.com/trialmesh/trialmesh/node/reference/codemap"
 	"github.com/trialmesh/trialmesh/node/reference/variable"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -109,6 +110,9 @@ type Config struct {
 	// CDS answers what is asked below cdshooks.Path; it knows its callers itself.
 	// Defaults to nothing being there.
 	CDS http.Handler
+
+	// RedTeam attacks the node's release gate. Defaults to no such route.
+	RedTeam func(ctx context.Context) (redteam.Report, error)
 
 	// Series returns what the node has time series of, by system and code.
 	Series func(ctx context.Context) ([]Series, error)
@@ -218,6 +222,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.routeFHIR()
 	s.routeCDS()
 	s.routeQuality()
+	s.routeRedTeam()
 	s.routeConsents()
 	s.routeStatus()
 	s.routePage()

@@ -29,6 +29,7 @@ import (
 	"github.com/trialmesh/trialmesh/node/fhirapi"
 	"github.com/trialmesh/trialmesh/node/ingest"
 	"github.com/trialmesh/trialmesh/node/mapping"
+	"github.com/trialmesh/trialmesh/node/redteam"
 	"github.com/trialmesh/trialmesh/node/reference"
 	"github.com/trialmesh/trialmesh/node/reference/codemap"
 	"github.com/trialmesh/trialmesh/node/reference/variable"
@@ -117,6 +118,13 @@ func newSite(t *testing.T, change ...func(*Config)) *site {
 	}
 	cfg := Config{
 		Name: "st-anna", Token: token, Loads: s, Consents: s, Trail: s.trail, Quality: &quality{}, Logger: log, Now: func() time.Time { return start },
+		RedTeam: func(context.Context) (redteam.Report, error) {
+			off := 4.5
+			return redteam.Report{Began: start, Persons: 400, Withstood: true, Findings: []redteam.Finding{
+				{Attack: "c", Name: "a subset that differs by one or two", Outcome: redteam.Refused, Rule: "release.differencing", Learned: "nothing"},
+				{Attack: "p", Name: "margins", Outcome: redteam.Blunted, Learned: "a range", Off: &off},
+			}}, s.failure()
+		},
 		Variables: s.variables, Codes: s.codes, Remaps: s,
 		Series: func(context.Context) ([]Series, error) {
 			return []Series{

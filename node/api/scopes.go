@@ -73,6 +73,8 @@ var scopes = map[string]scope{
 	"GET /v1/quality":       scope(access.Quality),
 	"POST /v1/quality/runs": scope(access.Quality),
 
+	"POST /v1/redteam/runs": operator, // it works on everybody's record
+
 	"GET " + consentsPath:  scope(access.Consent),
 	"POST " + consentsPath: scope(access.Consent),
 

@@ -46,9 +46,9 @@ func (p *Peer) ask(ctx context.Context, task protocol.Task) (json.RawMessage, er
 	if known, err := p.recall(ctx, task.Query, digest); known != nil || err != nil {
 		return known, err
 	}
-	var ask protocol.Ask
-	if err := json.Unmarshal(task.Body, &ask); err != nil {
-		return nil, ErrTask
+	ask, err := parseAsk(task.Body)
+	if err != nil {
+		return nil, err
 	}
 	q, err := p.judge(task.Query, ask)
 	if err != nil {
@@ -83,6 +83,24 @@ func (p *Peer) ask(ctx context.Context, task protocol.Task) (json.RawMessage, er
 		return nil, err
 	}
 	return answer, p.keep(ctx, q, digest, task.Body, answer)
+}
+
+// parseAsk reads the body of [protocol.StepAsk]. Of what a newer hub says besides, only
+// limits that this node does not know are refused: it would not keep them.
+func parseAsk(body json.RawMessage) (protocol.Ask, error) {
+	var ask protocol.Ask
+	var own struct {
+		Hub json.RawMessage `json:"hub"`
+	}
+	if json.Unmarshal(body, &ask) != nil || json.Unmarshal(body, &own) != nil {
+		return ask, ErrTask
+	}
+	if len(own.Hub) > 0 {
+		if _, err := disclosure.Parse(own.Hub); err != nil {
+			return ask, refused(ErrHubPolicy.Rule, err)
+		}
+	}
+	return ask, nil
 }
 
 // provable refuses a question that needs more permissions than one proof holds.
@@ -193,7 +211,7 @@ func (p *Peer) evaluate(ctx context.Context, q *question) error {
 		return err
 	}
 	released, err := p.cfg.Gate.Release(ctx, release.Question{
-		ID: q.id, Same: same, Trial: q.design.ID, Researcher: q.ask.Request.Issuer, Policy: q.accept.Policy,
+		ID: q.id, Same: same, Trial: q.design.ID, Researcher: q.ask.Request.Issuer, Policy: q.accept.Policy, Design: q.design.Disclosure,
 	}, answer, use.At)
 	if err != nil {
 		return err

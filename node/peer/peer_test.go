@@ -1,6 +1,7 @@
 package peer_test
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -185,6 +186,21 @@ func TestAskIsJudged(t *testing.T) {
 			accepted(t, bring(t, f.sites[0], honest.Request.Digest(), query.StepAsk, honest))
 		})
 	}
+}
+
+// TestLimitThatIsNotKnownIsRefused: a node that dropped it would not keep it.
+func TestLimitThatIsNotKnownIsRefused(t *testing.T) {
+	t.Parallel()
+	f := newField(t, 3)
+	a := f.ask(t)
+	raw, err := json.Marshal(a)
+	require.NoError(t, err)
+	newer := bytes.Replace(raw, []byte(`"hub":{`), []byte(`"hub":{"maxCells":3,`), 1)
+	require.NotEqual(t, raw, newer)
+	answer := bring(t, f.sites[0], a.Request.Digest(), query.StepAsk, json.RawMessage(newer))
+	requireRule(t, "peer.hub-policy", answer)
+	require.Contains(t, answer.Refusal.Title, "disclosure.maxCells: unknown")
+	accepted(t, bring(t, f.sites[0], a.Request.Digest(), query.StepAsk, json.RawMessage(raw)))
 }
 
 func TestOnlyTheHubBringsTasks(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
@@ -14,12 +15,26 @@ import (
 
 // decision is one question before the gate, inside one transaction.
 type decision struct {
-	tx  *sqldb.Tx
-	q   Question
-	now time.Time
+	tx     *sqldb.Tx
+	q      Question
+	now    time.Time
+	random io.Reader
 
 	// withheld are the sets behind an answer of which nothing is released.
 	withheld []measureSet
+
+	small    []bool           // cells that are withheld for their own sake
+	spent    int              // multiplications of the audit
+	released map[string][]set // behind all numbers let out before, by measure
+	within   []figure         // let out before that numbers of the answer could be taken together with
+	compared map[string]error // what [decision.compareOne] said of a cell
+}
+
+func newDecision(tx *sqldb.Tx, q Question, now time.Time, random io.Reader) *decision {
+	return &decision{
+		tx: tx, q: q, now: now, random: random,
+		released: make(map[string][]set), compared: make(map[string]error),
+	}
 }
 
 func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
@@ -33,20 +48,19 @@ func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
 	if err := d.budget(ctx); err != nil {
 		return Released{}, err
 	}
+	if err := d.rate(ctx); err != nil {
+		return Released{}, err
+	}
 	if a.Frame != nil {
 		a.Table = a.Frame.table()
 	}
-	table, released := d.suppress(a.Table)
-	sets, err := d.judgedSets(table, a)
+	cost, err := d.afford(ctx, a.Table)
 	if err != nil {
 		return Released{}, err
 	}
-	if err := d.compare(ctx, sets); err != nil {
+	table, sets, err := d.protect(ctx, d.suppress(a.Table), a)
+	if err != nil {
 		return Released{}, err
-	}
-	if released == 0 {
-		d.withheld = sets
-		return Released{}, ErrCells
 	}
 	if a.Frame != nil {
 		if err := d.checkFrame(*a.Frame); err != nil {
@@ -54,11 +68,16 @@ func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
 			return Released{}, err
 		}
 	}
-	if err := d.audit(ctx, sets); err != nil {
-		return Released{}, err
+	if d.q.Policy.Noise != "" {
+		if table, err = d.addNoise(table, a.Table.Cells); err != nil {
+			return Released{}, err
+		}
 	}
 	words, err := a.words(table)
 	if err != nil {
+		return Released{}, err
+	}
+	if err := d.spend(ctx, cost); err != nil {
 		return Released{}, err
 	}
 	return Released{words: words, used: a.Used}, d.remember(ctx, row{source: d.q.ID.String(), measure: a.Measure, words: words, used: used}, sets)
@@ -105,8 +124,8 @@ func (d *decision) budget(ctx context.Context) error {
 	}
 	var n int
 	if err := d.tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT DISTINCT question, limits FROM release
-		WHERE researcher = ? AND trial = ? AND rule <> ? AND NOT (question = ? AND limits = ?)) AS others`,
-		d.q.Researcher, d.q.Trial, ErrBudget.Rule, d.q.Same.String(), limits(d.q.Policy)).Scan(&n); err != nil {
+		WHERE researcher = ? AND trial = ? AND rule NOT IN (?, ?) AND NOT (question = ? AND limits = ?)) AS others`,
+		d.q.Researcher, d.q.Trial, ErrBudget.Rule, RuleRate, d.q.Same.String(), limits(d.q.Policy)).Scan(&n); err != nil {
 		return err
 	}
 	if n >= d.q.Policy.MaxQuestions {
@@ -115,29 +134,26 @@ func (d *decision) budget(ctx context.Context) error {
 	return nil
 }
 
-// suppress withholds small and dominated cells, rounds counts and says how many
-// cells with somebody in them are left. A count that would round to less than
-// the threshold is withheld too: with 11 and 5, a released 10 would be a number
-// below the threshold and give away 11 or 12. A cell also differs from one with
-// nobody, so it needs the least difference as well.
-func (d *decision) suppress(t analysis.Table) (out analysis.Table, released int) {
-	least := int64(max(d.q.Policy.MinCell, d.q.Policy.MinDifference))
+// suppress withholds small and dominated cells and rounds counts. A count that
+// would round to less than the threshold is withheld too: with 11 and 5, a
+// released 10 would be a number below the threshold and give away 11 or 12. Where
+// there is noise, a cell of nobody is withheld as one of few: a 0 would be exact.
+func (d *decision) suppress(t analysis.Table) (out analysis.Table) {
+	least := least(d.q.Policy)
 	out.Cells = make([]analysis.Cell, len(t.Cells))
+	d.small = make([]bool, len(t.Cells))
 	for i, c := range t.Cells {
 		switch {
-		case c.N > 0 && c.N < least, dominated(c, d.q.Policy.MaxShare):
+		case (c.N > 0 || d.q.Policy.Noise != "") && c.N < least, dominated(c, d.q.Policy.MaxShare):
 			c = c.Withhold()
 		case len(c.Sums) == 0:
 			if c = c.Round(int64(d.q.Policy.Rounding)); c.N < least && t.Cells[i].N > 0 {
 				c = c.Withhold()
 			}
 		}
-		if !c.Withheld && c.N > 0 {
-			released++
-		}
-		out.Cells[i] = c
+		out.Cells[i], d.small[i] = c, c.Withheld
 	}
-	return out, released
+	return out
 }
 
 // dominated reports whether one person has more than the allowed share, in
@@ -185,5 +201,20 @@ func (d *decision) insert(ctx context.Context, rule, public string, r row) error
 // limits names the part of a policy that changes what an answer shows of one
 // set of persons. An answer under other limits is another answer.
 func limits(p disclosure.Policy) string {
-	return fmt.Sprintf("cell %d, rounding %d, share %d, difference %d", p.MinCell, p.Rounding, p.MaxShare, p.MinDifference)
+	text := fmt.Sprintf("cell %d, rounding %d, share %d, difference %d", p.MinCell, p.Rounding, p.MaxShare, p.MinDifference)
+	if p.Noise != "" {
+		text += fmt.Sprintf(", %s noise %d", p.Noise, p.NoiseScale)
+	}
+	return text
+}
+
+// parseLimits reads what [limits] wrote; "" is a policy that asks for nothing.
+func parseLimits(text string) (p disclosure.Policy, err error) {
+	if text == "" {
+		return p, nil
+	}
+	if _, err := fmt.Sscanf(text, "cell %d, rounding %d, share %d, difference %d", &p.MinCell, &p.Rounding, &p.MaxShare, &p.MinDifference); err != nil {
+		return p, fmt.Errorf("release: stored limits: %w", err)
+	}
+	return p, nil
 }

@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
 )
@@ -17,6 +18,7 @@ type measureSet struct {
 	members set
 
 	withheld bool   // the number is kept back
+	spare    bool   // only so that others do not come out: the mark says nothing of the threshold
 	limits   string // under which the number is shown or kept back; "" for sets that only come along
 }
 
@@ -43,13 +45,13 @@ func (d *decision) judgedSets(t analysis.Table, a Answer) ([]measureSet, error) 
 			if err != nil {
 				return nil, err
 			}
-			sets = append(sets, measureSet{measure, i, s, withheld, under})
+			sets = append(sets, measureSet{measure, i, s, withheld, withheld && !d.small[i], under})
 			if !withheld {
 				all = union(all, s)
 			}
 		}
 		if len(all) > 0 {
-			sets = append(sets, measureSet{measure, unionCell, all, false, under})
+			sets = append(sets, measureSet{measure, unionCell, all, false, false, under})
 		}
 	}
 	return sets, nil
@@ -66,7 +68,17 @@ func (d *decision) compare(ctx context.Context, sets []measureSet) error {
 		return nil
 	}
 	for _, s := range sets {
-		if err := d.compareOne(ctx, s); err != nil {
+		if s.cell == unionCell {
+			if err := d.compareOne(ctx, s); err != nil {
+				return err
+			}
+			continue
+		}
+		key := fmt.Sprint(s.measure, s.cell, s.withheld)
+		if _, known := d.compared[key]; !known {
+			d.compared[key] = d.compareOne(ctx, s)
+		}
+		if err := d.compared[key]; err != nil {
 			return err
 		}
 	}
@@ -101,6 +113,7 @@ func (d *decision) compareOne(ctx context.Context, s measureSet) error {
 			return ErrLimits
 		case n == 0:
 			same = true
+		case s.spare:
 		case !s.withheld || !e.withheld:
 			near = true
 		}
@@ -127,11 +140,15 @@ func (d *decision) audit(ctx context.Context, sets []measureSet) error {
 		}
 	}
 	for measure, cells := range fresh {
-		earlier, err := d.released(ctx, measure)
-		if err != nil {
-			return err
+		earlier, known := d.released[measure]
+		if !known {
+			var err error
+			if earlier, err = d.readReleased(ctx, measure); err != nil {
+				return err
+			}
+			d.released[measure] = earlier
 		}
-		found, err := infers(earlier, cells, d.q.Policy.MinDifference)
+		found, err := infersWithin(&d.spent, earlier, cells, d.q.Policy.MinDifference)
 		if err != nil {
 			return err
 		}
@@ -142,9 +159,9 @@ func (d *decision) audit(ctx context.Context, sets []measureSet) error {
 	return nil
 }
 
-// released returns the sets behind all numbers of a measure that were let out.
+// readReleased returns the sets behind all numbers of a measure that were let out.
 // Unions of cells are left out, as they add nothing to what can be reckoned.
-func (d *decision) released(ctx context.Context, measure string) ([]set, error) {
+func (d *decision) readReleased(ctx context.Context, measure string) ([]set, error) {
 	rows, err := d.tx.Query(ctx, `SELECT DISTINCT members FROM release_set WHERE measure = ? AND withheld = 0 AND cell <> ?`, measure, unionCell)
 	if err != nil {
 		return nil, err

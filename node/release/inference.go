@@ -26,6 +26,12 @@ const (
 // in statistical databases", IEEE TSE 8(6), 1982, keep such a space to find
 // single persons; here it is searched for vectors of small support.
 func infers(earlier, fresh []set, least int) (bool, error) {
+	return infersWithin(new(int), earlier, fresh, least)
+}
+
+// infersWithin is infers of which the multiplications are added to spent, which
+// bounds them.
+func infersWithin(spent *int, earlier, fresh []set, least int) (bool, error) {
 	sets := distinct(slices.Concat(earlier, fresh))
 	known := len(distinct(earlier))
 	// Sets with nobody in common, directly or over others, tell nothing together.
@@ -38,7 +44,7 @@ func infers(earlier, fresh []set, least int) (bool, error) {
 		for i, at := range part {
 			overlapping[i] = sets[at]
 		}
-		if found, err := infersIn(overlapping, first, least); found || err != nil {
+		if found, err := infersIn(spent, overlapping, first, least); found || err != nil {
 			return found, err
 		}
 	}
@@ -46,7 +52,7 @@ func infers(earlier, fresh []set, least int) (bool, error) {
 }
 
 // infersIn is infers for different sets of which the first known are not fresh.
-func infersIn(sets []set, known, least int) (bool, error) {
+func infersIn(spent *int, sets []set, known, least int) (bool, error) {
 	if len(sets) > maxAuditedSets {
 		return false, ErrAudit
 	}
@@ -58,7 +64,7 @@ func infersIn(sets []set, known, least int) (bool, error) {
 	}
 	all := groups(sets)
 	g := all.keep(min(maxAuditedCells/len(sets), max(4096, maxAuditWork/4/len(sets)/len(sets))))
-	s := search{field: field{prime.Uint64(), new(int)}, sizes: g.sizes}
+	s := search{field: field{prime.Uint64(), spent}, sizes: g.sizes}
 	space, given, err := s.space(g.members, known)
 	if err != nil {
 		return false, err

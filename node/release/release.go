@@ -4,14 +4,17 @@
 // The gate applies the strictest policy of node, trial and hub to one site's
 // table: cells below the threshold are withheld, one dominant person hides a
 // cell, counts are rounded, a question whose answer and those before it could be
-// added and subtracted to leave a few people is refused, and so is one beyond the
-// researcher's budget. DESIGN.md says what this does not catch.
+// added and subtracted to leave a few people is refused unless withholding more
+// cells helps, and so is one beyond the rates and budgets of researcher or trial.
+// Where the policy asks for it, noise makes counts differentially private. DESIGN.md
+// says what this does not catch.
 // What it decided is on disk before anyone hears of it, so a restart forgets
 // nothing. A [Released] vector does not print or marshal; it is for masking.
 package release
 
 import (
 	"context"
+	"crypto/rand"
 	"embed"
 	"errors"
 	"fmt"
@@ -47,7 +50,10 @@ var migrations embed.FS
 
 // Gate judges answers. It is safe for concurrent use: it decides one question
 // after the other.
-type Gate struct{ db *sqldb.DB }
+type Gate struct {
+	db     *sqldb.DB
+	random io.Reader // of noise; not the system's in tests only
+}
 
 // Open brings the gate's tables up to date and returns the gate.
 func Open(ctx context.Context, db *sqldb.DB) (*Gate, error) {
@@ -58,7 +64,7 @@ func Open(ctx context.Context, db *sqldb.DB) (*Gate, error) {
 	if err := sqldb.Migrate(ctx, db, "release", own); err != nil {
 		return nil, fmt.Errorf("release: %w", err)
 	}
-	return &Gate{db}, nil
+	return &Gate{db: db, random: rand.Reader}, nil
 }
 
 // Question is what an answer is to.
@@ -70,6 +76,9 @@ type Question struct {
 
 	// Policy is the strictest of node, trial and hub.
 	Policy disclosure.Policy
+
+	// Design is the trial's own policy, which every site of it applies.
+	Design disclosure.Policy
 }
 
 // Answer is one site's answer before the gate: a table, or the frame of a method in rounds.
@@ -155,7 +164,7 @@ func (g *Gate) Release(ctx context.Context, q Question, a Answer, now time.Time)
 		if err := tx.Lock(ctx, "release"); err != nil {
 			return err
 		}
-		d := &decision{tx: tx, q: q, now: now}
+		d := newDecision(tx, q, now, g.random)
 		var err error
 		out, err = d.decide(ctx, a)
 		if errors.As(err, &refusal) {

@@ -7,6 +7,8 @@ package disclosure
 
 import (
 	"fmt"
+	"math"
+	"slices"
 
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
@@ -35,7 +37,48 @@ type Policy struct {
 	// MaxQuestions is how many different questions of a trial one node decides
 	// on its data for a researcher, refusals included; 0 means no limit.
 	MaxQuestions int `json:"maxQuestions"`
+
+	// Rates are how many different questions one node decides on its data within 24
+	// hours or 7 days: of a researcher in all trials, and of a trial by all its
+	// researchers. Refusals count, repeats do not; 0 means no limit.
+	ResearcherPerDay  int `json:"researcherPerDay,omitempty"`
+	ResearcherPerWeek int `json:"researcherPerWeek,omitempty"`
+	TrialPerDay       int `json:"trialPerDay,omitempty"`
+	TrialPerWeek      int `json:"trialPerWeek,omitempty"`
+
+	// Noise is what counts are made differentially private with, none if empty. A
+	// question that no noise is defined for is then refused.
+	Noise Noise `json:"noise,omitempty"`
+
+	// NoiseScale is the scale of the noise in the sum over sites, in persons: a
+	// Gaussian's standard deviation, or Laplace's b. There is one exactly if there is
+	// noise.
+	NoiseScale int `json:"noiseScale,omitempty"`
+
+	// ResearcherEpsilon and TrialEpsilon bound the (ε, δ) that the answers with noise of
+	// one node give of a person: to a researcher in all trials, and in a trial to
+	// all its researchers. 0 means no limit. Delta is [DefaultDelta] if 0.
+	ResearcherEpsilon float64 `json:"researcherEpsilon,omitempty"`
+	TrialEpsilon      float64 `json:"trialEpsilon,omitempty"`
+	Delta             float64 `json:"delta,omitempty"`
 }
+
+// Noise is a distribution of whole numbers.
+type Noise string
+
+// The kinds of noise, from the laxest promise to the strictest: (ε, δ) for the
+// Gaussian, ε alone for Laplace.
+const (
+	Gaussian Noise = "gaussian"
+	Laplace  Noise = "laplace"
+)
+
+// noises are the kinds of noise from the laxest.
+var noises = []Noise{"", Gaussian, Laplace}
+
+// DefaultDelta is the chance with which ε may not hold where a policy says nothing.
+// It should lie well below one in as many persons as there are at a site.
+const DefaultDelta = 1e-6
 
 // Default is what applies where nobody asked for more.
 //
@@ -55,12 +98,21 @@ func Strictest(policies ...Policy) Policy {
 		p.MaxShare = least(p.MaxShare, q.MaxShare)
 		p.MinDifference = max(p.MinDifference, q.MinDifference)
 		p.MaxQuestions = least(p.MaxQuestions, q.MaxQuestions)
+		p.ResearcherPerDay = least(p.ResearcherPerDay, q.ResearcherPerDay)
+		p.ResearcherPerWeek = least(p.ResearcherPerWeek, q.ResearcherPerWeek)
+		p.TrialPerDay = least(p.TrialPerDay, q.TrialPerDay)
+		p.TrialPerWeek = least(p.TrialPerWeek, q.TrialPerWeek)
+		p.Noise = noises[max(slices.Index(noises, p.Noise), slices.Index(noises, q.Noise))]
+		p.NoiseScale = max(p.NoiseScale, q.NoiseScale)
+		p.ResearcherEpsilon = least(p.ResearcherEpsilon, q.ResearcherEpsilon)
+		p.TrialEpsilon = least(p.TrialEpsilon, q.TrialEpsilon)
+		p.Delta = least(p.Delta, q.Delta)
 	}
 	return p
 }
 
 // least returns the smaller limit, where 0 or less is none.
-func least(a, b int) int {
+func least[N int | float64](a, b N) N {
 	if a <= 0 || b <= 0 {
 		return max(a, b, 0)
 	}
@@ -80,12 +132,44 @@ func (p Policy) Validate() error {
 		{"maxShare", p.MaxShare, 100},
 		{"minDifference", p.MinDifference, 1000},
 		{"maxQuestions", p.MaxQuestions, 1_000_000},
+		{"researcherPerDay", p.ResearcherPerDay, 1_000_000},
+		{"researcherPerWeek", p.ResearcherPerWeek, 1_000_000},
+		{"trialPerDay", p.TrialPerDay, 1_000_000},
+		{"trialPerWeek", p.TrialPerWeek, 1_000_000},
+		{"noiseScale", p.NoiseScale, 1000},
 	} {
 		if limit.value < 0 || limit.value > limit.max {
 			return problem.New(problem.Invalid, fmt.Sprintf("disclosure.%s: 0 to %d", limit.name, limit.max))
 		}
 	}
+	switch {
+	case !slices.Contains(noises, p.Noise):
+		return problem.New(problem.Invalid, "disclosure.noise: gaussian, laplace or nothing")
+	case (p.Noise == "") != (p.NoiseScale == 0):
+		return problem.New(problem.Invalid, "disclosure.noiseScale: stands with noise, and noise needs it")
+	case !between(p.ResearcherEpsilon, 1000), !between(p.TrialEpsilon, 1000):
+		return problem.New(problem.Invalid, "disclosure.researcherEpsilon, trialEpsilon: 0 to 1000")
+	case !between(p.Delta, 0.1):
+		return problem.New(problem.Invalid, "disclosure.delta: 0 to 0.1")
+	}
 	return nil
+}
+
+// between reports whether 0 <= v <= most, which NaN is not.
+func between(v, most float64) bool { return 0 <= v && v <= most }
+
+// NoiseSD bounds the standard deviation of the noise in a sum over sites: it is
+// greatest if every site adds all of it by itself. Shares of a Gaussian are at
+// least 2 wide.
+func (p Policy) NoiseSD(sites int) float64 {
+	scale := float64(p.NoiseScale)
+	switch p.Noise {
+	case Gaussian:
+		return max(scale, 2) * math.Sqrt(float64(sites))
+	case Laplace:
+		return scale * math.Sqrt(2*float64(sites))
+	}
+	return 0
 }
 
 // RoundingError is how far a sum over sites, each rounded, may be from the

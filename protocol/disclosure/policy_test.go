@@ -1,6 +1,7 @@
 package disclosure_test
 
 import (
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,7 +12,17 @@ import (
 
 func policy(t *rapid.T, label string) disclosure.Policy {
 	n := func(top int) int { return rapid.IntRange(0, top).Draw(t, label) }
-	return disclosure.Policy{MinCell: n(30), Rounding: n(20), MinSites: n(6), MaxShare: n(100), MinDifference: n(30), MaxQuestions: n(5)}
+	p := disclosure.Policy{
+		MinCell: n(30), Rounding: n(20), MinSites: n(6), MaxShare: n(100), MinDifference: n(30), MaxQuestions: n(5),
+		ResearcherPerDay: n(5), ResearcherPerWeek: n(5), TrialPerDay: n(5), TrialPerWeek: n(5),
+		ResearcherEpsilon: rapid.SampledFrom([]float64{0, 0.5, 8}).Draw(t, label), TrialEpsilon: rapid.SampledFrom([]float64{0, 1, 2}).Draw(t, label),
+		Delta: rapid.SampledFrom([]float64{0, 1e-9, 0.1}).Draw(t, label),
+	}
+	p.Noise = rapid.SampledFrom([]disclosure.Noise{"", disclosure.Gaussian, disclosure.Laplace}).Draw(t, label)
+	if p.Noise != "" {
+		p.NoiseScale = 1 + n(9)
+	}
+	return p
 }
 
 // TestStrictestIsAMeet: the order and number of policies does not matter, none
@@ -33,20 +44,50 @@ func TestStrictestIsAMeet(t *testing.T) {
 		require.GreaterOrEqual(t, both.Rounding, a.Rounding)
 		require.GreaterOrEqual(t, both.MinSites, a.MinSites)
 		require.GreaterOrEqual(t, both.MinDifference, a.MinDifference)
-		require.True(t, a.MaxShare == 0 || both.MaxShare > 0 && both.MaxShare <= a.MaxShare)
-		require.True(t, a.MaxQuestions == 0 || both.MaxQuestions > 0 && both.MaxQuestions <= a.MaxQuestions)
+		for _, least := range [][2]int{
+			{a.MaxShare, both.MaxShare},
+			{a.MaxQuestions, both.MaxQuestions},
+			{a.ResearcherPerDay, both.ResearcherPerDay},
+			{a.ResearcherPerWeek, both.ResearcherPerWeek},
+			{a.TrialPerDay, both.TrialPerDay},
+			{a.TrialPerWeek, both.TrialPerWeek},
+		} {
+			require.True(t, least[0] == 0 || least[1] > 0 && least[1] <= least[0])
+		}
+		require.GreaterOrEqual(t, both.NoiseScale, a.NoiseScale)
+		require.GreaterOrEqual(t, both.NoiseSD(3), 0.0)
+		require.True(t, a.Noise == "" || both.Noise == a.Noise || both.Noise == disclosure.Laplace)
+		for _, least := range [][2]float64{{a.ResearcherEpsilon, both.ResearcherEpsilon}, {a.TrialEpsilon, both.TrialEpsilon}, {a.Delta, both.Delta}} {
+			require.True(t, least[0] == 0 || least[1] > 0 && least[1] <= least[0])
+		}
 		require.NoError(t, both.Validate())
 	})
 }
 
 func TestNegativeLimitsLoosenNothing(t *testing.T) {
 	t.Parallel()
-	bad := disclosure.Policy{MinCell: -1, Rounding: -1, MinSites: -1, MaxShare: -1, MinDifference: -1, MaxQuestions: -1}
+	bad := disclosure.Policy{MinCell: -1, Rounding: -1, MinSites: -1, MaxShare: -1, MinDifference: -1, MaxQuestions: -1, TrialPerDay: -1, Noise: "uniform", NoiseScale: -1, TrialEpsilon: -1, Delta: -1}
 	require.Equal(t, disclosure.Default(), disclosure.Strictest(disclosure.Default(), bad))
 	require.Error(t, bad.Validate())
 	require.NoError(t, disclosure.Default().Validate())
 	require.ErrorContains(t, disclosure.Policy{MaxShare: 101}.Validate(), "maxShare")
 	require.ErrorContains(t, disclosure.Policy{Rounding: 1001}.Validate(), "rounding")
+}
+
+func TestNoiseIsOneOfTheKnown(t *testing.T) {
+	t.Parallel()
+	for name, p := range map[string]disclosure.Policy{
+		"disclosure.noise:":            {Noise: "uniform", NoiseScale: 3},
+		"disclosure.noiseScale: 0":     {Noise: disclosure.Laplace, NoiseScale: 1001},
+		"disclosure.noiseScale: sta":   {NoiseScale: 3},
+		"disclosure.noiseScale: stand": {Noise: disclosure.Gaussian},
+		"trialEpsilon":                 {TrialEpsilon: math.NaN()},
+		"disclosure.delta":             {Delta: 0.2},
+	} {
+		require.ErrorContains(t, p.Validate(), name)
+	}
+	require.InDelta(t, 20, disclosure.Policy{Noise: disclosure.Gaussian, NoiseScale: 10}.NoiseSD(4), 0)
+	require.InDelta(t, 4, disclosure.Policy{Noise: disclosure.Laplace, NoiseScale: 1}.NoiseSD(8), 0)
 }
 
 func TestRoundingError(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/trialmesh/trialmesh/protocol/canonical"
@@ -207,6 +208,9 @@ func decode[T any](raw []byte) (T, error) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&body); err != nil {
+		if name, unknown := strings.CutPrefix(err.Error(), "json: unknown field "); unknown {
+			return body, errors.Join(ErrMalformed, fmt.Errorf("unknown field %.42s", name))
+		}
 		return body, errors.Join(ErrMalformed, errors.New("decode body"))
 	}
 	return body, nil

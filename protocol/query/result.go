@@ -57,6 +57,11 @@ type Result struct {
 	// because each site rounds; a total over n cells may be n times as far.
 	MaxRoundingError float64 `json:"maxRoundingError"`
 
+	// MaxNoiseSD bounds the standard deviation of the noise in the count of one cell,
+	// where Policy says that there is noise; that of a total over n cells is at most √n
+	// times as much.
+	MaxNoiseSD float64 `json:"maxNoiseSd,omitempty"`
+
 	// Repeats names the earlier question whose answer this is.
 	Repeats *ID `json:"repeats,omitempty"`
 }

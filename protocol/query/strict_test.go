@@ -50,5 +50,6 @@ func TestSignedFieldsThatNobodyKnowsAreRefused(t *testing.T) {
 	for old, changed := range map[string]string{`"disclosure"`: `"disclosre"`, `"minCell"`: `"minCel"`, `{"id"`: `{"foo":1,"id"`} {
 		_, err := message.Replay[trial.Design](seal(trial.KindDesign, design, old, changed), trial.KindDesign)
 		require.ErrorIs(t, err, message.ErrMalformed, changed)
+		require.ErrorContains(t, err, "unknown field", changed)
 	}
 }

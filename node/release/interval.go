@@ -1,0 +1,312 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
+)
+
+// figure is what was let out about a set of persons: a number, or the mark that
+// it is withheld.
+type figure struct {
+	members  set
+	withheld bool
+	exact    bool              // the number is not rounded
+	policy   disclosure.Policy // under which
+}
+
+// least is the smallest number of persons that is not withheld for being few.
+func (f figure) least() int64 {
+	n := least(f.policy)
+	for !f.exact && f.withheldAt(n) {
+		n++
+	}
+	return n
+}
+
+func (f figure) withheldAt(n int64) bool {
+	base := int64(f.policy.Rounding)
+	return base > 1 && (n+base/2)/base*base < least(f.policy)
+}
+
+// few reports whether the set is withheld for being of few persons. Other sets are
+// withheld so that those few do not come out, or for the share of one person.
+func (f figure) few() bool { return f.withheld && int64(len(f.members)) < f.least() }
+
+// guarded reports whether nobody may learn more of the set than that it is withheld.
+// A set of as many persons as the rules want may come out by subtraction, even if it
+// was withheld because it rounds to fewer.
+func (f figure) guarded() bool { return f.withheld && int64(len(f.members)) < least(f.policy) }
+
+// marks bounds the persons by what is shown of the figure but its number.
+func (f figure) marks() (lo, hi float64) {
+	switch {
+	case f.few():
+		return 1, float64(f.least() - 1)
+	case f.withheld:
+		return 1, math.Inf(1)
+	}
+	return float64(f.least()), math.Inf(1)
+}
+
+// all bounds the persons by what is shown of the figure.
+func (f figure) all() (lo, hi float64) {
+	n, base := int64(len(f.members)), int64(f.policy.Rounding)
+	switch {
+	case f.withheld:
+		return f.marks()
+	case f.exact || base <= 1:
+		return float64(n), float64(n)
+	}
+	shown := (n + base/2) / base * base
+	return float64(max(shown-base/2, f.least())), float64(shown - base/2 + base - 1)
+}
+
+// least is the smallest number of persons a cell is shown for before rounding. A
+// cell also differs from one with nobody, so it needs the least difference as well.
+func least(p disclosure.Policy) int64 { return int64(max(p.MinCell, p.MinDifference)) }
+
+// narrows reports whether the numbers in earlier and fresh figures tell more of
+// a set that is withheld for being few than the marks do, and fresh ones add to
+// that. Within the policy's interval, from one person to as many as are still
+// too few, whoever takes all numbers together must not be able to exclude what
+// the marks leave possible.
+//
+// Who sees that does not know the persons, only which sets are parts of which, and
+// solves for the least and the greatest size of a set: a linear program over the
+// groups of persons that are in the same sets. Differences of numbers that leave a
+// few persons are the business of [infers]; this is about what follows from numbers
+// not being negative and withheld ones being small: three withheld cells of ten each
+// in a total of thirty are ten each.
+//
+// Source: Fischetti and Salazar, "Models and algorithms for optimizing cell
+// suppression in tabular data with linear constraints", JASA 95(451), 2000, whose
+// attacker this is.
+//
+// It fails with [ErrAudit] if that cannot be told within bounds.
+func narrows(earlier, fresh []figure) (bool, error) {
+	figures := slices.Concat(earlier, fresh)
+	if !slices.ContainsFunc(figures, figure.guarded) {
+		return false, nil
+	}
+	sets := make([]set, len(figures))
+	for i, f := range figures {
+		sets[i] = f.members
+	}
+	for _, part := range connected(sets) {
+		if tells, err := newView(figures, part, len(earlier)).tellsAny(); tells || err != nil {
+			return tells, err
+		}
+	}
+	return false, nil
+}
+
+// view is what somebody who takes figures together sees. The programs are made
+// when they are needed first.
+type view struct {
+	figures []figure
+	groups  grouping
+	earlier int // figures that were let out before
+
+	everything, marks, before *program
+}
+
+// newView returns the view of some figures, given by place, of which those before
+// earlier were let out before.
+func newView(figures []figure, part []int, earlier int) *view {
+	v := new(view)
+	for _, i := range part {
+		v.figures = append(v.figures, figures[i])
+		if i < earlier {
+			v.earlier++
+		}
+	}
+	return v
+}
+
+func (v *view) tellsAny() (bool, error) {
+	sets := make([]set, len(v.figures))
+	for i, f := range v.figures {
+		sets[i] = f.members
+	}
+	if len(distinct(sets)) == 1 || !slices.ContainsFunc(v.figures, figure.guarded) {
+		return false, nil // nothing to take together, or nothing to hide
+	}
+	if v.groups = groups(sets); len(v.groups.sizes)*len(sets) > maxProgram {
+		return false, ErrAudit
+	}
+	for i, f := range v.figures {
+		if !f.guarded() {
+			continue
+		}
+		if tells, err := v.tells(i); tells || err != nil {
+			return tells, err
+		}
+	}
+	return false, nil
+}
+
+// tells reports whether the fresh figures narrow what the marks say of figure i.
+func (v *view) tells(i int) (bool, error) {
+	lo, hi, err := v.span(&v.everything, i, len(v.figures), figure.all)
+	if err != nil {
+		return false, err
+	}
+	top := float64(least(v.figures[i].policy) - 1)
+	const slack = 1e-6 // of a person
+	if lo <= 1+slack && hi >= top-slack {
+		return false, nil
+	}
+	markLo, markHi, err := v.span(&v.marks, i, len(v.figures), figure.marks)
+	if err != nil {
+		return false, err
+	}
+	narrow := func(lo, hi float64) bool { return lo > max(1, markLo)+slack || hi < min(top, markHi)-slack }
+	if !narrow(lo, hi) {
+		return false, nil
+	}
+	beforeLo, beforeHi, err := v.span(&v.before, i, v.earlier, figure.all)
+	if err != nil {
+		return false, err
+	}
+	return lo > beforeLo+slack || hi < beforeHi-slack, nil
+}
+
+func (v *view) span(p **program, i, figures int, of func(figure) (lo, hi float64)) (lo, hi float64, err error) {
+	if *p == nil {
+		var bounds []bound
+		for j, f := range v.figures[:figures] {
+			lo, hi := of(f)
+			bounds = append(bounds, bound{v.groups.members[j], lo, hi})
+		}
+		var ok bool
+		if *p, ok = newProgram(len(v.groups.sizes), bounds); !ok {
+			return 0, 0, ErrAudit
+		}
+	}
+	(*p).pivots = 0
+	lo, hi, ok := (*p).span(v.groups.members[i])
+	if !ok {
+		return 0, 0, ErrAudit
+	}
+	return lo, hi, nil
+}
+
+// margins refuses if the numbers, with earlier ones, bound a withheld cell; see
+// [narrows].
+func (d *decision) margins(ctx context.Context, sets []measureSet, measure string, exact bool) error {
+	var fresh []figure
+	for _, s := range sets {
+		if s.measure == measure && s.cell != unionCell {
+			fresh = append(fresh, figure{s.members, s.withheld, exact, d.q.Policy})
+		}
+	}
+	if d.within == nil {
+		var err error
+		if d.within, err = d.readWithin(ctx, measure, total(fresh), exact); err != nil {
+			return err
+		}
+		d.within = append([]figure{}, d.within...) // not nil: it is known
+	}
+	found, err := narrows(d.within, fresh)
+	if err != nil {
+		return err
+	}
+	if found {
+		return ErrDifference
+	}
+	return nil
+}
+
+// maxWithin bounds earlier figures times the groups of persons they make, which
+// are taken together if they are not all about the persons asked about.
+const maxWithin = 1 << 15
+
+// readWithin returns the earlier figures of a measure. Where those would be too
+// many to take together it returns those of questions about persons who
+// include everybody asked about now, or are among them; and where that is too
+// many, of questions about the same.
+func (d *decision) readWithin(ctx context.Context, measure string, everybody set, exact bool) ([]figure, error) {
+	questions, err := d.readFigures(ctx, measure, exact)
+	if err != nil {
+		return nil, err
+	}
+	var all, nested, same []figure
+	for _, question := range questions {
+		all = append(all, question...)
+		outside, missing := total(question).differences(everybody)
+		if outside == 0 || missing == 0 {
+			nested = append(nested, question...)
+		}
+		if outside == 0 && missing == 0 {
+			same = append(same, question...)
+		}
+	}
+	for _, figures := range [][]figure{all, nested} {
+		figures = once(figures)
+		sets := make([]set, len(figures))
+		for i, f := range figures {
+			sets[i] = f.members
+		}
+		if len(figures)*len(groups(sets).sizes) <= maxWithin {
+			return figures, nil
+		}
+	}
+	return once(same), nil
+}
+
+// readFigures returns the earlier figures of a measure, question by question.
+func (d *decision) readFigures(ctx context.Context, measure string, exact bool) ([][]figure, error) {
+	rows, err := d.tx.Query(ctx, `SELECT query, members, withheld, limits FROM release_set
+		WHERE measure = ? AND cell <> ? ORDER BY query, cell`, measure, unionCell)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var questions [][]figure
+	var asked string
+	for rows.Next() {
+		var name, under string
+		var raw []byte
+		var withheld int
+		if err := rows.Scan(&name, &raw, &withheld, &under); err != nil {
+			return nil, err
+		}
+		f := figure{withheld: withheld != 0, exact: exact || under == ""}
+		if f.members, err = parseSet(raw); err != nil {
+			return nil, err
+		}
+		if f.policy, err = parseLimits(under); err != nil {
+			return nil, err
+		}
+		if name != asked {
+			questions, asked = append(questions, nil), name
+		}
+		last := len(questions) - 1
+		questions[last] = append(questions[last], f)
+	}
+	return questions, rows.Err()
+}
+
+// total returns the persons of some figures.
+func total(figures []figure) set {
+	sets := make([]set, len(figures))
+	for i, f := range figures {
+		sets[i] = f.members
+	}
+	return union(sets...)
+}
+
+// once returns the figures, each once.
+func once(figures []figure) []figure {
+	seen := make(map[string]bool, len(figures))
+	return slices.DeleteFunc(figures, func(f figure) bool {
+		key := fmt.Sprint(f.withheld, f.exact, f.policy) + string(f.members.bytes())
+		had := seen[key]
+		seen[key] = true
+		return had
+	})
+}

@@ -1,0 +1,237 @@
+package release_test
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/optimize/convex/lp"
+	"pgregory.net/rapid"
+
+	"github.com/trialmesh/trialmesh/federation/analysis"
+	"github.com/trialmesh/trialmesh/localstore/omop"
+	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
+	"github.com/trialmesh/trialmesh/node/release"
+)
+
+// shape of the crossed table whose margins are asked for: two sexes, three age
+// groups and two regions, say.
+var shape = []int{2, 3, 2}
+
+const crossed = 12 // cells of it
+
+// level returns the level that a crossed cell has on an axis.
+func level(cell, axis int) int {
+	for a := len(shape) - 1; a > axis; a-- {
+		cell /= shape[a]
+	}
+	return cell % shape[axis]
+}
+
+// margin is a question: the cells of some axes, crossed, maybe only of the persons
+// on one level of an axis.
+type margin struct {
+	by          []int
+	only, only2 int // axis and level; axis -1 for everybody
+}
+
+// cells returns the crossed cells behind each cell of the question.
+func (m margin) cells() [][]int {
+	n := 1
+	for _, axis := range m.by {
+		n *= shape[axis]
+	}
+	out := make([][]int, n)
+	for c := range crossed {
+		if m.only >= 0 && level(c, m.only) != m.only2 {
+			continue
+		}
+		at := 0
+		for _, axis := range m.by {
+			at = at*shape[axis] + level(c, axis)
+		}
+		out[at] = append(out[at], c)
+	}
+	return out
+}
+
+func drawMargin(t *rapid.T) margin {
+	m := margin{only: -1}
+	for axis := range shape {
+		if rapid.Bool().Draw(t, fmt.Sprint("by ", axis)) {
+			m.by = append(m.by, axis)
+		}
+	}
+	if rapid.IntRange(0, 3).Draw(t, "everybody") == 0 {
+		m.only = rapid.IntRange(0, len(shape)-1).Draw(t, "axis")
+		m.only2 = rapid.IntRange(0, shape[m.only]-1).Draw(t, "level")
+	}
+	return m
+}
+
+// seen is what the attacker knows of the sum of some crossed cells.
+type seen struct {
+	cells  []int
+	lo, hi float64
+}
+
+// attack returns the least and greatest sum of some crossed cells that agrees with
+// what was seen. The solver now and then calls a program singular that it solves
+// with the rows in another order.
+func attack(knows []seen, cells []int) (lo, hi float64, err error) {
+	knows = slices.Clone(knows)
+	for range 4 {
+		if lo, hi, err = solve(knows, cells); err == nil {
+			return lo, hi, nil
+		}
+		knows = append(knows[1:], knows[0])
+	}
+	return 0, 0, err
+}
+
+func solve(knows []seen, cells []int) (lo, hi float64, err error) {
+	var rows []float64
+	var limits []float64
+	add := func(cells []int, sign, limit float64) {
+		row := make([]float64, crossed)
+		for _, c := range cells {
+			row[c] = sign
+		}
+		rows, limits = append(rows, row...), append(limits, limit)
+	}
+	for c := range crossed {
+		add([]int{c}, -1, 0)
+		add([]int{c}, 1, 1000) // the attacker knows the town
+	}
+	for _, k := range knows {
+		add(k.cells, -1, -k.lo)
+		if !math.IsInf(k.hi, 1) {
+			add(k.cells, 1, k.hi)
+		}
+	}
+	for i, sign := range []float64{1, -1} {
+		aim := make([]float64, crossed)
+		for _, c := range cells {
+			aim[c] = sign
+		}
+		c, a, b := lp.Convert(aim, mat.NewDense(len(limits), crossed, rows), limits, nil, nil)
+		best, _, err := lp.Simplex(c, a, b, 1e-9, nil)
+		if err != nil {
+			return 0, 0, err
+		}
+		if i == 0 {
+			lo = best
+		} else {
+			hi = -best
+		}
+	}
+	return lo, hi, nil
+}
+
+// TestNoWithheldCellIsBoundedByNumbers asks for margins of random tables, in random
+// order, and lets an attacker with a linear program loose on all answers: of a
+// cell withheld for being few, numbers tell nothing that the marks do not, from
+// one person to the threshold.
+func TestNoWithheldCellIsBoundedByNumbers(t *testing.T) {
+	t.Parallel()
+	db := sqltest.SQLite(t)
+	gate := open(t, db)
+	const least = 11
+	round := func(n int64) int64 { return (n + 2) / 5 * 5 }
+	sequences, secondary, solved, unsolved := int64(0), 0, 0, 0
+	rapid.Check(t, func(r *rapid.T) {
+		sequences++
+		exact := rapid.Bool().Draw(r, "exact")
+		var sizes [crossed]int64
+		var persons [crossed][]omop.PersonID
+		for c := range sizes {
+			top := rapid.SampledFrom([]int64{0, 3, 12, 12, 40}).Draw(r, "top")
+			sizes[c] = rapid.Int64Range(0, top).Draw(r, "size")
+			first := sequences*10_000 + int64(c)*100
+			persons[c] = ids(first, first+sizes[c]-1)
+		}
+		var numbers, marks []seen
+		var few [][]int
+		for i := range rapid.IntRange(2, 6).Draw(r, "questions") {
+			behind := drawMargin(r).cells()
+			sets := make([][]omop.PersonID, len(behind))
+			total := make([]int64, len(behind))
+			for at, cells := range behind {
+				for _, c := range cells {
+					sets[at] = append(sets[at], persons[c]...)
+					total[at] += sizes[c]
+				}
+			}
+			a := count(sets...)
+			a.Measure = fmt.Sprint("measure ", sequences)
+			a.Sets = map[string][][]omop.PersonID{a.Measure: sets}
+			width := 2
+			if exact {
+				width = 4
+				for at := range a.Table.Cells {
+					a.Table.Cells[at].Sums = make([]analysis.Sum, 1)
+				}
+			}
+			tooFew := func(n int64) bool { return n < least || !exact && round(n) < least }
+			smallest := least // that is shown
+			for tooFew(int64(smallest)) {
+				smallest++
+			}
+			out, err := gate.Release(t.Context(), ask(fmt.Sprint(sequences, " ", i)), a, now)
+			if errors.Is(err, release.ErrCells) {
+				for _, cells := range behind {
+					numbers, marks = append(numbers, seen{cells, 0, float64(smallest - 1)}), append(marks, seen{cells, 0, float64(smallest - 1)})
+				}
+			}
+			if err != nil {
+				continue
+			}
+			for at, cells := range behind {
+				n, withheld := int64(out.Words()[at*width]), out.Words()[at*width+1] == 1
+				both := func(s seen) { numbers, marks = append(numbers, s), append(marks, s) }
+				switch {
+				case withheld && tooFew(total[at]):
+					both(seen{cells, 1, float64(smallest - 1)})
+					if total[at] < least {
+						few = append(few, cells)
+					}
+				case withheld:
+					secondary++
+					both(seen{cells, 1, math.Inf(1)})
+				case n == 0:
+					both(seen{cells, 0, 0})
+				case exact:
+					numbers = append(numbers, seen{cells, float64(n), float64(n)})
+					marks = append(marks, seen{cells, float64(smallest), math.Inf(1)})
+				default:
+					numbers = append(numbers, seen{cells, max(float64(n-2), float64(smallest)), float64(n + 2)})
+					marks = append(marks, seen{cells, float64(smallest), math.Inf(1)})
+				}
+			}
+		}
+		for _, cells := range few {
+			lo, hi, err := attack(numbers, cells)
+			if err != nil {
+				unsolved++
+				continue
+			}
+			solved++
+			if lo <= 1+1e-6 && hi >= least-1-1e-6 {
+				continue
+			}
+			markLo, markHi, err := attack(marks, cells)
+			if err != nil {
+				unsolved++
+				continue
+			}
+			require.LessOrEqual(r, lo, max(1, markLo)+1e-6, "cells %v are bounded from below", cells)
+			require.GreaterOrEqual(r, hi, min(least-1, markHi)-1e-6, "cells %v are bounded from above", cells)
+		}
+	})
+	require.Greater(t, solved, 20*unsolved, "the attacker gives up")
+	require.Positive(t, secondary, "some cells are withheld for others' sake")
+}
