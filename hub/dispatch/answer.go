@@ -25,6 +25,8 @@ type round struct {
 	session      secagg.Session
 	roster       secagg.Roster
 
+	waiting []identity.DID // whose people had not decided when last asked
+
 	// Who dropped out on the way, and why.
 	refused []query.Refused
 	missing []query.Missing
@@ -42,6 +44,9 @@ var (
 // itself could not go on; the question stays open.
 func (d *Dispatcher) answer(ctx context.Context, q registry.Question) (query.Result, error) {
 	r := &round{Dispatcher: d, q: q}
+	if err := r.whoWaits(ctx); err != nil {
+		return query.Result{}, err
+	}
 	result := query.Result{Query: q.ID, Trial: q.Request.Trial, Asked: q.Asked, Answered: []query.Answered{}}
 	sum, err := r.sum(ctx, &result)
 	result.Refused, result.Missing, result.Finished = r.refused, r.missing, d.cfg.Now()
@@ -91,6 +96,7 @@ func (r *round) sum(ctx context.Context, result *query.Result) ([]uint64, error)
 		vectors = append(vectors, vector)
 		result.Answered = append(result.Answered, query.Answered{
 			Node: node, Epoch: accepts[node].Epoch, Commitment: masked[node].Commitment, AtLeast: accepts[node].Policy.MinCell,
+			Leave: accepts[node].Leave,
 		})
 		result.Policy = disclosure.Strictest(result.Policy, accepts[node].Policy)
 	}
@@ -121,6 +127,11 @@ func (r *round) agree(ctx context.Context) (map[identity.DID]query.Accept, error
 		func(node identity.DID, a query.Accept) error {
 			if err := r.checkPolicy(a.Policy, least); err != nil {
 				return err
+			}
+			if a.Leave != nil {
+				if err := a.Leave.Validate(); err != nil {
+					return err
+				}
 			}
 			advertisement, err := secagg.Decode[secagg.Advertisement](a.Advertisement)
 			if err != nil {
