@@ -72,6 +72,10 @@ var scopes = map[string]scope{
 	"GET /v1/quality":       scope(access.Quality),
 	"POST /v1/quality/runs": scope(access.Quality),
 
+	"GET " + approvalsPath:            operator, // it shows the site's own numbers
+	"GET " + approvalsPath + "/{id}":  operator,
+	"POST " + approvalsPath + "/{id}": operator,
+
 	"GET " + consentsPath:  scope(access.Consent),
 	"POST " + consentsPath: scope(access.Consent),
 

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/tester"
 	"github.com/stretchr/testify/require"
 )
@@ -35,7 +37,10 @@ func TestDefaultPolicy(t *testing.T) {
 		modules[name], err = ast.ParseModuleWithOpts(name, string(text), ast.ParserOptions{RegoVersion: ast.RegoV1})
 		require.NoError(t, err)
 	}
-	results, err := tester.NewRunner().Run(t.Context(), modules)
+	store := inmem.New()
+	txn, err := store.NewTransaction(t.Context(), storage.WriteParams)
+	require.NoError(t, err)
+	results, err := tester.NewRunner().SetStore(store).SetModules(modules).RunTests(t.Context(), txn)
 	require.NoError(t, err)
 	n := 0
 	for r := range results {
