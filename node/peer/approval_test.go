@@ -12,6 +12,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/node/approval"
 	"github.com/trialmesh/trialmesh/node/peer/peertest"
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/problem"
@@ -59,17 +60,23 @@ func decide(t *testing.T, s *peertest.Site, approver identity.Key, approve bool,
 	return i, e.Digest()
 }
 
-// gated returns a field whose first site has an approver and a policy of its own.
+// gated returns the first of a trial's three sites, with an approver and a policy of
+// its own; the other two are names only.
 func gated(t *testing.T, policy string) (*field, *peertest.Site, identity.Key) {
 	t.Helper()
-	f, approver := newField(t, 3), peertest.NewKey(t)
-	s := f.sites[0]
-	s.Approvers = []identity.DID{approver.DID()}
-	if policy != "" {
-		s.ApprovalPolicy = t.TempDir()
-		require.NoError(t, os.WriteFile(filepath.Join(s.ApprovalPolicy, "site.rego"), []byte("package trialmesh.approval\ndecision := "+policy), 0o600))
+	f, approver := &field{hub: peertest.NewKey(t)}, peertest.NewKey(t)
+	key := peertest.NewKey(t)
+	f.trial = peertest.NewTrial(t, []identity.DID{key.DID(), peertest.NewKey(t).DID(), peertest.NewKey(t).DID()}, disclosure.Policy{}, time.Now())
+	cfg := peertest.Config{
+		Key: key, Hub: f.hub.DID(), Trial: f.trial, Policy: disclosure.Default(), People: peertest.People(13, 13), Approvers: []identity.DID{approver.DID()},
 	}
-	s.Reopen(t)
+	if policy != "" {
+		cfg.ApprovalPolicy = t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(cfg.ApprovalPolicy, "site.rego"), []byte("package trialmesh.approval\ndecision := "+policy), 0o600))
+	}
+	s := peertest.NewSite(t, cfg)
+	s.Publish(t, func(message.Envelope) int64 { f.index++; return f.index })
+	f.sites = []*peertest.Site{s}
 	return f, s, approver
 }
 
@@ -155,15 +162,18 @@ func TestReleaseWaitsForApproval(t *testing.T) {
 	require.Equal(t, []identity.DID{approver.DID()}, accept.Leave.Approvers)
 }
 
-// TestPolicyRefusesAndRequestExpires: the two other ways not to get an answer.
-func TestPolicyRefusesAndRequestExpires(t *testing.T) {
+func TestPolicyRefuses(t *testing.T) {
 	t.Parallel()
 	f, s, _ := gated(t, `{"decision": "refuse", "reason": "no questions in August"}`)
 	refused := bringUntil(t, s, f.ask(t))
 	requireRule(t, "approval.policy", refused)
 	require.Contains(t, refused.Refusal.Title, "no questions in August")
+}
 
-	f, s, _ = gated(t, "")
+// TestQuestionExpiresWhileItWaits as it would without waiting.
+func TestQuestionExpiresWhileItWaits(t *testing.T) {
+	t.Parallel()
+	f, s, _ := gated(t, "")
 	a := f.ask(t)
 	requireWaits(t, bringUntil(t, s, a))
 	s.Config.Now = func() time.Time { return a.Request.Expires }
