@@ -88,7 +88,7 @@ func (r *round) collect(ctx context.Context, step query.Step, nodes []identity.D
 	}
 	limit := r.stepTime(step)
 	if step == query.StepAsk && len(r.waiting) > 0 {
-		limit = min(limit, r.cfg.Grace) // who was silent before is asked at every turn
+		limit = min(limit, turn) // who was silent before is asked at every turn
 	}
 	wait, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -100,7 +100,7 @@ func (r *round) collect(ctx context.Context, step query.Step, nodes []identity.D
 		group.Go(func() {
 			err := r.ask(wait, step, node, body, check)
 			if errors.Is(err, errWaits) { // then those that are silent are asked in turns
-				time.AfterFunc(r.cfg.Grace, cancel)
+				time.AfterFunc(turn, cancel)
 				return
 			}
 			if err != nil && ctx.Err() == nil {

@@ -18,6 +18,10 @@ import (
 // people have decided.
 const lastSteps = 5 * time.Minute
 
+// turn is how long nodes are asked that have not answered while others wait: a node
+// may take that long to evaluate a question, once its people have approved.
+const turn = 2 * time.Minute
+
 // longestWait is the longest pause before nodes that wait are asked again.
 const longestWait = 10 * time.Second
 

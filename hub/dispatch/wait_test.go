@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"testing"
 	"time"
 
@@ -69,9 +70,8 @@ func TestQuestionStaysOpenForApproval(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, alike(4)...)
 		approver := w.gate(t, 2)
-		w.ends[1].HandleCall(query.TaskProtocol, func(ctx context.Context, _ identity.DID, _ []byte) ([]byte, error) {
-			<-ctx.Done()
-			return nil, ctx.Err()
+		w.ends[1].HandleCall(query.TaskProtocol, func(context.Context, identity.DID, []byte) ([]byte, error) {
+			return nil, errors.New("it is off")
 		})
 		id := w.put(t, w.trial.CountBySex(), 10*time.Minute)
 		w.runPatiently(t)
@@ -84,6 +84,7 @@ func TestQuestionStaysOpenForApproval(t *testing.T) {
 
 		w.ends[1].HandleCall(query.TaskProtocol, w.sites[1].Peer.Take)
 		verdict := w.decide(t, 2, approver)
+		time.Sleep(30 * time.Second)
 		result := w.result(t, id)
 		require.Equal(t, query.Complete, result.State)
 		leaves := make(map[identity.DID]*query.Leave)
