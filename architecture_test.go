@@ -48,7 +48,7 @@ var doors = map[string][]string{
 	"filippo.io/age":                                          {"node/backup"},
 	"github.com/tink-crypto/":                                 {"localstore/raw"},
 	"github.com/aws/":                                         {"localstore/bucket"},
-	"github.com/open-policy-agent/":                           {"node/query"},
+	"github.com/open-policy-agent/":                           {"node/approval"},
 	"github.com/prometheus/client_golang/prometheus/promhttp": {"node/api", "hub/api"},
 }
 

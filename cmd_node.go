@@ -43,6 +43,9 @@ type nodeSettings struct {
 	EpochPause  time.Duration `koanf:"epoch-pause"`
 	Disclosure  limits        `koanf:"disclosure"`
 
+	ApprovalPolicy string   `koanf:"approval-policy"`
+	Approvers      []string `koanf:"approver"`
+
 	MLLP            string `koanf:"mllp"`
 	MLLPCertificate string `koanf:"mllp-certificate"`
 	MLLPKey         string `koanf:"mllp-key"`
@@ -53,7 +56,7 @@ type nodeSettings struct {
 func newNodeCommand() *cobra.Command {
 	return group("node", "Run a node: a hospital's data, consents and answers",
 		newNodeInit(), newNodeEnroll(), newNodeRun(), newNodeVocabulary(), newNodeIngest(), newNodeWatch(), newNodePull(), newNodeWearable(), newNodeEndpoint(), newNodeSend(), newNodeSent(), newNodeMap(),
-		newNodeVariables(), newNodeUnits(), newNodeCodes(), newNodeRemap(), newNodeJobs(), newNodeQuality(), newNodeConsent(), newNodeStatus(), newNodeIndex(), newNodeLinkRecords(),
+		newNodeVariables(), newNodeUnits(), newNodeCodes(), newNodeRemap(), newNodeJobs(), newNodeQuality(), newNodeConsent(), newNodeApprovals(), newNodeStatus(), newNodeIndex(), newNodeLinkRecords(),
 		newNodeBackup(), newNodeRestore(), newNodeHold(), newNodeResume(), newNodeFsck(), newNodeExtract(), newNodeKey(), newNodeAdoptRaw(), newNodeClient(), newNodeScreen(), newNodeCDSClient())
 }
 
@@ -188,6 +191,8 @@ Settings come from node.yaml in the directory, then from the environment
 	cmd.Flags().String("process", "", "name of a process that only takes and does loads, beside the node on the same PostgreSQL and raw store")
 	cmd.Flags().String("raw", "", "where raw copies are kept: a folder or s3://bucket/prefix?region=…&endpoint=… (default a folder in the directory)")
 	cmd.Flags().StringSlice("board", nil, "did:key of an ethics board whose approvals count here, may be repeated")
+	cmd.Flags().String("approval-policy", "", "folder or .tar.gz of Rego that decides which questions wait for a person (default: all, if there is an approver)")
+	cmd.Flags().StringSlice("approver", nil, "did:key of a person who may approve and refuse questions here, may be repeated")
 	cmd.Flags().String("circuits", "", "folder where proving keys are cached (default in the user's cache)")
 	cmd.Flags().Duration("epoch-window", 0, "how long a commitment to the consents holds (default 24h)")
 	cmd.Flags().String("mllp", "", "where HL7 v2 messages are taken by MLLP, host:port (default nowhere)")
@@ -198,16 +203,19 @@ Settings come from node.yaml in the directory, then from the environment
 	return addDir(cmd, "node")
 }
 
-func parseBoards(texts []string) ([]identity.DID, error) {
-	var boards []identity.DID
+func parseBoards(texts []string) ([]identity.DID, error) { return parseDIDs("board", texts) }
+
+// parseDIDs reads the names of a setting.
+func parseDIDs(setting string, texts []string) ([]identity.DID, error) {
+	var list []identity.DID
 	for _, text := range texts {
-		board, err := identity.ParseDID(text)
+		did, err := identity.ParseDID(text)
 		if err != nil {
-			return nil, fmt.Errorf("board %q: %w", text, err)
+			return nil, fmt.Errorf("%s %q: %w", setting, text, err)
 		}
-		boards = append(boards, board)
+		list = append(list, did)
 	}
-	return boards, nil
+	return list, nil
 }
 
 func runNode(cmd *cobra.Command, _ []string) error {
@@ -227,6 +235,10 @@ func runNode(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return usageError{err}
 	}
+	approvers, err := parseDIDs("approver", s.Approvers)
+	if err != nil {
+		return usageError{err}
+	}
 	if len(boards) == 0 {
 		log.WarnContext(cmd.Context(), noBoard)
 	}
@@ -242,6 +254,7 @@ func runNode(cmd *cobra.Command, _ []string) error {
 	n, err := node.Open(cmd.Context(), node.Config{
 		Dir: dir, DSN: s.Database, Raw: s.Raw, Process: s.Process, Listen: s.Listen, Boards: boards, Circuits: s.Circuits, Shape: s.Shape.Shape,
 		EpochWindow: s.EpochWindow, EpochPause: s.EpochPause, Policy: policy, Logger: log,
+		ApprovalPolicy: s.ApprovalPolicy, Approvers: approvers,
 		Secure:     node.Secure{URL: s.URL, Certificate: s.Certificate, Key: s.Key},
 		CDSOrigins: s.CDSOrigins,
 		MLLP:       node.MLLP{Listen: s.MLLP, Certificate: s.MLLPCertificate, Key: s.MLLPKey},
@@ -429,6 +442,9 @@ func printStatus(cmd *cobra.Command, s nodeStatus) error {
 	}
 	for _, c := range s.Consents {
 		fmt.Fprintf(w, "trial %s\t%d consents, %d withdrawn, %d refused; epoch %d, up to date: %t\n", c.Trial, c.Active, c.Withdrawn, c.Refused, c.Epoch, c.Current)
+	}
+	if s.Approvals > 0 {
+		fmt.Fprintf(w, "questions that wait for approval\t%d; see trialmesh node approvals list\n", s.Approvals)
 	}
 	for _, rule := range sorted(s.Decisions) {
 		fmt.Fprintf(w, "questions %s\t%d\n", rule, s.Decisions[rule])

@@ -167,6 +167,9 @@ func printQuestion(cmd *cobra.Command, q client.Question) error {
 		fmt.Fprintf(w, ", answered in entry %d", q.ResultIndex)
 	}
 	fmt.Fprintln(w)
+	for _, node := range q.Waiting {
+		fmt.Fprintf(w, "waiting\t%s\tfor approval at the site, until %s\n", node.Short(), q.Deadline.Format(time.RFC3339))
+	}
 	if q.Result != nil {
 		printResult(w, q)
 	}
@@ -201,6 +204,11 @@ func printResult(w io.Writer, q client.Question) {
 	if r.Rounds > 0 {
 		fmt.Fprintf(w, "rounds\t%d\n", r.Rounds)
 	}
+	for _, a := range r.Answered {
+		if a.Leave != nil {
+			fmt.Fprintf(w, "approval\t%s\t%s\n", a.Node.Short(), leaveWords(*a.Leave))
+		}
+	}
 	for _, c := range r.Cells {
 		printCell(w, strings.Join(c.Levels, ", "), c)
 	}
@@ -220,6 +228,21 @@ func printResult(w io.Writer, q client.Question) {
 	if r.WithheldCells > 0 {
 		fmt.Fprintf(w, "withheld\t%d cells, below the threshold of %d persons at a site\n", r.WithheldCells, r.Policy.MinCell)
 	}
+}
+
+// leaveWords says who let a question pass at a node.
+func leaveWords(a query.Leave) string {
+	text := fmt.Sprintf("policy %.12s", a.Policy)
+	for i, verdict := range a.Verdicts {
+		text += fmt.Sprintf(", verdict %.12s", verdict)
+		if i < len(a.Approvers) {
+			text += " by " + a.Approvers[i].Short()
+		}
+	}
+	if len(a.Verdicts) == 0 {
+		text += ", automatic"
+	}
+	return text
 }
 
 func printCell(w io.Writer, name string, c query.Cell) {

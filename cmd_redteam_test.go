@@ -14,7 +14,7 @@ func TestRedTeamTable(t *testing.T) {
 	cmd, off := newRedTeamCommand(), 4.5
 	var out bytes.Buffer
 	cmd.SetOut(&out)
-	require.NoError(t, printFindings(cmd, redteam.Report{Findings: []redteam.Finding{
+	require.NoError(t, printRedTeam(cmd, redteam.Report{Findings: []redteam.Finding{
 		{Attack: "c", Name: "a subset", Outcome: redteam.Refused, Rule: "release.differencing", Learned: "nothing"},
 		{Attack: "p", Name: "margins", Outcome: redteam.Blunted, Learned: "a range", Off: &off},
 	}}))

@@ -34,6 +34,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/series"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/vocab"
+	"github.com/trialmesh/trialmesh/node/approval"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/consent"
 	"github.com/trialmesh/trialmesh/node/eventindex"
@@ -93,6 +94,14 @@ type Config struct {
 
 	// Policy is the site's own disclosure policy. Defaults to disclosure.Default.
 	Policy disclosure.Policy
+
+	// ApprovalPolicy is the bundle that decides which questions pass, wait for a
+	// person or are refused: a folder or .tar.gz, see approval.Load. Defaults to the
+	// policy of package approval.
+	ApprovalPolicy string
+
+	// Approvers are the people who may approve and refuse questions at this site.
+	Approvers []identity.DID
 
 	// Shape is that of the network's circuits. Defaults to circuits.Development.
 	Shape circuits.Shape
@@ -158,6 +167,11 @@ func (c Config) validate() error {
 			return fmt.Errorf("boards: entry %d is not a did:key", i)
 		}
 	}
+	for i, approver := range c.Approvers {
+		if _, err := approver.PublicKey(); err != nil {
+			return fmt.Errorf("approvers: entry %d is not a did:key", i)
+		}
+	}
 	return errors.Join(c.Policy.Validate(), c.Shape.Validate(), c.MLLP.validate(), c.Secure.validate(c.Listen))
 }
 
@@ -187,6 +201,7 @@ type Node struct {
 	gate      *release.Gate
 	index     *eventindex.Index // nil of a process beside the node
 	stale     chan struct{}     // tells followIndex to look at once
+	approvals *approval.Desk
 	host      *transport.Host
 	network   *network
 	group     *membership.Group
@@ -291,6 +306,16 @@ func (n *Node) openDomain(ctx context.Context) error {
 	if n.gate, err = release.Open(ctx, n.db); err != nil {
 		return err
 	}
+	policy, err := approval.Load(ctx, n.cfg.ApprovalPolicy)
+	if err != nil {
+		return err
+	}
+	n.approvals, err = approval.Open(ctx, approval.Config{
+		DB: n.db, Node: n.DID(), Policy: policy, Approvers: n.cfg.Approvers, Trail: n.trail, Log: n.cfg.Logger, Now: n.cfg.Now,
+	})
+	if err != nil {
+		return err
+	}
 	n.consents, err = consent.Open(ctx, consent.Config{
 		DB: n.db, Key: n.home.key, Trail: n.trail, Secret: n.home.secret, Shape: n.cfg.Shape, Window: n.cfg.EpochWindow,
 	})
@@ -335,7 +360,7 @@ func (n *Node) openPeer(ctx context.Context) error {
 	var err error
 	n.peer, err = peer.Open(ctx, peer.Config{
 		DB: n.db, Key: n.home.key, Hub: n.host.Hub(), Boards: n.cfg.Boards, Policy: n.cfg.Policy,
-		Consents: n.consents, Gate: n.gate, Trail: n.trail,
+		Consents: n.consents, Gate: n.gate, Trail: n.trail, Approvals: n.approvals,
 		Engine:  query.NewEngine(query.Config{DB: n.db, Store: n.people, Index: n.index, Vocabulary: query.Concepts{Store: n.vocab}, Units: units{n.vocab}}),
 		Proving: n.proving, Log: n.cfg.Logger, Now: n.cfg.Now,
 	})

@@ -77,6 +77,9 @@ func (n *Node) Status(ctx context.Context) (api.Status, error) {
 			Trial: c.Trial, Active: c.Active, Withdrawn: c.Withdrawn, Refused: c.Refused, Epoch: epoch, Current: current,
 		})
 	}
+	if status.Approvals, err = n.approvals.Waiting(ctx); err != nil {
+		return api.Status{}, err
+	}
 	if status.Decisions, err = n.gate.Summary(ctx); err != nil {
 		return api.Status{}, err
 	}

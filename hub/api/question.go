@@ -56,11 +56,15 @@ func (s *server) questionViews(ctx context.Context, limit int) ([]Question, erro
 	}
 	views := make([]Question, 0, len(list))
 	for _, q := range list {
+		waiting, err := s.cfg.Registry.Waiting(ctx, q.ID)
+		if err != nil {
+			return nil, err
+		}
 		accesses, err := s.cfg.Registry.Accesses(ctx, q.ID)
 		if err != nil {
 			return nil, err
 		}
-		views = append(views, questionOf(q, accesses))
+		views = append(views, questionOf(q, waiting, accesses))
 	}
 	return views, nil
 }
@@ -113,11 +117,15 @@ func (s *server) view(ctx context.Context, id query.ID) (Question, error) {
 	if err != nil {
 		return Question{}, err
 	}
+	waiting, err := s.cfg.Registry.Waiting(ctx, id)
+	if err != nil {
+		return Question{}, err
+	}
 	accesses, err := s.cfg.Registry.Accesses(ctx, id)
 	if err != nil {
 		return Question{}, err
 	}
-	view := questionOf(q, accesses)
+	view := questionOf(q, waiting, accesses)
 	view.Rounds, err = s.cfg.Registry.Rounds(ctx, id)
 	return view, err
 }

@@ -65,19 +65,20 @@ type Questions struct {
 
 // Question is a question with everything the hub knows of it.
 type Question struct {
-	ID          query.ID      `json:"id"`
-	Trial       trial.ID      `json:"trial"`
-	Researcher  identity.DID  `json:"researcher"`
-	State       query.State   `json:"state" enum:"open,complete,partial,withheld"`
-	Asked       time.Time     `json:"asked"`
-	Deadline    time.Time     `json:"deadline"`
-	LedgerIndex int64         `json:"ledgerIndex"`
-	ResultIndex int64         `json:"resultIndex" doc:"Ledger index of the result, -1 while the question is open"`
-	Request     query.Request `json:"request" doc:"What was asked; the signed envelope is the ledger document"`
-	Rounds      int           `json:"rounds,omitempty" doc:"Sums that were begun, of a method in rounds"`
-	Result      *query.Result `json:"result,omitempty" doc:"Absent while the question is open"`
-	Accesses    []Access      `json:"accesses" nullable:"false" doc:"The nodes' proofs that consent covered every record used"`
-	ProofsDone  bool          `json:"proofsDone" doc:"Every proof that is to come is there and on the chain"`
+	ID          query.ID       `json:"id"`
+	Trial       trial.ID       `json:"trial"`
+	Researcher  identity.DID   `json:"researcher"`
+	State       query.State    `json:"state" enum:"open,complete,partial,withheld"`
+	Asked       time.Time      `json:"asked"`
+	Deadline    time.Time      `json:"deadline"`
+	LedgerIndex int64          `json:"ledgerIndex"`
+	ResultIndex int64          `json:"resultIndex" doc:"Ledger index of the result, -1 while the question is open"`
+	Request     query.Request  `json:"request" doc:"What was asked; the signed envelope is the ledger document"`
+	Rounds      int            `json:"rounds,omitempty" doc:"Sums that were begun, of a method in rounds"`
+	Waiting     []identity.DID `json:"waiting" nullable:"false" doc:"The nodes whose people have to approve first and have not decided yet"`
+	Result      *query.Result  `json:"result,omitempty" doc:"Absent while the question is open"`
+	Accesses    []Access       `json:"accesses" nullable:"false" doc:"The nodes' proofs that consent covered every record used"`
+	ProofsDone  bool           `json:"proofsDone" doc:"Every proof that is to come is there and on the chain"`
 }
 
 // Access is an access proof with its place in the log and on the chain.
@@ -160,10 +161,10 @@ type Revocation struct {
 	Reason string `json:"reason" minLength:"1" maxLength:"500"`
 }
 
-func questionOf(q registry.Question, accesses []registry.Access) Question {
+func questionOf(q registry.Question, waiting []identity.DID, accesses []registry.Access) Question {
 	view := Question{
 		ID: q.ID, Trial: q.Request.Trial, Researcher: q.Envelope.Issuer, State: q.State, Asked: q.Asked, Deadline: q.Deadline,
-		LedgerIndex: q.LedgerIndex, ResultIndex: q.ResultIndex, Request: q.Request, Result: q.Result,
+		LedgerIndex: q.LedgerIndex, ResultIndex: q.ResultIndex, Request: q.Request, Waiting: waiting, Result: q.Result,
 		Accesses: make([]Access, 0, len(accesses)), ProofsDone: proofsDone(q.Result, accesses),
 	}
 	for _, a := range accesses {

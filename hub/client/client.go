@@ -226,19 +226,20 @@ func (c *Client) Ask(ctx context.Context, e message.Envelope, deadline time.Dura
 
 // Question is a question as the hub shows it.
 type Question struct {
-	ID          query.ID      `json:"id"`
-	Trial       trial.ID      `json:"trial"`
-	Researcher  identity.DID  `json:"researcher"`
-	State       query.State   `json:"state"`
-	Asked       time.Time     `json:"asked"`
-	Deadline    time.Time     `json:"deadline"`
-	LedgerIndex int64         `json:"ledgerIndex"`
-	ResultIndex int64         `json:"resultIndex"` // -1 while open
-	Request     query.Request `json:"request"`
-	Rounds      int           `json:"rounds,omitempty"` // sums that were begun, of a method in rounds
-	Result      *query.Result `json:"result,omitempty"`
-	Accesses    []Access      `json:"accesses"`
-	ProofsDone  bool          `json:"proofsDone"` // every proof that is to come is there and on the chain
+	ID          query.ID       `json:"id"`
+	Trial       trial.ID       `json:"trial"`
+	Researcher  identity.DID   `json:"researcher"`
+	State       query.State    `json:"state"`
+	Asked       time.Time      `json:"asked"`
+	Deadline    time.Time      `json:"deadline"`
+	LedgerIndex int64          `json:"ledgerIndex"`
+	ResultIndex int64          `json:"resultIndex"` // -1 while open
+	Request     query.Request  `json:"request"`
+	Rounds      int            `json:"rounds,omitempty"` // sums that were begun, of a method in rounds
+	Waiting     []identity.DID `json:"waiting"`          // nodes whose people have not decided yet
+	Result      *query.Result  `json:"result,omitempty"`
+	Accesses    []Access       `json:"accesses"`
+	ProofsDone  bool           `json:"proofsDone"` // every proof that is to come is there and on the chain
 }
 
 // Access is a node's access proof as the hub shows it.

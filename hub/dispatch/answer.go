@@ -29,6 +29,8 @@ type round struct {
 	// last gives what the last step of the sum before sent to a node.
 	last func(node identity.DID) (query.Round, error)
 
+	waiting []identity.DID // whose people had not decided when last asked
+
 	// Who dropped out on the way, and why.
 	refused []query.Refused
 	missing []query.Missing
@@ -46,6 +48,9 @@ var (
 // itself could not go on; the question stays open.
 func (d *Dispatcher) answer(ctx context.Context, q registry.Question) (query.Result, error) {
 	r := &round{Dispatcher: d, q: q, n: 1}
+	if err := r.whoWaits(ctx); err != nil {
+		return query.Result{}, err
+	}
 	result := query.Result{Query: q.ID, Trial: q.Request.Trial, Asked: q.Asked, Answered: []query.Answered{}}
 	err := r.result(ctx, &result)
 	result.Refused, result.Missing, result.Finished = r.refused, r.missing, d.cfg.Now()
@@ -95,6 +100,7 @@ func (r *round) sum(ctx context.Context, result *query.Result, words int) ([]uin
 	for _, node := range names(vectors) {
 		result.Answered = append(result.Answered, query.Answered{
 			Node: node, Epoch: accepts[node].Epoch, Commitment: vectors[node].Commitment, AtLeast: accepts[node].Policy.MinCell,
+			Leave: accepts[node].Leave,
 		})
 		result.Policy = disclosure.Strictest(result.Policy, accepts[node].Policy)
 	}
@@ -151,6 +157,11 @@ func (r *round) agree(ctx context.Context, words int) (map[identity.DID]query.Ac
 		func(node identity.DID, a query.Accept) error {
 			if err := r.checkPolicy(a.Policy, least); err != nil {
 				return err
+			}
+			if a.Leave != nil {
+				if err := a.Leave.Validate(); err != nil {
+					return err
+				}
 			}
 			advertisement, err := secagg.Decode[secagg.Advertisement](a.Advertisement)
 			if err != nil {

@@ -190,7 +190,7 @@ func (d *Dispatcher) start(ctx context.Context, group *sync.WaitGroup) error {
 		group.Go(func() {
 			err := d.drive(ctx, p.ID)
 			d.release(p.ID, err)
-			if err != nil && ctx.Err() == nil {
+			if err != nil && !errors.Is(err, errWaits) && ctx.Err() == nil {
 				d.cfg.Logger.WarnContext(ctx, "question is held up and will be taken up again", "query", p.ID.String(), "err", err)
 			}
 			if err == nil && !p.Answered {
@@ -236,7 +236,7 @@ func (d *Dispatcher) claim(p registry.Pending) bool {
 }
 
 // release lets a question go. One that failed is held back for a poll, then
-// for twice as long each time, up to a minute.
+// for twice as long each time, up to a minute; one that waits for approval less.
 func (d *Dispatcher) release(id query.ID, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -246,8 +246,12 @@ func (d *Dispatcher) release(id query.ID, err error) {
 		delete(d.held, id)
 		return
 	}
+	now := d.cfg.Now()
 	pause := min(max(2*d.held[id].pause, d.cfg.Poll), longestHold)
-	d.held[id] = hold{until: d.cfg.Now().Add(pause), pause: pause}
+	if w, is := errors.AsType[waits](err); is {
+		pause = min(pause, longestWait, w.until.Sub(now))
+	}
+	d.held[id] = hold{until: now.Add(pause), pause: pause}
 }
 
 // drive answers an open question, or asks for the proofs of an answered one.

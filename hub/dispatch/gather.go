@@ -77,6 +77,8 @@ func gather[T any](ctx context.Context, r *round, step query.Step, nodes []ident
 			values[node] = value
 		case answered && answer.Refusal != nil:
 			r.refused = append(r.refused, query.Refused{Node: node, Problem: *answer.Refusal})
+		case step == query.StepAsk && slices.Contains(r.waiting, node):
+			r.missing = append(r.missing, query.Missing{Node: node, Step: query.StepWait})
 		default:
 			r.missing = append(r.missing, query.Missing{Node: node, Step: step})
 		}
@@ -90,7 +92,11 @@ func (r *round) collect(ctx context.Context, step query.Step, nodes []identity.D
 	if err != nil {
 		return nil, err
 	}
-	wait, cancel := context.WithTimeout(ctx, r.stepTime(step))
+	limit := r.stepTime(step)
+	if step == query.StepAsk && len(r.waiting) > 0 {
+		limit = min(limit, turn) // who was silent before is asked at every turn
+	}
+	wait, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var group sync.WaitGroup
 	for _, node := range nodes {
@@ -98,7 +104,12 @@ func (r *round) collect(ctx context.Context, step query.Step, nodes []identity.D
 			continue
 		}
 		group.Go(func() {
-			if err := r.ask(wait, step, node, body, check); err != nil && ctx.Err() == nil {
+			err := r.ask(wait, step, node, body, check)
+			if errors.Is(err, errWaits) { // then those that are silent are asked in turns
+				time.AfterFunc(turn, cancel)
+				return
+			}
+			if err != nil && ctx.Err() == nil {
 				r.cfg.Logger.WarnContext(ctx, "node gave no answer", "query", r.q.ID.String(), "step", step, "node", node, "err", err)
 			}
 		})
@@ -106,6 +117,11 @@ func (r *round) collect(ctx context.Context, step query.Step, nodes []identity.D
 	group.Wait()
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if step == query.StepAsk {
+		if err := r.wait(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if known, err = r.cfg.Registry.Answers(ctx, r.q.ID, step); err != nil {
 		return nil, err
@@ -132,21 +148,30 @@ func (r *round) ask(ctx context.Context, step query.Step, node identity.DID, bod
 		return err
 	}
 	return retry(ctx, func() error {
-		envelope, answer, err := r.call(ctx, r.q.ID, step, node, content, r.sizeOf(step))
+		envelope, answer, err := r.call(ctx, r.q.ID, step, node, content, r.sizeOf(step), r.untilOf(step))
 		if err != nil {
 			return err
 		}
-		if answer.Refusal == nil {
+		switch {
+		case answer.Step == query.StepWait:
+			err = checkWait(answer)
+		case answer.Refusal == nil:
 			err = check(node, answer.Body)
-		} else {
+		default:
 			err = checkRefusal(*answer.Refusal)
 		}
 		if err != nil {
 			return fmt.Errorf("%w: %w", errHopeless, err)
 		}
+		if answer.Step == query.StepWait && slices.Contains(r.waiting, node) {
+			return fmt.Errorf("%w: %w", errHopeless, errWaits) // on record already
+		}
 		_, err = r.cfg.Log.Propose(ctx, registry.RecordAnswer{Envelope: envelope})
 		if errors.Is(err, registry.ErrNotAsked) || errors.Is(err, registry.ErrQuestionClosed) {
 			err = fmt.Errorf("%w: %w", errHopeless, err)
+		}
+		if err == nil && answer.Step == query.StepWait {
+			err = fmt.Errorf("%w: %w", errHopeless, errWaits)
 		}
 		return err
 	})
@@ -193,8 +218,9 @@ func (r *round) sizeOf(step query.Step) int {
 }
 
 // call sends one task to a node and returns its signed answer, after checking
-// that it is the node's own, about this task and at most size bytes.
-func (d *Dispatcher) call(ctx context.Context, id query.ID, step query.Step, node identity.DID, content any, size int) (message.Envelope, query.Answer, error) {
+// that it is the node's own, about this task and at most size bytes. A node may
+// wait for its people if the task says until when.
+func (d *Dispatcher) call(ctx context.Context, id query.ID, step query.Step, node identity.DID, content any, size int, until *time.Time) (message.Envelope, query.Answer, error) {
 	fail := func(err error) (message.Envelope, query.Answer, error) {
 		return message.Envelope{}, query.Answer{}, err
 	}
@@ -202,7 +228,7 @@ func (d *Dispatcher) call(ctx context.Context, id query.ID, step query.Step, nod
 	if err != nil {
 		return fail(err)
 	}
-	task, err := json.Marshal(query.Task{Query: id, Step: step, Body: body})
+	task, err := json.Marshal(query.Task{Query: id, Step: step, Body: body, Until: until})
 	if err != nil {
 		return fail(err)
 	}
@@ -224,7 +250,8 @@ func (d *Dispatcher) call(ctx context.Context, id query.ID, step query.Step, nod
 	if envelope.Issuer != node {
 		return fail(errForeign)
 	}
-	if answer.Query != id || answer.Step != step {
+	waits := until != nil && answer.Step == query.StepWait
+	if answer.Query != id || answer.Step != step && !waits {
 		return fail(fmt.Errorf("%w: %w", errHopeless, errForeign))
 	}
 	return envelope, answer, nil

@@ -41,7 +41,7 @@ func (d *Dispatcher) prove(ctx context.Context, q registry.Question) error {
 func (d *Dispatcher) proveOne(ctx context.Context, id query.ID, node identity.DID) error {
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.ProofWait)
 	defer cancel()
-	_, answer, err := d.call(ctx, id, query.StepProve, node, nil, answerSize)
+	_, answer, err := d.call(ctx, id, query.StepProve, node, nil, answerSize, nil)
 	if err != nil {
 		return err
 	}

@@ -25,8 +25,34 @@ type statement struct {
 // everything about it is right.
 func (v *verification) answer(ctx context.Context, q *question, a query.Answered, proofs map[identity.DID][]leaf) *statement {
 	v.enrolled(ctx, q, a.Node)
+	v.leave(q, a)
 	e, sizes, sound := v.epoch(ctx, q, a)
 	return v.access(ctx, q, a, proofs[a.Node], e, sizes, sound)
+}
+
+// leave checks what the result says of who let the question pass at a node, if it
+// does. The policy and the verdicts themselves are the site's to show.
+func (v *verification) leave(q *question, a query.Answered) {
+	if a.Leave == nil {
+		return
+	}
+	if err := a.Leave.Validate(); err != nil {
+		v.report.fail(CheckLeave, string(a.Node), "%s: %v", q.resultLeaf.place(), err)
+		return
+	}
+	by := "nobody's verdict was asked for"
+	for i, verdict := range a.Leave.Verdicts {
+		if i == 0 {
+			by = "by verdict "
+		} else {
+			by += " and "
+		}
+		by += verdict.String()
+		if len(a.Leave.Approvers) > 0 {
+			by += " of " + string(a.Leave.Approvers[i])
+		}
+	}
+	v.report.pass(CheckLeave, string(a.Node), "entry %d commits to what the node was allowed by: policy %s, %s; compare both with what the site shows", q.resultLeaf.index, a.Leave.Policy, by)
 }
 
 // enrolled checks that the node was one of the network when it was asked.

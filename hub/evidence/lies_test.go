@@ -274,6 +274,13 @@ var hubLies = map[string]lie{
 		return l.entry(l.result())
 	}, []string{evidence.CheckPolicy}},
 
+	"and names one approver of two verdicts": {func(l *tale) string {
+		edit(l, l.result(), func(r *query.Result) {
+			r.Answered[0].Leave.Verdicts = append(r.Answered[0].Leave.Verdicts, message.Sum([]byte("another")))
+		})
+		return l.entry(l.result())
+	}, []string{evidence.CheckLeave}},
+
 	"and demands a smaller proof": {func(l *tale) string {
 		edit(l, l.result(), func(r *query.Result) { r.Answered[0].AtLeast = 0 })
 		return l.entry(l.result())

@@ -30,6 +30,7 @@ const (
 	CheckPolicy  = "result.policy"   // the disclosure limits are the trial's at least
 	CheckCells   = "result.cells"    // the cells are those of the analysis
 	CheckRepeats = "result.repeats"  // a repeated answer is the first one
+	CheckLeave   = "result.leave"    // a node says who let the question pass, by digests
 	CheckNumbers = "result.numbers"  // what no proof covers
 
 	CheckEnrolled    = "node.enrolled"     // enrolled before, and not revoked

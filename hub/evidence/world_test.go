@@ -331,7 +331,10 @@ func (w *world) ask(ctx context.Context, kind query.AnalysisKind, sites int) que
 			continue
 		}
 		access := w.access(ctx, s, id, kind, []int{0, 1, 2}, minCell)
-		r.Answered = append(r.Answered, query.Answered{Node: s.key.DID(), Epoch: s.envelope.Digest(), Commitment: access.Used, AtLeast: minCell})
+		r.Answered = append(r.Answered, query.Answered{
+			Node: s.key.DID(), Epoch: s.envelope.Digest(), Commitment: access.Used, AtLeast: minCell,
+			Leave: &query.Leave{Policy: message.Sum([]byte("policy")), Verdicts: []message.Digest{message.Sum([]byte("verdict"))}, Approvers: []identity.DID{s.key.DID()}},
+		})
 		accesses = append(accesses, access)
 	}
 	w.do(registry.FinishQuestion{Result: r})

@@ -258,6 +258,21 @@ func (r *Reader) Signed(ctx context.Context, id query.ID, at query.Step) (map[id
 	})
 }
 
+// Waiting returns the nodes whose people have to decide about an open question and
+// have not, ascending.
+func (r *Reader) Waiting(ctx context.Context, id query.ID) ([]identity.DID, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) ([]identity.DID, error) {
+		list, err := texts(ctx, tx, `SELECT node FROM answer AS w WHERE query = ? AND step = ? AND NOT EXISTS
+			(SELECT 1 FROM answer AS a WHERE a.query = w.query AND a.node = w.node AND a.step = ?) AND EXISTS
+			(SELECT 1 FROM question AS q WHERE q.id = w.query AND q.state = ?) ORDER BY node`, id.String(), query.StepWait, query.StepAsk, query.Open)
+		nodes := make([]identity.DID, 0, len(list))
+		for _, node := range list {
+			nodes = append(nodes, identity.DID(node))
+		}
+		return nodes, err
+	})
+}
+
 // Closed returns the nodes with which a question goes on after a step, and
 // whether that is decided.
 func (r *Reader) Closed(ctx context.Context, id query.ID, at query.Step) ([]identity.DID, bool, error) {

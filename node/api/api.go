@@ -97,6 +97,7 @@ type Config struct {
 	Wearables Wearables // Defaults to none.
 	Outbox    Outbox    // Defaults to none.
 	Consents  Consents
+	Approvals Approvals // Defaults to none.
 	Trail     Trail
 	Quality   Quality
 
@@ -171,6 +172,9 @@ func (c Config) withDefaults() Config {
 	if c.Wearables == nil {
 		c.Wearables = noWearables{}
 	}
+	if c.Approvals == nil {
+		c.Approvals = noApprovals{}
+	}
 	if c.Outbox == nil {
 		c.Outbox = noOutbox{}
 	}
@@ -224,6 +228,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.routeQuality()
 	s.routeRedTeam()
 	s.routeConsents()
+	s.routeApprovals()
 	s.routeStatus()
 	s.routePage()
 	documentScopes(s.router.API.OpenAPI())

@@ -73,7 +73,10 @@ var scopes = map[string]scope{
 	"GET /v1/quality":       scope(access.Quality),
 	"POST /v1/quality/runs": scope(access.Quality),
 
-	"POST /v1/redteam/runs": operator, // it works on everybody's record
+	"POST /v1/redteam/runs":           operator, // it works on everybody's record
+	"GET " + approvalsPath:            operator, // it shows the site's own numbers
+	"GET " + approvalsPath + "/{id}":  operator,
+	"POST " + approvalsPath + "/{id}": operator,
 
 	"GET " + consentsPath:  scope(access.Consent),
 	"POST " + consentsPath: scope(access.Consent),

@@ -23,6 +23,7 @@ type Status struct {
 	Jobs      map[string]int64 `json:"jobs" doc:"Loads by state; completed ones of the last day"`
 	Consents  []TrialConsents  `json:"consents" nullable:"false"`
 	Decisions map[string]int64 `json:"decisions" doc:"Decisions of the release gate by refusing rule, and released"`
+	Approvals int64            `json:"approvals" doc:"Questions that wait for a person of the site"`
 	DiskFree  int64            `json:"diskFree" doc:"Free bytes where the node keeps its data; -1 if unknown"`
 	Index     *Index           `json:"index,omitempty" doc:"What questions are answered from; absent of a process beside the node"`
 }

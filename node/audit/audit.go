@@ -29,6 +29,10 @@ const (
 	TasksRefused     Event = "tasks refused" // by number, as any hub can make them up
 	NumbersReleased  Event = "numbers released"
 	AccessProved     Event = "access proved"
+	PolicyDecided    Event = "policy decided"   // about a question: what it said, and the policy's digest
+	ApprovalAsked    Event = "approval asked"   // of the site's people, at a gate
+	ApprovalGiven    Event = "approval given"   // the gate and the verdict's digest
+	ApprovalRefused  Event = "approval refused" // likewise
 	ConsentRecorded  Event = "consent recorded"
 	EpochPublished   Event = "consent epoch published"
 	JobFinished      Event = "load finished"
@@ -50,7 +54,7 @@ type Record struct {
 	Event   Event
 	Actor   identity.DID // who caused it; empty for the site itself
 	Subject string       // a question's or document's digest, a trial, a job, a number of tasks
-	Rule    string       // the refusing rule, if any
+	Rule    string       // the refusing or deciding rule, if any
 
 	// Job numbers the load that finished, 0 for none. It is in the log only: the trail
 	// keeps to the file's digest, which says more for longer.

@@ -318,7 +318,8 @@ type Status struct {
 	Process   string           `json:"process,omitempty"` // that answers beside the node, empty for the node itself
 	Connected bool             `json:"connected"`
 	Tables    map[string]int64 `json:"tables"`
-	Jobs      map[string]int64 `json:"jobs"` // by state
+	Jobs      map[string]int64 `json:"jobs"`      // by state
+	Approvals int64            `json:"approvals"` // questions that wait for a person
 	Consents  []struct {
 		Trial     string `json:"trial"`
 		Active    int64  `json:"active"`

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
 	"github.com/trialmesh/trialmesh/federation/secagg"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/approval"
 	"github.com/trialmesh/trialmesh/node/audit"
 	book "github.com/trialmesh/trialmesh/node/consent"
 	"github.com/trialmesh/trialmesh/node/release"
@@ -65,8 +67,13 @@ func (p *Peer) ask(ctx context.Context, task protocol.Task) (json.RawMessage, er
 	if err := p.pin(ctx, q); err != nil {
 		return nil, err
 	}
-	if err := p.evaluate(ctx, &q); err != nil {
+	leave, err := p.answerable(ctx, &q, task.Until)
+	if err != nil {
 		return nil, err
+	}
+	if task.Until != nil { // a hub from before approvals refuses what it does not know
+		public := leave.Public()
+		q.accept.Leave = &public
 	}
 	if _, err := rand.Read(q.secret[:]); err != nil {
 		return nil, err
@@ -82,7 +89,7 @@ func (p *Peer) ask(ctx context.Context, task protocol.Task) (json.RawMessage, er
 	if err != nil {
 		return nil, err
 	}
-	return answer, p.keep(ctx, q, digest, task.Body, answer)
+	return answer, p.keep(ctx, q, leave, digest, task.Body, answer)
 }
 
 // parseAsk reads the body of [protocol.StepAsk]. Of what a newer hub says besides, only
@@ -189,34 +196,71 @@ func refused(rule string, err error) error {
 	return problem.Refusal(rule, e.Public)
 }
 
-// evaluate answers the question and lets the gate decide.
-func (p *Peer) evaluate(ctx context.Context, q *question) error {
+// answerable evaluates the question and takes it through the gates of the site's
+// people and the release gate between them. It returns [approval.ErrWaiting] while
+// a person has to decide.
+func (p *Peer) answerable(ctx context.Context, q *question, until *time.Time) (approval.Leave, error) {
+	var none approval.Leave
+	if err := p.cfg.Approvals.Standing(ctx, q.id); err != nil {
+		return none, err
+	}
 	same, err := q.request.Question()
 	if err != nil {
-		return err
+		return none, err
 	}
-	use, err := p.use(*q)
+	use, basis, answer, err := p.evaluate(ctx, q)
 	if err != nil {
-		return err
+		return none, err
 	}
-	if q.accept.Epoch, err = p.cfg.Consents.EpochFor(ctx, use, q.ask.LedgerIndex); err != nil {
-		return err
-	}
-	basis, err := p.cfg.Consents.Usable(ctx, use, q.accept.Epoch)
+	decision, err := p.cfg.Approvals.Decide(ctx, approval.Case{
+		Query: q.id, Same: same, Envelope: q.ask.Request, Request: q.request, Hub: q.ask.Hub, Limits: q.accept.Policy, Until: q.until(until),
+	}, len(answer.Used))
 	if err != nil {
-		return err
+		return none, err
 	}
-	answer, err := p.cfg.Engine.Evaluate(ctx, q.request, basis)
-	if err != nil {
-		return err
+	if decision.At(approval.Run) {
+		if err := p.cfg.Approvals.Pass(ctx, q.id, approval.Run, message.Digest{}); err != nil {
+			return none, err
+		}
 	}
 	released, err := p.cfg.Gate.Release(ctx, release.Question{
 		ID: q.id, Same: same, Trial: q.design.ID, Researcher: q.ask.Request.Issuer, Policy: q.accept.Policy, Design: q.design.Disclosure,
 	}, answer, use.At)
 	if err != nil {
-		return err
+		return none, err
 	}
-	return permitted(released, basis) // a repeated answer may be of persons whom this epoch does not hold
+	if err := permitted(released, basis); err != nil {
+		return none, err // a repeated answer may be of persons whom this epoch does not hold
+	}
+	if decision.At(approval.Release) {
+		if err := p.cfg.Approvals.Pass(ctx, q.id, approval.Release, released.Digest()); err != nil {
+			return none, err
+		}
+	}
+	return p.cfg.Approvals.Leave(ctx, q.id)
+}
+
+// until is how long the hub brings a question again, as far as it says.
+func (q question) until(told *time.Time) time.Time {
+	if told == nil || told.After(q.ask.Request.Expires) {
+		return q.ask.Request.Expires
+	}
+	return *told
+}
+
+// evaluate answers the question. Nothing of the answer has been released.
+func (p *Peer) evaluate(ctx context.Context, q *question) (use consent.Use, basis book.Basis, answer release.Answer, err error) {
+	if use, err = p.use(*q); err != nil {
+		return use, basis, answer, err
+	}
+	if q.accept.Epoch, err = p.cfg.Consents.EpochFor(ctx, use, q.ask.LedgerIndex); err != nil {
+		return use, basis, answer, err
+	}
+	if basis, err = p.cfg.Consents.Usable(ctx, use, q.accept.Epoch); err != nil {
+		return use, basis, answer, err
+	}
+	answer, err = p.cfg.Engine.Evaluate(ctx, q.request, basis)
+	return use, basis, answer, err
 }
 
 // use is what a question would use records for, now.
@@ -298,8 +342,11 @@ func (p *Peer) recall(ctx context.Context, id protocol.ID, digest message.Digest
 
 // keep accepts a question: from here on its released numbers may be masked and
 // sent, so this is also when their release goes on record.
-func (p *Peer) keep(ctx context.Context, q question, digest message.Digest, ask, answer []byte) error {
+func (p *Peer) keep(ctx context.Context, q question, leave approval.Leave, digest message.Digest, ask, answer []byte) error {
 	return p.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+		if err := p.cfg.Approvals.Answered(ctx, tx, q.id, leave); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, `INSERT INTO peer_question (query, digest, ask, answer, step, secret) VALUES (?, ?, ?, ?, 0, ?)`,
 			q.id.String(), digest.String(), ask, answer, q.secret[:]); err != nil {
 			return err

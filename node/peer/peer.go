@@ -2,8 +2,9 @@
 //
 // A [Peer] believes nothing the hub says. For every question it checks the
 // researcher's signature, the trial and its approval by a board this site
-// trusts, its own policy and consents; then it evaluates, passes the answer
-// through the release gate and takes part in the masked sum. Each answer is
+// trusts, its own policy and consents, and waits for its people where they are to
+// decide; then it evaluates, passes the answer through the release gate and takes
+// part in the masked sum. Each answer is
 // signed. Steps may be repeated, and give the same answer, until the next one
 // was taken, or a withdrawal or the question's end forbids any; an earlier step
 // that comes back is a replay and is refused.
@@ -26,6 +27,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/approval"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/consent"
 	"github.com/trialmesh/trialmesh/node/query"
@@ -82,6 +84,9 @@ type Config struct {
 	Engine   *query.Engine
 	Gate     *release.Gate
 	Trail    *audit.Trail
+
+	// Approvals decides what may run and leave, by policy and by people.
+	Approvals *approval.Desk
 
 	// Proving returns what access proofs are made with, or an error of kind
 	// unavailable until the hub has told this node.
@@ -171,7 +176,12 @@ func (p *Peer) Take(ctx context.Context, from identity.DID, raw []byte) ([]byte,
 	defer p.lock(task.Query)()
 	body, err := p.step(ctx, task)
 	answer := protocol.Answer{Query: task.Query, Step: task.Step, Body: body}
-	if err != nil {
+	switch {
+	case errors.Is(err, approval.ErrWaiting) && task.Until != nil:
+		answer.Step = protocol.StepWait
+	case errors.Is(err, approval.ErrWaiting):
+		return nil, approval.ErrWaiting // what a hub from before approvals tries again
+	case err != nil:
 		var refusal *problem.Error
 		if !errors.As(err, &refusal) || refusal.Kind == problem.Unavailable {
 			p.cfg.Log.WarnContext(ctx, "task is held up", "query", task.Query.String(), "step", task.Step, "err", err)

@@ -111,6 +111,9 @@ func (r Released) Words() []uint64 { return r.words }
 // Used returns the persons whose records the vector was made of, for the proof.
 func (r Released) Used() []omop.PersonID { return r.used }
 
+// Digest names the vector, for who approves that it leaves.
+func (r Released) Digest() message.Digest { return message.Sum(wordsToBytes(r.words)) }
+
 // Format hides the vector.
 func (Released) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "released:redacted") }
 

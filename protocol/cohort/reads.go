@@ -34,6 +34,18 @@ func (d Definition) Reads() []Domain {
 	return slices.Sorted(maps.Keys(reads))
 }
 
+// Whole returns the domains of which some criterion takes events whatever their concept,
+// sorted. Observation periods have none.
+func (d Definition) Whole() []Domain {
+	whole := map[Domain]bool{}
+	d.walk(visitor{criterion: func(_ string, c Criterion) {
+		if c.ConceptSet == nil && c.Domain != ObservationPeriod {
+			whole[c.Domain] = true
+		}
+	}})
+	return slices.Sorted(maps.Keys(whole))
+}
+
 // field returns the domain's field of a name.
 func (d Domain) field(name string) (Field, bool) {
 	fields := tables[d].fields

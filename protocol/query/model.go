@@ -141,6 +141,32 @@ func (a Analysis) normal() Analysis {
 	return a
 }
 
+// Reads returns the domain whose records the column reads.
+func (c Column) Reads() cohort.Domain {
+	switch c.From {
+	case FromMeasurement:
+		return cohort.Measurement
+	case FromEvent:
+		return c.Domain
+	}
+	return cohort.Person
+}
+
+// Words says where the column's values come from.
+func (c Column) Words() string {
+	when := ""
+	if w := c.Window; w != nil {
+		when = fmt.Sprintf(" in days %d to %d from entry", w.From, w.To)
+	}
+	switch c.From {
+	case FromMeasurement:
+		return fmt.Sprintf("the %s value of concept %d%s, in %s between %g and %g", c.Take, c.Concepts[0], when, c.Unit, c.Low, c.High)
+	case FromEvent:
+		return fmt.Sprintf("whether there is a %s of concepts %v%s", c.Domain, c.Concepts, when)
+	}
+	return fmt.Sprintf("the person's %s", c.From)
+}
+
 func (c Column) validate(i int) error {
 	bad := func(what string) error { return invalid(fmt.Sprintf("analysis.model.columns[%d].%s", i, what)) }
 	if !formula.ValidName(c.Name) || len(c.Name) > 64 {

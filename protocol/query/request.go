@@ -131,19 +131,8 @@ func (r Request) Scopes() (consent.Mask, error) {
 	}
 	if m := r.Analysis.Model; m != nil {
 		for _, c := range m.Columns {
-			mask |= consent.MaskOf(c.scope())
+			mask |= consent.MaskOf(domainScopes[c.Reads()])
 		}
 	}
 	return mask, nil
-}
-
-// scope returns what a column reads.
-func (c Column) scope() consent.Scope {
-	switch c.From {
-	case FromMeasurement:
-		return consent.Measurements
-	case FromEvent:
-		return domainScopes[c.Domain]
-	}
-	return consent.Demographics
 }

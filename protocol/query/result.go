@@ -79,6 +79,10 @@ type Answered struct {
 	// AtLeast is the least number of records the proof must show: the cell
 	// threshold of the node's policy.
 	AtLeast int `json:"atLeast"`
+
+	// Leave says who let the question pass at the node; nodes of before there were
+	// approvals say nothing.
+	Leave *Leave `json:"leave,omitempty"`
 }
 
 // Cell is one cell of the answer.

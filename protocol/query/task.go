@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -29,6 +30,10 @@ const (
 	StepConfirm Step = "confirm" // Round{…, Survivors} → raw Confirmation
 	StepUnmask  Step = "unmask"  // Round{…, Confirmations} → raw Reveal
 	StepProve   Step = "prove"   // nothing → envelope of Access
+
+	// StepWait is in place of StepAsk in the answer of a node whose people have
+	// not decided yet: it has no body, and the question is to be brought again.
+	StepWait Step = "wait"
 
 	// StepAdvance opens a further round of a method in rounds, in place of StepAsk: it is
 	// followed by the masking steps of that round.
@@ -62,12 +67,17 @@ type Task struct {
 	Query ID              `json:"query"`
 	Step  Step            `json:"step"`
 	Body  json.RawMessage `json:"body,omitempty"`
+
+	// Until comes with [StepAsk] from a hub that understands [StepWait] and
+	// [Accept.Leave]: how long it brings the question again while a node waits
+	// for its people. A node that gets none answers without either.
+	Until *time.Time `json:"until,omitempty"`
 }
 
 // Answer is a node's reply to a task, signed as [KindAnswer].
 type Answer struct {
 	Query   ID                `json:"query"`
-	Step    Step              `json:"step"`
+	Step    Step              `json:"step"` // the task's, or StepWait for StepAsk
 	Body    json.RawMessage   `json:"body,omitempty"`
 	Refusal *problem.Document `json:"refusal,omitempty"`
 }
@@ -96,6 +106,9 @@ type Accept struct {
 
 	// Epoch is the digest of the consent epoch the answer will be drawn under.
 	Epoch message.Digest `json:"epoch"`
+
+	// Leave says who let the question pass. Only for a hub that sets [Task.Until].
+	Leave *Leave `json:"leave,omitempty"`
 }
 
 // Round is the body of the masking steps. It carries all that came before, so
@@ -139,7 +152,8 @@ type MaskedAnswer struct {
 	Commitment Commitment `json:"commitment"`
 }
 
-// Missing names a node that did not answer, and where it stopped.
+// Missing names a node that did not answer, and where it stopped: at [StepWait]
+// if nobody at the site had decided about the question in time.
 type Missing struct {
 	Node identity.DID `json:"node"`
 	Step Step         `json:"step"`

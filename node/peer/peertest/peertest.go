@@ -19,6 +19,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
 	"github.com/trialmesh/trialmesh/localstore/vocab"
+	"github.com/trialmesh/trialmesh/node/approval"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/consent"
 	"github.com/trialmesh/trialmesh/node/eventindex"
@@ -81,6 +82,11 @@ type Config struct {
 	Policy disclosure.Policy
 	People []Person
 
+	// Approvers decide about questions, as the bundle at ApprovalPolicy has it.
+	// Defaults to nobody and the default policy: every question passes.
+	Approvers      []identity.DID
+	ApprovalPolicy string
+
 	DB  *sqldb.DB        // Defaults to a new SQLite file.
 	Now func() time.Time // Defaults to time.Now.
 }
@@ -90,6 +96,7 @@ type Site struct {
 	Config
 	Book *consent.Book
 	Gate *release.Gate
+	Desk *approval.Desk
 	Peer *peer.Peer
 
 	// Persons, Participants and Grants are of those who gave consent.
@@ -129,6 +136,10 @@ func (s *Site) Reopen(t testing.TB) {
 	require.NoError(t, err)
 	s.Gate, err = release.Open(ctx, s.DB)
 	require.NoError(t, err)
+	policy, err := approval.Load(ctx, s.ApprovalPolicy)
+	require.NoError(t, err)
+	s.Desk, err = approval.Open(ctx, approval.Config{DB: s.DB, Node: s.Key.DID(), Policy: policy, Approvers: s.Approvers, Trail: trail, Now: s.Now})
+	require.NoError(t, err)
 	words, err := vocab.Open(ctx, s.DB)
 	require.NoError(t, err)
 	concepts := query.Concepts{Store: words}
@@ -137,7 +148,7 @@ func (s *Site) Reopen(t testing.TB) {
 	t.Cleanup(func() { require.NoError(t, index.Close()) })
 	s.Peer, err = peer.Open(ctx, peer.Config{
 		DB: s.DB, Key: s.Key, Hub: s.Hub, Boards: []identity.DID{s.Trial.Board.DID()}, Policy: s.Policy,
-		Consents: s.Book, Gate: s.Gate, Trail: trail, Now: s.Now,
+		Consents: s.Book, Gate: s.Gate, Trail: trail, Approvals: s.Desk, Now: s.Now,
 		Engine: query.NewEngine(query.Config{DB: s.DB, Store: store, Index: index, Vocabulary: concepts, Units: units{}}),
 		Proving: func() (peer.Proving, error) {
 			return peer.Proving{Prover: Proofs{}, Circuit: Shape.Access(), Key: AccessCircuit().Digest(), Venue: Venue}, nil

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	desk "github.com/trialmesh/trialmesh/node/approval"
+	"github.com/trialmesh/trialmesh/node/client"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+)
+
+func newNodeApprovals() *cobra.Command {
+	return group("approvals", "See the questions that wait for a person of the site, and decide about them",
+		newNodeApprovalsList(), newNodeApprovalsShow(), newNodeApprovalsPolicy(),
+		newNodeVerdict("approve", "Approve a question", true,
+			`Sign that the question may pass its gate, with a reason for the site's own records, and
+bring that to the running node. It holds for this question under this policy, at this
+gate, and can be taken back with refuse until the node has answered the hub.`,
+			`  trialmesh node approvals approve 3f9a2c01 --reason "protocol 2026-14, as agreed" --key anna.key --dir node`),
+		newNodeVerdict("refuse", "Refuse a question", false,
+			`Sign that the question may not pass, with a reason for the site's own records, and bring
+that to the running node. A refusal stands. The researcher reads that the site refused,
+and --public, if given.`,
+			`  trialmesh node approvals refuse 3f9a2c01 --reason "outside the protocol" --public "please ask within protocol 2026-14" --key anna.key --dir node`))
+}
+
+func newNodeApprovalsList() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the questions that wait, newest first",
+		Long:  "List the questions that wait for a person of the site, or with --all also those that were decided: at most 200.",
+		Example: `  trialmesh node approvals list --dir node
+  trialmesh node approvals list --all --dir node --json`,
+		Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := localNode(cmd)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			all, _ := cmd.Flags().GetBool("all")
+			list, err := c.Approvals(cmd.Context(), all)
+			if err != nil {
+				return err
+			}
+			if wantsJSON(cmd) {
+				return printJSON(cmd, map[string]any{"approvals": list})
+			}
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "approval\tgate\tstate\tasked\tuntil\ttrial\tpersons here\tpurpose")
+			for _, a := range list {
+				fmt.Fprintf(w, "%.12s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.ID, a.Gate, a.State, when(a.Asked, "-"), when(a.Until, "-"), a.Trial, a.Size, printable(a.Purpose))
+			}
+			return w.Flush()
+		},
+	}
+	cmd.Flags().Bool("all", false, "also those that were decided, or that nobody waits for any more")
+	return addDir(cmd, "node")
+}
+
+func newNodeApprovalsShow() *cobra.Command {
+	return addDir(&cobra.Command{
+		Use:   "show ID",
+		Short: "Show a question in words, and what it would touch",
+		Long: `Show a question that waits: in words, who asks it, for what, which data it reads, about
+how many persons of the site it would use, and at the gate before the release the numbers
+that would leave. ID may be cut to its first eight hex digits. All of this stays at the site.`,
+		Example: `  trialmesh node approvals show 3f9a2c01 --dir node`,
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := localNode(cmd)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			a, err := c.Approval(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return printApproval(cmd, a)
+		},
+	}, "node")
+}
+
+func newNodeApprovalsPolicy() *cobra.Command {
+	return &cobra.Command{
+		Use:   "policy [BUNDLE]",
+		Short: "Check an approval policy and print its digest",
+		Long: `Compile the bundle of Rego at BUNDLE, a folder or .tar.gz, as the node does when it
+starts, and print the digest by which decisions name it; without BUNDLE, the default's.
+An error names the file and the line.`,
+		Example: `  trialmesh node approvals policy /etc/trialmesh/approval`,
+		Args:    args(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			at := ""
+			if len(args) == 1 {
+				at = args[0]
+			}
+			policy, err := desk.Load(cmd.Context(), at)
+			if err != nil {
+				return err
+			}
+			if wantsJSON(cmd) {
+				return printJSON(cmd, map[string]any{"digest": policy.Digest()})
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), policy.Digest())
+			return err
+		},
+	}
+}
+
+// newNodeVerdict makes a command that signs a verdict and brings it to the node.
+func newNodeVerdict(name, short string, approve bool, long, example string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: name + " ID", Short: short, Long: long, Example: example,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			reason, _ := cmd.Flags().GetString("reason")
+			path, _ := cmd.Flags().GetString("key")
+			public := ""
+			if !approve {
+				public, _ = cmd.Flags().GetString("public")
+			}
+			if err := (desk.Verdict{Approve: approve, Reason: reason, Public: public}).Validate(); err != nil {
+				return usageError{err}
+			}
+			key, err := readKey(cmd, path)
+			if err != nil {
+				return err
+			}
+			c, err := localNode(cmd)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			a, err := decide(cmd, c, key, args[0], desk.Verdict{Approve: approve, Reason: reason, Public: public})
+			if err != nil {
+				return err
+			}
+			return printApproval(cmd, a)
+		},
+	}
+	cmd.Flags().String("reason", "", "why, for the site's own records (required)")
+	cmd.Flags().String("key", "", "file with the approver's signing key (required)")
+	if !approve {
+		cmd.Flags().String("public", "", "a sentence for the researcher, up to 200 bytes")
+	}
+	for _, flag := range []string{"reason", "key"} {
+		if err := cmd.MarkFlagRequired(flag); err != nil {
+			panic(err) // the flags were defined above
+		}
+	}
+	return addDir(cmd, "node")
+}
+
+// decide signs v about the request with an id, as the node shows it, and brings it there.
+func decide(cmd *cobra.Command, c *client.Client, key identity.Key, id string, v desk.Verdict) (client.Approval, error) {
+	a, err := c.Approval(cmd.Context(), id)
+	if err != nil {
+		return a, err
+	}
+	status, err := c.Status(cmd.Context())
+	if err != nil {
+		return a, err
+	}
+	v.Approval, v.Node, v.Query, v.Gate, v.Policy, v.Numbers = a.ID, identity.DID(status.DID), a.Query, desk.Gate(a.Gate), a.Policy, a.Numbers
+	if a.Gate == string(desk.Release) && v.Approve && len(a.Cells) == 0 {
+		return a, errors.New("the node does not show what would leave; nothing was approved")
+	}
+	e, err := desk.Sign(key, v, time.Now(), rand.Reader)
+	if err != nil {
+		return a, err
+	}
+	return c.Decide(cmd.Context(), a.ID, e)
+}
+
+func printApproval(cmd *cobra.Command, a client.Approval) error {
+	if wantsJSON(cmd) {
+		return printJSON(cmd, a)
+	}
+	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "approval\t%s\nstate\t%s\n", a.ID, a.State)
+	fmt.Fprintf(w, "gate\t%s\n", map[string]string{"run": "before the question runs", "release": "before its numbers leave the site"}[a.Gate])
+	fmt.Fprintf(w, "asked\t%s\nhub waits until\t%s\n", when(a.Asked, "-"), when(a.Until, "-"))
+	fmt.Fprintf(w, "trial\t%s\nresearcher\t%s\npurpose\t%s\n", a.Trial, a.Researcher, printable(a.Purpose))
+	for i, line := range strings.Split(a.Words, "\n") {
+		fmt.Fprintf(w, "%s\t%s\n", []string{"question", ""}[min(i, 1)], printable(line))
+	}
+	fmt.Fprintf(w, "reads\t%s; %d concepts named\n", strings.Join(a.Domains, ", "), a.Concepts)
+	fmt.Fprintf(w, "persons here\t%s\n", a.Size)
+	fmt.Fprintf(w, "verdicts before\t%d on the same question\n", a.Earlier)
+	fmt.Fprintf(w, "policy\t%s\n  says\t%s\n", a.Policy, printable(a.Why))
+	printLeaving(w, a)
+	if a.Verdict != nil {
+		fmt.Fprintf(w, "decided\t%s by %s\nverdict\t%s\nanswered by it\t%t\n", when(a.Decided, "-"), a.Verdict.Issuer, a.Verdict.Digest(), a.Answered)
+	}
+	return w.Flush()
+}
+
+// printLeaving prints the numbers that would leave the site.
+func printLeaving(w io.Writer, a client.Approval) {
+	for _, c := range a.Cells {
+		name := strings.Join(c.Levels, ", ")
+		if name == "" {
+			name = "all"
+		}
+		switch {
+		case c.Withheld:
+			fmt.Fprintf(w, "would leave\t%s: nothing, it is withheld\n", name)
+		case c.Mean != nil && c.SD != nil:
+			fmt.Fprintf(w, "would leave\t%s: n %d, mean %.4f, sd %.4f\n", name, c.N, *c.Mean, *c.SD)
+		default:
+			fmt.Fprintf(w, "would leave\t%s: %d\n", name, c.N)
+		}
+	}
+}

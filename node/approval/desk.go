@@ -1,0 +1,349 @@
+package approval
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/protocol/canonical"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/problem"
+	"github.com/trialmesh/trialmesh/protocol/query"
+)
+
+// Standing reports what is known of a question under the present policy without
+// looking at any data: [ErrWaiting] while a person has to decide, the refusal if
+// it was refused, else nil.
+func (d *Desk) Standing(ctx context.Context, id query.ID) error {
+	var waits bool
+	var refusal error
+	err := d.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		waits, refusal = false, nil
+		decision, found, err := d.decision(ctx, tx, id)
+		if err != nil || !found {
+			return err
+		}
+		if decision.Kind == Refuse {
+			refusal = refusedBy(decision)
+			return nil
+		}
+		list, err := requests(ctx, tx, `query = ? AND policy = ?`, id.String(), d.cfg.Policy.digest.String())
+		if err != nil {
+			return err
+		}
+		for _, r := range list {
+			switch {
+			case r.verdict == nil:
+				waits = true
+			case !r.approved:
+				refusal, err = refusedIn(*r.verdict)
+			}
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case refusal != nil:
+		return refusal
+	case waits:
+		return ErrWaiting
+	}
+	return nil
+}
+
+// Decide asks the policy about a question, once, and returns what it said. size
+// is how many persons the question would use here. The refusals are [ErrPolicy],
+// [ErrNoPolicy] and [ErrNobody].
+func (d *Desk) Decide(ctx context.Context, c Case, size int) (Decision, error) {
+	var decision Decision
+	var found bool
+	in := d.input(c, size)
+	err := d.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		var err error
+		if decision, found, err = d.decision(ctx, tx, c.Query); err != nil || found {
+			return err
+		}
+		in.Earlier, err = earlier(ctx, tx, c.Same)
+		return err
+	})
+	if err != nil {
+		return Decision{}, err
+	}
+	if !found {
+		if err := in.touched(c.Request); err != nil {
+			return Decision{}, err
+		}
+		if decision, err = d.judge(ctx, in); err != nil {
+			return Decision{}, err
+		}
+		if decision, err = d.keep(ctx, c, in, decision); err != nil {
+			return Decision{}, err
+		}
+	}
+	if decision.Kind == Refuse {
+		return Decision{}, refusedBy(decision)
+	}
+	return decision, nil
+}
+
+func (d *Desk) input(c Case, size int) Input {
+	return Input{
+		Query: c.Query, Question: c.Same, Trial: c.Request.Trial, Researcher: c.Envelope.Issuer, Purpose: c.Request.Purpose,
+		Size: BandOf(size), Approvers: len(d.cfg.Approvers), Hub: c.Hub, Limits: c.Limits, Now: clock(d.cfg.Now()),
+	}
+}
+
+// judge asks the policy. One that has no answer lets nothing pass, but is asked
+// again next time: the decision is not kept.
+func (d *Desk) judge(ctx context.Context, in Input) (Decision, error) {
+	decision, err := d.cfg.Policy.Decide(ctx, in)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return decision, ctx.Err()
+	case err != nil:
+		d.cfg.Log.ErrorContext(ctx, "a question is refused because the approval policy failed", "query", in.Query.String(), "err", err)
+		return decision, ErrNoPolicy
+	case decision.Kind == Human && len(d.cfg.Approvers) == 0:
+		return decision, ErrNobody
+	}
+	return decision, nil
+}
+
+// keep records what the policy said, and returns what holds: another process may
+// have been first.
+func (d *Desk) keep(ctx context.Context, c Case, in Input, decision Decision) (Decision, error) {
+	var texts [3][]byte
+	for i, value := range []any{decision, in, c.Envelope} {
+		var err error
+		if texts[i], err = json.Marshal(value); err != nil {
+			return Decision{}, err
+		}
+	}
+	now := d.cfg.Now()
+	err := d.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+		n, err := tx.Exec(ctx, `INSERT INTO approval_decision (query, policy, question, trial, researcher, decision, input, request, until, decided_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, c.Query.String(), d.cfg.Policy.digest.String(), c.Same.String(),
+			c.Request.Trial, c.Envelope.Issuer, texts[0], texts[1], texts[2], c.Until.Unix(), now.Unix())
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			decision, _, err = d.decision(ctx, tx, c.Query)
+			return err
+		}
+		return d.cfg.Trail.Add(ctx, tx, audit.Record{
+			At: now, Event: audit.PolicyDecided, Actor: c.Envelope.Issuer, Subject: c.Query.String(), Rule: string(decision.Kind) + " under policy " + d.cfg.Policy.digest.String(),
+		})
+	})
+	return decision, err
+}
+
+// decision returns what the present policy said about a question.
+func (d *Desk) decision(ctx context.Context, tx *sqldb.Tx, id query.ID) (decision Decision, found bool, err error) {
+	var raw []byte
+	err = tx.QueryRow(ctx, `SELECT decision FROM approval_decision WHERE query = ? AND policy = ?`, id.String(), d.cfg.Policy.digest.String()).Scan(&raw)
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return decision, false, nil
+	}
+	if err != nil {
+		return decision, false, err
+	}
+	return decision, true, json.Unmarshal(raw, &decision)
+}
+
+// Pass lets a question through a gate if a person has approved it there, and
+// puts it before them if not: [ErrWaiting]. numbers is the digest of what would
+// leave at [Release], zero at [Run]. [Desk.Decide] came before.
+func (d *Desk) Pass(ctx context.Context, id query.ID, gate Gate, numbers message.Digest) error {
+	name, err := d.name(id, gate, numbers)
+	if err != nil {
+		return err
+	}
+	now := d.cfg.Now()
+	var r request
+	err = d.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+		n, err := tx.Exec(ctx, `INSERT INTO approval_request (id, query, policy, gate, numbers, asked_at, signer, approved, decided_at, sent_at)
+			VALUES (?, ?, ?, ?, ?, ?, '', 0, 0, 0) ON CONFLICT DO NOTHING`, name.String(), id.String(), d.cfg.Policy.digest.String(), string(gate), numbers.String(), now.Unix())
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			err = d.cfg.Trail.Add(ctx, tx, audit.Record{At: now, Event: audit.ApprovalAsked, Subject: id.String(), Rule: string(gate)})
+		}
+		if err == nil {
+			r, err = requestOf(ctx, tx, name)
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case r.verdict == nil:
+		return ErrWaiting
+	case !r.approved:
+		refusal, err := refusedIn(*r.verdict)
+		return errors.Join(err, refusal)
+	}
+	return nil
+}
+
+// name returns the digest that names a request for approval.
+func (d *Desk) name(id query.ID, gate Gate, numbers message.Digest) (message.Digest, error) {
+	raw, err := canonical.Marshal(struct {
+		Node    identity.DID   `json:"node"`
+		Query   query.ID       `json:"query"`
+		Gate    Gate           `json:"gate"`
+		Policy  message.Digest `json:"policy"`
+		Numbers message.Digest `json:"numbers"`
+	}{d.cfg.Node, id, gate, d.cfg.Policy.digest, numbers})
+	return message.Sum(raw), err
+}
+
+// Leave returns what lets a question pass, for the answer.
+func (d *Desk) Leave(ctx context.Context, id query.ID) (Leave, error) {
+	l := Leave{Policy: d.cfg.Policy.digest}
+	err := d.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		var found bool
+		var err error
+		if l.Decision, found, err = d.decision(ctx, tx, id); err != nil || !found {
+			return errors.Join(err, notFound(found))
+		}
+		list, err := requests(ctx, tx, `query = ? AND policy = ?`, id.String(), d.cfg.Policy.digest.String())
+		if err != nil {
+			return err
+		}
+		l.Verdicts, l.signers = nil, nil
+		for _, gate := range []Gate{Run, Release} {
+			for _, r := range list {
+				if r.gate == gate && r.verdict != nil && r.approved {
+					l.Verdicts, l.signers = append(l.Verdicts, r.verdict.Digest()), append(l.signers, r.signer)
+				}
+			}
+		}
+		if len(l.Verdicts) != len(l.Decision.Gates) {
+			return errTakenBack
+		}
+		return nil
+	})
+	return l, err
+}
+
+func notFound(found bool) error {
+	if found {
+		return nil
+	}
+	return errTakenBack
+}
+
+// Answered notes, in the transaction that makes the answer hold, that the node
+// answers by these verdicts: from here on they cannot be taken back. It fails if
+// one was taken back before.
+func (d *Desk) Answered(ctx context.Context, tx *sqldb.Tx, id query.ID, l Leave) error {
+	n, err := tx.Exec(ctx, `UPDATE approval_request SET sent_at = ? WHERE query = ? AND policy = ? AND approved = 1`,
+		d.cfg.Now().Unix(), id.String(), l.Policy.String())
+	if err == nil && int(n) != len(l.Verdicts) {
+		err = errTakenBack
+	}
+	return err
+}
+
+func refusedBy(d Decision) error {
+	return problem.Refusal(ErrPolicy.Rule, ErrPolicy.Public+": "+d.Reason)
+}
+
+// refusedIn returns the refusal that a person signed; its error is that of a
+// verdict that cannot be read.
+func refusedIn(e message.Envelope) (refusal, err error) {
+	v, err := message.Stored[Verdict](e, KindVerdict)
+	if err != nil {
+		return nil, err
+	}
+	if v.Public == "" {
+		return ErrRefused, nil
+	}
+	return problem.Refusal(ErrRefused.Rule, ErrRefused.Public+": "+v.Public), nil
+}
+
+// request is a row of approval_request.
+type request struct {
+	id, query, policy, numbers message.Digest
+	gate                       Gate
+	asked, decided, sent       time.Time // zero for not yet
+	verdict                    *message.Envelope
+	signer                     identity.DID
+	approved                   bool
+}
+
+func requestOf(ctx context.Context, tx *sqldb.Tx, id message.Digest) (request, error) {
+	list, err := requests(ctx, tx, `id = ?`, id.String())
+	if err == nil && len(list) != 1 {
+		err = ErrUnknown
+	}
+	if err != nil {
+		return request{}, err
+	}
+	return list[0], nil
+}
+
+// requests returns the rows that fulfil a condition, newest first.
+func requests(ctx context.Context, tx *sqldb.Tx, condition string, args ...any) ([]request, error) {
+	var list []request
+	err := tx.Each(ctx, `SELECT id, query, policy, numbers, gate, asked_at, verdict, signer, approved, decided_at, sent_at
+		FROM approval_request WHERE `+condition+` ORDER BY asked_at DESC, id`, args, func(rows *sqldb.Rows) error {
+		var r request
+		var texts [4]string
+		var asked, approved, decided, sent int64
+		var gate, signer string
+		var verdict []byte
+		if err := rows.Scan(&texts[0], &texts[1], &texts[2], &texts[3], &gate, &asked, &verdict, &signer, &approved, &decided, &sent); err != nil {
+			return err
+		}
+		for i, digest := range []*message.Digest{&r.id, &r.query, &r.policy, &r.numbers} {
+			if err := digest.UnmarshalText([]byte(texts[i])); err != nil {
+				return err
+			}
+		}
+		r.gate, r.signer, r.approved = Gate(gate), identity.DID(signer), approved == 1
+		r.asked, r.decided, r.sent = moment(asked), moment(decided), moment(sent)
+		if verdict != nil {
+			r.verdict = new(message.Envelope)
+			if err := json.Unmarshal(verdict, r.verdict); err != nil {
+				return err
+			}
+		}
+		list = append(list, r)
+		return nil
+	})
+	return list, err
+}
+
+func moment(unix int64) time.Time {
+	if unix == 0 {
+		return time.Time{}
+	}
+	return time.Unix(unix, 0).UTC()
+}
+
+// earlierVerdicts is how many earlier verdicts a policy sees.
+const earlierVerdicts = 100
+
+func earlier(ctx context.Context, tx *sqldb.Tx, same message.Digest) ([]Earlier, error) {
+	list := []Earlier{}
+	err := tx.Each(ctx, `SELECT d.researcher, r.gate, r.approved, r.decided_at FROM approval_request r
+		JOIN approval_decision d ON d.query = r.query AND d.policy = r.policy
+		WHERE d.question = ? AND r.decided_at > 0 ORDER BY r.decided_at DESC, r.id LIMIT ?`, []any{same.String(), earlierVerdicts}, func(rows *sqldb.Rows) error {
+		var researcher, gate string
+		var approved, at int64
+		if err := rows.Scan(&researcher, &gate, &approved, &at); err != nil {
+			return err
+		}
+		list = append(list, Earlier{Researcher: identity.DID(researcher), Gate: Gate(gate), Approved: approved == 1, At: moment(at)})
+		return nil
+	})
+	return list, err
+}
