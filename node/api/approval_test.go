@@ -57,7 +57,7 @@ func TestVerdictsComeSigned(t *testing.T) {
 	a := list[0]
 	require.Equal(t, approval.Waiting, a.State)
 	require.Equal(t, approval.Under101, a.Size)
-	require.Contains(t, a.Words, "VisitOccurrence: any concept")
+	require.Contains(t, a.Words, "enter with this event, called the index event:\n  - a visit")
 	require.Empty(t, a.Cells, "a list shows no numbers")
 	path := "/v1/approvals/" + a.ID.String()[:8]
 	_, _, text = s.send(http.MethodGet, path, "", nil)

@@ -75,6 +75,47 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/approvals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Questions that a person of the site decides about, newest first
+         * @description Those that wait, or all; at most 200. They stay at the site.
+         */
+        get: operations["approvals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/approvals/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A question that a person of the site decides about */
+        get: operations["approval"];
+        put?: never;
+        /**
+         * Bring a signed verdict on a question
+         * @description It is durable when the answer comes. A refusal stands; an approval may be followed by a refusal until the node has answered. The same verdict may come again.
+         */
+        post: operations["decide"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/audit": {
         parameters: {
             query?: never;
@@ -583,6 +624,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/redteam/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Attack the node's own release gate
+         * @description Makes the attacks of deploy/docs/disclosure.md with the site's persons and policy, on a gate whose memory is thrown away: no question of a researcher is affected. It takes some seconds. A site of fewer than 400 persons is a conflict.
+         */
+        post: operations["runRedTeam"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/series": {
         parameters: {
             query?: never;
@@ -870,11 +931,84 @@ export interface components {
             /** @enum {string} */
             token_type: "Bearer";
         };
+        AllApprovals: {
+            approvals: components["schemas"]["Approval"][];
+        };
         AllConsents: {
             consents: components["schemas"]["TrialConsents"][];
         };
         AllSeries: {
             series: components["schemas"]["Series"][];
+        };
+        Approval: {
+            /** @description The node has answered by the verdict, which stands */
+            answered: boolean;
+            /** Format: date-time */
+            asked: string;
+            /** @description What would leave, before it is masked; only of one request, at the gate before the release */
+            cells: components["schemas"]["ApprovalCell"][];
+            /**
+             * Format: int64
+             * @description How many concepts are named
+             */
+            concepts: number;
+            /** Format: date-time */
+            decided?: string;
+            /** @description What of the site's data is read */
+            domains: string[];
+            /**
+             * Format: int64
+             * @description How many verdicts there were about the same question before, up to 100
+             */
+            earlier: number;
+            /**
+             * @description Before the question runs, or before its numbers leave
+             * @enum {string}
+             */
+            gate: "run" | "release";
+            id: string;
+            /** @description Digest of the numbers that would leave; zeros at the gate before the run */
+            numbers: string;
+            /** @description Of the site's policy that asked for approval */
+            policy: string;
+            /** @description In the researcher's words */
+            purpose: string;
+            query: string;
+            /** @description Digest of what is asked, the same whoever asks it */
+            question: string;
+            /** @description What is asked, in full */
+            request: components["schemas"]["QueryRequest"];
+            researcher: string;
+            /** @description How many persons it would use here, when it was asked */
+            size: string;
+            /** @enum {string} */
+            state: "waiting" | "approved" | "refused" | "over" | "superseded";
+            trial: string;
+            /**
+             * Format: date-time
+             * @description How long the hub waits
+             */
+            until: string;
+            /** @description As its approver signed it */
+            verdict?: components["schemas"]["MessageEnvelope"];
+            /** @description What that policy said */
+            why: string;
+            /** @description What is asked, in plain English */
+            words: string;
+        };
+        ApprovalCell: {
+            levels: string[];
+            /** Format: double */
+            mean?: number;
+            /**
+             * Format: int64
+             * @description Persons, rounded as the policy says
+             */
+            n: number;
+            /** Format: double */
+            sd?: number;
+            /** @description The release gate keeps the cell back */
+            withheld: boolean;
         };
         AuthorizeWearableRequest: {
             maker: string;
@@ -1305,6 +1439,54 @@ export interface components {
         PullsList: {
             pulls: components["schemas"]["Pull"][];
         };
+        QueryAnalysis: {
+            by?: string[] | null;
+            kind: string;
+            model?: components["schemas"]["QueryModel"];
+            variable?: components["schemas"]["QueryVariable"];
+        };
+        QueryColumn: {
+            concepts?: number[] | null;
+            domain?: string;
+            from: string;
+            /** Format: double */
+            high?: number;
+            /** Format: double */
+            low?: number;
+            name: string;
+            take?: string;
+            unit?: string;
+            window?: components["schemas"]["QueryWindow"];
+        };
+        QueryModel: {
+            columns: components["schemas"]["QueryColumn"][] | null;
+            family: string;
+            formula: string;
+            link?: string;
+            weights?: string;
+        };
+        QueryRequest: {
+            analysis: components["schemas"]["QueryAnalysis"];
+            cohort: unknown;
+            purpose: string;
+            trial: string;
+        };
+        QueryVariable: {
+            /** Format: int64 */
+            concept: number;
+            /** Format: double */
+            high: number;
+            /** Format: double */
+            low: number;
+            take: string;
+            unit: string;
+        };
+        QueryWindow: {
+            /** Format: int64 */
+            from: number;
+            /** Format: int64 */
+            to: number;
+        };
         Recorded: {
             /**
              * Format: int64
@@ -1322,6 +1504,34 @@ export interface components {
              * @description How many have a problem, listed or not
              */
             refused: number;
+        };
+        RedteamFinding: {
+            /** @description Letter of the attack */
+            attack: string;
+            /** @description What the attacker knows now */
+            learned: string;
+            /** @description What the attacker does */
+            name: string;
+            /**
+             * Format: double
+             * @description By how many persons the best guess may be wrong
+             */
+            off?: number;
+            /** @description refused, blunted or succeeded */
+            outcome: string;
+            /** @description The rule that refused or blunted */
+            rule?: string;
+        };
+        RedteamReport: {
+            /** Format: date-time */
+            began: string;
+            findings: components["schemas"]["RedteamFinding"][] | null;
+            /**
+             * Format: int64
+             * @description Persons of the site who were used, rounded down to hundreds
+             */
+            persons: number;
+            withstood: boolean;
         };
         RegisteredClient: {
             /** Format: date-time */
@@ -1657,6 +1867,11 @@ export interface components {
             unit: string;
         };
         Status: {
+            /**
+             * Format: int64
+             * @description Questions that wait for a person of the site
+             */
+            approvals: number;
             /** @description The hub is reached */
             connected: boolean;
             consents: components["schemas"]["TrialConsents"][];
@@ -1829,6 +2044,10 @@ export interface components {
             /** Format: int64 */
             version: number;
         };
+        VerdictInput: {
+            /** @description A verdict on this request, signed by one of the site's approvers */
+            verdict: components["schemas"]["MessageEnvelope"];
+        };
         Version: {
             /** Format: date-time */
             at: string;
@@ -1906,8 +2125,11 @@ export interface components {
 }
 export type Accepted = components['schemas']['Accepted'];
 export type AccessToken = components['schemas']['AccessToken'];
+export type AllApprovals = components['schemas']['AllApprovals'];
 export type AllConsents = components['schemas']['AllConsents'];
 export type AllSeries = components['schemas']['AllSeries'];
+export type Approval = components['schemas']['Approval'];
+export type ApprovalCell = components['schemas']['ApprovalCell'];
 export type AuthorizeWearableRequest = components['schemas']['AuthorizeWearableRequest'];
 export type ClientKey = components['schemas']['ClientKey'];
 export type ClientKeys = components['schemas']['ClientKeys'];
@@ -1940,7 +2162,15 @@ export type PullRun = components['schemas']['PullRun'];
 export type PullRuns = components['schemas']['PullRuns'];
 export type PullWearableRequest = components['schemas']['PullWearableRequest'];
 export type PullsList = components['schemas']['PullsList'];
+export type QueryAnalysis = components['schemas']['QueryAnalysis'];
+export type QueryColumn = components['schemas']['QueryColumn'];
+export type QueryModel = components['schemas']['QueryModel'];
+export type QueryRequest = components['schemas']['QueryRequest'];
+export type QueryVariable = components['schemas']['QueryVariable'];
+export type QueryWindow = components['schemas']['QueryWindow'];
 export type Recorded = components['schemas']['Recorded'];
+export type RedteamFinding = components['schemas']['RedteamFinding'];
+export type RedteamReport = components['schemas']['RedteamReport'];
 export type RegisteredClient = components['schemas']['RegisteredClient'];
 export type RegisteredClients = components['schemas']['RegisteredClients'];
 export type Remap = components['schemas']['Remap'];
@@ -1971,6 +2201,7 @@ export type Upload = components['schemas']['Upload'];
 export type Variable = components['schemas']['Variable'];
 export type VariableUnit = components['schemas']['VariableUnit'];
 export type Variables = components['schemas']['Variables'];
+export type VerdictInput = components['schemas']['VerdictInput'];
 export type Version = components['schemas']['Version'];
 export type Versions = components['schemas']['Versions'];
 export type Wearable = components['schemas']['Wearable'];
@@ -2082,6 +2313,106 @@ export interface operations {
                 };
                 content: {
                     "text/plain": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    approvals: {
+        parameters: {
+            query?: {
+                /** @description Also those that were decided or nobody waits for any more */
+                all?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AllApprovals"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    approval: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id, or its first eight or more hex digits */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Approval"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    decide: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id, or its first eight or more hex digits */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VerdictInput"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Approval"];
                 };
             };
             /** @description Error */
@@ -3266,6 +3597,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ReportReport"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    runRedTeam: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RedteamReport"];
                 };
             };
             /** @description Error */

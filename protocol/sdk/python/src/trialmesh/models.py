@@ -23,6 +23,11 @@ class AccessToken:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AllApprovals:
+    approvals: list[Approval]
+
+
+@dataclass(frozen=True, kw_only=True)
 class AllConsents:
     consents: list[TrialConsents]
 
@@ -30,6 +35,61 @@ class AllConsents:
 @dataclass(frozen=True, kw_only=True)
 class AllSeries:
     series: list[Series]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Approval:
+    answered: bool
+    """The node has answered by the verdict, which stands."""
+    asked: datetime.datetime
+    cells: list[ApprovalCell]
+    """What would leave, before it is masked; only of one request, at the gate before the
+    release."""
+    concepts: int
+    """How many concepts are named."""
+    decided: datetime.datetime | None = None
+    domains: list[str]
+    """What of the site's data is read."""
+    earlier: int
+    """How many verdicts there were about the same question before, up to 100."""
+    gate: Literal["run", "release"]
+    """Before the question runs, or before its numbers leave."""
+    id: str
+    numbers: str
+    """Digest of the numbers that would leave; zeros at the gate before the run."""
+    policy: str
+    """Of the site's policy that asked for approval."""
+    purpose: str
+    """In the researcher's words."""
+    query: str
+    question: str
+    """Digest of what is asked, the same whoever asks it."""
+    request: QueryRequest
+    """What is asked, in full."""
+    researcher: str
+    size: str
+    """How many persons it would use here, when it was asked."""
+    state: Literal["waiting", "approved", "refused", "over", "superseded"]
+    trial: str
+    until: datetime.datetime
+    """How long the hub waits."""
+    verdict: MessageEnvelope | None = None
+    """As its approver signed it."""
+    why: str
+    """What that policy said."""
+    words: str
+    """What is asked, in plain English."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApprovalCell:
+    levels: list[str]
+    mean: float | None = None
+    n: int
+    """Persons, rounded as the policy says."""
+    sd: float | None = None
+    withheld: bool
+    """The release gate keeps the cell back."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -408,6 +468,59 @@ class PullsList:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QueryAnalysis:
+    by: list[str] | None | None = None
+    kind: str
+    model: QueryModel | None = None
+    variable: QueryVariable | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryColumn:
+    concepts: list[int] | None | None = None
+    domain: str | None = None
+    from_: str = field(metadata={"json": "from"})
+    high: float | None = None
+    low: float | None = None
+    name: str
+    take: str | None = None
+    unit: str | None = None
+    window: QueryWindow | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryModel:
+    columns: list[QueryColumn] | None
+    family: str
+    formula: str
+    link: str | None = None
+    weights: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryRequest:
+    analysis: QueryAnalysis
+    cohort: Any
+    purpose: str
+    trial: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryVariable:
+    concept: int
+    high: float
+    low: float
+    take: str
+    unit: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryWindow:
+    from_: int = field(metadata={"json": "from"})
+    to: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recorded:
     known: int
     """How many were on record before."""
@@ -416,6 +529,31 @@ class Recorded:
     """How many were new."""
     refused: int
     """How many have a problem, listed or not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedteamFinding:
+    attack: str
+    """Letter of the attack."""
+    learned: str
+    """What the attacker knows now."""
+    name: str
+    """What the attacker does."""
+    off: float | None = None
+    """By how many persons the best guess may be wrong."""
+    outcome: str
+    """refused, blunted or succeeded."""
+    rule: str | None = None
+    """The rule that refused or blunted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedteamReport:
+    began: datetime.datetime
+    findings: list[RedteamFinding] | None
+    persons: int
+    """Persons of the site who were used, rounded down to hundreds."""
+    withstood: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -664,6 +802,8 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
+    approvals: int
+    """Questions that wait for a person of the site."""
     connected: bool
     """The hub is reached."""
     consents: list[TrialConsents]
@@ -802,6 +942,12 @@ class Variables:
     """How many fit the request."""
     variables: list[Variable]
     version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerdictInput:
+    verdict: MessageEnvelope
+    """A verdict on this request, signed by one of the site's approvers."""
 
 
 @dataclass(frozen=True, kw_only=True)
