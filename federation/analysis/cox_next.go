@@ -17,8 +17,12 @@ func search(times []coxTime, is func(coxTime) bool) int {
 
 // Next counts, or takes a part of a step, or makes the step, or ends.
 func (c cox) Next(s coxState, pooled Pooled) (coxState, any, error) {
-	if s.Times == nil {
+	switch {
+	case s.Times == nil:
 		next, err := c.counted(s, pooled)
+		return next, nil, err
+	case s.Coefficients == nil:
+		next, err := c.ended(s, pooled)
 		return next, nil, err
 	}
 	s, err := c.take(s, pooled.Numbers)
@@ -44,7 +48,34 @@ func (c cox) counted(s coxState, pooled Pooled) (coxState, error) {
 	if s.Times, err = c.times(s.Tally); err != nil {
 		return s, err
 	}
-	s.Tally = tally{}
+	if err := c.enough(s); err != nil {
+		return s, err
+	}
+	s.Tally, s.Groups = tally{}, nil
+	if c.guarded() {
+		return s, nil
+	}
+	return c.begin(s, make([]float64, c.p)), nil
+}
+
+// ended puts after the last event time of each stratum that enough persons outlast a time
+// without events, and begins.
+func (c cox) ended(s coxState, pooled Pooled) (coxState, error) {
+	var times []coxTime
+	for i, t := range s.Times {
+		times = append(times, t)
+		if i+1 < len(s.Times) && s.Times[i+1].Group == t.Group {
+			continue
+		}
+		n := pooled.Numbers[t.Group]
+		if n != math.Trunc(n) || n < 0 || n > float64(s.N) {
+			return s, ErrInconsistent
+		}
+		if n >= float64(c.MinAtRisk) {
+			times = append(times, coxTime{Group: t.Group, First: t.Last + 1, Last: t.Last + 1})
+		}
+	}
+	s.Times = times
 	return c.begin(s, make([]float64, c.p)), nil
 }
 
@@ -59,6 +90,17 @@ func (c cox) scale(s *coxState, sums []float64, rows int64) error {
 		return NoResult("there is nobody without a missing value")
 	}
 	s.N, s.Offset = int64(n), sums[coxOffset]/n
+	var all int64
+	for _, v := range sums[coxMoments+2*c.p:] {
+		if v != math.Trunc(v) || v < 0 || v > n {
+			return ErrInconsistent
+		}
+		s.Groups = append(s.Groups, int64(v))
+		all += int64(v)
+	}
+	if all != s.N {
+		return ErrInconsistent
+	}
 	s.Center, s.Scale = make([]float64, c.p), make([]float64, c.p)
 	for j := range c.p {
 		middle, half := c.bounds(j)
@@ -80,7 +122,11 @@ func (c cox) times(t tally) ([]coxTime, error) {
 		group, point := place/points, place%points
 		last := len(out) - 1
 		if last < 0 || out[last].Group != group || out[last].Events >= least {
-			out = append(out, coxTime{Group: group, First: point})
+			first := point
+			if c.guarded() && (last < 0 || out[last].Group != group) {
+				first = 0
+			}
+			out = append(out, coxTime{Group: group, First: first})
 			last++
 		}
 		out[last].Last = point
@@ -106,6 +152,28 @@ func (c cox) times(t tally) ([]coxTime, error) {
 		s.Left -= len(at)
 	}
 	return out, nil
+}
+
+// enough refuses where the sums of all persons less those of others would be about a few.
+func (c cox) enough(s coxState) error {
+	censored, idle := s.N, s.N
+	for i, t := range s.Times {
+		censored -= t.Events
+		if i == 0 || s.Times[i-1].Group != t.Group {
+			idle -= s.Groups[t.Group]
+		}
+	}
+	switch least := int64(c.MinAtRisk); {
+	case censored < 0 || idle < 0:
+		return ErrInconsistent
+	case !c.guarded():
+		return nil
+	case 0 < censored && censored < least:
+		return NoResult(fmt.Sprintf("there are fewer than %d persons without an event: make the horizon of the grid smaller", c.MinAtRisk))
+	case 0 < idle && idle < least:
+		return NoResult(fmt.Sprintf("the strata without events have fewer than %d persons: use strata that have more", c.MinAtRisk))
+	}
+	return nil
 }
 
 // few says that a stratum has fewer events than the least.
@@ -145,17 +213,21 @@ func (c cox) take(s coxState, numbers []float64) (coxState, error) {
 	for _, place := range at {
 		s.Left--
 		t := s.Times[s.Left]
+		leave := numbers[place : place+c.triple()]
 		if s.Left+1 == len(s.Times) || s.Times[s.Left+1].Group != t.Group {
 			clear(s.Carry)
 		}
 		for i := range s.Carry {
-			s.Carry[i] += numbers[place+i]
+			s.Carry[i] += leave[i]
 		}
-		var dead []float64
-		if c.tied(t) {
-			dead = numbers[place+c.triple() : place+2*c.triple()]
+		var fading []float64
+		switch {
+		case c.tied(t):
+			fading = numbers[place+c.triple() : place+2*c.triple()]
+		case c.guarded() && c.Ties == query.Efron:
+			fading = leave
 		}
-		if !c.addTime(&s.Sum, t.Events, s.Carry, dead) {
+		if t.Events > 0 && !c.addTime(&s.Sum, t.Events, s.Carry, fading) {
 			return s, NoResult("a risk set has no weight beside the others: coefficients run away, or an offset ranges too far")
 		}
 	}
@@ -163,20 +235,20 @@ func (c cox) take(s coxState, numbers []float64) (coxState, error) {
 }
 
 // addTime adds what the events of one time contribute, given the sums over the risk set
-// and, for Efron's ties, over the dead.
-func (c cox) addTime(sum *coxSum, events int64, risk, dead []float64) bool {
+// and, unless nil, over what of it fades away from the first event to the last.
+func (c cox) addTime(sum *coxSum, events int64, risk, fading []float64) bool {
 	draws, each := int64(1), float64(events)
-	if dead != nil {
+	if fading != nil {
 		draws, each = events, 1
 	}
 	mean := make([]float64, c.p)
 	for l := range draws {
 		share := float64(l) / float64(events)
 		of := func(i int) float64 {
-			if dead == nil {
+			if fading == nil {
 				return risk[i]
 			}
-			return risk[i] - share*dead[i]
+			return risk[i] - share*fading[i]
 		}
 		total := of(0)
 		if !(total > 0) {
@@ -242,7 +314,7 @@ func (c cox) newton(s coxState, pooled Pooled) (coxState, any, error) {
 // result writes the table.
 func (c cox) result(s coxState, pooled Pooled, information cholesky, converged bool) *query.Hazards {
 	r := &query.Hazards{
-		Formula: c.Formula.String(), Ties: c.Ties, N: s.N, Omitted: pooled.Omitted + pooled.Rows - s.N, Times: len(s.Times),
+		Formula: c.Formula.String(), Ties: c.Ties, N: s.N, Omitted: pooled.Omitted + pooled.Rows - s.N,
 		NullLogLikelihood: s.NullLogLikelihood, LogLikelihood: s.Sum.LogLikelihood,
 		LikelihoodRatio: test(2*(s.Sum.LogLikelihood-s.NullLogLikelihood), information.rank),
 		Wald:            test(c.wald(s, information), information.rank),
@@ -251,6 +323,9 @@ func (c cox) result(s coxState, pooled Pooled, information cholesky, converged b
 	}
 	for _, t := range s.Times {
 		r.Events += t.Events
+		if t.Events > 0 {
+			r.Times++
+		}
 	}
 	if !converged {
 		r.Warnings = append(r.Warnings, "Ran out of iterations and did not converge")

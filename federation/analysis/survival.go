@@ -158,7 +158,9 @@ func (s survival) reader(f *Frame) func(i int) (spell, bool) {
 			if stops[i] <= starts[i] {
 				return spell{}, false
 			}
-			out.start = min(s.grid.after(starts[i]), last)
+			if out.start = min(s.grid.after(starts[i]), last); out.start == 0 {
+				out.start = -1
+			}
 		}
 		if out.stop > last {
 			out.stop, out.event = last, false

@@ -36,32 +36,47 @@ on_grid <- function(d, surv, width, horizon) {
   d
 }
 
-# Neighboring event times of a stratum are one, the first of them, until it has m events.
-merged <- function(d, surv, stratum, m, width) {
-  stop <- surv[length(surv) - 1]; event <- surv[length(surv)]
+# The fit with event times merged until they have m events; see the comment of Cox. Each
+# event is a draw from a risk set in which persons have weights.
+merged <- function(x, d, surv, stratum, m, ties) {
+  stop <- d[[surv[length(surv) - 1]]]; event <- d[[surv[length(surv)]]]
+  start <- if (length(surv) == 3) d[[surv[1]]] else rep(-1, nrow(d))
+  start[start == 0] <- -1
   groups <- if (is.null(stratum)) rep(1, nrow(d)) else as.integer(d[[stratum]])
+  draws <- list(); times <- 0
   for (g in unique(groups)) {
-    at <- which(groups == g)
-    u <- sort(unique(d[[stop]][at][d[[event]][at]]))
-    bins <- list(); open <- c(); n <- 0
-    for (t in u) {
-      open <- c(open, t); n <- n + sum(d[[stop]][at] == t & d[[event]][at])
-      if (n >= m) { bins <- c(bins, list(open)); open <- c(); n <- 0 }
-    }
-    if (length(open)) bins[[length(bins)]] <- c(bins[[length(bins)]], open)
-    for (b in bins) {
-      into <- at[d[[stop]][at] >= b[1] & d[[stop]][at] <= b[length(b)]]
-      d[[stop]][into] <- b[1]
-      if (length(surv) == 3) {
-        late <- at[d[[surv[1]]][at] >= b[1] & d[[surv[1]]][at] <= b[length(b)]]
-        d[[surv[1]]][late] <- b[1]
-        both <- intersect(into, late)
-        d[[surv[1]]][both[d[[event]][both]]] <- b[1] - width / 2
+    count <- table(stop[groups == g & event]); u <- as.numeric(names(count))
+    bin <- integer(length(u)); b <- 1; n <- 0
+    for (i in seq_along(u)) { bin[i] <- b; n <- n + count[[i]]; if (n >= m) { b <- b + 1; n <- 0 } }
+    if (n > 0) bin[bin == b] <- b - 1
+    first <- tapply(u, bin, min); first[1] <- 0; last <- tapply(u, bin, max); times <- times + length(first)
+    set <- sapply(seq_along(first), function(k) groups == g & ((start < first[k] & stop >= first[k]) | (event & stop >= first[k] & stop <= last[k])))
+    outlast <- groups == g & start <= max(u) & stop > max(u)
+    set <- cbind(set, if (sum(outlast) >= m) outlast else FALSE)
+    for (k in seq_along(first)) {
+      deaths <- sum(count[bin == k])
+      for (l in seq_len(deaths) - 1) {
+        share <- if (ties == "efron") l / deaths else 0
+        draws <- c(draws, list(set[, k] * (1 - share) + if (share > 0) set[, k + 1] * share else 0))
       }
     }
   }
-  if (length(surv) == 3) d <- d[d[[surv[1]]] < d[[stop]], ]
-  d
+  w <- do.call(cbind, draws)
+  x <- scale(x, scale = FALSE)
+  at <- function(b) {
+    r <- exp(drop(x %*% b)); total <- colSums(w * r)
+    mean <- crossprod(w * r, x) / total
+    square <- crossprod(x, x * drop(w %*% (1 / total)) * r)
+    list(loglik = sum(x[event, ] %*% b) - sum(log(total)), u = colSums(x[event, , drop = FALSE]) - colSums(mean), i = square - crossprod(mean))
+  }
+  b <- rep(0, ncol(x)); now <- null <- at(b); iter <- 0
+  repeat {
+    b <- b + solve(now$i, now$u); before <- now; now <- at(b); iter <- iter + 1
+    if (abs(1 - before$loglik / now$loglik) <= 1e-9) break
+  }
+  se <- sqrt(diag(solve(now$i)))
+  list(coef = setNames(b, colnames(x)), table = cbind(coef = b, "se(coef)" = se, z = b / se, "Pr(>|z|)" = 2 * pnorm(-abs(b / se))),
+    loglik = c(null$loglik, now$loglik), wald.test = drop(b %*% now$i %*% b), score = drop(null$u %*% solve(null$i, null$u)), iter = iter, times = times)
 }
 
 head_of <- function(name, kind, file, formula, used, d, surv, width, horizon)
@@ -105,19 +120,24 @@ cox <- function(name, file, d, surv, right, ties = "efron", stratum = NULL, othe
   used <- unique(c(surv, all.vars(f), stratum))
   complete <- d[complete.cases(d[used]), used]
   e <- on_grid(complete, surv, width, horizon)
-  if (merge > 0) e <- merged(e, surv, stratum, merge, width)
   strata <- if (is.null(stratum)) "" else paste0(" + strata(", stratum, ")")
   formula <- paste0("Surv(", paste(surv, collapse = ", "), ") ~ ", right, strata)
   warned <- character()
   m <- withCallingHandlers(coxph(as.formula(formula), e, ties = ties),
     warning = function(w) { warned <<- c(warned, trimws(gsub("variable  ", "variable ", gsub(" ;", ";", conditionMessage(w))))); invokeRestart("muffleWarning") })
-  s <- summary(m)
+  table <- summary(m)$coefficients
+  if (merge > 0) {
+    fit <- merged(model.matrix(m), e, surv, stratum, merge, ties)
+    m$loglik <- fit$loglik; m$wald.test <- fit$wald.test; m$score <- fit$score; m$iter <- fit$iter
+    rownames(fit$table) <- rownames(table); table <- fit$table
+  }
   rows <- sapply(names(coef(m)), function(n) {
-    v <- s$coefficients[n, ]
+    v <- table[n, ]
     pairs_of(name = str(n), estimate = num(v[["coef"]]), se = num(if (is.na(v[["coef"]])) NA else v[["se(coef)"]]), statistic = num(v[["z"]]), p = num(v[["Pr(>|z|)"]]))
   })
   stop <- e[[surv[length(surv) - 1]]]; event <- e[[surv[length(surv)]]]
   times <- unique(paste(stop, if (is.null(stratum)) "" else e[[stratum]])[event])
+  if (merge > 0) times <- seq_len(fit$times)
   df <- sum(!is.na(coef(m)))
   paste0(head_of(name, "cox", file, formula, used, d, surv, width, horizon), '"merge": ', merge, ', "hazards": ',
     pairs_of(ties = str(ties), n = if (length(surv) == 3) sum(complete[[surv[1]]] < complete[[surv[2]]]) else nrow(complete),
@@ -159,13 +179,14 @@ cases <- c(
   cox("lung breslow", "lung.csv", lung_numbers, right, "age + sex", "breslow", horizon = 1100),
   cox("lung three", "lung.csv", lung, right, "age + sex + ph.ecog", horizon = 1100),
   cox("lung within institutions", "lung.csv", lung, right, "age + sex", "breslow", "inst", horizon = 1100),
+  cox("lung institutions", "lung.csv", lung, right, "age + sex + inst", horizon = 1100),
   cox("lung by months", "lung.csv", lung, right, "age * sex", width = 30, horizon = 1100),
   cox("lung to half a year", "lung.csv", lung, right, "age + I(age^2) + sex", horizon = 182),
   cox("lung merged", "lung.csv", lung_numbers, right, "age + sex", horizon = 1100, merge = 11),
   cox("lung merged breslow", "lung.csv", lung_numbers, right, "age + sex", "breslow", horizon = 1100, merge = 11),
   cox("lung with offset", "lung.csv", lung_numbers, right, "sex + offset(age)", horizon = 1100),
   cox("veteran", "veteran.csv", veteran_numbers, right, "trt + karno + celltype", horizon = 1000),
-  cox("veteran merged within treatment", "veteran.csv", veteran, right, "karno + celltype", stratum = "trt", horizon = 1000, merge = 11),
+  cox("veteran merged within treatment", "veteran.csv", veteran, right, "karno + celltype", stratum = "trt", horizon = 1000, merge = 4),
   cox("colon", "colon.csv", colon, right, "rx + age + sex + nodes", horizon = 3400),
   cox("heart", "heart.csv", heart, c("start", "stop", "event"), "age + year + surgery + transplant", width = 0.5, horizon = 1800),
   cox("heart breslow", "heart.csv", heart, c("start", "stop", "event"), "age + transplant", "breslow", width = 0.5, horizon = 1800),
