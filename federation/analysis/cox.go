@@ -237,6 +237,9 @@ func (c cox) layout(s coxState) (at []int, numbers int) {
 }
 
 func (c cox) Site(s coxState, f *Frame, sums *Sums) error {
+	if err := c.check(s); err != nil {
+		return err
+	}
 	rows, err := c.rows(f)
 	if err != nil {
 		return err
@@ -249,10 +252,29 @@ func (c cox) Site(s coxState, f *Frame, sums *Sums) error {
 		c.outlast(s, f.Len(), rows, sums)
 		return nil
 	}
-	if len(s.Center) != c.p || len(s.Scale) != c.p || len(s.Coefficients) != c.p || s.Left > len(s.Times) {
-		return errors.New("cox: the state is of another model")
-	}
 	c.step(s, f.Len(), rows, sums)
+	return nil
+}
+
+// check reports a state that no round of this model leads to.
+func (c cox) check(s coxState) error {
+	if s.Times == nil {
+		if s.Tally.Taken > 0 && len(s.Groups) != c.groups() {
+			return errState
+		}
+		return s.Tally.check(c.size())
+	}
+	ok := len(s.Center) == c.p && len(s.Scale) == c.p && 0 <= s.Left && s.Left <= len(s.Times)
+	for i, t := range s.Times {
+		ok = ok && 0 <= t.Group && t.Group < c.groups() && t.Events >= 0 && (i == 0 || s.Times[i-1].Group <= t.Group)
+	}
+	if s.Coefficients != nil {
+		ok = ok && len(s.Coefficients) == c.p && (s.Before == nil || len(s.Before) == c.p) && len(s.Carry) == c.triple() &&
+			len(s.Sum.Gradient) == c.p && len(s.Sum.Square) == c.p && len(s.Sum.Information) == packed(c.p, 0)
+	}
+	if !ok {
+		return errState
+	}
 	return nil
 }
 

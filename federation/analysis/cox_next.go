@@ -17,6 +17,9 @@ func search(times []coxTime, is func(coxTime) bool) int {
 
 // Next counts, or takes a part of a step, or makes the step, or ends.
 func (c cox) Next(s coxState, pooled Pooled) (coxState, any, error) {
+	if err := c.check(s); err != nil {
+		return s, nil, err
+	}
 	switch {
 	case s.Times == nil:
 		next, err := c.counted(s, pooled)
@@ -197,9 +200,8 @@ func (c cox) begin(s coxState, coefficients []float64) coxState {
 // take adds the times of a round to the step's sums.
 func (c cox) take(s coxState, numbers []float64) (coxState, error) {
 	at, n := c.layout(s)
-	if len(s.Coefficients) != c.p || len(s.Carry) != c.triple() || len(s.Sum.Gradient) != c.p ||
-		len(s.Sum.Information) != packed(c.p, 0) || len(s.Sum.Square) != c.p || len(at) == 0 {
-		return s, fmt.Errorf("cox: the state is of another model")
+	if len(at) == 0 {
+		return s, errState
 	}
 	s.Carry = slices.Clone(s.Carry)
 	s.Sum.Gradient, s.Sum.Information, s.Sum.Square = slices.Clone(s.Sum.Gradient), slices.Clone(s.Sum.Information), slices.Clone(s.Sum.Square)

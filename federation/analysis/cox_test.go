@@ -1,7 +1,6 @@
 package analysis_test
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 
@@ -173,9 +172,47 @@ func TestCoxRefusesSumsOfNoSites(t *testing.T) {
 		_, err := m.Next(state, words, 2)
 		require.ErrorIs(t, err, analysis.ErrInconsistent, name)
 	}
-	other, err := json.Marshal(map[string]any{"tally": map[string]any{"taken": 2}, "left": 1, "sum": map[string]any{"logLikelihood": 0},
-		"iterations": 0, "times": []any{map[string]int{"group": 0, "first": 1, "last": 1, "events": 1}}, "coefficients": []int{0, 0}})
+}
+
+// TestStatesOfNoRoundAreRefused, whoever sends them.
+func TestStatesOfNoRoundAreRefused(t *testing.T) {
+	t.Parallel()
+	f, err := formula.Parse("Surv(time, event) ~ x + strata(s)")
 	require.NoError(t, err)
-	_, err = m.Site(other, split(t, spells(), nil, 1, nil)[0])
-	require.ErrorContains(t, err, "another model")
+	cox, err := analysis.Cox{Formula: f, Grid: days(5), Declared: spells()}.New()
+	require.NoError(t, err)
+	f, err = formula.Parse("Surv(time, event) ~ s")
+	require.NoError(t, err)
+	curves, err := analysis.KaplanMeier{Formula: f, Grid: days(5), Declared: spells()}.New()
+	require.NoError(t, err)
+	const sum = `"sum":{"logLikelihood":0,"gradient":[0],"information":[0],"square":[0]},"iterations":0`
+	const scaled = `"tally":{"taken":0},"center":[0],"scale":[1],`
+	for _, of := range []struct {
+		analysis.Iteration
+		states []string
+	}{
+		{curves, []string{
+			`{"taken":-1}`, `{"taken":37}`, `{"taken":2,"places":[0]}`,
+			`{"taken":2,"places":[2],"counts":[1]}`, `{"taken":2,"places":[1,0],"counts":[1,1]}`,
+		}},
+		{cox, []string{
+			`{"tally":{"taken":-1},"left":0,` + sum + `}`,
+			`{"tally":{"taken":1},"left":0,` + sum + `}`,
+			`{"tally":{"taken":0},"times":[{"group":0,"first":1,"last":1,"events":1}],"left":1,` + sum + `}`,
+			`{` + scaled + `"times":[{"group":3,"first":1,"last":1,"events":1}],"left":1,` + sum + `}`,
+			`{` + scaled + `"times":[{"group":0,"first":1,"last":1,"events":-1}],"left":1,` + sum + `}`,
+			`{` + scaled + `"times":[{"group":0,"first":1,"last":1,"events":1}],"coefficients":[0],"carry":[0,0,0],"left":2,` + sum + `}`,
+			`{` + scaled + `"times":[{"group":0,"first":1,"last":1,"events":1}],"coefficients":[0,0],"carry":[0,0,0],"left":1,` + sum + `}`,
+			`{` + scaled + `"times":[{"group":0,"first":1,"last":1,"events":1}],"coefficients":[0],"carry":[0],"left":1,` + sum + `}`,
+		}},
+	} {
+		for _, state := range of.states {
+			n, err := of.Words(analysis.State(state))
+			require.NoError(t, err, state)
+			_, err = of.Site(analysis.State(state), split(t, spells(), nil, 1, nil)[0])
+			require.ErrorContains(t, err, "another model", state)
+			_, err = of.Next(analysis.State(state), make([]uint64, n), 2)
+			require.ErrorContains(t, err, "another model", state)
+		}
+	}
 }

@@ -113,6 +113,9 @@ func (k kaplanMeier) place(group, arm, point int, event bool) int {
 }
 
 func (k kaplanMeier) Site(t tally, f *Frame, sums *Sums) error {
+	if err := t.check(k.size()); err != nil {
+		return err
+	}
 	read, arms := k.reader(f), f.Values(k.arm)
 	for i := range f.Len() {
 		row, _ := read(i)
@@ -128,6 +131,9 @@ func (k kaplanMeier) Site(t tally, f *Frame, sums *Sums) error {
 }
 
 func (k kaplanMeier) Next(t tally, pooled Pooled) (tally, any, error) {
+	if err := t.check(k.size()); err != nil {
+		return t, nil, err
+	}
 	t, err := t.plus(pooled.Numbers, pooled.Rows)
 	if err != nil || t.Taken < k.size() {
 		return t, nil, err

@@ -18,8 +18,8 @@ const MaxPoints = 20_000
 // Grid is the public grid of times of a survival analysis: 0, Width, 2·Width, up to
 // Horizon, in the unit of the times. A time between two points counts as the later one,
 // so that with a Width of 1 whole days stay what they are and the answer is R's, and with
-// one of 30 the answer is R's for ceiling(time/30)*30. What lies beyond the Horizon is
-// censored there: pmin(time, horizon).
+// one of 30 the answer is R's for ceiling(time/30)*30. What lies beyond the Horizon, or the
+// first point after it, is censored there: pmin(time, horizon).
 type Grid struct {
 	Width   float64 `json:"width"`
 	Horizon float64 `json:"horizon"`
@@ -182,6 +182,21 @@ type tally struct {
 	Places []int   `json:"places,omitempty"` // those of them that are not 0
 	Counts []int64 `json:"counts,omitempty"` // and what they are
 }
+
+// check reports a tally that is not of a table of the given size.
+func (t tally) check(size int) error {
+	ok := 0 <= t.Taken && t.Taken <= size && len(t.Places) == len(t.Counts)
+	for i, place := range t.Places {
+		ok = ok && 0 <= place && place < t.Taken && (i == 0 || t.Places[i-1] < place)
+	}
+	if !ok {
+		return errState
+	}
+	return nil
+}
+
+// errState reports a state that no round of the method leads to.
+var errState = errors.New("analysis: the state is of another model")
 
 // window is how many numbers of a table of the given size the next round takes.
 func (t tally) window(size, limit int) int { return max(0, min(size-t.Taken, limit)) }
