@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/trialmesh/trialmesh/federation/analysis"
 	"github.com/trialmesh/trialmesh/hub/client"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
@@ -32,7 +33,11 @@ func newQuerySubmit() *cobra.Command {
 
 An analysis is a count, or moments (n, mean, standard deviation) of a variable:
 {"kind": "moments", "by": ["sex"], "variable": {"concept": 3004249, "unit": "mm[Hg]",
-"take": "last", "low": 50, "high": 260}}. Stratifiers are sex, age-group, race.`,
+"take": "last", "low": 50, "high": 260}}. Stratifiers are sex, age-group, race. Or it is a
+regression, a formula as in R over columns that say where a person's value comes from:
+{"kind": "glm", "model": {"formula": "event ~ age + sex", "family": "binomial", "columns":
+[{"name": "event", "from": "event", …}, {"name": "age", "from": "age"}, {"name": "sex",
+"from": "sex"}]}}. The guide for researchers has all of it.`,
 		Example: `  trialmesh query submit question.json --key researcher.key --hub https://hub.example:7420 --root root.pem --token-file researcher.token --wait`,
 		Args:    args(cobra.ExactArgs(1)),
 		RunE:    submit,
@@ -55,7 +60,7 @@ func submit(cmd *cobra.Command, args []string) error {
 	if err := readJSON(cmd, args[0], &request); err != nil {
 		return err
 	}
-	if err := request.Validate(); err != nil {
+	if err := errors.Join(request.Validate(), analysis.Check(request.Analysis)); err != nil {
 		return err
 	}
 	path, _ := cmd.Flags().GetString("key")
@@ -113,16 +118,27 @@ func newQueryShow() *cobra.Command {
 	return addHub(cmd)
 }
 
-// pollTime is the longest a single request waits at the hub.
-const pollTime = 30 * time.Second
+// pollTime is the longest a single request waits at the hub, and roundTime that for a
+// question whose rounds are shown as they pass.
+const (
+	pollTime  = 30 * time.Second
+	roundTime = time.Second
+)
 
 // showUntil waits, prints the question and fails if nothing was released.
 func showUntil(cmd *cobra.Command, c *client.Client, id, wait string, limit time.Duration) error {
 	end := time.Now().Add(limit)
+	poll, rounds := roundTime, 0
 	for {
-		q, err := c.Question(cmd.Context(), id, wait, min(pollTime, max(time.Until(end), 0)))
+		q, err := c.Question(cmd.Context(), id, wait, min(poll, max(time.Until(end), 0)))
 		if err != nil {
 			return err
+		}
+		if !q.Request.Analysis.Kind.InRounds() {
+			poll = pollTime
+		} else if q.Result == nil && q.Rounds > rounds {
+			rounds = q.Rounds
+			fmt.Fprintf(cmd.ErrOrStderr(), "round %d\n", rounds)
 		}
 		there := wait == "" || q.Result != nil && (wait == client.WaitResult || q.ProofsDone)
 		if !there && time.Now().Before(end) {
@@ -161,7 +177,10 @@ func printQuestion(cmd *cobra.Command, q client.Question) error {
 		}
 		fmt.Fprintf(w, "proof\t%s\tentry %d, %s\n", a.Node.Short(), a.LedgerIndex, chain)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil || q.Result == nil || q.Result.Regression == nil {
+		return err
+	}
+	return printRegression(cmd.OutOrStdout(), *q.Result.Regression)
 }
 
 func printResult(w io.Writer, q client.Question) {
@@ -179,6 +198,9 @@ func printResult(w io.Writer, q client.Question) {
 		fmt.Fprintf(w, "missing\t%s\tat step %s\n", n.Node.Short(), n.Step)
 	}
 	fmt.Fprintf(w, "nodes\t%d answered\n", len(r.Answered))
+	if r.Rounds > 0 {
+		fmt.Fprintf(w, "rounds\t%d\n", r.Rounds)
+	}
 	for _, c := range r.Cells {
 		printCell(w, strings.Join(c.Levels, ", "), c)
 	}

@@ -45,7 +45,7 @@ at 0 to take the nodes'.`,
 			}
 			for _, kind := range design.Analyses {
 				if !query.AnalysisKind(kind).Known() {
-					return fmt.Errorf("%s: analyses: %q is unknown; known are count, moments", args[0], kind)
+					return fmt.Errorf("%s: analyses: %q is unknown; known are count, moments, glm", args[0], kind)
 				}
 			}
 			return sign(cmd, trial.KindDesign, design, 366*24*time.Hour)

@@ -4,9 +4,10 @@
 // half (Tabulate), the pooling (Pool) and the source of the formula. Everything
 // is a pure function: no storage, no clock, no identifier of a person. Between
 // the halves the owner of the data decides what may leave: a [Table] does not
-// print or marshal, and only [Encode] turns it into words.
+// print or marshal, and only [Encode] turns it into words. Methods of several
+// sums, such as [GLM], are [Rounds] over a [Frame]; DESIGN.md has their contract.
 //
-// The words are unsigned 64-bit integers in two's complement that are added
+// The words of a table are unsigned 64-bit integers in two's complement that are added
 // modulo 2^64, so any additive masking may lie between Encode and Pool. Cells
 // come in row-major order of the stratifiers, the last one fastest; each cell is
 //

@@ -280,7 +280,7 @@ func (g glm) first(f *Frame, sums *Sums) error {
 	p := g.matrix.Width()
 	middle, half := make([]float64, p), make([]float64, p)
 	for j := range p {
-		middle[j], half[j] = g.range_(j)
+		middle[j], half[j] = g.spread(j)
 	}
 	return g.rows(f, func(x []float64, y, w, _ float64) {
 		if w == 0 {
@@ -303,8 +303,8 @@ func (g glm) first(f *Frame, sums *Sums) error {
 	})
 }
 
-// range_ returns the middle of what a column can be, and how far it can be from it.
-func (g glm) range_(column int) (middle, half float64) {
+// spread returns the middle of what a column can be, and how far it can be from it.
+func (g glm) spread(column int) (middle, half float64) {
 	low, high := g.matrix.Bounds(column)
 	return low/2 + high/2, high/2 - low/2
 }

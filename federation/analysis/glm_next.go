@@ -60,7 +60,7 @@ func (g glm) scale(pooled Pooled) (glmState, error) {
 		Log: rest[firstLog], N: int64(n), NoAIC: rest[firstUncountable] > 0,
 	}
 	for j := range p {
-		middle, half := g.range_(j)
+		middle, half := g.spread(j)
 		if g.matrix.Intercept && j == 0 {
 			continue
 		}

@@ -123,7 +123,7 @@ func TestGLMIsTheOneOfR(t *testing.T) {
 // one person or without a level of a factor, the answer is the same.
 func TestSplitMovesNoBit(t *testing.T) {
 	t.Parallel()
-	cases := slices.DeleteFunc(glmCases(t), func(c glmCase) bool { return strings.HasSuffix(c.File, ".gz") }) // too many rows to repeat
+	cases := slices.DeleteFunc(glmCases(t), func(c glmCase) bool { return c.N > 100 }) // too many rows to repeat
 	whole := make([]any, len(cases))
 	rows := make([][][]float64, len(cases))
 	for i, c := range cases {

@@ -30,3 +30,20 @@ func TestForQuestion(t *testing.T) {
 	_, err = secagg.ForQuestion(w.session.ID, nodes[:3], disclosure.Policy{MinSites: 4}, 12)
 	refusedBy(t, secagg.ErrSession, err)
 }
+
+// TestSessionOfARound: each round has a session of its own, in which nobody may be missing.
+func TestSessionOfARound(t *testing.T) {
+	t.Parallel()
+	w := newNetwork(4, 1)
+	sites, id := w.session.Members, w.session.ID
+	second, err := secagg.ForRound(id, 2, sites, 10)
+	require.NoError(t, err)
+	require.Equal(t, 4, second.MinMembers)
+	require.Equal(t, 3, second.Threshold)
+	third, err := secagg.ForRound(id, 3, sites, 10)
+	require.NoError(t, err)
+	require.NotEqual(t, second.ID, third.ID)
+	require.NotEqual(t, id, second.ID)
+	_, err = secagg.ForRound(id, 2, sites[:2], 10)
+	refusedBy(t, secagg.ErrSession, err)
+}

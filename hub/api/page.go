@@ -49,6 +49,7 @@ func (s *server) routePage() {
 	source := template.Must(template.New("page").Funcs(template.FuncMap{
 		"day":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 MST") },
 		"cell":  func(levels []string) string { return strings.Join(levels, ", ") },
+		"short": func(f *float64) string { return strconv.FormatFloat(*f, 'g', 4, 64) },
 		"float": func(f *float64) string { return strconv.FormatFloat(*f, 'f', 2, 64) },
 	}).Parse(pageSource))
 	s.router.GET(front.StylePath, gin.WrapF(front.Style))

@@ -114,7 +114,12 @@ func (s *server) view(ctx context.Context, id query.ID) (Question, error) {
 		return Question{}, err
 	}
 	accesses, err := s.cfg.Registry.Accesses(ctx, id)
-	return questionOf(q, accesses), err
+	if err != nil {
+		return Question{}, err
+	}
+	view := questionOf(q, accesses)
+	view.Rounds, err = s.cfg.Registry.Rounds(ctx, id)
+	return view, err
 }
 
 type askOutput struct {

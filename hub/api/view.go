@@ -74,6 +74,7 @@ type Question struct {
 	LedgerIndex int64         `json:"ledgerIndex"`
 	ResultIndex int64         `json:"resultIndex" doc:"Ledger index of the result, -1 while the question is open"`
 	Request     query.Request `json:"request" doc:"What was asked; the signed envelope is the ledger document"`
+	Rounds      int           `json:"rounds,omitempty" doc:"Sums that were begun, of a method in rounds"`
 	Result      *query.Result `json:"result,omitempty" doc:"Absent while the question is open"`
 	Accesses    []Access      `json:"accesses" nullable:"false" doc:"The nodes' proofs that consent covered every record used"`
 	ProofsDone  bool          `json:"proofsDone" doc:"Every proof that is to come is there and on the chain"`

@@ -235,6 +235,7 @@ type Question struct {
 	LedgerIndex int64         `json:"ledgerIndex"`
 	ResultIndex int64         `json:"resultIndex"` // -1 while open
 	Request     query.Request `json:"request"`
+	Rounds      int           `json:"rounds,omitempty"` // sums that were begun, of a method in rounds
 	Result      *query.Result `json:"result,omitempty"`
 	Accesses    []Access      `json:"accesses"`
 	ProofsDone  bool          `json:"proofsDone"` // every proof that is to come is there and on the chain

@@ -8,6 +8,9 @@
 // Repeated messages change nothing. An answer never waits for ever: a step
 // waits for silent nodes only for its share of the question's time, and the
 // result names them.
+//
+// A method in rounds takes its sums one after the other among the nodes of the first.
+// Whoever of them is silent for long ends the question: there is no sum without them.
 package dispatch
 
 import (

@@ -30,6 +30,9 @@ func (r *round) stepTime(step query.Step) time.Duration {
 	share := left / 2 // of a further round, which cannot do without anybody
 	if place := slices.Index(steps, step); place >= 0 {
 		share = left / time.Duration(len(steps)-place)
+		if r.q.Request.Analysis.Kind.InRounds() {
+			share = min(share, left/2) // more are to come
+		}
 	}
 	return max(share, min(r.began.Add(r.cfg.Settle).Sub(now), left/2))
 }

@@ -114,6 +114,24 @@ func TestEntriesAreWhatCountingRowByRowGives(t *testing.T) {
 					got[names[x.Person]] = x.Date
 				}
 				require.Equal(r, w.entries(e), got)
+
+				all := e
+				all.PriorDays, all.PostDays = 0, 0
+				var wantDays, gotDays []string
+				for _, c := range w.events {
+					if !c.Invalid && (len(e.Concepts) == 0 || slices.Contains(e.Concepts, c.ConceptID)) &&
+						(e.From == nil || *e.From <= c.Start) && (e.To == nil || c.Start <= *e.To) {
+						wantDays = append(wantDays, fmt.Sprint(keyText(c.Person), c.Start))
+					}
+				}
+				var before omop.Entry
+				for x, err := range s.Occurrences(ctx, tx, all) {
+					require.NoError(r, err)
+					require.False(r, x.Person.Less(before.Person) || x.Person == before.Person && x.Date < before.Date, "in order")
+					before = x
+					gotDays = append(gotDays, fmt.Sprint(keyText(names[x.Person]), x.Date))
+				}
+				require.ElementsMatch(r, wantDays, gotDays)
 			})
 		})
 	})
@@ -142,6 +160,17 @@ func TestValuesAreTheLatestOfEachPerson(t *testing.T) {
 					require.Equal(r, w.values[int(v.Number)].Start, v.Date)
 					require.Equal(r, w.values[int(v.Number)].UnitConceptID, v.Unit)
 				}
+				last := map[omop.Key]float64{}
+				every := 0
+				for v, err := range s.AllValues(ctx, tx, q) {
+					require.NoError(r, err)
+					last[names[v.Person]] = v.Number
+					every++
+				}
+				require.Len(r, last, len(got))
+				for p, m := range got {
+					require.Equal(r, *m.Number, last[p], "the last of all is the latest")
+				}
 				for _, m := range w.values {
 					if m.Invalid || m.Number == nil || m.ConceptID != q.Concept || len(q.Units) > 0 && !slices.Contains(q.Units, m.UnitConceptID) ||
 						q.Low != nil && *m.Number < *q.Low || q.High != nil && *m.Number > *q.High {
@@ -150,6 +179,7 @@ func TestValuesAreTheLatestOfEachPerson(t *testing.T) {
 						}
 						continue
 					}
+					every--
 					g, ok := got[m.Person]
 					require.True(r, ok, "everyone who has a value")
 					require.LessOrEqual(r, m.Start, g.Start)
@@ -157,6 +187,7 @@ func TestValuesAreTheLatestOfEachPerson(t *testing.T) {
 						require.False(r, m.StartTime.After(g.StartTime))
 					}
 				}
+				require.Zero(r, every, "each value once")
 			})
 		})
 	})

@@ -123,6 +123,24 @@ func (m *Model) validate() error {
 	return nil
 }
 
+// normal returns the analysis with what means nothing, the order of concepts and the
+// spaces of a formula, in one form.
+func (a Analysis) normal() Analysis {
+	if a.Model == nil {
+		return a
+	}
+	m := *a.Model
+	if f, err := formula.Parse(m.Formula); err == nil {
+		m.Formula = f.String()
+	}
+	m.Columns = slices.Clone(m.Columns)
+	for i := range m.Columns {
+		m.Columns[i].Concepts = slices.Compact(slices.Sorted(slices.Values(m.Columns[i].Concepts)))
+	}
+	a.Model = &m
+	return a
+}
+
 func (c Column) validate(i int) error {
 	bad := func(what string) error { return invalid(fmt.Sprintf("analysis.model.columns[%d].%s", i, what)) }
 	if !formula.ValidName(c.Name) || len(c.Name) > 64 {

@@ -66,7 +66,7 @@ func (r Request) Question() (message.Digest, error) {
 		Trial    trial.ID          `json:"trial"`
 		Cohort   cohort.Expression `json:"cohort"`
 		Analysis Analysis          `json:"analysis"`
-	}{r.Trial, expression.Normal(), r.Analysis})
+	}{r.Trial, expression.Normal(), r.Analysis.normal()})
 	if err != nil {
 		return message.Digest{}, fmt.Errorf("query: %w", err)
 	}

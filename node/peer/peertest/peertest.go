@@ -36,6 +36,7 @@ const (
 	Female     = 8532
 	Male       = 8507
 	Diabetes   = 201826
+	Relapse    = 443238 // diabetes with a complication, 30 days after the first event
 	Systolic   = 3004249
 	MmHg       = 8876
 	everything = agreed.Mask(1<<agreed.Demographics | 1<<agreed.Conditions | 1<<agreed.Measurements | 1<<agreed.Statistics)
@@ -49,6 +50,9 @@ type Person struct {
 	Sex   int64   // Female, Male or 0
 	Born  int     // year
 	Value float64 // systolic pressure in mm[Hg], 0 for none
+
+	// Relapsed persons have Relapse too.
+	Relapsed bool
 
 	// Silent persons gave no consent.
 	Silent bool
@@ -161,6 +165,9 @@ func (s *Site) populate(t testing.TB) {
 		batch.Persons = append(batch.Persons, omop.Person{Key: key, Pointer: "entry", GenderConceptID: p.Sex, YearOfBirth: p.Born})
 		batch.Periods = append(batch.Periods, omop.ObservationPeriod{Person: key, Start: start, End: end, TypeConceptID: 32817})
 		batch.Conditions = append(batch.Conditions, omop.Condition{Record: row("c"), ConceptID: Diabetes, Start: event, TypeConceptID: 32817})
+		if p.Relapsed {
+			batch.Conditions = append(batch.Conditions, omop.Condition{Record: row("r"), ConceptID: Relapse, Start: event + 30, TypeConceptID: 32817})
+		}
 		if p.Value != 0 {
 			batch.Measurements = append(batch.Measurements, omop.Measurement{
 				Record: row("m"), ConceptID: Systolic, Start: event, TypeConceptID: 32817, Number: &p.Value, UnitConceptID: MmHg,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/trialmesh/trialmesh/protocol/cohort"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -29,7 +30,7 @@ func NewTrial(t testing.TB, nodes []identity.DID, policy disclosure.Policy, now 
 	now = now.UTC().Truncate(time.Second)
 	x.Design = trial.Design{
 		ID: "glucose-1", Title: "Glucose", Nodes: nodes, Researchers: []identity.DID{x.Researcher.DID()},
-		Analyses: []string{string(query.Count), string(query.Moments)}, Disclosure: policy,
+		Analyses: []string{string(query.Count), string(query.Moments), string(query.GLM)}, Disclosure: policy,
 		Opens: now.Add(-time.Hour), Closes: now.Add(30 * 24 * time.Hour),
 	}
 	x.Registration = Approve(t, x.Design, x.Sponsor, x.Board, now.Add(-time.Minute))
@@ -60,6 +61,25 @@ func (x Trial) MeanBySex() query.Request {
 	r := x.CountBySex()
 	r.Analysis.Kind = query.Moments
 	r.Analysis.Variable = &query.Variable{Concept: Systolic, Unit: "mm[Hg]", Take: query.TakeLast, Low: 50, High: 250}
+	return r
+}
+
+// Model asks for a logistic regression of who relapsed within a year on age, sex and
+// systolic pressure.
+func (x Trial) Model() query.Request {
+	r := x.CountBySex()
+	r.Analysis = query.Analysis{Kind: query.GLM, Model: &query.Model{
+		Formula: "relapse ~ age + sex + pressure", Family: query.Binomial,
+		Columns: []query.Column{
+			{Name: "relapse", From: query.FromEvent, Domain: cohort.ConditionOccurrence, Concepts: []int64{Relapse}, Window: &query.Window{From: 1, To: 365}},
+			{Name: "age", From: query.FromAge},
+			{Name: "sex", From: query.FromSex},
+			{
+				Name: "pressure", From: query.FromMeasurement, Concepts: []int64{Systolic}, Unit: "mm[Hg]", Take: query.TakeLast,
+				Low: 50, High: 250, Window: &query.Window{From: -365},
+			},
+		},
+	}}
 	return r
 }
 

@@ -1,0 +1,90 @@
+package query_test
+
+import (
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/federation/analysis"
+	"github.com/trialmesh/trialmesh/localstore/omop"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
+	protocol "github.com/trialmesh/trialmesh/protocol/query"
+)
+
+// TestFrameOfTheTables: each origin, window and choice, over persons in the order of their
+// numbers; whoever is not of the cohort or forbids the use is not there.
+func TestFrameOfTheTables(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		c := newClinic(t, db)
+		for _, p := range []struct {
+			name string
+			sex  int64
+			born int
+		}{{"anna", female, 1950}, {"bert", male, 1980}, {"carl", 0, 2030}, {"dora", female, 1960}, {"emil", male, 1970}} {
+			c.person(t, p.name, p.sex, white, p.born)
+		}
+		for _, name := range []string{"anna", "bert", "carl", "dora"} {
+			c.condition(t, name, diabetes, "2022-03-10")
+		}
+		c.condition(t, "anna", diabetes, "2023-01-01")
+		c.condition(t, "anna", hypertension, "2022-03-10")
+		c.condition(t, "bert", hypertension, "2022-03-11")
+		c.drug(t, "bert", metformin, "2023-03-10")
+		c.drug(t, "carl", metformin, "2023-03-11")
+		for _, m := range []struct {
+			name, on string
+			value    float64
+		}{
+			{"anna", "2022-01-01", 120},
+			{"anna", "2022-03-10", 130},
+			{"anna", "2022-03-11", 200},
+			{"bert", "2022-02-01", 110},
+			{"bert", "2022-03-01", 400},
+			{"carl", "2023-01-01", 150},
+		} {
+			c.pressure(t, m.name, m.value, mmHg, m.on, false)
+		}
+		c.pressure(t, "carl", 20, kPa, "2022-03-01", false)
+		c.pressure(t, "anna", 170, mmHg, "2022-03-09", true)
+
+		before := &protocol.Window{From: -365}
+		measured := func(name, take string, w *protocol.Window) protocol.Column {
+			return protocol.Column{Name: name, From: protocol.FromMeasurement, Concepts: []int64{systolic}, Unit: "mm[Hg]", Take: take, Low: 50, High: 300, Window: w}
+		}
+		r := protocol.Request{Cohort: cohort(anyWindow, hasDiabetes), Analysis: protocol.Analysis{Kind: protocol.GLM, Model: &protocol.Model{
+			Formula: "drug ~ age + sex + race + last + first + mean + ever + tension", Family: protocol.Binomial,
+			Columns: []protocol.Column{
+				{Name: "drug", From: protocol.FromEvent, Domain: "DrugExposure", Concepts: []int64{metformin}, Window: &protocol.Window{To: 365}},
+				{Name: "age", From: protocol.FromAge},
+				{Name: "sex", From: protocol.FromSex},
+				{Name: "race", From: protocol.FromRace},
+				measured("last", protocol.TakeLast, before), measured("first", protocol.TakeFirst, before),
+				measured("mean", protocol.TakeMean, before), measured("ever", protocol.TakeLast, nil),
+				{Name: "tension", From: protocol.FromEvent, Domain: "ConditionOccurrence", Concepts: []int64{hypertension}, Window: before},
+			},
+		}}}
+		answer, err := c.engine.Evaluate(t.Context(), r, all{c.persons["dora"]: true})
+		require.NoError(t, err)
+		f := answer.Frame.Values
+		na := math.NaN()
+		for name, want := range map[string][]float64{ // anna, bert, carl
+			"drug": {0, 1, 0}, "age": {72, 42, 0}, "sex": {0, 1, 2}, "race": {4, 4, 4},
+			"last": {130, na, na}, "first": {120, 110, na}, "mean": {125, 255, na}, "ever": {200, na, 150},
+			"tension": {1, 0, 0},
+		} {
+			require.Len(t, f.Values(name), len(want))
+			for i, v := range f.Values(name) {
+				require.True(t, v == want[i] || math.IsNaN(v) && math.IsNaN(want[i]), "%s of %d", name, i)
+			}
+		}
+		require.Equal(t, 1, answer.Frame.Complete.Len())
+		require.Equal(t, analysis.ColumnsOf(*r.Analysis.Model), f.Columns())
+		require.Equal(t, []omop.PersonID{c.persons["anna"], c.persons["bert"], c.persons["carl"]}, answer.Used)
+		require.Equal(t, [][]omop.PersonID{{c.persons["anna"]}}, answer.Sets["concept 3004249"])
+		require.Equal(t, [][]omop.PersonID{{c.persons["anna"]}}, answer.Sets[answer.Measure])
+		require.Equal(t, [][]omop.PersonID{answer.Used}, answer.Sets["persons"])
+	})
+}

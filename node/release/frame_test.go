@@ -1,0 +1,136 @@
+package release_test
+
+import (
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/federation/analysis"
+	"github.com/trialmesh/trialmesh/localstore/omop"
+	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
+	"github.com/trialmesh/trialmesh/node/release"
+)
+
+var frameColumns = []analysis.Column{{Name: "x", Kind: analysis.Numeric, Low: 0, High: 1000}, {Name: "case", Kind: analysis.Logical}}
+
+// model is the answer about some persons of whom the first are cases; value says x.
+func model(t *testing.T, persons []omop.PersonID, cases, parameters int, value func(i int) float64) release.Answer {
+	t.Helper()
+	f, err := analysis.NewFrame(frameColumns)
+	require.NoError(t, err)
+	for i := range persons {
+		row := []float64{value(i), 0}
+		if i < cases {
+			row[1] = 1
+		}
+		require.NoError(t, f.Append(row))
+	}
+	complete, kept, err := f.Complete(frameColumns)
+	require.NoError(t, err)
+	var some []omop.PersonID
+	for _, i := range kept {
+		some = append(some, persons[i])
+	}
+	return release.Answer{
+		Frame: &release.Frame{Values: f, Complete: complete, Parameters: parameters},
+		Used:  persons, Measure: "columns x",
+		Sets: map[string][][]omop.PersonID{"persons": {persons}, "columns x": {some}},
+	}
+}
+
+func small(i int) float64 { return 10 + float64(i%7) }
+
+func TestFrameThatPassesIsKept(t *testing.T) {
+	t.Parallel()
+	gate := open(t, sqltest.SQLite(t))
+	missing := func(i int) float64 {
+		if i == 3 {
+			return math.NaN()
+		}
+		return small(i)
+	}
+	first, err := gate.Release(t.Context(), ask("q"), model(t, ids(1, 40), 15, 3, missing), now)
+	require.NoError(t, err)
+	f, err := first.Frame(frameColumns)
+	require.NoError(t, err)
+	require.Equal(t, 40, f.Len())
+	require.True(t, math.IsNaN(f.Values("x")[3]))
+	require.Equal(t, 16.0, f.Values("x")[6])
+
+	later := func(int) float64 { return 500 }
+	again, err := gate.Release(t.Context(), ask("q"), model(t, ids(1, 40), 15, 3, later), now)
+	require.NoError(t, err)
+	require.Equal(t, first.Words(), again.Words(), "the same question is about the same values")
+	_, err = first.Frame(append(frameColumns, analysis.Column{Name: "z", Kind: analysis.Logical}))
+	require.Error(t, err)
+}
+
+func TestFrameIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		persons    int64
+		cases      int
+		parameters int
+		value      func(i int) float64
+		want       error
+	}{
+		"few persons":         {10, 0, 1, small, release.ErrCells},
+		"few with a value":    {40, 20, 1, func(i int) float64 { return map[bool]float64{true: 1, false: math.NaN()}[i < 10] }, release.ErrCells},
+		"few cases":           {40, 10, 1, small, release.ErrLevels},
+		"few others":          {40, 30, 1, small, release.ErrLevels},
+		"one outweighs all":   {40, 20, 1, func(i int) float64 { return map[bool]float64{true: 1000, false: 0.1}[i == 0] }, release.ErrCells},
+		"too many parameters": {40, 20, 14, small, release.ErrParameters},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			gate := open(t, sqltest.SQLite(t))
+			_, err := gate.Release(t.Context(), ask("q"), model(t, ids(1, c.persons), c.cases, c.parameters, c.value), now)
+			require.ErrorIs(t, err, c.want)
+		})
+	}
+	gate := open(t, sqltest.SQLite(t))
+	for cases, q := range map[int]string{0: "nobody is a case", 40: "everybody is"} {
+		_, err := gate.Release(t.Context(), ask(q), model(t, ids(1, 40), cases, 1, small), now)
+		require.NoError(t, err, q)
+	}
+}
+
+// TestModelOfNearlyTheSamePersons: two persons less are refused, be the earlier number a
+// model's or a count, and whether it was shown or not.
+func TestModelOfNearlyTheSamePersons(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]release.Answer{
+		"after a model":           model(t, ids(1, 40), 15, 3, small),
+		"after a count":           count(ids(1, 40)),
+		"after one that was kept": model(t, ids(1, 40), 3, 3, small),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			gate := open(t, sqltest.SQLite(t))
+			_, err := gate.Release(t.Context(), ask("first"), before, now)
+			if name != "after one that was kept" {
+				require.NoError(t, err)
+			}
+			_, err = gate.Release(t.Context(), ask("second"), model(t, ids(1, 38), 15, 3, small), now)
+			require.ErrorIs(t, err, release.ErrDifference)
+			_, err = gate.Release(t.Context(), ask("third"), model(t, ids(101, 140), 15, 3, small), now)
+			require.NoError(t, err)
+		})
+	}
+}
+
+func TestModelCountsOnceAgainstTheBudget(t *testing.T) {
+	t.Parallel()
+	gate := open(t, sqltest.SQLite(t))
+	q := ask("q")
+	q.Policy.MaxQuestions = 1
+	for range 3 {
+		_, err := gate.Release(t.Context(), q, model(t, ids(1, 40), 15, 3, small), now)
+		require.NoError(t, err)
+	}
+	other := ask("other")
+	other.Policy.MaxQuestions = 1
+	_, err := gate.Release(t.Context(), other, model(t, ids(101, 140), 15, 3, small), now)
+	require.ErrorIs(t, err, release.ErrBudget)
+}
