@@ -71,5 +71,6 @@ func fromLimbs(words []uint64, sites int) (float64, error) {
 		v.Lsh(v, limbBits)
 		v.Add(v, new(big.Int).SetUint64(w))
 	}
-	return quotient(v, 64, big.NewInt(1)), nil
+	out, _ := new(big.Float).SetMantExp(new(big.Float).SetInt(v), -64).Float64()
+	return out, nil
 }

@@ -1,0 +1,114 @@
+package query
+
+// Ties is how a proportional hazards model treats events at one time.
+type Ties string
+
+// The methods for ties, as R names them.
+const (
+	Efron   Ties = "efron"
+	Breslow Ties = "breslow"
+)
+
+// Survival is a Kaplan-Meier estimate for each arm: what R's summary(survfit(…)) and
+// survdiff(…) show.
+type Survival struct {
+	Formula string `json:"formula"` // with its terms written out
+
+	// N is the number of rows in the estimate, Omitted of those left out for a missing
+	// value.
+	N       int64 `json:"n"`
+	Omitted int64 `json:"omitted"`
+
+	// Arms are in the order of the arm's levels; one without a name if there are no arms.
+	Arms []SurvivalArm `json:"arms"`
+
+	// Restriction is the time to which the restricted means are taken.
+	Restriction float64 `json:"restriction"`
+
+	// LogRank compares the arms; absent with fewer than two.
+	LogRank *LogRank `json:"logRank,omitempty"`
+}
+
+// SurvivalArm is the estimate of one arm. Of an arm without persons only the name is set.
+type SurvivalArm struct {
+	Name   string `json:"name,omitempty"`
+	N      int64  `json:"n"`
+	Events int64  `json:"events"`
+
+	// Median is the time at which half of the persons have had the event, MedianLow and
+	// MedianHigh its 95 % limits. One that is not reached is absent.
+	Median     *float64 `json:"median,omitempty"`
+	MedianLow  *float64 `json:"medianLow,omitempty"`
+	MedianHigh *float64 `json:"medianHigh,omitempty"`
+
+	// Mean is the restricted mean survival time, the area under the curve up to
+	// Survival.Restriction, and MeanSE its standard error.
+	Mean   *float64 `json:"mean,omitempty"`
+	MeanSE *float64 `json:"meanSe,omitempty"`
+
+	Curve []SurvivalPoint `json:"curve"`
+}
+
+// SurvivalPoint is the curve from one time to the next. AtRisk counts the persons just
+// before Time; Events and Censored those since the point before, its own time excluded.
+type SurvivalPoint struct {
+	Time     float64 `json:"time"`
+	AtRisk   int64   `json:"atRisk"`
+	Events   int64   `json:"events"`
+	Censored int64   `json:"censored"`
+	Survival float64 `json:"survival"`
+
+	// SE is Greenwood's, Low and High the 95 % limits on the scale of the logarithm; they
+	// are absent where nobody survives.
+	SE   *float64 `json:"se,omitempty"`
+	Low  *float64 `json:"low,omitempty"`
+	High *float64 `json:"high,omitempty"`
+}
+
+// LogRank is the log-rank test, within the strata if there are any.
+type LogRank struct {
+	Test
+	Observed []float64 `json:"observed"` // events by arm
+	Expected []float64 `json:"expected"` // were the arms alike
+}
+
+// Test is a statistic with a chi-squared distribution under its hypothesis.
+type Test struct {
+	Statistic float64 `json:"statistic"`
+	DF        int     `json:"df"`
+	P         float64 `json:"p"`
+}
+
+// Hazards is a fitted proportional hazards model: what R's summary(coxph(…)) shows,
+// without the concordance, which is not a sum over sites.
+type Hazards struct {
+	Formula string `json:"formula"` // with its terms written out
+	Ties    Ties   `json:"ties"`
+
+	// N is the number of rows in the fit, Omitted of those left out for a missing value
+	// or because they end before they begin.
+	N       int64 `json:"n"`
+	Omitted int64 `json:"omitted"`
+	Events  int64 `json:"events"`
+
+	// Times is the number of event times that were told apart, over all strata. It is
+	// smaller than that of the data if neighboring times were merged.
+	Times int `json:"times"`
+
+	// Coefficients are log hazard ratios.
+	Coefficients []Coefficient `json:"coefficients"`
+
+	NullLogLikelihood float64 `json:"nullLogLikelihood"`
+	LogLikelihood     float64 `json:"logLikelihood"`
+
+	// The three tests that all coefficients are 0.
+	LikelihoodRatio Test `json:"likelihoodRatio"`
+	Wald            Test `json:"wald"`
+	Score           Test `json:"score"`
+
+	Iterations int  `json:"iterations"`
+	Converged  bool `json:"converged"`
+
+	// Warnings are R's, in its words.
+	Warnings []string `json:"warnings,omitempty"`
+}
