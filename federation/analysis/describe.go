@@ -65,7 +65,8 @@ func numeric(c Column) error {
 
 type describe struct {
 	Describe
-	groups int // everybody, then each level of By
+	groups int  // everybody, then each level of By
+	alone  bool // leaves the pairs out
 }
 
 // describeState says what the columns are centred and scaled by; nothing at first.
@@ -105,13 +106,21 @@ func (m describe) Numbers(s describeState) int {
 	if s.Center == nil {
 		return 3 * p
 	}
+	if m.alone {
+		return p * m.groups * powers
+	}
 	return p*m.groups*powers + packed(p-1, 0)*pairSums
 }
 
 func (m describe) Site(s describeState, f *Frame, sums *Sums) error {
+	return m.add(s, f, sums, 0)
+}
+
+// add adds a site's numbers, from number at on.
+func (m describe) add(s describeState, f *Frame, sums *Sums, at int) error {
 	if s.Center == nil {
 		for j, c := range m.Values {
-			addScaled(c, f.Values(c.Name), sums, 3*j)
+			addScaled(c, f.Values(c.Name), sums, at+3*j)
 		}
 		return nil
 	}
@@ -123,11 +132,14 @@ func (m describe) Site(s describeState, f *Frame, sums *Sums) error {
 		for _, v := range f.Values(c.Name) {
 			scaled[j] = append(scaled[j], (v-s.Center[j])/s.Scale[j])
 		}
-		m.addPowers(f, j, scaled[j], sums)
+		m.addPowers(f, j, scaled[j], sums, at)
+	}
+	if m.alone {
+		return nil
 	}
 	for i := range scaled {
 		for j := range i {
-			addPair(scaled[j], scaled[i], sums, m.pair(j, i))
+			addPair(scaled[j], scaled[i], sums, at+m.pair(j, i))
 		}
 	}
 	return nil
@@ -165,7 +177,7 @@ func scaleOf(c Column, numbers []float64) (center, scale float64) {
 	return middle + half*mean, half * math.Max(math.Sqrt(math.Max(variance, 0)), leastSpread)
 }
 
-func (m describe) addPowers(f *Frame, column int, values []float64, sums *Sums) {
+func (m describe) addPowers(f *Frame, column int, values []float64, sums *Sums, at int) {
 	var by []float64
 	if m.By != nil {
 		by = f.Values(m.By.Name)
@@ -174,9 +186,9 @@ func (m describe) addPowers(f *Frame, column int, values []float64, sums *Sums) 
 		if math.IsNaN(u) {
 			continue
 		}
-		addPowers(u, sums, m.group(column, 0))
+		addPowers(u, sums, at+m.group(column, 0))
 		if by != nil && !math.IsNaN(by[i]) {
-			addPowers(u, sums, m.group(column, 1+int(by[i])))
+			addPowers(u, sums, at+m.group(column, 1+int(by[i])))
 		}
 	}
 }
@@ -212,31 +224,40 @@ func (m describe) pair(first, second int) int {
 
 func (m describe) Next(s describeState, pooled Pooled) (describeState, any, error) {
 	if s.Center == nil {
-		next := describeState{Center: make([]float64, len(m.Values)), Scale: make([]float64, len(m.Values))}
-		for j, c := range m.Values {
-			next.Center[j], next.Scale[j] = scaleOf(c, pooled.Numbers[3*j:])
-		}
-		return next, nil, nil
+		return m.scale(pooled.Numbers), nil, nil
 	}
-	r := &query.Description{N: pooled.Rows, Omitted: pooled.Omitted}
-	for j, c := range m.Values {
-		d := query.ColumnDescription{Name: c.Name, All: momentOf(pooled.Numbers[m.group(j, 0):], s.Center[j], s.Scale[j])}
-		if m.By != nil {
-			for g, level := range m.By.levels() {
-				d.Groups = append(d.Groups, query.Grouped{
-					Level: level, Moment: momentOf(pooled.Numbers[m.group(j, 1+g):], s.Center[j], s.Scale[j]),
-				})
-			}
-		}
-		if len(d.Groups) == 2 {
-			d.Welch = welch(d.Groups[0].Moment, d.Groups[1].Moment)
-		}
-		r.Columns = append(r.Columns, d)
-	}
+	r := &query.Description{N: pooled.Rows, Omitted: pooled.Omitted, Columns: m.columns(s, pooled.Numbers)}
 	for i, second := range m.Values {
 		for j, first := range m.Values[:i] {
 			r.Pairs = append(r.Pairs, pairOf(first.Name, second.Name, pooled.Numbers[m.pair(j, i):], s.Scale[j], s.Scale[i]))
 		}
 	}
 	return s, r, nil
+}
+
+// scale ends the first round.
+func (m describe) scale(numbers []float64) describeState {
+	next := describeState{Center: make([]float64, len(m.Values)), Scale: make([]float64, len(m.Values))}
+	for j, c := range m.Values {
+		next.Center[j], next.Scale[j] = scaleOf(c, numbers[3*j:])
+	}
+	return next
+}
+
+// columns describes each column from the numbers of the second round.
+func (m describe) columns(s describeState, numbers []float64) []query.ColumnDescription {
+	var out []query.ColumnDescription
+	for j, c := range m.Values {
+		d := query.ColumnDescription{Name: c.Name, All: momentOf(numbers[m.group(j, 0):], s.Center[j], s.Scale[j])}
+		if m.By != nil {
+			for g, level := range m.By.levels() {
+				d.Groups = append(d.Groups, query.Grouped{Level: level, Moment: momentOf(numbers[m.group(j, 1+g):], s.Center[j], s.Scale[j])})
+			}
+		}
+		if len(d.Groups) == 2 {
+			d.Welch = welch(d.Groups[0].Moment, d.Groups[1].Moment)
+		}
+		out = append(out, d)
+	}
+	return out
 }
