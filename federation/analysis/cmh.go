@@ -135,6 +135,16 @@ func corrected(layers [][][]float64) *query.Test {
 
 // mantelHaenszel is the common odds ratio of 2×2 tables.
 func mantelHaenszel(layers [][][]float64) *query.OddsRatio {
+	log, se := mantelHaenszelLog(layers)
+	return &query.OddsRatio{
+		Estimate: finite(math.Exp(log)),
+		Lower:    finite(math.Exp(log - normalLimit*se)),
+		Upper:    finite(math.Exp(log + normalLimit*se)),
+	}
+}
+
+// mantelHaenszelLog is its logarithm, with the standard error.
+func mantelHaenszelLog(layers [][][]float64) (estimate, se float64) {
 	var with, against, pp, mixed, qq float64
 	for _, t := range layers {
 		_, _, n := margins(t)
@@ -146,11 +156,5 @@ func mantelHaenszel(layers [][][]float64) *query.OddsRatio {
 		mixed += p*other + q*diagonal
 		qq += q * other
 	}
-	ratio := with / against
-	se := math.Sqrt(pp/(2*with*with) + mixed/(2*with*against) + qq/(2*against*against))
-	return &query.OddsRatio{
-		Estimate: finite(ratio),
-		Lower:    finite(ratio * math.Exp(-normalLimit*se)),
-		Upper:    finite(ratio * math.Exp(normalLimit*se)),
-	}
+	return math.Log(with / against), math.Sqrt(pp/(2*with*with) + mixed/(2*with*against) + qq/(2*against*against))
 }
