@@ -216,8 +216,10 @@ func addPair(first, second []float64, sums *Sums, at int) {
 	}
 }
 
-// group and pair are the places of the first number of a column's group and of a pair.
+// group is the place of the first number of a column's group.
 func (m describe) group(column, group int) int { return (column*m.groups + group) * powers }
+
+// pair is the place of the first number of a pair.
 func (m describe) pair(first, second int) int {
 	return len(m.Values)*m.groups*powers + packed(second-1, first)*pairSums
 }

@@ -146,13 +146,17 @@ func pauleMandel(effects []Effect) float64 {
 	return rootOf(func(tau2 float64) bool { return residuals(effects, tau2) <= df }, 0, high)
 }
 
-// scorings bounds the steps to the restricted maximum.
-const scorings = 10_000
+// metafor's rule for Fisher scoring.
+const (
+	scorings     = 100
+	scoringsStop = 1e-5
+)
 
-// restricted finds the restricted maximum likelihood by Fisher scoring, to the last
-// digits, where metafor stops at a step of 1e-5 unless told otherwise.
+// restricted finds the restricted maximum likelihood by metafor's steps, from Hedges and
+// Olkin's estimate to its rule for convergence. The maximum itself may lie 1e-7 away, but
+// whoever checks the answer checks it with metafor.
 func restricted(effects []Effect) (float64, error) {
-	tau2 := derSimonianLaird(effects)
+	tau2 := hedgesOlkin(effects)
 	for range scorings {
 		mean, sum := weighted(effects, tau2)
 		var squares, cubes, fit float64
@@ -164,13 +168,30 @@ func restricted(effects []Effect) (float64, error) {
 			fit += d * d
 		}
 		step := (fit - (sum - squares/sum)) / (squares - 2*cubes/sum + squares*squares/(sum*sum))
-		next := math.Max(0, tau2+step)
-		if math.Abs(next-tau2) <= 1e-14*next {
-			return next, nil
+		for tau2+step < 0 {
+			step /= 2
 		}
-		tau2 = next
+		tau2 += step
+		if math.Abs(step) <= scoringsStop {
+			return tau2, nil
+		}
 	}
 	return 0, NoResult(fmt.Sprintf("the restricted maximum was not found in %d steps", scorings))
+}
+
+// hedgesOlkin is the variance of the effects less the mean of their own variances.
+func hedgesOlkin(effects []Effect) float64 {
+	k, mean, own := float64(len(effects)), 0.0, 0.0
+	for _, e := range effects {
+		mean += e.Estimate / k
+		own += e.SE * e.SE / k
+	}
+	between := 0.0
+	for _, e := range effects {
+		d := e.Estimate - mean
+		between += d * d / (k - 1)
+	}
+	return math.Max(0, between-own)
 }
 
 func byNormal(sites int, estimate, se float64) query.MetaAnalysis {

@@ -58,6 +58,27 @@ func TestMetaAnalysisIsTheOneOfMetafor(t *testing.T) {
 	}
 }
 
+// TestMetaAnalysisKnown: BCG against tuberculosis, with metafor as it comes.
+func TestMetaAnalysisKnown(t *testing.T) {
+	t.Parallel()
+	bcg := known[metaCase](t, "meta.json")[0]
+	r, err := analysis.RandomEffects(bcg.Effects, analysis.REML, false)
+	require.NoError(t, err)
+	require.InEpsilon(t, -0.7145323484, r.Estimate, 1e-9)
+	require.InEpsilon(t, 0.1797815318, r.SE, 1e-9)
+	require.InEpsilon(t, 0.313243326, r.Heterogeneity.Tau2, 1e-9)
+	require.InEpsilon(t, 92.22138607, r.Heterogeneity.I2, 1e-9)
+	r, err = analysis.RandomEffects(bcg.Effects, analysis.REML, true)
+	require.NoError(t, err)
+	require.InEpsilon(t, 0.1807917455, r.SE, 1e-9)
+	r, err = analysis.MantelHaenszelRatio(bcg.Trials)
+	require.NoError(t, err)
+	require.InEpsilon(t, -0.4537096047, r.Estimate, 1e-9)
+	r, err = analysis.Peto(bcg.Trials)
+	require.NoError(t, err)
+	require.InEpsilon(t, -0.4744463109, r.Estimate, 1e-9)
+}
+
 // TestRandomEffectsOfEqualSites: without differences every estimator gives the fixed
 // effect.
 func TestRandomEffectsOfEqualSites(t *testing.T) {

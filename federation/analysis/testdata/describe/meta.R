@@ -1,5 +1,5 @@
-# Writes meta.json: what R's package metafor says of trials, with its iterations let run to
-# the last digits. Run in this folder: Rscript meta.R
+# Writes meta.json: what R's package metafor says of trials, with its search for Paule and
+# Mandel's estimate let run to the last digits. Run in this folder: Rscript meta.R
 suppressMessages(library(metafor))
 num <- function(v) sprintf("%.17g", v)
 list_of <- function(v) paste0("[", paste(v, collapse = ", "), "]")
@@ -8,8 +8,8 @@ answer <- function(name, m, tables = FALSE) paste0('"', name, '": {"sites": ', m
   if (!tables) paste0(', "heterogeneity": {"tau2": ', num(if (m$method == "FE" || m$method == "EE") 0 else m$tau2), ', "i2": ', num(m$I2), ', "q": ', num(m$QE), ', "p": ', num(m$QEp), "}"), "}")
 case <- function(name, a, n, c, m) {
   e <- escalc(measure = "RR", ai = a, n1i = n, ci = c, n2i = m)
-  exact <- list(threshold = 1e-15, tol = 1e-15, maxiter = 100000, tau2.max = 1000)
-  fit <- function(method, ...) rma(yi, vi, data = e, method = method, control = exact, ...)
+  exact <- list(tol = 1e-15, maxiter = 100000)
+  fit <- function(method, ...) rma(yi, vi, data = e, method = method, control = if (method == "PM") exact, ...)
   parts <- c(answer("fixed", rma(yi, vi, data = e, method = "FE")), answer("DL", fit("DL")), answer("REML", fit("REML")), answer("PM", fit("PM")),
     answer("REML adjusted", fit("REML", test = "knha")), answer("DL adjusted", fit("DL", test = "knha")),
     answer("MH ratio", rma.mh(measure = "RR", ai = a, n1i = n, ci = c, n2i = m, correct = FALSE), TRUE),
