@@ -37,6 +37,9 @@ func (m Characterize) New() (Iteration, error) {
 	c := characterize{Characterize: m}
 	for _, v := range m.Variables {
 		if v.Kind == Numeric {
+			if err := numeric(v); err != nil {
+				return nil, fmt.Errorf("characterize: %w", err)
+			}
 			c.values = append(c.values, v)
 		} else {
 			c.factors = append(c.factors, v)

@@ -52,13 +52,16 @@ func (m Describe) New() (Iteration, error) {
 	return Iterate(d), nil
 }
 
-// numeric reports an error unless a column holds numbers.
+// numeric reports an error unless a column holds numbers whose squares are in range.
 func numeric(c Column) error {
 	if err := c.validate(); err != nil {
 		return err
 	}
 	if c.Kind != Numeric {
 		return fmt.Errorf("column %s: it must be numeric", c.Name)
+	}
+	if math.Max(-c.Low, c.High) > maxMean {
+		return fmt.Errorf("column %s: it must lie within %g", c.Name, maxMean)
 	}
 	return nil
 }

@@ -139,6 +139,7 @@ func TestDescribeRefuses(t *testing.T) {
 		"name a column":                {},
 		"it must be numeric":           {Values: []analysis.Column{{Name: "l", Kind: analysis.Logical}}},
 		"must be a factor or logical":  {Values: []analysis.Column{x}, By: &analysis.Column{Name: "y", Kind: analysis.Numeric, High: 1}},
+		"it must lie within 1e+12":     {Values: []analysis.Column{{Name: "x", Kind: analysis.Numeric, High: 1e13}}},
 		"column x stands twice":        {Values: []analysis.Column{x, x}},
 		"the plausible range must be ": {Values: []analysis.Column{{Name: "x", Kind: analysis.Numeric}}},
 	} {

@@ -25,12 +25,16 @@ func studentLimit(df float64) float64 {
 // 1 - [confidence].
 var normalLimit = math.Sqrt2 * math.Erfinv(confidence)
 
+// finest is how near to each other bounds of a root may come: far below any that is looked
+// for but 0, which would otherwise take a thousand steps.
+const finest = 1e-25
+
 // rootOf returns the least number between low and high for which above is true, above
 // being false before it and true from it on, to the last bit or two.
 func rootOf(above func(float64) bool, low, high float64) float64 {
 	for {
 		middle := low + (high-low)/2
-		if middle <= low || middle >= high {
+		if middle <= low || middle >= high || high-low <= finest {
 			return high
 		}
 		if above(middle) {
