@@ -129,7 +129,7 @@ func TestSplitMovesNoBitOfCrossTab(t *testing.T) {
 func TestFisherAddsUp(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		rows, columns := rapid.IntRange(2, 3).Draw(t, "rows"), rapid.IntRange(3, 4).Draw(t, "columns")
+		rows, columns := rapid.IntRange(2, 3).Draw(t, "rows"), 3
 		c := crossTabCase{}
 		c.Factors = []query.TableFactor{{Name: "a", Levels: levelNames[:rows]}, {Name: "b", Levels: levelNames[:columns]}}
 		c.Counts = rapid.SliceOfN(rapid.Int64Range(1, 3), rows*columns, rows*columns).Draw(t, "counts")
@@ -139,7 +139,7 @@ func TestFisherAddsUp(t *testing.T) {
 	})
 }
 
-var levelNames = []string{"k", "l", "m", "n"}
+var levelNames = []string{"k", "l", "m"}
 
 // fisherByAll adds up the chances of all tables by brute force.
 func fisherByAll(counts []int64, columns int) float64 {

@@ -87,9 +87,9 @@ func TestQuantilesOfAnything(t *testing.T) {
 			rapid.Float64Range(-1e9, 1e9),
 			rapid.SampledFrom([]float64{0, math.Copysign(0, -1), 5e-324, -5e-324, 1e9, -1e9, 1, -1, 1 + 0x1p-52}),
 		)
-		values := rapid.SliceOfN(value, 1, 60).Draw(t, "values")
-		least := rapid.SampledFrom([]int64{0, 1, 2, 11}).Draw(t, "least")
-		p := rapid.SliceOfN(rapid.Float64Range(0, 1), 1, 2).Draw(t, "p")
+		values := rapid.SliceOfN(value, 1, 20).Draw(t, "values")
+		least := rapid.SampledFrom([]int64{1, 2, 11}).Draw(t, "least")
+		p := []float64{rapid.Float64Range(0, 1).Draw(t, "p")}
 		m, err := analysis.Quantiles{
 			Values:        []analysis.Column{{Name: "v", Kind: analysis.Numeric, Low: -1e9, High: 1e9}},
 			Probabilities: p, MinCell: least,

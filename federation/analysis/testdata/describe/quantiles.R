@@ -19,7 +19,6 @@ infert <- read.csv("../glm/infert.csv")
 esoph <- read.csv("../glm/esoph.csv")
 cases <- c(
   case("glm/cnsim.csv.gz", cnsim, "LAB_TSC", "GENDER"),
-  case("glm/cnsim.csv.gz", cnsim, "LAB_HDL", "DIS_DIAB"),
   case("glm/mtcars.csv", mtcars, "mpg", "cyl"),
   case("glm/infert.csv", infert, "induced", "case"),
   case("glm/esoph.csv", esoph, "share", "agegp")
