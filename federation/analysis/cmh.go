@@ -85,7 +85,7 @@ func occupiedLayers(layers [][][]float64) [][][]float64 {
 
 // generalized is the test of Cochran, Mantel and Haenszel for factors without an order,
 // nil if it has no degree of freedom.
-func generalized(layers [][][]float64) *query.Test {
+func generalized(layers [][][]float64) *query.Significance {
 	rows, columns := len(layers[0])-1, len(layers[0][0])-1
 	width := rows * columns
 	difference, covariance := make([]float64, width), make([]float64, packed(width, 0))
@@ -105,7 +105,7 @@ func generalized(layers [][][]float64) *query.Test {
 		return nil
 	}
 	statistic, df := c.quadratic(difference), float64(c.rank)
-	return &query.Test{Statistic: &statistic, DF: &df, P: chiSquaredAbove(statistic, df)}
+	return &query.Significance{Statistic: &statistic, DF: &df, P: chiSquaredAbove(statistic, df)}
 }
 
 // spread is n times the covariance of indicators of two levels with these margins.
@@ -117,7 +117,7 @@ func spread(margin []float64, i, k int, n float64) float64 {
 }
 
 // corrected is the test of 2×2 tables with R's continuity correction.
-func corrected(layers [][][]float64) *query.Test {
+func corrected(layers [][][]float64) *query.Significance {
 	difference, variance := 0.0, 0.0
 	for _, table := range layers {
 		r, c, n := margins(table)
@@ -130,7 +130,7 @@ func corrected(layers [][][]float64) *query.Test {
 	}
 	d := math.Abs(difference) - correction
 	statistic, df := d*d/variance, 1.0
-	return &query.Test{Statistic: &statistic, DF: &df, P: chiSquaredAbove(statistic, df)}
+	return &query.Significance{Statistic: &statistic, DF: &df, P: chiSquaredAbove(statistic, df)}
 }
 
 // mantelHaenszel is the common odds ratio of 2×2 tables.

@@ -188,12 +188,12 @@ func testTable(r *query.CrossTab, table [][]float64) {
 		r.Warnings = append(r.Warnings, "no test of Fisher: there are too many tables with these margins")
 		return
 	}
-	r.Fisher = &query.Test{P: p}
+	r.Fisher = &query.Significance{P: p}
 }
 
 // pearson is Pearson's test, with R's form of Yates's correction: at most 0.5, and no
 // more than the cells differ from what is expected.
-func pearson(table [][]float64, correct bool) *query.Test {
+func pearson(table [][]float64, correct bool) *query.Significance {
 	rows, columns, total := margins(table)
 	correction := 0.0
 	if correct {
@@ -208,5 +208,5 @@ func pearson(table [][]float64, correct bool) *query.Test {
 		}
 	}
 	df := float64((len(rows) - 1) * (len(columns) - 1))
-	return &query.Test{Statistic: &statistic, DF: &df, P: chiSquaredAbove(statistic, df)}
+	return &query.Significance{Statistic: &statistic, DF: &df, P: chiSquaredAbove(statistic, df)}
 }

@@ -81,18 +81,18 @@ func TestCrossTabIsTheOneOfR(t *testing.T) {
 			require.Equal(t, c.Counts, got.Counts)
 			require.Equal(t, c.Factors, got.Factors)
 			require.Equal(t, c.N, got.N)
-			nearTest(t, c.ChiSquared, got.ChiSquared, "χ²")
-			nearTest(t, c.Yates, got.Yates, "χ² of Yates")
-			nearTest(t, c.Fisher, got.Fisher, "Fisher")
-			nearTest(t, c.CMH, got.CMH, "CMH")
-			nearTest(t, c.CMHCorrected, got.CMHCorrected, "CMH, corrected")
+			nearSignificance(t, c.ChiSquared, got.ChiSquared, "χ²")
+			nearSignificance(t, c.Yates, got.Yates, "χ² of Yates")
+			nearSignificance(t, c.Fisher, got.Fisher, "Fisher")
+			nearSignificance(t, c.CMH, got.CMH, "CMH")
+			nearSignificance(t, c.CMHCorrected, got.CMHCorrected, "CMH, corrected")
 			nearRatio(t, c.OddsRatio, got.OddsRatio)
 			nearRatio(t, c.CommonRatio, got.CommonRatio)
 		})
 	}
 }
 
-func nearTest(t require.TestingT, want, got *query.Test, of string) {
+func nearSignificance(t require.TestingT, want, got *query.Significance, of string) {
 	if want == nil {
 		require.Nil(t, got, of)
 		return

@@ -59,7 +59,7 @@ func welch(a, b query.Moment) *query.MeanDifference {
 	statistic, width := difference/se, studentLimit(df)*se
 	return &query.MeanDifference{
 		Estimate: difference, Lower: difference - width, Upper: difference + width,
-		Test: query.Test{Statistic: &statistic, DF: &df, P: studentBeyond(statistic, df)},
+		Significance: query.Significance{Statistic: &statistic, DF: &df, P: studentBeyond(statistic, df)},
 	}
 }
 

@@ -15,17 +15,17 @@ type CrossTab struct {
 	Counts []int64 `json:"counts"`
 
 	// Of two factors. Yates and the odds ratio are there for two by two levels only.
-	ChiSquared *Test      `json:"chiSquared,omitempty"`
-	Yates      *Test      `json:"yates,omitempty"` // with continuity correction
-	Fisher     *Test      `json:"fisher,omitempty"`
-	OddsRatio  *OddsRatio `json:"oddsRatio,omitempty"` // conditional, of Fisher's test
+	ChiSquared *Significance `json:"chiSquared,omitempty"`
+	Yates      *Significance `json:"yates,omitempty"` // with continuity correction
+	Fisher     *Significance `json:"fisher,omitempty"`
+	OddsRatio  *OddsRatio    `json:"oddsRatio,omitempty"` // conditional, of Fisher's test
 
 	// Of three factors: the first two within the levels of the third, of which those with
 	// fewer than two persons are left out. The corrected test and the common odds ratio are
 	// there for two by two levels only.
-	CMH          *Test      `json:"cmh,omitempty"`
-	CMHCorrected *Test      `json:"cmhCorrected,omitempty"`
-	CommonRatio  *OddsRatio `json:"commonOddsRatio,omitempty"` // Mantel and Haenszel's
+	CMH          *Significance `json:"cmh,omitempty"`
+	CMHCorrected *Significance `json:"cmhCorrected,omitempty"`
+	CommonRatio  *OddsRatio    `json:"commonOddsRatio,omitempty"` // Mantel and Haenszel's
 
 	// Warnings say which test is missing and why.
 	Warnings []string `json:"warnings,omitempty"`
@@ -37,8 +37,8 @@ type TableFactor struct {
 	Levels []string `json:"levels"`
 }
 
-// Test is a test of significance.
-type Test struct {
+// Significance is a test's outcome.
+type Significance struct {
 	// Statistic is absent for Fisher's test.
 	Statistic *float64 `json:"statistic,omitempty"`
 

@@ -60,7 +60,7 @@ type MeanDifference struct {
 	Lower    float64 `json:"lower"`
 	Upper    float64 `json:"upper"`
 
-	Test
+	Significance
 }
 
 // Pair is how two columns vary together.
