@@ -183,15 +183,15 @@ func (c cox) groupTimes(s coxState) []stretch {
 // whoever is under watch at the first of merged times, or has the event in them. If first
 // is after last there is none.
 func atRisk(times []coxTime, in stretch, t spell) (first, last int) {
-	first = in.from + search(times[in.from:in.to], func(o coxTime) bool { return o.First > t.start })
+	first = in.from + firstTime(times[in.from:in.to], func(o coxTime) bool { return o.First > t.start })
 	if t.event {
-		last = in.from + search(times[in.from:in.to], func(o coxTime) bool { return o.Last >= t.stop })
+		last = in.from + firstTime(times[in.from:in.to], func(o coxTime) bool { return o.Last >= t.stop })
 		return min(first, last), last
 	}
-	return first, in.from + search(times[in.from:in.to], func(o coxTime) bool { return o.First > t.stop }) - 1
+	return first, in.from + firstTime(times[in.from:in.to], func(o coxTime) bool { return o.First > t.stop }) - 1
 }
 
-// search returns the index of the first time for which is holds, len(times) if for none.
-func search(times []coxTime, is func(coxTime) bool) int {
+// firstTime returns the index of the first time for which is holds, len(times) if for none.
+func firstTime(times []coxTime, is func(coxTime) bool) int {
 	return sort.Search(len(times), func(i int) bool { return is(times[i]) })
 }

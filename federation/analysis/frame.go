@@ -173,6 +173,24 @@ func (f *Frame) Complete(columns []Column) (*Frame, []int, error) {
 	return out, kept, nil
 }
 
+// pick returns the given columns of all rows. It fails if a column is not in the frame as
+// declared.
+func (f *Frame) pick(columns []Column) (*Frame, error) {
+	out, err := NewFrame(columns)
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range columns {
+		from := slices.IndexFunc(f.columns, c.same)
+		if from < 0 {
+			return nil, fmt.Errorf("frame: there is no column %s as declared", c.Name)
+		}
+		out.values[i] = f.values[from]
+	}
+	out.rows = f.rows
+	return out, nil
+}
+
 func (c Column) same(o Column) bool {
 	return c.Name == o.Name && c.Kind == o.Kind && c.Low == o.Low && c.High == o.High && slices.Equal(c.Levels, o.Levels)
 }

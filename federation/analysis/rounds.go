@@ -156,7 +156,7 @@ func (it iteration[S]) Site(raw State, f *Frame) ([]uint64, error) {
 	if err != nil {
 		return nil, err
 	}
-	complete, kept, err := f.Complete(it.Columns())
+	complete, err := it.frame(f)
 	if err != nil {
 		return nil, err
 	}
@@ -168,12 +168,25 @@ func (it iteration[S]) Site(raw State, f *Frame) ([]uint64, error) {
 		return nil, ErrNumber
 	}
 	words := make([]uint64, 0, rowWords+numberWords*n)
-	words = append(words, uint64(len(kept)), uint64(f.Len()-len(kept)))
+	words = append(words, uint64(complete.Len()), uint64(f.Len()-complete.Len()))
 	for _, number := range sums.numbers {
 		limbs := number.limbs()
 		words = append(words, limbs[:]...)
 	}
 	return words, nil
+}
+
+// keeper is a [Rounds] that sees the rows with a missing value too, as NaN, because it
+// takes each column over those who have it.
+type keeper interface{ KeepsMissing() bool }
+
+// frame returns what the method sees of a site's frame.
+func (it iteration[S]) frame(f *Frame) (*Frame, error) {
+	if k, ok := it.Rounds.(keeper); ok && k.KeepsMissing() {
+		return f.pick(it.Columns())
+	}
+	complete, _, err := f.Complete(it.Columns())
+	return complete, err
 }
 
 func (it iteration[S]) Next(raw State, sum []uint64, sites int) (Step, error) {

@@ -1,0 +1,36 @@
+package query
+
+// Quantiles are quantiles of numeric columns, over all and by the levels of a factor.
+type Quantiles struct {
+	N       int64 `json:"n"`       // persons
+	Omitted int64 `json:"omitted"` // left out for a missing value
+
+	Columns []ColumnQuantiles `json:"columns"`
+}
+
+// ColumnQuantiles are those of one column.
+type ColumnQuantiles struct {
+	Name   string           `json:"name"`
+	All    []Quantile       `json:"all"`
+	Groups []GroupQuantiles `json:"groups,omitempty"`
+}
+
+// GroupQuantiles are those of one level.
+type GroupQuantiles struct {
+	Level     string     `json:"level"`
+	N         int64      `json:"n"`
+	Quantiles []Quantile `json:"quantiles"`
+}
+
+// Quantile is R's quantile of type 7, its default. Of nobody there is only P.
+type Quantile struct {
+	P float64 `json:"p"` // 0 to 1
+
+	// Value is there if it is exact.
+	Value *float64 `json:"value,omitempty"`
+
+	// Low and High are there if it is not: the quantile lies between them, both included,
+	// and between them are too few persons for the policy to say more.
+	Low  *float64 `json:"low,omitempty"`
+	High *float64 `json:"high,omitempty"`
+}
