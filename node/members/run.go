@@ -7,8 +7,6 @@ import (
 	"sort"
 	"sync"
 	"sync/atomic"
-
-	"github.com/trialmesh/trialmesh/node/events"
 )
 
 // chunk is how many people are evaluated between two looks at the context.
@@ -102,10 +100,4 @@ func (w *worker) next(id uint32) uint32 {
 		}
 	}
 	return least
-}
-
-// Lookup returns the ordinal of a person.
-func Lookup(people *events.People, id int64) (uint32, bool) {
-	i, ok := slices.BinarySearch(people.ID, id)
-	return uint32(i), ok
 }
