@@ -74,6 +74,10 @@ type study struct {
 type cohortSummary struct {
 	Cohorts  []cohortFigures `json:"cohorts"`
 	Problems []cohortProblem `json:"problems"`
+
+	// Missing are the tables that definitions need and the CDM does not have: they count
+	// as empty.
+	Missing []string `json:"missing"`
 }
 
 type cohortFigures struct {
@@ -91,7 +95,7 @@ type cohortProblem struct {
 
 func runCohorts(cmd *cobra.Command, _ []string) (err error) {
 	r := &cohortRun{cmd: cmd, progress: newProgress(cmd, 0)}
-	r.summary.Cohorts, r.summary.Problems = []cohortFigures{}, []cohortProblem{}
+	r.summary = cohortSummary{Cohorts: []cohortFigures{}, Problems: []cohortProblem{}, Missing: []string{}}
 	if err := r.readDefinitions(); err != nil {
 		return err
 	}
@@ -99,15 +103,23 @@ func runCohorts(cmd *cobra.Command, _ []string) (err error) {
 	if r.rows, err = createCSV(out, "cohort_id", "subject_id", "cohort_start_date", "cohort_end_date"); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.rows.close()) }()
+	defer func() { err = r.rows.close(err) }()
 	if path, _ := cmd.Flags().GetString("attrition"); path != "" {
 		if r.attrition, err = createCSV(path, "cohort_id", "mode", "inclusion_rule_mask", "count"); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, r.attrition.close()) }()
+		defer func() { err = r.attrition.close(err) }()
 	}
 	if err := r.onCDM(cmd.Context()); err != nil {
 		return err
+	}
+	if err := r.rows.keep(); err != nil {
+		return err
+	}
+	if r.attrition != nil {
+		if err := r.attrition.keep(); err != nil {
+			return err
+		}
 	}
 	if wantsJSON(cmd) {
 		if err := printJSON(cmd, r.summary); err != nil {
@@ -165,6 +177,10 @@ func (r *cohortRun) readDefinitions() error {
 			r.problem(file, err)
 			continue
 		}
+		if i := slices.IndexFunc(r.studies, func(o study) bool { return o.id == s.id }); i >= 0 {
+			r.problem(file, fmt.Errorf("%s has the number %d, too: rename one", r.studies[i].file, s.id))
+			continue
+		}
 		r.studies = append(r.studies, s)
 	}
 	slices.SortFunc(r.studies, func(a, b study) int { return cmp.Compare(a.id, b.id) })
@@ -180,7 +196,7 @@ func (r *cohortRun) onCDM(ctx context.Context) error {
 			return usageError{errors.New("--cdm-schema belongs to a database")}
 		}
 		if info, err := os.Stat(address); err != nil || !info.IsDir() {
-			return usageError{errors.New("--cdm: neither a folder nor an address that begins with sqlite: or postgres:")} // it may hold a password
+			return usageError{errors.New("--cdm: want a folder, sqlite:FILE or postgres://…")} // it may hold a password
 		}
 		return r.evaluate(ctx, memory.Folder(address))
 	}
@@ -227,6 +243,9 @@ func (r *cohortRun) evaluate(ctx context.Context, tables memory.Tables) error {
 		return fmt.Errorf("--cdm: %w: the table person is missing or empty", fs.ErrNotExist)
 	}
 	r.progress.say(fmt.Sprintf("read %d people in %.1f s", len(people.ID), time.Since(begun).Seconds()))
+	if r.summary.Missing = source.Missing(); len(r.summary.Missing) > 0 {
+		r.progress.say("the CDM does not have these tables, which count as empty: " + strings.Join(r.summary.Missing, ", "))
+	}
 	for _, s := range r.studies {
 		begun := time.Now()
 		result, err := members.Evaluate(ctx, s.definition, source, vocabulary, members.Options{Attrition: r.attrition != nil})
@@ -265,25 +284,44 @@ func (r *cohortRun) write(id int64, people *events.People, result members.Result
 	return r.rows.out.Error()
 }
 
-// csvFile is a file that is written a line at a time. Its first error is kept.
+// csvFile is a file that is written a line at a time, under another name until it is kept.
+// Its first error is kept, too.
 type csvFile struct {
-	file *os.File
+	path string
+	file *os.File // nil once it is kept
 	out  *csv.Writer
 }
 
 func createCSV(path string, header ...string) (*csvFile, error) {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return nil, err
 	}
-	f := &csvFile{file, csv.NewWriter(file)}
+	f := &csvFile{path, file, csv.NewWriter(file)}
 	f.write(header...)
 	return f, nil
 }
 
-func (f *csvFile) write(cells ...string) { _ = f.out.Write(cells) } // close says what failed
+func (f *csvFile) write(cells ...string) { _ = f.out.Write(cells) } // keep says what failed
 
-func (f *csvFile) close() error {
+// keep gives the file its name.
+func (f *csvFile) keep() error {
 	f.out.Flush()
-	return errors.Join(f.out.Error(), f.file.Close())
+	err := errors.Join(f.out.Error(), f.file.Close())
+	if err == nil {
+		err = os.Rename(f.file.Name(), f.path)
+	}
+	if err == nil {
+		f.file = nil
+	}
+	return err
+}
+
+// close removes a file that is not kept, and returns err.
+func (f *csvFile) close(err error) error {
+	if f.file != nil {
+		_ = f.file.Close()
+		_ = os.Remove(f.file.Name())
+	}
+	return err
 }

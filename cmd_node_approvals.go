@@ -54,9 +54,9 @@ func newNodeApprovalsList() *cobra.Command {
 				return printJSON(cmd, map[string]any{"approvals": list})
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "approval\tgate\tstate\tasked\tuntil\ttrial\tpersons here\tpurpose")
+			fmt.Fprintln(w, "approval\tquestion\tgate\tstate\tasked\tuntil\ttrial\tpersons here\tpurpose")
 			for _, a := range list {
-				fmt.Fprintf(w, "%.12s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.ID, a.Gate, a.State, when(a.Asked, "-"), when(a.Until, "-"), a.Trial, a.Size, printable(a.Purpose))
+				fmt.Fprintf(w, "%.12s\t%.12s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.ID, a.Query, a.Gate, a.State, when(a.Asked, "-"), when(a.Until, "-"), a.Trial, a.Size, printable(a.Purpose))
 			}
 			return w.Flush()
 		},
@@ -71,7 +71,8 @@ func newNodeApprovalsShow() *cobra.Command {
 		Short: "Show a question in words, and what it would touch",
 		Long: `Show a question that waits: in words, who asks it, for what, which data it reads, about
 how many persons of the site it would use, and at the gate before the release the numbers
-that would leave. ID may be cut to its first eight hex digits. All of this stays at the site.`,
+that would leave. ID is the approval's or the question's, and may be cut to its first eight
+hex digits. All of this stays at the site.`,
 		Example: `  trialmesh node approvals show 3f9a2c01 --dir node`,
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -80,7 +81,7 @@ that would leave. ID may be cut to its first eight hex digits. All of this stays
 				return err
 			}
 			defer c.Close()
-			a, err := c.Approval(cmd.Context(), args[0])
+			a, err := approvalOf(cmd, c, args[0])
 			if err != nil {
 				return err
 			}
@@ -160,9 +161,26 @@ func newNodeVerdict(name, short string, approve bool, long, example string) *cob
 	return addDir(cmd, "node")
 }
 
+// approvalOf returns the approval with an id, or the newest one of the question with it.
+func approvalOf(cmd *cobra.Command, c *client.Client, id string) (client.Approval, error) {
+	if len(id) >= 8 {
+		list, err := c.Approvals(cmd.Context(), true)
+		if err != nil {
+			return client.Approval{}, err
+		}
+		for _, a := range list {
+			if strings.HasPrefix(a.Query.String(), id) {
+				id = a.ID.String()
+				break
+			}
+		}
+	}
+	return c.Approval(cmd.Context(), id)
+}
+
 // decide signs v about the request with an id, as the node shows it, and brings it there.
 func decide(cmd *cobra.Command, c *client.Client, key identity.Key, id string, v desk.Verdict) (client.Approval, error) {
-	a, err := c.Approval(cmd.Context(), id)
+	a, err := approvalOf(cmd, c, id)
 	if err != nil {
 		return a, err
 	}
@@ -186,20 +204,21 @@ func printApproval(cmd *cobra.Command, a client.Approval) error {
 		return printJSON(cmd, a)
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "approval\t%s\nstate\t%s\n", a.ID, a.State)
+	fmt.Fprintf(w, "approval\t%s\nquestion id\t%s\nstate\t%s\n", a.ID, a.Query, a.State)
 	fmt.Fprintf(w, "gate\t%s\n", map[string]string{"run": "before the question runs", "release": "before its numbers leave the site"}[a.Gate])
 	fmt.Fprintf(w, "asked\t%s\nhub waits until\t%s\n", when(a.Asked, "-"), when(a.Until, "-"))
 	fmt.Fprintf(w, "trial\t%s\nresearcher\t%s\npurpose\t%s\n", a.Trial, a.Researcher, printable(a.Purpose))
 	for i, line := range strings.Split(a.Words, "\n") {
 		fmt.Fprintf(w, "%s\t%s\n", []string{"question", ""}[min(i, 1)], printable(line))
 	}
-	fmt.Fprintf(w, "reads\t%s; %d concepts named\n", strings.Join(a.Domains, ", "), a.Concepts)
+	fmt.Fprintf(w, "reads\t%s; %s named\n", strings.Join(a.Domains, ", "), counted(a.Concepts, "concept"))
 	fmt.Fprintf(w, "persons here\t%s\n", a.Size)
 	fmt.Fprintf(w, "verdicts before\t%d on the same question\n", a.Earlier)
 	fmt.Fprintf(w, "policy\t%s\n  says\t%s\n", a.Policy, printable(a.Why))
 	printLeaving(w, a)
 	if a.Verdict != nil {
-		fmt.Fprintf(w, "decided\t%s by %s\nverdict\t%s\nanswered by it\t%t\n", when(a.Decided, "-"), a.Verdict.Issuer, a.Verdict.Digest(), a.Answered)
+		fmt.Fprintf(w, "decided\t%s by %s\nverdict\t%s\nthe node\t%s\n", when(a.Decided, "-"), a.Verdict.Issuer, a.Verdict.Digest(),
+			map[bool]string{true: "has answered by it", false: "has not answered yet"}[a.Answered])
 	}
 	return w.Flush()
 }

@@ -60,7 +60,10 @@ func submit(cmd *cobra.Command, args []string) error {
 	if err := readJSON(cmd, args[0], &request); err != nil {
 		return err
 	}
-	if err := errors.Join(request.Validate(), analysis.Check(request.Analysis)); err != nil {
+	if err := request.Validate(); err != nil {
+		return err
+	}
+	if err := analysis.Check(request.Analysis); err != nil {
 		return err
 	}
 	path, _ := cmd.Flags().GetString("key")
@@ -226,7 +229,7 @@ func printResult(w io.Writer, q client.Question) {
 		fmt.Fprintf(w, "rounding\tcounts are within %g of %s\n", r.MaxRoundingError, of)
 	}
 	if r.WithheldCells > 0 {
-		fmt.Fprintf(w, "withheld\t%d cells, below the threshold of %d persons at a site\n", r.WithheldCells, r.Policy.MinCell)
+		fmt.Fprintf(w, "withheld\t%s: fewer than %d persons at a site, or a number from which such a one could be told\n", counted(r.WithheldCells, "cell"), r.Policy.MinCell)
 	}
 }
 

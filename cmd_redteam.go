@@ -25,7 +25,8 @@ explained in deploy/docs/disclosure.md.
 The node attacks with its own persons and policy, but a memory that is thrown away, so
 that no question of a researcher is affected and nothing counts towards a budget. It
 needs 400 persons. Only its operator may do this: the command reads the API token in
-the node's directory. No number about persons is printed.
+the node's directory. How many persons were used is the only number about them that is
+printed.
 
 The command ends with status 1 if an attack succeeded.`,
 		Example: `  trialmesh redteam --node node

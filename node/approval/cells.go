@@ -60,5 +60,5 @@ func rows(a query.Analysis, words []uint64) ([]Cell, error) {
 	if err != nil {
 		return nil, fmt.Errorf("show %s: %w", a.Kind, err)
 	}
-	return []Cell{{N: int64(complete.Len())}}, nil
+	return []Cell{{Levels: []string{"persons in the sums of every round"}, N: int64(complete.Len())}}, nil
 }

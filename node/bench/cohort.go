@@ -13,7 +13,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/cohort"
 )
 
-const cohortText = `cohort definitions on a million people (--people) in memory, each with a year of observation
+const cohortText = `cohort definitions on a million people (--persons) in memory, each with a year of observation
 and five conditions of a thousand. cohort-count-N: seconds for a definition of which N
 per cent of the people have the condition, with an inclusion rule about their age and
 another condition beforehand; at most 0.5 s for 2.5 and 2 s for 100.`

@@ -17,9 +17,14 @@ import (
 
 // Source is an events.Source in memory. It is patient data.
 type Source struct {
-	people events.People
-	tables map[cohort.Domain]*table
+	people  events.People
+	tables  map[cohort.Domain]*table
+	missing []string
 }
+
+// Missing names the tables that were asked for and are not there, sorted: what they would
+// hold counts as nothing.
+func (s *Source) Missing() []string { return s.missing }
 
 // table has the events of a domain.
 type table struct {

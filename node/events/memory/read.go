@@ -47,6 +47,8 @@ func Read(ctx context.Context, from Tables, needs Needs) (*Source, error) {
 		}
 		s.tables[d] = &table{all: e}
 	}
+	slices.Sort(r.missing)
+	s.missing = slices.Compact(r.missing)
 	return s, nil
 }
 
@@ -54,6 +56,8 @@ func Read(ctx context.Context, from Tables, needs Needs) (*Source, error) {
 type reader struct {
 	from   Tables
 	others map[string]map[int64]referred // by table
+
+	missing []string // tables that are not there
 }
 
 // referred is a row of a table that events refer to.
@@ -67,6 +71,7 @@ type referred struct {
 func (r *reader) rows(ctx context.Context, table string, columns []string, each func(cells []string) error) (err error) {
 	file, err := r.from.Open(ctx, table, columns)
 	if errors.Is(err, fs.ErrNotExist) {
+		r.missing = append(r.missing, table)
 		return nil
 	}
 	if err != nil {
