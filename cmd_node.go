@@ -310,7 +310,8 @@ func newNodeVocabulary() *cobra.Command {
 		Long: `Load CONCEPT.csv and CONCEPT_RELATIONSHIP.csv (plain or .gz, tab or comma) from
 FOLDER into the node's database, replacing the vocabulary that is there. Get one
 that your site is licensed for from OHDSI Athena. The node may be running. CONCEPT_ANCESTOR
-is loaded too if it is there: without it no cohort can ask for descendants or eras of drugs.`,
+is loaded too if it is there: without it no cohort can ask for descendants or eras of drugs.
+A load that was broken off goes on where it was when it is begun again.`,
 		Example: `  trialmesh node vocabulary ~/athena --dir node`,
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -322,18 +323,35 @@ is loaded too if it is there: without it no cohort can ask for descendants or er
 			if err := loadConfig(cmd, filepath.Join(dir, nodeConfigFile), "TRIALMESH_NODE_", &s); err != nil {
 				return err
 			}
-			loaded, err := node.LoadVocabulary(cmd.Context(), node.Config{Dir: dir, DSN: s.Database}, os.DirFS(args[0]))
+			loaded, err := node.LoadVocabulary(cmd.Context(), node.Config{Dir: dir, DSN: s.Database}, os.DirFS(args[0]), vocabularyProgress(cmd))
 			if err != nil {
 				return err
 			}
 			if wantsJSON(cmd) {
 				return printJSON(cmd, loaded)
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d concepts, %d mappings, version %s\n", loaded.Concepts, loaded.Mappings, loaded.Version)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d concepts, %d mappings, %d lines of ancestors, version %s\n", loaded.Concepts, loaded.Mappings, loaded.Ancestry, loaded.Version)
 			return err
 		},
 	}
 	return addDir(cmd, "node")
+}
+
+// vocabularyProgress says how far each file is, every tenth of it. They are read twice,
+// first to see whether they are those of a load that was broken off.
+func vocabularyProgress(cmd *cobra.Command) func(file string, read, size int64) {
+	p := newProgress(cmd, 0)
+	reads, tenths := map[string]string{}, map[string]int64{}
+	return func(file string, read, size int64) {
+		tenth := 10 * read / max(size, 1)
+		if tenth < tenths[file] || reads[file] == "" {
+			reads[file] = map[string]string{"": "checking", "checking": "loading"}[reads[file]]
+		}
+		if tenth != tenths[file] {
+			p.say(fmt.Sprintf("%s %s: %d %%", reads[file], file, 10*tenth))
+		}
+		tenths[file] = tenth
+	}
 }
 
 func newNodeConsent() *cobra.Command {

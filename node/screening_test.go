@@ -55,7 +55,7 @@ func TestAnEHRHearsOfEligiblePatients(t *testing.T) {
 	cfg := Config{Dir: dir, Circuits: t.TempDir(), Secure: Secure{URL: base}}
 	words := t.TempDir()
 	require.NoError(t, testdata.ExtractVocabulary(words))
-	_, err := LoadVocabulary(t.Context(), cfg, os.DirFS(words))
+	_, err := LoadVocabulary(t.Context(), cfg, os.DirFS(words), nil)
 	require.NoError(t, err)
 	n, err := Open(t.Context(), cfg)
 	require.NoError(t, err)

@@ -11,8 +11,8 @@ import (
 
 // LoadVocabulary replaces the vocabulary in a node's database by the one in a
 // folder of Athena's layout. The node may be running: readers see the old one
-// or the new one, never a mixture.
-func LoadVocabulary(ctx context.Context, cfg Config, folder fs.FS) (vocab.Loaded, error) {
+// or the new one, never a mixture. Progress is told how far each file is read, twice.
+func LoadVocabulary(ctx context.Context, cfg Config, folder fs.FS, progress func(file string, read, size int64)) (vocab.Loaded, error) {
 	db, err := sqldb.Open(ctx, sqldb.Config{DSN: cfg.withDefaults().DSN})
 	if err != nil {
 		return vocab.Loaded{}, fmt.Errorf("load vocabulary: %w", err)
@@ -22,5 +22,6 @@ func LoadVocabulary(ctx context.Context, cfg Config, folder fs.FS) (vocab.Loaded
 	if err != nil {
 		return vocab.Loaded{}, fmt.Errorf("load vocabulary: %w", err)
 	}
+	store.Progress = progress
 	return store.Load(ctx, folder)
 }

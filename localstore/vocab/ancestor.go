@@ -35,8 +35,10 @@ func (l *loading) ancestors(ctx context.Context) (int64, error) {
 			drugs = append(drugs, []any{row[1], row[0]})
 		}
 		return row, err
-	}, func(tx *sqldb.Tx) error {
-		_, err := tx.Insert(ctx, "drug_ingredient_next", ingredientFields, slices.Values(drugs))
+	}, func(tx *sqldb.Tx) (err error) {
+		if tx != nil {
+			_, err = tx.Insert(ctx, "drug_ingredient_next", ingredientFields, slices.Values(drugs))
+		}
 		drugs = drugs[:0]
 		return err
 	})

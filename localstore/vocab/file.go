@@ -143,32 +143,40 @@ func (t *table) day(column string) (sqldb.Date, error) {
 	return 0, t.fail(column + " is not a date")
 }
 
-// open finds the file called name, with an extension .csv or .tsv and perhaps
-// .gz, in any case.
-func open(fsys fs.FS, name string) (io.ReadCloser, error) {
+// find returns the path of the file called name, with an extension .csv or .tsv and
+// perhaps .gz, in any case.
+func find(fsys fs.FS, name string) (string, error) {
 	entries, err := fs.ReadDir(fsys, ".")
+	if err != nil {
+		return "", err
+	}
+	for _, e := range entries {
+		plain := strings.TrimSuffix(strings.ToLower(e.Name()), ".gz")
+		if plain == strings.ToLower(name)+".csv" || plain == strings.ToLower(name)+".tsv" {
+			return e.Name(), nil
+		}
+	}
+	return "", fmt.Errorf("%s.csv: %w", name, fs.ErrNotExist)
+}
+
+// open opens the file called name, unzipped.
+func open(fsys fs.FS, name string) (io.ReadCloser, error) {
+	path, err := find(fsys, name)
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range entries {
-		plain, zipped := strings.CutSuffix(strings.ToLower(e.Name()), ".gz")
-		if plain != strings.ToLower(name)+".csv" && plain != strings.ToLower(name)+".tsv" {
-			continue
-		}
-		f, err := fsys.Open(e.Name())
-		if err != nil || !zipped {
-			return f, err
-		}
-		z, err := gzip.NewReader(f)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("%w: %s: not gzip", ErrFormat, e.Name()), f.Close())
-		}
-		return struct {
-			io.Reader
-			io.Closer
-		}{z, f}, nil
+	f, err := fsys.Open(path)
+	if err != nil || !strings.HasSuffix(strings.ToLower(path), ".gz") {
+		return f, err
 	}
-	return nil, fmt.Errorf("%s.csv: %w", name, fs.ErrNotExist)
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %s: not gzip", ErrFormat, path), f.Close())
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{z, f}, nil
 }
 
 // capped fails after left bytes.

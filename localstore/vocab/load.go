@@ -40,12 +40,16 @@ type Loaded struct {
 
 // Load replaces all vocabularies by those of a folder with CONCEPT.csv,
 // CONCEPT_RELATIONSHIP.csv and, for what is more general than what, CONCEPT_ANCESTOR.csv
-// and, for the name of the release, VOCABULARY.csv; .gz and .tsv are found too. Lookups go on meanwhile and see the old vocabularies or
-// the new ones, never a part. On an error ([ErrFormat], sqldb.ErrFull) the old
-// ones stay. Only one process loads at a time.
+// and, for the name of the release, VOCABULARY.csv; .gz and .tsv are found too. Lookups go
+// on meanwhile and see the old vocabularies or the new ones, never a part. On an error
+// ([ErrFormat], sqldb.ErrFull) the old ones stay. A load that was broken off goes on where
+// it was when the same files are loaded again. Only one process loads at a time.
 func (s *Store) Load(ctx context.Context, folder fs.FS) (Loaded, error) {
 	s.loading.Lock()
 	defer s.loading.Unlock()
+	if s.Progress != nil {
+		folder = watched{folder, s.Progress}
+	}
 	l := &loading{db: s.db, folder: folder, digest: sha256.New(), ingredients: map[int64]bool{}}
 	generation, err := l.load(ctx)
 	if err != nil {
@@ -63,6 +67,9 @@ type loading struct {
 	loaded Loaded
 
 	ingredients map[int64]bool // of RxNorm
+
+	source string           // digest of the files as they are stored
+	done   map[string]int64 // line up to which a load before had stored a file
 }
 
 func (l *loading) load(ctx context.Context) (generation int64, err error) {
@@ -70,7 +77,10 @@ func (l *loading) load(ctx context.Context) (generation int64, err error) {
 	if l.db.Dialect() == sqldb.Postgres {
 		begin, end = postgresBegin, postgresEnd
 	}
-	if err := l.exec(ctx, begin); err != nil {
+	if l.source, err = sourceOf(ctx, l.folder); err != nil {
+		return 0, err
+	}
+	if err := l.begin(ctx, begin); err != nil {
 		return 0, err
 	}
 	release, err := l.release()
@@ -94,17 +104,13 @@ func (l *loading) load(ctx context.Context) (generation int64, err error) {
 		if _, err := tx.Exec(ctx, end); err != nil {
 			return err
 		}
+		if _, err := tx.Exec(ctx, "DELETE FROM vocabulary_begun"); err != nil {
+			return err
+		}
 		return tx.QueryRow(ctx, "UPDATE vocabulary_load SET generation = generation + 1, version = ? RETURNING generation", l.loaded.Version).
 			Scan(&generation)
 	})
 	return generation, err
-}
-
-func (l *loading) exec(ctx context.Context, statements string) error {
-	return l.db.Write(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, statements)
-		return err
-	})
 }
 
 // release reads the name of the release: the version of the vocabulary "None".
@@ -152,7 +158,8 @@ var textLimits = map[string]int{
 }
 
 // fill copies the rows of a file into a table; row returns nil for one to leave out, and
-// beside, if it is not nil, is part of the transaction of each batch.
+// beside, if it is not nil, is part of the transaction of each batch. It is called without
+// one for a batch that a load before has stored.
 func (l *loading) fill(ctx context.Context, file, into string, fields []string, row func(*table) ([]any, error), beside func(*sqldb.Tx) error) (total int64, err error) {
 	f, err := open(l.folder, file)
 	if err != nil {
@@ -168,14 +175,24 @@ func (l *loading) fill(ctx context.Context, file, into string, fields []string, 
 		if err != nil || len(batch) == 0 {
 			return total, err
 		}
-		if err := l.db.Write(ctx, func(tx *sqldb.Tx) error {
-			n, err := tx.Insert(ctx, into, fields, slices.Values(batch))
-			total += n
-			if err != nil || beside == nil {
-				return err
+		if int64(t.line) <= l.done[file] {
+			total += int64(len(batch))
+			if beside != nil {
+				err = beside(nil)
 			}
-			return beside(tx)
-		}); err != nil {
+		} else {
+			err = l.db.Write(ctx, func(tx *sqldb.Tx) error {
+				if _, err := tx.Insert(ctx, into, fields, slices.Values(batch)); err != nil {
+					return err
+				}
+				if err := l.reached(ctx, tx, file, t.line); err != nil || beside == nil {
+					return err
+				}
+				return beside(tx)
+			})
+			total += int64(len(batch))
+		}
+		if err != nil {
 			return total, fmt.Errorf("%s: before line %d: %w", file, t.line+1, err)
 		}
 	}

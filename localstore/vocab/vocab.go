@@ -55,6 +55,10 @@ type code struct{ vocabulary, code string }
 
 // Store holds the vocabularies of a site. It is safe for concurrent use.
 type Store struct {
+	// Progress, if it is set before a load, is told how many bytes of each file are read.
+	// Each is read twice, first for its digest.
+	Progress func(file string, read, size int64)
+
 	db *sqldb.DB
 
 	loading sync.Mutex // held by Load

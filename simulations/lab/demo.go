@@ -121,7 +121,7 @@ func (d *demo) load() error {
 	loads := make([]load, len(d.sites))
 	for i, s := range d.sites {
 		group.Go(func() error {
-			if _, err := node.LoadVocabulary(ctx, node.Config{Dir: s.dir}, os.DirFS(vocabulary)); err != nil {
+			if _, err := node.LoadVocabulary(ctx, node.Config{Dir: s.dir}, os.DirFS(vocabulary), nil); err != nil {
 				return err
 			}
 			var err error
