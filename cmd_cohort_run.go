@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -248,7 +249,7 @@ func (r *cohortRun) evaluate(ctx context.Context, tables memory.Tables) error {
 	}
 	for _, s := range r.studies {
 		begun := time.Now()
-		result, err := members.Evaluate(ctx, s.definition, source, vocabulary, members.Options{Attrition: r.attrition != nil})
+		result, err := members.Evaluate(ctx, s.definition, source, vocabulary, members.Options{Attrition: r.attrition != nil, Work: math.MaxInt64})
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

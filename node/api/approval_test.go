@@ -47,16 +47,17 @@ func TestVerdictsComeSigned(t *testing.T) {
 	}
 	asked, err := message.Seal(other, query.KindRequest, request, start, time.Hour, rand.Reader)
 	require.NoError(t, err)
-	_, err = d.Decide(t.Context(), approval.Case{Query: asked.Digest(), Envelope: asked, Request: request, Until: start.Add(time.Hour)}, 57)
+	question := approval.Case{Query: asked.Digest(), Envelope: asked, Request: request, Until: start.Add(time.Hour)}
+	_, err = d.Decide(t.Context(), question, nil) // the default policy does not decide by size
 	require.NoError(t, err)
-	require.ErrorIs(t, d.Pass(t.Context(), asked.Digest(), approval.Run, message.Digest{}), approval.ErrWaiting)
+	require.ErrorIs(t, d.Pass(t.Context(), question, approval.Run, message.Digest{}), approval.ErrWaiting)
 
 	_, _, text := s.send(http.MethodGet, "/v1/approvals", "", nil)
 	list := decode[AllApprovals](t, text).Approvals
 	require.Len(t, list, 1)
 	a := list[0]
 	require.Equal(t, approval.Waiting, a.State)
-	require.Equal(t, approval.Under101, a.Size)
+	require.Equal(t, approval.Uncounted, a.Size)
 	require.Contains(t, a.Words, "enter with this event, called the index event:\n  - a visit")
 	require.Empty(t, a.Cells, "a list shows no numbers")
 	path := "/v1/approvals/" + a.ID.String()[:8]

@@ -5,8 +5,9 @@
 // A [Policy] is a compiled bundle of Rego. A [Desk] asks it once about each
 // question, keeps what it said with the digest of the bundle, and holds the
 // requests for approval until a person has signed a [Verdict]. A verdict is for
-// one question, at one gate, under one policy, and cannot be changed once the
-// node has answered; under another policy the question is judged anew. All is on
+// one question, at one gate, under one policy and the disclosure limits of that
+// moment, and cannot be changed once the node has answered; under another policy
+// or other limits the question is judged anew. All is on
 // disk before anybody hears of it. What persons see of a question stays at the
 // site; of a verdict only digests leave, and the sentence of a refusal that its
 // signer wrote for the researcher.
@@ -23,6 +24,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/protocol/canonical"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -113,12 +115,22 @@ type Case struct {
 	Until time.Time
 }
 
+// terms is the digest of the limits that a decision about the question is for.
+func (c Case) terms() (message.Digest, error) {
+	raw, err := canonical.Marshal(struct {
+		Hub    disclosure.Policy `json:"hub"`
+		Limits disclosure.Policy `json:"limits"`
+	}{c.Hub, c.Limits})
+	return message.Sum(raw), err
+}
+
 // Leave is what lets a question pass: the digest of the policy, and of the
 // verdicts that were needed.
 type Leave struct {
 	Policy   message.Digest
 	Decision Decision
 	Verdicts []message.Digest
+	terms    message.Digest
 	signers  []identity.DID
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"time"
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
@@ -18,12 +19,16 @@ import (
 // Standing reports what is known of a question under the present policy without
 // looking at any data: [ErrWaiting] while a person has to decide, the refusal if
 // it was refused, else nil.
-func (d *Desk) Standing(ctx context.Context, id query.ID) error {
+func (d *Desk) Standing(ctx context.Context, c Case) error {
+	terms, err := c.terms()
+	if err != nil {
+		return err
+	}
 	var waits bool
 	var refusal error
-	err := d.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+	err = d.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
 		waits, refusal = false, nil
-		decision, found, err := d.decision(ctx, tx, id)
+		decision, found, err := d.decision(ctx, tx, c.Query, terms)
 		if err != nil || !found {
 			return err
 		}
@@ -31,7 +36,7 @@ func (d *Desk) Standing(ctx context.Context, id query.ID) error {
 			refusal = refusedBy(decision)
 			return nil
 		}
-		list, err := requests(ctx, tx, `query = ? AND policy = ?`, id.String(), d.cfg.Policy.digest.String())
+		list, err := requests(ctx, tx, `query = ? AND policy = ? AND terms = ?`, c.Query.String(), d.cfg.Policy.digest.String(), terms.String())
 		if err != nil {
 			return err
 		}
@@ -56,19 +61,24 @@ func (d *Desk) Standing(ctx context.Context, id query.ID) error {
 	return nil
 }
 
-// Decide asks the policy about a question, once, and returns what it said. size
-// is how many persons the question would use here. The refusals are [ErrPolicy],
+// Decide asks the policy about a question, once for the limits it comes under, and
+// returns what it said. size counts how many persons the question would use here; it is
+// called only if the decision depends on that. The refusals are [ErrPolicy],
 // [ErrNoPolicy] and [ErrNobody].
-func (d *Desk) Decide(ctx context.Context, c Case, size int) (Decision, error) {
+func (d *Desk) Decide(ctx context.Context, c Case, size func(context.Context) (int, error)) (Decision, error) {
 	var decision Decision
 	var found bool
-	in := d.input(c, size)
-	err := d.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+	in := d.input(c)
+	terms, err := c.terms()
+	if err != nil {
+		return Decision{}, err
+	}
+	err = d.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
 		var err error
-		if decision, found, err = d.decision(ctx, tx, c.Query); err != nil || found {
+		if decision, found, err = d.decision(ctx, tx, c.Query, terms); err != nil || found {
 			return err
 		}
-		in.Earlier, err = earlier(ctx, tx, c.Same)
+		in.Earlier, err = earlier(ctx, tx, c.Same, terms)
 		return err
 	})
 	if err != nil {
@@ -78,10 +88,21 @@ func (d *Desk) Decide(ctx context.Context, c Case, size int) (Decision, error) {
 		if err := in.touched(c.Request); err != nil {
 			return Decision{}, err
 		}
-		if decision, err = d.judge(ctx, in); err != nil {
+		var same bool
+		if decision, same, err = d.judgeUncounted(ctx, in); err != nil {
 			return Decision{}, err
 		}
-		if decision, err = d.keep(ctx, c, in, decision); err != nil {
+		if !same {
+			n, err := size(ctx)
+			if err != nil {
+				return Decision{}, err
+			}
+			in.Size = BandOf(n)
+			if decision, err = d.judge(ctx, in); err != nil {
+				return Decision{}, err
+			}
+		}
+		if decision, err = d.keep(ctx, c, terms, in, decision); err != nil {
 			return Decision{}, err
 		}
 	}
@@ -91,11 +112,34 @@ func (d *Desk) Decide(ctx context.Context, c Case, size int) (Decision, error) {
 	return decision, nil
 }
 
-func (d *Desk) input(c Case, size int) Input {
+func (d *Desk) input(c Case) Input {
 	return Input{
 		Query: c.Query, Question: c.Same, Trial: c.Request.Trial, Researcher: c.Envelope.Issuer, Purpose: c.Request.Purpose,
-		Size: BandOf(size), Approvers: len(d.cfg.Approvers), Hub: c.Hub, Limits: c.Limits, Now: clock(d.cfg.Now()),
+		Size: Uncounted, Approvers: len(d.cfg.Approvers), Hub: c.Hub, Limits: c.Limits, Now: clock(d.cfg.Now()),
 	}
+}
+
+// judgeUncounted asks the policy what it says whatever the size: same is false if that
+// makes a difference.
+func (d *Desk) judgeUncounted(ctx context.Context, in Input) (decision Decision, same bool, err error) {
+	for i, band := range bands {
+		in.Size = band
+		other, err := d.cfg.Policy.Decide(ctx, in)
+		switch {
+		case ctx.Err() != nil:
+			return decision, false, ctx.Err()
+		case err != nil: // also if it fails for one size only; judge says so
+			return decision, false, nil
+		case i == 0:
+			decision = other
+		case !reflect.DeepEqual(decision, other):
+			return decision, false, nil
+		}
+	}
+	if decision.Kind == Human && len(d.cfg.Approvers) == 0 {
+		return decision, true, ErrNobody
+	}
+	return decision, true, nil
 }
 
 // judge asks the policy. One that has no answer lets nothing pass, but is asked
@@ -116,7 +160,7 @@ func (d *Desk) judge(ctx context.Context, in Input) (Decision, error) {
 
 // keep records what the policy said, and returns what holds: another process may
 // have been first.
-func (d *Desk) keep(ctx context.Context, c Case, in Input, decision Decision) (Decision, error) {
+func (d *Desk) keep(ctx context.Context, c Case, terms message.Digest, in Input, decision Decision) (Decision, error) {
 	var texts [3][]byte
 	for i, value := range []any{decision, in, c.Envelope} {
 		var err error
@@ -126,14 +170,14 @@ func (d *Desk) keep(ctx context.Context, c Case, in Input, decision Decision) (D
 	}
 	now := d.cfg.Now()
 	err := d.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
-		n, err := tx.Exec(ctx, `INSERT INTO approval_decision (query, policy, question, trial, researcher, decision, input, request, until, decided_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, c.Query.String(), d.cfg.Policy.digest.String(), c.Same.String(),
+		n, err := tx.Exec(ctx, `INSERT INTO approval_decision (query, policy, terms, question, trial, researcher, decision, input, request, until, decided_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, c.Query.String(), d.cfg.Policy.digest.String(), terms.String(), c.Same.String(),
 			c.Request.Trial, c.Envelope.Issuer, texts[0], texts[1], texts[2], c.Until.Unix(), now.Unix())
 		if err != nil {
 			return err
 		}
 		if n == 0 {
-			decision, _, err = d.decision(ctx, tx, c.Query)
+			decision, _, err = d.decision(ctx, tx, c.Query, terms)
 			return err
 		}
 		return d.cfg.Trail.Add(ctx, tx, audit.Record{
@@ -143,10 +187,10 @@ func (d *Desk) keep(ctx context.Context, c Case, in Input, decision Decision) (D
 	return decision, err
 }
 
-// decision returns what the present policy said about a question.
-func (d *Desk) decision(ctx context.Context, tx *sqldb.Tx, id query.ID) (decision Decision, found bool, err error) {
+// decision returns what the present policy said about a question on these terms.
+func (d *Desk) decision(ctx context.Context, tx *sqldb.Tx, id query.ID, terms message.Digest) (decision Decision, found bool, err error) {
 	var raw []byte
-	err = tx.QueryRow(ctx, `SELECT decision FROM approval_decision WHERE query = ? AND policy = ?`, id.String(), d.cfg.Policy.digest.String()).Scan(&raw)
+	err = tx.QueryRow(ctx, `SELECT decision FROM approval_decision WHERE query = ? AND policy = ? AND terms = ?`, id.String(), d.cfg.Policy.digest.String(), terms.String()).Scan(&raw)
 	if errors.Is(err, sqldb.ErrNoRows) {
 		return decision, false, nil
 	}
@@ -159,16 +203,21 @@ func (d *Desk) decision(ctx context.Context, tx *sqldb.Tx, id query.ID) (decisio
 // Pass lets a question through a gate if a person has approved it there, and
 // puts it before them if not: [ErrWaiting]. numbers is the digest of what would
 // leave at [Release], zero at [Run]. [Desk.Decide] came before.
-func (d *Desk) Pass(ctx context.Context, id query.ID, gate Gate, numbers message.Digest) error {
-	name, err := d.name(id, gate, numbers)
+func (d *Desk) Pass(ctx context.Context, c Case, gate Gate, numbers message.Digest) error {
+	id := c.Query
+	terms, err := c.terms()
+	if err != nil {
+		return err
+	}
+	name, err := d.name(id, gate, terms, numbers)
 	if err != nil {
 		return err
 	}
 	now := d.cfg.Now()
 	var r request
 	err = d.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
-		n, err := tx.Exec(ctx, `INSERT INTO approval_request (id, query, policy, gate, numbers, asked_at, signer, approved, decided_at, sent_at)
-			VALUES (?, ?, ?, ?, ?, ?, '', 0, 0, 0) ON CONFLICT DO NOTHING`, name.String(), id.String(), d.cfg.Policy.digest.String(), string(gate), numbers.String(), now.Unix())
+		n, err := tx.Exec(ctx, `INSERT INTO approval_request (id, query, policy, terms, gate, numbers, asked_at, signer, approved, decided_at, sent_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, '', 0, 0, 0) ON CONFLICT DO NOTHING`, name.String(), id.String(), d.cfg.Policy.digest.String(), terms.String(), string(gate), numbers.String(), now.Unix())
 		if err != nil {
 			return err
 		}
@@ -193,27 +242,32 @@ func (d *Desk) Pass(ctx context.Context, id query.ID, gate Gate, numbers message
 }
 
 // name returns the digest that names a request for approval.
-func (d *Desk) name(id query.ID, gate Gate, numbers message.Digest) (message.Digest, error) {
+func (d *Desk) name(id query.ID, gate Gate, terms, numbers message.Digest) (message.Digest, error) {
 	raw, err := canonical.Marshal(struct {
 		Node    identity.DID   `json:"node"`
 		Query   query.ID       `json:"query"`
 		Gate    Gate           `json:"gate"`
 		Policy  message.Digest `json:"policy"`
+		Terms   message.Digest `json:"terms"`
 		Numbers message.Digest `json:"numbers"`
-	}{d.cfg.Node, id, gate, d.cfg.Policy.digest, numbers})
+	}{d.cfg.Node, id, gate, d.cfg.Policy.digest, terms, numbers})
 	return message.Sum(raw), err
 }
 
 // Leave returns what lets a question pass, for the answer.
-func (d *Desk) Leave(ctx context.Context, id query.ID) (Leave, error) {
-	l := Leave{Policy: d.cfg.Policy.digest}
-	err := d.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+func (d *Desk) Leave(ctx context.Context, c Case) (Leave, error) {
+	terms, err := c.terms()
+	if err != nil {
+		return Leave{}, err
+	}
+	l := Leave{Policy: d.cfg.Policy.digest, terms: terms}
+	err = d.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
 		var found bool
 		var err error
-		if l.Decision, found, err = d.decision(ctx, tx, id); err != nil || !found {
+		if l.Decision, found, err = d.decision(ctx, tx, c.Query, terms); err != nil || !found {
 			return errors.Join(err, notFound(found))
 		}
-		list, err := requests(ctx, tx, `query = ? AND policy = ?`, id.String(), d.cfg.Policy.digest.String())
+		list, err := requests(ctx, tx, `query = ? AND policy = ? AND terms = ?`, c.Query.String(), d.cfg.Policy.digest.String(), terms.String())
 		if err != nil {
 			return err
 		}
@@ -244,8 +298,8 @@ func notFound(found bool) error {
 // answers by these verdicts: from here on they cannot be taken back. It fails if
 // one was taken back before.
 func (d *Desk) Answered(ctx context.Context, tx *sqldb.Tx, id query.ID, l Leave) error {
-	n, err := tx.Exec(ctx, `UPDATE approval_request SET sent_at = ? WHERE query = ? AND policy = ? AND approved = 1`,
-		d.cfg.Now().Unix(), id.String(), l.Policy.String())
+	n, err := tx.Exec(ctx, `UPDATE approval_request SET sent_at = ? WHERE query = ? AND policy = ? AND terms = ? AND approved = 1`,
+		d.cfg.Now().Unix(), id.String(), l.Policy.String(), l.terms.String())
 	if err == nil && int(n) != len(l.Verdicts) {
 		err = errTakenBack
 	}
@@ -272,6 +326,7 @@ func refusedIn(e message.Envelope) (refusal, err error) {
 // request is a row of approval_request.
 type request struct {
 	id, query, policy, numbers message.Digest
+	terms                      string // empty before terms were told apart
 	gate                       Gate
 	asked, decided, sent       time.Time // zero for not yet
 	verdict                    *message.Envelope
@@ -293,14 +348,14 @@ func requestOf(ctx context.Context, tx *sqldb.Tx, id message.Digest) (request, e
 // requests returns the rows that fulfil a condition, newest first.
 func requests(ctx context.Context, tx *sqldb.Tx, condition string, args ...any) ([]request, error) {
 	var list []request
-	err := tx.Each(ctx, `SELECT id, query, policy, numbers, gate, asked_at, verdict, signer, approved, decided_at, sent_at
+	err := tx.Each(ctx, `SELECT id, query, policy, terms, numbers, gate, asked_at, verdict, signer, approved, decided_at, sent_at
 		FROM approval_request WHERE `+condition+` ORDER BY asked_at DESC, id`, args, func(rows *sqldb.Rows) error {
 		var r request
 		var texts [4]string
 		var asked, approved, decided, sent int64
 		var gate, signer string
 		var verdict []byte
-		if err := rows.Scan(&texts[0], &texts[1], &texts[2], &texts[3], &gate, &asked, &verdict, &signer, &approved, &decided, &sent); err != nil {
+		if err := rows.Scan(&texts[0], &texts[1], &texts[2], &r.terms, &texts[3], &gate, &asked, &verdict, &signer, &approved, &decided, &sent); err != nil {
 			return err
 		}
 		for i, digest := range []*message.Digest{&r.id, &r.query, &r.policy, &r.numbers} {
@@ -332,11 +387,14 @@ func moment(unix int64) time.Time {
 // earlierVerdicts is how many earlier verdicts a policy sees.
 const earlierVerdicts = 100
 
-func earlier(ctx context.Context, tx *sqldb.Tx, same message.Digest) ([]Earlier, error) {
+// earlier returns the verdicts about a question: the refusals, and the approvals on the
+// same terms. What was approved under strict limits is not approved under others.
+func earlier(ctx context.Context, tx *sqldb.Tx, same, terms message.Digest) ([]Earlier, error) {
 	list := []Earlier{}
 	err := tx.Each(ctx, `SELECT d.researcher, r.gate, r.approved, r.decided_at FROM approval_request r
-		JOIN approval_decision d ON d.query = r.query AND d.policy = r.policy
-		WHERE d.question = ? AND r.decided_at > 0 ORDER BY r.decided_at DESC, r.id LIMIT ?`, []any{same.String(), earlierVerdicts}, func(rows *sqldb.Rows) error {
+		JOIN approval_decision d ON d.query = r.query AND d.policy = r.policy AND d.terms = r.terms
+		WHERE d.question = ? AND r.decided_at > 0 AND (r.approved = 0 OR r.terms = ?)
+		ORDER BY r.decided_at DESC, r.id LIMIT ?`, []any{same.String(), terms.String(), earlierVerdicts}, func(rows *sqldb.Rows) error {
 		var researcher, gate string
 		var approved, at int64
 		if err := rows.Scan(&researcher, &gate, &approved, &at); err != nil {

@@ -1,6 +1,7 @@
 package approval
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"log/slog"
@@ -30,6 +31,7 @@ type site struct {
 	anna, ben  identity.Key
 	researcher identity.Key
 	trail      *audit.Trail
+	counted    int // how often the persons of a question were
 }
 
 func key(t testing.TB) identity.Key {
@@ -78,20 +80,20 @@ func (s *site) question(t testing.TB, k identity.Key) Case {
 // run brings a question to the gate before the run, as a peer does.
 func (s *site) run(t testing.TB, c Case) error {
 	t.Helper()
-	if err := s.Standing(t.Context(), c.Query); err != nil {
+	if err := s.Standing(t.Context(), c); err != nil {
 		return err
 	}
-	d, err := s.Decide(t.Context(), c, 57)
+	d, err := s.Decide(t.Context(), c, func(context.Context) (int, error) { s.counted++; return 57, nil })
 	if err != nil || !d.At(Run) {
 		return err
 	}
-	return s.Pass(t.Context(), c.Query, Run, message.Digest{})
+	return s.Pass(t.Context(), c, Run, message.Digest{})
 }
 
 // answer takes the last step of a question that may pass.
 func (s *site) answer(t testing.TB, c Case) (Leave, error) {
 	t.Helper()
-	l, err := s.Leave(t.Context(), c.Query)
+	l, err := s.Leave(t.Context(), c)
 	if err != nil {
 		return l, err
 	}
@@ -143,7 +145,7 @@ func TestQuestionWaitsForAPerson(t *testing.T) {
 
 		item := s.only(t)
 		require.Equal(t, Run, item.Gate)
-		require.Equal(t, Under101, item.Input.Size)
+		require.Equal(t, Uncounted, item.Input.Size)
 		require.Equal(t, []int64{201826, 443238}, item.Input.Concepts)
 		require.Equal(t, c.Request.Purpose, item.Request.Purpose)
 		found, err := s.Item(t.Context(), item.ID.String()[:8])
@@ -183,7 +185,7 @@ func TestRefusalStands(t *testing.T) {
 		given := s.sign(t, s.anna, s.verdict(item, true))
 		_, err := s.Record(t.Context(), item.ID, given)
 		require.NoError(t, err)
-		leave, err := s.Leave(t.Context(), c.Query)
+		leave, err := s.Leave(t.Context(), c)
 		require.NoError(t, err)
 
 		v := s.verdict(item, false)
@@ -276,17 +278,17 @@ func TestPolicyChangesMeanwhile(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, s.run(t, c))
 
-		_, err = s.Leave(t.Context(), c.Query)
+		_, err = s.Leave(t.Context(), c)
 		require.ErrorIs(t, err, errTakenBack, "one gate is still to come")
 		numbers := message.Sum([]byte("15 and 20"))
-		require.ErrorIs(t, s.Pass(t.Context(), c.Query, Release, numbers), ErrWaiting)
+		require.ErrorIs(t, s.Pass(t.Context(), c, Release, numbers), ErrWaiting)
 		require.ErrorIs(t, s.run(t, c), ErrWaiting, "nothing runs again meanwhile")
 		item = s.only(t)
 		require.Equal(t, numbers, item.Numbers)
 		_, err = s.Record(t.Context(), item.ID, s.sign(t, s.ben, s.verdict(item, true)))
 		require.NoError(t, err)
-		require.ErrorIs(t, s.Pass(t.Context(), c.Query, Release, message.Sum([]byte("16 and 20"))), ErrWaiting, "an approval is for the numbers it was shown")
-		require.NoError(t, s.Pass(t.Context(), c.Query, Release, numbers))
+		require.ErrorIs(t, s.Pass(t.Context(), c, Release, message.Sum([]byte("16 and 20"))), ErrWaiting, "an approval is for the numbers it was shown")
+		require.NoError(t, s.Pass(t.Context(), c, Release, numbers))
 		leave, err := s.answer(t, c)
 		require.NoError(t, err)
 		require.Equal(t, []identity.DID{s.anna.DID(), s.ben.DID()}, leave.Public().Approvers)
@@ -334,6 +336,49 @@ func TestTwoProcesses(t *testing.T) {
 		require.NoError(t, one.run(t, c))
 		require.Equal(t, []audit.Event{audit.PolicyDecided, audit.ApprovalAsked, audit.ApprovalGiven}, s.events(t))
 	})
+}
+
+// TestAnApprovalIsForItsLimits: what people approved under strict limits waits again
+// under others, also as another question of the same researcher.
+func TestAnApprovalIsForItsLimits(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := open(t, db, "")
+		c := s.question(t, s.researcher)
+		c.Hub.MinCell = 1000
+		require.ErrorIs(t, s.run(t, c), ErrWaiting)
+		strict := s.only(t)
+		_, err := s.Record(t.Context(), strict.ID, s.sign(t, s.anna, s.verdict(strict, true)))
+		require.NoError(t, err)
+		require.NoError(t, s.run(t, c))
+
+		lax := c
+		lax.Hub = disclosure.Policy{}
+		require.ErrorIs(t, s.run(t, lax), ErrWaiting)
+		item := s.only(t)
+		require.NotEqual(t, strict.ID, item.ID)
+		require.Zero(t, item.Input.Hub)
+		_, err = s.Leave(t.Context(), lax)
+		require.ErrorIs(t, err, errTakenBack)
+		require.ErrorIs(t, s.run(t, s.question(t, s.researcher)), ErrWaiting, "the same under other limits")
+		_, err = s.answer(t, c)
+		require.NoError(t, err)
+	})
+}
+
+// TestSizeIsCountedWhereItDecides and nowhere else.
+func TestSizeIsCountedWhereItDecides(t *testing.T) {
+	t.Parallel()
+	db := sqltest.SQLite(t)
+	s := open(t, db, "")
+	require.ErrorIs(t, s.run(t, s.question(t, s.researcher)), ErrWaiting)
+	require.Equal(t, Uncounted, s.only(t).Input.Size)
+	require.Zero(t, s.counted)
+
+	s.reopen(t, db, rules(t, head+`decision := {"decision": "refuse", "reason": "few"} if { input.size == "fewer than 11" } else := {"decision": "human", "gates": ["run"], "reason": "many"}`))
+	require.ErrorIs(t, s.run(t, s.question(t, s.researcher)), ErrWaiting)
+	require.Equal(t, Under101, s.only(t).Input.Size)
+	require.Equal(t, 1, s.counted)
 }
 
 func TestPolicyDecidesAlone(t *testing.T) {

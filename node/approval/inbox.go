@@ -110,7 +110,7 @@ func (d *Desk) Items(ctx context.Context, all bool) ([]Item, error) {
 // waiting is the condition of requests that a person may decide about.
 func (d *Desk) waiting() (condition string, args []any) {
 	return `decided_at = 0 AND policy = ? AND EXISTS (SELECT 1 FROM approval_decision d
-		WHERE d.query = approval_request.query AND d.policy = approval_request.policy AND d.until > ?)`,
+		WHERE d.query = approval_request.query AND d.policy = approval_request.policy AND d.terms = approval_request.terms AND d.until > ?)`,
 		[]any{d.cfg.Policy.digest.String(), d.cfg.Now().Unix()}
 }
 
@@ -131,8 +131,8 @@ func (d *Desk) item(ctx context.Context, tx *sqldb.Tx, r request) (Item, error) 
 	}
 	var decision, input, raw []byte
 	var until int64
-	err := tx.QueryRow(ctx, `SELECT decision, input, request, until FROM approval_decision WHERE query = ? AND policy = ?`,
-		r.query.String(), r.policy.String()).Scan(&decision, &input, &raw, &until)
+	err := tx.QueryRow(ctx, `SELECT decision, input, request, until FROM approval_decision WHERE query = ? AND policy = ? AND terms = ?`,
+		r.query.String(), r.policy.String(), r.terms).Scan(&decision, &input, &raw, &until)
 	if err != nil {
 		return item, err
 	}

@@ -35,10 +35,12 @@ type Input struct {
 	AnyConcept bool            `json:"anyConcept"`
 
 	// Size is the band of how many persons the question would use here. A policy
-	// that refuses by it tells the researcher the band.
+	// that refuses by it tells the researcher the band. It is counted only for a policy
+	// that decides by it: such a policy lets a question be evaluated before people see it.
 	Size Band `json:"size"`
 
-	// Earlier are the newest verdicts, up to 100, of people here about the same Question.
+	// Earlier are the newest verdicts, up to 100, of people here about the same Question:
+	// refusals, and approvals with the same Hub and Limits.
 	Earlier []Earlier `json:"earlier"`
 
 	// Approvers is how many people may decide at this site.
@@ -79,7 +81,12 @@ const (
 	Under1001 Band = "101 to 1,000"
 	Under10k  Band = "1,001 to 10,000"
 	Over10k   Band = "more than 10,000"
+
+	// Uncounted is kept where the decision is the same for all bands. No policy sees it.
+	Uncounted Band = "not counted"
 )
+
+var bands = []Band{Under11, Under101, Under1001, Under10k, Over10k}
 
 // BandOf returns the band of n persons.
 func BandOf(n int) Band {

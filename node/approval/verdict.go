@@ -20,7 +20,7 @@ const KindVerdict message.Kind = "node.verdict"
 // for that question under that policy, and for nothing else.
 type Verdict struct {
 	// Approval names the request for approval: the digest over node, question,
-	// gate, policy and numbers.
+	// gate, policy, disclosure limits and numbers.
 	Approval message.Digest `json:"approval"`
 
 	Node   identity.DID   `json:"node"`

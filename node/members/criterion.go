@@ -203,6 +203,7 @@ func (w *worker) rows(c *criterion, person uint32) []row {
 	found := w.found[c.index][:0]
 	e := c.request.events
 	low, high := w.rangeOf(c.request, person)
+	w.spend(high - low) // whatever the number of tests, which the fields of a domain limit
 	s := &w.subjects[c.index]
 	s.person = person
 events:
@@ -249,6 +250,7 @@ events:
 // each observation period that it begins in.
 func (w *worker) nested(c *criterion, person uint32, r *row) bool {
 	spans := w.spans[c.index][:0]
+	w.spend(int(w.p.people.Periods[person+1] - w.p.people.Periods[person]))
 	for j := w.p.people.Periods[person]; j < w.p.people.Periods[person+1]; j++ {
 		if span := (span{w.p.people.PeriodStart[j], w.p.people.PeriodEnd[j]}); span.has(r.start) {
 			spans = append(spans, span)

@@ -63,12 +63,15 @@ func (w *worker) end(id uint32, e *entered) (events.Day, bool) {
 		}
 	}
 	if x.era != nil {
-		for _, era := range w.erasOf(id) {
+		eras := w.erasOf(id)
+		w.spend(len(eras))
+		for _, era := range eras {
 			if era.has(e.start) {
 				offer(era.end)
 			}
 		}
 	}
+	w.spend(len(w.p.censoring))
 	for _, c := range w.p.censoring {
 		rows := w.rows(c, id)
 		if i := after(rows, e.start); i < len(rows) && rows[i].start <= e.span[0].end {
@@ -87,6 +90,7 @@ func (w *worker) erasOf(id uint32) []span {
 	w.eras, w.erasDone = w.eras[:0], true
 	all := x.taken.events
 	low, high := w.rangeOf(x.taken, id)
+	w.spend(high - low)
 	for i := low; i < high; i++ {
 		if !x.drugs.has(all.Domain[i]) && !x.drugs.has(x.source.Int[i]) {
 			continue

@@ -227,6 +227,7 @@ func (w *worker) holds(g *group, a *anchor) bool {
 // part returns how often a part of a group counts: criteria first, then demographics, then
 // groups.
 func (w *worker) part(g *group, i int, a *anchor) int {
+	w.spend(1)
 	var holds bool
 	switch {
 	case i < len(g.correlated):
@@ -234,6 +235,7 @@ func (w *worker) part(g *group, i int, a *anchor) int {
 	case i < len(g.correlated)+len(g.demographics):
 		holds = true
 		w.demographic = subject{person: a.person, start: a.start, end: a.end}
+		w.spend(len(g.demographics[i-len(g.correlated)]))
 		for _, t := range g.demographics[i-len(g.correlated)] {
 			holds = holds && t(&w.demographic)
 		}
@@ -283,7 +285,9 @@ func (w *worker) counts(c *correlated, a *anchor) bool {
 		if !possible {
 			continue
 		}
-		for i := after(rows, low); i < len(rows) && rows[i].start <= high; i++ {
+		i := after(rows, low)
+		from := i
+		for ; i < len(rows) && rows[i].start <= high; i++ {
 			r := &rows[i]
 			switch {
 			case onEnd && (r.end < endLow || r.end > endHigh):
@@ -298,6 +302,7 @@ func (w *worker) counts(c *correlated, a *anchor) bool {
 				break
 			}
 		}
+		w.spend(i - from + 1)
 	}
 	if !optional && count == 0 {
 		return false

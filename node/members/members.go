@@ -14,6 +14,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/node/events"
 	"github.com/trialmesh/trialmesh/protocol/cohort"
+	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
 // Entry is a time that a person spends in a cohort, both days included.
@@ -38,7 +39,18 @@ type Options struct {
 	// Workers is how many people are evaluated at a time. Defaults to the number of
 	// processors.
 	Workers int
+
+	// Work is how many steps an evaluation may take before it is refused with [ErrWork]: a
+	// step is an event that is tested or counted, or a part of a group. A processor takes
+	// about a hundred million a second. Defaults to [DefaultWork].
+	Work int64
 }
+
+// DefaultWork is minutes of one processor: ordinary definitions take hundreds of steps a person.
+const DefaultWork = 20_000_000_000
+
+// ErrWork refuses a definition that takes more work or memory than it may.
+var ErrWork = problem.Refusal("query.work", "the definition is too much work for this site: fewer criteria or windows")
 
 // Result is what a definition says of a site's people.
 type Result struct {
@@ -48,7 +60,9 @@ type Result struct {
 }
 
 // Evaluate finds the entries of a definition. It fails on a definition that circe-be makes
-// no SQL of, on what the source and the vocabulary fail on, and when ctx ends.
+// no SQL of, on what the source and the vocabulary fail on, when ctx ends, and with
+// [ErrWork] when it takes more than Options.Work or reads the same events too often: more
+// than 64 M values again, besides twice those that it reads once.
 func Evaluate(ctx context.Context, d cohort.Definition, s events.Source, v events.Vocabulary, o Options) (Result, error) {
 	p, err := compile(ctx, d, v)
 	if err != nil {

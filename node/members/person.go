@@ -12,6 +12,8 @@ import (
 type worker struct {
 	p       *plan
 	options Options
+	budget  *budget
+	left    int   // steps until the next look at the budget
 	cursors []int // by request: before it are the events of earlier people
 
 	// By criterion: the rows of the person whose ordinal is done - 1.
@@ -78,6 +80,7 @@ func (w *worker) enter(id uint32) {
 	}
 	for _, c := range p.primary {
 		for _, r := range w.rows(c, id) {
+			w.spend(int(last - first))
 			for j := first; j < last; j++ {
 				s := span{p.people.PeriodStart[j], p.people.PeriodEnd[j]}
 				if s.has(r.start) && s.start+p.priorDays <= r.start && r.start+p.postDays <= s.end {

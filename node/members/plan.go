@@ -179,9 +179,21 @@ func (p *plan) criterion(c cohort.Criterion, count string) (*criterion, error) {
 	return made, nil
 }
 
+// Bounds of what requests for different concept sets that overlap may read again, so that
+// memory does not grow with the number of sets: repeated values, which are events times
+// columns, and times as many values as are read once. What is read once is no more than the
+// site holds.
+const (
+	repeatedValues = 64 << 20
+	repeatedTimes  = 2
+	ownColumns     = 6 // of an event that no request names
+)
+
 // bind reads from the source what the plan asks for.
 func (p *plan) bind(ctx context.Context, s events.Source) error {
 	*p.people = *s.People()
+	once, again := 0, 0
+	seen := map[cohort.Domain]map[int64]struct{}{} // the concepts that were read
 	for _, r := range p.requests {
 		switch {
 		case r.domain == cohort.ObservationPeriod:
@@ -197,6 +209,18 @@ func (p *plan) bind(ctx context.Context, s events.Source) error {
 			if r.events, err = s.Events(ctx, r.domain, of, r.columns...); err != nil {
 				return fmt.Errorf("%s: %w", r.domain, err)
 			}
+			if r.all {
+				break // costs no copy
+			}
+			values := len(r.events.Person) * (len(r.columns) + ownColumns)
+			if p.met(seen, r) {
+				again += values
+			} else {
+				once += values
+			}
+			if again > repeatedValues+repeatedTimes*once {
+				return ErrWork
+			}
 		}
 		for i, c := range r.columns {
 			v, ok := r.events.Columns[c]
@@ -207,6 +231,20 @@ func (p *plan) bind(ctx context.Context, s events.Source) error {
 		}
 	}
 	return nil
+}
+
+// met reports whether a concept of the request was read for an earlier one, and notes them.
+func (p *plan) met(seen map[cohort.Domain]map[int64]struct{}, r *request) bool {
+	of := seen[r.domain]
+	if of == nil {
+		of = map[int64]struct{}{}
+		seen[r.domain] = of
+	}
+	before := len(of)
+	for _, id := range r.of.sorted {
+		of[id] = struct{}{}
+	}
+	return len(of)-before < len(r.of.sorted)
 }
 
 // periods are the observation periods as events.

@@ -9,8 +9,47 @@ import (
 	"sync/atomic"
 )
 
-// chunk is how many people are evaluated between two looks at the context.
+// chunk is how many people a worker takes at a time.
 const chunk = 4096
+
+// pace is how many steps a worker takes between two looks at the context and the budget.
+const pace = 1 << 14
+
+// budget is what the workers of an evaluation share.
+type budget struct {
+	ctx   context.Context
+	end   context.CancelCauseFunc
+	steps int64
+	spent atomic.Int64
+}
+
+// stopped is what a worker panics with, out of however deep a group, when the evaluation
+// has to end. [rest] recovers it.
+type stopped struct{}
+
+// spend counts steps. It panics with stopped when there may be no more.
+func (w *worker) spend(steps int) {
+	if w.left -= steps; w.left < 0 {
+		w.look()
+	}
+}
+
+func (w *worker) look() {
+	if w.budget.spent.Add(int64(pace-w.left)) > w.budget.steps {
+		w.budget.end(ErrWork)
+	}
+	w.left = pace
+	if w.budget.ctx.Err() != nil {
+		panic(stopped{})
+	}
+}
+
+// rest ends a worker that was stopped.
+func rest() {
+	if r := recover(); r != nil && r != (stopped{}) {
+		panic(r)
+	}
+}
 
 // part is what is found of a chunk's people.
 type part struct {
@@ -37,12 +76,19 @@ func (p *plan) run(ctx context.Context, o Options) (Result, error) {
 	parts := make([]part, chunks)
 	var next atomic.Int64
 	var group sync.WaitGroup
+	limits := &budget{steps: o.Work}
+	if limits.steps <= 0 {
+		limits.steps = DefaultWork
+	}
+	limits.ctx, limits.end = context.WithCancelCause(ctx)
+	defer limits.end(nil)
 	all := make([]*worker, workers)
 	for i := range all {
 		w := p.worker(o)
-		all[i] = w
+		w.budget, w.left, all[i] = limits, pace, w
 		group.Go(func() {
-			for ctx.Err() == nil {
+			defer rest()
+			for limits.ctx.Err() == nil {
 				n := int(next.Add(1)) - 1
 				if n >= chunks {
 					return
@@ -53,7 +99,7 @@ func (p *plan) run(ctx context.Context, o Options) (Result, error) {
 		})
 	}
 	group.Wait()
-	if err := context.Cause(ctx); err != nil {
+	if err := context.Cause(limits.ctx); err != nil {
 		return Result{}, err
 	}
 	var result Result
@@ -93,6 +139,7 @@ func (w *worker) chunk(low, high uint32) part {
 // next returns the first person from id on with an event of the primary criteria's concepts.
 func (w *worker) next(id uint32) uint32 {
 	least := ^uint32(0)
+	w.spend(len(w.p.primary))
 	for _, c := range w.p.primary {
 		low, _ := w.rangeOf(c.request, id)
 		if of := c.request.events.Person; low < len(of) {

@@ -93,7 +93,7 @@ func TestAskWaitsForApproval(t *testing.T) {
 	require.False(t, found, "the release gate has not seen it")
 
 	item, verdict := decide(t, s, approver, true, "")
-	require.Equal(t, approval.Under101, item.Input.Size)
+	require.Equal(t, approval.Uncounted, item.Input.Size, "nothing was evaluated before")
 	s.Reopen(t) // killed between decision and answer
 	var accept query.Accept
 	first := bringUntil(t, s, a)
@@ -118,6 +118,28 @@ func TestHubFromBeforeApprovals(t *testing.T) {
 	require.Equal(t, problem.Unavailable, approval.ErrWaiting.Kind, "which a hub tries again")
 	decide(t, s, approver, true, "")
 	require.NotContains(t, string(accepted(t, bring(t, s, a.Request.Digest(), query.StepAsk, a))), "leave")
+}
+
+// TestApprovalIsNotForOtherLimits: a hub that has a question approved under strict limits
+// and brings it under none waits again.
+func TestApprovalIsNotForOtherLimits(t *testing.T) {
+	t.Parallel()
+	f, s, approver := gated(t, "")
+	a := f.ask(t)
+	a.Hub = disclosure.Policy{MinCell: 1000, MinSites: 3}
+	requireWaits(t, bringUntil(t, s, a))
+	decide(t, s, approver, true, "")
+	a.Hub = disclosure.Policy{}
+	requireWaits(t, bringUntil(t, s, a))
+	decide(t, s, approver, true, "")
+	accepted(t, bringUntil(t, s, a))
+}
+
+// TestPolicyDecidesBySize: the question is evaluated first where the policy needs that.
+func TestPolicyDecidesBySize(t *testing.T) {
+	t.Parallel()
+	f, s, _ := gated(t, `{"decision": "automatic", "reason": "large"} if { input.size == "11 to 100" } else := {"decision": "refuse", "reason": "small"}`)
+	accepted(t, bringUntil(t, s, f.ask(t)))
 }
 
 func TestRefusalOfAPersonIsTheAnswer(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/trialmesh/trialmesh/node/approval"
 	"github.com/trialmesh/trialmesh/node/audit"
 	book "github.com/trialmesh/trialmesh/node/consent"
+	"github.com/trialmesh/trialmesh/node/members"
 	"github.com/trialmesh/trialmesh/node/release"
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
@@ -196,32 +197,38 @@ func refused(rule string, err error) error {
 	return problem.Refusal(rule, e.Public)
 }
 
-// answerable evaluates the question and takes it through the gates of the site's
-// people and the release gate between them. It returns [approval.ErrWaiting] while
-// a person has to decide.
+// sizeTime is how long it may take to count whom a question would use, for a policy that
+// decides by that.
+const sizeTime = time.Minute
+
+// answerable takes the question through the gates of the site's people, evaluates it and
+// takes it through the release gate between them. Nothing is evaluated before policy and
+// people let it run, unless the policy decides by how many persons it is about. It returns
+// [approval.ErrWaiting] while a person has to decide.
 func (p *Peer) answerable(ctx context.Context, q *question, until *time.Time) (approval.Leave, error) {
 	var none approval.Leave
-	if err := p.cfg.Approvals.Standing(ctx, q.id); err != nil {
-		return none, err
-	}
 	same, err := q.request.Question()
 	if err != nil {
 		return none, err
 	}
-	use, basis, answer, err := p.evaluate(ctx, q)
-	if err != nil {
+	asked := approval.Case{
+		Query: q.id, Same: same, Envelope: q.ask.Request, Request: q.request, Hub: q.ask.Hub, Limits: q.accept.Policy, Until: q.until(until),
+	}
+	if err := p.cfg.Approvals.Standing(ctx, asked); err != nil {
 		return none, err
 	}
-	decision, err := p.cfg.Approvals.Decide(ctx, approval.Case{
-		Query: q.id, Same: same, Envelope: q.ask.Request, Request: q.request, Hub: q.ask.Hub, Limits: q.accept.Policy, Until: q.until(until),
-	}, len(answer.Used))
+	decision, err := p.cfg.Approvals.Decide(ctx, asked, func(ctx context.Context) (int, error) { return p.size(ctx, *q) })
 	if err != nil {
 		return none, err
 	}
 	if decision.At(approval.Run) {
-		if err := p.cfg.Approvals.Pass(ctx, q.id, approval.Run, message.Digest{}); err != nil {
+		if err := p.cfg.Approvals.Pass(ctx, asked, approval.Run, message.Digest{}); err != nil {
 			return none, err
 		}
+	}
+	use, basis, answer, err := p.evaluate(ctx, q)
+	if err != nil {
+		return none, err
 	}
 	released, err := p.cfg.Gate.Release(ctx, release.Question{
 		ID: q.id, Same: same, Trial: q.design.ID, Researcher: q.ask.Request.Issuer, Policy: q.accept.Policy, Design: q.design.Disclosure,
@@ -233,11 +240,11 @@ func (p *Peer) answerable(ctx context.Context, q *question, until *time.Time) (a
 		return none, err // a repeated answer may be of persons whom this epoch does not hold
 	}
 	if decision.At(approval.Release) {
-		if err := p.cfg.Approvals.Pass(ctx, q.id, approval.Release, released.Digest()); err != nil {
+		if err := p.cfg.Approvals.Pass(ctx, asked, approval.Release, released.Digest()); err != nil {
 			return none, err
 		}
 	}
-	return p.cfg.Approvals.Leave(ctx, q.id)
+	return p.cfg.Approvals.Leave(ctx, asked)
 }
 
 // until is how long the hub brings a question again, as far as it says.
@@ -246,6 +253,17 @@ func (q question) until(told *time.Time) time.Time {
 		return q.ask.Request.Expires
 	}
 	return *told
+}
+
+// size counts whom the question would use, or refuses one that takes long.
+func (p *Peer) size(ctx context.Context, q question) (int, error) {
+	limited, cancel := context.WithTimeout(ctx, sizeTime)
+	defer cancel()
+	_, _, answer, err := p.evaluate(limited, &q)
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		return 0, members.ErrWork
+	}
+	return len(answer.Used), err
 }
 
 // evaluate answers the question. Nothing of the answer has been released.

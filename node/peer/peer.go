@@ -3,7 +3,7 @@
 // A [Peer] believes nothing the hub says. For every question it checks the
 // researcher's signature, the trial and its approval by a board this site
 // trusts, its own policy and consents, and waits for its people where they are to
-// decide; then it evaluates, passes the answer through the release gate and takes
+// decide; only then it evaluates, passes the answer through the release gate and takes
 // part in the masked sum. Each answer is
 // signed. Steps may be repeated, and give the same answer, until the next one
 // was taken, or a withdrawal or the question's end forbids any; an earlier step
@@ -108,7 +108,7 @@ type Peer struct {
 	counted  atomic.Int64  // refusals that are not on the trail yet
 
 	mu   sync.Mutex
-	busy map[protocol.ID]*sync.Mutex // one task of a question at a time; guarded by mu
+	busy map[protocol.ID]*turn // one task of a question at a time; guarded by mu
 }
 
 // Open brings the peer's table up to date and returns the peer.
@@ -125,7 +125,7 @@ func Open(ctx context.Context, cfg Config) (*Peer, error) {
 	if err := migrate(ctx, cfg.DB); err != nil {
 		return nil, err
 	}
-	return &Peer{cfg: cfg, refusals: newRefusals(), busy: make(map[protocol.ID]*sync.Mutex)}, nil
+	return &Peer{cfg: cfg, refusals: newRefusals(), busy: make(map[protocol.ID]*turn)}, nil
 }
 
 func migrate(ctx context.Context, db *sqldb.DB) error {
@@ -173,7 +173,11 @@ func (p *Peer) Take(ctx context.Context, from identity.DID, raw []byte) ([]byte,
 	if err := json.Unmarshal(raw, &task); err != nil || task.Query.IsZero() {
 		return nil, ErrTask
 	}
-	defer p.lock(task.Query)()
+	unlock, err := p.lock(ctx, task.Query)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	body, err := p.step(ctx, task)
 	answer := protocol.Answer{Query: task.Query, Step: task.Step, Body: body}
 	switch {
@@ -200,25 +204,37 @@ func (p *Peer) Take(ctx context.Context, from identity.DID, raw []byte) ([]byte,
 	return json.Marshal(envelope)
 }
 
+// turn is held by the task of a question that is under way. waits counts it and those
+// behind it; it is guarded by Peer.mu.
+type turn struct {
+	held  chan struct{}
+	waits int
+}
+
 // lock keeps other tasks of the question waiting until the returned function
-// is called.
-func (p *Peer) lock(id protocol.ID) func() {
+// is called. It fails if ctx ends before it is this task's turn.
+func (p *Peer) lock(ctx context.Context, id protocol.ID) (unlock func(), err error) {
 	p.mu.Lock()
-	m, there := p.busy[id]
+	t, there := p.busy[id]
 	if !there {
-		m = new(sync.Mutex)
-		p.busy[id] = m
+		t = &turn{held: make(chan struct{}, 1)}
+		p.busy[id] = t
 	}
+	t.waits++
 	p.mu.Unlock()
-	m.Lock()
-	return func() {
-		m.Unlock()
+	gone := func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if m.TryLock() { // nobody waits
+		if t.waits--; t.waits == 0 {
 			delete(p.busy, id)
-			m.Unlock()
 		}
+	}
+	select {
+	case t.held <- struct{}{}:
+		return func() { <-t.held; gone() }, nil
+	case <-ctx.Done():
+		gone()
+		return nil, context.Cause(ctx)
 	}
 }
 
