@@ -62,6 +62,7 @@ func TestLimitsThatAreMistakesAreRefused(t *testing.T) {
 	for name, l := range map[string]limits{
 		"noise":      {Noise: "gausian", NoiseScale: 10},
 		"noiseScale": {Noise: disclosure.Gaussian},
+		"researcher": {Noise: disclosure.Gaussian, NoiseScale: 10}, // and no budget
 		"minCell":    {MinCell: -11},
 		"delta":      {Delta: 1},
 	} {

@@ -37,7 +37,7 @@ func TestCounts(t *testing.T) {
 	require.Zero(t, r.MaxNoiseSD)
 
 	r = result(4)
-	r.Policy.Noise, r.Policy.NoiseScale = disclosure.Gaussian, 10
+	r.Policy.Noise, r.Policy.NoiseScale, r.Policy.TrialEpsilon = disclosure.Gaussian, 10, 8
 	require.NoError(t, results.Fill(r, query.Analysis{Kind: query.Count}, []uint64{35, 0}))
 	require.InDelta(t, 20, r.MaxNoiseSD, 0)
 }

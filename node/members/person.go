@@ -90,10 +90,16 @@ func (w *worker) enter(id uint32) {
 		}
 	}
 	// The reference numbers primary events by day and id. The last ones are those of the
-	// last day, of which the one with the lowest id counts.
-	order := func(a, b entered) int { return cmp.Or(cmp.Compare(a.sort, b.sort), cmp.Compare(a.id, b.id)) }
-	if p.primaryLimit == cohort.Last {
-		order = func(a, b entered) int { return cmp.Or(cmp.Compare(b.sort, a.sort), cmp.Compare(a.id, b.id)) }
+	// last day, of which the one with the lowest id counts. Which of two domains' events with
+	// one id comes first it leaves open: what they are decides, not the order of the criteria.
+	order := func(a, b entered) int {
+		if a.sort == b.sort {
+			return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.start, b.start), cmp.Compare(a.end, b.end), cmp.Compare(a.visit, b.visit))
+		}
+		if p.primaryLimit == cohort.Last {
+			a, b = b, a
+		}
+		return cmp.Compare(a.sort, b.sort)
 	}
 	if !slices.IsSortedFunc(w.qualified, order) {
 		slices.SortStableFunc(w.qualified, order)

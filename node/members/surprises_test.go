@@ -1,6 +1,7 @@
 package members_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -31,12 +32,13 @@ var onePerson = inMemory{
 	"concept": {{"concept_id": 7}, {"concept_id": 9}},
 }
 
-// count evaluates primary criteria on tables, and returns how many entries there are.
+// count evaluates primary criteria on tables, as they are and in their normal form, and
+// returns how many entries there are.
 func count(t *testing.T, tables inMemory, criteria, rest string) int {
 	t.Helper()
 	d, err := cohort.Read([]byte(`{"ConceptSets":[{"id":0,"name":"","expression":{"items":[]}},{"id":7,"name":"","expression":{"items":[{"concept":{"CONCEPT_ID":7}}]}}],
 		"PrimaryCriteria":{"CriteriaList":[` + criteria + `],"ObservationWindow":{"PriorDays":0,"PostDays":0},"PrimaryCriteriaLimit":{"Type":"All"}},
-		"QualifiedLimit":{"Type":"All"},"ExpressionLimit":{"Type":"All"},"CensoringCriteria":[]` + rest + `}`))
+		"QualifiedLimit":{"Type":"All"},"CensoringCriteria":[]` + rest + `}`))
 	require.NoError(t, err, criteria)
 	vocabulary, err := memory.ReadVocabulary(t.Context(), tables, d.ConceptSets)
 	require.NoError(t, err)
@@ -44,6 +46,9 @@ func count(t *testing.T, tables inMemory, criteria, rest string) int {
 	require.NoError(t, err)
 	result, err := members.Evaluate(t.Context(), d, source, vocabulary, members.Options{})
 	require.NoError(t, err, criteria)
+	normal, err := members.Evaluate(t.Context(), d.Normal(), source, vocabulary, members.Options{})
+	require.NoError(t, err, criteria)
+	require.Equal(t, result.Entries, normal.Entries, criteria)
 	return len(result.Entries)
 }
 
@@ -100,6 +105,34 @@ func TestAnEventOfTwoPeriodsIsTwoRows(t *testing.T) {
 	require.Equal(t, 0, nested("ANY", "1", "3"), "four rows of a left join")
 	require.Equal(t, 1, nested("ANY", "1", "4"))
 	require.Equal(t, 0, nested("ALL", "2", "1"), "one part counts twice")
+	require.Equal(t, 1, nested("ANY", "2", "1"), "which is one at least")
+	once := strings.NewReplacer("TYPE", "2", "N", "1").Replace(visit)
+	never := strings.Replace(once, `"VisitOccurrence":{}`, `"Death":{}`, 1)
+	for kind, want := range map[string]int{`"ALL"`: 0, `"AT_LEAST","Count":1`: 1, `"AT_LEAST","Count":3`: 1} {
+		parts := strings.Join([]string{once, once, never}, ",")
+		require.Equal(t, want, count(t, tables, `{"Measurement":{"CorrelatedCriteria":{"Type":`+kind+`,"CriteriaList":[`+parts+`]}}}`, ""), kind)
+	}
+}
+
+// TestAnAdjustmentByNothingAsksForAnEnd, which must not be before the start.
+func TestAnAdjustmentByNothingAsksForAnEnd(t *testing.T) {
+	t.Parallel()
+	tables := maps.Clone(onePerson)
+	tables["visit_occurrence"] = []map[string]any{{"visit_occurrence_id": 1, "person_id": 1, "visit_concept_id": 9201, "visit_start_date": "2020-03-04", "visit_end_date": "2020-03-01"}}
+	adjusted := func(how string) int { return count(t, tables, `{"VisitOccurrence":{`+how+`}}`, "") }
+	require.Equal(t, 1, adjusted(""))
+	require.Equal(t, 0, adjusted(`"DateAdjustment":{}`))
+	require.Equal(t, 1, adjusted(`"DateAdjustment":{"EndOffset":3}`))
+}
+
+// TestTheOrderOfCriteriaMeansNothing, also if two domains have an event of one day and
+// number, of which one is to be left.
+func TestTheOrderOfCriteriaMeansNothing(t *testing.T) {
+	t.Parallel()
+	const rest = `,"ExpressionLimit":{"Type":"First"},"EndStrategy":{"DateOffset":{"DateField":"EndDate","Offset":0}}`
+	for _, criteria := range []string{`{"VisitOccurrence":{}},{"Observation":{}}`, `{"Observation":{}},{"VisitOccurrence":{}}`} {
+		require.Equal(t, 1, count(t, onePerson, criteria, rest))
+	}
 }
 
 func TestWhoMayNotBeLookedAtIsInNoCohort(t *testing.T) {

@@ -35,6 +35,21 @@ type Units interface {
 	UnitConcept(ctx context.Context, ucum string) (int64, error)
 }
 
+// Vocabulary is the site's, which may be replaced at any time.
+type Vocabulary interface {
+	events.Vocabulary
+
+	// Version names what is loaded. Different content never has the same name.
+	Version(ctx context.Context) (string, error)
+}
+
+// ErrLoading says that the vocabulary was replaced again and again while a cohort was
+// looked for: ask again once it is loaded.
+var ErrLoading = problem.New(problem.Unavailable, "the site's vocabulary is being loaded")
+
+// attempts is how often a cohort is looked for while the vocabulary is replaced.
+const attempts = 3
+
 // ErrUnit reports a unit that the site's vocabulary does not have.
 var ErrUnit = problem.Refusal("query.unit", "the site's vocabulary does not have the variable's unit")
 
@@ -47,7 +62,7 @@ type Config struct {
 	Index *eventindex.Index
 
 	// Vocabulary resolves their concept sets.
-	Vocabulary events.Vocabulary
+	Vocabulary Vocabulary
 
 	Units Units
 }
@@ -130,8 +145,29 @@ var tables = map[cohort.Domain]omop.Table{
 }
 
 // entries returns the permitted persons of the cohort with the day of their first entry, as
-// of all that was committed before the call.
+// of all that was committed before the call. One vocabulary has made the index's eras and
+// resolved the concept sets.
 func (e *Engine) entries(ctx context.Context, d cohort.Definition, permission Permission) (map[omop.PersonID]omop.Date, error) {
+	before, err := e.cfg.Vocabulary.Version(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for range attempts {
+		entries, failed := e.find(ctx, d, permission)
+		after, err := e.cfg.Vocabulary.Version(ctx)
+		if err != nil {
+			return nil, errors.Join(failed, err)
+		}
+		if after == before {
+			return entries, failed
+		}
+		before = after
+	}
+	return nil, ErrLoading
+}
+
+// find makes one attempt at that.
+func (e *Engine) find(ctx context.Context, d cohort.Definition, permission Permission) (map[omop.PersonID]omop.Date, error) {
 	state, err := e.cfg.Index.Snapshot(ctx)
 	if err != nil {
 		return nil, err

@@ -34,6 +34,7 @@ const (
 type clinic struct {
 	db      *sqldb.DB
 	store   *omop.Store
+	cfg     query.Config
 	engine  *query.Engine
 	persons map[string]omop.PersonID
 	rows    int
@@ -66,10 +67,8 @@ func newClinic(t *testing.T, db *sqldb.DB) *clinic {
 	index, err := eventindex.Open(eventindex.Config{Dir: t.TempDir(), DB: db, Store: store, Vocabulary: concepts})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, index.Close()) })
-	return &clinic{
-		db: db, store: store, persons: map[string]omop.PersonID{},
-		engine: query.NewEngine(query.Config{DB: db, Store: store, Index: index, Vocabulary: concepts, Units: units{"mm[Hg]": mmHg, "kPa": kPa}}),
-	}
+	cfg := query.Config{DB: db, Store: store, Index: index, Vocabulary: concepts, Units: units{"mm[Hg]": mmHg, "kPa": kPa}}
+	return &clinic{db: db, store: store, persons: map[string]omop.PersonID{}, cfg: cfg, engine: query.NewEngine(cfg)}
 }
 
 func (c *clinic) put(t *testing.T, b omop.Batch) {
@@ -283,4 +282,39 @@ func TestValues(t *testing.T) {
 		_, err := c.engine.Evaluate(t.Context(), r, all{})
 		require.ErrorIs(t, err, query.ErrUnit)
 	})
+}
+
+// replaced is a vocabulary that is another one whenever it is asked, some times.
+type replaced struct {
+	query.Vocabulary
+	times, known int
+}
+
+func (r *replaced) Version(context.Context) (string, error) {
+	r.times--
+	return fmt.Sprint(max(r.times, 0)), nil
+}
+
+func (r *replaced) Known(ctx context.Context, concepts []int64) ([]int64, error) {
+	r.known++
+	return r.Vocabulary.Known(ctx, concepts)
+}
+
+// TestOneVocabularyAnswers: what it resolved while it was replaced does not count.
+func TestOneVocabularyAnswers(t *testing.T) {
+	t.Parallel()
+	c := four(t, sqltest.SQLite(t))
+	r := protocol.Request{Cohort: cohort(anyWindow, hasDiabetes), Analysis: protocol.Analysis{Kind: protocol.Count}}
+	c.evaluate(t, r)
+	once := &replaced{Vocabulary: c.cfg.Vocabulary}
+	evaluate := func(v *replaced) error {
+		c.cfg.Vocabulary = v
+		_, err := query.NewEngine(c.cfg).Evaluate(t.Context(), r, all{})
+		return err
+	}
+	require.NoError(t, evaluate(once))
+	twice := &replaced{Vocabulary: once.Vocabulary, times: 2}
+	require.NoError(t, evaluate(twice))
+	require.Equal(t, 2*once.known, twice.known)
+	require.ErrorIs(t, evaluate(&replaced{Vocabulary: once.Vocabulary, times: 9}), query.ErrLoading)
 }

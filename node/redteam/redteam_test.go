@@ -81,7 +81,7 @@ func TestEveryAttackFails(t *testing.T) {
 func TestEveryAttackFailsWithNoise(t *testing.T) {
 	t.Parallel()
 	p := disclosure.Default()
-	p.Noise, p.NoiseScale = disclosure.Laplace, 5
+	p.Noise, p.NoiseScale, p.TrialEpsilon = disclosure.Laplace, 5, 100
 	for letter, f := range run(t, p) {
 		require.NotEqual(t, redteam.Succeeded, f.Outcome, "attack %s: %s", letter, f.Learned)
 	}

@@ -33,7 +33,7 @@ func (d Definition) Normal() Definition {
 	}
 	if d.Additional != nil {
 		out.QualifiedLimit = d.QualifiedLimit
-		out.Additional = n.optional(d.Additional)
+		out.Additional = n.optional(d.Additional, true)
 	}
 	// Where one event is left, choosing one of them does nothing.
 	if d.Primary.Limit != All {
@@ -46,7 +46,7 @@ func (d Definition) Normal() Definition {
 		out.Additional = &Group{Type: AllOf} // the limit counts only beside criteria
 	}
 	for _, rule := range d.Rules {
-		out.Rules = append(out.Rules, Rule{Group: n.group(rule.Group)})
+		out.Rules = append(out.Rules, Rule{Group: n.group(rule.Group, true)})
 	}
 	return out
 }
@@ -172,9 +172,9 @@ func (n normalizer) criteria(criteria []Criterion) []Criterion {
 func (n normalizer) criterion(c Criterion) Criterion {
 	out := Criterion{
 		Domain: c.Domain, ConceptSet: n.id(c.ConceptSet), First: c.First,
-		Filters: n.filters(c.Filters), Correlated: n.optional(c.Correlated),
+		Filters: n.filters(c.Filters), Correlated: n.optional(c.Correlated, false),
 	}
-	if c.DateAdjustment != nil && *c.DateAdjustment != (DateAdjustment{}) {
+	if c.DateAdjustment != nil { // also by nothing: the end must then be there, and not before the start
 		out.DateAdjustment = new(*c.DateAdjustment)
 	}
 	return out
@@ -198,14 +198,18 @@ func (n normalizer) filters(filters []Filter) []Filter {
 }
 
 // optional returns nil for a group that always holds because it is empty.
-func (n normalizer) optional(g *Group) *Group {
+func (n normalizer) optional(g *Group, once bool) *Group {
 	if g == nil || g.size() == 0 {
 		return nil
 	}
-	return new(n.group(*g))
+	return new(n.group(*g, once))
 }
 
-func (n normalizer) group(g Group) Group {
+// group returns the normal form of a group. Once says that its parts count once each: those
+// of a group about a criterion's event count in every observation period that the event
+// begins in, and where there are two of these, [AllOf] asks for another number than
+// [AnyOf] and [AtLeast] do.
+func (n normalizer) group(g Group, once bool) Group {
 	out := Group{Type: g.Type}
 	for _, c := range g.Criteria {
 		out.Criteria = append(out.Criteria, n.correlated(c))
@@ -214,7 +218,7 @@ func (n normalizer) group(g Group) Group {
 		out.Demographics = append(out.Demographics, Demographic{Filters: n.filters(person.Filters)})
 	}
 	for _, part := range g.Groups {
-		out.Groups = append(out.Groups, n.group(part))
+		out.Groups = append(out.Groups, n.group(part, once))
 	}
 	arrangeAll(out.Criteria)
 	arrangeAll(out.Demographics)
@@ -222,15 +226,15 @@ func (n normalizer) group(g Group) Group {
 	switch {
 	case g.Type == AtLeast && g.Count == 1:
 		out.Type = AnyOf
-	case g.Type == AtLeast && g.Count == g.size():
+	case g.Type == AtLeast && g.Count == g.size() && once:
 		out.Type = AllOf
 	case g.Type == AtLeast || g.Type == AtMost:
 		out.Count = g.Count
 	}
-	if out.Type == AllOf || out.Type == AnyOf {
+	if out.Type == AnyOf || out.Type == AllOf && once {
 		out.Criteria, out.Demographics, out.Groups = distinct(out.Criteria), distinct(out.Demographics), distinct(out.Groups)
 	}
-	if out.size() == 0 || out.size() == 1 && out.Type == AnyOf {
+	if out.size() == 0 || once && out.size() == 1 && out.Type == AnyOf {
 		out.Type, out.Count = AllOf, 0
 	}
 	return out

@@ -253,12 +253,16 @@ func TestNormalForms(t *testing.T) {
 	const always = `{"Start": {"Coeff": -1}, "End": {"Coeff": 1}}`
 	const times = `"Occurrence": {"Type": 2, "Count": 1}`
 	person := func(filter string) string { return `{"Type": "ALL", "DemographicCriteriaList": [` + filter + `]}` }
+	about := func(group string) string { // the criterion's event, which may begin in two observation periods
+		return strings.Replace(one(always, times), `"Death": {}`, `"Death": {"CorrelatedCriteria": `+group+`}`, 1)
+	}
 	for name, c := range map[string]struct {
 		a, b string
 		same bool
 	}{
 		"at least one is any":        {strings.Replace(person(`{}, {"Race": [{"CONCEPT_ID": 1}]}`), `"ALL"`, `"ANY"`, 1), strings.Replace(person(`{}, {"Race": [{"CONCEPT_ID": 1}]}`), `"ALL"`, `"AT_LEAST", "Count": 1`, 1), true},
 		"any of one is all":          {person(`{}`), strings.Replace(person(`{}`), `"ALL"`, `"any"`, 1), true},
+		"at least all is all":        {strings.Replace(person(`{}, {"Race": [{"CONCEPT_ID": 1}]}`), `"ALL"`, `"AT_LEAST", "Count": 2`, 1), person(`{}, {"Race": [{"CONCEPT_ID": 1}]}`), true},
 		"all twice is once":          {person(`{}, {}`), person(`{}`), true},
 		"at most counts twice":       {strings.Replace(person(`{}, {}`), `"ALL"`, `"AT_MOST", "Count": 1`, 1), strings.Replace(person(`{}`), `"ALL"`, `"AT_MOST", "Count": 1`, 1), false},
 		"empty sets are one":         {person(`{"GenderCS": {"CodesetId": 0}}`), person(`{"GenderCS": {"CodesetId": 1}}`), true},
@@ -273,8 +277,12 @@ func TestNormalForms(t *testing.T) {
 		"default of the end":         {one(always, times+`, "EndWindow": `+always), one(always, times+`, "EndWindow": {"Start": {"Coeff": -1}, "End": {"Coeff": 1}, "UseEventEnd": true}`), true},
 		"end in the period":          {one(always, times+`, "EndWindow": `+always), one(always, times), false},
 		"end at any time":            {one(always, times+`, "IgnoreObservationPeriod": true, "EndWindow": `+always), one(always, times+`, "IgnoreObservationPeriod": true`), true},
-		"adjustment by nothing":      {one(always, times), strings.Replace(one(always, times), `"Death": {}`, `"Death": {"DateAdjustment": {}}`, 1), true},
+		"adjustment by nothing":      {one(always, times), strings.Replace(one(always, times), `"Death": {}`, `"Death": {"DateAdjustment": {}}`, 1), false}, // asks for an end
 		"adjustment of the end":      {one(always, times), strings.Replace(one(always, times), `"Death": {}`, `"Death": {"DateAdjustment": {"EndOffset": 1}}`, 1), false},
+		"any of one about an event":  {about(person(`{}`)), about(strings.Replace(person(`{}`), `"ALL"`, `"ANY"`, 1)), false},
+		"at least all about one":     {about(person(`{}, {}`)), about(strings.Replace(person(`{}, {}`), `"ALL"`, `"AT_LEAST", "Count": 2`, 1)), false},
+		"all twice about an event":   {about(person(`{}, {}`)), about(person(`{}`)), false},
+		"any twice about an event":   {about(strings.Replace(person(`{}, {}`), `"ALL"`, `"ANY"`, 1)), about(strings.Replace(person(`{}`), `"ALL"`, `"AT_LEAST", "Count": 1`, 1)), true},
 		"empty group about an event": {one(always, times), strings.Replace(one(always, times), `"Death": {}`, `"Death": {"CorrelatedCriteria": {"Type": "ANY"}}`, 1), true},
 	} {
 		t.Run(name, func(t *testing.T) {

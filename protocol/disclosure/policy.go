@@ -57,7 +57,9 @@ type Policy struct {
 
 	// ResearcherEpsilon and TrialEpsilon bound the (ε, δ) that the answers with noise of
 	// one node give of a person: to a researcher in all trials, and in a trial to
-	// all its researchers. 0 means no limit. Delta is [DefaultDelta] if 0.
+	// all its researchers. 0 means no limit, and noise needs one of them: without, it is
+	// averaged away by many questions that mean almost the same. Delta is [DefaultDelta]
+	// if 0.
 	ResearcherEpsilon float64 `json:"researcherEpsilon,omitempty"`
 	TrialEpsilon      float64 `json:"trialEpsilon,omitempty"`
 	Delta             float64 `json:"delta,omitempty"`
@@ -149,6 +151,8 @@ func (p Policy) Validate() error {
 		return problem.New(problem.Invalid, "disclosure.noiseScale: stands with noise, and noise needs it")
 	case !between(p.ResearcherEpsilon, 1000), !between(p.TrialEpsilon, 1000):
 		return problem.New(problem.Invalid, "disclosure.researcherEpsilon, trialEpsilon: 0 to 1000")
+	case p.Noise != "" && p.ResearcherEpsilon == 0 && p.TrialEpsilon == 0:
+		return problem.New(problem.Invalid, "disclosure.researcherEpsilon, trialEpsilon: noise needs one of them; without a budget it is averaged away")
 	case !between(p.Delta, 0.1):
 		return problem.New(problem.Invalid, "disclosure.delta: 0 to 0.1")
 	}

@@ -21,6 +21,9 @@ func policy(t *rapid.T, label string) disclosure.Policy {
 	p.Noise = rapid.SampledFrom([]disclosure.Noise{"", disclosure.Gaussian, disclosure.Laplace}).Draw(t, label)
 	if p.Noise != "" {
 		p.NoiseScale = 1 + n(9)
+		if p.ResearcherEpsilon == 0 && p.TrialEpsilon == 0 {
+			p.TrialEpsilon = 4
+		}
 	}
 	return p
 }
@@ -81,11 +84,14 @@ func TestNoiseIsOneOfTheKnown(t *testing.T) {
 		"disclosure.noiseScale: 0":     {Noise: disclosure.Laplace, NoiseScale: 1001},
 		"disclosure.noiseScale: sta":   {NoiseScale: 3},
 		"disclosure.noiseScale: stand": {Noise: disclosure.Gaussian},
-		"trialEpsilon":                 {TrialEpsilon: math.NaN()},
+		"trialEpsilon: 0":              {TrialEpsilon: math.NaN()},
+		"trialEpsilon: noise needs":    {Noise: disclosure.Gaussian, NoiseScale: 3, Delta: 1e-6},
 		"disclosure.delta":             {Delta: 0.2},
 	} {
 		require.ErrorContains(t, p.Validate(), name)
 	}
+	require.NoError(t, disclosure.Policy{Noise: disclosure.Gaussian, NoiseScale: 3, ResearcherEpsilon: 1}.Validate())
+	require.NoError(t, disclosure.Policy{Noise: disclosure.Gaussian, NoiseScale: 3, TrialEpsilon: 1}.Validate())
 	require.InDelta(t, 20, disclosure.Policy{Noise: disclosure.Gaussian, NoiseScale: 10}.NoiseSD(4), 0)
 	require.InDelta(t, 4, disclosure.Policy{Noise: disclosure.Laplace, NoiseScale: 1}.NoiseSD(8), 0)
 }
