@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
 )
@@ -236,40 +237,47 @@ func FrameOf(columns []Column, bits []uint64) (*Frame, error) {
 	return f, nil
 }
 
-// LeastLevel returns the number of rows of the rarest level that anybody has, over all
-// factors and logical columns; the number of rows if there are no such columns.
-func (f *Frame) LeastLevel() int {
-	least := f.rows
-	for i, c := range f.columns {
-		counts := make([]int, len(c.levels()))
-		if len(counts) == 0 {
-			continue
-		}
-		for _, v := range f.values[i] {
-			if !math.IsNaN(v) {
-				counts[int(v)]++
-			}
-		}
-		for _, n := range counts {
-			if n > 0 {
-				least = min(least, n)
-			}
+// Crossing returns the rows of each combination of levels, over the factors and logical
+// columns of those given, that some row has. The combinations are in order, the last column
+// fastest; a row that misses a level is in none. Without such columns all rows are one
+// combination.
+func (f *Frame) Crossing(columns []Column) [][]int {
+	var levels [][]float64
+	for _, c := range columns {
+		if c.levels() != nil {
+			levels = append(levels, f.Values(c.Name))
 		}
 	}
-	return least
+	cells := make(map[string][]int)
+	key := make([]byte, len(levels))
+rows:
+	for row := range f.rows {
+		for i, values := range levels {
+			if math.IsNaN(values[row]) {
+				continue rows
+			}
+			key[i] = byte(values[row]) // below MaxLevels
+		}
+		cells[string(key)] = append(cells[string(key)], row)
+	}
+	out := make([][]int, 0, len(cells))
+	for _, key := range slices.Sorted(maps.Keys(cells)) {
+		out = append(out, cells[key])
+	}
+	return out
 }
 
-// LargestShare returns the greatest share, 0 to 1, that one row has in a numeric column's
-// sum of magnitudes.
-func (f *Frame) LargestShare() float64 {
+// LargestShare returns the greatest share, 0 to 1, that one of some rows has in a numeric
+// column's sum of magnitudes over them.
+func (f *Frame) LargestShare(rows []int) float64 {
 	share := 0.0
 	for i, c := range f.columns {
 		if c.Kind != Numeric {
 			continue
 		}
 		sum, largest := 0.0, 0.0
-		for _, v := range f.values[i] {
-			if !math.IsNaN(v) {
+		for _, row := range rows {
+			if v := f.values[i][row]; !math.IsNaN(v) {
 				sum, largest = sum+math.Abs(v), max(largest, math.Abs(v))
 			}
 		}

@@ -27,6 +27,8 @@ type Input struct {
 	Analysis    string             `json:"analysis"` // its kind
 	Stratifiers []query.Stratifier `json:"stratifiers"`
 	Variable    int64              `json:"variable,omitempty"` // concept of what is measured
+	Link        query.Link         `json:"link,omitempty"`     // of a model, unless it is the family's usual one
+	Weights     string             `json:"weights,omitempty"`  // a model's column of weights
 
 	// Domains are the OMOP tables read, Concepts the concepts named, both sorted.
 	// AnyConcept says that a domain is read whatever the concept.
@@ -125,6 +127,7 @@ func (in *Input) touched(r query.Request) error {
 		in.Variable = v.Concept
 	}
 	if m := r.Analysis.Model; m != nil {
+		in.Link, in.Weights = m.Link, m.Weights
 		for _, c := range m.Columns {
 			in.Domains = append(in.Domains, c.Reads())
 			in.Concepts = append(in.Concepts, c.Concepts...)

@@ -21,7 +21,14 @@ func Words(r query.Request) (string, error) {
 	case v != nil:
 		fmt.Fprintf(&b, "Analysis %s of each person's %s value of concept %d in %s, between %g and %g, over the cohort", r.Analysis.Kind, v.Take, v.Concept, v.Unit, v.Low, v.High)
 	case m != nil:
-		fmt.Fprintf(&b, "Regression (%s) of %s over the cohort, one row a person, where", m.Family, m.Formula)
+		family, weights := string(m.Family), ""
+		if m.Link != "" {
+			family += ", link " + string(m.Link)
+		}
+		if m.Weights != "" {
+			weights = ", weighted by " + m.Weights
+		}
+		fmt.Fprintf(&b, "Regression (%s) of %s over the cohort, one row a person%s, where", family, m.Formula, weights)
 		for i, c := range m.Columns {
 			fmt.Fprintf(&b, "%s %s is %s", []string{"", ";"}[min(i, 1)], c.Name, c.Words())
 		}

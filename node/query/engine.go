@@ -280,17 +280,20 @@ func measureOf(concept int64) string { return fmt.Sprintf("concept %d", concept)
 func answer(table analysis.Table, subjects []subject, a query.Analysis) release.Answer {
 	members := make([][]omop.PersonID, len(table.Cells))
 	measured := make([][]omop.PersonID, len(table.Cells))
+	values := make([][]release.Value, len(table.Cells))
 	out := release.Answer{Table: table, Measure: membership, Sets: map[string][][]omop.PersonID{membership: members}}
 	for _, s := range subjects {
 		out.Used = append(out.Used, s.ID)
 		members[s.cell] = append(members[s.cell], s.ID)
 		if s.hasValue {
 			measured[s.cell] = append(measured[s.cell], s.ID)
+			values[s.cell] = append(values[s.cell], release.Value{Person: s.ID, Number: s.value})
 		}
 	}
 	if v := a.Variable; v != nil {
 		out.Measure = measureOf(v.Concept)
 		out.Sets[out.Measure] = measured
+		out.Values = map[string][][]release.Value{out.Measure: values}
 	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
 	"github.com/trialmesh/trialmesh/localstore/omop"
@@ -37,6 +38,7 @@ func (e *Engine) frame(ctx context.Context, a query.Analysis, entries map[omop.P
 	if err != nil {
 		return release.Answer{}, fmt.Errorf("make frame: %w", err)
 	}
+	withoutWeight(*a.Model, values)
 	frame, err := analysis.NewFrame(analysis.ColumnsOf(*a.Model))
 	if err != nil {
 		return release.Answer{}, err
@@ -51,6 +53,21 @@ func (e *Engine) frame(ctx context.Context, a query.Analysis, entries map[omop.P
 		}
 	}
 	return frameAnswer(frame, method, subjects, *a.Model)
+}
+
+// withoutWeight makes weights of 0 missing values: R leaves such rows out of the fit, so
+// that the persons of the model would be fewer than those the gate sees.
+func withoutWeight(m query.Model, values [][]float64) {
+	for i, c := range m.Columns {
+		if c.Name != m.Weights {
+			continue
+		}
+		for k, v := range values[i] {
+			if !(v > 0) {
+				values[i][k] = math.NaN()
+			}
+		}
+	}
 }
 
 // column returns a column's value of each subject, NaN for none.
@@ -145,34 +162,96 @@ func inWindow(w *query.Window, entry, day omop.Date) bool {
 	return w.From <= days && days <= w.To
 }
 
-// frameAnswer collects what the gate has to know besides the frame: that the numbers of a
-// method in rounds are about the persons without a missing value. Those behind the sums of
-// a measurement are compared with those of other questions about it.
+// frameAnswer collects what the gate has to know besides the frame: for each combination of
+// levels that a person without a missing value has, all persons with it, of whom the model
+// tells how many it leaves out, those without a missing value, and the values of measurements.
 func frameAnswer(frame *analysis.Frame, method analysis.Iteration, subjects []subject, m query.Model) (release.Answer, error) {
 	complete, kept, err := frame.Complete(method.Columns())
 	if err != nil {
 		return release.Answer{}, err
 	}
-	raw, err := canonical.Marshal(m.Columns)
+	measure, err := measureOfColumns(m)
 	if err != nil {
 		return release.Answer{}, err
 	}
 	out := release.Answer{
 		Frame:   &release.Frame{Values: frame, Complete: complete, Parameters: method.Parameters()},
-		Measure: "columns " + message.Sum(raw).String(),
+		Measure: measure,
+		Sets:    make(map[string][][]omop.PersonID),
+		Values:  make(map[string][][]release.Value),
 	}
 	for _, s := range subjects {
 		out.Used = append(out.Used, s.ID)
 	}
-	persons := make([]omop.PersonID, len(kept))
-	for i, row := range kept {
-		persons[i] = subjects[row].ID
+	isKept, inCell := make([]bool, len(subjects)), make([]bool, len(subjects))
+	for _, row := range kept {
+		isKept[row] = true
 	}
-	out.Sets = map[string][][]omop.PersonID{membership: {out.Used}, out.Measure: {persons}}
+	var cells [][]int // rows without a missing value
+	for _, rows := range frame.Crossing(method.Columns()) {
+		some := slices.DeleteFunc(slices.Clone(rows), func(row int) bool { return !isKept[row] })
+		if len(some) == 0 {
+			continue
+		}
+		cells = append(cells, some)
+		out.Sets[membership] = append(out.Sets[membership], identities(subjects, rows))
+		for _, row := range rows {
+			inCell[row] = true
+		}
+	}
+	var others []omop.PersonID
+	for row, s := range subjects {
+		if !inCell[row] {
+			others = append(others, s.ID)
+		}
+	}
+	out.Sets[membership] = append(out.Sets[membership], others)
+	for _, rows := range cells {
+		out.Sets[measure] = append(out.Sets[measure], identities(subjects, rows))
+	}
 	for _, c := range m.Columns {
-		if c.From == query.FromMeasurement {
-			out.Sets[measureOf(c.Concepts[0])] = [][]omop.PersonID{persons}
+		if c.From != query.FromMeasurement {
+			continue
+		}
+		of := measureOf(c.Concepts[0])
+		out.Sets[of] = out.Sets[measure]
+		numbers := frame.Values(c.Name)
+		for _, rows := range cells {
+			values := make([]release.Value, len(rows))
+			for i, row := range rows {
+				values[i] = release.Value{Person: subjects[row].ID, Number: numbers[row]}
+			}
+			out.Values[of] = append(out.Values[of], values)
 		}
 	}
 	return out, nil
+}
+
+func identities(subjects []subject, rows []int) []omop.PersonID {
+	persons := make([]omop.PersonID, len(rows))
+	for i, row := range rows {
+		persons[i] = subjects[row].ID
+	}
+	return persons
+}
+
+// measureOfColumns names what a model's numbers measure: its columns, whatever they are
+// called and in which order they come.
+func measureOfColumns(m query.Model) (string, error) {
+	var columns []string
+	for _, c := range m.Columns {
+		c.Name = ""
+		c.Concepts = slices.Compact(slices.Sorted(slices.Values(c.Concepts)))
+		raw, err := canonical.Marshal(c)
+		if err != nil {
+			return "", err
+		}
+		columns = append(columns, string(raw))
+	}
+	slices.Sort(columns)
+	raw, err := canonical.Marshal(slices.Compact(columns))
+	if err != nil {
+		return "", err
+	}
+	return "columns " + message.Sum(raw).String(), nil
 }

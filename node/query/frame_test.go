@@ -10,6 +10,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
+	"github.com/trialmesh/trialmesh/node/release"
 	protocol "github.com/trialmesh/trialmesh/protocol/query"
 )
 
@@ -85,6 +86,39 @@ func TestFrameOfTheTables(t *testing.T) {
 		require.Equal(t, []omop.PersonID{c.persons["anna"], c.persons["bert"], c.persons["carl"]}, answer.Used)
 		require.Equal(t, [][]omop.PersonID{{c.persons["anna"]}}, answer.Sets["concept 3004249"])
 		require.Equal(t, [][]omop.PersonID{{c.persons["anna"]}}, answer.Sets[answer.Measure])
-		require.Equal(t, [][]omop.PersonID{answer.Used}, answer.Sets["persons"])
+		require.Equal(t, [][]omop.PersonID{{c.persons["anna"]}, {c.persons["bert"], c.persons["carl"]}}, answer.Sets["persons"],
+			"a cell, and who is in none")
+		require.Len(t, answer.Values["concept 3004249"], 4, "a cell for each column")
+		require.Equal(t, []release.Value{{Person: c.persons["anna"], Number: 130}}, answer.Values["concept 3004249"][0])
 	})
+}
+
+// TestWeightOfNobodyIsMissing: who has the weight 0 is not among the model's persons.
+func TestWeightOfNobodyIsMissing(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, sqltest.SQLite(t))
+	for name, weight := range map[string]float64{"anna": 0, "bert": 2} {
+		c.person(t, name, female, white, 1950)
+		c.condition(t, name, diabetes, "2022-03-10")
+		c.pressure(t, name, weight, mmHg, "2022-03-01", false)
+	}
+	r := protocol.Request{Cohort: cohort(anyWindow, hasDiabetes), Analysis: protocol.Analysis{Kind: protocol.GLM, Model: &protocol.Model{
+		Formula: "age ~ 1", Family: protocol.Gaussian, Weights: "w", Columns: []protocol.Column{
+			{Name: "age", From: protocol.FromAge},
+			{Name: "w", From: protocol.FromMeasurement, Concepts: []int64{systolic}, Unit: "mm[Hg]", Take: protocol.TakeLast, Low: 0, High: 10},
+		},
+	}}}
+	answer, err := c.engine.Evaluate(t.Context(), r, all{})
+	require.NoError(t, err)
+	require.Equal(t, [][]omop.PersonID{{c.persons["bert"]}}, answer.Sets[answer.Measure])
+	require.Equal(t, 1, answer.Frame.Complete.Len())
+
+	renamed := r
+	renamed.Analysis.Model = &protocol.Model{Formula: "old ~ 1", Family: protocol.Gaussian, Weights: "v", Columns: []protocol.Column{
+		r.Analysis.Model.Columns[1], r.Analysis.Model.Columns[0],
+	}}
+	renamed.Analysis.Model.Columns[0].Name, renamed.Analysis.Model.Columns[1].Name = "v", "old"
+	other, err := c.engine.Evaluate(t.Context(), renamed, all{})
+	require.NoError(t, err)
+	require.Equal(t, answer.Measure, other.Measure, "columns of other names, in another order")
 }

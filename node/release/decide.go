@@ -23,17 +23,19 @@ type decision struct {
 	// withheld are the sets behind an answer of which nothing is released.
 	withheld []measureSet
 
-	small    []bool           // cells that are withheld for their own sake
-	spent    int              // multiplications of the audit
-	released map[string][]set // behind all numbers let out before, by measure
-	within   []figure         // let out before that numbers of the answer could be taken together with
-	compared map[string]error // what [decision.compareOne] said of a cell
+	behind map[string][]set // each number of the answer, by measure
+
+	small    []bool              // cells that are withheld for their own sake
+	spent    int                 // multiplications of the audit
+	released map[string][]set    // behind all numbers let out before, by measure
+	within   map[within][]figure // let out before that numbers of the answer could be taken together with
+	compared map[string]error    // what [decision.compareOne] said of a cell
 }
 
 func newDecision(tx *sqldb.Tx, q Question, now time.Time, random io.Reader) *decision {
 	return &decision{
 		tx: tx, q: q, now: now, random: random,
-		released: make(map[string][]set), compared: make(map[string]error),
+		released: make(map[string][]set), within: make(map[within][]figure), compared: make(map[string]error),
 	}
 }
 
@@ -58,15 +60,18 @@ func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
 	if err != nil {
 		return Released{}, err
 	}
-	table, sets, err := d.protect(ctx, d.suppress(a.Table), a)
-	if err != nil {
+	if d.behind, err = a.behind(); err != nil {
 		return Released{}, err
 	}
+	table := a.Table
+	var sets []measureSet
 	if a.Frame != nil {
-		if err := d.checkFrame(*a.Frame); err != nil {
-			d.withheld = withhold(sets)
-			return Released{}, err
-		}
+		sets, err = d.checkFrame(ctx, a)
+	} else {
+		table, sets, err = d.protect(ctx, d.suppress(a.Table), a)
+	}
+	if err != nil {
+		return Released{}, err
 	}
 	if d.q.Policy.Noise != "" {
 		if table, err = d.addNoise(table, a.Table.Cells); err != nil {

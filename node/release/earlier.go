@@ -27,8 +27,8 @@ type measureSet struct {
 // that are withheld.
 func (d *decision) judgedSets(t analysis.Table, a Answer) ([]measureSet, error) {
 	var sets []measureSet
-	for measure, cells := range a.Sets {
-		if len(cells) != len(t.Cells) {
+	for measure, cells := range d.behind {
+		if len(cells) < len(t.Cells) || len(cells) > len(t.Cells) && a.Frame == nil {
 			return nil, errors.New("release: the answer's sets and cells do not match")
 		}
 		under := ""
@@ -36,14 +36,10 @@ func (d *decision) judgedSets(t analysis.Table, a Answer) ([]measureSet, error) 
 			under = limits(d.q.Policy)
 		}
 		var all set
-		for i, persons := range cells {
-			withheld := t.Cells[i].Withheld
-			if len(persons) == 0 || withheld && measure != a.Measure {
+		for i, s := range cells {
+			withheld := i < len(t.Cells) && t.Cells[i].Withheld
+			if len(s) == 0 || withheld && measure != a.Measure {
 				continue
-			}
-			s, err := newSet(persons)
-			if err != nil {
-				return nil, err
 			}
 			sets = append(sets, measureSet{measure, i, s, withheld, withheld && !d.small[i], under})
 			if !withheld {
@@ -87,7 +83,7 @@ func (d *decision) compare(ctx context.Context, sets []measureSet) error {
 
 func (d *decision) compareOne(ctx context.Context, s measureSet) error {
 	// Sets whose sizes differ by least or more differ by at least as much.
-	least := d.q.Policy.MinDifference
+	least := d.q.Policy.MinDifference * perPerson(s.measure)
 	rows, err := d.tx.Query(ctx, `SELECT members, withheld, limits FROM release_set WHERE measure = ? AND size BETWEEN ? AND ?`,
 		s.measure, len(s.members)-least+1, len(s.members)+least-1)
 	if err != nil {
@@ -148,7 +144,7 @@ func (d *decision) audit(ctx context.Context, sets []measureSet) error {
 			}
 			d.released[measure] = earlier
 		}
-		found, err := infersWithin(&d.spent, earlier, cells, d.q.Policy.MinDifference)
+		found, err := infersWithin(&d.spent, earlier, cells, d.q.Policy.MinDifference*perPerson(measure))
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package release
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -8,12 +9,12 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
-// Why the gate does not let a frame's sums out, besides the rules for a table of one cell
-// with all its persons.
+// Why the gate does not let a frame's sums out, besides the rules for a table whose
+// cells are the combinations of levels.
 var (
-	ErrLevels     = problem.Refusal("release.levels", "some level of a column, or one of the two values of a yes-or-no column, has fewer persons here than the policy demands, and not none: leave the column out or ask about a wider cohort")
+	ErrLevels     = problem.Refusal("release.levels", "some combination of levels and yes-or-no values of the model's columns has fewer persons here than the policy demands, and not none, or one person has most of a sum over it: leave a column out or ask about a wider cohort")
 	ErrParameters = problem.Refusal("release.parameters", "the model has too many parameters for the number of persons: leave terms out or ask about a wider cohort")
-	ErrFrameSize  = problem.Refusal("release.frame-size", "the persons times the columns of the model are more than this node keeps for one question")
+	ErrFrameSize  = problem.Refusal("release.frame-size", "the persons times the columns of the model, or the combinations of levels, are more than this node keeps for one question")
 )
 
 // How many persons a parameter needs. At the site a third of them leaves the pooled sums
@@ -27,6 +28,9 @@ const (
 // maxFrameValues bounds what is kept of one question: 64 MiB.
 const maxFrameValues = 8 << 20
 
+// maxFrameCells bounds the combinations of levels that are compared with earlier answers.
+const maxFrameCells = 2000
+
 // Frame is a site's data for a method in rounds. All of it passes or none: what leaves are
 // sums over all complete rows.
 type Frame struct {
@@ -36,25 +40,48 @@ type Frame struct {
 	Parameters int // numbers that the method estimates
 }
 
-// table is what the rules for tables see of a frame: one cell of a sum.
+// table is what the rules for tables see of a frame: the sums over each combination of
+// levels that a complete row has. Estimates of a model with all of its columns could give
+// each of them, and those of nested events what lies between two.
 func (f Frame) table() analysis.Table {
-	return analysis.Table{Cells: []analysis.Cell{{
-		N: int64(f.Complete.Len()), Sums: make([]analysis.Sum, 1), Largest: f.Complete.LargestShare(),
-	}}}
+	var t analysis.Table
+	for _, rows := range f.Complete.Crossing(f.Complete.Columns()) {
+		t.Cells = append(t.Cells, analysis.Cell{N: int64(len(rows)), Sums: make([]analysis.Sum, 1), Largest: f.Complete.LargestShare(rows)})
+	}
+	return t
 }
 
-// checkFrame applies the rules that only frames have.
-func (d *decision) checkFrame(f Frame) error {
-	least := max(d.q.Policy.MinCell, d.q.Policy.MinDifference)
-	switch {
-	case f.Values.Len()*len(f.Values.Columns()) > maxFrameValues:
-		return ErrFrameSize
-	case f.Complete.LeastLevel() < least:
-		return ErrLevels
-	case f.Parameters*personsPerParameterHere > f.Complete.Len():
-		return ErrParameters
+// checkFrame returns the sets that the numbers of a frame are about. A frame of which a cell
+// would be withheld is refused: nothing can be left out of a model.
+func (d *decision) checkFrame(ctx context.Context, a Answer) ([]measureSet, error) {
+	f := *a.Frame
+	if f.Values.Len()*len(f.Values.Columns()) > maxFrameValues || len(a.Table.Cells) > maxFrameCells {
+		return nil, ErrFrameSize
 	}
-	return nil
+	sets, err := d.judgedSets(a.Table, a)
+	if err != nil {
+		return nil, err
+	}
+	judged := d.suppress(a.Table)
+	refusal := ErrLevels
+	switch {
+	case len(shown(judged)) == 0:
+		refusal = ErrCells
+	case !slices.Contains(d.small, true):
+		if sets, err = d.safe(ctx, a.Table, a); err != nil {
+			return nil, err
+		}
+		if f.Parameters*personsPerParameterHere <= f.Complete.Len() {
+			return sets, nil
+		}
+		refusal = ErrParameters
+	}
+	sets = withhold(sets)
+	if err := d.compare(ctx, sets); err != nil {
+		return nil, err
+	}
+	d.withheld = sets
+	return nil, refusal
 }
 
 // withhold returns the sets as those of numbers that are kept back.

@@ -26,17 +26,40 @@ func model(t *testing.T, persons []omop.PersonID, cases, parameters int, value f
 		}
 		require.NoError(t, f.Append(row))
 	}
-	complete, kept, err := f.Complete(frameColumns)
+	return frameAnswer(t, f, persons, parameters)
+}
+
+// frameAnswer is the answer of a frame with a row for each of some persons. The first column
+// is the measurement.
+func frameAnswer(t *testing.T, f *analysis.Frame, persons []omop.PersonID, parameters int) release.Answer {
+	t.Helper()
+	complete, kept, err := f.Complete(f.Columns())
 	require.NoError(t, err)
-	var some []omop.PersonID
-	for _, i := range kept {
-		some = append(some, persons[i])
-	}
-	return release.Answer{
+	a := release.Answer{
 		Frame: &release.Frame{Values: f, Complete: complete, Parameters: parameters},
 		Used:  persons, Measure: "columns x",
-		Sets: map[string][][]omop.PersonID{"persons": {persons}, "columns x": {some}},
+		Sets: make(map[string][][]omop.PersonID), Values: make(map[string][][]release.Value),
 	}
+	in := make(map[omop.PersonID]bool)
+	for _, rows := range complete.Crossing(f.Columns()) {
+		var some []omop.PersonID
+		var values []release.Value
+		for _, row := range rows {
+			p := persons[kept[row]]
+			in[p] = true
+			some, values = append(some, p), append(values, release.Value{Person: p, Number: complete.Values("x")[row]})
+		}
+		a.Sets["persons"], a.Sets["columns x"] = append(a.Sets["persons"], some), append(a.Sets["columns x"], some)
+		a.Sets["concept 1"], a.Values["concept 1"] = append(a.Sets["concept 1"], some), append(a.Values["concept 1"], values)
+	}
+	// Who misses a value is in a cell all the same.
+	for _, p := range persons {
+		if !in[p] && len(a.Sets["persons"]) > 0 {
+			last := len(a.Sets["persons"]) - 1
+			a.Sets["persons"][last] = append(a.Sets["persons"][last][:len(a.Sets["persons"][last]):len(a.Sets["persons"][last])], p)
+		}
+	}
+	return a
 }
 
 func small(i int) float64 { return 10 + float64(i%7) }
@@ -79,7 +102,8 @@ func TestFrameIsRefused(t *testing.T) {
 		"few with a value":    {40, 20, 1, func(i int) float64 { return map[bool]float64{true: 1, false: math.NaN()}[i < 10] }, release.ErrCells},
 		"few cases":           {40, 10, 1, small, release.ErrLevels},
 		"few others":          {40, 30, 1, small, release.ErrLevels},
-		"one outweighs all":   {40, 20, 1, func(i int) float64 { return map[bool]float64{true: 1000, false: 0.1}[i == 0] }, release.ErrCells},
+		"one outweighs cases": {40, 20, 1, func(i int) float64 { return map[bool]float64{true: 1000, false: 0.1}[i == 0] }, release.ErrLevels},
+		"one outweighs all":   {40, 0, 1, func(i int) float64 { return map[bool]float64{true: 1000, false: 0.1}[i == 0] }, release.ErrCells},
 		"too many parameters": {40, 20, 14, small, release.ErrParameters},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -133,4 +157,75 @@ func TestModelCountsOnceAgainstTheBudget(t *testing.T) {
 	other.Policy.MaxQuestions = 1
 	_, err := gate.Release(t.Context(), other, model(t, ids(101, 140), 15, 3, small), now)
 	require.ErrorIs(t, err, release.ErrBudget)
+}
+
+// TestNestedEventsOnePersonApart: the coefficients of two events of which one person has only
+// the wider one would add up to that person's value.
+func TestNestedEventsOnePersonApart(t *testing.T) {
+	t.Parallel()
+	f, err := analysis.NewFrame([]analysis.Column{frameColumns[0], {Name: "e1", Kind: analysis.Logical}, {Name: "e2", Kind: analysis.Logical}})
+	require.NoError(t, err)
+	for i := range 100 {
+		row := []float64{small(i), 0, 0}
+		if i < 50 {
+			row[1] = 1
+		}
+		if i <= 50 {
+			row[2] = 1
+		}
+		require.NoError(t, f.Append(row))
+	}
+	gate := open(t, sqltest.SQLite(t))
+	_, err = gate.Release(t.Context(), ask("nested"), frameAnswer(t, f, ids(1, 100), 3), now)
+	require.ErrorIs(t, err, release.ErrLevels)
+}
+
+// TestNestedEventsOfTwoModels: one event in each.
+func TestNestedEventsOfTwoModels(t *testing.T) {
+	t.Parallel()
+	gate := open(t, sqltest.SQLite(t))
+	_, err := gate.Release(t.Context(), ask("narrow"), model(t, ids(1, 100), 50, 3, small), now)
+	require.NoError(t, err)
+	_, err = gate.Release(t.Context(), ask("wide"), model(t, ids(1, 100), 51, 3, small), now)
+	require.ErrorIs(t, err, release.ErrDifference)
+}
+
+// TestValuesOfNearlyAllTheSame: sums over the same persons, of whom ten have another value.
+func TestValuesOfNearlyAllTheSame(t *testing.T) {
+	t.Parallel()
+	for others, want := range map[int]error{0: nil, 1: release.ErrDifference, 10: release.ErrDifference, 11: nil} {
+		gate := open(t, sqltest.SQLite(t))
+		_, err := gate.Release(t.Context(), ask("a year"), model(t, ids(1, 40), 15, 3, small), now)
+		require.NoError(t, err)
+		changed := func(i int) float64 {
+			if i >= 15 && i < 15+others {
+				return 100
+			}
+			return small(i)
+		}
+		_, err = gate.Release(t.Context(), ask("a year and a day"), model(t, ids(1, 40), 15, 3, changed), now)
+		require.ErrorIs(t, err, want, "%d others", others)
+	}
+}
+
+// TestModelAddsUpWithheldCells: the number of a model's persons is exact.
+func TestModelAddsUpWithheldCells(t *testing.T) {
+	t.Parallel()
+	byRace, all := ask("by race"), ask("model")
+	byRace.Policy.Rounding, all.Policy.Rounding = 0, 0
+	races := count(ids(1, 200), ids(201, 210), ids(211, 220), ids(221, 230))
+
+	gate := open(t, sqltest.SQLite(t))
+	_, err := gate.Release(t.Context(), byRace, races, now)
+	require.NoError(t, err)
+	_, err = gate.Release(t.Context(), all, model(t, ids(1, 230), 100, 3, small), now)
+	require.ErrorIs(t, err, release.ErrDifference)
+
+	gate = open(t, sqltest.SQLite(t))
+	_, err = gate.Release(t.Context(), all, model(t, ids(1, 230), 100, 3, small), now)
+	require.NoError(t, err)
+	after, err := gate.Release(t.Context(), byRace, races, now)
+	if err == nil {
+		require.NotEqual(t, cell{200, 0}, cells(after)[0])
+	}
 }

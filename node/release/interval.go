@@ -196,22 +196,24 @@ func (v *view) span(p **program, i, figures int, of func(figure) (lo, hi float64
 }
 
 // margins refuses if the numbers, with earlier ones, bound a withheld cell; see
-// [narrows].
-func (d *decision) margins(ctx context.Context, sets []measureSet, measure string, exact bool) error {
+// [narrows]. They are exact or rounded, and so are earlier ones of the answer's kind.
+func (d *decision) margins(ctx context.Context, sets []measureSet, measure string, exact, before bool) error {
 	var fresh []figure
 	for _, s := range sets {
 		if s.measure == measure && s.cell != unionCell {
 			fresh = append(fresh, figure{s.members, s.withheld, exact, d.q.Policy})
 		}
 	}
-	if d.within == nil {
+	key := within{measure, before}
+	earlier, known := d.within[key]
+	if !known {
 		var err error
-		if d.within, err = d.readWithin(ctx, measure, total(fresh), exact); err != nil {
+		if earlier, err = d.readWithin(ctx, measure, total(fresh), before); err != nil {
 			return err
 		}
-		d.within = append([]figure{}, d.within...) // not nil: it is known
+		d.within[key] = earlier
 	}
-	found, err := narrows(d.within, fresh)
+	found, err := narrows(earlier, fresh)
 	if err != nil {
 		return err
 	}
@@ -219,6 +221,31 @@ func (d *decision) margins(ctx context.Context, sets []measureSet, measure strin
 		return ErrDifference
 	}
 	return nil
+}
+
+// frameMargins is margins for all that a model shows: exact numbers of each measure. An
+// earlier answer of the measure may have been a count, which was rounded, or a sum, which was
+// not; the model must do no harm beside either.
+func (d *decision) frameMargins(ctx context.Context, sets []measureSet) error {
+	done := make(map[string]bool)
+	for _, s := range sets {
+		if done[s.measure] || perPerson(s.measure) > 1 {
+			continue
+		}
+		done[s.measure] = true
+		for _, before := range []bool{false, true} {
+			if err := d.margins(ctx, sets, s.measure, true, before); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// within names earlier figures: those of a measure, taken as exact or as rounded.
+type within struct {
+	measure string
+	exact   bool
 }
 
 // maxWithin bounds earlier figures times the groups of persons they make, which

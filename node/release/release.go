@@ -94,8 +94,20 @@ type Answer struct {
 	Measure string
 
 	// Sets say, per measure, which persons each cell's number is about. Measures
-	// other than the answer's come along to be compared with later answers.
+	// other than the answer's come along to be compared with later answers. Of a
+	// frame, sets may follow those of the cells: of persons who are in none.
 	Sets map[string][][]omop.PersonID
+
+	// Values say, per measure, which persons' values each cell's sum is of, so
+	// that two sums over the same persons are known to be of other values. Of a
+	// frame, sets may follow those of the cells: of further columns.
+	Values map[string][][]Value
+}
+
+// Value is a person's value in a sum.
+type Value struct {
+	Person omop.PersonID
+	Number float64
 }
 
 // Released is what was let out: a vector that may leave, once masked, or a frame whose sums

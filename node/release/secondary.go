@@ -96,5 +96,9 @@ func (d *decision) safe(ctx context.Context, t analysis.Table, a Answer) ([]meas
 	if err := d.audit(ctx, sets); err != nil {
 		return nil, err
 	}
-	return sets, d.margins(ctx, sets, a.Measure, len(t.Cells[0].Sums) > 0)
+	if a.Frame != nil {
+		return sets, d.frameMargins(ctx, sets)
+	}
+	exact := len(t.Cells[0].Sums) > 0
+	return sets, d.margins(ctx, sets, a.Measure, exact, exact)
 }

@@ -16,18 +16,26 @@ type set []int64
 func newSet(persons []omop.PersonID) (set, error) {
 	s := make(set, 0, len(persons))
 	for _, p := range persons {
-		v, err := p.Value()
+		id, err := numberOf(p)
 		if err != nil {
 			return nil, err
-		}
-		id, ok := v.(int64)
-		if !ok {
-			return nil, errors.New("release: a person has no number")
 		}
 		s = append(s, id)
 	}
 	slices.Sort(s)
 	return slices.Compact(s), nil
+}
+
+func numberOf(p omop.PersonID) (int64, error) {
+	v, err := p.Value()
+	if err != nil {
+		return 0, err
+	}
+	id, ok := v.(int64)
+	if !ok {
+		return 0, errors.New("release: a person has no number")
+	}
+	return id, nil
 }
 
 func (s set) persons() ([]omop.PersonID, error) {
