@@ -196,6 +196,7 @@ func (s *Service) bury(ctx context.Context, list []Job) error {
 		for i := range list {
 			if j := &list[i]; j.ID == JobID(d.ID) && !j.State.Ended() {
 				j.State, j.Error, j.Ended = Dead, strings.TrimPrefix(d.Error, "JobCancelError: "), d.At
+				j.Attempt = max(j.Attempt, d.Attempts) // which may have begun after list was read
 			}
 		}
 	}
