@@ -3,10 +3,14 @@ package ingest_test
 import (
 	"archive/tar"
 	"compress/gzip"
+	"encoding/csv"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -60,7 +64,7 @@ func TestTheIndexHasTheCohortsOfTheTables(t *testing.T) {
 			address := address()
 			s := newSite(t, sqltest.Open(t, address))
 			s.run(t)
-			s.importCDM(t, folder)
+			s.importCDM(t, everySixth(t, folder))
 			index, err := eventindex.Open(eventindex.Config{Dir: t.TempDir(), DB: s.db, Store: s.store, Vocabulary: s.words})
 			require.NoError(t, err)
 			defer func() { require.NoError(t, index.Close()) }()
@@ -101,7 +105,11 @@ func TestTheIndexHasTheCohortsOfTheTables(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, source.People().ID, snapshot.People().ID)
 				compared, entries := 0, 0
-				for name, d := range all {
+				for i, name := range slices.Sorted(maps.Keys(all)) {
+					d := all[name]
+					if i%3 != 0 {
+						continue
+					}
 					got, err := members.Evaluate(t.Context(), d, snapshot, words, members.Options{Attrition: true})
 					if errors.As(err, new(columns.NoTableError)) || readsEras(d) {
 						continue // which the tables lack, too
@@ -112,12 +120,38 @@ func TestTheIndexHasTheCohortsOfTheTables(t *testing.T) {
 					require.Equal(t, want, got, name)
 					compared, entries = compared+1, entries+len(got.Entries)
 				}
-				require.Greater(t, compared, 200)
-				require.Greater(t, entries, 5000)
+				require.Greater(t, compared, 60)
+				require.Greater(t, entries, 300)
 				return nil
 			}))
 		})
 	}
+}
+
+// everySixth copies the tables of a CDM with a sixth of its people.
+func everySixth(t *testing.T, folder string) string {
+	t.Helper()
+	out := t.TempDir()
+	for _, table := range stored {
+		in, err := os.Open(filepath.Join(folder, table+".csv.gz"))
+		require.NoError(t, err)
+		plain, err := gzip.NewReader(in)
+		require.NoError(t, err)
+		rows, err := csv.NewReader(plain).ReadAll()
+		require.NoError(t, err)
+		require.NoError(t, in.Close())
+		person := slices.Index(rows[0], "person_id")
+		rows = slices.DeleteFunc(rows, func(row []string) bool {
+			id, err := strconv.Atoi(row[person])
+			return err == nil && id%6 != 0
+		})
+		f, err := os.Create(filepath.Join(out, table+".csv.gz"))
+		require.NoError(t, err)
+		z := gzip.NewWriter(f)
+		require.NoError(t, csv.NewWriter(z).WriteAll(rows))
+		require.NoError(t, errors.Join(z.Close(), f.Close()))
+	}
+	return out
 }
 
 // readsEras reports whether a definition asks for what the index makes and a table has not.
