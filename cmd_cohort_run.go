@@ -171,8 +171,8 @@ func (r *cohortRun) readDefinitions() error {
 		if err == nil {
 			s.definition, err = cohort.Read(raw)
 		}
-		if findings := s.definition.Unsupported(); err == nil && len(findings) > 0 {
-			err = fmt.Errorf("cohort: %s: %s", findings[0].Path, findings[0].Sentence)
+		if err == nil {
+			err = s.definition.Evaluable()
 		}
 		if err != nil {
 			r.problem(file, err)

@@ -67,9 +67,6 @@ func (s *Store) MapTo(ctx context.Context, concepts []int64) ([]int64, error) {
 		"concept_id_2", " ORDER BY 1", concepts)
 }
 
-// maxFamily is how many concepts of one answer are remembered.
-const maxFamily = 10_000
-
 // ids returns what a query says of concepts, and remembers it: concept sets are asked for
 // again and again. The result is shared.
 func (s *Store) ids(ctx context.Context, what, query, column, rest string, concepts []int64) ([]int64, error) {

@@ -28,6 +28,7 @@ var migrations embed.FS
 const (
 	cacheSize  = 100_000
 	familySize = 500
+	maxFamily  = 10_000 // concepts of one answer, with those it was asked of
 )
 
 // Concept is a row of concept. ID 0 means "no matching concept".

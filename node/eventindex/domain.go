@@ -8,13 +8,6 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/cohort"
 )
 
-// The domains that protocol/cohort does not name itself, as Circe calls them.
-const (
-	death        cohort.Domain = "Death"
-	conditionEra cohort.Domain = "ConditionEra"
-	drugEra      cohort.Domain = "DrugEra"
-)
-
 // visitConcept is the type of the visit that an event belongs to.
 const visitConcept events.Column = "visit_occurrence.visit_concept_id"
 
@@ -40,9 +33,9 @@ var domains = []domain{
 	ofTable(cohort.ProcedureOccurrence, omop.ProcedureTable, "procedure_concept_id", "procedure_date", "procedure_end_date"),
 	ofTable(cohort.Measurement, omop.MeasurementTable, "measurement_concept_id", "measurement_date", ""),
 	ofTable(cohort.Observation, omop.ObservationTable, "observation_concept_id", "observation_date", ""),
-	ofTable(death, omop.DeathTable, "cause_concept_id", "death_date", ""),
-	{name: conditionEra, attributes: []attribute{{"condition_occurrence_count", omop.WholeVector}}},
-	{name: drugEra, attributes: []attribute{{"drug_exposure_count", omop.WholeVector}, {"gap_days", omop.WholeVector}}},
+	ofTable(cohort.Death, omop.DeathTable, "cause_concept_id", "death_date", ""),
+	{name: cohort.ConditionEra, attributes: []attribute{{"condition_occurrence_count", omop.WholeVector}}},
+	{name: cohort.DrugEra, attributes: []attribute{{"drug_exposure_count", omop.WholeVector}, {"gap_days", omop.WholeVector}}},
 }
 
 func ofTable(name cohort.Domain, t omop.Table, concept, start, end string) domain {

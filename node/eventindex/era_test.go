@@ -22,7 +22,7 @@ func recorded(name cohort.Domain, concept int64, days ...[2]int64) *rows {
 
 func TestConditionErasBridgeThirtyDays(t *testing.T) {
 	t.Parallel()
-	d := &domains[place(conditionEra)]
+	d := &domains[place(cohort.ConditionEra)]
 	// One without an end lasts a day, so the next may begin 31 days after it.
 	r := conditionEras(d, recorded(cohort.ConditionOccurrence, 7, [2]int64{100, events.Null}, [2]int64{131, 140}, [2]int64{171, 171}))
 	require.Equal(t, []int64{100, 171}, r.start)
@@ -36,7 +36,7 @@ func TestDrugErasCountTheDaysBetween(t *testing.T) {
 	t.Parallel()
 	drugs := recorded(cohort.DrugExposure, 5, [2]int64{100, 110}, [2]int64{105, 120}, [2]int64{150, 160}, [2]int64{191, events.Null}, [2]int64{300, 310})
 	drugs.attr[supplyAt] = omop.Vector{Whole: []int64{10, events.Null, 10, 4, -1}}
-	r := drugEras(&domains[place(drugEra)], drugs, map[int64][]int64{5: {1, 2}})
+	r := drugEras(&domains[place(cohort.DrugEra)], drugs, map[int64][]int64{5: {1, 2}})
 	require.Equal(t, []int64{1, 1, 2, 2}, r.concept, "an era for each ingredient; a negative supply is no exposure")
 	require.Equal(t, []int64{100, 191, 100, 191}, r.start)
 	require.Equal(t, []int64{160, 195, 160, 195}, r.end)

@@ -108,11 +108,11 @@ func (w *segmentWriter) writeEvents(ctx context.Context, load func(place int) (*
 		}
 		switch d.name {
 		case cohort.ConditionOccurrence:
-			err = w.rows(&domains[place(conditionEra)], conditionEras(&domains[place(conditionEra)], r))
+			err = w.rows(&domains[place(cohort.ConditionEra)], conditionEras(&domains[place(cohort.ConditionEra)], r))
 		case cohort.DrugExposure:
 			var of map[int64][]int64
 			if of, err = ingredients(r); err == nil && of != nil {
-				err = w.rows(&domains[place(drugEra)], drugEras(&domains[place(drugEra)], r, of))
+				err = w.rows(&domains[place(cohort.DrugEra)], drugEras(&domains[place(cohort.DrugEra)], r, of))
 			}
 		}
 		if err != nil {

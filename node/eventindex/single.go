@@ -95,15 +95,15 @@ func (s *Single) Events(ctx context.Context, name cohort.Domain, concepts []int6
 func (s *Single) rows(ctx context.Context, at int) (*rows, error) {
 	d := &domains[at]
 	switch d.name {
-	case conditionEra:
+	case cohort.ConditionEra:
 		return conditionEras(d, s.loaded[place(cohort.ConditionOccurrence)]), nil
-	case drugEra:
+	case cohort.DrugEra:
 		is, err := s.vocabulary.Hierarchy(ctx)
 		if err != nil {
 			return nil, err
 		}
 		if !is {
-			return nil, events.NoTableError{Name: string(drugEra)}
+			return nil, events.NoTableError{Name: string(cohort.DrugEra)}
 		}
 		drugs := s.loaded[place(cohort.DrugExposure)]
 		of, err := newDrugs(s.vocabulary, true).of(ctx, drugs.concept)

@@ -163,7 +163,7 @@ const visitID events.Column = "visit_occurrence.visit_occurrence_id"
 // not have is an [events.NoTableError].
 func (s *Snapshot) Events(ctx context.Context, name cohort.Domain, concepts []int64, columns ...events.Column) (*events.Events, error) {
 	at := place(name)
-	if at < 0 || name == drugEra && !s.drugEras {
+	if at < 0 || name == cohort.DrugEra && !s.drugEras {
 		return nil, events.NoTableError{Name: string(name)}
 	}
 	if concepts != nil {

@@ -132,8 +132,8 @@ func (r Rule) compile() ([]cohort.Definition, error) {
 		if cohorts[i], err = cohort.Read(c.Cohort); err != nil {
 			return nil, fmt.Errorf("criteria[%d].%w", i, err)
 		}
-		if findings := cohorts[i].Unsupported(); len(findings) > 0 {
-			return nil, fmt.Errorf("criteria[%d].cohort: %s: %s", i, findings[0].Path, findings[0].Sentence)
+		if err := cohorts[i].Evaluable(); err != nil {
+			return nil, fmt.Errorf("criteria[%d].%w", i, err)
 		}
 	}
 	if wanted == 0 {

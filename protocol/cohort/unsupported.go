@@ -1,6 +1,10 @@
 package cohort
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/trialmesh/trialmesh/protocol/problem"
+)
 
 // unevaluated are the elements that are read but not evaluated, by domain or by domain
 // and field, each with the reason.
@@ -8,6 +12,15 @@ var unevaluated = map[string]string{
 	"LocationRegion":                         "it needs the table location_history, which CDM 5.3 and 5.4 lack",
 	"VisitOccurrence.PlaceOfServiceLocation": "it needs the table location_history, which CDM 5.3 and 5.4 lack",
 	"VisitDetail.PlaceOfServiceLocation":     "it needs the table location_history, which CDM 5.3 and 5.4 lack",
+}
+
+// Evaluable refuses a definition of which some element is not evaluated, and names the first:
+// a criterion that is silently ignored is a wrong answer.
+func (d Definition) Evaluable() error {
+	if findings := d.Unsupported(); len(findings) > 0 {
+		return problem.Refusal("cohort.unsupported", fmt.Sprintf("cohort: %s: %s", findings[0].Path, findings[0].Sentence))
+	}
+	return nil
 }
 
 // Unsupported returns an error for each element of the definition that is not evaluated, or

@@ -54,17 +54,13 @@ func (r Request) Validate() error {
 	return r.Analysis.Validate()
 }
 
-// Definition reads the cohort. It refuses one of which some element is not evaluated,
-// because a criterion that is silently ignored is a wrong answer.
+// Definition reads the cohort, of which every element is evaluated.
 func (r Request) Definition() (cohort.Definition, error) {
 	d, err := cohort.Read(r.Cohort)
 	if err != nil {
 		return cohort.Definition{}, err
 	}
-	if findings := d.Unsupported(); len(findings) > 0 {
-		return cohort.Definition{}, problem.Refusal("cohort.unsupported", fmt.Sprintf("cohort: %s: %s", findings[0].Path, findings[0].Sentence))
-	}
-	return d, nil
+	return d, d.Evaluable()
 }
 
 // Question identifies what is asked, whoever asks it, why and in which words:
