@@ -251,6 +251,9 @@ func TestApplyAgrees(t *testing.T) {
 		conversion, err := ucum.NewConversion(unit(r, from.code), unit(r, to.code))
 		require.NoError(r, err)
 		x := rapid.Float64Range(-100, 100).Draw(r, "x")
+		if x != 0 && math.Abs(x) < 1e-250 {
+			return // times a factor, float64 has few digits left: a logarithm would show it
+		}
 		got := conversion.Apply(x)
 		want, err := conversion.Decimal(ucum.Exact(new(big.Rat).SetFloat64(x)))
 		if err != nil {
