@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Explain says in plain English who is in the cohort, from when and until when, for
@@ -275,7 +276,13 @@ func (e *explainer) concepts(prefix string, items []Item) {
 }
 
 func conceptName(id int64, name string) string {
-	if name = oneLine(name); name == "" {
+	name = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar // what would act on a terminal
+	}, oneLine(name))
+	if name == "" {
 		return fmt.Sprintf("concept %d", id)
 	}
 	return fmt.Sprintf("%s (%d)", name, id)
