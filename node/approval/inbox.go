@@ -232,8 +232,12 @@ func (d *Desk) mayDecide(r request, item Item, v Verdict, signer identity.DID) e
 		return ErrOther
 	case signer == item.Input.Researcher:
 		return ErrOwn
-	case !r.sent.IsZero(), r.verdict != nil && (!r.approved || v.Approve):
+	case !r.sent.IsZero():
 		return ErrDecided
+	case r.verdict != nil && !r.approved:
+		return ErrStands
+	case r.verdict != nil && v.Approve:
+		return ErrApproved
 	case r.policy != d.cfg.Policy.digest:
 		return ErrOldPolicy
 	case !d.cfg.Now().Before(item.Until):

@@ -56,6 +56,10 @@ type Decision struct {
 
 	// PublishApprovers lets the names (did:key) of who approved go with the answer.
 	PublishApprovers bool `json:"publishApprovers,omitempty"`
+
+	// Bands shows who approves before the release only the [Band] of how many persons the
+	// sums of a method in rounds are over.
+	Bands bool `json:"bands,omitempty"`
 }
 
 const maxReason = 300 // bytes

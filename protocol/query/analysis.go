@@ -255,8 +255,8 @@ func (a Analysis) WordsNamed(name func(concept int64) string) string {
 		fmt.Fprintf(&b, "Analysis %s of each person's %s value of %s in %s, between %g and %g, over the cohort", a.Kind, v.Take, name(v.Concept), v.Unit, v.Low, v.High)
 	case spec != nil:
 		b.WriteString(spec.words() + ", over the cohort, one row a person, where")
-		for i, c := range a.Columns {
-			fmt.Fprintf(&b, "%s %s is %s", []string{"", ";"}[min(i, 1)], c.Name, c.words(name))
+		for _, c := range a.Columns {
+			fmt.Fprintf(&b, "\n  - %s is %s", c.Name, c.words(name))
 		}
 	default:
 		fmt.Fprintf(&b, "Analysis %s over the cohort", a.Kind)
