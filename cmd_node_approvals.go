@@ -13,6 +13,7 @@ import (
 	desk "github.com/trialmesh/trialmesh/node/approval"
 	"github.com/trialmesh/trialmesh/node/client"
 	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
@@ -80,7 +81,7 @@ the consents of now. ID is the approval's or the question's, and may be cut to i
 eight hex digits. All of this stays at the site.`,
 		Example: `  trialmesh node approvals show 3f9a2c01 --dir node
   trialmesh node approvals show 3f9a2c01 --size --dir node`,
-		Args:    args(cobra.ExactArgs(1)),
+		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := localNode(cmd)
 			if err != nil {
@@ -100,14 +101,15 @@ eight hex digits. All of this stays at the site.`,
 }
 
 func newNodeApprovalsPolicy() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "policy [BUNDLE]",
 		Short: "Check an approval policy and print its digest",
 		Long: `Compile the bundle of Rego at BUNDLE, a folder or .tar.gz, as the node does when it
 starts, and print the digest by which decisions name it; without BUNDLE, the default's.
-An error names the file and the line.`,
-		Example: `  trialmesh node approvals policy /etc/trialmesh/approval`,
-		Args:    args(cobra.MaximumNArgs(1)),
+With --text the rules follow. An error names the file and the line.`,
+		Example: `  trialmesh node approvals policy /etc/trialmesh/approval
+  trialmesh node approvals policy --text`,
+		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			at := ""
 			if len(args) == 1 {
@@ -117,13 +119,22 @@ An error names the file and the line.`,
 			if err != nil {
 				return err
 			}
-			if wantsJSON(cmd) {
-				return printJSON(cmd, map[string]any{"digest": policy.Digest()})
+			text := ""
+			if with, _ := cmd.Flags().GetBool("text"); with {
+				text = policy.Text()
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), policy.Digest())
+			if wantsJSON(cmd) {
+				return printJSON(cmd, struct {
+					Digest message.Digest `json:"digest"`
+					Text   string         `json:"text,omitempty"`
+				}{policy.Digest(), text})
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n%s", policy.Digest(), text)
 			return err
 		},
 	}
+	cmd.Flags().Bool("text", false, "print the rules, too")
+	return cmd
 }
 
 // newNodeVerdict makes a command that signs a verdict and brings it to the node.
