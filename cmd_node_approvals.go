@@ -57,7 +57,7 @@ func newNodeApprovalsList() *cobra.Command {
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "approval\tquestion\tgate\tstate\tasked\tuntil\ttrial\tpersons here\tpurpose")
 			for _, a := range list {
-				fmt.Fprintf(w, "%.12s\t%.12s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.ID, a.Query, a.Gate, a.State, when(a.Asked, "-"), when(a.Until, "-"), a.Trial, a.Size, printable(a.Purpose))
+				fmt.Fprintf(w, "%.12s\t%.12s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.ID, a.Query, a.Gate, a.State, when(a.Asked, "-"), when(a.Until, "-"), a.Trial, a.Size, briefly(a.Purpose))
 			}
 			return w.Flush()
 		},

@@ -194,3 +194,12 @@ func togetherWords(c client.ApprovalCell) string {
 	}
 	return text
 }
+
+// briefly quotes the beginning of a text of the researcher's.
+func briefly(text string) string {
+	const most = 60 // characters
+	if runes := []rune(text); len(runes) > most {
+		text = string(runes[:most]) + "…"
+	}
+	return strconv.Quote(text)
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,4 +90,10 @@ func TestVerdictsThatAreNotTaken(t *testing.T) {
 		require.Equal(t, exitError, statusOf(told))
 	}
 	require.NoError(t, undecided(nil, a, ""))
+}
+
+func TestPurposeInAList(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, `"a\x1b[2Jb"`, briefly("a\x1b[2Jb"))
+	require.Equal(t, `"`+strings.Repeat("ä", 60)+`…"`, briefly(strings.Repeat("ä", 500)))
 }

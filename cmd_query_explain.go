@@ -95,7 +95,7 @@ func explainQuestion(cmd *cobra.Command, c *client.Client, id, wait string, limi
 			Explanation explanation `json:"explanation"`
 		}{q, e})
 	} else if err = printQuestion(cmd, q); err == nil {
-		err = printExplanation(cmd.OutOrStdout(), q, e)
+		err = printExplanation(cmd.OutOrStdout(), q, e, time.Now())
 	}
 	switch {
 	case err != nil:
@@ -172,12 +172,15 @@ func explain(q, first client.Question, standard message.Digest, flags string) ex
 	return e
 }
 
-// printExplanation prints what the numbers rest on.
-func printExplanation(out io.Writer, q client.Question, e explanation) error {
+// printExplanation prints what the numbers rest on, or what they wait for.
+func printExplanation(out io.Writer, q client.Question, e explanation, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "\nWhat the numbers rest on\n")
 	fmt.Fprintf(w, "request\tentry %d of the ledger, signed by %s\n", e.Asked.Entry, e.Asked.Signer)
 	if e.Answered == nil {
+		for _, node := range q.Waiting {
+			fmt.Fprintf(w, "waits\tfor the people of %s to approve, %s after it was asked\n", node, now.Sub(q.Asked).Round(time.Second))
+		}
 		fmt.Fprintf(w, "numbers\tthere are none yet\ncheck\t%s\n", e.Check)
 		return w.Flush()
 	}

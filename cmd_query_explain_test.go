@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -17,6 +18,7 @@ import (
 // by the default rules alone, and one is from before there were any.
 func TestNumbersLinkToWhatTheyRestOn(t *testing.T) {
 	t.Parallel()
+	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	sum := func(text string) message.Digest { return message.Sum([]byte(text)) }
 	first := client.Question{
 		ID: sum("first"), Researcher: "did:key:zFirst",
@@ -37,7 +39,7 @@ func TestNumbersLinkToWhatTheyRestOn(t *testing.T) {
 	}
 	e := explain(q, first, sum("default"), " --from https://hub --trust trust.json")
 	var out bytes.Buffer
-	require.NoError(t, printExplanation(&out, q, e))
+	require.NoError(t, printExplanation(&out, q, e, now))
 	text := out.String()
 	for _, line := range []string{
 		"request     entry 30 of the ledger, signed by did:key:zR",
@@ -61,11 +63,12 @@ func TestNumbersLinkToWhatTheyRestOn(t *testing.T) {
 
 	q.Result.Answered[0].Leave.Approvers = nil
 	out.Reset()
-	require.NoError(t, printExplanation(&out, q, explain(q, first, sum("default"), "")))
+	require.NoError(t, printExplanation(&out, q, explain(q, first, sum("default"), ""), now))
 	require.Contains(t, out.String(), sum("run").String()+" by a person whose name stays at the site")
 
-	q.Result = nil
+	q.Result, q.Asked, q.Waiting = nil, now.Add(-90*time.Minute), []identity.DID{"did:key:zA"}
 	out.Reset()
-	require.NoError(t, printExplanation(&out, q, explain(q, q, sum("default"), "")))
+	require.NoError(t, printExplanation(&out, q, explain(q, q, sum("default"), ""), now))
 	require.Contains(t, out.String(), "numbers  there are none yet")
+	require.Contains(t, out.String(), "waits    for the people of did:key:zA to approve, 1h30m0s after it was asked\n")
 }
