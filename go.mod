@@ -3,6 +3,7 @@ module github.com/trialmesh/trialmesh
 go 1.26.0
 
 require (
+	codeberg.org/go-fonts/liberation v0.5.0
 	filippo.io/age v1.3.2
 	filippo.io/edwards25519 v1.2.0
 	github.com/apache/arrow-go/v18 v18.8.0
@@ -53,6 +54,7 @@ require (
 	go.uber.org/goleak v1.3.0
 	go.yaml.in/yaml/v3 v3.0.5
 	golang.org/x/crypto v0.57.0
+	golang.org/x/image v0.46.0
 	golang.org/x/mod v0.41.0
 	golang.org/x/oauth2 v0.37.0
 	golang.org/x/sync v0.23.0
