@@ -15,26 +15,18 @@ type Answer struct {
 	Result  query.Result  `json:"result"`
 }
 
-// outcome returns what a method in rounds came to, nil for cells or nothing.
-func (a Answer) outcome() any {
-	if r := a.Result.Regression; r != nil {
-		return *r
-	}
-	return nil
-}
-
 // view is that of the outcome, with the answer's own parts before it.
 func (a Answer) view() view {
-	inner := views[reflect.TypeOf(a.outcome())]
+	inner := views[reflect.TypeOf(a.Result.Outcome.Value())]
 	v := view{
 		name:   cmp.Or(inner.name, "a "+string(a.Request.Analysis.Kind)),
 		blocks: func(any) []block { return answerBlocks(a, inner) },
 		rows:   func(any) rows { return answerRows(a, inner) },
 	}
 	if inner.figure != nil {
-		v.figure = func(any) drawing { return inner.figure(a.outcome()) }
+		v.figure = func(any) drawing { return inner.figure(a.Result.Outcome.Value()) }
 	}
-	if a.outcome() == nil && len(a.Result.Cells) == 0 {
+	if a.Result.Outcome.Value() == nil && len(a.Result.Cells) == 0 {
 		v.name = "an answer of which nothing was released"
 	}
 	return v
@@ -49,7 +41,7 @@ func answerBlocks(a Answer, inner view) []block {
 		blocks = append(blocks, notes)
 	}
 	if inner.blocks != nil {
-		blocks = append(blocks, inner.blocks(a.outcome())...)
+		blocks = append(blocks, inner.blocks(a.Result.Outcome.Value())...)
 	}
 	return blocks
 }
@@ -208,7 +200,7 @@ func answerRows(a Answer, inner view) rows {
 		out.float(question, "max noise sd", r.MaxNoiseSD)
 	}
 	if inner.rows != nil {
-		out = append(out, inner.rows(a.outcome())...)
+		out = append(out, inner.rows(a.Result.Outcome.Value())...)
 	}
 	return out
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // crossTabBlocks shows a table of two factors, for each level of a third, and its tests.
-func crossTabBlocks(c query.CrossTab) []block {
+func crossTabBlocks(c query.ContingencyTable) []block {
 	var blocks []block
 	sizes := make([]int, 0, len(c.Factors))
 	names := make([]string, 0, len(c.Factors))
@@ -76,7 +76,7 @@ type namedTest struct {
 	outcome     *query.Significance
 }
 
-func crossTabTests(c query.CrossTab) []namedTest {
+func crossTabTests(c query.ContingencyTable) []namedTest {
 	return []namedTest{
 		{"Pearson's chi-squared test", "chi-squared", c.ChiSquared},
 		{"Chi-squared test with Yates' continuity correction", "yates", c.Yates},
@@ -91,7 +91,7 @@ type namedRatio struct {
 	ratio       *query.OddsRatio
 }
 
-func crossTabRatios(c query.CrossTab) []namedRatio {
+func crossTabRatios(c query.ContingencyTable) []namedRatio {
 	return []namedRatio{
 		{"Conditional odds ratio", "odds ratio", c.OddsRatio},
 		{"Common odds ratio", "common odds ratio", c.CommonRatio},
@@ -114,7 +114,7 @@ func significance(s query.Significance) string {
 	return text + "p-value = " + p
 }
 
-func crossTabRows(c query.CrossTab) rows {
+func crossTabRows(c query.ContingencyTable) rows {
 	var out rows
 	out.size(c.N, c.Omitted)
 	for i, n := range c.Counts {

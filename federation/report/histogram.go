@@ -7,7 +7,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
-func histogramBlocks(h query.Histogram) []block {
+func histogramBlocks(h query.FrequencyTable) []block {
 	t := &table{title: h.Name, head: []string{"from", "to", "count", "density"}}
 	var lows, highs, densities []*float64
 	for _, b := range h.Bins {
@@ -20,7 +20,7 @@ func histogramBlocks(h query.Histogram) []block {
 	return []block{lines{persons(h.N, h.Omitted)}, t, lines{fmt.Sprintf("%d persons outside these ranges", h.Outside)}}
 }
 
-func histogramRows(h query.Histogram) rows {
+func histogramRows(h query.FrequencyTable) rows {
 	var out rows
 	out.size(h.N, h.Omitted)
 	out.count(Row{Section: "model"}, "outside", h.Outside)
@@ -33,7 +33,7 @@ func histogramRows(h query.Histogram) rows {
 	return out
 }
 
-func histogramFigure(h query.Histogram) drawing {
+func histogramFigure(h query.FrequencyTable) drawing {
 	p := figure.Histogram{Title: "Histogram of " + h.Name, Value: h.Name}
 	for _, b := range h.Bins {
 		p.Bins = append(p.Bins, figure.Bin{Low: b.Low, High: b.High, Density: b.Density})

@@ -7,7 +7,7 @@ import (
 )
 
 // quantilesBlocks has a line for each column and group, and a column for each quantile.
-func quantilesBlocks(q query.Quantiles) []block {
+func quantilesBlocks(q query.QuantileTable) []block {
 	blocks := []block{lines{persons(q.N, q.Omitted)}}
 	for _, c := range q.Columns {
 		t := &table{title: c.Name, head: []string{"", "n"}, words: 1}
@@ -45,7 +45,7 @@ func quantileText(q query.Quantile) string {
 	return "NA"
 }
 
-func quantilesRows(q query.Quantiles) rows {
+func quantilesRows(q query.QuantileTable) rows {
 	var out rows
 	out.size(q.N, q.Omitted)
 	for _, c := range q.Columns {
