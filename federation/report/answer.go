@@ -13,6 +13,15 @@ import (
 type Answer struct {
 	Request query.Request `json:"request"`
 	Result  query.Result  `json:"result"`
+
+	// Notes are what else is known of it, for example where it stands on the ledger.
+	Notes []Note `json:"notes,omitempty"`
+}
+
+// Note is a fact about an answer, which may share its name with others.
+type Note struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
 }
 
 // view is that of the outcome, with the answer's own parts before it.
@@ -50,6 +59,9 @@ func answerBlocks(a Answer, inner view) []block {
 func (a Answer) facts() facts {
 	r := a.Result
 	f := facts{{"question", r.Query.String()}, {"trial", string(r.Trial)}, {"state", string(r.State)}}
+	for _, n := range a.Notes {
+		f.add(n.Name, n.Text)
+	}
 	if r.Reason != "" {
 		f.add("reason", r.Reason)
 	}
@@ -62,7 +74,9 @@ func (a Answer) facts() facts {
 	for _, n := range r.Missing {
 		f.add("missing", fmt.Sprintf("%s  at step %s", n.Node.Short(), n.Step))
 	}
-	f.add("nodes", fmt.Sprintf("%d answered", len(r.Answered)))
+	if r.State != query.Open {
+		f.add("nodes", fmt.Sprintf("%d answered", len(r.Answered)))
+	}
 	if r.Rounds > 0 {
 		f.add("rounds", fmt.Sprint(r.Rounds))
 	}
@@ -174,6 +188,9 @@ func answerRows(a Answer, inner view) rows {
 	out.text(question, "purpose", a.Request.Purpose)
 	out.text(question, "state", string(r.State))
 	out.text(question, "reason", r.Reason)
+	for _, n := range a.Notes {
+		out.text(question, n.Name, n.Text)
+	}
 	for _, n := range r.Answered {
 		out.text(Row{Section: "node", Name: string(n.Node)}, "state", "answered")
 	}
