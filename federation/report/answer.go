@@ -3,7 +3,6 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"reflect"
 	"strings"
 
 	"github.com/trialmesh/trialmesh/protocol/query"
@@ -26,7 +25,10 @@ type Note struct {
 
 // view is that of the outcome, with the answer's own parts before it.
 func (a Answer) view() view {
-	inner := views[reflect.TypeOf(a.Result.Outcome.Value())]
+	var inner view
+	if value := a.Result.Outcome.Value(); value != nil {
+		inner, _ = viewOf(value) // a structure has one
+	}
 	v := view{
 		name:   cmp.Or(inner.name, "a "+string(a.Request.Analysis.Kind)),
 		blocks: func(any) []block { return answerBlocks(a, inner) },

@@ -16,6 +16,9 @@ func crossTabBlocks(c query.ContingencyTable) []block {
 		sizes, names = append(sizes, len(f.Levels)), append(names, f.Name)
 	}
 	blocks = append(blocks, lines{strings.Join(names, " by "), persons(c.N, c.Omitted)})
+	if len(c.Factors) == 0 {
+		return blocks
+	}
 	layers := 1
 	if len(sizes) > 2 {
 		layers = sizes[2]

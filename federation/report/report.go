@@ -60,10 +60,10 @@ var views = map[reflect.Type]view{
 	of[query.Regression]():       {"a regression", show(regressionBlocks), list(regressionRows), draw(regressionFigure)},
 	of[query.Hazards]():          {"a proportional hazards model", show(hazardsBlocks), list(hazardsRows), draw(hazardsFigure)},
 	of[query.Survival]():         {"a survival estimate", show(survivalBlocks), list(survivalRows), draw(survivalFigure)},
-	of[query.ContingencyTable]():         {"a cross-tabulation", show(crossTabBlocks), list(crossTabRows), nil},
+	of[query.ContingencyTable](): {"a cross-tabulation", show(crossTabBlocks), list(crossTabRows), nil},
 	of[query.Description]():      {"a description", show(descriptionBlocks), list(descriptionRows), nil},
-	of[query.QuantileTable]():        {"a table of quantiles", show(quantilesBlocks), list(quantilesRows), nil},
-	of[query.FrequencyTable]():        {"a histogram", show(histogramBlocks), list(histogramRows), draw(histogramFigure)},
+	of[query.QuantileTable]():    {"a table of quantiles", show(quantilesBlocks), list(quantilesRows), nil},
+	of[query.FrequencyTable]():   {"a histogram", show(histogramBlocks), list(histogramRows), draw(histogramFigure)},
 	of[query.Characterization](): {"a first table", show(characterizationBlocks), list(characterizationRows), nil},
 	of[query.Rates]():            {"a table of rates", show(ratesBlocks), list(ratesRows), draw(ratesFigure)},
 	of[query.MetaAnalysis]():     {"a meta-analysis", show(metaBlocks), list(metaRows), draw(metaFigure)},
@@ -128,15 +128,14 @@ func viewOf(result any) (view, error) {
 	if a, ok := result.(Answer); ok {
 		return a.view(), nil
 	}
-	v, known := views[reflect.TypeOf(result)]
-	if !known {
-		var names []string
-		for _, v := range views {
-			names = append(names, v.name)
-		}
-		return view{}, fmt.Errorf("report: no report of a %T; known are an answer, %s", result, strings.Join(slices.Sorted(slices.Values(names)), ", "))
+	t := reflect.TypeOf(result)
+	if v, known := views[t]; known {
+		return v, nil
 	}
-	return v, nil
+	if t == nil || t.Kind() != reflect.Struct {
+		return view{}, fmt.Errorf("report: a %T is no result", result)
+	}
+	return plain(t), nil
 }
 
 // titleOf is the title of a page.

@@ -18,7 +18,7 @@ func (f *Figure) SVG(out io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%[1]s" height="%[2]s" viewBox="0 0 %[1]s %[2]s" role="img" font-family="%[3]s">`+"\n",
 		number(f.width), number(f.height), fontFamily)
-	fmt.Fprintf(&b, "<title>%s</title>\n", html.EscapeString(f.title))
+	fmt.Fprintf(&b, "<title>%s</title>\n", html.EscapeString(printable(f.title)))
 	fmt.Fprintf(&b, `<rect width="%s" height="%s" fill="#ffffff"/>`+"\n", number(f.width), number(f.height))
 	for _, m := range f.marks {
 		m.svg(&b)
