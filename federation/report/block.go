@@ -30,6 +30,3 @@ func (f *facts) add(name, value string) { *f = append(*f, [2]string{name, value}
 
 // lines are sentences, or a test in a line.
 type lines []string
-
-// heading stands above the parts of a report.
-type heading string

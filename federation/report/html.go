@@ -34,65 +34,65 @@ svg { max-width: 100%; height: auto; }
 // htmlWriter makes a page.
 type htmlWriter struct{ strings.Builder }
 
+func (w *htmlWriter) put(text string) { _, _ = w.WriteString(text) } // it cannot fail
+
 // writeHTML writes a page with blocks and a figure, which may be nil.
 func writeHTML(out io.Writer, title string, blocks []block, drawn drawing) error {
 	var w htmlWriter
-	w.WriteString(strings.Replace(pageHead, "TITLE", escaped(title), 1))
-	w.WriteString("<h1>" + escaped(title) + "</h1>\n")
+	w.put(strings.Replace(pageHead, "TITLE", escaped(title), 1))
+	w.put("<h1>" + escaped(title) + "</h1>\n")
 	for _, b := range blocks {
 		b.html(&w)
 	}
 	if drawn != nil {
-		w.WriteString("<figure>\n")
+		w.put("<figure>\n")
 		if err := drawn.Draw().SVG(&w); err != nil {
 			return err
 		}
-		w.WriteString("</figure>\n")
+		w.put("</figure>\n")
 	}
-	w.WriteString("</body>\n</html>\n")
+	w.put("</body>\n</html>\n")
 	_, err := io.WriteString(out, w.String())
 	return err
 }
-
-func (h heading) html(w *htmlWriter) { w.WriteString("<h2>" + escaped(string(h)) + "</h2>\n") }
 
 func (l lines) html(w *htmlWriter) {
 	if len(l) == 0 {
 		return
 	}
-	w.WriteString("<p>")
+	w.put("<p>")
 	for i, text := range l {
 		if i > 0 {
-			w.WriteString("<br>\n")
+			w.put("<br>\n")
 		}
-		w.WriteString(escaped(text))
+		w.put(escaped(text))
 	}
-	w.WriteString("</p>\n")
+	w.put("</p>\n")
 }
 
 func (f facts) html(w *htmlWriter) {
 	if len(f) == 0 {
 		return
 	}
-	w.WriteString("<table class=\"facts\">\n")
+	w.put("<table class=\"facts\">\n")
 	for _, fact := range f {
-		w.WriteString(`<tr><th scope="row" class="w">` + escaped(fact[0]) + `</th><td class="w">` + escaped(fact[1]) + "</td></tr>\n")
+		w.put(`<tr><th scope="row" class="w">` + escaped(fact[0]) + `</th><td class="w">` + escaped(fact[1]) + "</td></tr>\n")
 	}
-	w.WriteString("</table>\n")
+	w.put("</table>\n")
 }
 
 func (t *table) html(w *htmlWriter) {
-	w.WriteString("<table>\n")
+	w.put("<table>\n")
 	if t.title != "" {
-		w.WriteString("<caption>" + escaped(t.title) + "</caption>\n")
+		w.put("<caption>" + escaped(t.title) + "</caption>\n")
 	}
-	w.WriteString("<thead><tr>")
+	w.put("<thead><tr>")
 	for i, cell := range t.head {
 		w.cell("th", ` scope="col"`, cell, t.left(i))
 	}
-	w.WriteString("</tr></thead>\n<tbody>\n")
+	w.put("</tr></thead>\n<tbody>\n")
 	for _, cells := range t.rows {
-		w.WriteString("<tr>")
+		w.put("<tr>")
 		for i, cell := range cells {
 			if i == 0 && t.words > 0 {
 				w.cell("th", ` scope="row"`, cell, true)
@@ -100,9 +100,9 @@ func (t *table) html(w *htmlWriter) {
 			}
 			w.cell("td", "", cell, t.left(i))
 		}
-		w.WriteString("</tr>\n")
+		w.put("</tr>\n")
 	}
-	w.WriteString("</tbody>\n</table>\n")
+	w.put("</tbody>\n</table>\n")
 	if n := len(t.foot); n > 0 {
 		lines(t.foot[1:]).html(w) // without the rule above it
 	}
@@ -112,7 +112,7 @@ func (w *htmlWriter) cell(element, attribute, text string, left bool) {
 	if left {
 		attribute += ` class="w"`
 	}
-	w.WriteString("<" + element + attribute + ">" + escaped(text) + "</" + element + ">")
+	w.put("<" + element + attribute + ">" + escaped(text) + "</" + element + ">")
 }
 
 func escaped(text string) string { return html.EscapeString(visible(text)) }

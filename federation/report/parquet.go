@@ -32,7 +32,10 @@ func writeParquet(out io.Writer, list rows) (err error) {
 	}
 	w := file.NewParquetWriter(out, root, file.WithWriterProps(parquet.NewWriterProperties(
 		parquet.WithCreatedBy("trialmesh"), parquet.WithCompression(compress.Codecs.Snappy))))
-	group := w.AppendRowGroup()
+	group, err := w.AppendRowGroupChecked()
+	if err != nil {
+		return fmt.Errorf("report: parquet: %w", err)
+	}
 	for _, name := range columns {
 		column, err := group.NextColumn()
 		if err == nil {

@@ -25,20 +25,14 @@ func writeText(out io.Writer, blocks []block) error {
 // part leaves a line between blocks.
 func (w *textWriter) part() {
 	if w.begun {
-		w.WriteByte('\n')
+		w.line("")
 	}
 	w.begun = true
 }
 
 // line writes a line without blanks at its end.
 func (w *textWriter) line(text string) {
-	w.WriteString(strings.TrimRight(text, " "))
-	w.WriteByte('\n')
-}
-
-func (h heading) text(w *textWriter) {
-	w.part()
-	w.line(visible(string(h)))
+	_, _ = w.WriteString(strings.TrimRight(text, " ") + "\n") // it cannot fail
 }
 
 func (l lines) text(w *textWriter) {

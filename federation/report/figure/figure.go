@@ -27,14 +27,12 @@ type mark interface {
 	png(out *canvas)
 }
 
-// The colors: black, a gray for what is beside the point, a lighter one for lines behind the
-// data, and those that people who see few colors can tell apart.
+// The colors: black, a gray for what is beside the point, and those that people who see few colors can tell apart.
 //
 // Source: Okabe and Ito, "Color Universal Design" (2008).
 var (
 	black = color.NRGBA{A: 255}
 	gray  = color.NRGBA{R: 90, G: 90, B: 90, A: 255}
-	pale  = color.NRGBA{R: 205, G: 205, B: 205, A: 255}
 
 	palette = []color.NRGBA{
 		{R: 0, G: 114, B: 178, A: 255},
@@ -78,11 +76,8 @@ const (
 	end
 )
 
-// The sizes of text.
-const (
-	textSize  = 12.0
-	smallSize = 11.0
-)
+// textSize is that of all text.
+const textSize = 12.0
 
 func (f *Figure) line(c color.NRGBA, width float64, points ...point) {
 	f.marks = append(f.marks, shape{points: points, stroke: &c, width: width})
