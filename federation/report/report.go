@@ -73,7 +73,9 @@ var views = map[reflect.Type]view{
 func of[T any]() reflect.Type { return reflect.TypeFor[T]() }
 
 func show[T any](f func(T) []block) func(any) []block { return func(v any) []block { return f(v.(T)) } }
-func list[T any](f func(T) rows) func(any) rows       { return func(v any) rows { return f(v.(T)) } }
+
+func list[T any](f func(T) rows) func(any) rows { return func(v any) rows { return f(v.(T)) } }
+
 func draw[T any](f func(T) drawing) func(any) drawing { return func(v any) drawing { return f(v.(T)) } }
 
 // Render writes a result in a format. A result is an [Answer], an [Attrition] or, without
