@@ -43,3 +43,14 @@ func (o Outcome) one() bool {
 
 // IsZero reports whether no field is there.
 func (o Outcome) IsZero() bool { return o == Outcome{} }
+
+// Value returns the field that is there, not its pointer, and nil if none is.
+func (o Outcome) Value() any {
+	fields := reflect.ValueOf(o)
+	for i := range fields.NumField() {
+		if f := fields.Field(i); !f.IsNil() {
+			return f.Elem().Interface()
+		}
+	}
+	return nil
+}

@@ -99,3 +99,12 @@ func by(column string) string {
 	}
 	return ", also by " + column
 }
+
+// Named returns the names of the columns that a method in rounds reads, none for the others.
+func (a Analysis) Named() ([]string, error) {
+	s, _ := a.of(a.Kind)
+	if s == nil {
+		return nil, nil
+	}
+	return s.columns()
+}
