@@ -1,4 +1,5 @@
-"""What is committed is what it was made from: the models, and the examples in documents."""
+"""What is committed is what it was made from: the models, what is said of rules, and the
+examples in documents."""
 
 import contextlib
 import io
@@ -18,7 +19,7 @@ DOCUMENTS = (HERE / "README.md", HERE / "../../../deploy/docs/sdk.md")
 
 
 class DocumentsTest(unittest.TestCase):
-    def test_the_models_are_what_the_openapi_document_gives(self):
+    def test_what_is_generated_is_what_its_sources_give(self):
         subprocess.run([sys.executable, HERE / "generate.py", "--check"], check=True)
 
     @unittest.skipUnless(os.environ.get("TRIALMESH_URL"), "TRIALMESH_URL names no node")

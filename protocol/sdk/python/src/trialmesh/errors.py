@@ -10,11 +10,16 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from .fixes import FIXES
+
 if TYPE_CHECKING:
     from .models import Job
     from .transport import Answer
 
 PREFIX = "urn:trialmesh:problem:"
+
+# How the hub and the nodes begin a sentence about one field of a question.
+ABOUT_FIELD = re.compile(r"(?:query: (?P<field>[a-z][\w.\[\]]*)|(?P<cohort>cohort: [A-Z][\w.\[\]]*)|(?P<formula>formula), byte \d+): ")
 
 
 class TrialmeshError(Exception):
@@ -72,6 +77,25 @@ class ProblemError(TrialmeshError):
     @property
     def kind(self) -> str:
         return self.type.removeprefix(PREFIX)
+
+    @property
+    def field(self) -> str | None:
+        """The field of the question or the request that it is about, such as
+        ``analysis.by[0]`` or ``cohort.InclusionRules[0].expression``."""
+        if found := ABOUT_FIELD.match(self.title):
+            return next(text for text in found.groups() if text).replace("cohort: ", "cohort.")
+        named, _, rest = (self.detail or "").partition(": ")
+        return named if rest and " " not in named else None
+
+    @property
+    def fix(self) -> str | None:
+        """What to change, where it is known: of a rule what the guide for researchers
+        says of it, else what the sentence says of the field."""
+        if self.rule in FIXES:
+            return FIXES[self.rule]
+        if found := ABOUT_FIELD.match(self.title):
+            return self.title[found.end():]
+        return self.detail
 
     @classmethod
     def of(cls, answer: Answer) -> ProblemError:

@@ -1,0 +1,70 @@
+"""What a question asks of a cohort, in the form that nodes read: the only place of this
+package that knows it. The guide for researchers says what each field means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Analysis = dict[str, Any]
+
+
+def count(by: Iterable[str] = ()) -> Analysis:
+    """The number of persons, in each cell of the strata: of ``sex``, ``age-group`` and
+    ``race`` at most three, crossed."""
+    return _analysis("count", by=list(by))
+
+
+def moments(variable: Mapping[str, Any], by: Iterable[str] = ()) -> Analysis:
+    """Number, mean and standard deviation of a variable, in each cell of the strata."""
+    return _analysis("moments", by=list(by), variable=dict(variable))
+
+
+def measured(concept: int, unit: str, low: float, high: float, take: str = "last") -> dict[str, Any]:
+    """A measured quantity, one value a person.
+
+    ``concept`` is the standard OMOP concept of the measurement, ``unit`` the UCUM code
+    that values must be in, ``low`` and ``high`` bound what is plausible in that unit.
+    """
+    return {"concept": concept, "unit": unit, "take": take, "low": low, "high": high}
+
+
+def glm(
+    formula: str, columns: Mapping[str, Mapping[str, Any] | str], family: str = "gaussian", *,
+    link: str | None = None, weights: str | None = None,
+) -> Analysis:
+    """A generalized linear model: a formula as in R over columns, each of which says where
+    a person's value comes from. ``"age"``, ``"sex"`` and ``"race"`` stand for themselves;
+    measurement and event make others."""
+    given = {name: {"from": value} if isinstance(value, str) else dict(value) for name, value in columns.items()}
+    model = {
+        "formula": formula, "family": family, "link": link, "weights": weights,
+        "columns": [{"name": name, **value} for name, value in given.items()],
+    }
+    return _analysis("glm", model={name: value for name, value in model.items() if value is not None})
+
+
+def measurement(
+    concept: int, unit: str, low: float, high: float, *, take: str = "last", window: tuple[int, int] | None = None
+) -> dict[str, Any]:
+    """A column with a person's ``last``, ``first`` or ``mean`` value of a measurement.
+
+    ``window`` are the days from entry into the cohort that count, both ends included:
+    (-365, 0) is the year before. Whoever has no value there misses it.
+    """
+    return {"from": "measurement", "concepts": [concept], "unit": unit, "take": take, "low": low, "high": high, **_days(window)}
+
+
+def event(domain: str, concepts: Iterable[int], *, window: tuple[int, int] | None = None) -> dict[str, Any]:
+    """A column that says whether a person has one of the concepts, without their
+    descendants, in a table: ``ConditionOccurrence``, ``DrugExposure`` and so on."""
+    return {"from": "event", "domain": domain, "concepts": list(concepts), **_days(window)}
+
+
+def _days(window: tuple[int, int] | None) -> dict[str, Any]:
+    return {} if window is None else {"window": {"from": window[0], "to": window[1]}}
+
+
+def _analysis(kind: str, **fields: Any) -> Analysis:
+    """An analysis without what is empty."""
+    return {"kind": kind, **{name: value for name, value in fields.items() if value}}
