@@ -72,12 +72,12 @@ class HubTest(unittest.TestCase):
                 "bp", COHORT, "relapse ~ age + p", {
                     "relapse": trialmesh.event("ConditionOccurrence", [443238], window=(1, 365)), "age": "age", "p": column,
                 }, "binomial", **common,
-            ): {"kind": "glm", "model": {"formula": "relapse ~ age + p", "family": "binomial", "columns": [
+            ): {"kind": "glm", "glm": {"formula": "relapse ~ age + p", "family": "binomial"}, "columns": [
                 {"name": "relapse", "from": "event", "domain": "ConditionOccurrence", "concepts": [443238], "window": {"from": 1, "to": 365}},
                 {"name": "age", "from": "age"},
                 {"name": "p", "from": "measurement", "concepts": [3004249], "unit": "mm[Hg]", "take": "mean", "low": 50, "high": 260,
                  "window": {"from": -365, "to": 0}},
-            ]}},
+            ]},
             lambda hub: hub.ask("new-kind", trial="bp", cohort=COHORT, speed=[1.5], by=[], **common): {"kind": "new-kind", "speed": [1.5], "by": []},
         }.items():
             with self.subTest(analysis["kind"]), serving(accepted, said(COMPLETE), tls=self.root) as (url, asked):
@@ -114,7 +114,7 @@ class HubTest(unittest.TestCase):
         with serving(accepted, tls=self.root) as (url, asked):
             self.hub(url).submit(written)
         self.assertEqual(json.loads(asked[0][3])["envelope"]["body"]["analysis"], {"kind": "count", "by": ["sex"]})
-        for text in ("a: [", "a: !!python/object:os.system {}", "when: 2026-03-01"):
+        for text in ("a: [", "a: !!python/object:os.system {}", "when: 2026-03-01", "trial: a\ntrial: b"):
             written.write_text(text)
             with self.subTest(text), self.assertRaises(ValueError):
                 self.hub("https://127.0.0.1:1").submit(written)
@@ -169,6 +169,7 @@ class HubTest(unittest.TestCase):
                 with self.assertRaises(trialmesh.ProblemError) as err:
                     self.hub(url).show(ID)
                 self.assertEqual((err.exception.field, err.exception.fix, err.exception.rule), (field, fix, document.get("rule")))
+                self.assertIn(fix or document["title"], str(err.exception))
 
     def test_reading_shows_no_token(self):
         with serving(said({"queries": [OPEN]}), tls=self.root) as (url, asked), trialmesh.Hub(url, root=self.root) as hub:

@@ -34,14 +34,15 @@ def glm(
     link: str | None = None, weights: str | None = None,
 ) -> Analysis:
     """A generalized linear model: a formula as in R over columns, each of which says where
-    a person's value comes from. ``"age"``, ``"sex"`` and ``"race"`` stand for themselves;
-    measurement and event make others."""
-    given = {name: {"from": value} if isinstance(value, str) else dict(value) for name, value in columns.items()}
-    model = {
-        "formula": formula, "family": family, "link": link, "weights": weights,
-        "columns": [{"name": name, **value} for name, value in given.items()],
-    }
-    return _analysis("glm", model={name: value for name, value in model.items() if value is not None})
+    a person's value comes from, see columns_of."""
+    model = {"formula": formula, "family": family, "link": link, "weights": weights}
+    return _analysis("glm", columns=columns_of(columns), glm={name: value for name, value in model.items() if value is not None})
+
+
+def columns_of(columns: Mapping[str, Mapping[str, Any] | str]) -> list[dict[str, Any]]:
+    """Columns by their names, in the form of a question. ``"age"``, ``"sex"`` and ``"race"``
+    stand for themselves; measurement and event make others."""
+    return [{"name": name, **({"from": value} if isinstance(value, str) else value)} for name, value in columns.items()]
 
 
 def measurement(

@@ -72,7 +72,9 @@ class ProblemError(TrialmeshError):
         self.errors: list[Any] = errors if isinstance(errors, list) else []
         self.retry_after = retry_after
         self.scope = scope
-        super().__init__(self.title + (f": {self.detail}" if self.detail else "") + f" (status {status})")
+        text = self.title + (f": {self.detail}" if self.detail else "")
+        text += f" (status {status}, rule {self.rule})" if self.rule else f" (status {status})"
+        super().__init__(text + (f"; {FIXES[self.rule]}" if self.rule in FIXES else ""))
 
     @property
     def kind(self) -> str:

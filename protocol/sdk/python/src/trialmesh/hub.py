@@ -115,7 +115,7 @@ class Hub:
         progress: Progress | None = None, **fields: Any,
     ) -> Answer:
         """A question of any kind. ``fields`` are those of its analysis, sent as they are:
-        ``ask("count", by=["sex"], trial=…)``."""
+        ``ask("cox", columns=trialmesh.columns_of(…), cox={"formula": …}, trial=…)``."""
         request = question.request(trial, cohort, {"kind": kind, **fields}, purpose)
         return self.run(request, deadline=deadline, progress=progress)
 

@@ -43,8 +43,18 @@ def _yaml(raw: bytes) -> Any:
         import yaml
     except ImportError:
         raise ImportError("a YAML file needs the package PyYAML: pip install 'trialmesh[yaml]'") from None
+
+    class Loader(yaml.SafeLoader):
+        """Refuses a name that stands twice, of which readers would take one or the other."""
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            names = [name.value for name, _ in node.value]
+            if len(set(names)) < len(names):
+                raise yaml.constructor.ConstructorError(None, None, "the same name twice", node.start_mark)
+            return super().construct_mapping(node, deep)
+
     try:
-        return yaml.safe_load(raw)
+        return yaml.load(raw, Loader)
     except yaml.YAMLError as err:
         mark = getattr(err, "problem_mark", None)
         raise ValueError("malformed YAML" + (f" at line {mark.line + 1}" if mark else "")) from None
