@@ -22,6 +22,7 @@ import (
 func FindPython(ctx context.Context, modules ...string) (string, error) {
 	needed := "import sys, " + strings.Join(modules, ", ") + "; sys.exit(sys.version_info < (3, 10))"
 	for _, name := range []string{"/usr/bin/python3", "python3"} {
+		//nolint:gosec // one of two names, and the modules that a test asks for
 		if exec.CommandContext(ctx, name, "-c", needed).Run() == nil {
 			return name, nil
 		}
