@@ -128,14 +128,20 @@ func ColumnsOf(list []query.Column) []Column {
 		switch c.From {
 		case query.FromAge:
 			columns[i].Kind, columns[i].High = Numeric, query.MaxAge
+		case query.FromAgeGroup:
+			columns[i].Kind, columns[i].Levels = Factor, query.ByAgeGroup.Names()
 		case query.FromSex:
 			columns[i].Kind, columns[i].Levels = Factor, query.BySex.Names()
 		case query.FromRace:
 			columns[i].Kind, columns[i].Levels = Factor, query.ByRace.Names()
 		case query.FromMeasurement:
 			columns[i].Kind, columns[i].Low, columns[i].High = Numeric, c.Low, c.High
-		case query.FromEvent:
+		case query.FromEvent, query.FromOutcome:
 			columns[i].Kind = Logical
+		case query.FromCount:
+			columns[i].Kind, columns[i].High = Numeric, c.High
+		case query.FromFollowUp:
+			columns[i].Kind, columns[i].High = Numeric, float64(c.Window.To)
 		}
 	}
 	return columns

@@ -82,10 +82,11 @@ func TestFrameOfTheTables(t *testing.T) {
 				require.True(t, v == want[i] || math.IsNaN(v) && math.IsNaN(want[i]), "%s of %d", name, i)
 			}
 		}
-		require.Equal(t, 1, answer.Frame.Complete.Len())
+		require.Equal(t, 1, answer.Frame.Views[0].Len())
 		require.Equal(t, analysis.ColumnsOf(r.Analysis.Columns), f.Columns())
 		require.Equal(t, []omop.PersonID{c.persons["anna"], c.persons["bert"], c.persons["carl"]}, answer.Used)
-		require.Equal(t, [][]omop.PersonID{{c.persons["anna"]}}, answer.Sets["concept 3004249"])
+		require.Len(t, answer.Sets["concept 3004249"], 4, "a cell for each column")
+		require.Equal(t, []omop.PersonID{c.persons["anna"]}, answer.Sets["concept 3004249"][0])
 		require.Equal(t, [][]omop.PersonID{{c.persons["anna"]}}, answer.Sets[answer.Measure])
 		require.Equal(t, [][]omop.PersonID{{c.persons["anna"]}, {c.persons["bert"], c.persons["carl"]}}, answer.Sets["persons"],
 			"a cell, and who is in none")
@@ -113,7 +114,7 @@ func TestWeightOfNobodyIsMissing(t *testing.T) {
 	answer, err := c.engine.Evaluate(t.Context(), r, all{})
 	require.NoError(t, err)
 	require.Equal(t, [][]omop.PersonID{{c.persons["bert"]}}, answer.Sets[answer.Measure])
-	require.Equal(t, 1, answer.Frame.Complete.Len())
+	require.Equal(t, 1, answer.Frame.Views[0].Len())
 
 	renamed := r
 	renamed.Analysis.GLM = &protocol.GLMSpec{Formula: "old ~ 1", Family: protocol.Gaussian, Weights: "v"}

@@ -28,9 +28,13 @@ func NewTrial(t testing.TB, nodes []identity.DID, policy disclosure.Policy, now 
 	t.Helper()
 	x := Trial{Sponsor: NewKey(t), Board: NewKey(t), Researcher: NewKey(t)}
 	now = now.UTC().Truncate(time.Second)
+	var kinds []string
+	for _, k := range query.Kinds() {
+		kinds = append(kinds, string(k))
+	}
 	x.Design = trial.Design{
 		ID: "glucose-1", Title: "Glucose", Nodes: nodes, Researchers: []identity.DID{x.Researcher.DID()},
-		Analyses: []string{string(query.Count), string(query.Moments), string(query.GLM)}, Disclosure: policy,
+		Analyses: kinds, Disclosure: policy,
 		Opens: now.Add(-time.Hour), Closes: now.Add(30 * 24 * time.Hour),
 	}
 	x.Registration = Approve(t, x.Design, x.Sponsor, x.Board, now.Add(-time.Minute))
