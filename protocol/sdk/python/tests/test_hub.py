@@ -78,6 +78,16 @@ class HubTest(unittest.TestCase):
                 {"name": "p", "from": "measurement", "concepts": [3004249], "unit": "mm[Hg]", "take": "mean", "low": 50, "high": 260,
                  "window": {"from": -365, "to": 0}},
             ]},
+            lambda hub: hub.ask(
+                "cox", trial="bp", cohort=COHORT, cox={"formula": "Surv(days, died) ~ group"}, columns=trialmesh.columns_of({
+                    "days": trialmesh.follow_up("Death", window=(1, 365)), "died": trialmesh.outcome("Death", window=(1, 365)),
+                    "group": "age-group",
+                }), **common,
+            ): {"kind": "cox", "cox": {"formula": "Surv(days, died) ~ group"}, "columns": [
+                {"name": "days", "from": "follow-up", "domain": "Death", "window": {"from": 1, "to": 365}},
+                {"name": "died", "from": "outcome", "domain": "Death", "window": {"from": 1, "to": 365}},
+                {"name": "group", "from": "age-group"},
+            ]},
             lambda hub: hub.ask("new-kind", trial="bp", cohort=COHORT, speed=[1.5], by=[], **common): {"kind": "new-kind", "speed": [1.5], "by": []},
         }.items():
             with self.subTest(analysis["kind"]), serving(accepted, said(COMPLETE), tls=self.root) as (url, asked):

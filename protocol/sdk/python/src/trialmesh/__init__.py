@@ -6,7 +6,7 @@ Errors are of TrialmeshError; a ProblemError is a refusal by the hub or the node
 NetworkError says that nobody answered, a WithheldError that nothing was released.
 """
 
-from .analysis import columns_of, event, measured, measurement
+from .analysis import columns_of, event, follow_up, measured, measurement, outcome
 from .answer import Answer
 from .auth import BackendService
 from .client import Client, Listing
@@ -24,5 +24,6 @@ __all__ = [
     "Answer", "BackendService", "Check", "Client", "CodeEntry", "EvidenceError", "FileChangedError", "Hub", "Job", "Key", "LedgerError",
     "Listing", "LoadReport", "NetworkError", "OAuthError", "Observation", "OpenError", "PartialUpload", "Problem", "ProblemError",
     "QualityReport", "Refusal", "Series", "Status", "TrialmeshError", "Unit", "UnmappedCode", "Upload", "Variable", "Version",
-    "WaitTimeoutError", "WithheldError", "columns_of", "event", "measured", "measurement", "new_key", "public_keys",
+    "WaitTimeoutError", "WithheldError", "columns_of", "event", "follow_up", "measured", "measurement", "new_key", "outcome",
+    "public_keys",
 ]

@@ -40,8 +40,9 @@ def glm(
 
 
 def columns_of(columns: Mapping[str, Mapping[str, Any] | str]) -> list[dict[str, Any]]:
-    """Columns by their names, in the form of a question. ``"age"``, ``"sex"`` and ``"race"``
-    stand for themselves; measurement and event make others."""
+    """Columns by their names, in the form of a question. ``"age"``, ``"age-group"``,
+    ``"sex"`` and ``"race"`` stand for themselves; measurement, event, follow_up and outcome
+    make others."""
     return [{"name": name, **({"from": value} if isinstance(value, str) else value)} for name, value in columns.items()]
 
 
@@ -59,7 +60,23 @@ def measurement(
 def event(domain: str, concepts: Iterable[int], *, window: tuple[int, int] | None = None) -> dict[str, Any]:
     """A column that says whether a person has one of the concepts, without their
     descendants, in a table: ``ConditionOccurrence``, ``DrugExposure`` and so on."""
-    return {"from": "event", "domain": domain, "concepts": list(concepts), **_days(window)}
+    return _records("event", domain, concepts, window)
+
+
+def follow_up(domain: str, concepts: Iterable[int] = (), *, window: tuple[int, int] | None = None) -> dict[str, Any]:
+    """A column with the days from entry to the first such event in the window, or else to
+    the end of observation. ``Death`` has no concepts."""
+    return _records("follow-up", domain, concepts, window)
+
+
+def outcome(domain: str, concepts: Iterable[int] = (), *, window: tuple[int, int] | None = None) -> dict[str, Any]:
+    """A column that says whether the follow-up of the same arguments ended with the event."""
+    return _records("outcome", domain, concepts, window)
+
+
+def _records(source: str, domain: str, concepts: Iterable[int], window: tuple[int, int] | None) -> dict[str, Any]:
+    found = {"concepts": listed} if (listed := list(concepts)) else {}
+    return {"from": source, "domain": domain, **found, **_days(window)}
 
 
 def _days(window: tuple[int, int] | None) -> dict[str, Any]:

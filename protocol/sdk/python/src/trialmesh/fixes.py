@@ -13,6 +13,8 @@ FIXES = {
     "release.limits": "the hub or the trial changed its limits since these people were asked about; the answer from before stands",
     "release.sites": "an answer over other hospitals exists; use that one",
     "release.levels": "some combination of the levels of your factors and of yes and no of your events has 1 to 10 persons at that hospital: leave a column out, or widen the cohort",
+    "release.few-differ": "nearly everybody in some combination of levels has one value in a numeric column, and 1 to 10 persons another: leave it out, or ask whether there is such an event in place of how many",
+    "peer.threshold": "that hospital demands a larger least cell than hub and trial; have the trial's design demand as much",
     "release.parameters": "too many terms: a coefficient needs 3 persons at each hospital and 10 over all",
     "release.frame-size": "fewer columns, or a narrower cohort",
     "release.budget": "the hundred questions are used up; a new approval gives no more: the sponsor registers a trial with a new id",
