@@ -47,7 +47,7 @@ func runSuite(t *testing.T, language string, env []string, program string, args 
 	cmd := exec.CommandContext(t.Context(), program, args...)
 	cmd.Dir = filepath.Join("..", "protocol", "sdk", language)
 	sdktest.ReadSources(t, cmd.Dir, "README.md", "package.json", "tsconfig.json", "test.mjs", "pyproject.toml", "generate.py",
-		"src/*.*", "src/trialmesh/*.*", "test/*.*", "tests/*.*", "tests/recorded/*", "../../vectors/*.json")
+		"src/*.*", "src/trialmesh/*.*", "test/*.*", "tests/*.*", "tests/recorded/*", "examples/*.*", "../../vectors/*.json")
 	sdktest.Run(t, "../protocol/sdk", cmd, env...)
 }
 
