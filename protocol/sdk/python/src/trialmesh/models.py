@@ -470,9 +470,25 @@ class PullsList:
 @dataclass(frozen=True, kw_only=True)
 class QueryAnalysis:
     by: list[str] | None | None = None
+    characterize: QueryCharacterizeSpec | None = None
+    columns: list[QueryColumn] | None | None = None
+    cox: QueryCoxSpec | None = None
+    crosstab: QueryCrossTabSpec | None = None
+    describe: QueryDescribeSpec | None = None
+    glm: QueryGLMSpec | None = None
+    histogram: QueryHistogramSpec | None = None
+    incidence: QueryIncidenceSpec | None = None
+    kaplan_meier: QueryKaplanMeierSpec | None = field(default=None, metadata={"json": "kaplanMeier"})
     kind: str
-    model: QueryModel | None = None
+    prevalence: QueryPrevalenceSpec | None = None
+    quantiles: QueryQuantilesSpec | None = None
     variable: QueryVariable | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryCharacterizeSpec:
+    arm: str | None = None
+    variables: list[str] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -489,12 +505,69 @@ class QueryColumn:
 
 
 @dataclass(frozen=True, kw_only=True)
-class QueryModel:
-    columns: list[QueryColumn] | None
+class QueryCoxSpec:
+    formula: str
+    grid: QueryGrid
+    ties: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryCrossTabSpec:
+    factors: list[str] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryDescribeSpec:
+    by: str | None = None
+    pairwise: bool | None = None
+    values: list[str] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryGLMSpec:
     family: str
     formula: str
     link: str | None = None
     weights: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryGrid:
+    horizon: float
+    width: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryHistogramSpec:
+    breaks: list[float] | None
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryIncidenceSpec:
+    by: str | None = None
+    events: str
+    time: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryKaplanMeierSpec:
+    formula: str
+    grid: QueryGrid
+    restriction: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryPrevalenceSpec:
+    by: str | None = None
+    property: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryQuantilesSpec:
+    by: str | None = None
+    probabilities: list[float] | None
+    values: list[str] | None
 
 
 @dataclass(frozen=True, kw_only=True)
