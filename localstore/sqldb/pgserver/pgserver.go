@@ -85,7 +85,7 @@ func start(ctx context.Context, dir, bin string, settings []string) (*Server, er
 	if err != nil {
 		return nil, err
 	}
-	initdb := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "-D", filepath.Join(dir, "data"),
+	initdb := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "-D", filepath.Join(dir, "data"), //nolint:gosec // the caller's programs
 		"-U", "trialmesh", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions")
 	initdb.Dir, initdb.SysProcAttr = dir, attr
 	if out, err := initdb.CombinedOutput(); err != nil {
@@ -96,7 +96,7 @@ func start(ctx context.Context, dir, bin string, settings []string) (*Server, er
 		args = append(args, "-c", setting)
 	}
 	s := &Server{Dir: dir, DSN: "postgres:///postgres?host=" + url.QueryEscape(dir) + "&user=trialmesh&sslmode=disable"}
-	s.supervisor = exec.Command("/bin/sh", args...)
+	s.supervisor = exec.Command("/bin/sh", args...) //nolint:gosec // the script is ours, the rest are its arguments
 	s.supervisor.Dir, s.supervisor.SysProcAttr = "/", attr
 	if s.lifeline, err = s.supervisor.StdinPipe(); err != nil {
 		return nil, err
