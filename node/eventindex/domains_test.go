@@ -84,3 +84,30 @@ func TestEveryDomainIsAnswered(t *testing.T) {
 		require.Equal(t, []int64{events.Null}, payer.Columns["sponsor_concept_id"].Int)
 	})
 }
+
+// TestAReadingFitsIntoItsMemory: what does not is refused before it is read.
+func TestAReadingFitsIntoItsMemory(t *testing.T) {
+	t.Parallel()
+	db := sqltest.SQLite(t)
+	s := newStore(t, db)
+	b := omop.Batch{Mapper: "test", At: now, Persons: []omop.Person{{Key: omop.NewKey("p"), YearOfBirth: 1950}}}
+	for i := range 100 {
+		b.Measurements = append(b.Measurements, omop.Measurement{
+			Record: omop.Record{Key: omop.NewKey(fmt.Sprint(i)), Person: omop.NewKey("p")}, ConceptID: int64(1 + i%10), Start: 18000,
+		})
+	}
+	put(t, db, s, b)
+	x, err := Open(Config{Dir: t.TempDir(), DB: db, Store: s, Vocabulary: &words{"1"}, Memory: 99 * (eventBytes + columnBytes)})
+	require.NoError(t, err)
+	state, err := x.Snapshot(t.Context())
+	require.NoError(t, err)
+	defer state.Close()
+	_, err = state.Events(t.Context(), cohort.Measurement, nil, "value_as_number")
+	require.ErrorIs(t, err, events.ErrTooMany)
+	all, err := state.Events(t.Context(), cohort.Measurement, nil)
+	require.NoError(t, err)
+	require.Len(t, all.Person, 100)
+	one, err := state.Events(t.Context(), cohort.Measurement, []int64{7}, "value_as_number")
+	require.NoError(t, err)
+	require.Len(t, one.Person, 10)
+}
