@@ -96,7 +96,8 @@ func start(ctx context.Context, dir, bin string, settings []string) (*Server, er
 		args = append(args, "-c", setting)
 	}
 	s := &Server{Dir: dir, DSN: "postgres:///postgres?host=" + url.QueryEscape(dir) + "&user=trialmesh&sslmode=disable"}
-	s.supervisor = exec.Command("/bin/sh", args...) //nolint:gosec // the script is ours, the rest are its arguments
+	// It ends by Close: whoever kills it would leave PostgreSQL behind.
+	s.supervisor = exec.CommandContext(context.WithoutCancel(ctx), "/bin/sh", args...) //nolint:gosec // the script is ours, the rest are its arguments
 	s.supervisor.Dir, s.supervisor.SysProcAttr = "/", attr
 	if s.lifeline, err = s.supervisor.StdinPipe(); err != nil {
 		return nil, err
