@@ -11,31 +11,26 @@ import (
 
 // Event selects rows of an event table.
 type Event struct {
-	// Table is one of the tables from [VisitTable] to [ObservationTable].
+	// Table is one for which [IsEvent] holds.
 	Table Table
 	// Concepts are the standard concepts, any one of which will do; none means all.
 	Concepts []int64
 	// From and To bound the start of the event, both inclusive; nil is no bound.
 	From, To *Date
-	// PriorDays and PostDays are how many days of observation must lie before and
-	// after the event: it counts only if the person's observation period covers it
-	// and them.
-	PriorDays, PostDays int
 	// Person is whose events are looked at; nil is everybody's.
 	Person *PersonID
 }
 
-// Entry is the first event of a person.
+// Entry is a day on which a person had an event.
 type Entry struct {
 	Person PersonID
 	Date   Date
 }
 
-// Entries yields every person who has such an event, with the day of the first
-// one, in the order of the persons' IDs. Invalid rows do not count. The
-// transaction can do nothing else until the loop ends. An error is the last
-// thing that is yielded.
-func (s *Store) Entries(ctx context.Context, tx *sqldb.Tx, e Event) iter.Seq2[Entry, error] {
+// Occurrences yields every such event, one entry for each, in the order of the persons'
+// IDs and then of the days. Invalid rows do not count. The transaction can do nothing else
+// until the loop ends. An error is the last thing that is yielded.
+func (s *Store) Occurrences(ctx context.Context, tx *sqldb.Tx, e Event) iter.Seq2[Entry, error] {
 	query, args, err := e.statement(tx.Dialect())
 	if err != nil {
 		return func(yield func(Entry, error) bool) { yield(Entry{}, err) }
@@ -51,9 +46,6 @@ func (e Event) statement(d sqldb.Dialect) (string, []any, error) {
 	if sp.concept == "" {
 		return "", nil, fmt.Errorf("omop: %s is no event table", e.Table)
 	}
-	if e.PriorDays < 0 || e.PostDays < 0 {
-		return "", nil, fmt.Errorf("omop: days of observation must not be negative")
-	}
 	start := "e." + sp.start
 	var w where
 	if len(e.Concepts) > 0 {
@@ -65,11 +57,7 @@ func (e Event) statement(d sqldb.Dialect) (string, []any, error) {
 	}
 	w.between(start, e.From, e.To)
 	w.add(valid("e." + sp.key))
-	query := fmt.Sprintf(`SELECT e.person_id, min(%s) FROM %s e JOIN observation_period p ON p.person_id = e.person_id
-		AND p.observation_period_start_date <= %s AND p.observation_period_end_date >= %s
-		WHERE %s GROUP BY e.person_id ORDER BY e.person_id`,
-		start, sp.name, shift(d, start, -e.PriorDays), shift(d, start, e.PostDays), w.text())
-	return query, w.args, nil
+	return fmt.Sprintf(`SELECT e.person_id, %s FROM %s e WHERE %s ORDER BY e.person_id, %s`, start, sp.name, w.text(), start), w.args, nil
 }
 
 // shift is the SQL for a date column moved by days.

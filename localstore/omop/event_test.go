@@ -62,23 +62,6 @@ func (w world) batch() omop.Batch {
 	return b
 }
 
-// entries answers e by going through the rows one by one.
-func (w world) entries(e omop.Event) map[omop.Key]omop.Date {
-	out := map[omop.Key]omop.Date{}
-	for _, c := range w.events {
-		p, observed := w.periods[keyText(c.Person)]
-		switch first, seen := out[c.Person]; {
-		case !observed, c.Invalid, seen && first <= c.Start,
-			len(e.Concepts) > 0 && !slices.Contains(e.Concepts, c.ConceptID),
-			e.From != nil && c.Start < *e.From, e.To != nil && c.Start > *e.To,
-			c.Start-omop.Date(e.PriorDays) < p.Start, c.Start+omop.Date(e.PostDays) > p.End:
-		default:
-			out[c.Person] = c.Start
-		}
-	}
-	return out
-}
-
 // keyText finds the name behind a key, which does not print.
 func keyText(k omop.Key) string {
 	for _, name := range []string{"p0", "p1", "p2", "p3"} {
@@ -89,7 +72,7 @@ func keyText(k omop.Key) string {
 	return ""
 }
 
-func TestEntriesAreWhatCountingRowByRowGives(t *testing.T) {
+func TestOccurrencesAreWhatCountingRowByRowGives(t *testing.T) {
 	t.Parallel()
 	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
 		s := open(t, db)
@@ -99,24 +82,11 @@ func TestEntriesAreWhatCountingRowByRowGives(t *testing.T) {
 			e := omop.Event{
 				Table: omop.ConditionTable, Concepts: rapid.SliceOfNDistinct(rapid.Int64Range(1, 5), 0, 3, rapid.ID).Draw(r, "concepts"),
 				From: bound.Draw(r, "from"), To: bound.Draw(r, "to"),
-				PriorDays: rapid.IntRange(0, 6).Draw(r, "prior"), PostDays: rapid.IntRange(0, 6).Draw(r, "post"),
 			}
 			inRolledBack(t, db, func(ctx context.Context, tx *sqldb.Tx) {
 				_, err := s.Put(ctx, tx, w.batch())
 				require.NoError(r, err)
-				got := map[omop.Key]omop.Date{}
 				names := namesOf(r, ctx, s, tx)
-				var last omop.PersonID
-				for x, err := range s.Entries(ctx, tx, e) {
-					require.NoError(r, err)
-					require.True(r, last.Less(x.Person), "in the order of persons")
-					last = x.Person
-					got[names[x.Person]] = x.Date
-				}
-				require.Equal(r, w.entries(e), got)
-
-				all := e
-				all.PriorDays, all.PostDays = 0, 0
 				var wantDays, gotDays []string
 				for _, c := range w.events {
 					if !c.Invalid && (len(e.Concepts) == 0 || slices.Contains(e.Concepts, c.ConceptID)) &&
@@ -125,7 +95,7 @@ func TestEntriesAreWhatCountingRowByRowGives(t *testing.T) {
 					}
 				}
 				var before omop.Entry
-				for x, err := range s.Occurrences(ctx, tx, all) {
+				for x, err := range s.Occurrences(ctx, tx, e) {
 					require.NoError(r, err)
 					require.False(r, x.Person.Less(before.Person) || x.Person == before.Person && x.Date < before.Date, "in order")
 					before = x
@@ -252,7 +222,7 @@ func TestPutDoesNotDependOnBatches(t *testing.T) {
 	})
 }
 
-func TestEntriesOfEveryEventTable(t *testing.T) {
+func TestOccurrencesOfEveryEventTable(t *testing.T) {
 	t.Parallel()
 	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
 		s := open(t, db)
@@ -262,14 +232,14 @@ func TestEntriesOfEveryEventTable(t *testing.T) {
 			omop.ProcedureTable: "2016-02-29", omop.MeasurementTable: "2015-05-05", omop.ObservationTable: "2015-05-05",
 		} {
 			got := collect(t, db, func(ctx context.Context, tx *sqldb.Tx) iter.Seq2[omop.Entry, error] {
-				return s.Entries(ctx, tx, omop.Event{Table: table})
+				return s.Occurrences(ctx, tx, omop.Event{Table: table})
 			})
 			require.Len(t, got, 1, table.String())
 			require.Equal(t, want, got[0].Date.String(), table.String())
 		}
 		require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
-			for _, bad := range []omop.Event{{}, {Table: omop.PersonTable}, {Table: omop.DeathTable}, {Table: 99}, {Table: omop.VisitTable, PriorDays: -1}} {
-				for _, err := range s.Entries(t.Context(), tx, bad) {
+			for _, bad := range []omop.Event{{}, {Table: omop.PersonTable}, {Table: omop.DeathTable}, {Table: 99}} {
+				for _, err := range s.Occurrences(t.Context(), tx, bad) {
 					require.Error(t, err)
 				}
 			}
