@@ -18,7 +18,7 @@ import (
 )
 
 func newQueryCommand() *cobra.Command {
-	return group("query", "Ask questions of a network and read the answers", newQuerySubmit(), newQueryShow(), newQueryList())
+	return group("query", "Ask questions of a network and read the answers", newQuerySubmit(), newQueryShow(), newQueryList(), newQueryCancel())
 }
 
 func newQuerySubmit() *cobra.Command {
@@ -153,7 +153,7 @@ func showUntil(cmd *cobra.Command, c *client.Client, id, wait string, limit time
 		switch {
 		case !there:
 			return fmt.Errorf("not there after %s; ask again with query show", limit)
-		case q.Result != nil && q.Result.State == query.Withheld:
+		case q.Result != nil && !q.Result.State.Released():
 			return errors.New("nothing was released: " + q.Result.Reason)
 		}
 		return nil
@@ -193,6 +193,9 @@ func printResult(w io.Writer, q client.Question) {
 	r := q.Result
 	if r.Reason != "" {
 		fmt.Fprintf(w, "reason\t%s\n", r.Reason)
+	}
+	if r.Cancelled != nil {
+		fmt.Fprintf(w, "cancelled\tby %s\n", r.Cancelled.Issuer)
 	}
 	if r.Repeats != nil {
 		fmt.Fprintf(w, "repeats\tthe answer to %s\n", r.Repeats)

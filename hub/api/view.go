@@ -68,7 +68,7 @@ type Question struct {
 	ID          query.ID       `json:"id"`
 	Trial       trial.ID       `json:"trial"`
 	Researcher  identity.DID   `json:"researcher"`
-	State       query.State    `json:"state" enum:"open,complete,partial,withheld"`
+	State       query.State    `json:"state" enum:"open,complete,partial,withheld,cancelled"`
 	Asked       time.Time      `json:"asked"`
 	Deadline    time.Time      `json:"deadline"`
 	LedgerIndex int64          `json:"ledgerIndex"`
@@ -99,6 +99,11 @@ type Access struct {
 type Submission struct {
 	Envelope        message.Envelope `json:"envelope" doc:"A query.Request signed by the holder of the token"`
 	DeadlineSeconds int              `json:"deadlineSeconds,omitempty" minimum:"1" maximum:"86400" default:"300" doc:"After so long the answer is given without the nodes that are missing"`
+}
+
+// Cancelling is the body of POST /v1/queries/{id}/cancel.
+type Cancelling struct {
+	Envelope message.Envelope `json:"envelope" doc:"A query.Cancellation signed by the holder of the token: the researcher who asked, or the sponsor of the trial"`
 }
 
 // Accepted is the answer to a question that was asked.
@@ -178,12 +183,12 @@ func questionOf(q registry.Question, waiting []identity.DID, accesses []registry
 
 // proofsDone reports whether every node that answered has proved its accesses
 // and the chain has logged it. A repeated answer was proved before, and what
-// is withheld needs no proof.
+// was not released needs no proof.
 func proofsDone(r *query.Result, accesses []registry.Access) bool {
 	switch {
 	case r == nil:
 		return false
-	case r.State == query.Withheld, r.Repeats != nil:
+	case !r.State.Released(), r.Repeats != nil:
 		return true
 	case len(accesses) < len(r.Answered):
 		return false

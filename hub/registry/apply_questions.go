@@ -197,11 +197,14 @@ func (s step) finishQuestion(c FinishQuestion) (Outcome, error) {
 	if err := s.open(r.Query); err != nil {
 		return Outcome{}, err
 	}
-	if r.State != query.Complete && r.State != query.Partial && r.State != query.Withheld {
+	switch {
+	case !r.State.Final():
 		return Outcome{}, problem.New(problem.Invalid, "result: state is not final")
+	case r.State == query.Cancelled:
+		return Outcome{}, problem.New(problem.Invalid, "result: a question is cancelled by a signed cancellation only")
 	}
 	out, err := s.finish(r)
-	if err != nil || r.State == query.Withheld {
+	if err != nil || !r.State.Released() {
 		return out, err
 	}
 	waiting, err := questions(s.ctx, s.tx, `SELECT id FROM question WHERE state = ? AND question =
