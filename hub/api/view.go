@@ -71,6 +71,7 @@ type Question struct {
 	State       query.State    `json:"state" enum:"open,complete,partial,withheld,cancelled"`
 	Asked       time.Time      `json:"asked"`
 	Deadline    time.Time      `json:"deadline"`
+	WaitsUntil  time.Time      `json:"waitsUntil" doc:"How long the nodes' people have to approve; what is left of the time is for the sums"`
 	LedgerIndex int64          `json:"ledgerIndex"`
 	ResultIndex int64          `json:"resultIndex" doc:"Ledger index of the result, -1 while the question is open"`
 	Request     query.Request  `json:"request" doc:"What was asked; the signed envelope is the ledger document"`
@@ -168,7 +169,7 @@ type Revocation struct {
 
 func questionOf(q registry.Question, waiting []identity.DID, accesses []registry.Access) Question {
 	view := Question{
-		ID: q.ID, Trial: q.Request.Trial, Researcher: q.Envelope.Issuer, State: q.State, Asked: q.Asked, Deadline: q.Deadline,
+		ID: q.ID, Trial: q.Request.Trial, Researcher: q.Envelope.Issuer, State: q.State, Asked: q.Asked, Deadline: q.Deadline, WaitsUntil: q.WaitsUntil(),
 		LedgerIndex: q.LedgerIndex, ResultIndex: q.ResultIndex, Request: q.Request, Waiting: waiting, Result: q.Result,
 		Accesses: make([]Access, 0, len(accesses)), ProofsDone: proofsDone(q.Result, accesses),
 	}

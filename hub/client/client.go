@@ -242,6 +242,7 @@ type Question struct {
 	State       query.State    `json:"state"`
 	Asked       time.Time      `json:"asked"`
 	Deadline    time.Time      `json:"deadline"`
+	WaitsUntil  time.Time      `json:"waitsUntil"` // how long nodes' people have to approve; zero from a hub of before
 	LedgerIndex int64          `json:"ledgerIndex"`
 	ResultIndex int64          `json:"resultIndex"` // -1 while open
 	Request     query.Request  `json:"request"`

@@ -14,10 +14,6 @@ import (
 // The question lets go of its place and is taken up again, as one that is held up
 // is, until it is decided or only the time for the remaining steps is left.
 
-// lastSteps is the most that a question keeps for what comes after its nodes'
-// people have decided.
-const lastSteps = 5 * time.Minute
-
 // turn is how long nodes are asked that have not answered while others wait: a node
 // may take that long to evaluate a question, once its people have approved.
 const turn = 2 * time.Minute
@@ -47,18 +43,12 @@ func checkWait(a query.Answer) error {
 	return nil
 }
 
-// waitsUntil is how long nodes' people may take: half of the question's time at
-// least, and all but the last five minutes of a long one.
-func (r *round) waitsUntil() time.Time {
-	return r.q.Deadline.Add(-min(lastSteps, r.q.Deadline.Sub(r.q.Asked)/2)).UTC().Truncate(time.Second)
-}
-
 // untilOf is what a step's tasks tell nodes about waiting.
 func (r *round) untilOf(step query.Step) *time.Time {
 	if step != query.StepAsk {
 		return nil
 	}
-	until := r.waitsUntil()
+	until := r.q.WaitsUntil()
 	return &until
 }
 
@@ -68,7 +58,7 @@ func (r *round) wait(ctx context.Context) error {
 	if err := r.whoWaits(ctx); err != nil {
 		return err
 	}
-	if until := r.waitsUntil(); len(r.waiting) > 0 && r.cfg.Now().Before(until) {
+	if until := r.q.WaitsUntil(); len(r.waiting) > 0 && r.cfg.Now().Before(until) {
 		return waits{until}
 	}
 	return nil
