@@ -121,45 +121,6 @@ func newQueryShow() *cobra.Command {
 	return addHub(cmd)
 }
 
-// pollTime is the longest a single request waits at the hub, and roundTime that for a
-// question whose rounds are shown as they pass.
-const (
-	pollTime  = 30 * time.Second
-	roundTime = time.Second
-)
-
-// showUntil waits, prints the question and fails if nothing was released.
-func showUntil(cmd *cobra.Command, c *client.Client, id, wait string, limit time.Duration) error {
-	end := time.Now().Add(limit)
-	poll, rounds := roundTime, 0
-	for {
-		q, err := c.Question(cmd.Context(), id, wait, min(poll, max(time.Until(end), 0)))
-		if err != nil {
-			return err
-		}
-		if !q.Request.Analysis.Kind.InRounds() {
-			poll = pollTime
-		} else if q.Result == nil && q.Rounds > rounds {
-			rounds = q.Rounds
-			fmt.Fprintf(cmd.ErrOrStderr(), "round %d\n", rounds)
-		}
-		there := wait == "" || q.Result != nil && (wait == client.WaitResult || q.ProofsDone)
-		if !there && time.Now().Before(end) {
-			continue
-		}
-		if err := printQuestion(cmd, q); err != nil {
-			return err
-		}
-		switch {
-		case !there:
-			return fmt.Errorf("not there after %s; ask again with query show", limit)
-		case q.Result != nil && !q.Result.State.Released():
-			return errors.New("nothing was released: " + q.Result.Reason)
-		}
-		return nil
-	}
-}
-
 func printQuestion(cmd *cobra.Command, q client.Question) error {
 	if wantsJSON(cmd) {
 		return printJSON(cmd, q)
@@ -171,7 +132,7 @@ func printQuestion(cmd *cobra.Command, q client.Question) error {
 	}
 	fmt.Fprintln(w)
 	for _, node := range q.Waiting {
-		fmt.Fprintf(w, "waiting\t%s\tfor approval at the site, until %s\n", node.Short(), q.Deadline.Format(time.RFC3339))
+		fmt.Fprintf(w, "waiting\t%s\tfor approval at the site, until %s\n", node.Short(), waitsUntil(q).Format(time.RFC3339))
 	}
 	if q.Result != nil {
 		printResult(w, q)
