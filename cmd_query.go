@@ -43,7 +43,7 @@ regression, a formula as in R over columns that say where a person's value comes
 		RunE:    submit,
 	}
 	cmd.Flags().String("key", "", "file with the researcher's signing key (required)")
-	cmd.Flags().Duration("deadline", time.Minute, "after which the answer names who is missing, up to 24h")
+	cmd.Flags().Duration("deadline", time.Minute, "after which the answer names who is missing, up to 336h")
 	cmd.Flags().Bool("wait", false, "wait for the answer and print it")
 	if err := cmd.MarkFlagRequired("key"); err != nil {
 		panic(err) // the flag was defined above
@@ -51,8 +51,8 @@ regression, a formula as in R over columns that say where a person's value comes
 	return addHub(cmd)
 }
 
-// requestLife is how long nodes accept a signed question: its deadline and
-// what a hub that restarts may need.
+// requestLife is how long nodes accept a signed question beyond its deadline: what a hub
+// that restarts may need.
 const requestLife = 24 * time.Hour
 
 func submit(cmd *cobra.Command, args []string) error {
@@ -71,7 +71,8 @@ func submit(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	e, err := message.Seal(key, query.KindRequest, request, time.Now(), requestLife, rand.Reader)
+	deadline, _ := cmd.Flags().GetDuration("deadline")
+	e, err := message.Seal(key, query.KindRequest, request, time.Now(), max(deadline, 0)+requestLife, rand.Reader)
 	if err != nil {
 		return err
 	}
@@ -80,7 +81,6 @@ func submit(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer c.Close()
-	deadline, _ := cmd.Flags().GetDuration("deadline")
 	id, err := c.Ask(cmd.Context(), e, deadline)
 	if err != nil {
 		return err

@@ -71,3 +71,24 @@ func TestAnAnswerIsNotCancelled(t *testing.T) {
 	require.Equal(t, "the question is answered already", decode[problem.Document](t, body).Title)
 	require.Equal(t, query.Complete, get[Question](h, "/v1/queries/"+id.String()).State)
 }
+
+// A question may wait for two weeks, if its signature lasts as long.
+func TestADeadlineNeedsASignatureThatLasts(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.enroll()
+	h.must(registry.RegisterTrial{Registration: h.registration()})
+	e := h.question() // for a day
+	ask := func(seconds int) (int, string) {
+		status, _, body := h.send(http.MethodPost, "/v1/queries", h.tokens[registry.RoleResearcher], Submission{Envelope: e, DeadlineSeconds: seconds})
+		return status, body
+	}
+	const day = 24 * 60 * 60
+	status, body := ask(2 * day)
+	require.Equal(t, http.StatusUnprocessableEntity, status)
+	require.Contains(t, decode[problem.Document](t, body).Title, "sign it for longer")
+	status, _ = ask(14*day + 1)
+	require.Equal(t, http.StatusUnprocessableEntity, status)
+	status, body = ask(day)
+	require.Equal(t, http.StatusAccepted, status, body)
+}

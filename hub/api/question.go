@@ -136,6 +136,9 @@ func (s *server) view(ctx context.Context, id query.ID) (Question, error) {
 	return view, err
 }
 
+// errLasts refuses a question that nodes would refuse before its time is over.
+var errLasts = problem.New(problem.Invalid, "deadlineSeconds: the signature of the question ends before: sign it for longer, or ask for less time")
+
 type askOutput struct {
 	Location string `header:"Location"`
 	Body     Accepted
@@ -145,9 +148,14 @@ func (s *server) ask(ctx context.Context, in *struct{ Body Submission }) (*askOu
 	if err := signedBy(ctx, in.Body.Envelope); err != nil {
 		return nil, err
 	}
-	out, err := s.cfg.Log.Propose(ctx, registry.AskQuestion{
-		Envelope: in.Body.Envelope, Deadline: s.cfg.Now().Add(time.Duration(in.Body.DeadlineSeconds) * time.Second),
-	})
+	deadline := s.cfg.Now().Add(time.Duration(in.Body.DeadlineSeconds) * time.Second)
+	if deadline.After(in.Body.Envelope.Expires.Add(message.Skew)) {
+		if err := in.Body.Envelope.Check(query.KindRequest); err != nil {
+			return nil, err
+		}
+		return nil, errLasts
+	}
+	out, err := s.cfg.Log.Propose(ctx, registry.AskQuestion{Envelope: in.Body.Envelope, Deadline: deadline})
 	if err != nil {
 		return nil, err
 	}

@@ -99,7 +99,7 @@ type Access struct {
 // Submission is the body of POST /v1/queries.
 type Submission struct {
 	Envelope        message.Envelope `json:"envelope" doc:"A query.Request signed by the holder of the token"`
-	DeadlineSeconds int              `json:"deadlineSeconds,omitempty" minimum:"1" maximum:"86400" default:"300" doc:"After so long the answer is given without the nodes that are missing"`
+	DeadlineSeconds int              `json:"deadlineSeconds,omitempty" minimum:"1" maximum:"1209600" default:"300" doc:"After so long the answer is given without the nodes that are missing: up to 14 days, and no longer than the envelope lasts"`
 }
 
 // Cancelling is the body of POST /v1/queries/{id}/cancel.

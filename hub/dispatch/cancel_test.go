@@ -15,6 +15,7 @@ import (
 	"github.com/trialmesh/trialmesh/hub/registry"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
@@ -96,6 +97,26 @@ func TestCancelledQuestionStopsTheNodes(t *testing.T) {
 	})
 }
 
+// TestNodeFromBeforeCancellations refuses the step, and is told no more.
+func TestNodeFromBeforeCancellations(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, alike(3)...)
+		w.gate(t, 0)
+		var told atomic.Int64
+		w.lie(t, 1, query.StepCancel, func(a *query.Answer) {
+			told.Add(1)
+			refusal := problem.From(problem.Refusal("peer.task", "the task is malformed"))
+			a.Refusal = &refusal
+		})
+		w.runPatiently(t)
+		id := w.put(t, w.trial.CountBySex(), time.Hour)
+		w.waiting(t, id, w.sites[0].Key.DID())
+		w.propose(t, w.cancellation(t, id))
+		time.Sleep(10 * time.Minute)
+		require.EqualValues(t, 1, told.Load())
+	})
+}
+
 // TestNodeThatWasAwayHearsOfTheCancellation, from the next hub if need be, while the
 // question's time lasts.
 func TestNodeThatWasAwayHearsOfTheCancellation(t *testing.T) {
@@ -106,7 +127,8 @@ func TestNodeThatWasAwayHearsOfTheCancellation(t *testing.T) {
 		w.intercept(0, func(query.Task) bool { return !away.Load() })
 		ctx, die := context.WithCancel(t.Context())
 		done := make(chan error, 1)
-		go func() { done <- w.dispatcher(t, w.log).Run(ctx) }()
+		first := w.dispatcher(t, w.log)
+		go func() { done <- first.Run(ctx) }()
 		id := w.put(t, w.trial.CountBySex(), 24*time.Hour)
 		w.waiting(t, id, w.sites[0].Key.DID())
 		away.Store(true)
@@ -169,7 +191,8 @@ func TestCancellationRacesTheAnswer(t *testing.T) {
 				ctx, die := context.WithCancel(t.Context())
 				log := &cancellingLog{fakeLog: w.log, cancel: w.cancellation(t, id), left: n}
 				done := make(chan error, 1)
-				go func() { done <- w.dispatcher(t, log).Run(ctx) }()
+				one := w.dispatcher(t, log)
+				go func() { done <- one.Run(ctx) }()
 				if dies {
 					for {
 						log.mu.Lock()
@@ -183,7 +206,8 @@ func TestCancellationRacesTheAnswer(t *testing.T) {
 					die()
 					require.NoError(t, <-done)
 					ctx, die = context.WithCancel(t.Context())
-					go func() { done <- w.dispatcher(t, w.log).Run(ctx) }()
+					next := w.dispatcher(t, w.log)
+					go func() { done <- next.Run(ctx) }()
 				}
 				result := w.result(t, id)
 				die()

@@ -63,7 +63,7 @@ type Config struct {
 	// takes more than half of the time left. Defaults to 15 s.
 	Settle time.Duration
 
-	// ProofTime is how long after a question its proofs are asked for.
+	// ProofTime is how long after a question's deadline its proofs are asked for.
 	// Defaults to 24 h.
 	ProofTime time.Duration
 
@@ -289,7 +289,7 @@ func (d *Dispatcher) release(id query.ID, err error) {
 	now := d.cfg.Now()
 	pause := min(max(2*d.held[id].pause, d.cfg.Poll), longestHold)
 	if w, is := errors.AsType[waits](err); is {
-		pause = min(pause, longestWait, w.until.Sub(now))
+		pause = min(pause, w.pause(now))
 	}
 	d.held[id] = hold{until: now.Add(pause), pause: pause}
 }

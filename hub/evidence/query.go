@@ -231,7 +231,7 @@ func (v *verification) cancelled(q *question) {
 			err = c.Check(r.Cancelled.Issuer, q.envelope, q.sponsored)
 		}
 	}
-	if err == nil && (len(r.Answered)+len(r.Refused)+len(r.Missing)+len(r.Cells) > 0 || r.Total != nil || r.Regression != nil) {
+	if err == nil && (len(r.Answered)+len(r.Refused)+len(r.Missing)+len(r.Cells) > 0 || r.Total != nil || !r.Outcome.IsZero()) {
 		err = errors.New("it is said to be cancelled, but there are answers")
 	}
 	if err != nil {

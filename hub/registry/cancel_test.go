@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -114,10 +115,6 @@ func TestWhatDoesNotCancel(t *testing.T) {
 	h := newHub(t).withTrial(t)
 	e, ask := h.question(t)
 	h.must(t, ask)
-	long := make([]byte, query.MaxReason+1)
-	for i := range long {
-		long[i] = 'x'
-	}
 	forged := h.cancellation(t, h.trial.Researcher, e.Digest())
 	forged.Envelope.Issuer = h.trial.Sponsor.DID()
 	for name, c := range map[string]struct {
@@ -129,10 +126,14 @@ func TestWhatDoesNotCancel(t *testing.T) {
 		"the board":        {h.cancellation(t, h.trial.Board, e.Digest()), query.ErrCanceller},
 		"forged":           {forged, message.ErrSignature},
 		"another kind":     {registry.CancelQuestion{Envelope: e}, message.ErrKind},
-		"a book": {registry.CancelQuestion{Envelope: h.seal(t, h.trial.Researcher, query.KindCancellation, query.Cancellation{Query: e.Digest(), Reason: string(long)})},
-			problem.New(problem.Invalid, "query: reason: at most 500 bytes")},
-		"a result that says so": {registry.FinishQuestion{Result: query.Result{Query: e.Digest(), State: query.Cancelled}},
-			problem.New(problem.Invalid, "result: a question is cancelled by a signed cancellation only")},
+		"a book": {
+			registry.CancelQuestion{Envelope: h.seal(t, h.trial.Researcher, query.KindCancellation, query.Cancellation{Query: e.Digest(), Reason: strings.Repeat("x", query.MaxReason+1)})},
+			problem.New(problem.Invalid, "query: reason: at most 500 bytes"),
+		},
+		"a result that says so": {
+			registry.FinishQuestion{Result: query.Result{Query: e.Digest(), State: query.Cancelled}},
+			problem.New(problem.Invalid, "result: a question is cancelled by a signed cancellation only"),
+		},
 	} {
 		_, err := h.apply(t, c.body)
 		require.ErrorIs(t, err, c.want, name)

@@ -62,11 +62,25 @@ func testCancelledEvaluation(t *testing.T, policy string) {
 	}
 	s.Reopen(t)
 	a := f.askAbout(t, f.trial.MeanBySex())
-	done := make(chan query.Answer, 1)
-	go func() { done <- bring(t, s, a.Request.Digest(), query.StepAsk, a) }()
+	raw, err := json.Marshal(a)
+	require.NoError(t, err)
+	task, err := json.Marshal(query.Task{Query: a.Request.Digest(), Step: query.StepAsk, Body: raw})
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	var reply []byte
+	go func() {
+		var err error
+		reply, err = s.Peer.Take(t.Context(), s.Hub, task)
+		done <- err
+	}()
 	<-begun
 	require.Nil(t, bring(t, s, a.Request.Digest(), query.StepCancel, f.cancel(t, a, f.trial.Researcher)).Refusal)
-	requireRule(t, "approval.cancelled", <-done)
+	require.NoError(t, <-done)
+	envelope, err := message.Parse(reply)
+	require.NoError(t, err)
+	answer, err := message.Open[query.Answer](envelope, query.KindAnswer, s.Now())
+	require.NoError(t, err)
+	requireRule(t, "approval.cancelled", answer)
 	s.Reopen(t)
 	requireRule(t, "approval.cancelled", bring(t, s, a.Request.Digest(), query.StepAsk, a))
 }
