@@ -119,8 +119,10 @@ func TestTerminalHasOneLineOfProgress(t *testing.T) {
 	l := &progressLine{out: &b, terminal: true}
 	p := query.Progress{State: query.Open, Step: query.StepMask.In(3), Round: 3, MaxRounds: 40}
 	p.Nodes = []query.NodeProgress{
-		{Node: someNode, State: query.NodeAnswered}, {Node: someNode, State: query.NodeWorking},
-		{Node: someNode, State: query.NodeRefused, Rule: "release.cell-threshold"}, {Node: someNode, State: query.NodeMissing, Step: query.StepAsk},
+		{Node: someNode, State: query.NodeAnswered},
+		{Node: someNode, State: query.NodeWorking},
+		{Node: someNode, State: query.NodeRefused, Rule: "release.cell-threshold"},
+		{Node: someNode, State: query.NodeMissing, Step: query.StepAsk},
 	}
 	l.show(p)
 	l.show(p)
