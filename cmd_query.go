@@ -16,7 +16,7 @@ import (
 )
 
 func newQueryCommand() *cobra.Command {
-	cmd := group("query", "Ask questions of a network and read the answers", newQuerySubmit(), newQueryShow(), newQueryList())
+	cmd := group("query", "Ask questions of a network and read the answers", newQuerySubmit(), newQueryShow(), newQueryList(), newQueryCancel())
 	for _, kind := range query.Kinds() {
 		cmd.AddCommand(newQueryKind(kind))
 	}
@@ -56,14 +56,14 @@ regression, a formula as in R over columns that say where a person's value comes
 // addAsking adds the flags of commands that ask a question.
 func addAsking(cmd *cobra.Command, wait bool) {
 	cmd.Flags().String("key", "", "file with the researcher's signing key (required)")
-	cmd.Flags().Duration("deadline", time.Minute, "after which the answer names who is missing, up to 24h")
+	cmd.Flags().Duration("deadline", time.Minute, "after which the answer names who is missing, up to 336h")
 	cmd.Flags().Bool("wait", wait, "wait for the answer and print it")
 	addHubFlags(cmd)
 	addOutput(cmd)
 }
 
-// requestLife is how long nodes accept a signed question: its deadline and
-// what a hub that restarts may need.
+// requestLife is how long nodes accept a signed question beyond its deadline: what a hub
+// that restarts may need.
 const requestLife = 24 * time.Hour
 
 func submit(cmd *cobra.Command, args []string) error {
@@ -92,7 +92,8 @@ func ask(cmd *cobra.Command, request query.Request) error {
 	if err != nil {
 		return err
 	}
-	e, err := message.Seal(key, query.KindRequest, request, time.Now(), requestLife, rand.Reader)
+	deadline, _ := cmd.Flags().GetDuration("deadline")
+	e, err := message.Seal(key, query.KindRequest, request, time.Now(), max(deadline, 0)+requestLife, rand.Reader)
 	if err != nil {
 		return err
 	}
@@ -101,7 +102,6 @@ func ask(cmd *cobra.Command, request query.Request) error {
 		return err
 	}
 	defer c.Close()
-	deadline, _ := cmd.Flags().GetDuration("deadline")
 	id, err := c.Ask(cmd.Context(), e, deadline)
 	switch {
 	case err != nil:
@@ -152,45 +152,6 @@ func newQueryShow() *cobra.Command {
 	cmd.Flags().String("wait", "", "wait until the result, or all proofs, are there")
 	cmd.Flags().Duration("timeout", 2*time.Minute, "how long to wait")
 	return addHub(addOutput(cmd))
-}
-
-// pollTime is the longest a single request waits at the hub, and roundTime that for a
-// question whose rounds are shown as they pass.
-const (
-	pollTime  = 30 * time.Second
-	roundTime = time.Second
-)
-
-// showUntil waits, prints the question and fails if nothing was released.
-func showUntil(cmd *cobra.Command, c *client.Client, id, wait string, limit time.Duration, out output) error {
-	end := time.Now().Add(limit)
-	poll, rounds := roundTime, 0
-	for {
-		q, err := c.Question(cmd.Context(), id, wait, min(poll, max(time.Until(end), 0)))
-		if err != nil {
-			return err
-		}
-		if !q.Request.Analysis.Kind.InRounds() {
-			poll = pollTime
-		} else if q.Result == nil && q.Rounds > rounds {
-			rounds = q.Rounds
-			fmt.Fprintf(cmd.ErrOrStderr(), "round %d\n", rounds)
-		}
-		there := wait == "" || q.Result != nil && (wait == client.WaitResult || q.ProofsDone)
-		if !there && time.Now().Before(end) {
-			continue
-		}
-		if err := out.print(cmd, q); err != nil {
-			return err
-		}
-		switch {
-		case !there:
-			return fmt.Errorf("not there after %s; ask again with query show", limit)
-		case q.Result != nil && q.Result.State == query.Withheld:
-			return errors.New("nothing was released: " + q.Result.Reason)
-		}
-		return nil
-	}
 }
 
 func newQueryList() *cobra.Command {

@@ -100,7 +100,7 @@ func answerOf(q client.Question) report.Answer {
 	}
 	a.Notes = append(a.Notes, report.Note{Name: "ledger", Text: ledger})
 	for _, node := range q.Waiting {
-		a.Notes = append(a.Notes, report.Note{Name: "waiting", Text: fmt.Sprintf("%s  for approval at the site, until %s", node.Short(), q.Deadline.Format(time.RFC3339))})
+		a.Notes = append(a.Notes, report.Note{Name: "waiting", Text: fmt.Sprintf("%s  for approval at the site, until %s", node.Short(), waitsUntil(q).Format(time.RFC3339))})
 	}
 	if q.Result != nil {
 		a.Result = *q.Result

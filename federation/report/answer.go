@@ -67,6 +67,9 @@ func (a Answer) facts() facts {
 	if r.Reason != "" {
 		f.add("reason", r.Reason)
 	}
+	if r.Cancelled != nil {
+		f.add("cancelled", "by "+string(r.Cancelled.Issuer))
+	}
 	if r.Repeats != nil {
 		f.add("repeats", "the answer to "+r.Repeats.String())
 	}

@@ -91,6 +91,8 @@ type Config struct {
 
 	Logger *slog.Logger     // Defaults to discarding.
 	Now    func() time.Time // Defaults to time.Now.
+
+	streamLife, beatTime time.Duration // of event streams; only tests change them
 }
 
 func (c Config) withDefaults() Config {
@@ -102,6 +104,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.streamLife == 0 {
+		c.streamLife = streamLife
+	}
+	if c.beatTime == 0 {
+		c.beatTime = beatTime
 	}
 	return c
 }
@@ -115,8 +123,9 @@ func (c Config) validate() error {
 
 // server holds what the handlers use.
 type server struct {
-	cfg    Config
-	router *router.Router
+	cfg     Config
+	router  *router.Router
+	streams *streams
 }
 
 // New returns the API's handler; it starts nothing.
@@ -125,10 +134,11 @@ func New(cfg Config) (http.Handler, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("hub api: %w", err)
 	}
-	s := &server{cfg: cfg}
+	s := &server{cfg: cfg, streams: newStreams()}
 	s.openRouter()
 	s.routeReads()
 	s.routeQuestions()
+	s.routeEvents()
 	s.routeActions()
 	s.routeFiles()
 	s.routePage()

@@ -224,6 +224,16 @@ func (c *Client) Ask(ctx context.Context, e message.Envelope, deadline time.Dura
 	return answer.ID, err
 }
 
+// Cancel submits a signed cancellation and says whether that changed anything. It needs
+// the token of the researcher who asked, or of the trial's sponsor.
+func (c *Client) Cancel(ctx context.Context, id query.ID, e message.Envelope) (changed bool, err error) {
+	var answer struct {
+		Existed bool `json:"existed"`
+	}
+	err = c.do(ctx, http.MethodPost, "/v1/queries/"+id.String()+"/cancel", map[string]any{"envelope": e}, &answer)
+	return err == nil && !answer.Existed, err
+}
+
 // Question is a question as the hub shows it.
 type Question struct {
 	ID          query.ID       `json:"id"`
@@ -232,6 +242,7 @@ type Question struct {
 	State       query.State    `json:"state"`
 	Asked       time.Time      `json:"asked"`
 	Deadline    time.Time      `json:"deadline"`
+	WaitsUntil  time.Time      `json:"waitsUntil"` // how long nodes' people have to approve; zero from a hub of before
 	LedgerIndex int64          `json:"ledgerIndex"`
 	ResultIndex int64          `json:"resultIndex"` // -1 while open
 	Request     query.Request  `json:"request"`

@@ -63,7 +63,7 @@ type Config struct {
 	// takes more than half of the time left. Defaults to 15 s.
 	Settle time.Duration
 
-	// ProofTime is how long after a question its proofs are asked for.
+	// ProofTime is how long after a question's deadline its proofs are asked for.
 	// Defaults to 24 h.
 	ProofTime time.Duration
 
@@ -104,10 +104,12 @@ func (c Config) withDefaults() Config {
 
 // Bounds of what is driven at once. Proofs have a pool of their own: a node
 // that gives none holds its place for [Config.ProofWait], again and again for a
-// day, and must not keep questions from being answered.
+// day, and must not keep questions from being answered. So have cancellations,
+// which nodes that are away have to be told when they are back.
 const (
 	maxAnswering = 64 // questions
 	maxProving   = 16 // answered questions whose proofs are asked for
+	maxTelling   = 16 // cancelled questions of which nodes have to be told
 )
 
 // Dispatcher drives questions while its replica leads.
@@ -118,9 +120,11 @@ type Dispatcher struct {
 	began time.Time // set by Run before it drives anything
 
 	mu        sync.Mutex
-	answering map[query.ID]bool // guarded by mu
-	proving   map[query.ID]bool // guarded by mu
-	held      map[query.ID]hold // guarded by mu
+	answering map[query.ID]context.CancelFunc // ends the work on a question; guarded by mu
+	proving   map[query.ID]bool               // guarded by mu
+	telling   map[query.ID]bool               // guarded by mu
+	untold    map[query.ID][]identity.DID     // nodes that have not heard of a cancellation; guarded by mu
+	held      map[query.ID]hold               // guarded by mu
 }
 
 // hold keeps a question that could not go on from being taken up at every poll.
@@ -139,7 +143,8 @@ func New(cfg Config) (*Dispatcher, error) {
 	}
 	return &Dispatcher{
 		cfg: cfg.withDefaults(), wake: make(chan struct{}, 1),
-		answering: make(map[query.ID]bool), proving: make(map[query.ID]bool), held: make(map[query.ID]hold),
+		answering: make(map[query.ID]context.CancelFunc), proving: make(map[query.ID]bool), telling: make(map[query.ID]bool),
+		untold: make(map[query.ID][]identity.DID), held: make(map[query.ID]hold),
 	}, nil
 }
 
@@ -181,14 +186,24 @@ func (d *Dispatcher) start(ctx context.Context, group *sync.WaitGroup) error {
 	if err != nil {
 		return err
 	}
-	d.forget(unfinished)
+	cancelled, err := d.cfg.Registry.Cancelled(ctx, d.cfg.Now())
+	if err != nil {
+		return err
+	}
+	d.stop(unfinished)
+	d.forget(unfinished, cancelled)
 	d.sort(unfinished)
+	d.tellAll(ctx, group, cancelled)
 	for _, p := range unfinished {
-		if !d.claim(p) {
+		work, claimed := d.claim(ctx, p)
+		if !claimed {
 			continue
 		}
 		group.Go(func() {
-			err := d.drive(ctx, p.ID)
+			err := d.drive(work, p.ID)
+			if work.Err() != nil && ctx.Err() == nil {
+				err = nil // there is nothing left to do for it
+			}
 			d.release(p.ID, err)
 			if err != nil && !errors.Is(err, errWaits) && ctx.Err() == nil {
 				d.cfg.Logger.WarnContext(ctx, "question is held up and will be taken up again", "query", p.ID.String(), "err", err)
@@ -201,13 +216,27 @@ func (d *Dispatcher) start(ctx context.Context, group *sync.WaitGroup) error {
 	return nil
 }
 
-// forget drops the holds of what is not among the unfinished questions any more.
-func (d *Dispatcher) forget(unfinished []registry.Pending) {
+// stop ends the work on questions that are not open any more: they were cancelled, or
+// another leader has finished them.
+func (d *Dispatcher) stop(unfinished []registry.Pending) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for id, end := range d.answering {
+		if !slices.ContainsFunc(unfinished, func(p registry.Pending) bool { return p.ID == id && !p.Answered }) {
+			end()
+		}
+	}
+}
+
+// forget drops the holds of what is not among the unfinished and cancelled questions any
+// more, and whom to tell of a cancellation whose question's time is over.
+func (d *Dispatcher) forget(unfinished []registry.Pending, cancelled []query.ID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	maps.DeleteFunc(d.held, func(id query.ID, _ hold) bool {
-		return !slices.ContainsFunc(unfinished, func(p registry.Pending) bool { return p.ID == id })
+		return !slices.Contains(cancelled, id) && !slices.ContainsFunc(unfinished, func(p registry.Pending) bool { return p.ID == id })
 	})
+	maps.DeleteFunc(d.untold, func(id query.ID, _ []identity.DID) bool { return !slices.Contains(cancelled, id) })
 }
 
 // sort orders questions by when their hold ends; those without one come first,
@@ -220,19 +249,26 @@ func (d *Dispatcher) sort(unfinished []registry.Pending) {
 	})
 }
 
-// claim takes a place for a question, in the pool of what is to be done for it.
-func (d *Dispatcher) claim(p registry.Pending) bool {
+// claim takes a place for a question, in the pool of what is to be done for it, and returns
+// the context of the work.
+func (d *Dispatcher) claim(ctx context.Context, p registry.Pending) (context.Context, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	pool, most := d.answering, maxAnswering
+	if d.answering[p.ID] != nil || d.proving[p.ID] || d.cfg.Now().Before(d.held[p.ID].until) {
+		return ctx, false
+	}
 	if p.Answered {
-		pool, most = d.proving, maxProving
+		if len(d.proving) >= maxProving {
+			return ctx, false
+		}
+		d.proving[p.ID] = true
+		return ctx, true
 	}
-	if d.answering[p.ID] || d.proving[p.ID] || len(pool) >= most || d.cfg.Now().Before(d.held[p.ID].until) {
-		return false
+	if len(d.answering) >= maxAnswering {
+		return ctx, false
 	}
-	pool[p.ID] = true
-	return true
+	ctx, d.answering[p.ID] = context.WithCancel(ctx)
+	return ctx, true
 }
 
 // release lets a question go. One that failed is held back for a poll, then
@@ -240,8 +276,12 @@ func (d *Dispatcher) claim(p registry.Pending) bool {
 func (d *Dispatcher) release(id query.ID, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if end := d.answering[id]; end != nil {
+		end()
+	}
 	delete(d.answering, id)
 	delete(d.proving, id)
+	delete(d.telling, id)
 	if err == nil {
 		delete(d.held, id)
 		return
@@ -249,7 +289,7 @@ func (d *Dispatcher) release(id query.ID, err error) {
 	now := d.cfg.Now()
 	pause := min(max(2*d.held[id].pause, d.cfg.Poll), longestHold)
 	if w, is := errors.AsType[waits](err); is {
-		pause = min(pause, longestWait, w.until.Sub(now))
+		pause = min(pause, w.pause(now))
 	}
 	d.held[id] = hold{until: now.Add(pause), pause: pause}
 }

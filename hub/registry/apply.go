@@ -141,6 +141,8 @@ func (m *Machine) apply(ctx context.Context, tx *sqldb.Tx, data []byte) (Outcome
 		return run(c.Body, s.closeStep)
 	case KindFinishQuestion:
 		return run(c.Body, s.finishQuestion)
+	case KindCancelQuestion:
+		return run(c.Body, s.cancelQuestion)
 	case KindRecordRound:
 		return run(c.Body, s.recordRound)
 	case KindRecordAccess:

@@ -31,7 +31,7 @@ var (
 	ErrCircuitUnknown  = problem.Refusal("registry.circuit", "no such circuit is registered")
 	ErrQuestionUnknown = problem.New(problem.NotFound, "no such question")
 	ErrQuestionClosed  = problem.New(problem.Conflict, "the question is answered already")
-	ErrDeadline        = problem.New(problem.Invalid, "deadline: later than the question, by a day at most")
+	ErrDeadline        = problem.New(problem.Invalid, "deadline: later than the question, by 14 days at most")
 	ErrOpenQuestions   = &problem.Error{Kind: problem.TooMany, Rule: "registry.open-questions", Public: "the researcher has 8 questions open: wait for an answer before asking the next"}
 	ErrNotAsked        = problem.Refusal("registry.not-asked", "the node does not take part in this question")
 	ErrAccessMismatch  = problem.Refusal("access.commitment", "the access proof is not about the records, epoch or scopes of the node's answer")
@@ -39,7 +39,8 @@ var (
 	ErrAccessCount     = problem.Refusal("access.count", "the access proof shows fewer records than the policy demands")
 )
 
-const maxDeadline = 24 * time.Hour
+// MaxDeadline is how long a question may stay open: hospitals' people are away for a week.
+const MaxDeadline = 14 * 24 * time.Hour
 
 // maxOpen is how many questions of one researcher may be open at once. The hub
 // drives 64, and one with a silent node in its trial stays open for long.
@@ -64,7 +65,7 @@ func (s step) askQuestion(c AskQuestion) (Outcome, error) {
 	if same, err := s.exists(`SELECT 1 FROM question WHERE id = ?`, id.String()); err != nil || same {
 		return silent(true), err
 	}
-	if !c.Deadline.After(s.at) || c.Deadline.Sub(s.at) > maxDeadline {
+	if !c.Deadline.After(s.at) || c.Deadline.Sub(s.at) > MaxDeadline {
 		return Outcome{}, ErrDeadline
 	}
 	// Nodes judge for themselves which boards they trust; the hub only spares
@@ -197,11 +198,14 @@ func (s step) finishQuestion(c FinishQuestion) (Outcome, error) {
 	if err := s.open(r.Query); err != nil {
 		return Outcome{}, err
 	}
-	if r.State != query.Complete && r.State != query.Partial && r.State != query.Withheld {
+	switch {
+	case !r.State.Final():
 		return Outcome{}, problem.New(problem.Invalid, "result: state is not final")
+	case r.State == query.Cancelled:
+		return Outcome{}, problem.New(problem.Invalid, "result: a question is cancelled by a signed cancellation only")
 	}
 	out, err := s.finish(r)
-	if err != nil || r.State == query.Withheld {
+	if err != nil || !r.State.Released() {
 		return out, err
 	}
 	waiting, err := questions(s.ctx, s.tx, `SELECT id FROM question WHERE state = ? AND question =

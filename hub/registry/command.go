@@ -48,6 +48,7 @@ const (
 	KindInviteNode        Kind = 18
 	KindRevokeTokens      Kind = 19
 	KindRecordRound       Kind = 20
+	KindCancelQuestion    Kind = 25 // 21 to 24 are for studies and schedules
 )
 
 // Command is one entry of the replicated log.
@@ -158,6 +159,11 @@ type (
 		Result query.Result `json:"result"`
 	}
 
+	// CancelQuestion ends an open question without an answer.
+	CancelQuestion struct {
+		Envelope message.Envelope `json:"envelope"` // of query.Cancellation
+	}
+
 	// RecordAccess records a node's access proof after checking it.
 	RecordAccess struct {
 		Envelope message.Envelope `json:"envelope"` // of query.Access
@@ -198,6 +204,7 @@ func (RecordAnswer) kind() Kind      { return KindRecordAnswer }
 func (CloseStep) kind() Kind         { return KindCloseStep }
 func (RecordRound) kind() Kind       { return KindRecordRound }
 func (FinishQuestion) kind() Kind    { return KindFinishQuestion }
+func (CancelQuestion) kind() Kind    { return KindCancelQuestion }
 func (RecordAccess) kind() Kind      { return KindRecordAccess }
 func (RecordAccessTx) kind() Kind    { return KindRecordAccessTx }
 func (RecordAnchor) kind() Kind      { return KindRecordAnchor }

@@ -176,8 +176,8 @@ type Pending struct {
 }
 
 // Unfinished returns the questions that are open, or answered while a node's
-// access proof is still to come, oldest first. Those older than since are left
-// out: their proofs will not come any more. So are open ones whose question is
+// access proof is still to come, oldest first. Those whose time was over before since are
+// left out: their proofs will not come any more. So are open ones whose question is
 // open from before: two sums over different nodes would tell those nodes' own.
 func (r *Reader) Unfinished(ctx context.Context, since time.Time) ([]Pending, error) {
 	return read(ctx, r.db, func(tx *sqldb.Tx) ([]Pending, error) {
@@ -192,8 +192,8 @@ func (r *Reader) Unfinished(ctx context.Context, since time.Time) ([]Pending, er
 			return p, p.ID.UnmarshalText([]byte(id))
 		}, `SELECT id, state FROM question AS q WHERE (state = ? AND NOT EXISTS
 			(SELECT 1 FROM question AS e WHERE e.question = q.question AND e.state = q.state AND e.ledger_index < q.ledger_index))
-			OR (state IN (?, ?) AND asked_at >= ? AND proofs_due > (SELECT count(*) FROM access WHERE query = q.id)) ORDER BY ledger_index`,
-			query.Open, query.Complete, query.Partial, since.Unix())
+			OR (state IN (?, ?) AND asked_at >= ? AND deadline >= ? AND proofs_due > (SELECT count(*) FROM access WHERE query = q.id)) ORDER BY ledger_index`,
+			query.Open, query.Complete, query.Partial, since.Add(-MaxDeadline).Unix(), since.Unix())
 	})
 }
 

@@ -246,7 +246,7 @@ func TestRefusals(t *testing.T) {
 		"question with no time": {func(t *testing.T, h *hub) registry.Body { _, ask := h.question(t); ask.Deadline = h.at; return ask }, registry.ErrDeadline},
 		"question with too much time": {func(t *testing.T, h *hub) registry.Body {
 			_, ask := h.question(t)
-			ask.Deadline = h.at.Add(25 * time.Hour)
+			ask.Deadline = h.at.Add(14*24*time.Hour + 2*time.Second)
 			return ask
 		}, registry.ErrDeadline},
 		"question of an unknown trial": {func(t *testing.T, h *hub) registry.Body {
