@@ -48,6 +48,7 @@ const (
 	KindInviteNode        Kind = 18
 	KindRevokeTokens      Kind = 19
 	KindRecordRound       Kind = 20
+	KindQueueQuestion     Kind = 21
 )
 
 // Command is one entry of the replicated log.
@@ -128,10 +129,18 @@ type (
 		Envelope message.Envelope `json:"envelope"` // of consent.Epoch
 	}
 
-	// AskQuestion records a question.
+	// AskQuestion records a question. It is of logs from before there was a queue.
 	AskQuestion struct {
 		Envelope message.Envelope `json:"envelope"` // of query.Request
 		Deadline time.Time        `json:"deadline"`
+	}
+
+	// QueueQuestion records a question that is driven when its turn comes.
+	QueueQuestion struct {
+		Envelope message.Envelope `json:"envelope"` // of query.Request
+		Deadline time.Time        `json:"deadline"`
+		Priority query.Priority   `json:"priority"`
+		Limits   QueueLimits      `json:"limits"`
 	}
 
 	// RecordAnswer records a node's answer to a step.
@@ -201,6 +210,7 @@ func (FinishQuestion) kind() Kind    { return KindFinishQuestion }
 func (RecordAccess) kind() Kind      { return KindRecordAccess }
 func (RecordAccessTx) kind() Kind    { return KindRecordAccessTx }
 func (RecordAnchor) kind() Kind      { return KindRecordAnchor }
+func (QueueQuestion) kind() Kind     { return KindQueueQuestion }
 
 // Encode returns the bytes of a command for the replicated log. at is the
 // proposer's clock.
