@@ -38,12 +38,14 @@ regression, a formula as in R over columns that say where a person's value comes
 {"kind": "glm", "model": {"formula": "event ~ age + sex", "family": "binomial", "columns":
 [{"name": "event", "from": "event", …}, {"name": "age", "from": "age"}, {"name": "sex",
 "from": "sex"}]}}. The guide for researchers has all of it.`,
-		Example: `  trialmesh query submit question.json --key researcher.key --hub https://hub.example:7420 --root root.pem --token-file researcher.token --wait`,
-		Args:    args(cobra.ExactArgs(1)),
-		RunE:    submit,
+		Example: `  trialmesh query submit question.json --key researcher.key --hub https://hub.example:7420 --root root.pem --token-file researcher.token --wait
+  trialmesh query submit urgent.json --priority high --key researcher.key --hub https://hub.example:7420 --root root.pem --token-file researcher.token`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: submit,
 	}
 	cmd.Flags().String("key", "", "file with the researcher's signing key (required)")
 	cmd.Flags().Duration("deadline", time.Minute, "after which the answer names who is missing, up to 24h")
+	cmd.Flags().String("priority", string(query.Normal), "among your own questions: low, normal or high")
 	cmd.Flags().Bool("wait", false, "wait for the answer and print it")
 	if err := cmd.MarkFlagRequired("key"); err != nil {
 		panic(err) // the flag was defined above
@@ -66,6 +68,10 @@ func submit(cmd *cobra.Command, args []string) error {
 	if err := analysis.Check(request.Analysis); err != nil {
 		return err
 	}
+	first, err := priority(cmd)
+	if err != nil {
+		return err
+	}
 	path, _ := cmd.Flags().GetString("key")
 	key, err := readKey(cmd, path)
 	if err != nil {
@@ -81,7 +87,7 @@ func submit(cmd *cobra.Command, args []string) error {
 	}
 	defer c.Close()
 	deadline, _ := cmd.Flags().GetDuration("deadline")
-	id, err := c.Ask(cmd.Context(), e, deadline)
+	id, err := c.Queue(cmd.Context(), e, deadline, first)
 	if err != nil {
 		return err
 	}
@@ -93,6 +99,15 @@ func submit(cmd *cobra.Command, args []string) error {
 	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), id)
 	return err
+}
+
+// priority returns the one that --priority names.
+func priority(cmd *cobra.Command) (query.Priority, error) {
+	text, _ := cmd.Flags().GetString("priority")
+	if p := query.Priority(text); p.Known() && p != "" {
+		return p, nil
+	}
+	return "", usageError{errors.New("--priority: low, normal or high")}
 }
 
 func newQueryShow() *cobra.Command {

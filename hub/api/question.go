@@ -36,7 +36,7 @@ func (s *server) routeQuestions() {
 	}, s.question)
 	register(s, s.only(registry.RoleResearcher, huma.Operation{
 		OperationID: "ask", Method: http.MethodPost, Path: "/v1/queries", Summary: "Ask a question", Tags: tags, DefaultStatus: http.StatusAccepted,
-		Description: "Asking the same envelope again is harmless.",
+		Description: "Asking the same envelope again is harmless. Researchers take turns; status 429 says that as much is open as may be.",
 	}), s.ask)
 }
 
@@ -139,8 +139,9 @@ func (s *server) ask(ctx context.Context, in *struct{ Body Submission }) (*askOu
 	if err := signedBy(ctx, in.Body.Envelope); err != nil {
 		return nil, err
 	}
-	out, err := s.cfg.Log.Propose(ctx, registry.AskQuestion{
+	out, err := s.cfg.Log.Propose(ctx, registry.QueueQuestion{
 		Envelope: in.Body.Envelope, Deadline: s.cfg.Now().Add(time.Duration(in.Body.DeadlineSeconds) * time.Second),
+		Priority: in.Body.Priority, Limits: s.cfg.Queue,
 	})
 	if err != nil {
 		return nil, err

@@ -71,6 +71,7 @@ type Question struct {
 	State       query.State    `json:"state" enum:"open,complete,partial,withheld"`
 	Asked       time.Time      `json:"asked"`
 	Deadline    time.Time      `json:"deadline"`
+	Priority    query.Priority `json:"priority" enum:"low,normal,high"`
 	LedgerIndex int64          `json:"ledgerIndex"`
 	ResultIndex int64          `json:"resultIndex" doc:"Ledger index of the result, -1 while the question is open"`
 	Request     query.Request  `json:"request" doc:"What was asked; the signed envelope is the ledger document"`
@@ -99,6 +100,7 @@ type Access struct {
 type Submission struct {
 	Envelope        message.Envelope `json:"envelope" doc:"A query.Request signed by the holder of the token"`
 	DeadlineSeconds int              `json:"deadlineSeconds,omitempty" minimum:"1" maximum:"86400" default:"300" doc:"After so long the answer is given without the nodes that are missing"`
+	Priority        query.Priority   `json:"priority,omitempty" enum:"low,normal,high" default:"normal" doc:"Which of the researcher's own questions goes first"`
 }
 
 // Accepted is the answer to a question that was asked.
@@ -164,7 +166,7 @@ type Revocation struct {
 func questionOf(q registry.Question, waiting []identity.DID, accesses []registry.Access) Question {
 	view := Question{
 		ID: q.ID, Trial: q.Request.Trial, Researcher: q.Envelope.Issuer, State: q.State, Asked: q.Asked, Deadline: q.Deadline,
-		LedgerIndex: q.LedgerIndex, ResultIndex: q.ResultIndex, Request: q.Request, Waiting: waiting, Result: q.Result,
+		Priority: q.Priority, LedgerIndex: q.LedgerIndex, ResultIndex: q.ResultIndex, Request: q.Request, Waiting: waiting, Result: q.Result,
 		Accesses: make([]Access, 0, len(accesses)), ProofsDone: proofsDone(q.Result, accesses),
 	}
 	for _, a := range accesses {
