@@ -185,6 +185,9 @@ func printQuestion(cmd *cobra.Command, q client.Question) error {
 		fmt.Fprintf(w, ", answered in entry %d", q.ResultIndex)
 	}
 	fmt.Fprintln(w)
+	if q.Request.Study != nil {
+		fmt.Fprintf(w, "study\t%s, question %s\n", q.Request.Study, q.Request.Study.Question)
+	}
 	for _, node := range q.Waiting {
 		fmt.Fprintf(w, "waiting\t%s\tfor approval at the site, until %s\n", node.Short(), q.Deadline.Format(time.RFC3339))
 	}

@@ -135,6 +135,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.openRouter()
 	s.routeReads()
 	s.routeQuestions()
+	s.routeStudies()
 	s.routeActions()
 	s.routeFiles()
 	s.routePage()

@@ -60,6 +60,9 @@ func (s step) ask(c QueueQuestion) (Outcome, error) {
 	if same, err := s.exists(`SELECT 1 FROM question WHERE id = ?`, id.String()); err != nil || same {
 		return silent(true), err
 	}
+	if err := s.ofStudy(request); err != nil {
+		return Outcome{}, err
+	}
 	if !c.Deadline.After(s.at) || c.Deadline.Sub(s.at) > maxDeadline {
 		return Outcome{}, ErrDeadline
 	}
@@ -88,6 +91,9 @@ func (s step) ask(c QueueQuestion) (Outcome, error) {
 	if _, err = s.tx.Exec(s.ctx, `INSERT INTO question (id, document, trial, question, researcher, state, asked_at, deadline, ledger_index, priority)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, id.String(), document.String(), request.Trial, same.String(), c.Envelope.Issuer,
 		query.Open, s.at.Unix(), c.Deadline.Unix(), out.LedgerIndex, c.Priority); err != nil {
+		return Outcome{}, err
+	}
+	if err := s.noteStudy(id, request); err != nil {
 		return Outcome{}, err
 	}
 	return out, s.repeat(id, same)

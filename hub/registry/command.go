@@ -49,6 +49,7 @@ const (
 	KindRevokeTokens      Kind = 19
 	KindRecordRound       Kind = 20
 	KindQueueQuestion     Kind = 21
+	KindRegisterStudy     Kind = 22
 )
 
 // Command is one entry of the replicated log.
@@ -143,6 +144,11 @@ type (
 		Limits   QueueLimits      `json:"limits"`
 	}
 
+	// RegisterStudy registers a version of a study.
+	RegisterStudy struct {
+		Envelope message.Envelope `json:"envelope"` // of study.Study
+	}
+
 	// RecordAnswer records a node's answer to a step.
 	RecordAnswer struct {
 		Envelope message.Envelope `json:"envelope"` // of query.Answer
@@ -211,6 +217,7 @@ func (RecordAccess) kind() Kind      { return KindRecordAccess }
 func (RecordAccessTx) kind() Kind    { return KindRecordAccessTx }
 func (RecordAnchor) kind() Kind      { return KindRecordAnchor }
 func (QueueQuestion) kind() Kind     { return KindQueueQuestion }
+func (RegisterStudy) kind() Kind     { return KindRegisterStudy }
 
 // Encode returns the bytes of a command for the replicated log. at is the
 // proposer's clock.
