@@ -36,7 +36,7 @@ func frameAnswer(t *testing.T, f *analysis.Frame, persons []omop.PersonID, param
 	complete, kept, err := f.Complete(f.Columns())
 	require.NoError(t, err)
 	a := release.Answer{
-		Frame: &release.Frame{Values: f, Complete: complete, Parameters: parameters},
+		Frame: &release.Frame{Values: f, Views: []*analysis.Frame{complete}, Parameters: parameters},
 		Used:  persons, Measure: "columns x",
 		Sets: make(map[string][][]omop.PersonID), Values: make(map[string][][]release.Value),
 	}
@@ -104,6 +104,7 @@ func TestFrameIsRefused(t *testing.T) {
 		"few others":          {40, 30, 1, small, release.ErrLevels},
 		"one outweighs cases": {40, 20, 1, func(i int) float64 { return map[bool]float64{true: 1000, false: 0.1}[i == 0] }, release.ErrLevels},
 		"one outweighs all":   {40, 0, 1, func(i int) float64 { return map[bool]float64{true: 1000, false: 0.1}[i == 0] }, release.ErrCells},
+		"few differ":          {40, 20, 1, func(i int) float64 { return map[bool]float64{true: 9, false: 7}[i < 5] }, release.ErrOdd},
 		"too many parameters": {40, 20, 14, small, release.ErrParameters},
 	} {
 		t.Run(name, func(t *testing.T) {
