@@ -139,8 +139,9 @@ func (s *server) ask(ctx context.Context, in *struct{ Body Submission }) (*askOu
 	if err := signedBy(ctx, in.Body.Envelope); err != nil {
 		return nil, err
 	}
+	now := s.cfg.Now().Truncate(time.Second) // as the command's own time, or a whole day would be too long
 	out, err := s.cfg.Log.Propose(ctx, registry.QueueQuestion{
-		Envelope: in.Body.Envelope, Deadline: s.cfg.Now().Add(time.Duration(in.Body.DeadlineSeconds) * time.Second),
+		Envelope: in.Body.Envelope, Deadline: now.Add(time.Duration(in.Body.DeadlineSeconds) * time.Second),
 		Priority: in.Body.Priority, Limits: s.cfg.Queue,
 	})
 	if err != nil {

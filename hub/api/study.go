@@ -38,7 +38,7 @@ type Study struct {
 	StudyVersion
 	Study    study.Study      `json:"study"`
 	Envelope message.Envelope `json:"envelope" doc:"The study as its author signed it"`
-	Asked    []AskedOfStudy  `json:"asked" nullable:"false" doc:"The newest questions that were asked as one of the study, 1000 at most"`
+	Asked    []AskedOfStudy   `json:"asked" nullable:"false" doc:"The newest questions that were asked as one of the study, 1000 at most"`
 }
 
 // AskedOfStudy is a question that was asked as one of a study.

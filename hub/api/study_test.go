@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -39,7 +40,8 @@ func TestAStudyIsRegisteredAndRead(t *testing.T) {
 	r, err := s.Request("count")
 	require.NoError(t, err)
 	asked := h.seal(h.researcher, query.KindRequest, r)
-	status, _, body = h.send(http.MethodPost, "/v1/queries", h.tokens[registry.RoleResearcher], Submission{Envelope: asked})
+	h.set(func() { h.now = start.Add(time.Second / 2) })
+	status, _, body = h.send(http.MethodPost, "/v1/queries", h.tokens[registry.RoleResearcher], Submission{Envelope: asked, DeadlineSeconds: 86400})
 	require.Equal(t, http.StatusAccepted, status, body)
 
 	for _, ref := range []string{"bp", "bp@1"} {

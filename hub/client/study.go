@@ -32,7 +32,7 @@ type Study struct {
 	StudyVersion
 	Study    study.Study      `json:"study"`
 	Envelope message.Envelope `json:"envelope"`
-	Asked    []AskedOfStudy  `json:"asked"` // newest first
+	Asked    []AskedOfStudy   `json:"asked"` // newest first
 }
 
 // AskedOfStudy is a question that was asked as one of a study.

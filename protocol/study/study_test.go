@@ -43,9 +43,11 @@ func TestValidate(t *testing.T) {
 		"unused cohort of a name": func(s *study.Study) { s.Cohorts["a b"] = s.Cohorts["seen"] },
 		"cohort that is no JSON":  func(s *study.Study) { s.Cohorts["seen"] = json.RawMessage(`{`) },
 		"cohort that is null":     func(s *study.Study) { s.Cohorts["seen"] = nil },
-		"cohort of the future":    func(s *study.Study) { s.Cohorts["seen"] = json.RawMessage(`{"PrimaryCriteria":{"CriteriaList":[{"Mood":{}}]}}`) },
-		"analysis":                func(s *study.Study) { s.Questions[0].Analysis.Kind = "guess" },
-		"no purpose":              func(s *study.Study) { s.Purpose = "" },
+		"cohort of the future": func(s *study.Study) {
+			s.Cohorts["seen"] = json.RawMessage(`{"PrimaryCriteria":{"CriteriaList":[{"Mood":{}}]}}`)
+		},
+		"analysis":   func(s *study.Study) { s.Questions[0].Analysis.Kind = "guess" },
+		"no purpose": func(s *study.Study) { s.Purpose = "" },
 		"too many questions": func(s *study.Study) {
 			for i := range study.MaxQuestions {
 				q := s.Questions[0]
