@@ -40,9 +40,10 @@ regression, a formula as in R over columns that say where a person's value comes
 {"kind": "glm", "glm": {"formula": "event ~ age + sex", "family": "binomial"}, "columns":
 [{"name": "event", "from": "event", …}, {"name": "age", "from": "age"}, {"name": "sex",
 "from": "sex"}]}. The guide for researchers has all of it.`,
-		Example: `  trialmesh query submit question.json --key researcher.key --hub https://hub.example:7420 --root root.pem --token-file researcher.token --wait`,
-		Args:    args(cobra.ExactArgs(1)),
-		RunE:    submit,
+		Example: `  trialmesh query submit question.json --key researcher.key --hub https://hub.example:7420 --root root.pem --token-file researcher.token --wait
+  trialmesh query submit urgent.json --priority high --key researcher.key --hub https://hub.example:7420 --root root.pem --token-file researcher.token`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: submit,
 	}
 	addAsking(cmd, false)
 	for _, name := range []string{"key", "hub"} {
@@ -57,6 +58,7 @@ regression, a formula as in R over columns that say where a person's value comes
 func addAsking(cmd *cobra.Command, wait bool) {
 	cmd.Flags().String("key", "", "file with the researcher's signing key (required)")
 	cmd.Flags().Duration("deadline", time.Minute, "after which the answer names who is missing, up to 336h")
+	cmd.Flags().String("priority", string(query.Normal), "among your own questions: low, normal or high")
 	cmd.Flags().Bool("wait", wait, "wait for the answer and print it")
 	addHubFlags(cmd)
 	addOutput(cmd)
@@ -87,6 +89,10 @@ func ask(cmd *cobra.Command, request query.Request) error {
 	if err != nil {
 		return err
 	}
+	first, err := priority(cmd)
+	if err != nil {
+		return err
+	}
 	path, _ := cmd.Flags().GetString("key")
 	key, err := readKey(cmd, path)
 	if err != nil {
@@ -102,7 +108,7 @@ func ask(cmd *cobra.Command, request query.Request) error {
 		return err
 	}
 	defer c.Close()
-	id, err := c.Ask(cmd.Context(), e, deadline)
+	id, err := c.Queue(cmd.Context(), e, deadline, first)
 	switch {
 	case err != nil:
 		return err
@@ -121,6 +127,15 @@ func check(request query.Request) error {
 		return err
 	}
 	return analysis.Check(request.Analysis)
+}
+
+// priority returns the one that --priority names.
+func priority(cmd *cobra.Command) (query.Priority, error) {
+	text, _ := cmd.Flags().GetString("priority")
+	if p := query.Priority(text); p.Known() && p != "" {
+		return p, nil
+	}
+	return "", usageError{errors.New("--priority: low, normal or high")}
 }
 
 func newQueryShow() *cobra.Command {

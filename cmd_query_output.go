@@ -99,6 +99,9 @@ func answerOf(q client.Question) report.Answer {
 		ledger += fmt.Sprintf(", answered in entry %d", q.ResultIndex)
 	}
 	a.Notes = append(a.Notes, report.Note{Name: "ledger", Text: ledger})
+	if part := q.Request.Study; part != nil {
+		a.Notes = append(a.Notes, report.Note{Name: "study", Text: fmt.Sprintf("%s, question %s", part, part.Question)})
+	}
 	for _, node := range q.Waiting {
 		a.Notes = append(a.Notes, report.Note{Name: "waiting", Text: fmt.Sprintf("%s  for approval at the site, until %s", node.Short(), waitsUntil(q).Format(time.RFC3339))})
 	}

@@ -85,6 +85,9 @@ type Config struct {
 	// Metrics is shown at /metrics and gets the API's own. Defaults to a new one.
 	Metrics *prometheus.Registry
 
+	// Queue bounds the questions that are open. Defaults to registry.DefaultQueue.
+	Queue registry.QueueLimits
+
 	// Rate and Burst limit the requests of one client, as of package front.
 	Rate  float64
 	Burst int
@@ -98,6 +101,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.Metrics == nil {
 		c.Metrics = prometheus.NewRegistry()
+	}
+	if c.Queue == (registry.QueueLimits{}) {
+		c.Queue = registry.DefaultQueue
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -139,6 +145,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.routeReads()
 	s.routeQuestions()
 	s.routeEvents()
+	s.routeStudies()
 	s.routeActions()
 	s.routeFiles()
 	s.routePage()

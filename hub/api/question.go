@@ -38,7 +38,7 @@ func (s *server) routeQuestions() {
 	}, s.question)
 	register(s, s.only(registry.RoleResearcher, huma.Operation{
 		OperationID: "ask", Method: http.MethodPost, Path: "/v1/queries", Summary: "Ask a question", Tags: tags, DefaultStatus: http.StatusAccepted,
-		Description: "Asking the same envelope again is harmless.",
+		Description: "Asking the same envelope again is harmless. Researchers take turns; status 429 says that as much is open as may be.",
 	}), s.ask)
 	register(s, s.only(registry.RoleResearcher, huma.Operation{
 		OperationID: "cancel", Method: http.MethodPost, Path: "/v1/queries/{id}/cancel", Summary: "Cancel an open question", Tags: tags,
@@ -148,14 +148,17 @@ func (s *server) ask(ctx context.Context, in *struct{ Body Submission }) (*askOu
 	if err := signedBy(ctx, in.Body.Envelope); err != nil {
 		return nil, err
 	}
-	deadline := s.cfg.Now().Add(time.Duration(in.Body.DeadlineSeconds) * time.Second)
+	now := s.cfg.Now().Truncate(time.Second) // as the command's own time, or 14 days would be too long
+	deadline := now.Add(time.Duration(in.Body.DeadlineSeconds) * time.Second)
 	if deadline.After(in.Body.Envelope.Expires.Add(message.Skew)) {
 		if err := in.Body.Envelope.Check(query.KindRequest); err != nil {
 			return nil, err
 		}
 		return nil, errLasts
 	}
-	out, err := s.cfg.Log.Propose(ctx, registry.AskQuestion{Envelope: in.Body.Envelope, Deadline: deadline})
+	out, err := s.cfg.Log.Propose(ctx, registry.QueueQuestion{
+		Envelope: in.Body.Envelope, Deadline: deadline, Priority: in.Body.Priority, Limits: s.cfg.Queue,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -72,6 +72,7 @@ type Question struct {
 	Asked       time.Time      `json:"asked"`
 	Deadline    time.Time      `json:"deadline"`
 	WaitsUntil  time.Time      `json:"waitsUntil" doc:"How long the nodes' people have to approve; what is left of the time is for the sums"`
+	Priority    query.Priority `json:"priority" enum:"low,normal,high"`
 	LedgerIndex int64          `json:"ledgerIndex"`
 	ResultIndex int64          `json:"resultIndex" doc:"Ledger index of the result, -1 while the question is open"`
 	Request     query.Request  `json:"request" doc:"What was asked; the signed envelope is the ledger document"`
@@ -100,6 +101,7 @@ type Access struct {
 type Submission struct {
 	Envelope        message.Envelope `json:"envelope" doc:"A query.Request signed by the holder of the token"`
 	DeadlineSeconds int              `json:"deadlineSeconds,omitempty" minimum:"1" maximum:"1209600" default:"300" doc:"After so long the answer is given without the nodes that are missing: up to 14 days, and no longer than the envelope lasts"`
+	Priority        query.Priority   `json:"priority,omitempty" enum:"low,normal,high" default:"normal" doc:"Which of the researcher's own questions goes first"`
 }
 
 // Cancelling is the body of POST /v1/queries/{id}/cancel.
@@ -170,7 +172,7 @@ type Revocation struct {
 func questionOf(q registry.Question, waiting []identity.DID, accesses []registry.Access) Question {
 	view := Question{
 		ID: q.ID, Trial: q.Request.Trial, Researcher: q.Envelope.Issuer, State: q.State, Asked: q.Asked, Deadline: q.Deadline, WaitsUntil: q.WaitsUntil(),
-		LedgerIndex: q.LedgerIndex, ResultIndex: q.ResultIndex, Request: q.Request, Waiting: waiting, Result: q.Result,
+		Priority: q.Priority, LedgerIndex: q.LedgerIndex, ResultIndex: q.ResultIndex, Request: q.Request, Waiting: waiting, Result: q.Result,
 		Accesses: make([]Access, 0, len(accesses)), ProofsDone: proofsDone(q.Result, accesses),
 	}
 	for _, a := range accesses {

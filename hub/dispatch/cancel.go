@@ -43,7 +43,7 @@ func (d *Dispatcher) claimTelling(id query.ID) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	left, begun := d.untold[id]
-	if begun && len(left) == 0 || d.telling[id] || d.answering[id] != nil || len(d.telling) >= maxTelling || d.cfg.Now().Before(d.held[id].until) {
+	if begun && len(left) == 0 || d.telling[id] || d.answering.Has(id) || len(d.telling) >= maxTelling || d.cfg.Now().Before(d.held[id].until) {
 		return false
 	}
 	d.telling[id] = true

@@ -23,6 +23,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/trialmesh/trialmesh/hub/dispatch/queue"
 	"github.com/trialmesh/trialmesh/hub/registry"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -70,6 +71,10 @@ type Config struct {
 	// ProofWait is how long one request for a proof may take. Defaults to 1 min.
 	ProofWait time.Duration
 
+	// Running is how many questions are driven at once, and RunningEach how many of
+	// one researcher; see package queue. They default to 64 and 8.
+	Running, RunningEach int
+
 	// Poll is how often the registry is read without being told. Defaults to 2 s.
 	Poll time.Duration
 
@@ -90,6 +95,12 @@ func (c Config) withDefaults() Config {
 	if c.ProofWait <= 0 {
 		c.ProofWait = time.Minute
 	}
+	if c.Running <= 0 {
+		c.Running = 64
+	}
+	if c.RunningEach <= 0 {
+		c.RunningEach = 8
+	}
 	if c.Poll <= 0 {
 		c.Poll = 2 * time.Second
 	}
@@ -102,14 +113,13 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Bounds of what is driven at once. Proofs have a pool of their own: a node
-// that gives none holds its place for [Config.ProofWait], again and again for a
-// day, and must not keep questions from being answered. So have cancellations,
-// which nodes that are away have to be told when they are back.
+// Bounds of what is done besides answering at once. Proofs have a pool of their own: a
+// node that gives none holds its place for [Config.ProofWait], again and again for a day,
+// and must not keep questions from being answered. So have cancellations, which nodes
+// that are away have to be told when they are back.
 const (
-	maxAnswering = 64 // questions
-	maxProving   = 16 // answered questions whose proofs are asked for
-	maxTelling   = 16 // cancelled questions of which nodes have to be told
+	maxProving = 16 // answered questions whose proofs are asked for
+	maxTelling = 16 // cancelled questions of which nodes have to be told
 )
 
 // Dispatcher drives questions while its replica leads.
@@ -120,8 +130,9 @@ type Dispatcher struct {
 	began time.Time // set by Run before it drives anything
 
 	mu        sync.Mutex
-	answering map[query.ID]context.CancelFunc // ends the work on a question; guarded by mu
-	proving   map[query.ID]bool               // guarded by mu
+	answering *queue.Queue                    // guarded by mu
+	proving   *queue.Queue                    // guarded by mu
+	ends      map[query.ID]context.CancelFunc // ends the work on a question that is answered; guarded by mu
 	telling   map[query.ID]bool               // guarded by mu
 	untold    map[query.ID][]identity.DID     // nodes that have not heard of a cancellation; guarded by mu
 	held      map[query.ID]hold               // guarded by mu
@@ -141,10 +152,11 @@ func New(cfg Config) (*Dispatcher, error) {
 	if cfg.Registry == nil || cfg.Log == nil || cfg.Network == nil {
 		return nil, errors.New("dispatch: registry, log and network are required")
 	}
+	cfg = cfg.withDefaults()
 	return &Dispatcher{
-		cfg: cfg.withDefaults(), wake: make(chan struct{}, 1),
-		answering: make(map[query.ID]context.CancelFunc), proving: make(map[query.ID]bool), telling: make(map[query.ID]bool),
-		untold: make(map[query.ID][]identity.DID), held: make(map[query.ID]hold),
+		cfg: cfg, wake: make(chan struct{}, 1), held: make(map[query.ID]hold),
+		answering: queue.New(cfg.Running, cfg.RunningEach), proving: queue.New(maxProving, maxProving),
+		ends: make(map[query.ID]context.CancelFunc), telling: make(map[query.ID]bool), untold: make(map[query.ID][]identity.DID),
 	}, nil
 }
 
@@ -178,9 +190,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	}
 }
 
-// start begins to drive every unfinished question that is not being driven.
-// Those that were not tried yet go first, then those whose last try is longest
-// ago: what fails again and again does not keep others out of a full pool.
+// start begins to drive unfinished questions, as many as there are places for.
 func (d *Dispatcher) start(ctx context.Context, group *sync.WaitGroup) error {
 	unfinished, err := d.cfg.Registry.Unfinished(ctx, d.cfg.Now().Add(-d.cfg.ProofTime))
 	if err != nil {
@@ -194,23 +204,18 @@ func (d *Dispatcher) start(ctx context.Context, group *sync.WaitGroup) error {
 	d.forget(unfinished, cancelled)
 	d.sort(unfinished)
 	d.tellAll(ctx, group, cancelled)
-	for _, p := range unfinished {
-		work, claimed := d.claim(ctx, p)
-		if !claimed {
-			continue
-		}
+	for _, id := range d.claim(unfinished) {
+		work := d.begin(ctx, id)
 		group.Go(func() {
-			err := d.drive(work, p.ID)
+			err := d.drive(work, id)
 			if work.Err() != nil && ctx.Err() == nil {
 				err = nil // there is nothing left to do for it
 			}
-			d.release(p.ID, err)
+			d.release(id, err)
 			if err != nil && !errors.Is(err, errWaits) && ctx.Err() == nil {
-				d.cfg.Logger.WarnContext(ctx, "question is held up and will be taken up again", "query", p.ID.String(), "err", err)
+				d.cfg.Logger.WarnContext(ctx, "question is held up and will be taken up again", "query", id.String(), "err", err)
 			}
-			if err == nil && !p.Answered {
-				d.Wake() // its proofs are next
-			}
+			d.Wake() // its place is free, and its proofs may be next
 		})
 	}
 	return nil
@@ -221,7 +226,7 @@ func (d *Dispatcher) start(ctx context.Context, group *sync.WaitGroup) error {
 func (d *Dispatcher) stop(unfinished []registry.Pending) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for id, end := range d.answering {
+	for id, end := range d.ends {
 		if !slices.ContainsFunc(unfinished, func(p registry.Pending) bool { return p.ID == id && !p.Answered }) {
 			end()
 		}
@@ -239,8 +244,9 @@ func (d *Dispatcher) forget(unfinished []registry.Pending, cancelled []query.ID)
 	maps.DeleteFunc(d.untold, func(id query.ID, _ []identity.DID) bool { return !slices.Contains(cancelled, id) })
 }
 
-// sort orders questions by when their hold ends; those without one come first,
-// and equals stay as they are.
+// sort orders questions by when their hold ends, and equals by age: those that were
+// not tried yet go first, then those whose last try is longest ago. What fails again
+// and again does not keep its researcher's others waiting.
 func (d *Dispatcher) sort(unfinished []registry.Pending) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -249,26 +255,34 @@ func (d *Dispatcher) sort(unfinished []registry.Pending) {
 	})
 }
 
-// claim takes a place for a question, in the pool of what is to be done for it, and returns
-// the context of the work.
-func (d *Dispatcher) claim(ctx context.Context, p registry.Pending) (context.Context, bool) {
+// claim gives the free places to questions whose turn it is, in the pool of what is
+// to be done for them, and returns those that got one.
+func (d *Dispatcher) claim(unfinished []registry.Pending) []query.ID {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.answering[p.ID] != nil || d.proving[p.ID] || d.cfg.Now().Before(d.held[p.ID].until) {
-		return ctx, false
-	}
-	if p.Answered {
-		if len(d.proving) >= maxProving {
-			return ctx, false
+	var answer, prove []registry.Pending
+	now := d.cfg.Now()
+	for _, p := range unfinished {
+		if d.answering.Has(p.ID) || d.proving.Has(p.ID) || now.Before(d.held[p.ID].until) {
+			continue
 		}
-		d.proving[p.ID] = true
-		return ctx, true
+		if p.Answered {
+			prove = append(prove, p)
+		} else {
+			answer = append(answer, p)
+		}
 	}
-	if len(d.answering) >= maxAnswering {
-		return ctx, false
+	return append(d.answering.Take(answer), d.proving.Take(prove)...)
+}
+
+// begin returns the context of the work on a question that has a place.
+func (d *Dispatcher) begin(ctx context.Context, id query.ID) context.Context {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.answering.Has(id) {
+		ctx, d.ends[id] = context.WithCancel(ctx)
 	}
-	ctx, d.answering[p.ID] = context.WithCancel(ctx)
-	return ctx, true
+	return ctx
 }
 
 // release lets a question go. One that failed is held back for a poll, then
@@ -276,12 +290,13 @@ func (d *Dispatcher) claim(ctx context.Context, p registry.Pending) (context.Con
 func (d *Dispatcher) release(id query.ID, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if end := d.answering[id]; end != nil {
+	if end := d.ends[id]; end != nil {
 		end()
 	}
-	delete(d.answering, id)
-	delete(d.proving, id)
+	delete(d.ends, id)
 	delete(d.telling, id)
+	d.answering.Release(id)
+	d.proving.Release(id)
 	if err == nil {
 		delete(d.held, id)
 		return

@@ -135,6 +135,10 @@ func (m *Machine) apply(ctx context.Context, tx *sqldb.Tx, data []byte) (Outcome
 		return run(c.Body, s.publishEpoch)
 	case KindAskQuestion:
 		return run(c.Body, s.askQuestion)
+	case KindQueueQuestion:
+		return run(c.Body, s.queueQuestion)
+	case KindRegisterStudy:
+		return run(c.Body, s.registerStudy)
 	case KindRecordAnswer:
 		return run(c.Body, s.recordAnswer)
 	case KindCloseStep:

@@ -48,7 +48,9 @@ const (
 	KindInviteNode        Kind = 18
 	KindRevokeTokens      Kind = 19
 	KindRecordRound       Kind = 20
-	KindCancelQuestion    Kind = 25 // 21 to 24 are for studies and schedules
+	KindQueueQuestion     Kind = 21
+	KindRegisterStudy     Kind = 22
+	KindCancelQuestion    Kind = 25
 )
 
 // Command is one entry of the replicated log.
@@ -129,10 +131,23 @@ type (
 		Envelope message.Envelope `json:"envelope"` // of consent.Epoch
 	}
 
-	// AskQuestion records a question.
+	// AskQuestion records a question. It is of logs from before there was a queue.
 	AskQuestion struct {
 		Envelope message.Envelope `json:"envelope"` // of query.Request
 		Deadline time.Time        `json:"deadline"`
+	}
+
+	// QueueQuestion records a question that is driven when its turn comes.
+	QueueQuestion struct {
+		Envelope message.Envelope `json:"envelope"` // of query.Request
+		Deadline time.Time        `json:"deadline"`
+		Priority query.Priority   `json:"priority"`
+		Limits   QueueLimits      `json:"limits"`
+	}
+
+	// RegisterStudy registers a version of a study.
+	RegisterStudy struct {
+		Envelope message.Envelope `json:"envelope"` // of study.Study
 	}
 
 	// RecordAnswer records a node's answer to a step.
@@ -208,6 +223,8 @@ func (CancelQuestion) kind() Kind    { return KindCancelQuestion }
 func (RecordAccess) kind() Kind      { return KindRecordAccess }
 func (RecordAccessTx) kind() Kind    { return KindRecordAccessTx }
 func (RecordAnchor) kind() Kind      { return KindRecordAnchor }
+func (QueueQuestion) kind() Kind     { return KindQueueQuestion }
+func (RegisterStudy) kind() Kind     { return KindRegisterStudy }
 
 // Encode returns the bytes of a command for the replicated log. at is the
 // proposer's clock.

@@ -395,7 +395,7 @@ func TestUnknownCommandStops(t *testing.T) {
 func TestMalformedBodyIsRefused(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
-	for kind := 1; kind <= 19; kind++ {
+	for kind := 1; kind <= 22; kind++ {
 		for _, body := range []string{`7`, `[]`, `{"unknown":1}`} {
 			_, err := h.applyRaw(t, fmt.Appendf(nil, `{"at":"2026-11-21T12:00:00Z","body":%s,"kind":%d}`, body, kind))
 			var refused *problem.Error
