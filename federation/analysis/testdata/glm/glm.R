@@ -60,6 +60,8 @@ cases <- c(
   case("birthwt with weights", "birthwt.csv", birthwt, "low ~ lwt*race", binomial(), "ptw"),
   case("warpbreaks", "warpbreaks.csv", warpbreaks, "breaks ~ wool*tension", poisson()),
   case("warpbreaks main effects", "warpbreaks.csv", warpbreaks, "breaks ~ wool + tension", poisson()),
+  case("warpbreaks square root", "warpbreaks.csv", warpbreaks, "breaks ~ wool*tension", poisson("sqrt")),
+  case("warpbreaks identity", "warpbreaks.csv", warpbreaks, "breaks ~ wool + tension", poisson("identity")),
   case("mtcars", "mtcars.csv", mtcars, "mpg ~ wt + hp", gaussian()),
   case("mtcars with weights", "mtcars.csv", mtcars, "mpg ~ wt + am", gaussian(), "qsec"),
   case("mtcars without intercept", "mtcars.csv", mtcars, "log(mpg) ~ cyl*wt + I(hp^2) + gear - 1", gaussian()),
