@@ -63,13 +63,15 @@ func TestConditionalLikelihoodsAreThoseOfR(t *testing.T) {
 			frames := split(t, c.Columns, rows, 3, func(r int) int { return int(set(r)) % 3 })
 			outcome, err := analysis.Local(c.method(t), frames...)
 			require.NoError(t, err)
-			c.equal(t, outcome.Result.(*query.Conditional))
+			c.equal(t, outcome.Result)
 		})
 	}
 }
 
-func (c conditionalCase) equal(t require.TestingT, got *query.Conditional) {
-	want := c.Conditional
+func (c conditionalCase) declared() []analysis.Column { return c.Columns }
+
+func (c conditionalCase) equal(t require.TestingT, result any) {
+	want, got := c.Conditional, result.(*query.Conditional)
 	require.Equal(t, want.Ties, got.Ties)
 	require.Equal(t, []int64{want.N, want.Omitted, want.Sets, want.Informative, want.Events},
 		[]int64{got.N, got.Omitted, got.Sets, got.Informative, got.Events})

@@ -50,13 +50,15 @@ func TestNegativeBinomialIsTheOneOfR(t *testing.T) {
 			outcome, err := analysis.Local(c.method(t), split(t, c.Columns, rows, 3, func(r int) int { return r % 3 })...)
 			require.NoError(t, err)
 			require.LessOrEqual(t, outcome.Rounds, 20)
-			c.equal(t, outcome.Result.(*query.NegativeBinomial))
+			c.equal(t, outcome.Result)
 		})
 	}
 }
 
-func (c negBinCase) equal(t require.TestingT, got *query.NegativeBinomial) {
-	want := c.NegativeBinomial
+func (c negBinCase) declared() []analysis.Column { return c.Columns }
+
+func (c negBinCase) equal(t require.TestingT, result any) {
+	want, got := c.NegativeBinomial, result.(*query.NegativeBinomial)
 	require.Equal(t, query.NegBinomial, got.Family)
 	require.Equal(t, []int64{want.N, want.Omitted, want.DF, want.NullDF}, []int64{got.N, got.Omitted, got.DF, got.NullDF})
 	require.True(t, got.Converged)

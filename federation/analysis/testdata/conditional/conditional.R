@@ -1,8 +1,8 @@
 # Writes cases.json: what R's package survival says of conditional likelihoods, and the
 # declaration of their columns; and itp.csv and meningitis.csv, which are itpdat.txt and
 # amdat.txt cut into intervals. Run in this folder: Rscript conditional.R
-# Rscript conditional.R FILE FORMULA TIES writes that of one model to standard output;
-# without TIES it is a case series.
+# Rscript conditional.R FORMULA TIES FILE... writes to standard output that of one model for
+# each file, of a case series if TIES is empty.
 suppressPackageStartupMessages(library(survival))
 options(contrasts = c("contr.treatment", "contr.treatment"), warn = 1)
 num <- function(v) ifelse(is.finite(v), sprintf("%.17g", v), "null")
@@ -83,7 +83,7 @@ intervals <- function(d, event, ages, since) {
 
 given <- commandArgs(TRUE)
 if (length(given) > 0) {
-  writeLines(case(given[2], given[1], read(given[1]), given[2], if (length(given) > 2) given[3] else ""))
+  writeLines(list_of(sapply(given[-(1:2)], function(file) case("", file, read(file), given[1], given[2]))))
   quit()
 }
 infert <- read("infert.csv")

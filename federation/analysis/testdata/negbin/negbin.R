@@ -1,6 +1,6 @@
 # Writes cases.json: what R's glm.nb, of package MASS, says of each model, and the
 # declaration of its columns. Run in this folder: Rscript negbin.R
-# Rscript negbin.R FILE FORMULA writes that of one model to standard output.
+# Rscript negbin.R FORMULA FILE... writes to standard output that of one model for each file.
 suppressPackageStartupMessages(library(MASS))
 options(contrasts = c("contr.treatment", "contr.treatment"), warn = 1)
 num <- function(v) ifelse(is.finite(v), sprintf("%.17g", v), "null")
@@ -15,17 +15,18 @@ declare <- function(d, name) {
   paste0('{"name": ', str(name), ', "kind": "numeric", "low": ', num(low), ', "high": ', num(if (max(v) <= 1) 1 else max(v) * 1.5), "}")
 }
 
-# At the default epsilon of 1e-8 R stops some digits before the maximum; and its standard
-# error of theta is the one at the theta before the last step, of which the default eps of
-# theta.ml lets half the digits move.
+# At their default epsilons R ends some digits before the maximum, and its standard error of
+# theta is the one at the theta before the last step.
+precise <- glm.nb
+environment(precise) <- list2env(list(theta.ml = function(...) theta.ml(..., eps = 1e-11)), parent = asNamespace("MASS"))
+
 case <- function(name, file, d, formula, link = "log", weights = NULL) {
   f <- as.formula(formula)
   used <- unique(c(all.vars(f), weights))
   d$.w <- if (is.null(weights)) 1 else d[[weights]]
-  call <- bquote(glm.nb(f, d, link = .(as.name(link)), control = glm.control(epsilon = 1e-12, maxit = 100)))
+  call <- bquote(precise(f, d, link = .(as.name(link)), control = glm.control(epsilon = 1e-12, maxit = 100)))
   if (!is.null(weights)) call$weights <- quote(.w)
   m <- eval(call)
-  m$SE.theta <- attr(theta.ml(m$y, fitted(m), sum(m$prior.weights), m$prior.weights, limit = 100, eps = 1e-12), "SE")
   s <- coef(summary(m))
   rows <- sapply(names(coef(m)), function(n) {
     v <- if (n %in% rownames(s)) s[n, ] else rep(NA, 4)
@@ -45,7 +46,7 @@ read <- function(file) read.csv(file, stringsAsFactors = TRUE, na.strings = "", 
 
 given <- commandArgs(TRUE)
 if (length(given) > 0) {
-  writeLines(case(given[2], given[1], read(given[1]), given[2]))
+  writeLines(list_of(sapply(given[-1], function(file) case("", file, read(file), given[1]))))
   quit()
 }
 quine <- read("quine.csv")
