@@ -51,7 +51,7 @@ func Cells(a query.Analysis, words []uint64) ([]Cell, error) {
 }
 
 func rows(a query.Analysis, words []uint64) ([]Cell, error) {
-	columns := analysis.ColumnsOf(*a.Model)
+	columns := analysis.ColumnsOf(a.Columns)
 	frame, err := analysis.FrameOf(columns, words)
 	if err != nil {
 		return nil, fmt.Errorf("show %s: %w", a.Kind, err)

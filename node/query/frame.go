@@ -18,17 +18,17 @@ import (
 // frame makes the site's frame for a method in rounds: a row for each person of the cohort,
 // in the order of the persons' numbers.
 func (e *Engine) frame(ctx context.Context, a query.Analysis, entries map[omop.PersonID]omop.Date) (release.Answer, error) {
-	method, err := analysis.InRounds(a)
+	method, err := analysis.InRounds(a, 0) // what it reads does not depend on limits
 	if err != nil {
 		return release.Answer{}, err
 	}
 	var subjects []subject
-	values := make([][]float64, len(a.Model.Columns))
+	values := make([][]float64, len(a.Columns))
 	err = e.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
 		if subjects, err = e.subjects(ctx, tx, entries, nil); err != nil {
 			return err
 		}
-		for i, c := range a.Model.Columns {
+		for i, c := range a.Columns {
 			if values[i], err = e.column(ctx, tx, c, subjects); err != nil {
 				return err
 			}
@@ -38,8 +38,8 @@ func (e *Engine) frame(ctx context.Context, a query.Analysis, entries map[omop.P
 	if err != nil {
 		return release.Answer{}, fmt.Errorf("make frame: %w", err)
 	}
-	withoutWeight(*a.Model, values)
-	frame, err := analysis.NewFrame(analysis.ColumnsOf(*a.Model))
+	withoutWeight(a, values)
+	frame, err := analysis.NewFrame(analysis.ColumnsOf(a.Columns))
 	if err != nil {
 		return release.Answer{}, err
 	}
@@ -52,14 +52,14 @@ func (e *Engine) frame(ctx context.Context, a query.Analysis, entries map[omop.P
 			return release.Answer{}, err
 		}
 	}
-	return frameAnswer(frame, method, subjects, *a.Model)
+	return frameAnswer(frame, method, subjects, a.Columns)
 }
 
 // withoutWeight makes weights of 0 missing values: R leaves such rows out of the fit, so
 // that the persons of the model would be fewer than those the gate sees.
-func withoutWeight(m query.Model, values [][]float64) {
-	for i, c := range m.Columns {
-		if c.Name != m.Weights {
+func withoutWeight(a query.Analysis, values [][]float64) {
+	for i, c := range a.Columns {
+		if a.GLM == nil || c.Name != a.GLM.Weights {
 			continue
 		}
 		for k, v := range values[i] {
@@ -165,12 +165,12 @@ func inWindow(w *query.Window, entry, day omop.Date) bool {
 // frameAnswer collects what the gate has to know besides the frame: for each combination of
 // levels that a person without a missing value has, all persons with it, of whom the model
 // tells how many it leaves out, those without a missing value, and the values of measurements.
-func frameAnswer(frame *analysis.Frame, method analysis.Iteration, subjects []subject, m query.Model) (release.Answer, error) {
+func frameAnswer(frame *analysis.Frame, method analysis.Iteration, subjects []subject, columns []query.Column) (release.Answer, error) {
 	complete, kept, err := frame.Complete(method.Columns())
 	if err != nil {
 		return release.Answer{}, err
 	}
-	measure, err := measureOfColumns(m)
+	measure, err := measureOfColumns(columns)
 	if err != nil {
 		return release.Answer{}, err
 	}
@@ -209,7 +209,7 @@ func frameAnswer(frame *analysis.Frame, method analysis.Iteration, subjects []su
 	for _, rows := range cells {
 		out.Sets[measure] = append(out.Sets[measure], identities(subjects, rows))
 	}
-	for _, c := range m.Columns {
+	for _, c := range columns {
 		if c.From != query.FromMeasurement {
 			continue
 		}
@@ -237,9 +237,9 @@ func identities(subjects []subject, rows []int) []omop.PersonID {
 
 // measureOfColumns names what a model's numbers measure: its columns, whatever they are
 // called and in which order they come.
-func measureOfColumns(m query.Model) (string, error) {
+func measureOfColumns(list []query.Column) (string, error) {
 	var columns []string
-	for _, c := range m.Columns {
+	for _, c := range list {
 		c.Name = ""
 		c.Concepts = slices.Compact(slices.Sorted(slices.Values(c.Concepts)))
 		raw, err := canonical.Marshal(c)

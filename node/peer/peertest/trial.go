@@ -68,8 +68,9 @@ func (x Trial) MeanBySex() query.Request {
 // systolic pressure.
 func (x Trial) Model() query.Request {
 	r := x.CountBySex()
-	r.Analysis = query.Analysis{Kind: query.GLM, Model: &query.Model{
-		Formula: "relapse ~ age + sex + pressure", Family: query.Binomial,
+	r.Analysis = query.Analysis{
+		Kind:  query.GLM,
+		Specs: query.Specs{GLM: &query.GLMSpec{Formula: "relapse ~ age + sex + pressure", Family: query.Binomial}},
 		Columns: []query.Column{
 			{Name: "relapse", From: query.FromEvent, Domain: cohort.ConditionOccurrence, Concepts: []int64{Relapse}, Window: &query.Window{From: 1, To: 365}},
 			{Name: "age", From: query.FromAge},
@@ -79,7 +80,7 @@ func (x Trial) Model() query.Request {
 				Low: 50, High: 250, Window: &query.Window{From: -365},
 			},
 		},
-	}}
+	}
 	return r
 }
 

@@ -8,29 +8,12 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/formula"
 )
 
-// Limits of a model.
+// Limits of columns.
 const (
 	MaxColumns  = 20
 	MaxConcepts = 1000      // of one column
 	MaxWindow   = 100 * 366 // days from entry to either end of a window
 )
-
-// Model is a regression over the cohort's persons, a row for each.
-type Model struct {
-	// Formula is as in R; see package formula. It names columns, and every column is
-	// in it or is Weights.
-	Formula string `json:"formula"`
-
-	Family Family `json:"family"`
-
-	// Link may be left out for the family's usual one.
-	Link Link `json:"link,omitempty"`
-
-	// Weights names a column with prior weights.
-	Weights string `json:"weights,omitempty"`
-
-	Columns []Column `json:"columns"`
-}
 
 // Column says where a person's value of a name in the formula comes from. What it can
 // be is fixed here, so that no question can choose values of its own for persons.
@@ -89,58 +72,6 @@ const (
 // MaxAge is the highest age at entry; who is older has it.
 const MaxAge = 130
 
-func (m *Model) validate() error {
-	if m == nil {
-		return invalid("analysis.model: is missing")
-	}
-	f, err := formula.Parse(m.Formula)
-	if err != nil {
-		return err
-	}
-	if len(m.Columns) == 0 || len(m.Columns) > MaxColumns {
-		return invalid(fmt.Sprintf("analysis.model.columns: 1 to %d", MaxColumns))
-	}
-	names := f.Columns()
-	if m.Weights != "" {
-		names = append(names, m.Weights)
-	}
-	for i, c := range m.Columns {
-		if err := c.validate(i); err != nil {
-			return err
-		}
-		if slices.ContainsFunc(m.Columns[:i], func(o Column) bool { return o.Name == c.Name }) {
-			return invalid(fmt.Sprintf("analysis.model.columns[%d].name: stands twice", i))
-		}
-		if !slices.Contains(names, c.Name) {
-			return invalid(fmt.Sprintf("analysis.model.columns[%d]: the formula does not name it", i))
-		}
-	}
-	for _, name := range names {
-		if !slices.ContainsFunc(m.Columns, func(c Column) bool { return c.Name == name }) {
-			return invalid("analysis.model.columns: there is no " + name + ", which the formula names")
-		}
-	}
-	return nil
-}
-
-// normal returns the analysis with what means nothing, the order of concepts and the
-// spaces of a formula, in one form.
-func (a Analysis) normal() Analysis {
-	if a.Model == nil {
-		return a
-	}
-	m := *a.Model
-	if f, err := formula.Parse(m.Formula); err == nil {
-		m.Formula = f.String()
-	}
-	m.Columns = slices.Clone(m.Columns)
-	for i := range m.Columns {
-		m.Columns[i].Concepts = slices.Compact(slices.Sorted(slices.Values(m.Columns[i].Concepts)))
-	}
-	a.Model = &m
-	return a
-}
-
 // Reads returns the domain whose records the column reads.
 func (c Column) Reads() cohort.Domain {
 	switch c.From {
@@ -168,7 +99,7 @@ func (c Column) Words() string {
 }
 
 func (c Column) validate(i int) error {
-	bad := func(what string) error { return invalid(fmt.Sprintf("analysis.model.columns[%d].%s", i, what)) }
+	bad := func(what string) error { return invalid(fmt.Sprintf("analysis.columns[%d].%s", i, what)) }
 	if !formula.ValidName(c.Name) || len(c.Name) > 64 {
 		return bad("name: letters, digits, dots and underscores, a letter first, 64 bytes at most")
 	}
