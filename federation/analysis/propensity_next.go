@@ -88,15 +88,8 @@ func (m propensity) cuts(s propensityState, pooled Pooled) (propensityState, err
 	if err != nil || !done {
 		return s, err
 	}
-	for _, q := range search.quantiles(next, 0) {
-		switch {
-		case q.Value != nil:
-			s.Cuts = append(s.Cuts, *q.Value)
-		case q.Low != nil:
-			s.Cuts = append(s.Cuts, *q.Low)
-		default:
-			return s, ErrInconsistent
-		}
+	if s.Cuts, err = lowerEnds(search.quantiles(next, 0)); err != nil {
+		return s, err
 	}
 	s.Search, s.Stage = searchState{}, stageBalance
 	if m.Adjustment == query.Stratified {
