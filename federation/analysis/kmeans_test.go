@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
 	"github.com/trialmesh/trialmesh/protocol/query"
@@ -56,17 +55,19 @@ func TestSplitMovesNoBitOfKMeans(t *testing.T) {
 		rows[i] = tableRows(t, c.File, c.Declared)
 		rows[i][3][0] = math.NaN()
 	}
-	rapid.Check(t, func(t *rapid.T) {
-		i := rapid.IntRange(0, len(cases)-1).Draw(t, "case")
+	for seed := range 15 {
+		i := seed % len(cases)
 		least := int64(0)
-		if cases[i].N == 150 { // else the starting clusters are smaller
-			least = rapid.SampledFrom([]int64{0, 5}).Draw(t, "least")
+		if cases[i].N == 150 && seed%2 == 0 { // elsewhere the starting clusters are smaller
+			least = 5
 		}
 		m := cases[i].method(t, least)
 		whole, err := alone(t, m, rows[i])
 		require.NoError(t, err)
-		require.Equal(t, whole, dealt(t, m, rows[i]))
-	})
+		outcome, err := analysis.Local(m, someSplit(t, seed, m.Columns(), rows[i])...)
+		require.NoError(t, err)
+		require.Equal(t, whole, outcome.Result)
+	}
 }
 
 var line = []analysis.Column{{Name: "x", Kind: analysis.Numeric, Low: -100, High: 200}}

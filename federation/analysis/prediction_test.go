@@ -68,7 +68,7 @@ func TestPredictionIsTheOneOfR(t *testing.T) {
 func TestSplitMovesNoBitOfPrediction(t *testing.T) {
 	t.Parallel()
 	c := casesIn[predictionCase](t, "prediction")[1]
-	for seed := range 10 {
+	for seed := range 4 {
 		m := c.method(t, func(m *analysis.Prediction) {
 			if seed%2 == 1 {
 				m.Train, m.Share, m.Seed, m.MinCell = "", 0.5, 7, 5

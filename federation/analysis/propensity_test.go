@@ -123,7 +123,7 @@ func TestSplitMovesNoBitOfPropensity(t *testing.T) {
 		whole[i], err = alone(t, m, rows[i])
 		require.NoError(t, err)
 	}
-	for seed := range 12 {
+	for seed := range 6 {
 		i := seed % len(cases)
 		m := cases[i].method(t)
 		frames := someSplit(t, seed, m.Columns(), rows[i])
