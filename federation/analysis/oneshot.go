@@ -19,9 +19,9 @@ import (
 //
 //	L₁(β) + (∇L - ∇L₁)(β̄)'β + ½(β - β̄)'(∇²L - ∇²L₁)(β̄)(β - β̄)
 //
-// of its own rows' likelihood L₁ by Newton's steps, to the last digits: pda's implementation, by a
-// search without a gradient, ends a hundred times as far from the fit to all rows. [GLM] gives
-// that fit itself, by more rounds; the point of this is fewer.
+// of its own rows' likelihood L₁ by Newton's steps, to the last digits: a search without a
+// gradient may stop short of what the surrogate has to give. [GLM] gives the fit to all
+// rows itself, by more rounds; the point of this is fewer.
 //
 // Source: Duan, Boland, Liu et al., JAMIA 27 (2020); Jordan, Lee and Yang, JASA 114 (2019).
 type OneShot struct {
