@@ -107,7 +107,7 @@ func (g mixed) Site(s mixedState, f *Frame, sums *Sums) error {
 		}
 		return g.glm.Site(s.Mean, f, sums)
 	}
-	if len(s.Mean.Center) != p || len(s.Mean.Scale) != p || len(s.Mean.Coefficients) != p || !(s.Ratio >= 0) {
+	if !g.scaled(s.Mean) || !(s.Ratio >= 0) {
 		return errState
 	}
 	own := &Sums{numbers: make([]number, p+1)}

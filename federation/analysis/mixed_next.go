@@ -14,7 +14,10 @@ const (
 	mixedMaxIterations = 30
 	mixedEpsilon       = 1e-10
 	mixedNoise         = 1e-5
-	maxRatioStep       = 3 // of log λ
+	noSlope            = 1e-10 // of the number of rows, from which the slope at λ = 0 is a difference
+	maxRatioStep       = 3     // of log λ
+	singular           = 1e-4  // standard deviation of sites over the residual one, R's
+	maxRatio           = 1e6   // beyond which residuals within sites are mostly rounding errors
 )
 
 // Next ends the first round, takes a step of λ, or ends.
@@ -23,13 +26,19 @@ func (g mixed) Next(s mixedState, pooled Pooled) (mixedState, any, error) {
 		next, err := g.first(s, pooled)
 		return next, nil, err
 	}
+	if !g.scaled(s.Mean) || !(s.Ratio >= 0) {
+		return s, nil, errState
+	}
 	fit, err := g.profile(s, pooled.Numbers)
 	if err != nil {
 		return s, nil, err
 	}
 	s.Mean = fit.mean
-	if s.Ratio == 0 && fit.slope >= 0 {
+	if s.Ratio == 0 && fit.slope >= -noSlope*float64(s.Mean.N) {
 		return s, g.result(s, pooled, fit, true), nil
+	}
+	if s.Ratio > maxRatio {
+		return s, nil, NoResult("no residuals are left within sites: there are as many coefficients and sites as rows, or the fit is perfect")
 	}
 	next, ended := s.search(fit.slope, fit.curvature)
 	if ended || s.Iterations == mixedMaxIterations {
@@ -238,7 +247,7 @@ func (g mixed) result(s mixedState, pooled Pooled, fit mixedFit, converged bool)
 	default:
 		r.Warnings = append(r.Warnings, fmt.Sprintf("fixed-effect model matrix is rank deficient so dropping %d columns / coefficients", dropped))
 	}
-	if s.Ratio == 0 {
+	if math.Sqrt(s.Ratio) < singular {
 		r.Warnings = append(r.Warnings, "boundary (singular) fit: see help('isSingular')")
 	}
 	if !converged {

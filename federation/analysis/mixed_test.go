@@ -126,9 +126,12 @@ func TestMixedModelSaysWhyThereIsNoResult(t *testing.T) {
 		rows [][]float64
 		site func(int) int
 	}{
-		"nobody":                  {nil, func(int) int { return 0 }},
-		"only one site has rows":  {[][]float64{{1, 0, 1}, {2, 0, 2}, {5, 1, 3}}, func(int) int { return 0 }},
-		"each site has one row":   {[][]float64{{1, 0, 1}, {2, 0, 2}, {5, 1, 3}}, func(r int) int { return r }},
+		"nobody":                 {nil, func(int) int { return 0 }},
+		"only one site has rows": {[][]float64{{1, 0, 1}, {2, 0, 2}, {5, 1, 3}}, func(int) int { return 0 }},
+		"each site has one row":  {[][]float64{{1, 0, 1}, {2, 0, 2}, {5, 1, 3}}, func(r int) int { return r }},
+		"no residuals are left within sites": {
+			[][]float64{{1, 0, 1}, {2, 0, 2}, {11, 0, 1}, {12, 0, 2}, {26, 0, 1}, {27, 0, 2}}, func(r int) int { return r / 2 },
+		},
 		"no residuals are left: ": {[][]float64{{1, 0, 1}, {2, 0, 2}, {3, 1, 3}}, func(r int) int { return r % 2 }},
 	} {
 		f, err := formula.Parse("y ~ x + I(x^2)")

@@ -133,9 +133,8 @@ func (g negBin) Site(s negBinState, f *Frame, sums *Sums) error {
 	if !s.Poisson {
 		return g.glm.Site(s.Mean, f, sums)
 	}
-	p := g.matrix.Width()
-	if len(s.Mean.Center) != p || len(s.Mean.Scale) != p || len(s.Mean.Coefficients) != p || s.Theta < 0 {
-		return errState
+	if err := g.check(s); err != nil {
+		return err
 	}
 	return g.rows(f, func(x []float64, y, w, offset float64) {
 		switch {
@@ -148,6 +147,14 @@ func (g negBin) Site(s negBinState, f *Frame, sums *Sums) error {
 			g.add(s, x, y, w, offset, sums)
 		}
 	})
+}
+
+// check reports a state after the Poisson fit that no round of this model leads to.
+func (g negBin) check(s negBinState) error {
+	if !g.scaled(s.Mean) || !(s.Theta >= 0) || s.BeforeTheta > 0 && len(s.Mean.Before) != g.matrix.Width() {
+		return errState
+	}
+	return nil
 }
 
 // add adds one person at the state's coefficients and θ.

@@ -44,6 +44,8 @@ func (g negBin) Next(s negBinState, pooled Pooled) (negBinState, any, error) {
 			s.Poisson, s.Mean.Final, s.Mean.Before = true, nil, nil
 		}
 		return s, nil, nil
+	case g.check(s) != nil:
+		return s, nil, errState
 	case s.Theta == 0:
 		next, err := g.guess(s, pooled.Numbers)
 		return next, nil, err
