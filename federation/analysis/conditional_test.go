@@ -210,3 +210,74 @@ func TestConditionalLikelihoodsRefuseWhatTheyCannotFit(t *testing.T) {
 	require.Equal(t, 1, m.Parameters())
 	require.Len(t, m.Columns(), 3)
 }
+
+// TestFurtherStatesOfNoRoundAreRefused, at a site and in pooling.
+func TestFurtherStatesOfNoRoundAreRefused(t *testing.T) {
+	t.Parallel()
+	parsed := func(text string) formula.Formula {
+		f, err := formula.Parse(text)
+		require.NoError(t, err)
+		return f
+	}
+	conditional, err := analysis.ConditionalLogistic{Formula: parsed("case ~ x + strata(set)"), Declared: matched()}.New()
+	require.NoError(t, err)
+	mixed, err := analysis.Mixed{Formula: parsed("y ~ x"), Declared: counts()}.New()
+	require.NoError(t, err)
+	negative, err := analysis.NegativeBinomial{Formula: parsed("y ~ x"), Declared: counts()}.New()
+	require.NoError(t, err)
+	for _, of := range []struct {
+		analysis.Iteration
+		columns []analysis.Column
+		states  []string
+	}{
+		{conditional, matched(), []string{
+			`{"iterations":0,"scale":[1,1],"coefficients":[0]}`, `{"iterations":0,"scale":[1],"coefficients":[]}`,
+			`{"iterations":1,"scale":[1],"coefficients":[0],"before":[0,0]}`,
+		}},
+		{mixed, counts(), []string{
+			`{"mean":{"fits":0,"center":[0],"scale":[0,1],"coefficients":[0,0]},"ratio":1}`,
+			`{"mean":{"fits":0,"center":[0,0],"scale":[0,1],"coefficients":[0,0]},"ratio":-1}`,
+		}},
+		{negative, counts(), []string{
+			`{"mean":{"fits":0,"center":[0,0],"scale":[0],"coefficients":[0,0]},"poisson":true}`,
+			`{"mean":{"fits":0,"center":[0,0],"scale":[0,1],"coefficients":[0,0]},"poisson":true,"theta":-1}`,
+			`{"mean":{"fits":0,"center":[0,0],"scale":[0,1],"coefficients":[0,0]},"poisson":true,"theta":1,"beforeTheta":1}`,
+		}},
+	} {
+		for _, state := range of.states {
+			n, err := of.Words(analysis.State(state))
+			require.NoError(t, err)
+			_, err = of.Site(analysis.State(state), split(t, of.columns, nil, 1, nil)[0])
+			require.ErrorContains(t, err, "the state is of another model", state)
+			_, err = of.Next(analysis.State(state), make([]uint64, n), 1)
+			require.ErrorContains(t, err, "the state is of another model", state)
+		}
+	}
+}
+
+// TestSumsOfNoSetsAreRefused: counts that are not whole, or of more than there are rows.
+func TestSumsOfNoSetsAreRefused(t *testing.T) {
+	t.Parallel()
+	f, err := formula.Parse("case ~ x + strata(set)")
+	require.NoError(t, err)
+	m, err := analysis.ConditionalLogistic{Formula: f, Declared: matched()}.New()
+	require.NoError(t, err)
+	state, err := m.Start()
+	require.NoError(t, err)
+	whole := func(i int) int { return 2 + 3*i + 1 } // word of 2^-16
+	for name, set := range map[string]map[int]uint64{
+		"rows not counted":        {0: 4, whole(0): 3 << 16},
+		"sets of a part":          {0: 4, whole(0): 4 << 16, whole(2): 1},
+		"more sets than rows":     {0: 4, whole(0): 4 << 16, whole(2): 5 << 16, whole(3): 5 << 16},
+		"more sets vary than are": {0: 4, whole(0): 4 << 16, whole(1): 2 << 16, whole(2): 2 << 16, whole(3): 2 << 16, whole(4): 4 << 16, whole(8): 3 << 16},
+	} {
+		n, err := m.Words(state)
+		require.NoError(t, err)
+		words := make([]uint64, n)
+		for i, w := range set {
+			words[i] = w
+		}
+		_, err = m.Next(state, words, 2)
+		require.ErrorIs(t, err, analysis.ErrInconsistent, name)
+	}
+}

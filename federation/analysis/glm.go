@@ -269,18 +269,23 @@ func (g glm) rows(f *Frame, fn func(x []float64, y, w, offset float64)) error {
 }
 
 func (g glm) Site(s glmState, f *Frame, sums *Sums) error {
-	p := g.matrix.Width()
 	if s.Fits < 0 {
 		return g.first(f, sums)
 	}
-	if len(s.Center) != p || len(s.Scale) != p || len(s.Coefficients) != p {
-		return errors.New("glm: the state is of another model")
+	if !g.scaled(s) {
+		return errState
 	}
 	return g.rows(f, func(x []float64, y, w, offset float64) {
 		if w > 0 {
 			g.add(s, x, y, w, offset, sums)
 		}
 	})
+}
+
+// scaled reports whether a state is one of this model after its first round.
+func (g glm) scaled(s glmState) bool {
+	p := g.matrix.Width()
+	return len(s.Center) == p && len(s.Scale) == p && len(s.Coefficients) == p
 }
 
 // first adds up what the columns are centred and scaled by, relative to the range that

@@ -34,26 +34,28 @@ type live struct {
 	args   []string // of which the first is the formula, or its terms
 	said   func(t *testing.T, raw []byte) []oracle
 
-	// draw makes a table up. Rows of one set, by its first column if sets, are dealt to
-	// one site.
-	draw func(r *rand.Rand) [][]string
-	sets bool
+	draw func(r *rand.Rand) [][]string // makes a table up
+
+	// deal says at which of some sites each row is.
+	deal func(t require.TestingT, r *rand.Rand, sites int, of oracle, rows [][]float64) func(row int) int
 }
 
 // liveTables is how many tables are drawn for each method.
 const liveTables = 8
 
 var lives = []live{
-	{"logistic", "glm/glm.R", []string{"y ~ x*g + I(z^2)", "binomial"}, read[glmCase], byRow(chance), false},
-	{"poisson", "glm/glm.R", []string{"y ~ x + g + log(z)", "poisson"}, read[glmCase], byRow(count), false},
-	{"gaussian", "glm/glm.R", []string{"y ~ x*z + g - 1", "gaussian"}, read[glmCase], byRow(normal), false},
-	{"negative binomial", "negbin/negbin.R", []string{"y ~ x + g + offset(log(z))"}, read[negBinCase], byRow(overdispersed), false},
-	{"cox efron", "survival/survival.R", []string{"x + g", "efron"}, read[survivalCase], drawSpells, false},
-	{"cox breslow", "survival/survival.R", []string{"x*g", "breslow"}, read[survivalCase], drawSpells, false},
-	{"clogit exact", "conditional/conditional.R", []string{"y ~ x + g + offset(z) + strata(set)", "exact"}, read[conditionalCase], drawSets(chance), true},
-	{"clogit efron", "conditional/conditional.R", []string{"y ~ x*g + strata(set)", "efron"}, read[conditionalCase], drawSets(chance), true},
-	{"clogit breslow", "conditional/conditional.R", []string{"y ~ x + I(z^2) + strata(set)", "breslow"}, read[conditionalCase], drawSets(chance), true},
-	{"case series", "conditional/conditional.R", []string{"y ~ x + g + offset(log(z)) + strata(set)", ""}, read[conditionalCase], drawSets(count), true},
+	{"logistic", "glm/glm.R", []string{"y ~ x*g + I(z^2)", "binomial"}, read[glmCase], byRow(chance), anyhow},
+	{"poisson", "glm/glm.R", []string{"y ~ x + g + log(z)", "poisson"}, read[glmCase], byRow(count), anyhow},
+	{"gaussian", "glm/glm.R", []string{"y ~ x*z + g - 1", "gaussian"}, read[glmCase], byRow(normal), anyhow},
+	{"negative binomial", "negbin/negbin.R", []string{"y ~ x + g + offset(log(z))"}, read[negBinCase], byRow(overdispersed), anyhow},
+	{"cox efron", "survival/survival.R", []string{"x + g", "efron"}, read[survivalCase], drawSpells, anyhow},
+	{"cox breslow", "survival/survival.R", []string{"x*g", "breslow"}, read[survivalCase], drawSpells, anyhow},
+	{"clogit exact", "conditional/conditional.R", []string{"y ~ x + g + offset(z) + strata(set)", "exact"}, read[conditionalCase], drawSets(chance), wholeSets},
+	{"clogit efron", "conditional/conditional.R", []string{"y ~ x*g + strata(set)", "efron"}, read[conditionalCase], drawSets(chance), wholeSets},
+	{"clogit breslow", "conditional/conditional.R", []string{"y ~ x + I(z^2) + strata(set)", "breslow"}, read[conditionalCase], drawSets(chance), wholeSets},
+	{"mixed", "mixed/mixed.R", []string{"y ~ x + g + offset(z)", "REML"}, read[mixedCase], drawSites, asDrawn},
+	{"mixed by likelihood", "mixed/mixed.R", []string{"y ~ x*g", "ML"}, read[mixedCase], drawSites, asDrawn},
+	{"case series", "conditional/conditional.R", []string{"y ~ x + g + offset(log(z)) + strata(set)", ""}, read[conditionalCase], drawSets(count), wholeSets},
 }
 
 // TestRSaysTheSameOfMadeUpData, if TRIALMESH_R is a seed for them, any number. It needs
@@ -96,19 +98,32 @@ func (l live) check(t *testing.T, r *rand.Rand) {
 	for i, of := range said {
 		rows := fileRows(t, files[i], of.declared())
 		sites := 2 + r.IntN(19)
-		deal := make([]int, len(rows))
-		for i := range deal {
-			deal[i] = r.IntN(sites)
-		}
-		place := func(row int) int { return deal[row] }
-		if l.sets {
-			set := setOf(t, l.args[0], of.declared(), rows)
-			place = func(row int) int { return deal[int(set(row))] }
-		}
-		outcome, err := analysis.Local(of.method(t), split(t, of.declared(), rows, sites, place)...)
+		frames := split(t, of.declared(), rows, maxDrawnSites, l.deal(t, r, sites, of, rows))
+		outcome, err := analysis.Local(of.method(t), frames...)
 		require.NoError(t, err)
 		of.equal(t, outcome.Result)
 	}
+}
+
+// maxDrawnSites bounds the sites of a made-up table.
+const maxDrawnSites = 20
+
+func anyhow(_ require.TestingT, r *rand.Rand, sites int, _ oracle, rows [][]float64) func(row int) int {
+	deal := make([]int, len(rows))
+	for i := range deal {
+		deal[i] = r.IntN(sites)
+	}
+	return func(row int) int { return deal[row] }
+}
+
+func wholeSets(t require.TestingT, r *rand.Rand, sites int, of oracle, rows [][]float64) func(row int) int {
+	deal := anyhow(t, r, sites, of, rows)
+	set := setOf(t, of.(conditionalCase).Formula, of.declared(), rows)
+	return func(row int) int { return deal(int(set(row))) }
+}
+
+func asDrawn(_ require.TestingT, _ *rand.Rand, _ int, _ oracle, rows [][]float64) func(row int) int {
+	return siteOf(rows)
 }
 
 // read reads the cases that R wrote.
@@ -167,6 +182,20 @@ func drawSpells(r *rand.Rand) [][]string {
 		start := r.IntN(20)
 		stop := start + 1 + int(min(r.ExpFloat64()*20*math.Exp(-predictor), 70))
 		table = append(table, append(fields, strconv.Itoa(start), strconv.Itoa(stop), strconv.Itoa(r.IntN(2))))
+	}
+	return table
+}
+
+// drawSites draws 5 to 20 sites, of which some vary and some do not.
+func drawSites(r *rand.Rand) [][]string {
+	table := [][]string{{"x", "z", "g", "y", "site"}}
+	spread := float64(r.IntN(3))
+	for site := range 5 + r.IntN(maxDrawnSites-4) {
+		intercept := spread * r.NormFloat64()
+		for range 1 + r.IntN(20) {
+			fields, predictor := covariates(r)
+			table = append(table, append(fields, normal(r, predictor+intercept), string(rune('a'+site))))
+		}
 	}
 	return table
 }

@@ -15,11 +15,11 @@ import (
 // of the likelihood, to which R's glm.nb (package MASS) comes as close as its epsilon
 // says; standard errors, tests and AIC are R's. Its result is a *[query.NegativeBinomial].
 //
-// First come the rounds of a Poisson [GLM], then one for R's first guess of θ. Each further
-// round takes the first and second derivatives of the log likelihood at the coefficients
-// and the θ so far, both for a step of Newton's method in coefficients and log θ together,
-// which takes fewer rounds than fitting them in turns. The state shows θ, and so do the
-// sums over functions of counts and θ.
+// First come the rounds of a Poisson [GLM], then one for a first guess of θ, by moments.
+// Each further round takes the first and second derivatives of the log likelihood at the
+// coefficients and the θ so far, for a step of Newton's method in coefficients and log θ
+// together, which takes fewer rounds than fitting them in turns. The state shows θ, and so
+// do the sums over functions of counts and θ.
 //
 // There is no result where the counts vary no more than a Poisson model lets them: R's θ
 // then grows until its "iteration limit reached".
@@ -105,9 +105,8 @@ const (
 
 // Places of the numbers of the round for the first guess of θ.
 const (
-	guessWeight  = iota
-	guessSquares // of y/μ - 1
-	guessExcess  // of (y-μ)² over y
+	guessSquares = iota // of μ
+	guessExcess         // of (y-μ)² over y
 	guessNumbers
 )
 
@@ -134,22 +133,28 @@ func (g negBin) Site(s negBinState, f *Frame, sums *Sums) error {
 	if !s.Poisson {
 		return g.glm.Site(s.Mean, f, sums)
 	}
-	p := g.matrix.Width()
-	if len(s.Mean.Center) != p || len(s.Mean.Scale) != p || len(s.Mean.Coefficients) != p || s.Theta < 0 {
-		return errState
+	if err := g.check(s); err != nil {
+		return err
 	}
 	return g.rows(f, func(x []float64, y, w, offset float64) {
 		switch {
 		case w == 0:
 		case s.Theta == 0:
 			mu, _ := g.family.mean(g.linear(s.Mean, x) + offset)
-			sums.Add(guessWeight, w)
-			sums.Add(guessSquares, w*(y/mu-1)*(y/mu-1))
+			sums.Add(guessSquares, w*mu*mu)
 			sums.Add(guessExcess, w*((y-mu)*(y-mu)-y))
 		default:
 			g.add(s, x, y, w, offset, sums)
 		}
 	})
+}
+
+// check reports a state after the Poisson fit that no round of this model leads to.
+func (g negBin) check(s negBinState) error {
+	if !g.scaled(s.Mean) || !(s.Theta >= 0) || s.BeforeTheta > 0 && len(s.Mean.Before) != g.matrix.Width() {
+		return errState
+	}
+	return nil
 }
 
 // add adds one person at the state's coefficients and θ.

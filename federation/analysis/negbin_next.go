@@ -39,9 +39,13 @@ func (g negBin) Next(s negBinState, pooled Pooled) (negBinState, any, error) {
 		if s.Mean.Fits < 0 && pooled.Numbers[2*g.matrix.Width()+firstWeighted] == 0 {
 			return s, nil, NoResult("all counts are zero")
 		}
-		s.Mean, s.Poisson = next, ended != nil || next.Fits == negBinPoissonFits
-		s.Mean.Final, s.Mean.Before = nil, nil
+		s.Mean = next
+		if ended != nil || next.Fits == negBinPoissonFits {
+			s.Poisson, s.Mean.Final, s.Mean.Before = true, nil, nil
+		}
 		return s, nil, nil
+	case g.check(s) != nil:
+		return s, nil, errState
 	case s.Theta == 0:
 		next, err := g.guess(s, pooled.Numbers)
 		return next, nil, err
@@ -61,12 +65,12 @@ func (g negBin) Next(s negBinState, pooled Pooled) (negBinState, any, error) {
 	return s, g.result(s, pooled), nil
 }
 
-// guess returns R's first θ.
+// guess takes the θ at which the squared residuals are what they should be on the whole.
 func (g negBin) guess(s negBinState, numbers []float64) (negBinState, error) {
 	if numbers[guessExcess] <= 0 {
 		return s, NoResult("theta.ml: iteration limit reached: the counts vary no more than a Poisson model lets them, so that theta is infinite; fit family poisson")
 	}
-	s.Theta = numbers[guessWeight] / numbers[guessSquares]
+	s.Theta = numbers[guessSquares] / numbers[guessExcess]
 	if !(s.Theta > 0) || math.IsInf(s.Theta, 0) {
 		return s, NoResult("theta has no first guess: fitted counts run to zero")
 	}

@@ -45,8 +45,8 @@ func TestOneShotIsTheFormula(t *testing.T) {
 		require.Equal(t, 4, outcome.Rounds)
 		got := outcome.Result.(*query.OneShot)
 		require.Equal(t, []int64{c.N, c.OneShot.Sites}, []int64{got.N, got.Sites})
-		nearCoefficients(t, c.Initial, got.Initial)
-		nearCoefficients(t, c.Coefficients, got.Coefficients)
+		nearEstimates(t, c.Initial, got.Initial)
+		nearEstimates(t, c.Coefficients, got.Coefficients)
 		for j, pooled := range c.Pooled {
 			k := got.Coefficients[j]
 			require.InDelta(t, pooled, *k.Estimate, 0.02**k.SE, "the fit to all rows")

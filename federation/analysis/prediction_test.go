@@ -44,7 +44,7 @@ func TestPredictionIsTheOneOfR(t *testing.T) {
 		require.NoError(t, err)
 		require.LessOrEqual(t, outcome.Rounds, 25)
 		got := outcome.Result.(*query.Prediction)
-		nearCoefficients(t, c.Model.Coefficients, got.Model.Coefficients)
+		nearEstimates(t, c.Model.Coefficients, got.Model.Coefficients)
 		require.Equal(t, []int64{c.N, c.Cases}, []int64{got.N, got.Cases})
 		near(t, c.AUC.Value, got.AUC.Value, 0, "area")
 		near(t, &c.Brier, &got.Brier, 0, "Brier score")

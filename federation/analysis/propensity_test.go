@@ -68,8 +68,8 @@ func TestPropensityIsTheOneOfR(t *testing.T) {
 		require.LessOrEqual(t, outcome.Rounds, 35)
 		got := outcome.Result.(*query.PropensityEffect)
 		require.EqualValues(t, len(rows), got.N)
-		nearCoefficients(t, c.Score.Coefficients, got.Score.Coefficients)
-		nearCoefficients(t, c.Outcome.Coefficients, got.Outcome.Coefficients)
+		nearEstimates(t, c.Score.Coefficients, got.Score.Coefficients)
+		nearEstimates(t, c.Outcome.Coefficients, got.Outcome.Coefficients)
 		for _, arms := range [][2]query.PropensityArm{{c.Treated, got.Treated}, {c.Untreated, got.Untreated}} {
 			require.Equal(t, []int64{arms[0].N, arms[0].Used}, []int64{arms[1].N, arms[1].Used})
 			near(t, &arms[0].Effective, &arms[1].Effective, 0, "effective number")
@@ -95,7 +95,7 @@ func TestPropensityIsTheOneOfR(t *testing.T) {
 	}
 }
 
-func nearCoefficients(t require.TestingT, want, got []query.Coefficient) {
+func nearEstimates(t require.TestingT, want, got []query.Coefficient) {
 	require.Len(t, got, len(want))
 	for i, w := range want {
 		require.Equal(t, w.Name, strings.TrimSuffix(got[i].Name, "TRUE"))
