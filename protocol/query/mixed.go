@@ -1,5 +1,18 @@
 package query
 
+// MixedModelSpec asks for a linear model with an intercept of its own, normally distributed,
+// for each site.
+type MixedModelSpec struct {
+	Formula   string    `json:"formula"`             // of the fixed effects, as of a GLMSpec
+	Criterion Criterion `json:"criterion,omitempty"` // REML if it is left out
+}
+
+func (s *MixedModelSpec) columns() ([]string, error) { return named(s.Formula) }
+func (s *MixedModelSpec) answeredBy(o Outcome) bool  { return o.Mixed != nil }
+func (s *MixedModelSpec) words() string {
+	return "Linear model of " + s.Formula + " with an intercept for each site"
+}
+
 // Criterion is what the variances of a mixed model make largest.
 type Criterion string
 

@@ -1,5 +1,19 @@
 package query
 
+import (
+	"strings"
+)
+
+// PCASpec asks for the principal components of numeric columns.
+type PCASpec struct {
+	Values []string `json:"values"`
+	Scale  bool     `json:"scale,omitempty"` // to a variance of 1 first
+}
+
+func (s *PCASpec) columns() ([]string, error) { return s.Values, nil }
+func (s *PCASpec) answeredBy(o Outcome) bool  { return o.Components != nil }
+func (s *PCASpec) words() string              { return "Principal components of " + strings.Join(s.Values, ", ") }
+
 // PrincipalComponents are those of R's prcomp, without anybody's scores.
 type PrincipalComponents struct {
 	N       int64 `json:"n"`

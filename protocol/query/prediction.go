@@ -1,5 +1,24 @@
 package query
 
+// PredictSpec asks how well a logistic model predicts, fitted to one part of the persons and
+// judged by the others.
+type PredictSpec struct {
+	Formula string `json:"formula"`
+
+	// Train is a column that says who is of the first part. Without it Share says how
+	// many are, 0.1 to 0.9; who they are follows from a hash of their values.
+	Train string  `json:"train,omitempty"`
+	Share float64 `json:"share,omitempty"`
+
+	Groups int `json:"groups,omitempty"` // of calibration, 2 to 20; 10 if it is left out
+}
+
+func (s *PredictSpec) columns() ([]string, error) { return named(s.Formula, s.Train) }
+func (s *PredictSpec) answeredBy(o Outcome) bool  { return o.Prediction != nil }
+func (s *PredictSpec) words() string {
+	return "Prediction by a logistic model of " + s.Formula + ", judged"
+}
+
 // Prediction is a logistic model that is fitted to one part of the persons and judged by
 // the others.
 type Prediction struct {

@@ -1,5 +1,48 @@
 package query
 
+import (
+	"fmt"
+)
+
+// PropensitySpec asks for the effect of a treatment, adjusted by a propensity score.
+type PropensitySpec struct {
+	// Treatment is the score's formula: a column of two levels, of which the second is the
+	// treatment, by covariates.
+	Treatment string `json:"treatment"`
+
+	// Outcome is the formula of the outcome's model, which should name the treatment.
+	Outcome string `json:"outcome"`
+	Family  Family `json:"family"`
+	Link    Link   `json:"link,omitempty"`
+
+	Adjustment Adjustment `json:"adjustment"`
+	Estimand   Estimand   `json:"estimand"` // matching: ATT
+
+	// Of weighting: weights times the share of the arm, and the quantile, 0.5 to 1, above
+	// which weights are cut.
+	Stabilized bool    `json:"stabilized,omitempty"`
+	Truncate   float64 `json:"truncate,omitempty"`
+
+	Strata int `json:"strata,omitempty"` // of strata, 2 to 20
+
+	// Caliper bounds the distance of a pair, in standard deviations of the linear
+	// predictor: of matching.
+	Caliper float64 `json:"caliper,omitempty"`
+}
+
+func (s *PropensitySpec) columns() ([]string, error) {
+	treatment, err := named(s.Treatment)
+	if err != nil {
+		return nil, err
+	}
+	return named(s.Outcome, treatment...)
+}
+
+func (s *PropensitySpec) answeredBy(o Outcome) bool { return o.Effect != nil }
+func (s *PropensitySpec) words() string {
+	return fmt.Sprintf("Regression (%s) of %s, adjusted by %s with the propensity score of %s", s.Family, s.Outcome, s.Adjustment, s.Treatment)
+}
+
 // Adjustment is how a propensity score makes treated and untreated persons comparable.
 type Adjustment string
 

@@ -32,6 +32,17 @@ func (s *GLMSpec) words() string {
 	return text
 }
 
+// NegBinSpec asks for a negative binomial regression of a count, its dispersion estimated.
+type NegBinSpec struct {
+	Formula string `json:"formula"` // as of a GLMSpec
+	Link    Link   `json:"link,omitempty"`
+	Weights string `json:"weights,omitempty"`
+}
+
+func (s *NegBinSpec) columns() ([]string, error) { return named(s.Formula, s.Weights) }
+func (s *NegBinSpec) answeredBy(o Outcome) bool  { return o.NegativeBinomial != nil }
+func (s *NegBinSpec) words() string              { return "Negative binomial regression of " + s.Formula }
+
 // Family is the distribution of a regression's response.
 type Family string
 
