@@ -16,6 +16,14 @@ type Outcome struct {
 	Histogram        *FrequencyTable   `json:"histogram,omitempty"`
 	Characterization *Characterization `json:"characterization,omitempty"`
 	Rates            *Rates            `json:"rates,omitempty"`
+
+	NegativeBinomial *NegativeBinomial    `json:"negativeBinomial,omitempty"`
+	Mixed            *Mixed               `json:"mixedModel,omitempty"`
+	MetaAnalysis     *MetaAnalysis        `json:"metaAnalysis,omitempty"`
+	Components       *PrincipalComponents `json:"components,omitempty"`
+	Clusters         *Clusters            `json:"clusters,omitempty"`
+	Effect           *PropensityEffect    `json:"propensityEffect,omitempty"`
+	Prediction       *Prediction          `json:"prediction,omitempty"`
 }
 
 // OutcomeOf returns the outcome that is one of the results, a pointer.
