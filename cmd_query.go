@@ -35,9 +35,9 @@ An analysis is a count, or moments (n, mean, standard deviation) of a variable:
 {"kind": "moments", "by": ["sex"], "variable": {"concept": 3004249, "unit": "mm[Hg]",
 "take": "last", "low": 50, "high": 260}}. Stratifiers are sex, age-group, race. Or it is a
 regression, a formula as in R over columns that say where a person's value comes from:
-{"kind": "glm", "model": {"formula": "event ~ age + sex", "family": "binomial", "columns":
+{"kind": "glm", "glm": {"formula": "event ~ age + sex", "family": "binomial"}, "columns":
 [{"name": "event", "from": "event", …}, {"name": "age", "from": "age"}, {"name": "sex",
-"from": "sex"}]}}. The guide for researchers has all of it.`,
+"from": "sex"}]}. The guide for researchers has all of it.`,
 		Example: `  trialmesh query submit question.json --key researcher.key --hub https://hub.example:7420 --root root.pem --token-file researcher.token --wait`,
 		Args:    args(cobra.ExactArgs(1)),
 		RunE:    submit,

@@ -321,7 +321,7 @@ func (l limits) policy() (disclosure.Policy, error) {
 }
 
 // shape is the setting circuits-shape: shard size, shards and slots of the
-// network's circuits, such as 64x4x4. It has no flag, since it has to be the same
+// network's circuits, such as 64x4x8. It has no flag, since it has to be the same
 // at the hub and at every node for the life of the network.
 type shape struct{ circuits.Shape }
 

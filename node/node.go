@@ -419,6 +419,7 @@ func (n *Node) Run(ctx context.Context) error {
 		group.Go(func() error { return n.pulls.Run(ctx) })
 		group.Go(func() error { return n.pullWearables(ctx) })
 		group.Go(func() error { return n.sweepRaw(ctx) })
+		group.Go(func() error { return n.forgetValues(ctx) })
 		group.Go(func() error { return n.publish(ctx) })
 		group.Go(func() error { return n.peer.Run(ctx) })
 		group.Go(func() error { return n.renew(ctx) })

@@ -97,8 +97,24 @@ func (m characterize) Columns() []Column {
 
 func (m characterize) KeepsMissing() bool { return true }
 
-func (m characterize) Parameters() int          { return m.search.groups() * len(m.Variables) }
+func (m characterize) Parameters() int          { return m.search.groups() }
 func (m characterize) Start() characterizeState { return characterizeState{} }
+
+// Views are the arms, and each variable in them.
+func (m characterize) Views() [][]Column {
+	var arm []Column
+	var views [][]Column
+	if m.Arm != nil {
+		arm = []Column{*m.Arm}
+		views = append(views, arm)
+	}
+	for _, v := range m.Variables {
+		if m.Arm == nil || v.Name != m.Arm.Name {
+			views = append(views, append([]Column{v}, arm...))
+		}
+	}
+	return views
+}
 
 // Numbers are those of the search, then of the counts in the first round, then of the
 // moments in the first two.

@@ -23,7 +23,7 @@ func (m crossTab) layers(counts []int64) [][][]float64 {
 }
 
 // testLayers tests whether two factors are independent within the levels of a third.
-func testLayers(r *query.CrossTab, layers [][][]float64) {
+func testLayers(r *query.ContingencyTable, layers [][][]float64) {
 	var used [][][]float64
 	for _, table := range layers {
 		if _, _, n := margins(table); n >= 2 {

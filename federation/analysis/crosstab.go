@@ -11,7 +11,7 @@ import (
 
 // CrossTab crosses two or three factors and tests whether the first two are independent:
 // with χ² and Fisher's test, or, within the levels of a third, with that of Cochran,
-// Mantel and Haenszel. It takes one sum. Its result is a *[query.CrossTab].
+// Mantel and Haenszel. It takes one sum. Its result is a *[query.ContingencyTable].
 //
 // Source: Agresti, "Categorical Data Analysis", 2nd edition (2002), sections 3.2, 3.5,
 // 6.3 and 7.5.3; the limits of the common odds ratio are those of Robins, Breslow and
@@ -91,7 +91,7 @@ func (m crossTab) Next(_ oneRound, pooled Pooled) (oneRound, any, error) {
 	if slices.ContainsFunc(counts, func(n int64) bool { return 0 < n && n < m.MinCell }) {
 		return oneRound{}, nil, NoResult(fmt.Sprintf("a cell of the table holds fewer than %d persons: join levels", m.MinCell))
 	}
-	r := &query.CrossTab{N: pooled.Rows, Omitted: pooled.Omitted, Counts: counts}
+	r := &query.ContingencyTable{N: pooled.Rows, Omitted: pooled.Omitted, Counts: counts}
 	for _, c := range m.Factors {
 		r.Factors = append(r.Factors, query.TableFactor{Name: c.Name, Levels: c.levels()})
 	}
@@ -165,7 +165,7 @@ func occupied(table [][]float64) [][]float64 {
 }
 
 // testTable tests a table of two factors.
-func testTable(r *query.CrossTab, table [][]float64) {
+func testTable(r *query.ContingencyTable, table [][]float64) {
 	table = occupied(table)
 	if len(table) < 2 || len(table[0]) < 2 {
 		r.Warnings = append(r.Warnings, "no test: a factor has fewer than two levels that somebody has")

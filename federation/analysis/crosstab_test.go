@@ -41,7 +41,7 @@ func dealt(t *rapid.T, m analysis.Iteration, rows [][]float64) any {
 
 type crossTabCase struct {
 	Name string `json:"name"`
-	query.CrossTab
+	query.ContingencyTable
 }
 
 func (c crossTabCase) method(t require.TestingT, least int64) analysis.Iteration {
@@ -77,7 +77,7 @@ func TestCrossTabIsTheOneOfR(t *testing.T) {
 			t.Parallel()
 			result, err := alone(t, c.method(t, 0), c.rows())
 			require.NoError(t, err)
-			got := result.(*query.CrossTab)
+			got := result.(*query.ContingencyTable)
 			require.Equal(t, c.Counts, got.Counts)
 			require.Equal(t, c.Factors, got.Factors)
 			require.Equal(t, c.N, got.N)
@@ -135,7 +135,7 @@ func TestFisherAddsUp(t *testing.T) {
 		c.Counts = rapid.SliceOfN(rapid.Int64Range(1, 3), rows*columns, rows*columns).Draw(t, "counts")
 		result, err := alone(t, c.method(t, 0), c.rows())
 		require.NoError(t, err)
-		require.InEpsilon(t, fisherByAll(c.Counts, columns), result.(*query.CrossTab).Fisher.P, 1e-9)
+		require.InEpsilon(t, fisherByAll(c.Counts, columns), result.(*query.ContingencyTable).Fisher.P, 1e-9)
 	})
 }
 
@@ -213,8 +213,8 @@ func TestCrossTabOfNobody(t *testing.T) {
 		c.Factors = factors
 		result, err := alone(t, c.method(t, 11), nil)
 		require.NoError(t, err)
-		require.NotEmpty(t, result.(*query.CrossTab).Warnings)
-		require.Nil(t, result.(*query.CrossTab).CMH)
+		require.NotEmpty(t, result.(*query.ContingencyTable).Warnings)
+		require.Nil(t, result.(*query.ContingencyTable).CMH)
 	}
 }
 

@@ -104,6 +104,22 @@ func (m describe) Parameters() int      { return 2 * len(m.Values) * max(1, m.gr
 func (m describe) KeepsMissing() bool   { return m.Pairwise }
 func (m describe) Start() describeState { return describeState{} }
 
+// Views are each column by group, and each two columns.
+func (m describe) Views() [][]Column {
+	var by []Column
+	if m.By != nil {
+		by = []Column{*m.By}
+	}
+	var views [][]Column
+	for i, v := range m.Values {
+		views = append(views, append([]Column{v}, by...))
+		for _, other := range m.Values[i+1:] {
+			views = append(views, []Column{v, other})
+		}
+	}
+	return views
+}
+
 func (m describe) Numbers(s describeState) int {
 	p := len(m.Values)
 	if s.Center == nil {

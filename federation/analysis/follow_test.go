@@ -31,9 +31,10 @@ func TestFollows(t *testing.T) {
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	ask := func(formula string, family query.Family, link query.Link) query.Analysis {
-		return query.Analysis{Kind: query.GLM, Model: &query.Model{Formula: formula, Family: family, Link: link, Columns: []query.Column{
-			{Name: "age", From: query.FromAge}, {Name: "sex", From: query.FromSex},
-		}}}
+		return query.Analysis{
+			Kind: query.GLM, Specs: query.Specs{GLM: &query.GLMSpec{Formula: formula, Family: family, Link: link}},
+			Columns: []query.Column{{Name: "age", From: query.FromAge}, {Name: "sex", From: query.FromSex}},
+		}
 	}
 	require.NoError(t, analysis.Check(query.Analysis{Kind: query.Count}))
 	require.NoError(t, analysis.Check(ask("sex ~ age", query.Binomial, "")))
@@ -51,12 +52,12 @@ func TestCheck(t *testing.T) {
 		require.ErrorContains(t, analysis.Check(a), want)
 	}
 	empty := ask("age ~ 0", query.Gaussian, "")
-	empty.Model.Columns = empty.Model.Columns[:1]
+	empty.Columns = empty.Columns[:1]
 	require.ErrorContains(t, analysis.Check(empty), "neither terms nor an intercept")
 	weighted := ask("age ~ 1", query.Gaussian, "")
-	weighted.Model.Weights = "sex"
+	weighted.GLM.Weights = "sex"
 	require.ErrorContains(t, analysis.Check(weighted), "weights: the column sex must be numeric")
-	_, err := analysis.InRounds(query.Analysis{Kind: query.Count})
+	_, err := analysis.InRounds(query.Analysis{Kind: query.Count}, 0)
 	require.Error(t, err)
 	_, err = analysis.For(ask("sex ~ age", query.Binomial, ""))
 	require.Error(t, err)

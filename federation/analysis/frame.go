@@ -267,6 +267,28 @@ rows:
 	return out
 }
 
+// Odd returns how many of some rows have another value in a numeric column than more than
+// half of them, the fewest of all columns but those named; 0 if there is no such column.
+// Sums less that value are about them alone.
+func (f *Frame) Odd(rows []int, but []string) int {
+	fewest := 0
+	for i, c := range f.columns {
+		if c.Kind != Numeric || slices.Contains(but, c.Name) {
+			continue
+		}
+		with, same := make(map[float64]int), 0
+		for _, row := range rows {
+			with[f.values[i][row]]++
+			same = max(same, with[f.values[i][row]])
+		}
+		odd := len(rows) - same
+		if 0 < odd && odd < same && (fewest == 0 || odd < fewest) {
+			fewest = odd
+		}
+	}
+	return fewest
+}
+
 // LargestShare returns the greatest share, 0 to 1, that one of some rows has in a numeric
 // column's sum of magnitudes over them.
 func (f *Frame) LargestShare(rows []int) float64 {

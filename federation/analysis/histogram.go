@@ -10,7 +10,7 @@ import (
 )
 
 // Histogram counts the values of a column between public breaks. Its result is a
-// *[query.Histogram].
+// *[query.FrequencyTable].
 type Histogram struct {
 	Value  Column    // numeric
 	Breaks []float64 // 2 to 1001, rising
@@ -62,7 +62,7 @@ func (m histogram) Next(_ oneRound, pooled Pooled) (oneRound, any, error) {
 	if err != nil {
 		return oneRound{}, nil, err
 	}
-	r := &query.Histogram{Name: m.Value.Name, Omitted: pooled.Omitted, Outside: counts[0] + counts[len(m.Breaks)]}
+	r := &query.FrequencyTable{Name: m.Value.Name, Omitted: pooled.Omitted, Outside: counts[0] + counts[len(m.Breaks)]}
 	r.N = pooled.Rows - r.Outside
 	small := func(n int64) bool { return 0 < n && n < m.MinCell }
 	if small(r.Outside) || small(r.N) {

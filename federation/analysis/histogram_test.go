@@ -13,7 +13,7 @@ import (
 type histogramCase struct {
 	File   string    `json:"file"`
 	Breaks []float64 `json:"breaks"`
-	query.Histogram
+	query.FrequencyTable
 }
 
 func TestHistogramIsTheOneOfR(t *testing.T) {
@@ -23,12 +23,12 @@ func TestHistogramIsTheOneOfR(t *testing.T) {
 		require.NoError(t, err)
 		result, err := alone(t, m, tableRows(t, c.File, m.Columns()))
 		require.NoError(t, err)
-		got := result.(*query.Histogram)
+		got := result.(*query.FrequencyTable)
 		for i := range c.Bins {
 			near(t, &c.Bins[i].Density, &got.Bins[i].Density, 0, "density")
 			got.Bins[i].Density = c.Bins[i].Density
 		}
-		require.Equal(t, &c.Histogram, got)
+		require.Equal(t, &c.FrequencyTable, got)
 	}
 }
 
@@ -50,7 +50,7 @@ func TestHistogramJoinsSmallBins(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, result, dealt(t, m, rows))
 		low, total := 0.0, int64(0)
-		for _, b := range result.(*query.Histogram).Bins {
+		for _, b := range result.(*query.FrequencyTable).Bins {
 			require.Equal(t, low, b.Low)
 			require.True(t, b.Count == 0 || b.Count >= least)
 			low, total = b.High, total+b.Count

@@ -34,39 +34,114 @@ func For(a query.Analysis) (Method, error) {
 	return nil, fmt.Errorf("analysis: no table for %q", a.Kind)
 }
 
-// InRounds returns the method of a question that is answered in rounds.
-func InRounds(a query.Analysis) (Iteration, error) {
+// InRounds returns the method of a question that is answered in rounds. Least is the cell
+// threshold of the limits that hub and trial have made public: what the pooled sums may
+// show. 0 asks for nothing.
+func InRounds(a query.Analysis, least int) (Iteration, error) {
 	if err := a.Validate(); err != nil {
 		return nil, err
 	}
-	if a.Kind != query.GLM {
+	build, known := methods[a.Kind]
+	if !known {
 		return nil, fmt.Errorf("analysis: no method in rounds for %q", a.Kind)
 	}
-	f, err := formula.Parse(a.Model.Formula)
-	if err != nil {
-		return nil, err
-	}
-	return GLM{
-		Formula: f, Family: a.Model.Family, Link: a.Model.Link, Weights: a.Model.Weights, Declared: ColumnsOf(*a.Model),
-	}.New()
+	return build(a, declared(ColumnsOf(a.Columns)), least)
 }
 
-// ColumnsOf declares a model's columns.
-func ColumnsOf(m query.Model) []Column {
-	columns := make([]Column, len(m.Columns))
-	for i, c := range m.Columns {
+// methods make the methods in rounds of their specs, which are valid.
+var methods = map[query.AnalysisKind]func(a query.Analysis, columns declared, least int) (Iteration, error){
+	query.GLM: func(a query.Analysis, columns declared, _ int) (Iteration, error) {
+		f, err := formula.Parse(a.GLM.Formula)
+		if err != nil {
+			return nil, err
+		}
+		return GLM{Formula: f, Family: a.GLM.Family, Link: a.GLM.Link, Weights: a.GLM.Weights, Declared: columns}.New()
+	},
+	query.Cox: func(a query.Analysis, columns declared, least int) (Iteration, error) {
+		f, err := formula.Parse(a.Cox.Formula)
+		if err != nil {
+			return nil, err
+		}
+		return Cox{Formula: f, Ties: a.Cox.Ties, Grid: Grid(a.Cox.Grid), MinAtRisk: least, Declared: columns}.New()
+	},
+	query.KaplanMeier: func(a query.Analysis, columns declared, least int) (Iteration, error) {
+		s := a.KaplanMeier
+		f, err := formula.Parse(s.Formula)
+		if err != nil {
+			return nil, err
+		}
+		return KaplanMeier{Formula: f, Grid: Grid(s.Grid), Restriction: s.Restriction, MinAtRisk: least, Declared: columns}.New()
+	},
+	query.CrossTab: func(a query.Analysis, columns declared, least int) (Iteration, error) {
+		return CrossTab{Factors: columns.pick(a.CrossTab.Factors), MinCell: int64(least)}.New()
+	},
+	query.Describe: func(a query.Analysis, columns declared, _ int) (Iteration, error) {
+		return Describe{Values: columns.pick(a.Describe.Values), By: columns.one(a.Describe.By), Pairwise: a.Describe.Pairwise}.New()
+	},
+	query.Quantiles: func(a query.Analysis, columns declared, least int) (Iteration, error) {
+		s := a.Quantiles
+		return Quantiles{Values: columns.pick(s.Values), By: columns.one(s.By), Probabilities: s.Probabilities, MinCell: int64(least)}.New()
+	},
+	query.Histogram: func(a query.Analysis, columns declared, least int) (Iteration, error) {
+		return Histogram{Value: *columns.one(a.Histogram.Value), Breaks: a.Histogram.Breaks, MinCell: int64(least)}.New()
+	},
+	query.Characterize: func(a query.Analysis, columns declared, least int) (Iteration, error) {
+		s := a.Characterize
+		return Characterize{Variables: columns.pick(s.Variables), Arm: columns.one(s.Arm), MinCell: int64(least)}.New()
+	},
+	query.Incidence: func(a query.Analysis, columns declared, least int) (Iteration, error) {
+		s := a.Incidence
+		return Incidence{Events: *columns.one(s.Events), Time: *columns.one(s.Time), By: columns.one(s.By), MinCell: int64(least)}.New()
+	},
+	query.Prevalence: func(a query.Analysis, columns declared, least int) (Iteration, error) {
+		s := a.Prevalence
+		return Prevalence{Property: *columns.one(s.Property), By: columns.one(s.By), MinCell: int64(least)}.New()
+	},
+}
+
+// declared are the columns of a question, by name.
+type declared []Column
+
+// one returns a column, nil for the name "".
+func (d declared) one(name string) *Column {
+	for i := range d {
+		if d[i].Name == name {
+			return &d[i]
+		}
+	}
+	return nil
+}
+
+func (d declared) pick(names []string) []Column {
+	var out []Column
+	for _, name := range names {
+		out = append(out, *d.one(name))
+	}
+	return out
+}
+
+// ColumnsOf declares a question's columns.
+func ColumnsOf(list []query.Column) []Column {
+	columns := make([]Column, len(list))
+	for i, c := range list {
 		columns[i] = Column{Name: c.Name}
 		switch c.From {
 		case query.FromAge:
 			columns[i].Kind, columns[i].High = Numeric, query.MaxAge
+		case query.FromAgeGroup:
+			columns[i].Kind, columns[i].Levels = Factor, query.ByAgeGroup.Names()
 		case query.FromSex:
 			columns[i].Kind, columns[i].Levels = Factor, query.BySex.Names()
 		case query.FromRace:
 			columns[i].Kind, columns[i].Levels = Factor, query.ByRace.Names()
 		case query.FromMeasurement:
 			columns[i].Kind, columns[i].Low, columns[i].High = Numeric, c.Low, c.High
-		case query.FromEvent:
+		case query.FromEvent, query.FromOutcome:
 			columns[i].Kind = Logical
+		case query.FromCount:
+			columns[i].Kind, columns[i].High = Numeric, c.High
+		case query.FromFollowUp:
+			columns[i].Kind, columns[i].High = Numeric, float64(c.Window.To)
 		}
 	}
 	return columns
@@ -81,8 +156,8 @@ func Check(a query.Analysis) error {
 	if !a.Kind.InRounds() {
 		return nil
 	}
-	if _, err := InRounds(a); err != nil {
-		return problem.New(problem.Invalid, "query: analysis.model: "+err.Error())
+	if _, err := InRounds(a, 0); err != nil {
+		return problem.New(problem.Invalid, "query: analysis: "+err.Error())
 	}
 	return nil
 }

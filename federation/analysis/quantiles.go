@@ -8,7 +8,7 @@ import (
 )
 
 // Quantiles finds quantiles of numeric columns as R's quantile does (type 7), over all and
-// by the levels of a factor. Its result is a *[query.Quantiles].
+// by the levels of a factor. Its result is a *[query.QuantileTable].
 //
 // The first round counts the values, each further one those in the parts of the bins where
 // a quantile lies, until the bin is a single number and the quantile exact, or holds fewer
@@ -78,7 +78,7 @@ func (m quantiles) Next(s searchState, pooled Pooled) (searchState, any, error) 
 	if err != nil || !done {
 		return next, nil, err
 	}
-	r := &query.Quantiles{N: pooled.Rows, Omitted: pooled.Omitted}
+	r := &query.QuantileTable{N: pooled.Rows, Omitted: pooled.Omitted}
 	for j, c := range m.values {
 		series := j * m.groups()
 		column := query.ColumnQuantiles{Name: c.Name, All: m.quantiles(next, series)}

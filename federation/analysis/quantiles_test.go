@@ -34,7 +34,7 @@ func TestQuantilesAreThoseOfR(t *testing.T) {
 		outcome, err := analysis.Local(m, split(t, m.Columns(), rows, 3, func(r int) int { return r % 3 })...)
 		require.NoError(t, err)
 		require.LessOrEqual(t, outcome.Rounds, 12)
-		got := outcome.Result.(*query.Quantiles)
+		got := outcome.Result.(*query.QuantileTable)
 		require.Equal(t, c.N, got.N)
 		require.Equal(t, c.Omitted, got.Omitted)
 		require.Equal(t, c.All, valuesOf(t, got.Columns[0].All))
@@ -65,7 +65,7 @@ func TestQuantilesKnown(t *testing.T) {
 		require.NoError(t, err)
 		result, err := alone(t, m, tableRows(t, "cnsim.csv.gz", m.Columns()))
 		require.NoError(t, err)
-		for i, q := range result.(*query.Quantiles).Columns[0].All {
+		for i, q := range result.(*query.QuantileTable).Columns[0].All {
 			if least == 0 {
 				require.InEpsilon(t, want[i], *q.Value, 1e-12)
 				continue
@@ -103,7 +103,7 @@ func TestQuantilesOfAnything(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, whole, dealt(t, m, rows))
 		slices.Sort(values)
-		for i, q := range whole.(*query.Quantiles).Columns[0].All {
+		for i, q := range whole.(*query.QuantileTable).Columns[0].All {
 			low := values[int(math.Floor(float64(len(values)-1)*p[i]))]
 			high := values[min(len(values)-1, int(math.Floor(float64(len(values)-1)*p[i]))+1)]
 			switch {
@@ -141,7 +141,7 @@ func TestQuantilesStopAtSmallBins(t *testing.T) {
 	}
 	result, err := alone(t, m, rows)
 	require.NoError(t, err)
-	c := result.(*query.Quantiles).Columns[0]
+	c := result.(*query.QuantileTable).Columns[0]
 	require.Zero(t, *c.All[0].Value, "twenty persons share the least value")
 	require.Nil(t, c.All[2].Value, "one person has the greatest")
 	for _, q := range c.Groups[1].Quantiles {
@@ -156,7 +156,7 @@ func TestQuantilesOfNobody(t *testing.T) {
 	require.NoError(t, err)
 	result, err := alone(t, m, nil)
 	require.NoError(t, err)
-	require.Equal(t, []query.Quantile{{P: 0.5}}, result.(*query.Quantiles).Columns[0].All)
+	require.Equal(t, []query.Quantile{{P: 0.5}}, result.(*query.QuantileTable).Columns[0].All)
 }
 
 func TestQuantilesRefuse(t *testing.T) {

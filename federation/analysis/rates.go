@@ -111,7 +111,16 @@ func (m rates) Columns() []Column {
 	return columns
 }
 
-func (m rates) Parameters() int      { return m.groups() }
+func (m rates) Parameters() int { return m.groups() }
+
+// Times is the time at risk.
+func (m rates) Times() []string {
+	if m.time == nil {
+		return nil
+	}
+	return []string{m.time.Name}
+}
+
 func (m rates) Start() oneRound      { return oneRound{} }
 func (m rates) Numbers(oneRound) int { return (1 + m.groups()) * rateNumbers }
 

@@ -27,8 +27,8 @@ type Rounds[S any] interface {
 	// in any of them are left out before Site sees the frame, and counted.
 	Columns() []Column
 
-	// Parameters is how many numbers are estimated; the release gate compares it
-	// with the number of persons.
+	// Parameters is how many numbers are estimated of one view; the release gate compares
+	// it with the number of persons.
 	Parameters() int
 
 	// Start returns the state of the first round.
@@ -108,6 +108,14 @@ type Iteration interface {
 	Columns() []Column
 	Parameters() int
 
+	// Views returns the sets of columns that are summed together. Each sum is over the rows
+	// without a missing value in the columns of one view.
+	Views() [][]Column
+
+	// Times names the columns that say how long persons were watched, and are not
+	// multiplied with another's values.
+	Times() []string
+
 	// Start returns the state of the first round.
 	Start() (State, error)
 
@@ -177,8 +185,29 @@ func (it iteration[S]) Site(raw State, f *Frame) ([]uint64, error) {
 }
 
 // keeper is a [Rounds] that sees the rows with a missing value too, as NaN, because it
-// takes each column over those who have it.
-type keeper interface{ KeepsMissing() bool }
+// takes each of its views over those who have it.
+type keeper interface {
+	KeepsMissing() bool
+	Views() [][]Column
+}
+
+// timed is a [Rounds] with columns of times.
+type timed interface{ Times() []string }
+
+func (it iteration[S]) Times() []string {
+	if t, ok := it.Rounds.(timed); ok {
+		return t.Times()
+	}
+	return nil
+}
+
+// Views are all columns together, unless the method takes them one by one.
+func (it iteration[S]) Views() [][]Column {
+	if k, ok := it.Rounds.(keeper); ok && k.KeepsMissing() {
+		return k.Views()
+	}
+	return [][]Column{it.Columns()}
+}
 
 // frame returns what the method sees of a site's frame.
 func (it iteration[S]) frame(f *Frame) (*Frame, error) {

@@ -109,6 +109,14 @@ func newSurvival(f formula.Formula, declared []Column, g Grid) (survival, error)
 	return s, nil
 }
 
+// Times are when persons come under watch and leave it.
+func (s survival) Times() []string {
+	if s.start == "" {
+		return []string{s.stop}
+	}
+	return []string{s.start, s.stop}
+}
+
 // groups is the number of strata, with those that nobody is in.
 func (s survival) groups() int { return cells(s.strata) }
 

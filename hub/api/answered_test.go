@@ -40,7 +40,7 @@ func (h *hub) asked() (query.ID, message.Digest) {
 	h.t.Helper()
 	h.enroll()
 	h.must(registry.SetVenue{Venue: query.Venue{ChainID: 1337, Contract: "0x" + strings.Repeat("ab", 20)}})
-	h.must(registry.RegisterCircuit{Circuit: entry.Circuit{Shape: "access-64x4x4", VerifyingKey: verifyingKey, ProvingDigest: message.Sum(theKey), Development: true}})
+	h.must(registry.RegisterCircuit{Circuit: entry.Circuit{Shape: "access-64x4x8", VerifyingKey: verifyingKey, ProvingDigest: message.Sum(theKey), Development: true}})
 	h.must(registry.RegisterTrial{Registration: h.registration()})
 	epoch := h.seal(h.node, consent.KindEpoch, consent.Epoch{
 		Trial: "bp-trial", Node: h.node.DID(), Number: 1, Circuit: message.Sum(verifyingKey),

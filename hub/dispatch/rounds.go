@@ -9,6 +9,7 @@ import (
 	"github.com/trialmesh/trialmesh/federation/secagg"
 	"github.com/trialmesh/trialmesh/hub/registry"
 	"github.com/trialmesh/trialmesh/hub/results"
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
@@ -23,7 +24,11 @@ var errLost = errors.New("a node of the first round is lost")
 // hear of it, and so are their answers, so that a hub that goes on after another does so
 // with the next message.
 func (r *round) iterate(ctx context.Context, result *query.Result) error {
-	method, err := analysis.InRounds(r.q.Request.Analysis)
+	_, design, err := r.cfg.Registry.Trial(ctx, r.q.Request.Trial)
+	if err != nil {
+		return err
+	}
+	method, err := analysis.InRounds(r.q.Request.Analysis, disclosure.Strictest(r.cfg.Policy, design.Disclosure).MinCell)
 	if err != nil {
 		return err
 	}

@@ -71,12 +71,9 @@ func Fill(result *query.Result, a query.Analysis, sum []uint64) error {
 // are exact: they are over all sites, and the release gates saw to it that no other sum is
 // about nearly the same persons.
 func FillModel(result *query.Result, outcome any) error {
-	regression, is := outcome.(*query.Regression)
-	if !is {
-		return fmt.Errorf("results: no place for a %T", outcome)
-	}
-	result.Regression = regression
-	return nil
+	var err error
+	result.Outcome, err = query.OutcomeOf(outcome)
+	return err
 }
 
 // cells is how many cells an analysis has.

@@ -2,6 +2,7 @@ package approval
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
 	"github.com/trialmesh/trialmesh/protocol/query"
@@ -16,8 +17,7 @@ type Cell struct {
 }
 
 // Cells reads the words that one site released for an analysis, before they are masked. Of a
-// method in rounds, whose sums are not known yet, it is one cell: the persons whom they
-// are over.
+// method in rounds, whose sums are not known yet, it is the persons whom they are over.
 func Cells(a query.Analysis, words []uint64) ([]Cell, error) {
 	if a.Kind.InRounds() {
 		return rows(a, words)
@@ -50,15 +50,31 @@ func Cells(a query.Analysis, words []uint64) ([]Cell, error) {
 	return cells, nil
 }
 
+func names(columns []analysis.Column) string {
+	list := make([]string, len(columns))
+	for i, c := range columns {
+		list[i] = c.Name
+	}
+	return strings.Join(list, ", ")
+}
+
 func rows(a query.Analysis, words []uint64) ([]Cell, error) {
-	columns := analysis.ColumnsOf(*a.Model)
+	columns := analysis.ColumnsOf(a.Columns)
 	frame, err := analysis.FrameOf(columns, words)
 	if err != nil {
 		return nil, fmt.Errorf("show %s: %w", a.Kind, err)
 	}
-	complete, _, err := frame.Complete(columns)
+	method, err := analysis.InRounds(a, 0)
 	if err != nil {
-		return nil, fmt.Errorf("show %s: %w", a.Kind, err)
+		return nil, err
 	}
-	return []Cell{{Levels: []string{"persons in the sums of every round"}, N: int64(complete.Len())}}, nil
+	var cells []Cell
+	for _, view := range method.Views() {
+		complete, _, err := frame.Complete(view)
+		if err != nil {
+			return nil, fmt.Errorf("show %s: %w", a.Kind, err)
+		}
+		cells = append(cells, Cell{Levels: []string{"persons in the sums over " + names(view)}, N: int64(complete.Len())})
+	}
+	return cells, nil
 }

@@ -27,8 +27,7 @@ type Input struct {
 	Analysis    string             `json:"analysis"` // its kind
 	Stratifiers []query.Stratifier `json:"stratifiers"`
 	Variable    int64              `json:"variable,omitempty"` // concept of what is measured
-	Link        query.Link         `json:"link,omitempty"`     // of a model, unless it is the family's usual one
-	Weights     string             `json:"weights,omitempty"`  // a model's column of weights
+	query.Specs                    // what a method in rounds takes, in the field of its name
 
 	// Domains are the OMOP tables read, Concepts the concepts named, both sorted.
 	// AnyConcept says that a domain is read whatever the concept.
@@ -126,13 +125,11 @@ func (in *Input) touched(r query.Request) error {
 		in.Concepts = append(in.Concepts, v.Concept)
 		in.Variable = v.Concept
 	}
-	if m := r.Analysis.Model; m != nil {
-		in.Link, in.Weights = m.Link, m.Weights
-		for _, c := range m.Columns {
-			in.Domains = append(in.Domains, c.Reads())
-			in.Concepts = append(in.Concepts, c.Concepts...)
-		}
+	for _, c := range r.Analysis.Columns {
+		in.Domains = append(in.Domains, c.Reads())
+		in.Concepts = append(in.Concepts, c.Concepts...)
 	}
+	in.Specs = r.Analysis.Specs
 	in.Domains, in.Concepts = distinct(in.Domains), distinct(in.Concepts)
 	in.Analysis, in.Stratifiers = string(r.Analysis.Kind), append([]query.Stratifier{}, r.Analysis.By...)
 	return nil

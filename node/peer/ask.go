@@ -161,10 +161,14 @@ func (p *Peer) permit(q question) (trial.Design, disclosure.Policy, error) {
 	if err := q.ask.Hub.Validate(); err != nil {
 		return design, none, ErrHubPolicy
 	}
-	if disclosure.Strictest(design.Disclosure, q.ask.Hub).MinSites < p.cfg.Policy.MinSites && secagg.MinMembers < p.cfg.Policy.MinSites {
+	demanded := disclosure.Strictest(design.Disclosure, q.ask.Hub)
+	switch {
+	case demanded.MinSites < p.cfg.Policy.MinSites && secagg.MinMembers < p.cfg.Policy.MinSites:
 		return design, none, ErrMinSites
+	case q.request.Analysis.Kind.HasThreshold() && demanded.MinCell < p.cfg.Policy.MinCell:
+		return design, none, ErrThreshold
 	}
-	return design, disclosure.Strictest(p.cfg.Policy, design.Disclosure, q.ask.Hub), nil
+	return design, disclosure.Strictest(p.cfg.Policy, demanded), nil
 }
 
 // pin holds a trial to the design under which this node first judged a question
@@ -304,6 +308,11 @@ func (p *Peer) member(ctx context.Context, q question, n int) (*secagg.Member, e
 	return secagg.NewMember(q.secret, session, p.cfg.Key, p.cfg.Gate)
 }
 
+// inRounds returns the question's method in rounds, under the limits that all parties know.
+func (q question) inRounds() (analysis.Iteration, error) {
+	return analysis.InRounds(q.request.Analysis, disclosure.Strictest(q.ask.Hub, q.design.Disclosure).MinCell)
+}
+
 // session returns the session of a round's masked sum: as the trial says for the first, and
 // for the others among the sites that the first was over.
 func (p *Peer) session(ctx context.Context, q question, n int) (secagg.Session, error) {
@@ -315,7 +324,7 @@ func (p *Peer) session(ctx context.Context, q question, n int) (secagg.Session, 
 		}
 		return secagg.ForQuestion(q.id, q.design.Nodes, least, method.Words())
 	}
-	method, err := analysis.InRounds(q.request.Analysis)
+	method, err := q.inRounds()
 	if err != nil {
 		return secagg.Session{}, err
 	}

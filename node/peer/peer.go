@@ -49,6 +49,7 @@ var (
 	ErrHubPolicy = problem.Refusal("peer.hub-policy", "the hub's disclosure policy is out of range")
 	ErrScopes    = problem.Refusal("peer.scopes", "the question reads more kinds of data than one proof of consent covers in this network; ask for fewer")
 	ErrDesign    = problem.Refusal("peer.design", "the trial came under another design before; an amended design needs a trial id of its own")
+	ErrThreshold = problem.Refusal("peer.threshold", "this node's cell threshold is above what hub and trial demand of pooled numbers, and the method shows some; have the trial's design demand as much")
 	ErrMinSites  = problem.Refusal("peer.min-sites", "the question would be summed over fewer sites than this node demands")
 )
 
@@ -163,6 +164,9 @@ func Drop(ctx context.Context, db *sqldb.DB) error {
 // answerLife is how long the hub may take to commit an answer.
 const answerLife = time.Hour
 
+// errHeldUp says no more: what is wrong is the node's own matter.
+var errHeldUp = problem.New(problem.Unavailable, "the node cannot answer at the moment")
+
 // Take answers one task. A refusal is an answer too, signed like any other. An
 // error means that there is no answer yet: the hub tries again.
 func (p *Peer) Take(ctx context.Context, from identity.DID, raw []byte) ([]byte, error) {
@@ -175,7 +179,7 @@ func (p *Peer) Take(ctx context.Context, from identity.DID, raw []byte) ([]byte,
 	}
 	unlock, err := p.lock(ctx, task.Query)
 	if err != nil {
-		return nil, err
+		return nil, errHeldUp
 	}
 	defer unlock()
 	body, err := p.step(ctx, task)
@@ -189,7 +193,7 @@ func (p *Peer) Take(ctx context.Context, from identity.DID, raw []byte) ([]byte,
 		var refusal *problem.Error
 		if !errors.As(err, &refusal) || refusal.Kind == problem.Unavailable {
 			p.cfg.Log.WarnContext(ctx, "task is held up", "query", task.Query.String(), "step", task.Step, "err", err)
-			return nil, problem.New(problem.Unavailable, "the node cannot answer at the moment")
+			return nil, errHeldUp
 		}
 		document := problem.From(err)
 		answer.Body, answer.Refusal = nil, &document

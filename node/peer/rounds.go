@@ -32,7 +32,7 @@ func (p *Peer) next(ctx context.Context, q question, n int, task protocol.Task) 
 	if err := json.Unmarshal(task.Body, &body); err != nil {
 		return nil, ErrTask
 	}
-	method, err := analysis.InRounds(q.request.Analysis)
+	method, err := q.inRounds()
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +171,7 @@ func (p *Peer) words(ctx context.Context, q question, n int, released release.Re
 	if !q.request.Analysis.Kind.InRounds() {
 		return released.Words(), nil
 	}
-	method, err := analysis.InRounds(q.request.Analysis)
+	method, err := q.inRounds()
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +179,7 @@ func (p *Peer) words(ctx context.Context, q question, n int, released release.Re
 	if err != nil {
 		return nil, err
 	}
-	frame, err := released.Frame(analysis.ColumnsOf(*q.request.Analysis.Model))
+	frame, err := released.Frame(analysis.ColumnsOf(q.request.Analysis.Columns))
 	if err != nil {
 		return nil, err
 	}

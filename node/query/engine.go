@@ -73,10 +73,14 @@ type Engine struct{ cfg Config }
 // NewEngine returns an Engine over the site's tables and their index.
 func NewEngine(cfg Config) *Engine { return &Engine{cfg} }
 
+// entry is when a person enters the cohort, and until when they are observed from then on.
+type entry struct{ day, observed omop.Date }
+
 // subject is a person of the cohort.
 type subject struct {
 	omop.Demographics
 	entry    omop.Date
+	observed omop.Date // the end of the observation period that the entry is in
 	strata   []int
 	cell     int
 	value    float64
@@ -147,7 +151,7 @@ var tables = map[cohort.Domain]omop.Table{
 // entries returns the permitted persons of the cohort with the day of their first entry, as
 // of all that was committed before the call. One vocabulary has made the index's eras and
 // resolved the concept sets.
-func (e *Engine) entries(ctx context.Context, d cohort.Definition, permission Permission) (map[omop.PersonID]omop.Date, error) {
+func (e *Engine) entries(ctx context.Context, d cohort.Definition, permission Permission) (map[omop.PersonID]entry, error) {
 	before, err := e.cfg.Vocabulary.Version(ctx)
 	if err != nil {
 		return nil, err
@@ -167,7 +171,7 @@ func (e *Engine) entries(ctx context.Context, d cohort.Definition, permission Pe
 }
 
 // find makes one attempt at that.
-func (e *Engine) find(ctx context.Context, d cohort.Definition, permission Permission) (map[omop.PersonID]omop.Date, error) {
+func (e *Engine) find(ctx context.Context, d cohort.Definition, permission Permission) (map[omop.PersonID]entry, error) {
 	state, err := e.cfg.Index.Snapshot(ctx)
 	if err != nil {
 		return nil, err
@@ -183,14 +187,26 @@ func (e *Engine) find(ctx context.Context, d cohort.Definition, permission Permi
 	if err != nil {
 		return nil, err
 	}
-	entries := make(map[omop.PersonID]omop.Date, found.Persons)
-	for _, entry := range found.Entries {
-		person := personOf(people, entry.Person)
-		if day, known := entries[person]; !known || omop.Date(entry.Start) < day {
-			entries[person] = omop.Date(entry.Start)
+	entries := make(map[omop.PersonID]entry, found.Persons)
+	for _, e := range found.Entries {
+		person := personOf(people, e.Person)
+		if first, known := entries[person]; !known || omop.Date(e.Start) < first.day {
+			entries[person] = entry{omop.Date(e.Start), observed(people, e.Person, e.Start)}
 		}
 	}
 	return entries, nil
+}
+
+// observed returns the end of the observation period that a day is in, that day if it is in
+// none.
+func observed(people *events.People, person uint32, day events.Day) omop.Date {
+	end := day
+	for i := people.Periods[person]; i < people.Periods[person+1]; i++ {
+		if people.PeriodStart[i] <= day {
+			end = max(end, people.PeriodEnd[i])
+		}
+	}
+	return omop.Date(end)
 }
 
 func personOf(people *events.People, ordinal uint32) (id omop.PersonID) {
@@ -202,20 +218,20 @@ func personOf(people *events.People, ordinal uint32) (id omop.PersonID) {
 
 // subjects returns the cohort in the order of the persons' numbers, each with
 // the level of every stratifier. Who is no more since the cohort was found is left out.
-func (e *Engine) subjects(ctx context.Context, tx *sqldb.Tx, entries map[omop.PersonID]omop.Date, by []query.Stratifier) ([]subject, error) {
+func (e *Engine) subjects(ctx context.Context, tx *sqldb.Tx, entries map[omop.PersonID]entry, by []query.Stratifier) ([]subject, error) {
 	subjects := make([]subject, 0, len(entries))
 	for person, err := range e.cfg.Store.Persons(ctx, tx) {
 		if err != nil {
 			return nil, err
 		}
-		day, member := entries[person.ID]
+		entered, member := entries[person.ID]
 		if !member {
 			continue
 		}
-		s := subject{Demographics: person, entry: day, strata: make([]int, len(by))}
+		s := subject{Demographics: person, entry: entered.day, observed: entered.observed, strata: make([]int, len(by))}
 		for i, stratifier := range by {
 			levels := stratifier.Levels()
-			s.strata[i] = level(stratifier, levels, person, day)
+			s.strata[i] = level(stratifier, levels, person, entered.day)
 			s.cell = s.cell*len(levels) + s.strata[i]
 		}
 		subjects = append(subjects, s)

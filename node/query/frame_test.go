@@ -55,8 +55,9 @@ func TestFrameOfTheTables(t *testing.T) {
 		measured := func(name, take string, w *protocol.Window) protocol.Column {
 			return protocol.Column{Name: name, From: protocol.FromMeasurement, Concepts: []int64{systolic}, Unit: "mm[Hg]", Take: take, Low: 50, High: 300, Window: w}
 		}
-		r := protocol.Request{Cohort: cohort(anyWindow, hasDiabetes), Analysis: protocol.Analysis{Kind: protocol.GLM, Model: &protocol.Model{
-			Formula: "drug ~ age + sex + race + last + first + mean + ever + tension", Family: protocol.Binomial,
+		r := protocol.Request{Cohort: cohort(anyWindow, hasDiabetes), Analysis: protocol.Analysis{
+			Kind:  protocol.GLM,
+			Specs: protocol.Specs{GLM: &protocol.GLMSpec{Formula: "drug ~ age + sex + race + last + first + mean + ever + tension", Family: protocol.Binomial}},
 			Columns: []protocol.Column{
 				{Name: "drug", From: protocol.FromEvent, Domain: "DrugExposure", Concepts: []int64{metformin}, Window: &protocol.Window{To: 365}},
 				{Name: "age", From: protocol.FromAge},
@@ -66,7 +67,7 @@ func TestFrameOfTheTables(t *testing.T) {
 				measured("mean", protocol.TakeMean, before), measured("ever", protocol.TakeLast, nil),
 				{Name: "tension", From: protocol.FromEvent, Domain: "ConditionOccurrence", Concepts: []int64{hypertension}, Window: before},
 			},
-		}}}
+		}}
 		answer, err := c.engine.Evaluate(t.Context(), r, all{c.persons["dora"]: true})
 		require.NoError(t, err)
 		f := answer.Frame.Values
@@ -81,10 +82,11 @@ func TestFrameOfTheTables(t *testing.T) {
 				require.True(t, v == want[i] || math.IsNaN(v) && math.IsNaN(want[i]), "%s of %d", name, i)
 			}
 		}
-		require.Equal(t, 1, answer.Frame.Complete.Len())
-		require.Equal(t, analysis.ColumnsOf(*r.Analysis.Model), f.Columns())
+		require.Equal(t, 1, answer.Frame.Views[0].Len())
+		require.Equal(t, analysis.ColumnsOf(r.Analysis.Columns), f.Columns())
 		require.Equal(t, []omop.PersonID{c.persons["anna"], c.persons["bert"], c.persons["carl"]}, answer.Used)
-		require.Equal(t, [][]omop.PersonID{{c.persons["anna"]}}, answer.Sets["concept 3004249"])
+		require.Len(t, answer.Sets["concept 3004249"], 4, "a cell for each column")
+		require.Equal(t, []omop.PersonID{c.persons["anna"]}, answer.Sets["concept 3004249"][0])
 		require.Equal(t, [][]omop.PersonID{{c.persons["anna"]}}, answer.Sets[answer.Measure])
 		require.Equal(t, [][]omop.PersonID{{c.persons["anna"]}, {c.persons["bert"], c.persons["carl"]}}, answer.Sets["persons"],
 			"a cell, and who is in none")
@@ -102,22 +104,22 @@ func TestWeightOfNobodyIsMissing(t *testing.T) {
 		c.condition(t, name, diabetes, "2022-03-10")
 		c.pressure(t, name, weight, mmHg, "2022-03-01", false)
 	}
-	r := protocol.Request{Cohort: cohort(anyWindow, hasDiabetes), Analysis: protocol.Analysis{Kind: protocol.GLM, Model: &protocol.Model{
-		Formula: "age ~ 1", Family: protocol.Gaussian, Weights: "w", Columns: []protocol.Column{
+	r := protocol.Request{Cohort: cohort(anyWindow, hasDiabetes), Analysis: protocol.Analysis{
+		Kind: protocol.GLM, Specs: protocol.Specs{GLM: &protocol.GLMSpec{Formula: "age ~ 1", Family: protocol.Gaussian, Weights: "w"}},
+		Columns: []protocol.Column{
 			{Name: "age", From: protocol.FromAge},
 			{Name: "w", From: protocol.FromMeasurement, Concepts: []int64{systolic}, Unit: "mm[Hg]", Take: protocol.TakeLast, Low: 0, High: 10},
 		},
-	}}}
+	}}
 	answer, err := c.engine.Evaluate(t.Context(), r, all{})
 	require.NoError(t, err)
 	require.Equal(t, [][]omop.PersonID{{c.persons["bert"]}}, answer.Sets[answer.Measure])
-	require.Equal(t, 1, answer.Frame.Complete.Len())
+	require.Equal(t, 1, answer.Frame.Views[0].Len())
 
 	renamed := r
-	renamed.Analysis.Model = &protocol.Model{Formula: "old ~ 1", Family: protocol.Gaussian, Weights: "v", Columns: []protocol.Column{
-		r.Analysis.Model.Columns[1], r.Analysis.Model.Columns[0],
-	}}
-	renamed.Analysis.Model.Columns[0].Name, renamed.Analysis.Model.Columns[1].Name = "v", "old"
+	renamed.Analysis.GLM = &protocol.GLMSpec{Formula: "old ~ 1", Family: protocol.Gaussian, Weights: "v"}
+	renamed.Analysis.Columns = []protocol.Column{r.Analysis.Columns[1], r.Analysis.Columns[0]}
+	renamed.Analysis.Columns[0].Name, renamed.Analysis.Columns[1].Name = "v", "old"
 	other, err := c.engine.Evaluate(t.Context(), renamed, all{})
 	require.NoError(t, err)
 	require.Equal(t, answer.Measure, other.Measure, "columns of other names, in another order")

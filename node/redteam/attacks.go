@@ -31,6 +31,11 @@ var attacks = []attack{
 	{"o", "two researchers who put their answers together", collude},
 	{"p", "margins of a crossed table around a withheld cell", margins},
 	{"q", "two cohorts and either of them, for those in both", eitherOf},
+	{"r", "a covariance with a number that few have", products},
+	{"s", "a histogram in rounds with bins narrower than people are apart", narrowBins},
+	{"t", "the quantile that is the greatest value", greatest},
+	{"u", "a survival curve whose steps are one person's", steps},
+	{"v", "a Cox model whose risk sets differ by a person", neighbours},
 }
 
 // few is how many persons the attacker is after.

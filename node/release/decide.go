@@ -85,7 +85,8 @@ func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
 	if err := d.spend(ctx, cost); err != nil {
 		return Released{}, err
 	}
-	return Released{words: words, used: a.Used}, d.remember(ctx, row{source: d.q.ID.String(), measure: a.Measure, words: words, used: used}, sets)
+	r := row{source: d.q.ID.String(), measure: a.Measure, words: words, used: used, frame: a.Frame != nil}
+	return Released{words: words, used: a.Used}, d.remember(ctx, r, sets)
 }
 
 // repeat answers a question that was answered before with the same numbers, as
@@ -93,22 +94,24 @@ func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
 // gone for a new answer to give nobody away, the question counts as new.
 func (d *decision) repeat(ctx context.Context, used set) (Released, bool, error) {
 	var r row
-	var words, before []byte
-	err := d.tx.QueryRow(ctx, `SELECT source, measure, words, used FROM release WHERE question = ? AND rule = '' AND limits = ?
-		ORDER BY sequence DESC LIMIT 1`, d.q.Same.String(), limits(d.q.Policy)).Scan(&r.source, &r.measure, &words, &before)
-	if errors.Is(err, sqldb.ErrNoRows) {
+	var words, bits, before []byte
+	err := d.tx.QueryRow(ctx, `SELECT r.source, r.measure, r.words, f.bits, r.used FROM release r LEFT JOIN release_frame f ON f.query = r.source
+		WHERE r.question = ? AND r.rule = '' AND r.limits = ? ORDER BY r.sequence DESC LIMIT 1`,
+		d.q.Same.String(), limits(d.q.Policy)).Scan(&r.source, &r.measure, &words, &bits, &before)
+	if errors.Is(err, sqldb.ErrNoRows) || err == nil && words == nil && bits == nil { // forgotten: it counts as new
 		return Released{}, false, nil
 	}
 	if err != nil {
 		return Released{}, false, err
 	}
+	r.frame = words == nil
 	if r.used, err = parseSet(before); err != nil {
 		return Released{}, false, err
 	}
 	gone, come := r.used.differences(used)
 	switch {
 	case gone == 0 && come < max(d.q.Policy.MinDifference, 1):
-		out, err := restore(words, before)
+		out, err := restore(words, bits, before)
 		if err != nil {
 			return Released{}, false, err
 		}
@@ -173,6 +176,7 @@ type row struct {
 	measure string
 	words   []uint64
 	used    set
+	frame   bool // words are a frame's values
 }
 
 func (d *decision) remember(ctx context.Context, r row, sets []measureSet) error {
@@ -193,6 +197,13 @@ func (d *decision) insert(ctx context.Context, rule, public string, r row) error
 	var words, used []byte
 	if rule == "" {
 		words, used = wordsToBytes(r.words), r.used.bytes()
+	}
+	if r.frame {
+		if _, err := d.tx.Exec(ctx, `INSERT INTO release_frame (query, bits, released_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
+			r.source, words, d.now.Unix()); err != nil {
+			return err
+		}
+		words = nil
 	}
 	// The gate's lock makes the next number the next.
 	_, err := d.tx.Exec(ctx, `INSERT INTO release

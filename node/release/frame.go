@@ -13,6 +13,7 @@ import (
 // cells are the combinations of levels.
 var (
 	ErrLevels     = problem.Refusal("release.levels", "some combination of levels and yes-or-no values of the model's columns has fewer persons here than the policy demands, and not none, or one person has most of a sum over it: leave a column out or ask about a wider cohort")
+	ErrOdd        = problem.Refusal("release.few-differ", "in some combination of levels nearly all persons here have one value in a numeric column, and those who have another are fewer than the policy demands: leave the column out, ask whether there is such an event in place of how many, or ask about a wider cohort")
 	ErrParameters = problem.Refusal("release.parameters", "the model has too many parameters for the number of persons: leave terms out or ask about a wider cohort")
 	ErrFrameSize  = problem.Refusal("release.frame-size", "the persons times the columns of the model, or the combinations of levels, are more than this node keeps for one question")
 )
@@ -34,21 +35,49 @@ const maxFrameCells = 2000
 // Frame is a site's data for a method in rounds. All of it passes or none: what leaves are
 // sums over all complete rows.
 type Frame struct {
-	Values   *analysis.Frame
-	Complete *analysis.Frame // the rows without a missing value
+	Values *analysis.Frame
 
-	Parameters int // numbers that the method estimates
+	// Views are the rows without a missing value of each set of columns that are summed
+	// together.
+	Views []*analysis.Frame
+
+	Parameters int      // numbers that the method estimates of a view
+	Times      []string // columns that only say how long persons were watched
 }
 
 // table is what the rules for tables see of a frame: the sums over each combination of
-// levels that a complete row has. Estimates of a model with all of its columns could give
-// each of them, and those of nested events what lies between two.
+// levels that a complete row of a view has. Estimates of a model with all of its columns
+// could give each of them, and those of nested events what lies between two.
 func (f Frame) table() analysis.Table {
 	var t analysis.Table
-	for _, rows := range f.Complete.Crossing(f.Complete.Columns()) {
-		t.Cells = append(t.Cells, analysis.Cell{N: int64(len(rows)), Sums: make([]analysis.Sum, 1), Largest: f.Complete.LargestShare(rows)})
+	for _, view := range f.Views {
+		for _, rows := range view.Crossing(view.Columns()) {
+			t.Cells = append(t.Cells, analysis.Cell{N: int64(len(rows)), Sums: make([]analysis.Sum, 1), Largest: view.LargestShare(rows)})
+		}
 	}
 	return t
+}
+
+// fewDiffer reports whether in some combination of levels fewer than least persons, but
+// some, have another value in a numeric column than most.
+func (f Frame) fewDiffer(least int) bool {
+	for _, view := range f.Views {
+		for _, rows := range view.Crossing(view.Columns()) {
+			if n := view.Odd(rows, f.Times); 0 < n && n < least {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// fewest is the number of complete rows of the view that has fewest.
+func (f Frame) fewest() int {
+	n := f.Values.Len()
+	for _, view := range f.Views {
+		n = min(n, view.Len())
+	}
+	return n
 }
 
 // checkFrame returns the sets that the numbers of a frame are about. A frame of which a cell
@@ -67,11 +96,14 @@ func (d *decision) checkFrame(ctx context.Context, a Answer) ([]measureSet, erro
 	switch {
 	case len(shown(judged)) == 0:
 		refusal = ErrCells
-	case !slices.Contains(d.small, true):
+	case slices.Contains(d.small, true):
+	case f.fewDiffer(d.q.Policy.MinCell):
+		refusal = ErrOdd
+	default:
 		if sets, err = d.safe(ctx, a.Table, a); err != nil {
 			return nil, err
 		}
-		if f.Parameters*personsPerParameterHere <= f.Complete.Len() {
+		if f.Parameters*personsPerParameterHere <= f.fewest() {
 			return sets, nil
 		}
 		refusal = ErrParameters

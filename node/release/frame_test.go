@@ -3,13 +3,16 @@ package release_test
 import (
 	"math"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
 	"github.com/trialmesh/trialmesh/localstore/omop"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
 	"github.com/trialmesh/trialmesh/node/release"
+	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
 var frameColumns = []analysis.Column{{Name: "x", Kind: analysis.Numeric, Low: 0, High: 1000}, {Name: "case", Kind: analysis.Logical}}
@@ -36,7 +39,7 @@ func frameAnswer(t *testing.T, f *analysis.Frame, persons []omop.PersonID, param
 	complete, kept, err := f.Complete(f.Columns())
 	require.NoError(t, err)
 	a := release.Answer{
-		Frame: &release.Frame{Values: f, Complete: complete, Parameters: parameters},
+		Frame: &release.Frame{Values: f, Views: []*analysis.Frame{complete}, Parameters: parameters},
 		Used:  persons, Measure: "columns x",
 		Sets: make(map[string][][]omop.PersonID), Values: make(map[string][][]release.Value),
 	}
@@ -89,6 +92,37 @@ func TestFrameThatPassesIsKept(t *testing.T) {
 	require.Error(t, err)
 }
 
+// TestValuesAreForgotten: after a while, and with them the decision to repeat; the guard
+// still knows whom the answer was about.
+func TestValuesAreForgotten(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		gate := open(t, db)
+		question, again := ask("q"), ask("q")
+		_, err := gate.Release(t.Context(), question, model(t, ids(1, 40), 15, 3, small), now)
+		require.NoError(t, err)
+		repeat, err := gate.Release(t.Context(), again, model(t, ids(1, 40), 15, 3, small), now.Add(time.Hour))
+		require.NoError(t, err)
+		require.Len(t, repeat.Words(), 40*len(frameColumns))
+
+		forgotten, err := gate.Forget(t.Context(), now)
+		require.NoError(t, err)
+		require.Zero(t, forgotten, "not yet")
+		forgotten, err = gate.Forget(t.Context(), now.Add(time.Second))
+		require.NoError(t, err)
+		require.EqualValues(t, 1, forgotten, "one, which the other repeats")
+		for _, id := range []query.ID{question.ID, again.ID} {
+			_, found, err := gate.Recall(t.Context(), id)
+			require.True(t, found)
+			require.ErrorIs(t, err, release.ErrForgotten)
+		}
+		_, err = gate.Release(t.Context(), ask("q"), model(t, ids(1, 40), 15, 3, small), now.Add(2*time.Hour))
+		require.NoError(t, err, "asked anew, of the same persons")
+		_, err = gate.Release(t.Context(), ask("p"), model(t, ids(1, 38), 15, 3, small), now.Add(3*time.Hour))
+		require.ErrorIs(t, err, release.ErrDifference)
+	})
+}
+
 func TestFrameIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -104,6 +138,7 @@ func TestFrameIsRefused(t *testing.T) {
 		"few others":          {40, 30, 1, small, release.ErrLevels},
 		"one outweighs cases": {40, 20, 1, func(i int) float64 { return map[bool]float64{true: 1000, false: 0.1}[i == 0] }, release.ErrLevels},
 		"one outweighs all":   {40, 0, 1, func(i int) float64 { return map[bool]float64{true: 1000, false: 0.1}[i == 0] }, release.ErrCells},
+		"few differ":          {40, 20, 1, func(i int) float64 { return map[bool]float64{true: 9, false: 7}[i < 5] }, release.ErrOdd},
 		"too many parameters": {40, 20, 14, small, release.ErrParameters},
 	} {
 		t.Run(name, func(t *testing.T) {

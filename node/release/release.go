@@ -42,6 +42,7 @@ var (
 	ErrLimits     = problem.Refusal("release.limits", "the same persons were asked about under other disclosure limits before; what was shown then stands")
 	ErrSites      = problem.Refusal("release.sites", "the same numbers were added up over nearly the same sites before; the two sums would give the numbers of a few sites away")
 	ErrChanged    = problem.Refusal("release.changed", "persons in the earlier answer to this question have since left; it is not repeated until enough others have come or gone")
+	ErrForgotten  = problem.Refusal("release.forgotten", "the values behind this question's answer were deleted meanwhile; ask again")
 	ErrBudget     = problem.Refusal("release.budget", "the researcher has had as many questions of this trial answered here as the policy allows")
 )
 
@@ -139,8 +140,9 @@ func (Released) MarshalJSON() ([]byte, error) {
 func (g *Gate) Recall(ctx context.Context, id query.ID) (r Released, found bool, err error) {
 	err = g.db.Read(ctx, func(tx *sqldb.Tx) error {
 		var rule, public string
-		var words, used []byte
-		err := tx.QueryRow(ctx, `SELECT rule, public, words, used FROM release WHERE query = ?`, id.String()).Scan(&rule, &public, &words, &used)
+		var words, bits, used []byte
+		err := tx.QueryRow(ctx, `SELECT r.rule, r.public, r.words, f.bits, r.used FROM release r LEFT JOIN release_frame f ON f.query = r.source
+			WHERE r.query = ?`, id.String()).Scan(&rule, &public, &words, &bits, &used)
 		switch {
 		case errors.Is(err, sqldb.ErrNoRows):
 			return nil
@@ -151,13 +153,20 @@ func (g *Gate) Recall(ctx context.Context, id query.ID) (r Released, found bool,
 			return problem.Refusal(rule, public)
 		}
 		found = true
-		r, err = restore(words, used)
+		if words == nil && bits == nil {
+			return ErrForgotten
+		}
+		r, err = restore(words, bits, used)
 		return err
 	})
 	return r, found, err
 }
 
-func restore(words, used []byte) (Released, error) {
+// restore makes a vector of its words, or of the bits of a frame.
+func restore(words, bits, used []byte) (Released, error) {
+	if words == nil {
+		words = bits
+	}
 	members, err := parseSet(used)
 	if err != nil {
 		return Released{}, err
@@ -197,6 +206,23 @@ func (g *Gate) Release(ctx context.Context, q Question, a Answer, now time.Time)
 		return Released{}, refusal
 	}
 	return out, nil
+}
+
+// Forget deletes the values behind the sums of methods in rounds that were let out before a
+// time, and returns of how many questions. What the guard needs stays: asked again, the
+// same question counts as a new one about the same persons.
+func (g *Gate) Forget(ctx context.Context, before time.Time) (questions int64, err error) {
+	err = g.db.Write(ctx, func(tx *sqldb.Tx) error {
+		if err := tx.Lock(ctx, "release"); err != nil {
+			return err
+		}
+		questions, err = tx.Exec(ctx, `DELETE FROM release_frame WHERE released_at < ?`, before.Unix())
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("release: forget values: %w", err)
+	}
+	return questions, nil
 }
 
 // Once remembers what this node acted on in a step of a masked sum; see [secagg.Guard].

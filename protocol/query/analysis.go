@@ -3,6 +3,8 @@ package query
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
@@ -16,16 +18,39 @@ const (
 	Count AnalysisKind = "count"
 	// Moments gives n, mean and standard deviation of Variable, per cell of By.
 	Moments AnalysisKind = "moments"
-	// GLM fits the generalized linear model Model.
-	GLM AnalysisKind = "glm"
 )
 
-// Known reports whether k is on the list.
-func (k AnalysisKind) Known() bool { return k == Count || k == Moments || k == GLM }
+// The methods in rounds, over Columns. [Specs] say what each takes.
+const (
+	GLM          AnalysisKind = "glm"
+	Cox          AnalysisKind = "cox"
+	KaplanMeier  AnalysisKind = "kaplan-meier"
+	CrossTab     AnalysisKind = "crosstab"
+	Describe     AnalysisKind = "describe"
+	Quantiles    AnalysisKind = "quantiles"
+	Histogram    AnalysisKind = "histogram"
+	Characterize AnalysisKind = "characterize"
+	Incidence    AnalysisKind = "incidence"
+	Prevalence   AnalysisKind = "prevalence"
+)
 
-// InRounds reports whether a method takes several sums, each at a state that follows from
-// the ones before.
-func (k AnalysisKind) InRounds() bool { return k == GLM }
+// Kinds returns the list.
+func Kinds() []AnalysisKind {
+	return append([]AnalysisKind{Count, Moments}, rounds...)
+}
+
+var rounds = []AnalysisKind{GLM, Cox, KaplanMeier, CrossTab, Describe, Quantiles, Histogram, Characterize, Incidence, Prevalence}
+
+// Known reports whether k is on the list.
+func (k AnalysisKind) Known() bool { return slices.Contains(Kinds(), k) }
+
+// InRounds reports whether a method takes sums, each at a state that follows from the
+// ones before, over a frame of columns: one sum or several.
+func (k AnalysisKind) InRounds() bool { return slices.Contains(rounds, k) }
+
+// HasThreshold reports whether what a method in rounds shows depends on the least cell of
+// the limits. The others show no number of persons but that of all.
+func (k AnalysisKind) HasThreshold() bool { return k.InRounds() && k != GLM && k != Describe }
 
 // Analysis is what to compute over a cohort.
 type Analysis struct {
@@ -37,8 +62,11 @@ type Analysis struct {
 	// Variable is required for Moments and absent for the others.
 	Variable *Variable `json:"variable,omitempty"`
 
-	// Model is required for GLM and absent for the others.
-	Model *Model `json:"model,omitempty"`
+	// Columns say where a person's values come from. A method in rounds has those that
+	// its spec names, the others none.
+	Columns []Column `json:"columns,omitempty"`
+
+	Specs
 }
 
 // MaxBy is how many stratifiers may be crossed.
@@ -135,27 +163,113 @@ func (a Analysis) Validate() error {
 		}
 		seen[s] = true
 	}
-	if a.Model != nil && a.Kind != GLM {
-		return invalid("analysis.model: only a glm has one")
-	}
-	switch a.Kind {
-	case Count:
-		if a.Variable != nil {
-			return invalid("analysis.variable: a count has none")
-		}
+	spec, only := a.of(a.Kind)
+	switch {
+	case !a.Kind.Known():
+		return invalid("analysis.kind: unknown; known are " + list(Kinds()))
+	case !only:
+		return invalid(fmt.Sprintf("analysis: what belongs to another method than %s stands there", a.Kind))
+	case a.Kind.InRounds():
+		return a.validateRounds(spec)
+	case len(a.Columns) > 0:
+		return invalid(fmt.Sprintf("analysis.columns: a %s has none", a.Kind))
+	case a.Kind == Count && a.Variable != nil:
+		return invalid("analysis.variable: a count has none")
+	case a.Kind == Count:
 		return nil
-	case GLM:
-		if a.Variable != nil || len(a.By) > 0 {
-			return invalid("analysis: a glm has neither variable nor by; name columns in its formula")
-		}
-		return a.Model.validate()
-	case Moments:
-		if a.Variable == nil {
-			return invalid("analysis.variable: is missing")
-		}
-		return a.Variable.validate()
+	case a.Variable == nil:
+		return invalid("analysis.variable: is missing")
 	}
-	return invalid("analysis.kind: unknown; known are count, moments, glm")
+	return a.Variable.validate()
+}
+
+// validateRounds checks a method in rounds: its spec names every column, and no others.
+func (a Analysis) validateRounds(s spec) error {
+	switch {
+	case a.Variable != nil || len(a.By) > 0:
+		return invalid(fmt.Sprintf("analysis: %s has neither variable nor by; it has columns", a.Kind))
+	case s == nil:
+		return invalid(fmt.Sprintf("analysis.%s: is missing; it says what the method takes", field(a.Kind)))
+	case len(a.Columns) == 0 || len(a.Columns) > MaxColumns:
+		return invalid(fmt.Sprintf("analysis.columns: 1 to %d", MaxColumns))
+	}
+	names, err := s.columns()
+	if err != nil {
+		return err
+	}
+	for i, c := range a.Columns {
+		if err := c.validate(i); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(a.Columns[:i], func(o Column) bool { return o.Name == c.Name }) {
+			return invalid(fmt.Sprintf("analysis.columns[%d].name: stands twice", i))
+		}
+		if !slices.Contains(names, c.Name) {
+			return invalid(fmt.Sprintf("analysis.columns[%d]: analysis.%s does not name it", i, field(a.Kind)))
+		}
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(a.Columns, func(c Column) bool { return c.Name == name }) {
+			return invalid(fmt.Sprintf("analysis.columns: there is no %.64q, which analysis.%s names", name, field(a.Kind)))
+		}
+	}
+	return nil
+}
+
+// field is the name of the field of a kind's spec.
+func field(k AnalysisKind) string {
+	if k == KaplanMeier {
+		return "kaplanMeier"
+	}
+	return string(k)
+}
+
+func list(kinds []AnalysisKind) string {
+	names := make([]string, len(kinds))
+	for i, k := range kinds {
+		names[i] = string(k)
+	}
+	return strings.Join(names, ", ")
+}
+
+// AnsweredBy reports whether an outcome is of a method in rounds that was asked for.
+func (a Analysis) AnsweredBy(o Outcome) bool {
+	spec, _ := a.of(a.Kind)
+	return spec != nil && o.one() && spec.answeredBy(o)
+}
+
+// Words says in plain English what is computed over the cohort.
+func (a Analysis) Words() string {
+	var b strings.Builder
+	switch spec, _ := a.of(a.Kind); {
+	case a.Kind == Count:
+		b.WriteString("How many persons are in the cohort")
+	case a.Variable != nil:
+		v := a.Variable
+		fmt.Fprintf(&b, "Analysis %s of each person's %s value of concept %d in %s, between %g and %g, over the cohort", a.Kind, v.Take, v.Concept, v.Unit, v.Low, v.High)
+	case spec != nil:
+		b.WriteString(spec.words() + ", over the cohort, one row a person, where")
+		for i, c := range a.Columns {
+			fmt.Fprintf(&b, "%s %s is %s", []string{"", ";"}[min(i, 1)], c.Name, c.Words())
+		}
+	default:
+		fmt.Fprintf(&b, "Analysis %s over the cohort", a.Kind)
+	}
+	for i, by := range a.By {
+		b.WriteString([]string{", split by ", " and "}[min(i, 1)] + string(by))
+	}
+	return b.String()
+}
+
+// normal returns the analysis with what means nothing, the order of concepts and the
+// spaces of a formula, in one form.
+func (a Analysis) normal() Analysis {
+	a.Specs = a.Specs.normal()
+	a.Columns = slices.Clone(a.Columns)
+	for i := range a.Columns {
+		a.Columns[i].Concepts = slices.Compact(slices.Sorted(slices.Values(a.Columns[i].Concepts)))
+	}
+	return a
 }
 
 func (v Variable) validate() error {

@@ -1,5 +1,21 @@
 package query
 
+import (
+	"strings"
+)
+
+// CharacterizeSpec asks for a study's first table.
+type CharacterizeSpec struct {
+	Variables []string `json:"variables"`
+	Arm       string   `json:"arm,omitempty"` // the column that makes the arms
+}
+
+func (s *CharacterizeSpec) columns() ([]string, error) { return with(s.Variables, s.Arm), nil }
+func (s *CharacterizeSpec) answeredBy(o Outcome) bool  { return o.Characterization != nil }
+func (s *CharacterizeSpec) words() string {
+	return "First table of " + strings.Join(s.Variables, ", ") + by(s.Arm)
+}
+
 // Characterization is a study's first table: who the persons are, over all and by arm.
 type Characterization struct {
 	Arm string `json:"arm,omitempty"` // the column that makes the arms

@@ -1,9 +1,26 @@
 package query
 
-// CrossTab is a table of counts with its tests: what R's table, chisq.test, fisher.test
+import (
+	"strings"
+)
+
+// CrossTabSpec asks for a table of counts with its tests.
+type CrossTabSpec struct {
+	// Factors are two or three columns with levels: the first two are tested for
+	// independence, within the levels of the third.
+	Factors []string `json:"factors"`
+}
+
+func (s *CrossTabSpec) columns() ([]string, error) { return s.Factors, nil }
+func (s *CrossTabSpec) answeredBy(o Outcome) bool  { return o.CrossTab != nil }
+func (s *CrossTabSpec) words() string {
+	return "Table of " + strings.Join(s.Factors, " by ") + " with tests of independence"
+}
+
+// ContingencyTable is a table of counts with its tests: what R's table, chisq.test, fisher.test
 // and mantelhaen.test give. Levels that nobody has stand in the table and are left out
 // of the tests, as R's factor leaves them out.
-type CrossTab struct {
+type ContingencyTable struct {
 	Factors []TableFactor `json:"factors"`
 
 	// N is the number of persons in the table, Omitted of those left out for a missing

@@ -1,5 +1,27 @@
 package query
 
+import (
+	"strings"
+)
+
+// DescribeSpec asks for moments of numeric columns and how each two vary together.
+type DescribeSpec struct {
+	Values []string `json:"values"`
+
+	// By is a column whose levels are described one by one, too.
+	By string `json:"by,omitempty"`
+
+	// Pairwise takes each column, and each pair, over those who have it; otherwise whoever
+	// misses one is left out.
+	Pairwise bool `json:"pairwise,omitempty"`
+}
+
+func (s *DescribeSpec) columns() ([]string, error) { return with(s.Values, s.By), nil }
+func (s *DescribeSpec) answeredBy(o Outcome) bool  { return o.Description != nil }
+func (s *DescribeSpec) words() string {
+	return "Mean, variance, skewness, kurtosis and covariances of " + strings.Join(s.Values, ", ") + by(s.By)
+}
+
 // Description describes numeric columns and how they vary together.
 type Description struct {
 	// N is the number of persons, Omitted of those left out for a missing value: none if

@@ -1,7 +1,25 @@
 package query
 
-// Quantiles are quantiles of numeric columns, over all and by the levels of a factor.
-type Quantiles struct {
+import (
+	"fmt"
+	"strings"
+)
+
+// QuantilesSpec asks for quantiles of numeric columns.
+type QuantilesSpec struct {
+	Values        []string  `json:"values"`
+	By            string    `json:"by,omitempty"`  // a column whose levels have their own
+	Probabilities []float64 `json:"probabilities"` // 0 to 1
+}
+
+func (s *QuantilesSpec) columns() ([]string, error) { return with(s.Values, s.By), nil }
+func (s *QuantilesSpec) answeredBy(o Outcome) bool  { return o.Quantiles != nil }
+func (s *QuantilesSpec) words() string {
+	return fmt.Sprintf("Quantiles %v of %s%s", s.Probabilities, strings.Join(s.Values, ", "), by(s.By))
+}
+
+// QuantileTable has quantiles of numeric columns, over all and by the levels of a factor.
+type QuantileTable struct {
 	N       int64 `json:"n"`       // persons
 	Omitted int64 `json:"omitted"` // left out for a missing value
 

@@ -1,5 +1,30 @@
 package query
 
+// IncidenceSpec asks for a rate of events in the persons' time at risk.
+type IncidenceSpec struct {
+	Events string `json:"events"`       // a column that says whether, or how often
+	Time   string `json:"time"`         // a column with days at risk
+	By     string `json:"by,omitempty"` // a column whose levels have their own rate
+}
+
+func (s *IncidenceSpec) columns() ([]string, error) {
+	return with([]string{s.Events, s.Time}, s.By), nil
+}
+func (s *IncidenceSpec) answeredBy(o Outcome) bool { return o.Rates != nil && o.Rates.All.Time != nil }
+func (s *IncidenceSpec) words() string {
+	return "Incidence rate of " + s.Events + " in " + s.Time + by(s.By)
+}
+
+// PrevalenceSpec asks for the share of persons with a property.
+type PrevalenceSpec struct {
+	Property string `json:"property"`     // a column that says whether
+	By       string `json:"by,omitempty"` // a column whose levels have their own share
+}
+
+func (s *PrevalenceSpec) columns() ([]string, error) { return with([]string{s.Property}, s.By), nil }
+func (s *PrevalenceSpec) answeredBy(o Outcome) bool  { return o.Rates != nil && o.Rates.All.Time == nil }
+func (s *PrevalenceSpec) words() string              { return "Prevalence of " + s.Property + by(s.By) }
+
 // Rates are incidence rates or prevalences, over all and by the levels of a factor.
 type Rates struct {
 	N       int64 `json:"n"`       // persons
@@ -39,24 +64,4 @@ type Rate struct {
 type Limits struct {
 	Lower float64 `json:"lower"`
 	Upper float64 `json:"upper"`
-}
-
-// Histogram counts the values of a column in ranges, as R's hist does: each includes its
-// upper end, and the first its lower one too.
-type Histogram struct {
-	Name    string `json:"name"`
-	N       int64  `json:"n"`       // persons with a value between the outermost breaks
-	Outside int64  `json:"outside"` // persons with another value
-	Omitted int64  `json:"omitted"` // persons without a value
-
-	Bins []HistogramBin `json:"bins"`
-}
-
-// HistogramBin is one range. Ranges with fewer persons than may be shown are joined to
-// their neighbours.
-type HistogramBin struct {
-	Low     float64 `json:"low"`
-	High    float64 `json:"high"`
-	Count   int64   `json:"count"`
-	Density float64 `json:"density"` // Count by N and by the width of the range; 0 for nobody
 }

@@ -1,5 +1,37 @@
 package query
 
+// GLMSpec asks for a generalized linear model, a row for each person.
+type GLMSpec struct {
+	// Formula is as in R; see package formula.
+	Formula string `json:"formula"`
+
+	Family Family `json:"family"`
+
+	// Link may be left out for the family's usual one.
+	Link Link `json:"link,omitempty"`
+
+	// Weights names a column with prior weights.
+	Weights string `json:"weights,omitempty"`
+}
+
+func (s *GLMSpec) columns() ([]string, error) { return named(s.Formula, s.Weights) }
+
+func (s *GLMSpec) answeredBy(o Outcome) bool {
+	return o.Regression != nil && o.Regression.Family == s.Family
+}
+
+func (s *GLMSpec) words() string {
+	text := "Regression (" + string(s.Family)
+	if s.Link != "" {
+		text += ", link " + string(s.Link)
+	}
+	text += ") of " + s.Formula
+	if s.Weights != "" {
+		text += ", weighted by " + s.Weights
+	}
+	return text
+}
+
 // Family is the distribution of a regression's response.
 type Family string
 

@@ -125,10 +125,8 @@ func (r Request) Scopes() (consent.Mask, error) {
 	if r.Analysis.Variable != nil {
 		mask |= consent.MaskOf(consent.Measurements)
 	}
-	if m := r.Analysis.Model; m != nil {
-		for _, c := range m.Columns {
-			mask |= consent.MaskOf(domainScopes[c.Reads()])
-		}
+	for _, c := range r.Analysis.Columns {
+		mask |= consent.MaskOf(domainScopes[c.Reads()])
 	}
 	return mask, nil
 }

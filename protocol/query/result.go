@@ -41,8 +41,8 @@ type Result struct {
 
 	Cells []Cell `json:"cells,omitempty"`
 
-	// Regression is there for a model, in place of cells.
-	Regression *Regression `json:"regression,omitempty"`
+	// Outcome is that of a method in rounds, in place of cells.
+	Outcome
 
 	// Rounds is how many sums a method in rounds took.
 	Rounds int `json:"rounds,omitempty"`

@@ -1,5 +1,58 @@
 package query
 
+import (
+	"fmt"
+)
+
+// Grid is the public grid of times of a survival analysis: 0, Width, 2 Width, up to Horizon,
+// in days. A time between two points counts as the later one; what lies beyond the horizon
+// is censored there.
+type Grid struct {
+	Width   float64 `json:"width"`
+	Horizon float64 `json:"horizon"`
+}
+
+func (g Grid) words() string {
+	return fmt.Sprintf("in steps of %g up to %g days", g.Width, g.Horizon)
+}
+
+// KaplanMeierSpec asks for survival curves by arm, with a log-rank test.
+type KaplanMeierSpec struct {
+	// Formula is Surv(time, event) ~ arm, or ~ 1; see package formula. The test is made
+	// within strata(…).
+	Formula string `json:"formula"`
+
+	Grid Grid `json:"grid"`
+
+	// Restriction is the time, in days, to which means are restricted; the grid's
+	// horizon if it is left out.
+	Restriction float64 `json:"restriction,omitempty"`
+}
+
+func (s *KaplanMeierSpec) columns() ([]string, error) { return named(s.Formula) }
+func (s *KaplanMeierSpec) answeredBy(o Outcome) bool  { return o.Survival != nil }
+func (s *KaplanMeierSpec) words() string {
+	return "Survival curves of " + s.Formula + ", " + s.Grid.words()
+}
+
+// CoxSpec asks for a proportional hazards model.
+type CoxSpec struct {
+	// Formula is Surv(time, event) ~ terms, or Surv(start, stop, event) ~ terms, with
+	// offset(…) and strata(…); see package formula.
+	Formula string `json:"formula"`
+
+	// Ties are Efron's if it is left out.
+	Ties Ties `json:"ties,omitempty"`
+
+	Grid Grid `json:"grid"`
+}
+
+func (s *CoxSpec) columns() ([]string, error) { return named(s.Formula) }
+func (s *CoxSpec) answeredBy(o Outcome) bool  { return o.Hazards != nil }
+func (s *CoxSpec) words() string {
+	return "Proportional hazards model of " + s.Formula + ", " + s.Grid.words()
+}
+
 // Ties is how a proportional hazards model treats events at one time, and a conditional
 // logistic one cases in one set.
 type Ties string

@@ -169,5 +169,6 @@ func (c Circuit) IsAccess() bool { return c.kind == accessKind }
 func (c Circuit) Shape() Shape { return c.shape }
 
 // Development is the shape for demonstrations and small networks: its keys are
-// made within seconds, and it holds 256 participants of a trial per node.
-var Development = Shape{ShardSize: 64, Shards: 4, Slots: 4}
+// made within seconds, it holds 256 participants of a trial per node, and a question may
+// need all scopes there are.
+var Development = Shape{ShardSize: 64, Shards: 4, Slots: 8}

@@ -54,8 +54,9 @@ type Person struct {
 	Born  int     // year
 	Value float64 // systolic pressure in mm[Hg], 0 for none
 
-	// Relapsed persons have Relapse too.
+	// Relapsed persons have Relapse too, so many days after their first event: 0 for 30.
 	Relapsed bool
+	After    int
 
 	// Silent persons gave no consent.
 	Silent bool
@@ -185,8 +186,11 @@ func (s *Site) populate(t testing.TB) {
 		batch.Persons = append(batch.Persons, omop.Person{Key: key, Pointer: "entry", GenderConceptID: p.Sex, YearOfBirth: p.Born})
 		batch.Periods = append(batch.Periods, omop.ObservationPeriod{Person: key, Start: start, End: end, TypeConceptID: 32817})
 		batch.Conditions = append(batch.Conditions, omop.Condition{Record: row("c"), ConceptID: Diabetes, Start: event, TypeConceptID: 32817})
+		if p.After == 0 {
+			p.After = 30
+		}
 		if p.Relapsed {
-			batch.Conditions = append(batch.Conditions, omop.Condition{Record: row("r"), ConceptID: Relapse, Start: event + 30, TypeConceptID: 32817})
+			batch.Conditions = append(batch.Conditions, omop.Condition{Record: row("r"), ConceptID: Relapse, Start: event + omop.Date(p.After), TypeConceptID: 32817})
 		}
 		if p.Value != 0 {
 			batch.Measurements = append(batch.Measurements, omop.Measurement{

@@ -28,9 +28,13 @@ func NewTrial(t testing.TB, nodes []identity.DID, policy disclosure.Policy, now 
 	t.Helper()
 	x := Trial{Sponsor: NewKey(t), Board: NewKey(t), Researcher: NewKey(t)}
 	now = now.UTC().Truncate(time.Second)
+	var kinds []string
+	for _, k := range query.Kinds() {
+		kinds = append(kinds, string(k))
+	}
 	x.Design = trial.Design{
 		ID: "glucose-1", Title: "Glucose", Nodes: nodes, Researchers: []identity.DID{x.Researcher.DID()},
-		Analyses: []string{string(query.Count), string(query.Moments), string(query.GLM)}, Disclosure: policy,
+		Analyses: kinds, Disclosure: policy,
 		Opens: now.Add(-time.Hour), Closes: now.Add(30 * 24 * time.Hour),
 	}
 	x.Registration = Approve(t, x.Design, x.Sponsor, x.Board, now.Add(-time.Minute))
@@ -68,8 +72,9 @@ func (x Trial) MeanBySex() query.Request {
 // systolic pressure.
 func (x Trial) Model() query.Request {
 	r := x.CountBySex()
-	r.Analysis = query.Analysis{Kind: query.GLM, Model: &query.Model{
-		Formula: "relapse ~ age + sex + pressure", Family: query.Binomial,
+	r.Analysis = query.Analysis{
+		Kind:  query.GLM,
+		Specs: query.Specs{GLM: &query.GLMSpec{Formula: "relapse ~ age + sex + pressure", Family: query.Binomial}},
 		Columns: []query.Column{
 			{Name: "relapse", From: query.FromEvent, Domain: cohort.ConditionOccurrence, Concepts: []int64{Relapse}, Window: &query.Window{From: 1, To: 365}},
 			{Name: "age", From: query.FromAge},
@@ -79,7 +84,7 @@ func (x Trial) Model() query.Request {
 				Low: 50, High: 250, Window: &query.Window{From: -365},
 			},
 		},
-	}}
+	}
 	return r
 }
 

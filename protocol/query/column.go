@@ -8,29 +8,13 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/formula"
 )
 
-// Limits of a model.
+// Limits of columns.
 const (
 	MaxColumns  = 20
 	MaxConcepts = 1000      // of one column
 	MaxWindow   = 100 * 366 // days from entry to either end of a window
+	MaxCount    = 10_000    // events of one person
 )
-
-// Model is a regression over the cohort's persons, a row for each.
-type Model struct {
-	// Formula is as in R; see package formula. It names columns, and every column is
-	// in it or is Weights.
-	Formula string `json:"formula"`
-
-	Family Family `json:"family"`
-
-	// Link may be left out for the family's usual one.
-	Link Link `json:"link,omitempty"`
-
-	// Weights names a column with prior weights.
-	Weights string `json:"weights,omitempty"`
-
-	Columns []Column `json:"columns"`
-}
 
 // Column says where a person's value of a name in the formula comes from. What it can
 // be is fixed here, so that no question can choose values of its own for persons.
@@ -42,7 +26,7 @@ type Column struct {
 	// of which counts, without their descendants.
 	Concepts []int64 `json:"concepts,omitempty"`
 
-	// Domain is the table of an event.
+	// Domain is the table of an event. That of an outcome may be Death, which has no concepts.
 	Domain cohort.Domain `json:"domain,omitempty"`
 
 	// Window bounds the days of measurements and events; without it they count whenever
@@ -56,7 +40,7 @@ type Column struct {
 	Unit string `json:"unit,omitempty"`
 
 	// Low and High bound plausible measurements in Unit. Whose value lies outside has
-	// none. An age has 0 to 130.
+	// none. An age has 0 to 130. Of a count only High is set: the most that counts, from 1.
 	Low  float64 `json:"low,omitempty"`
 	High float64 `json:"high,omitempty"`
 }
@@ -67,10 +51,19 @@ type Origin string
 // The origins.
 const (
 	FromAge         Origin = "age"         // completed years at cohort entry: numeric
+	FromAgeGroup    Origin = "age-group"   // a factor with the levels of ByAgeGroup
 	FromSex         Origin = "sex"         // a factor with the levels of BySex
 	FromRace        Origin = "race"        // a factor with the levels of ByRace
 	FromMeasurement Origin = "measurement" // numeric, missing for who has none
 	FromEvent       Origin = "event"       // logical: whether there is such an event
+	FromCount       Origin = "count"       // numeric: how many such events there are
+
+	// A follow-up begins on the day of entry and ends with the first such event in the
+	// window, or else with the window or with the observation period that the entry is in,
+	// whichever ends first. FromFollowUp is its length in days, numeric; FromOutcome is
+	// logical: whether it ended with the event. A pair of them has all else alike.
+	FromFollowUp Origin = "follow-up"
+	FromOutcome  Origin = "outcome"
 )
 
 // Window is a range of days relative to cohort entry, both ends inclusive: -365 to 0 is
@@ -89,64 +82,12 @@ const (
 // MaxAge is the highest age at entry; who is older has it.
 const MaxAge = 130
 
-func (m *Model) validate() error {
-	if m == nil {
-		return invalid("analysis.model: is missing")
-	}
-	f, err := formula.Parse(m.Formula)
-	if err != nil {
-		return err
-	}
-	if len(m.Columns) == 0 || len(m.Columns) > MaxColumns {
-		return invalid(fmt.Sprintf("analysis.model.columns: 1 to %d", MaxColumns))
-	}
-	names := f.Columns()
-	if m.Weights != "" {
-		names = append(names, m.Weights)
-	}
-	for i, c := range m.Columns {
-		if err := c.validate(i); err != nil {
-			return err
-		}
-		if slices.ContainsFunc(m.Columns[:i], func(o Column) bool { return o.Name == c.Name }) {
-			return invalid(fmt.Sprintf("analysis.model.columns[%d].name: stands twice", i))
-		}
-		if !slices.Contains(names, c.Name) {
-			return invalid(fmt.Sprintf("analysis.model.columns[%d]: the formula does not name it", i))
-		}
-	}
-	for _, name := range names {
-		if !slices.ContainsFunc(m.Columns, func(c Column) bool { return c.Name == name }) {
-			return invalid("analysis.model.columns: there is no " + name + ", which the formula names")
-		}
-	}
-	return nil
-}
-
-// normal returns the analysis with what means nothing, the order of concepts and the
-// spaces of a formula, in one form.
-func (a Analysis) normal() Analysis {
-	if a.Model == nil {
-		return a
-	}
-	m := *a.Model
-	if f, err := formula.Parse(m.Formula); err == nil {
-		m.Formula = f.String()
-	}
-	m.Columns = slices.Clone(m.Columns)
-	for i := range m.Columns {
-		m.Columns[i].Concepts = slices.Compact(slices.Sorted(slices.Values(m.Columns[i].Concepts)))
-	}
-	a.Model = &m
-	return a
-}
-
 // Reads returns the domain whose records the column reads.
 func (c Column) Reads() cohort.Domain {
 	switch c.From {
 	case FromMeasurement:
 		return cohort.Measurement
-	case FromEvent:
+	case FromEvent, FromCount, FromFollowUp, FromOutcome:
 		return c.Domain
 	}
 	return cohort.Person
@@ -163,27 +104,43 @@ func (c Column) Words() string {
 		return fmt.Sprintf("the %s value of concept %d%s, in %s between %g and %g", c.Take, c.Concepts[0], when, c.Unit, c.Low, c.High)
 	case FromEvent:
 		return fmt.Sprintf("whether there is a %s of concepts %v%s", c.Domain, c.Concepts, when)
+	case FromCount:
+		return fmt.Sprintf("the number, up to %g, of %s of concepts %v%s", c.High, c.Domain, c.Concepts, when)
+	case FromFollowUp:
+		return fmt.Sprintf("the days until %s%s, or until the end of observation", c.event(), when)
+	case FromOutcome:
+		return fmt.Sprintf("whether %s ended the follow-up%s", c.event(), when)
 	}
 	return fmt.Sprintf("the person's %s", c.From)
 }
 
+// event says what ends a follow-up.
+func (c Column) event() string {
+	if c.Domain == cohort.Death {
+		return "death"
+	}
+	return fmt.Sprintf("the first %s of concepts %v", c.Domain, c.Concepts)
+}
+
 func (c Column) validate(i int) error {
-	bad := func(what string) error { return invalid(fmt.Sprintf("analysis.model.columns[%d].%s", i, what)) }
+	bad := func(what string) error { return invalid(fmt.Sprintf("analysis.columns[%d].%s", i, what)) }
 	if !formula.ValidName(c.Name) || len(c.Name) > 64 {
 		return bad("name: letters, digits, dots and underscores, a letter first, 64 bytes at most")
 	}
 	switch c.From {
-	case FromAge, FromSex, FromRace:
+	case FromAge, FromAgeGroup, FromSex, FromRace:
 		if c.Concepts != nil || c.Domain != "" || c.Window != nil || c.Take != "" || c.Unit != "" || c.Low != 0 || c.High != 0 {
-			return bad("from: age, sex and race have nothing else to set")
+			return bad("from: age, age-group, sex and race have nothing else to set")
 		}
 		return nil
 	case FromMeasurement:
 		return c.validateMeasurement(bad)
-	case FromEvent:
+	case FromEvent, FromCount:
 		return c.validateEvent(bad)
+	case FromFollowUp, FromOutcome:
+		return c.validateFollowUp(bad)
 	}
-	return bad("from: unknown; known are age, sex, race, measurement, event")
+	return bad("from: unknown; known are age, age-group, sex, race, measurement, event, count, follow-up, outcome")
 }
 
 func (c Column) validateMeasurement(bad func(string) error) error {
@@ -214,10 +171,26 @@ func (c Column) validateEvent(bad func(string) error) error {
 		return bad(fmt.Sprintf("concepts: 1 to %d positive concept ids", MaxConcepts))
 	case !known:
 		return bad("domain: the kind of event as in a cohort definition, for example ConditionOccurrence")
-	case c.Take != "" || c.Unit != "" || c.Low != 0 || c.High != 0:
+	case c.From == FromCount && !(1 <= c.High && c.High <= MaxCount && c.High == float64(int(c.High))):
+		return bad(fmt.Sprintf("high: the most events that count, a whole number from 1 to %d", MaxCount))
+	case c.Take != "" || c.Unit != "" || c.Low != 0 || c.From != FromCount && c.High != 0:
 		return bad("from: an event has neither take nor unit, low or high")
 	}
 	return c.Window.validate(bad)
+}
+
+// validateFollowUp checks a column of a follow-up, which needs an end and does not begin
+// before entry.
+func (c Column) validateFollowUp(bad func(string) error) error {
+	switch {
+	case c.Window == nil || c.Window.From < 0 || c.Window.To < 1:
+		return bad("window: a follow-up has one, from 0 on, to at least 1")
+	case c.Domain == cohort.Death && c.Concepts != nil:
+		return bad("concepts: a death has none")
+	case c.Domain == cohort.Death:
+		c.Domain, c.Concepts = cohort.ConditionOccurrence, []int64{1} // all else is as of an event
+	}
+	return c.validateEvent(bad)
 }
 
 func (w *Window) validate(bad func(string) error) error {

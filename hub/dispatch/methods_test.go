@@ -1,0 +1,135 @@
+package dispatch_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/federation/analysis"
+	"github.com/trialmesh/trialmesh/node/peer/peertest"
+	"github.com/trialmesh/trialmesh/protocol/cohort"
+	"github.com/trialmesh/trialmesh/protocol/query"
+)
+
+// days bounds the follow-up of the tests' survival analyses.
+const days = 360
+
+// relapseColumns say where the values of relapses come from, by name.
+var relapseColumns = map[string]query.Column{
+	"age":      {Name: "age", From: query.FromAge},
+	"group":    {Name: "group", From: query.FromAgeGroup},
+	"sex":      {Name: "sex", From: query.FromSex},
+	"pressure": {Name: "pressure", From: query.FromMeasurement, Concepts: []int64{peertest.Systolic}, Unit: "mm[Hg]", Take: query.TakeLast, Low: 50, High: 250},
+	"relapse":  {Name: "relapse", From: query.FromEvent, Domain: cohort.ConditionOccurrence, Concepts: []int64{peertest.Relapse}, Window: &query.Window{From: 1, To: days}},
+	"relapses": {Name: "relapses", From: query.FromCount, Domain: cohort.ConditionOccurrence, Concepts: []int64{peertest.Relapse}, Window: &query.Window{From: 1, To: days}, High: 5},
+	"time":     {Name: "time", From: query.FromFollowUp, Domain: cohort.ConditionOccurrence, Concepts: []int64{peertest.Relapse}, Window: &query.Window{From: 1, To: days}},
+	"outcome":  {Name: "outcome", From: query.FromOutcome, Domain: cohort.ConditionOccurrence, Concepts: []int64{peertest.Relapse}, Window: &query.Window{From: 1, To: days}},
+}
+
+// spread gives the relapses of relapses their days, and takes nobody's pressure away.
+func spread(sites [][]peertest.Person) [][]peertest.Person {
+	for s := range sites {
+		for i := range sites[s] {
+			p := &sites[s][i]
+			p.After = 1 + (7*(80*s+i)+p.Born)%(days-1)
+			if p.Value == 0 {
+				p.Value = 120.25
+			}
+		}
+	}
+	return sites
+}
+
+// row returns a person's values of columns, as [relapseColumns] mean them.
+func row(p peertest.Person, columns []query.Column) []float64 {
+	relapsed, time := 0.0, float64(days)
+	if p.Relapsed {
+		relapsed, time = 1, float64(p.After)
+	}
+	age := 2024 - p.Born
+	values := map[string]float64{
+		"age": float64(age), "group": 2, "sex": 0, "pressure": p.Value, "relapse": relapsed, "relapses": relapsed, "outcome": relapsed, "time": time,
+	}
+	if age >= 65 {
+		values["group"] = 3
+	}
+	if age < 40 {
+		values["group"] = 1
+	}
+	if p.Sex == peertest.Male {
+		values["sex"] = 1
+	}
+	out := make([]float64, len(columns))
+	for i, c := range columns {
+		out[i] = values[c.Name]
+	}
+	return out
+}
+
+// methodsOfRelapses are questions of every method in rounds, with the columns each names.
+func methodsOfRelapses() map[query.AnalysisKind]query.Analysis {
+	grid := query.Grid{Width: 1, Horizon: days}
+	all := map[query.AnalysisKind]struct {
+		specs   query.Specs
+		columns []string
+	}{
+		query.GLM:          {query.Specs{GLM: &query.GLMSpec{Formula: "relapses ~ age + sex", Family: query.Poisson}}, []string{"relapses", "age", "sex"}},
+		query.Cox:          {query.Specs{Cox: &query.CoxSpec{Formula: "Surv(time, outcome) ~ age + sex", Grid: grid}}, []string{"time", "outcome", "age", "sex"}},
+		query.KaplanMeier:  {query.Specs{KaplanMeier: &query.KaplanMeierSpec{Formula: "Surv(time, outcome) ~ sex", Grid: grid}}, []string{"time", "outcome", "sex"}},
+		query.CrossTab:     {query.Specs{CrossTab: &query.CrossTabSpec{Factors: []string{"sex", "relapse"}}}, []string{"sex", "relapse"}},
+		query.Describe:     {query.Specs{Describe: &query.DescribeSpec{Values: []string{"age", "pressure"}, By: "sex"}}, []string{"age", "pressure", "sex"}},
+		query.Quantiles:    {query.Specs{Quantiles: &query.QuantilesSpec{Values: []string{"pressure"}, Probabilities: []float64{0.25, 0.5}}}, []string{"pressure"}},
+		query.Histogram:    {query.Specs{Histogram: &query.HistogramSpec{Value: "age", Breaks: []float64{0, 40, 60, 80, 130}}}, []string{"age"}},
+		query.Characterize: {query.Specs{Characterize: &query.CharacterizeSpec{Variables: []string{"age", "pressure", "relapse"}, Arm: "sex"}}, []string{"age", "pressure", "relapse", "sex"}},
+		query.Incidence:    {query.Specs{Incidence: &query.IncidenceSpec{Events: "outcome", Time: "time", By: "sex"}}, []string{"outcome", "time", "sex"}},
+		query.Prevalence:   {query.Specs{Prevalence: &query.PrevalenceSpec{Property: "relapse", By: "sex"}}, []string{"relapse", "sex"}},
+	}
+	out := make(map[query.AnalysisKind]query.Analysis)
+	for kind, m := range all {
+		a := query.Analysis{Kind: kind, Specs: m.specs}
+		for _, name := range m.columns {
+			a.Columns = append(a.Columns, relapseColumns[name])
+		}
+		out[kind] = a
+	}
+	return out
+}
+
+// TestEveryMethodGivesThePooledAnswer: what comes out of hub and three nodes is what the
+// method gives for the rows of all three together, under the limits of the hub.
+func TestEveryMethodGivesThePooledAnswer(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		sites := spread(relapses())
+		w := newWorld(t, sites...)
+		w.run(t)
+		asked := make(map[query.AnalysisKind]bool)
+		for kind, a := range methodsOfRelapses() {
+			method, err := analysis.InRounds(a, w.policy.MinCell)
+			require.NoError(t, err, kind)
+			pooled, err := analysis.NewFrame(analysis.ColumnsOf(a.Columns))
+			require.NoError(t, err)
+			for _, people := range sites {
+				for _, p := range people {
+					require.NoError(t, pooled.Append(row(p, a.Columns)))
+				}
+			}
+			want, err := analysis.Local(method, pooled)
+			require.NoError(t, err, kind)
+			outcome, err := query.OutcomeOf(want.Result)
+			require.NoError(t, err)
+
+			r := w.trial.CountBySex()
+			r.Analysis = a
+			got := w.result(t, w.put(t, r, time.Minute))
+			require.Equal(t, query.Complete, got.State, "%s: %s %+v", kind, got.Reason, got.Refused)
+			require.Equal(t, outcome, got.Outcome, kind)
+			require.Equal(t, want.Rounds, got.Rounds, kind)
+			require.True(t, a.AnsweredBy(got.Outcome))
+			asked[kind] = true
+		}
+		for _, kind := range query.Kinds() {
+			require.Equal(t, kind.InRounds(), asked[kind], "each method in rounds: %s", kind)
+		}
+	})
+}

@@ -1,0 +1,203 @@
+package redteam
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	"github.com/trialmesh/trialmesh/federation/analysis"
+	"github.com/trialmesh/trialmesh/localstore/omop"
+	"github.com/trialmesh/trialmesh/node/release"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/query"
+)
+
+// sites is over how many sites a method's sums are taken. The attacker reads the method's
+// answer, and knows whatever he wants of the other sites.
+const sites = 3
+
+// watched is the follow-up of attacks on survival, in days: more than there are persons.
+const watched = 2000
+
+// answerTo asks a method in rounds of all persons, whose values row gives by place, and
+// returns what it answers. A second result is the refusal, if it is refused.
+func (t *target) answerTo(ctx context.Context, a query.Analysis, row func(place int) []float64) (any, error) {
+	method, err := analysis.InRounds(a, t.policy.MinCell)
+	if err != nil {
+		return nil, err
+	}
+	frame, err := analysis.NewFrame(analysis.ColumnsOf(a.Columns))
+	if err != nil {
+		return nil, err
+	}
+	for place := range t.persons {
+		if err := frame.Append(row(place)); err != nil {
+			return nil, err
+		}
+	}
+	out := release.Answer{
+		Measure: "columns", Used: t.persons, Sets: make(map[string][][]omop.PersonID),
+		Frame: &release.Frame{Values: frame, Parameters: method.Parameters(), Times: method.Times()},
+	}
+	for _, view := range method.Views() {
+		complete, kept, err := frame.Complete(view)
+		if err != nil {
+			return nil, err
+		}
+		out.Frame.Views = append(out.Frame.Views, complete)
+		for _, rows := range complete.Crossing(view) {
+			var persons []omop.PersonID
+			for _, r := range rows {
+				persons = append(persons, t.persons[kept[r]])
+			}
+			out.Sets[out.Measure] = append(out.Sets[out.Measure], persons)
+		}
+	}
+	asked := release.Question{Same: message.Sum([]byte(a.Words())), Trial: "red-team", Researcher: "did:key:attacker", Policy: t.policy}
+	if _, err := rand.Read(asked.ID[:]); err != nil {
+		return nil, err
+	}
+	released, err := t.gate.Release(ctx, asked, out, t.now)
+	if err != nil {
+		return nil, err
+	}
+	own, err := released.Frame(frame.Columns())
+	if err != nil {
+		return nil, err
+	}
+	all := []*analysis.Frame{own}
+	for range sites - 1 { // of which the attacker knows all: nobody is there
+		nobody, err := analysis.NewFrame(frame.Columns())
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, nobody)
+	}
+	answer, err := analysis.Local(method, all...)
+	return answer.Result, err
+}
+
+// failed returns the finding of a method that gave no answer.
+func failed(err error, learned string) (Finding, error) {
+	if none := analysis.NoResult(""); errors.As(err, &none) {
+		return Finding{Outcome: Refused, Learned: learned}, nil
+	}
+	return refusal(err, learned)
+}
+
+// column returns a column of values that are numbers of events, up to high.
+func column(name string, high float64) query.Column {
+	return query.Column{Name: name, From: query.FromCount, Domain: "ConditionOccurrence", Concepts: []int64{1}, High: high}
+}
+
+// products multiplies everybody's value with a number that only few have: the covariance is
+// about the few.
+func products(ctx context.Context, t *target) (Finding, error) {
+	a := query.Analysis{
+		Kind: query.Describe, Columns: []query.Column{{Name: "age", From: query.FromAge}, column("rare", 5)},
+		Specs: query.Specs{Describe: &query.DescribeSpec{Values: []string{"age", "rare"}}},
+	}
+	answer, err := t.answerTo(ctx, a, func(place int) []float64 {
+		age := 20 + float64(place%70)
+		if place < few {
+			return []float64{age, 1}
+		}
+		return []float64{age, 0}
+	})
+	if err != nil {
+		return failed(err, "that few have the rare event")
+	}
+	d := answer.(*query.Description)
+	n, covariance := float64(d.N), *d.Pairs[0].Covariance
+	// Σ age·rare = (n-1)·cov + n·mean·mean, the sum of the ages of the few.
+	sum := (n-1)*covariance + n**d.Columns[0].All.Mean**d.Columns[1].All.Mean
+	if want := 20.0 + 21 + 22; sum > want-0.5 && sum < want+0.5 {
+		return Finding{Outcome: Succeeded, Learned: "the sum of the ages of the few"}, nil
+	}
+	return Finding{Outcome: Blunted, Learned: "a covariance of all"}, nil
+}
+
+// narrowBins asks for a histogram with a bin for everybody.
+func narrowBins(ctx context.Context, t *target) (Finding, error) {
+	breaks := make([]float64, 0, 101)
+	for i := range 101 {
+		breaks = append(breaks, float64(i*10))
+	}
+	a := query.Analysis{
+		Kind: query.Histogram, Columns: []query.Column{column("value", 1000)},
+		Specs: query.Specs{Histogram: &query.HistogramSpec{Value: "value", Breaks: breaks}},
+	}
+	answer, err := t.answerTo(ctx, a, func(place int) []float64 { return []float64{float64(place*2) + 1} })
+	if err != nil {
+		return failed(err, "nothing")
+	}
+	for _, b := range answer.(*query.FrequencyTable).Bins {
+		if 0 < b.Count && b.Count < int64(t.top()) {
+			return Finding{Outcome: Succeeded, Learned: "where few persons' values lie"}, nil
+		}
+	}
+	return Finding{Outcome: Blunted, Learned: "bins that hold as many as the policy wants", Off: half(1, t.top())}, nil
+}
+
+// greatest asks for the quantile that is one person's value.
+func greatest(ctx context.Context, t *target) (Finding, error) {
+	a := query.Analysis{
+		Kind: query.Quantiles, Columns: []query.Column{column("value", 10_000)},
+		Specs: query.Specs{Quantiles: &query.QuantilesSpec{Values: []string{"value"}, Probabilities: []float64{1}}},
+	}
+	answer, err := t.answerTo(ctx, a, func(place int) []float64 { return []float64{float64(place*3) + 1} })
+	if err != nil {
+		return failed(err, "nothing")
+	}
+	if answer.(*query.QuantileTable).Columns[0].All[0].Value != nil {
+		return Finding{Outcome: Succeeded, Learned: "the greatest value, which is one person's"}, nil
+	}
+	return Finding{Outcome: Blunted, Learned: "a range in which as many persons lie as the policy wants"}, nil
+}
+
+// survivalOf asks about persons of whom each even one has the event on a day of its own.
+func survivalOf(kind query.AnalysisKind, specs query.Specs) query.Analysis {
+	window := &query.Window{From: 1, To: watched}
+	return query.Analysis{Kind: kind, Specs: specs, Columns: []query.Column{
+		{Name: "days", From: query.FromFollowUp, Domain: "ConditionOccurrence", Concepts: []int64{1}, Window: window},
+		{Name: "ended", From: query.FromOutcome, Domain: "ConditionOccurrence", Concepts: []int64{1}, Window: window},
+		{Name: "age", From: query.FromAge},
+	}}
+}
+
+func lifeOf(place int) []float64 {
+	return []float64{float64(place) + 1, float64((place + 1) % 2), 20 + float64(place*7%70)}
+}
+
+// steps looks for steps of a survival curve that are one person's.
+func steps(ctx context.Context, t *target) (Finding, error) {
+	a := survivalOf(query.KaplanMeier, query.Specs{KaplanMeier: &query.KaplanMeierSpec{
+		Formula: "Surv(days, ended) ~ 1", Grid: query.Grid{Width: 1, Horizon: watched},
+	}})
+	a.Columns = a.Columns[:2]
+	answer, err := t.answerTo(ctx, a, func(place int) []float64 { return lifeOf(place)[:2] })
+	if err != nil {
+		return failed(err, "nothing")
+	}
+	for _, p := range answer.(*query.Survival).Arms[0].Curve {
+		if 0 < p.Events && p.Events < int64(t.top()) {
+			return Finding{Outcome: Succeeded, Learned: "on which days few had the event"}, nil
+		}
+	}
+	return Finding{Outcome: Blunted, Learned: "steps of as many events as the policy wants"}, nil
+}
+
+// neighbours fits a Cox model whose risk sets differ by one person each.
+func neighbours(ctx context.Context, t *target) (Finding, error) {
+	a := survivalOf(query.Cox, query.Specs{Cox: &query.CoxSpec{Formula: "Surv(days, ended) ~ age", Grid: query.Grid{Width: 1, Horizon: watched}}})
+	answer, err := t.answerTo(ctx, a, lifeOf)
+	if err != nil {
+		return failed(err, "nothing")
+	}
+	h := answer.(*query.Hazards)
+	if h.Events < int64(h.Times*t.top()) {
+		return Finding{Outcome: Succeeded, Learned: fmt.Sprintf("sums over %d risk sets, of which two differ by few", h.Times)}, nil
+	}
+	return Finding{Outcome: Blunted, Learned: "risk sets that differ by as many as the policy wants"}, nil
+}

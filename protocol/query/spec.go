@@ -1,0 +1,101 @@
+package query
+
+import (
+	"reflect"
+	"slices"
+
+	"github.com/trialmesh/trialmesh/protocol/formula"
+)
+
+// spec is what a question says of a method in rounds, besides its columns.
+type spec interface {
+	// columns returns the names of the columns that it reads.
+	columns() ([]string, error)
+
+	// answeredBy reports whether an outcome is of the method.
+	answeredBy(Outcome) bool
+
+	// words says what is asked in plain English.
+	words() string
+}
+
+// Specs are what a question says of its method, in the field of the method's name.
+// [Analysis] has exactly that of its kind.
+type Specs struct {
+	GLM          *GLMSpec          `json:"glm,omitempty"`
+	Cox          *CoxSpec          `json:"cox,omitempty"`
+	KaplanMeier  *KaplanMeierSpec  `json:"kaplanMeier,omitempty"`
+	CrossTab     *CrossTabSpec     `json:"crosstab,omitempty"`
+	Describe     *DescribeSpec     `json:"describe,omitempty"`
+	Quantiles    *QuantilesSpec    `json:"quantiles,omitempty"`
+	Histogram    *HistogramSpec    `json:"histogram,omitempty"`
+	Characterize *CharacterizeSpec `json:"characterize,omitempty"`
+	Incidence    *IncidenceSpec    `json:"incidence,omitempty"`
+	Prevalence   *PrevalenceSpec   `json:"prevalence,omitempty"`
+}
+
+// of returns the spec of a kind, nil if it is not there, and whether it is the only one.
+func (s Specs) of(kind AnalysisKind) (found spec, only bool) {
+	all := map[AnalysisKind]spec{
+		GLM: s.GLM, Cox: s.Cox, KaplanMeier: s.KaplanMeier, CrossTab: s.CrossTab, Describe: s.Describe, Quantiles: s.Quantiles,
+		Histogram: s.Histogram, Characterize: s.Characterize, Incidence: s.Incidence, Prevalence: s.Prevalence,
+	}
+	only = true
+	for k, its := range all {
+		switch there := !reflect.ValueOf(its).IsNil(); {
+		case there && k == kind:
+			found = its
+		case there:
+			only = false
+		}
+	}
+	return found, only
+}
+
+// normal returns the specs with their formulas in one form.
+func (s Specs) normal() Specs {
+	s.GLM = plain(s.GLM, func(m *GLMSpec) *string { return &m.Formula })
+	s.Cox = plain(s.Cox, func(m *CoxSpec) *string { return &m.Formula })
+	s.KaplanMeier = plain(s.KaplanMeier, func(m *KaplanMeierSpec) *string { return &m.Formula })
+	return s
+}
+
+// plain returns a copy of a spec with its formula's terms written out.
+func plain[S any](spec *S, text func(*S) *string) *S {
+	if spec == nil {
+		return nil
+	}
+	out := *spec
+	if f, err := formula.Parse(*text(&out)); err == nil {
+		*text(&out) = f.String()
+	}
+	return &out
+}
+
+// named returns the columns that a formula names, and others, of which "" is none.
+func named(text string, others ...string) ([]string, error) {
+	f, err := formula.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	return with(f.Columns(), others...), nil
+}
+
+// with returns names and others, each once, without "".
+func with(names []string, others ...string) []string {
+	var out []string
+	for _, name := range slices.Concat(names, others) {
+		if name != "" && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// by says in words that something is also asked for each level of a column.
+func by(column string) string {
+	if column == "" {
+		return ""
+	}
+	return ", also by " + column
+}
