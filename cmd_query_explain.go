@@ -73,7 +73,7 @@ type proofLink struct {
 
 // explainQuestion waits, prints a question with what its numbers rest on, and fails if
 // nothing was released.
-func explainQuestion(cmd *cobra.Command, c *client.Client, id, wait string, limit time.Duration) error {
+func explainQuestion(cmd *cobra.Command, c *client.Client, id, wait string, limit time.Duration, out output) error {
 	q, there, err := awaitQuestion(cmd.Context(), c, id, wait, limit)
 	if err != nil {
 		return err
@@ -94,7 +94,7 @@ func explainQuestion(cmd *cobra.Command, c *client.Client, id, wait string, limi
 			client.Question
 			Explanation explanation `json:"explanation"`
 		}{q, e})
-	} else if err = printQuestion(cmd, q); err == nil {
+	} else if err = out.print(cmd, q); err == nil {
 		err = printExplanation(cmd.OutOrStdout(), q, e, time.Now())
 	}
 	switch {
@@ -102,7 +102,7 @@ func explainQuestion(cmd *cobra.Command, c *client.Client, id, wait string, limi
 		return err
 	case !there:
 		return fmt.Errorf("not there after %s; ask again with query show", limit)
-	case q.Result != nil && q.Result.State == query.Withheld:
+	case q.Result != nil && !q.Result.State.Released():
 		return errors.New("nothing was released: " + q.Result.Reason)
 	}
 	return nil
@@ -213,7 +213,7 @@ func printExplanation(out io.Writer, q client.Question, e explanation, now time.
 
 // overWords says over whom the numbers are.
 func overWords(q client.Question, sites int) string {
-	if q.Result.State == query.Withheld {
+	if !q.Result.State.Released() {
 		return "none was released"
 	}
 	text := fmt.Sprintf("each is over these %s together; the hub saw none of one site alone", counted(sites, "site"))

@@ -43,6 +43,7 @@ var (
 	ErrNoPolicy  = problem.Refusal("approval.no-decision", "the site's policy came to no decision about the question; the site's log says why")
 	ErrNobody    = problem.Refusal("approval.nobody", "the site's policy asks for a person's approval, and the site names nobody who may give it")
 	ErrRefused   = problem.Refusal("approval.refused", "the site refuses the question")
+	ErrCancelled = problem.Refusal("approval.cancelled", "the question was cancelled")
 	errTakenBack = problem.New(problem.Unavailable, "the approval was taken back meanwhile")
 )
 
@@ -55,7 +56,7 @@ var (
 	ErrOwn       = &problem.Error{Kind: problem.Forbidden, Rule: "approval.own", Public: "who asks a question does not decide about it"}
 	ErrOther     = &problem.Error{Kind: problem.Conflict, Rule: "approval.other", Public: "the verdict is about another question, gate, policy or other numbers"}
 	ErrOldPolicy = &problem.Error{Kind: problem.Conflict, Rule: "approval.old-policy", Public: "the node's policy has changed since; the question is judged anew when the hub brings it again"}
-	ErrOver      = &problem.Error{Kind: problem.Conflict, Rule: "approval.over", Public: "the hub waits no longer for this question, and went on without the site: there is nothing left to decide"}
+	ErrOver      = &problem.Error{Kind: problem.Conflict, Rule: "approval.over", Public: "the hub waits no longer for this question: it went on without the site, or the question was cancelled"}
 	ErrApproved  = &problem.Error{Kind: problem.Conflict, Rule: "approval.approved", Public: "the question was approved already, and one approval is enough: until the node has answered, a refusal takes it back"}
 	ErrStands    = &problem.Error{Kind: problem.Conflict, Rule: "approval.refused-already", Public: "the question was refused already, and a refusal stands: if the researcher asks again, that is decided anew"}
 	ErrDecided   = &problem.Error{Kind: problem.Conflict, Rule: "approval.decided", Public: "the node has answered by the verdict that was given, which can no longer be changed"}

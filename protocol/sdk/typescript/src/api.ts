@@ -998,7 +998,7 @@ export interface components {
             /** @description The same by the consents of now; only where it is asked for */
             sizeNow?: string;
             /** @enum {string} */
-            state: "waiting" | "approved" | "refused" | "over" | "superseded";
+            state: "waiting" | "approved" | "refused" | "over" | "superseded" | "cancelled";
             trial: string;
             /**
              * Format: int64
@@ -1551,9 +1551,16 @@ export interface components {
             glm?: components["schemas"]["QueryGLMSpec"];
             histogram?: components["schemas"]["QueryHistogramSpec"];
             incidence?: components["schemas"]["QueryIncidenceSpec"];
+            kMeans?: components["schemas"]["QueryKMeansSpec"];
             kaplanMeier?: components["schemas"]["QueryKaplanMeierSpec"];
             kind: string;
+            metaAnalysis?: components["schemas"]["QueryMetaSpec"];
+            mixedModel?: components["schemas"]["QueryMixedModelSpec"];
+            negativeBinomial?: components["schemas"]["QueryNegBinSpec"];
+            pca?: components["schemas"]["QueryPCASpec"];
+            prediction?: components["schemas"]["QueryPredictSpec"];
             prevalence?: components["schemas"]["QueryPrevalenceSpec"];
+            propensity?: components["schemas"]["QueryPropensitySpec"];
             quantiles?: components["schemas"]["QueryQuantilesSpec"];
             variable?: components["schemas"]["QueryVariable"];
         };
@@ -1608,15 +1615,72 @@ export interface components {
             events: string;
             time: string;
         };
+        QueryKMeansSpec: {
+            /** Format: int64 */
+            clusters: number;
+            /** Format: int64 */
+            steps?: number;
+            values: string[] | null;
+        };
         QueryKaplanMeierSpec: {
             formula: string;
             grid: components["schemas"]["QueryGrid"];
             /** Format: double */
             restriction?: number;
         };
+        QueryMetaSpec: {
+            adjust?: boolean;
+            between?: string;
+            by?: string;
+            model?: components["schemas"]["QueryGLMSpec"];
+            term?: string;
+            value?: string;
+        };
+        QueryMixedModelSpec: {
+            criterion?: string;
+            formula: string;
+        };
+        QueryNegBinSpec: {
+            formula: string;
+            link?: string;
+            weights?: string;
+        };
+        QueryPCASpec: {
+            scale?: boolean;
+            values: string[] | null;
+        };
+        QueryPart: {
+            name: string;
+            question: string;
+            study: string;
+            version: string;
+        };
+        QueryPredictSpec: {
+            formula: string;
+            /** Format: int64 */
+            groups?: number;
+            /** Format: double */
+            share?: number;
+            train?: string;
+        };
         QueryPrevalenceSpec: {
             by?: string;
             property: string;
+        };
+        QueryPropensitySpec: {
+            adjustment: string;
+            /** Format: double */
+            caliper?: number;
+            estimand: string;
+            family: string;
+            link?: string;
+            outcome: string;
+            stabilized?: boolean;
+            /** Format: int64 */
+            strata?: number;
+            treatment: string;
+            /** Format: double */
+            truncate?: number;
         };
         QueryQuantilesSpec: {
             by?: string;
@@ -1627,6 +1691,7 @@ export interface components {
             analysis: components["schemas"]["QueryAnalysis"];
             cohort: unknown;
             purpose: string;
+            study?: components["schemas"]["QueryPart"];
             trial: string;
         };
         QueryVariable: {
@@ -2334,8 +2399,16 @@ export type QueryGLMSpec = components['schemas']['QueryGLMSpec'];
 export type QueryGrid = components['schemas']['QueryGrid'];
 export type QueryHistogramSpec = components['schemas']['QueryHistogramSpec'];
 export type QueryIncidenceSpec = components['schemas']['QueryIncidenceSpec'];
+export type QueryKMeansSpec = components['schemas']['QueryKMeansSpec'];
 export type QueryKaplanMeierSpec = components['schemas']['QueryKaplanMeierSpec'];
+export type QueryMetaSpec = components['schemas']['QueryMetaSpec'];
+export type QueryMixedModelSpec = components['schemas']['QueryMixedModelSpec'];
+export type QueryNegBinSpec = components['schemas']['QueryNegBinSpec'];
+export type QueryPCASpec = components['schemas']['QueryPCASpec'];
+export type QueryPart = components['schemas']['QueryPart'];
+export type QueryPredictSpec = components['schemas']['QueryPredictSpec'];
 export type QueryPrevalenceSpec = components['schemas']['QueryPrevalenceSpec'];
+export type QueryPropensitySpec = components['schemas']['QueryPropensitySpec'];
 export type QueryQuantilesSpec = components['schemas']['QueryQuantilesSpec'];
 export type QueryRequest = components['schemas']['QueryRequest'];
 export type QueryVariable = components['schemas']['QueryVariable'];
