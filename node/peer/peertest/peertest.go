@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/trialmesh/trialmesh/localstore/dataset"
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
@@ -100,6 +101,9 @@ type Site struct {
 	Desk *approval.Desk
 	Peer *peer.Peer
 
+	// Datasets are empty; see [Site.LoadDataset].
+	Datasets *dataset.Store
+
 	// Persons, Participants and Grants are of those who gave consent.
 	Persons      []omop.PersonID
 	Participants []identity.Key
@@ -144,13 +148,15 @@ func (s *Site) Reopen(t testing.TB) {
 	words, err := vocab.Open(ctx, s.DB)
 	require.NoError(t, err)
 	concepts := query.Concepts{Store: words}
+	s.Datasets, err = dataset.Open(ctx, s.DB)
+	require.NoError(t, err)
 	index, err := eventindex.Open(eventindex.Config{Dir: t.TempDir(), DB: s.DB, Store: store, Vocabulary: concepts})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, index.Close()) })
 	s.Peer, err = peer.Open(ctx, peer.Config{
 		DB: s.DB, Key: s.Key, Hub: s.Hub, Boards: []identity.DID{s.Trial.Board.DID()}, Policy: s.Policy,
 		Consents: s.Book, Gate: s.Gate, Trail: trail, Approvals: s.Desk, Now: s.Now,
-		Engine: query.NewEngine(query.Config{DB: s.DB, Store: store, Index: index, Vocabulary: concepts, Units: units{}}),
+		Engine: query.NewEngine(query.Config{DB: s.DB, Store: store, Index: index, Vocabulary: concepts, Units: units{}, Datasets: s.Datasets}),
 		Proving: func() (peer.Proving, error) {
 			return peer.Proving{Prover: Proofs{}, Circuit: Shape.Access(), Key: AccessCircuit().Digest(), Venue: Venue}, nil
 		},
