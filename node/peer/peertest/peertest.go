@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,7 +24,9 @@ import (
 	"github.com/trialmesh/trialmesh/node/approval"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/consent"
+	loads "github.com/trialmesh/trialmesh/node/dataset"
 	"github.com/trialmesh/trialmesh/node/eventindex"
+	"github.com/trialmesh/trialmesh/node/mapping"
 	"github.com/trialmesh/trialmesh/node/peer"
 	"github.com/trialmesh/trialmesh/node/query"
 	"github.com/trialmesh/trialmesh/node/release"
@@ -185,7 +188,7 @@ func (s *Site) populate(t testing.TB) {
 	var batches []omop.Batch // one a person, so that numbers are in the order of People
 	for i, p := range s.People {
 		batch := omop.Batch{Raw: [32]byte{1}, Mapper: "peertest/1", At: s.Now()}
-		key := omop.NewKey(fmt.Sprintf("p%d", i))
+		key := mapping.PersonKey(fmt.Sprintf("p%d", i))
 		row := func(kind string) omop.Record {
 			return omop.Record{Key: omop.NewKey(fmt.Sprintf("%s%d", kind, i)), Person: key, Pointer: "entry"}
 		}
@@ -251,6 +254,18 @@ func (s *Site) Consent(t testing.TB, person omop.PersonID) {
 	s.Persons = append(s.Persons, person)
 	s.Participants = append(s.Participants, participant)
 	s.Grants = append(s.Grants, grant)
+}
+
+// LoadDataset loads a CSV file in which person i of People is the FHIR Patient pi.
+func (s *Site) LoadDataset(t testing.TB, schema dataset.Schema, text string) {
+	t.Helper()
+	people, err := omop.Open(t.Context(), s.DB)
+	require.NoError(t, err)
+	trail, err := audit.Open(t.Context(), s.DB, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	loader := loads.New(loads.Config{DB: s.DB, Store: s.Datasets, People: people, Trail: trail, Now: s.Now})
+	_, err = loader.Load(t.Context(), schema, strings.NewReader(text), false)
+	require.NoError(t, err)
 }
 
 // Withdraw takes the i-th participant's consent back.
