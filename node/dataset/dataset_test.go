@@ -159,8 +159,15 @@ func TestAFileWithFaultsChangesNothing(t *testing.T) {
 			dataset.NoPerson: 2, dataset.UnknownPerson: 1, dataset.SecondRow: 1, dataset.NoNumber: 1, dataset.OutOfRange: 1, dataset.NoLevel: 1, dataset.NotLogical: 1, dataset.Width: 1,
 		}, loaded.Skipped, "each row by its first fault")
 		require.Equal(t, []dataset.Problem{
-			{3, "pid", dataset.NoPerson}, {4, "pid", dataset.NoPerson}, {5, "pid", dataset.UnknownPerson}, {6, "pid", dataset.SecondRow},
-			{7, "crp", dataset.NoNumber}, {8, "crp", dataset.OutOfRange}, {9, "grade", dataset.NoLevel}, {10, "smoker", dataset.NotLogical}, {11, "", dataset.Width},
+			{3, "pid", dataset.NoPerson},
+			{4, "pid", dataset.NoPerson},
+			{5, "pid", dataset.UnknownPerson},
+			{6, "pid", dataset.SecondRow},
+			{7, "crp", dataset.NoNumber},
+			{8, "crp", dataset.OutOfRange},
+			{9, "grade", dataset.NoLevel},
+			{10, "smoker", dataset.NotLogical},
+			{11, "", dataset.Width},
 		}, loaded.Problems)
 		require.Equal(t, []string{"[1 0 1]"}, s.values(t, clinic(stored.FHIR)))
 	})

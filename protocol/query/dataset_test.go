@@ -41,14 +41,16 @@ func TestAQuestionOverADatasetNeedsTheScopesOfItsDomains(t *testing.T) {
 func TestAQuestionOverADatasetRefuses(t *testing.T) {
 	t.Parallel()
 	for want, change := range map[string]func(*query.Request){
-		"a cohort or a data set, not both":        func(r *query.Request) { r.Cohort = request().Cohort },
-		"dataset: the name of a data set":         func(r *query.Request) { r.Dataset = "Bio bank" },
-		"cohort":                                  func(r *query.Request) { r.Dataset = "" },
-		"columns[3].from: age needs":              func(r *query.Request) { r.Analysis.Columns[3].From = query.FromAge },
-		"columns[3].from: age-group needs":        func(r *query.Request) { r.Analysis.Columns[3].From = query.FromAgeGroup },
-		"columns[3].window: is relative":          func(r *query.Request) { r.Analysis.Columns[3].Window = &query.Window{To: 1} },
-		"columns[3].dataset: only":                func(r *query.Request) { r.Analysis.Columns[3].Kind = query.LogicalValues },
-		"analysis.by: age groups":                 func(r *query.Request) { r.Analysis = query.Analysis{Kind: query.Count, By: []query.Stratifier{query.ByAgeGroup}} },
+		"a cohort or a data set, not both": func(r *query.Request) { r.Cohort = request().Cohort },
+		"dataset: the name of a data set":  func(r *query.Request) { r.Dataset = "Bio bank" },
+		"cohort":                           func(r *query.Request) { r.Dataset = "" },
+		"columns[3].from: age needs":       func(r *query.Request) { r.Analysis.Columns[3].From = query.FromAge },
+		"columns[3].from: age-group needs": func(r *query.Request) { r.Analysis.Columns[3].From = query.FromAgeGroup },
+		"columns[3].window: is relative":   func(r *query.Request) { r.Analysis.Columns[3].Window = &query.Window{To: 1} },
+		"columns[3].dataset: only":         func(r *query.Request) { r.Analysis.Columns[3].Kind = query.LogicalValues },
+		"analysis.by: age groups": func(r *query.Request) {
+			r.Analysis = query.Analysis{Kind: query.Count, By: []query.Stratifier{query.ByAgeGroup}}
+		},
 		"columns[1].dataset":                      func(r *query.Request) { r.Analysis.Columns[1].Dataset = "" },
 		"columns[1].column":                       func(r *query.Request) { r.Analysis.Columns[1].Column = "a\nb" },
 		"columns[1].kind":                         func(r *query.Request) { r.Analysis.Columns[1].Kind = "text" },
