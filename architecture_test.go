@@ -40,7 +40,7 @@ var doors = map[string][]string{
 	"github.com/ethereum/go-ethereum":                         {"zk/evm"},
 	"github.com/mattn/go-sqlite3":                             {"localstore/sqldb"},
 	"github.com/jackc/pgx":                                    {"localstore/sqldb", "localstore/jobs"},
-	"github.com/apache/arrow-go/":                             {"connectors/source/parquet"},
+	"github.com/apache/arrow-go/":                             {"connectors/source/parquet", "federation/report"}, // one reads, one writes
 	"github.com/riverqueue/":                                  {"localstore/jobs"},
 	"github.com/gin-gonic/gin":                                {"federation/front/router", "node/api", "hub/api"},
 	"github.com/danielgtaylor/huma":                           {"federation/front/router", "node/api", "hub/api"},
@@ -49,6 +49,8 @@ var doors = map[string][]string{
 	"github.com/tink-crypto/":                                 {"localstore/raw"},
 	"github.com/aws/":                                         {"localstore/bucket"},
 	"github.com/open-policy-agent/":                           {"node/approval"},
+	"golang.org/x/image/":                                     {"federation/report/figure"},
+	"codeberg.org/go-fonts/":                                  {"federation/report/figure"},
 	"github.com/prometheus/client_golang/prometheus/promhttp": {"node/api", "hub/api"},
 }
 

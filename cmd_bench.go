@@ -29,7 +29,8 @@ which a sync is real, and are removed at the end, also with Ctrl-C.`,
   trialmesh bench ingest-observations --database postgres://trialmesh@db.example/bench
   trialmesh bench ingest-memory --size 5GiB
   trialmesh bench ingest-curve --points 50000000
-  trialmesh bench cohort-index --persons 100000`,
+  trialmesh bench cohort-index --persons 100000
+  trialmesh bench cohort --postgres /usr/lib/postgresql/15/bin`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usageError{fmt.Errorf("bench needs one name: %s, or list", strings.Join(benchNames(), ", "))}
@@ -43,7 +44,8 @@ which a sync is real, and are removed at the end, also with Ctrl-C.`,
 	cmd.Flags().Duration("for", 6*time.Second, "how long to measure a figure, in three rounds")
 	cmd.Flags().String("size", "256MiB", "size of the file of ingest-memory, in KiB, MiB or GiB")
 	cmd.Flags().Int("points", 5_000_000, "stored points to which ingest-curve goes")
-	cmd.Flags().Int("persons", 0, "people of cohort (default 1,000,000) and cohort-index (20,000)")
+	cmd.Flags().Int("persons", 0, "people of cohort (default 1,000,000, and 100,000 beside PostgreSQL) and cohort-index (20,000)")
+	cmd.Flags().String("postgres", "", "folder with the programs of PostgreSQL for cohort (default: in /usr/lib/postgresql, or PATH)")
 	cmd.Flags().Float64("bar", 0, "another bar for the first figure (default as listed)")
 	cmd.AddCommand(newBenchList())
 	return cmd
@@ -89,6 +91,7 @@ func measure(cmd *cobra.Command, args []string) error {
 	duration, _ := cmd.Flags().GetDuration("for")
 	points, _ := cmd.Flags().GetInt("points")
 	persons, _ := cmd.Flags().GetInt("persons")
+	programs, _ := cmd.Flags().GetString("postgres")
 	bar, _ := cmd.Flags().GetFloat64("bar")
 	text, _ := cmd.Flags().GetString("size")
 	size, err := parseSize(text)
@@ -100,7 +103,8 @@ func measure(cmd *cobra.Command, args []string) error {
 	}
 	progress := newProgress(cmd, 0)
 	figures, err := bench.Run(cmd.Context(), args[0], bench.Config{
-		Dir: dir, Database: database, For: duration, Size: size, Points: points, Persons: persons, Bar: bar, Progress: progress.say,
+		Dir: dir, Database: database, For: duration, Size: size, Points: points, Persons: persons,
+		Programs: programs, Bar: bar, Progress: progress.say,
 	})
 	switch {
 	case errors.Is(err, bench.ErrName):

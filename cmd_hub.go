@@ -36,6 +36,15 @@ type hubSettings struct {
 	Shape       shape         `koanf:"circuits-shape"`
 	Announce    []string      `koanf:"announce"`
 	Disclosure  limits        `koanf:"disclosure"`
+	Queue       queueSettings `koanf:"queue"`
+}
+
+// queueSettings bound the questions that wait and run; 0 is the default.
+type queueSettings struct {
+	Running     int `koanf:"running"`
+	RunningEach int `koanf:"running-each"`
+	Open        int `koanf:"open"`
+	OpenEach    int `koanf:"open-each"`
 }
 
 func newHubCommand() *cobra.Command {
@@ -156,7 +165,7 @@ func runHub(cmd *cobra.Command, _ []string) error {
 	}
 	h, err := hub.Open(cmd.Context(), hub.Config{
 		Dir: dir, Origin: s.Origin, Hosts: s.Hosts, Listen: s.Listen, Peers: s.Peers, Circuits: s.Circuits, Shape: s.Shape.Shape,
-		Chain: s.Chain, Redeploy: s.Redeploy, AnchorEvery: s.AnchorEvery, Announce: s.Announce, Policy: policy, Logger: log,
+		Chain: s.Chain, Redeploy: s.Redeploy, AnchorEvery: s.AnchorEvery, Announce: s.Announce, Policy: policy, Queue: hub.Queue(s.Queue), Logger: log,
 	})
 	if err != nil {
 		return err

@@ -25,7 +25,7 @@ func newTrialSign() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sign DESIGN",
 		Short: "Sign a trial's design as its sponsor",
-		Long: `Sign DESIGN, a JSON file:
+		Long: `Sign DESIGN, a JSON or YAML file:
 
   {"id": "bp-2026", "title": "…", "nodes": ["did:key:…", …], "researchers": ["did:key:…"],
    "analyses": ["count", "moments"], "opens": "2026-01-01T00:00:00Z", "closes": "2027-01-01T00:00:00Z",
@@ -37,7 +37,7 @@ at 0 to take the nodes'.`,
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var design trial.Design
-			if err := readJSON(cmd, args[0], &design); err != nil {
+			if err := readValue(cmd, args[0], &design); err != nil {
 				return err
 			}
 			if err := design.Validate(); err != nil {
@@ -207,13 +207,18 @@ func readEnvelope(cmd *cobra.Command, path string) (message.Envelope, error) {
 
 // addHub adds the flags by which a hub elsewhere is reached.
 func addHub(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().String("hub", "", "URL of the hub, https://host:port (required)")
-	cmd.Flags().String("root", "", "file with the hub's root certificate (default the system's roots)")
-	cmd.Flags().String("token-file", "", "file with a bearer token")
+	addHubFlags(cmd)
 	if err := cmd.MarkFlagRequired("hub"); err != nil {
 		panic(err) // the flag was defined above
 	}
 	return cmd
+}
+
+// addHubFlags is addHub for a command that can do without a hub.
+func addHubFlags(cmd *cobra.Command) {
+	cmd.Flags().String("hub", "", "URL of the hub, https://host:port (required)")
+	cmd.Flags().String("root", "", "file with the hub's root certificate (default the system's roots)")
+	cmd.Flags().String("token-file", "", "file with a bearer token")
 }
 
 // remoteHub returns a client for the flags of addHub.

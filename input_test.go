@@ -33,7 +33,7 @@ func TestFilesWithUnknownFieldsAreRefused(t *testing.T) {
 	} {
 		path := filepath.Join(t.TempDir(), "file.json")
 		require.NoError(t, os.WriteFile(path, []byte(c.text), 0o600))
-		err := readJSON(&cobra.Command{}, path, c.into)
+		err := readValue(&cobra.Command{}, path, c.into)
 		require.ErrorAs(t, err, new(usageError), name)
 		require.ErrorContains(t, err, c.field, name)
 		require.ErrorContains(t, err, path, name)

@@ -34,6 +34,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	nodeclient "github.com/trialmesh/trialmesh/node/client"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	"github.com/trialmesh/trialmesh/protocol/formula"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/zk/circuits"
 )
@@ -80,10 +81,16 @@ func printError(cmd *cobra.Command, err error) {
 		return
 	}
 	fmt.Fprintln(cmd.ErrOrStderr(), "trialmesh:", f.Error)
+	if at := new(formula.Error); errors.As(err, &at) {
+		fmt.Fprintln(cmd.ErrOrStderr(), indented(at.Pointer()))
+	}
 	if f.Hint != "" {
 		fmt.Fprintln(cmd.ErrOrStderr(), "hint:", f.Hint)
 	}
 }
+
+// indented moves lines to the right, to set them off.
+func indented(text string) string { return "  " + strings.ReplaceAll(text, "\n", "\n  ") }
 
 // statusOf returns the exit status for what a command returned.
 func statusOf(err error) int {
@@ -127,7 +134,7 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().Bool("json", false, "print one JSON object a line instead of text, errors too")
 	root.PersistentFlags().String("log-level", "info", "debug, info, warn or error")
 	root.PersistentFlags().String("log-format", "text", "text or json")
-	root.AddCommand(newKeyCommand(), newHubCommand(), newNodeCommand(), newTrialCommand(), newQueryCommand(), newCohortCommand(), newVerifyCommand(), newRedTeamCommand(), newBenchCommand())
+	root.AddCommand(newKeyCommand(), newHubCommand(), newNodeCommand(), newTrialCommand(), newQueryCommand(), newStudyCommand(), newCohortCommand(), newVerifyCommand(), newRedTeamCommand(), newBenchCommand())
 	return root
 }
 
@@ -237,8 +244,10 @@ func counted(n int, noun string) string {
 
 // printJSON prints one value as one line.
 func printJSON(cmd *cobra.Command, value any) error {
-	return json.NewEncoder(cmd.OutOrStdout()).Encode(value)
+	return encodeJSON(cmd.OutOrStdout(), value)
 }
+
+func encodeJSON(out io.Writer, value any) error { return json.NewEncoder(out).Encode(value) }
 
 // loadConfig reads settings from a YAML file that may be missing, then from
 // the environment (prefix and upper-case name, TRIALMESH_HUB_LISTEN), then from

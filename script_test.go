@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,8 +12,10 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
 
 	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/sdk/sdktest"
 	"github.com/trialmesh/trialmesh/protocol/trial"
 	"github.com/trialmesh/trialmesh/simulations/participants"
 	"github.com/trialmesh/trialmesh/simulations/testdata"
@@ -30,6 +33,15 @@ func TestMain(m *testing.M) {
 // TestScripts drives the program as operators, researchers and regulators do.
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	python, err := sdktest.FindPython(t.Context(), "cryptography", "pandas", "yaml")
+	if err != nil && os.Getenv("CI") == "true" {
+		t.Fatal(err)
+	} else if err != nil {
+		t.Logf("what a script does in Python is left out: %v", err)
+	}
+	pythonEnv, err := sdktest.PythonEnv("protocol/sdk")
+	require.NoError(t, err)
+	sdktest.ReadSources(t, "protocol/sdk/python", "src/trialmesh/*.*")
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(env *testscript.Env) error {
@@ -41,7 +53,15 @@ func TestScripts(t *testing.T) {
 			env.Setenv("TRIALMESH_NODE_CIRCUITS", keys)
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("GORACE", os.Getenv("GORACE"))
+			env.Setenv("PYTHON", python)
+			env.Vars = append(env.Vars, pythonEnv...)
 			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			if name == "python" {
+				return python != "", nil
+			}
+			return false, fmt.Errorf("unknown condition %s", name)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"chain":    startChain,

@@ -85,6 +85,9 @@ type Config struct {
 	// AnchorEvery is how often checkpoints are anchored at most. Defaults to 10 min.
 	AnchorEvery time.Duration
 
+	// Queue bounds the questions that wait and run. Defaults to those of its fields.
+	Queue Queue
+
 	Logger *slog.Logger     // Defaults to discarding.
 	Now    func() time.Time // Defaults to time.Now.
 }
@@ -112,6 +115,7 @@ func (c Config) withDefaults() Config {
 	if c.Shape == (circuits.Shape{}) {
 		c.Shape = circuits.Development
 	}
+	c.Queue = c.Queue.withDefaults()
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -130,7 +134,7 @@ func (c Config) validate() error {
 	case c.Circuits == "":
 		return errors.New("circuits: the folder of the proving keys is required")
 	}
-	return errors.Join(CheckOrigin(c.Origin), c.Policy.Validate(), c.Shape.Validate())
+	return errors.Join(CheckOrigin(c.Origin), c.Policy.Validate(), c.Shape.Validate(), c.Queue.validate())
 }
 
 // Init makes a hub's directory: its keys, its certificate authority and the
@@ -348,6 +352,7 @@ func (h *Hub) openDispatch(context.Context) error {
 	var err error
 	h.dispatch, err = dispatch.New(dispatch.Config{
 		Registry: h.Reader, Log: h.log, Network: h.host, Policy: h.cfg.Policy, Logger: h.cfg.Logger, Now: h.cfg.Now,
+		Running: h.cfg.Queue.Running, RunningEach: h.cfg.Queue.RunningEach,
 	})
 	return err
 }

@@ -31,7 +31,7 @@ func (h *Hub) openAPI(context.Context) error {
 	handler, err := api.New(api.Config{
 		Registry: h.Reader, Ledger: h.Ledger, Log: h.log, Operator: h, Network: h,
 		Certificates: pki.Handler(h.authority, h.cfg.Logger), ProvingKey: h.provingKey,
-		Metrics: h.metrics, Logger: h.cfg.Logger, Now: h.cfg.Now,
+		Queue: h.cfg.Queue.limits(), Metrics: h.metrics, Logger: h.cfg.Logger, Now: h.cfg.Now,
 	})
 	if err != nil {
 		return err

@@ -111,7 +111,7 @@ func (c Config) permits(ctx context.Context, db *sqldb.DB, trail *audit.Trail, e
 		return nil, err
 	}
 	use := wire.Use{Trial: e.Trial, Node: h.key.DID(), Scopes: scopesOf(e.Spec), At: c.Now()}
-	epoch, err := book.EpochFor(ctx, use, math.MaxInt64)
+	epoch, err := book.EpochFor(ctx, use, use.At, math.MaxInt64)
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/trialmesh/trialmesh/protocol/sdk/sdktest"
 	"github.com/trialmesh/trialmesh/simulations/testdata"
 )
 
@@ -28,18 +29,13 @@ func TestClientsOfOtherLanguages(t *testing.T) {
 	env := serveSDK(t)
 	t.Run("python", func(t *testing.T) {
 		t.Parallel()
-		python := tool(t, "python3")
-		const needed = "import sys, cryptography; sys.exit(sys.version_info < (3, 10))"
-		if exec.CommandContext(t.Context(), python, "-c", needed).Run() != nil {
-			missing(t, "no Python of 3.10 or later with the package cryptography: on Debian, apt-get install python3-cryptography")
-		}
-		runSuite(t, "python", env, python, "-m", "unittest", "discover", "-s", "tests", "-t", ".")
+		runSuite(t, "python", env, sdktest.Python(t, "cryptography", "pandas", "yaml"), "-m", "unittest", "discover", "-s", "tests", "-t", ".")
 	})
 	t.Run("typescript", func(t *testing.T) {
 		t.Parallel()
-		node := tool(t, "node")
+		node := sdktest.Tool(t, "node")
 		if _, err := os.Stat("../protocol/sdk/typescript/node_modules/.bin/tsc"); err != nil {
-			missing(t, "no TypeScript: run npm ci in protocol/sdk/typescript")
+			sdktest.Missing(t, "no TypeScript: run npm ci in protocol/sdk/typescript")
 		}
 		runSuite(t, "typescript", env, node, "test.mjs")
 	})
@@ -49,47 +45,10 @@ func TestClientsOfOtherLanguages(t *testing.T) {
 func runSuite(t *testing.T, language string, env []string, program string, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, args...)
-	cmd.Dir, cmd.Env = filepath.Join("..", "protocol", "sdk", language), append(os.Environ(), append(env, "PYTHONDONTWRITEBYTECODE=1")...)
-	readSources(t, cmd.Dir)
-	output, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", output)
-}
-
-// readSources reads what a suite is made of: go test runs a test again when what it has
-// read has changed, and knows nothing of what other programs read.
-func readSources(t *testing.T, dir string) {
-	t.Helper()
-	// The folder itself is not listed: the suites write beside these.
-	for _, name := range []string{"README.md", "package.json", "tsconfig.json", "test.mjs", "pyproject.toml", "generate.py"} {
-		_, _ = os.ReadFile(filepath.Join(dir, name)) // each language has some
-	}
-	for _, pattern := range []string{"src/*.*", "src/trialmesh/*.*", "test/*.*", "tests/*.*"} {
-		files, err := filepath.Glob(filepath.Join(dir, pattern))
-		require.NoError(t, err)
-		for _, file := range files {
-			_, err := os.ReadFile(file)
-			require.NoError(t, err)
-		}
-	}
-}
-
-// tool finds a program.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		missing(t, "no "+name)
-	}
-	return path
-}
-
-// missing skips a test, which in CI is a failure.
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
+	cmd.Dir = filepath.Join("..", "protocol", "sdk", language)
+	sdktest.ReadSources(t, cmd.Dir, "README.md", "package.json", "tsconfig.json", "test.mjs", "pyproject.toml", "generate.py",
+		"src/*.*", "src/trialmesh/*.*", "test/*.*", "tests/*.*", "tests/recorded/*", "examples/*.*", "../../vectors/*.json")
+	sdktest.Run(t, "../protocol/sdk", cmd, env...)
 }
 
 // serveSDK runs a node and returns where it is, for the tests of a client.

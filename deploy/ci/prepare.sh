@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need beyond Go: a C compiler, PostgreSQL, openssl, Python with
-# cryptography, geth, and the npm packages solc, snarkjs and those of the TypeScript
+# cryptography, pandas and YAML, geth, and the npm packages solc, snarkjs and those of the TypeScript
 # client. Run it as often as you like: what is there is left alone.
 #
 # As root on Debian or Ubuntu it installs system packages. Elsewhere it says what is
@@ -20,8 +20,13 @@ miss() { # what, remedy
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
-have_cryptography() {
-	have python3 && python3 -c 'import cryptography' 2>/dev/null
+# The system's Python comes first, as in the tests: they look in these two places.
+have_python() {
+	local python
+	for python in /usr/bin/python3 python3; do
+		if "$python" -c 'import cryptography, pandas, yaml' 2>/dev/null; then return; fi
+	done
+	return 1
 }
 
 have_postgres() {
@@ -34,7 +39,7 @@ have make || packages+=(make)
 have gcc || packages+=(gcc libc6-dev)
 have openssl || packages+=(openssl)
 have_postgres || packages+=(postgresql)
-have_cryptography || packages+=(python3 python3-cryptography)
+have_python || packages+=(python3 python3-cryptography python3-pandas python3-yaml)
 if [ ${#packages[@]} -gt 0 ]; then
 	if have apt-get && [ "$(id -u)" = 0 ]; then
 		export DEBIAN_FRONTEND=noninteractive

@@ -71,12 +71,6 @@ type Cox struct {
 	Declared []Column
 }
 
-// Defaults of R's coxph.control.
-const (
-	coxEpsilon       = 1e-9
-	coxMaxIterations = 20
-)
-
 // maxCoxRounds is how many rounds one step may take.
 const maxCoxRounds = 5
 
@@ -148,15 +142,7 @@ type coxState struct {
 	Carry []float64 `json:"carry,omitempty"`
 	Sum   coxSum    `json:"sum"`
 
-	Iterations int `json:"iterations"`
-	Halvings   int `json:"halvings,omitempty"` // of the step at hand
-
-	Coefficients []float64 `json:"coefficients,omitempty"`
-	Before       []float64 `json:"before,omitempty"` // the best so far
-	Best         float64   `json:"best,omitempty"`   // log likelihood there
-
-	NullLogLikelihood float64 `json:"nullLogLikelihood,omitempty"`
-	Score             float64 `json:"score,omitempty"` // the test's statistic
+	ascent
 }
 
 // coxTime is an event time, or neighboring ones that were merged. One without events ends

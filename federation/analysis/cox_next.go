@@ -125,34 +125,15 @@ func (c cox) decomposed(s coxState) cholesky {
 	return decompose(information, c.p)
 }
 
-// newton makes the step that the complete sums ask for, as R's coxph does: it ends when
-// the log likelihood does not change, and halves a step that made it worse.
+// newton makes the step that the complete sums ask for, or ends.
 func (c cox) newton(s coxState, pooled Pooled) (coxState, any, error) {
 	information := c.decomposed(s)
-	now := s.Sum.LogLikelihood
-	switch {
-	case s.Before == nil:
-		s.NullLogLikelihood, s.Score = now, information.quadratic(s.Sum.Gradient)
-	case now == s.Best || math.Abs(1-s.Best/now) <= coxEpsilon:
-		return s, c.result(s, pooled, information, true), nil
-	case s.Iterations == coxMaxIterations:
-		return s, c.result(s, pooled, information, false), nil
-	case now < s.Best:
-		s.Halvings++
-		next := slices.Clone(s.Coefficients)
-		for j := range next {
-			next[j] = (next[j] + float64(s.Halvings)*s.Before[j]) / float64(s.Halvings+1)
-		}
-		s.Iterations++
-		return c.begin(s, next), nil, nil
+	next, ended, converged := s.step(s.Sum.LogLikelihood, s.Sum.Gradient, information)
+	s.ascent = next
+	if ended {
+		return s, c.result(s, pooled, information, converged), nil
 	}
-	s.Best, s.Before, s.Halvings = now, s.Coefficients, 0
-	next := information.solve(s.Sum.Gradient)
-	for j := range next {
-		next[j] += s.Coefficients[j]
-	}
-	s.Iterations++
-	return c.begin(s, next), nil, nil
+	return c.begin(s, next.Coefficients), nil, nil
 }
 
 // result writes the table.
@@ -161,7 +142,7 @@ func (c cox) result(s coxState, pooled Pooled, information cholesky, converged b
 		Formula: c.Formula.String(), Ties: c.Ties, N: s.N, Omitted: pooled.Omitted + pooled.Rows - s.N,
 		NullLogLikelihood: s.NullLogLikelihood, LogLikelihood: s.Sum.LogLikelihood,
 		LikelihoodRatio: test(2*(s.Sum.LogLikelihood-s.NullLogLikelihood), information.rank),
-		Wald:            test(c.wald(s, information), information.rank),
+		Wald:            test(s.wald(s.Sum.Information, information.aliased), information.rank),
 		Score:           test(s.Score, information.rank),
 		Iterations:      s.Iterations, Converged: converged,
 	}
@@ -174,25 +155,8 @@ func (c cox) result(s coxState, pooled Pooled, information cholesky, converged b
 	if !converged {
 		r.Warnings = append(r.Warnings, "Ran out of iterations and did not converge")
 	}
-	further := information.solve(s.Sum.Gradient) // the step that would come next
-	var infinite []string
-	for j, name := range c.matrix.Names[1:] {
-		out := query.Coefficient{Name: name}
-		if !information.aliased[j] {
-			estimate := s.Coefficients[j] / s.Scale[j]
-			unit := make([]float64, c.p)
-			unit[j] = 1 / s.Scale[j]
-			out.Estimate, out.SE = ptr(estimate), finite(math.Sqrt(information.quadratic(unit)))
-			if out.SE != nil && *out.SE > 0 {
-				out.Statistic = ptr(estimate / *out.SE)
-				out.P = ptr(math.Erfc(math.Abs(*out.Statistic) / math.Sqrt2))
-			}
-			if c.infinite(math.Abs(further[j]/s.Scale[j]), math.Abs(estimate)) {
-				infinite = append(infinite, fmt.Sprint(j+1))
-			}
-		}
-		r.Coefficients = append(r.Coefficients, out)
-	}
+	r.Coefficients = s.table(c.matrix.Names[1:], s.Scale, information)
+	infinite := s.infinite(s.Sum.Gradient, s.Scale, information, c.infinite)
 	if converged && len(infinite) > 0 {
 		may := "coefficient"
 		if c.start != "" {
@@ -211,17 +175,4 @@ func (c cox) infinite(step, estimate float64) bool {
 		return step > tolerance*(1+estimate)
 	}
 	return step > coxEpsilon && step > tolerance*estimate
-}
-
-// wald is the coefficients' quadratic form in the information.
-func (c cox) wald(s coxState, information cholesky) float64 {
-	sum := 0.0
-	for i := range c.p {
-		for j := range c.p {
-			if !information.aliased[i] && !information.aliased[j] {
-				sum += s.Coefficients[i] * s.Coefficients[j] * s.Sum.Information[packed(max(i, j), min(i, j))]
-			}
-		}
-	}
-	return sum
 }

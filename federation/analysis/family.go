@@ -27,10 +27,11 @@ func newFamily(name query.Family, link query.Link) (family, error) {
 	f := family{name, link}
 	switch f {
 	case family{query.Gaussian, query.LinkIdentity}, family{query.Binomial, query.LinkLogit},
-		family{query.Binomial, query.LinkLog}, family{query.Poisson, query.LinkLog}:
+		family{query.Binomial, query.LinkLog}, family{query.Poisson, query.LinkLog},
+		family{query.Poisson, query.LinkSqrt}, family{query.Poisson, query.LinkIdentity}:
 		return f, nil
 	}
-	return family{}, fmt.Errorf("family %q with link %q: known are gaussian, binomial with logit or log, and poisson", name, link)
+	return family{}, fmt.Errorf("family %q with link %q: known are gaussian, binomial with logit or log, and poisson with log, sqrt or identity", name, link)
 }
 
 // start returns the mean that the first fit begins from.
@@ -51,11 +52,14 @@ func (f family) predictor(mu float64) float64 {
 		return math.Log(mu / (1 - mu))
 	case query.LinkLog:
 		return math.Log(mu)
+	case query.LinkSqrt:
+		return math.Sqrt(mu)
 	}
 	return mu
 }
 
-// mean returns the mean at a linear predictor, and its derivative.
+// mean returns the mean at a linear predictor, and its derivative. A predictor that the
+// link has no mean for gives one that is not valid.
 func (f family) mean(eta float64) (mu, slope float64) {
 	switch f.link {
 	case query.LinkLogit:
@@ -71,8 +75,22 @@ func (f family) mean(eta float64) (mu, slope float64) {
 	case query.LinkLog:
 		mu = max(math.Exp(eta), epsilon)
 		return mu, mu
+	case query.LinkSqrt:
+		return math.Copysign(eta*eta, eta), 2 * eta
 	}
 	return eta, 1
+}
+
+// curvature is the second derivative of the mean by the linear predictor; of the logit,
+// whose observed and expected information are one, it is not needed.
+func (f family) curvature(mu float64) float64 {
+	switch f.link {
+	case query.LinkLog:
+		return mu
+	case query.LinkSqrt:
+		return 2
+	}
+	return 0
 }
 
 // valid reports whether a mean is one that the family can have.

@@ -41,7 +41,7 @@ func TestCheck(t *testing.T) {
 	require.NoError(t, analysis.Check(ask("age ~ sex - 1", query.Poisson, query.LinkLog)))
 	for want, a := range map[string]query.Analysis{
 		`family "gamma" with link ""`:                   ask("age ~ sex", "gamma", ""),
-		`family "poisson" with link "identity"`:         ask("age ~ sex", query.Poisson, query.LinkIdentity),
+		`family "poisson" with link "logit"`:            ask("age ~ sex", query.Poisson, query.LinkLogit),
 		"the response of family gaussian":               ask("sex ~ age", query.Gaussian, ""),
 		"must be logical, a factor, or a number from 0": ask("age ~ sex", query.Binomial, ""),
 		"the formula needs a column":                    ask("~ age + sex", query.Gaussian, ""),

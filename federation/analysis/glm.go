@@ -37,32 +37,41 @@ const (
 
 // New checks the model and returns it as a method.
 func (m GLM) New() (Iteration, error) {
+	g, err := m.check()
+	if err != nil {
+		return nil, fmt.Errorf("glm: %w", err)
+	}
+	return Iterate(g), nil
+}
+
+// check returns the model with what follows from the declarations.
+func (m GLM) check() (glm, error) {
 	g := glm{GLM: m}
 	var err error
 	if g.family, err = newFamily(m.Family, m.Link); err != nil {
-		return nil, fmt.Errorf("glm: %w", err)
+		return g, err
 	}
 	if g.response, err = m.responseColumn(g.family); err != nil {
-		return nil, fmt.Errorf("glm: %w", err)
+		return g, err
 	}
 	if len(m.Formula.Strata) > 0 {
-		return nil, errors.New("glm: a generalized linear model has no strata; name the column as a factor")
+		return g, errors.New("a generalized linear model has no strata; name the column as a factor")
 	}
 	if g.matrix, err = NewMatrix(m.Formula, m.Declared); err != nil {
-		return nil, fmt.Errorf("glm: %w", err)
+		return g, err
 	}
 	if g.matrix.Width() == 0 {
-		return nil, errors.New("glm: the formula has neither terms nor an intercept")
+		return g, errors.New("the formula has neither terms nor an intercept")
 	}
 	if err := g.readOnly(); err != nil {
-		return nil, fmt.Errorf("glm: %w", err)
+		return g, err
 	}
 	g.unit = 1
 	if g.family.name == query.Gaussian { // any other family's response is a count or a share
 		low, high := g.response.bounds()
 		g.unit = powerOfTwo(math.Max(-low, high))
 	}
-	return Iterate(g), nil
+	return g, nil
 }
 
 // readOnly collects the columns that are read and checks offsets and weights.
@@ -260,18 +269,23 @@ func (g glm) rows(f *Frame, fn func(x []float64, y, w, offset float64)) error {
 }
 
 func (g glm) Site(s glmState, f *Frame, sums *Sums) error {
-	p := g.matrix.Width()
 	if s.Fits < 0 {
 		return g.first(f, sums)
 	}
-	if len(s.Center) != p || len(s.Scale) != p || len(s.Coefficients) != p {
-		return errors.New("glm: the state is of another model")
+	if !g.scaled(s) {
+		return errState
 	}
 	return g.rows(f, func(x []float64, y, w, offset float64) {
 		if w > 0 {
 			g.add(s, x, y, w, offset, sums)
 		}
 	})
+}
+
+// scaled reports whether a state is one of this model after its first round.
+func (g glm) scaled(s glmState) bool {
+	p := g.matrix.Width()
+	return len(s.Center) == p && len(s.Scale) == p && len(s.Coefficients) == p
 }
 
 // first adds up what the columns are centred and scaled by, relative to the range that
@@ -309,11 +323,10 @@ func (g glm) spread(column int) (middle, half float64) {
 	return low/2 + high/2, high/2 - low/2
 }
 
-// add adds one person at the state's coefficients. The working residual is taken against
-// the fit so far, so that rounding errors shrink with the steps.
-func (g glm) add(s glmState, x []float64, y, w, offset float64, sums *Sums) {
-	p, last := g.matrix.Width(), packed(len(x), 0)+len(x)
-	linear := 0.0
+// linear centers and scales a row of the matrix and returns its linear predictor, less
+// the offset.
+func (g glm) linear(s glmState, x []float64) float64 {
+	sum := 0.0
 	for j := range x {
 		switch {
 		case g.matrix.Intercept && j == 0:
@@ -322,8 +335,16 @@ func (g glm) add(s glmState, x []float64, y, w, offset float64, sums *Sums) {
 		default:
 			x[j] = (x[j] - s.Center[j]) / s.Scale[j]
 		}
-		linear += x[j] * s.Coefficients[j]
+		sum += x[j] * s.Coefficients[j]
 	}
+	return sum
+}
+
+// add adds one person at the state's coefficients. The working residual is taken against
+// the fit so far, so that rounding errors shrink with the steps.
+func (g glm) add(s glmState, x []float64, y, w, offset float64, sums *Sums) {
+	p, last := g.matrix.Width(), packed(len(x), 0)+len(x)
+	linear := g.linear(s, x)
 	g.addNull(s, y, w, offset, sums)
 	mu, working, residual := g.working(s.Fits == 0, linear, y, w, offset)
 	if !g.family.valid(mu) {

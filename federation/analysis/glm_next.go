@@ -208,21 +208,29 @@ func (g glm) result(s glmState, pooled Pooled) *query.Regression {
 			query.Poisson:  "glm.fit: fitted rates numerically 0 occurred",
 		}[g.family.name])
 	}
+	r.Coefficients = g.table(s, r.Dispersion, r.DF)
+	return r
+}
+
+// table returns the coefficients in the columns' own units, with standard errors unless
+// dispersion is nil.
+func (g glm) table(s glmState, dispersion *float64, df int64) []query.Coefficient {
+	table := make([]query.Coefficient, 0, len(g.matrix.Names))
 	for j, name := range g.matrix.Names {
 		c := query.Coefficient{Name: name}
 		if !s.Aliased[j] {
 			c.Estimate = ptr(g.estimate(s, j))
-			if r.Dispersion != nil {
-				c.SE = finite(math.Sqrt(*r.Dispersion * s.Variances[j]))
+			if dispersion != nil {
+				c.SE = finite(math.Sqrt(*dispersion * s.Variances[j]))
 			}
 			if c.SE != nil && *c.SE > 0 {
 				c.Statistic = ptr(*c.Estimate / *c.SE)
-				c.P = ptr(g.pValue(*c.Statistic, r.DF))
+				c.P = ptr(g.pValue(*c.Statistic, df))
 			}
 		}
-		r.Coefficients = append(r.Coefficients, c)
+		table = append(table, c)
 	}
-	return r
+	return table
 }
 
 func (g glm) estimate(s glmState, j int) float64 {

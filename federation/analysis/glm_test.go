@@ -47,10 +47,15 @@ func (c glmCase) method(t require.TestingT) analysis.Iteration {
 	return m
 }
 
-// rows reads a table of testdata as rows of the columns; an empty field is missing.
+// tableRows reads a table of testdata as rows of the columns; an empty field is missing.
 func tableRows(t testing.TB, file string, columns []analysis.Column) [][]float64 {
 	t.Helper()
-	opened, err := os.Open(filepath.Join("testdata", file))
+	return fileRows(t, filepath.Join("testdata", file), columns)
+}
+
+func fileRows(t testing.TB, file string, columns []analysis.Column) [][]float64 {
+	t.Helper()
+	opened, err := os.Open(file)
 	require.NoError(t, err)
 	defer opened.Close()
 	var r io.Reader = opened
@@ -114,7 +119,7 @@ func TestGLMIsTheOneOfR(t *testing.T) {
 			rows := tableRows(t, filepath.Join("glm", c.File), c.Columns)
 			outcome, err := analysis.Local(c.method(t), split(t, c.Columns, rows, 1, func(int) int { return 0 })...)
 			require.NoError(t, err)
-			equalsR(t, c, outcome.Result.(*query.Regression))
+			c.equal(t, outcome.Result)
 		})
 	}
 }
@@ -142,7 +147,10 @@ func TestSplitMovesNoBit(t *testing.T) {
 	})
 }
 
-func equalsR(t require.TestingT, want glmCase, got *query.Regression) {
+func (c glmCase) declared() []analysis.Column { return c.Columns }
+
+func (c glmCase) equal(t require.TestingT, result any) {
+	want, got := c, result.(*query.Regression)
 	require.Equal(t, want.N, got.N)
 	require.Equal(t, want.Omitted, got.Omitted)
 	require.Equal(t, want.DF, got.DF)

@@ -1,7 +1,10 @@
 package analysis
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/trialmesh/trialmesh/protocol/formula"
 	"github.com/trialmesh/trialmesh/protocol/problem"
@@ -97,6 +100,85 @@ var methods = map[query.AnalysisKind]func(a query.Analysis, columns declared, le
 		s := a.Prevalence
 		return Prevalence{Property: *columns.one(s.Property), By: columns.one(s.By), MinCell: int64(least)}.New()
 	},
+	query.NegBin: func(a query.Analysis, columns declared, _ int) (Iteration, error) {
+		f, err := formula.Parse(a.NegBin.Formula)
+		if err != nil {
+			return nil, err
+		}
+		return NegativeBinomial{Formula: f, Link: a.NegBin.Link, Weights: a.NegBin.Weights, Declared: columns}.New()
+	},
+	query.MixedModel: func(a query.Analysis, columns declared, _ int) (Iteration, error) {
+		f, err := formula.Parse(a.MixedModel.Formula)
+		if err != nil {
+			return nil, err
+		}
+		return Mixed{Formula: f, Criterion: a.MixedModel.Criterion, Declared: columns}.New()
+	},
+	query.Meta: func(a query.Analysis, columns declared, least int) (Iteration, error) {
+		s := a.Meta
+		m := Meta{Term: s.Term, Between: Between(s.Between), Adjust: s.Adjust, MinRows: int64(least), MinSites: leastSites}
+		if s.Model == nil {
+			value, by := columns.one(s.Value), columns.one(s.By)
+			if value == nil || by == nil {
+				return nil, errors.New("meta-analysis: a model, or value and by")
+			}
+			m.Value, m.By = *value, *by
+			return m.New()
+		}
+		f, err := formula.Parse(s.Model.Formula)
+		if err != nil {
+			return nil, err
+		}
+		m.Model = &GLM{Formula: f, Family: s.Model.Family, Link: s.Model.Link, Weights: s.Model.Weights, Declared: columns}
+		return m.New()
+	},
+	query.PCA: func(a query.Analysis, columns declared, _ int) (Iteration, error) {
+		return PCA{Values: columns.pick(a.PCA.Values), Scale: a.PCA.Scale}.New()
+	},
+	query.KMeans: func(a query.Analysis, columns declared, least int) (Iteration, error) {
+		s := a.KMeans
+		return KMeans{
+			Values: columns.pick(s.Values), Starts: startsFor(s.Clusters, len(s.Values)), Scale: true, Steps: s.Steps, MinCell: int64(least),
+		}.New()
+	},
+	query.Propensity: func(a query.Analysis, columns declared, least int) (Iteration, error) {
+		s := a.Propensity
+		treatment, err := formula.Parse(s.Treatment)
+		if err != nil {
+			return nil, err
+		}
+		outcome, err := formula.Parse(s.Outcome)
+		if err != nil {
+			return nil, err
+		}
+		return Propensity{
+			Treatment: treatment, Outcome: outcome, Family: s.Family, Link: s.Link, Adjustment: s.Adjustment, Estimand: s.Estimand,
+			Stabilized: s.Stabilized, Truncate: s.Truncate, Strata: s.Strata, Caliper: s.Caliper, MinCell: int64(least), Declared: columns,
+		}.New()
+	},
+	query.Predict: func(a query.Analysis, columns declared, least int) (Iteration, error) {
+		s := a.Predict
+		f, err := formula.Parse(s.Formula)
+		if err != nil {
+			return nil, err
+		}
+		// One seed for all: with a seed to choose, one could ask for parts a person apart.
+		return Prediction{Formula: f, Train: s.Train, Share: s.Share, Groups: cmp.Or(s.Groups, 10), MinCell: int64(least), Declared: columns}.New()
+	},
+}
+
+// leastSites is how many sites a common estimate of theirs is at least over, as a masked sum.
+const leastSites = 3
+
+// startsFor returns the starting centres of clusters: on the diagonal, evenly from -1.5 to 1.5
+// standard deviations.
+func startsFor(clusters, columns int) [][]float64 {
+	starts := make([][]float64, clusters)
+	for k := range starts {
+		at := -1.5 + 3*float64(k)/float64(clusters-1)
+		starts[k] = slices.Repeat([]float64{at}, columns)
+	}
+	return starts
 }
 
 // declared are the columns of a question, by name.

@@ -48,6 +48,14 @@ func (a number) plus(b number) number {
 // fits reports whether the number is within the range.
 func (a number) fits() bool { return -MaxNumber <= a.high && a.high < MaxNumber }
 
+// float returns the number, rounded once.
+func (a number) float() float64 {
+	v := new(big.Float).SetInt(new(big.Int).Add(
+		new(big.Int).Lsh(big.NewInt(a.high), 64), new(big.Int).SetUint64(a.low)))
+	out, _ := v.SetMantExp(v, -64).Float64()
+	return out
+}
+
 // limbs returns the number's words.
 func (a number) limbs() [numberWords]uint64 {
 	const mask = 1<<limbBits - 1

@@ -1,6 +1,7 @@
 package front
 
 import (
+	"net/http"
 	"net/netip"
 	"sync"
 	"time"
@@ -50,6 +51,9 @@ func (c *clients) forget(now time.Time) {
 		}
 	}
 }
+
+// Client names the client of a request, as the rate limit does.
+func Client(r *http.Request) netip.Prefix { return clientOf(r.RemoteAddr) }
 
 // clientOf names a client: its IPv4 address, or its IPv6 network, since a
 // customer commonly holds a whole /64.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -26,12 +27,16 @@ var (
 
 type callerKey struct{}
 
-// only lets an operation be called with a token of the role.
-func (s *server) only(role registry.Role, op huma.Operation) huma.Operation {
+// only lets an operation be called with a token of the role, or of one of others.
+func (s *server) only(role registry.Role, op huma.Operation, others ...registry.Role) huma.Operation {
 	op.Security = []map[string][]string{{bearer: {}}}
-	op.Description = strings.TrimSpace(op.Description + " Needs a token of role " + string(role) + ".")
+	text := " Needs a token of role " + string(role)
+	for _, other := range others {
+		text += " or " + string(other)
+	}
+	op.Description = strings.TrimSpace(op.Description + text + ".")
 	op.Middlewares = append(op.Middlewares, func(ctx huma.Context, next func(huma.Context)) {
-		token, err := s.caller(ctx.Context(), ctx.Header("Authorization"), role)
+		token, err := s.caller(ctx.Context(), ctx.Header("Authorization"), role, others...)
 		if err != nil {
 			front.WriteProblem(humagin.Unwrap(ctx).Writer, front.Blame(ctx.Context(), s.cfg.Logger, op.Method+" "+op.Path, err))
 			return
@@ -53,7 +58,7 @@ func (s *server) onlyFile(role registry.Role, handler func(*gin.Context) error) 
 
 // caller returns whose token a request carries. Tokens are looked up by their
 // digest, so the time it takes says nothing about a token that exists.
-func (s *server) caller(ctx context.Context, authorization string, role registry.Role) (registry.Token, error) {
+func (s *server) caller(ctx context.Context, authorization string, role registry.Role, others ...registry.Role) (registry.Token, error) {
 	scheme, text, _ := strings.Cut(authorization, " ")
 	if !strings.EqualFold(scheme, "Bearer") || text == "" {
 		return registry.Token{}, errNoToken
@@ -62,7 +67,7 @@ func (s *server) caller(ctx context.Context, authorization string, role registry
 	if err != nil {
 		return registry.Token{}, err
 	}
-	if token.Role != role {
+	if token.Role != role && !slices.Contains(others, token.Role) {
 		return registry.Token{}, errRole
 	}
 	return token, nil

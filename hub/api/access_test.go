@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -19,6 +20,8 @@ func TestActionsNeedTheirRole(t *testing.T) {
 	h.enroll()
 	_, err := h.Propose(t.Context(), registry.RegisterTrial{Registration: h.registration()})
 	require.NoError(t, err)
+	asked := h.question()
+	h.must(registry.AskQuestion{Envelope: asked, Deadline: start.Add(time.Minute)})
 	actions := []struct {
 		method, path string
 		role         registry.Role
@@ -32,6 +35,7 @@ func TestActionsNeedTheirRole(t *testing.T) {
 		{http.MethodGet, "/metrics", registry.RoleOperator, nil, 200},
 		{http.MethodPost, "/v1/trials", registry.RoleSponsor, h.registration(), 409}, // another design of the same id
 		{http.MethodPost, "/v1/queries", registry.RoleResearcher, Submission{Envelope: h.question()}, 202},
+		{http.MethodPost, "/v1/queries/" + asked.Digest().String() + "/cancel", registry.RoleResearcher, Cancelling{h.cancellation(h.researcher, asked.Digest())}, 200},
 		{http.MethodPost, "/v1/nodes/" + string(h.node.DID()) + "/revoke", registry.RoleOperator, Revocation{Reason: "r"}, 200},
 	}
 	for _, a := range actions {

@@ -85,23 +85,37 @@ type Config struct {
 	// Metrics is shown at /metrics and gets the API's own. Defaults to a new one.
 	Metrics *prometheus.Registry
 
+	// Queue bounds the questions that are open. Defaults to registry.DefaultQueue.
+	Queue registry.QueueLimits
+
 	// Rate and Burst limit the requests of one client, as of package front.
 	Rate  float64
 	Burst int
 
 	Logger *slog.Logger     // Defaults to discarding.
 	Now    func() time.Time // Defaults to time.Now.
+
+	streamLife, beatTime time.Duration // of event streams; only tests change them
 }
 
 func (c Config) withDefaults() Config {
 	if c.Metrics == nil {
 		c.Metrics = prometheus.NewRegistry()
 	}
+	if c.Queue == (registry.QueueLimits{}) {
+		c.Queue = registry.DefaultQueue
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.streamLife == 0 {
+		c.streamLife = streamLife
+	}
+	if c.beatTime == 0 {
+		c.beatTime = beatTime
 	}
 	return c
 }
@@ -115,8 +129,9 @@ func (c Config) validate() error {
 
 // server holds what the handlers use.
 type server struct {
-	cfg    Config
-	router *router.Router
+	cfg     Config
+	router  *router.Router
+	streams *streams
 }
 
 // New returns the API's handler; it starts nothing.
@@ -125,10 +140,12 @@ func New(cfg Config) (http.Handler, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("hub api: %w", err)
 	}
-	s := &server{cfg: cfg}
+	s := &server{cfg: cfg, streams: newStreams()}
 	s.openRouter()
 	s.routeReads()
 	s.routeQuestions()
+	s.routeEvents()
+	s.routeStudies()
 	s.routeActions()
 	s.routeFiles()
 	s.routePage()

@@ -33,7 +33,7 @@ func TestAHubIsFilledThroughItsAPI(t *testing.T) {
 
 	envelope := h.question()
 	id := envelope.Digest().String()
-	status, header, body = h.send(http.MethodPost, "/v1/queries", h.tokens[registry.RoleResearcher], Submission{Envelope: envelope, DeadlineSeconds: 60})
+	status, header, body = h.send(http.MethodPost, "/v1/queries", h.tokens[registry.RoleResearcher], Submission{Envelope: envelope, DeadlineSeconds: 60, Priority: query.High})
 	require.Equal(t, http.StatusAccepted, status, body)
 	require.Equal(t, "/v1/queries/"+id, header.Get("Location"))
 	status, _, body = h.send(http.MethodPost, "/v1/queries", h.tokens[registry.RoleResearcher], Submission{Envelope: envelope})
@@ -44,6 +44,7 @@ func TestAHubIsFilledThroughItsAPI(t *testing.T) {
 	require.Equal(t, envelope.Digest(), asked.ID)
 	require.Equal(t, query.Open, asked.State)
 	require.Equal(t, start.Add(time.Minute), asked.Deadline)
+	require.Equal(t, query.High, asked.Priority)
 	require.EqualValues(t, -1, asked.ResultIndex)
 	require.Equal(t, asked, get[Questions](h, "/v1/queries?limit=1").Queries[0])
 

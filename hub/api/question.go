@@ -8,6 +8,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/trialmesh/trialmesh/hub/registry"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
@@ -36,8 +38,12 @@ func (s *server) routeQuestions() {
 	}, s.question)
 	register(s, s.only(registry.RoleResearcher, huma.Operation{
 		OperationID: "ask", Method: http.MethodPost, Path: "/v1/queries", Summary: "Ask a question", Tags: tags, DefaultStatus: http.StatusAccepted,
-		Description: "Asking the same envelope again is harmless.",
+		Description: "Asking the same envelope again is harmless. Researchers take turns; status 429 says that as much is open as may be.",
 	}), s.ask)
+	register(s, s.only(registry.RoleResearcher, huma.Operation{
+		OperationID: "cancel", Method: http.MethodPost, Path: "/v1/queries/{id}/cancel", Summary: "Cancel an open question", Tags: tags,
+		Description: "The answer and the cancellation exclude each other: whichever is recorded first stands. Cancelling again is harmless.",
+	}, registry.RoleSponsor), s.cancel)
 }
 
 func (s *server) questions(ctx context.Context, in *struct {
@@ -130,6 +136,9 @@ func (s *server) view(ctx context.Context, id query.ID) (Question, error) {
 	return view, err
 }
 
+// errLasts refuses a question that nodes would refuse before its time is over.
+var errLasts = problem.New(problem.Invalid, "deadlineSeconds: the signature of the question ends before: sign it for longer, or ask for less time")
+
 type askOutput struct {
 	Location string `header:"Location"`
 	Body     Accepted
@@ -139,12 +148,45 @@ func (s *server) ask(ctx context.Context, in *struct{ Body Submission }) (*askOu
 	if err := signedBy(ctx, in.Body.Envelope); err != nil {
 		return nil, err
 	}
-	out, err := s.cfg.Log.Propose(ctx, registry.AskQuestion{
-		Envelope: in.Body.Envelope, Deadline: s.cfg.Now().Add(time.Duration(in.Body.DeadlineSeconds) * time.Second),
+	now := s.cfg.Now().Truncate(time.Second) // as the command's own time, or 14 days would be too long
+	deadline := now.Add(time.Duration(in.Body.DeadlineSeconds) * time.Second)
+	if last := in.Body.Envelope.Expires.Add(message.Skew); deadline.After(last) && !now.After(last) { // one that has expired says so below
+		if err := in.Body.Envelope.Check(query.KindRequest); err != nil {
+			return nil, err
+		}
+		return nil, errLasts
+	}
+	out, err := s.cfg.Log.Propose(ctx, registry.QueueQuestion{
+		Envelope: in.Body.Envelope, Deadline: deadline, Priority: in.Body.Priority, Limits: s.cfg.Queue,
 	})
 	if err != nil {
 		return nil, err
 	}
 	id := in.Body.Envelope.Digest()
 	return &askOutput{Location: "/v1/queries/" + id.String(), Body: Accepted{ID: id, LedgerIndex: out.LedgerIndex, Existed: out.Existed}}, nil
+}
+
+// errOther refuses a cancellation that was sent to another question's address.
+var errOther = problem.New(problem.Invalid, "the cancellation is of another question than the address")
+
+func (s *server) cancel(ctx context.Context, in *struct {
+	ID   string `path:"id" pattern:"^[0-9a-f]{8,64}$" doc:"Hex digits of the question's digest"`
+	Body Cancelling
+},
+) (*body[Recorded], error) {
+	if err := signedBy(ctx, in.Body.Envelope); err != nil {
+		return nil, err
+	}
+	id, err := s.cfg.Registry.FindQuestion(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	cancellation, err := message.Open[query.Cancellation](in.Body.Envelope, query.KindCancellation, s.cfg.Now())
+	if err != nil {
+		return nil, err
+	}
+	if cancellation.Query != id {
+		return nil, errOther
+	}
+	return s.propose(ctx, registry.CancelQuestion{Envelope: in.Body.Envelope})
 }

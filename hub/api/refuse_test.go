@@ -69,6 +69,9 @@ func TestWhatIsWrongIsNamedAndNotRepeated(t *testing.T) {
 		"a name that is an address": {func() (string, string, string, any) { return invite(Invite{Name: "10.0.0.1", Organization: "b"}) }, 422, problem.Invalid},
 		"refused by a rule":         {func() (string, string, string, any) { return invite(Invite{Name: "\t" + secret, Organization: "b"}) }, 422, problem.Invalid},
 		"bad envelope":              {func() (string, string, string, any) { return ask(map[string]any{"envelope": secret}) }, 422, problem.Invalid},
+		"unknown priority": {func() (string, string, string, any) {
+			return ask(map[string]any{"envelope": h.question(), "priority": secret})
+		}, 422, problem.Invalid},
 		"bad signature": {func() (string, string, string, any) {
 			return ask(map[string]any{"envelope": map[string]any{"version": 1, "kind": secret, "issuer": h.researcher.DID(), "issued": start, "expires": start, "nonce": secret, "body": secret}})
 		}, 403, problem.Refused},

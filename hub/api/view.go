@@ -68,9 +68,11 @@ type Question struct {
 	ID          query.ID       `json:"id"`
 	Trial       trial.ID       `json:"trial"`
 	Researcher  identity.DID   `json:"researcher"`
-	State       query.State    `json:"state" enum:"open,complete,partial,withheld"`
+	State       query.State    `json:"state" enum:"open,complete,partial,withheld,cancelled"`
 	Asked       time.Time      `json:"asked"`
 	Deadline    time.Time      `json:"deadline"`
+	WaitsUntil  time.Time      `json:"waitsUntil" doc:"How long the nodes' people have to approve; what is left of the time is for the sums"`
+	Priority    query.Priority `json:"priority" enum:"low,normal,high"`
 	LedgerIndex int64          `json:"ledgerIndex"`
 	ResultIndex int64          `json:"resultIndex" doc:"Ledger index of the result, -1 while the question is open"`
 	Request     query.Request  `json:"request" doc:"What was asked; the signed envelope is the ledger document"`
@@ -98,7 +100,13 @@ type Access struct {
 // Submission is the body of POST /v1/queries.
 type Submission struct {
 	Envelope        message.Envelope `json:"envelope" doc:"A query.Request signed by the holder of the token"`
-	DeadlineSeconds int              `json:"deadlineSeconds,omitempty" minimum:"1" maximum:"86400" default:"300" doc:"After so long the answer is given without the nodes that are missing"`
+	DeadlineSeconds int              `json:"deadlineSeconds,omitempty" minimum:"1" maximum:"1209600" default:"300" doc:"After so long the answer is given without the nodes that are missing: up to 14 days, and no longer than the envelope lasts"`
+	Priority        query.Priority   `json:"priority,omitempty" enum:"low,normal,high" default:"normal" doc:"Which of the researcher's own questions goes first"`
+}
+
+// Cancelling is the body of POST /v1/queries/{id}/cancel.
+type Cancelling struct {
+	Envelope message.Envelope `json:"envelope" doc:"A query.Cancellation signed by the holder of the token: the researcher who asked, or the sponsor of the trial"`
 }
 
 // Accepted is the answer to a question that was asked.
@@ -163,8 +171,8 @@ type Revocation struct {
 
 func questionOf(q registry.Question, waiting []identity.DID, accesses []registry.Access) Question {
 	view := Question{
-		ID: q.ID, Trial: q.Request.Trial, Researcher: q.Envelope.Issuer, State: q.State, Asked: q.Asked, Deadline: q.Deadline,
-		LedgerIndex: q.LedgerIndex, ResultIndex: q.ResultIndex, Request: q.Request, Waiting: waiting, Result: q.Result,
+		ID: q.ID, Trial: q.Request.Trial, Researcher: q.Envelope.Issuer, State: q.State, Asked: q.Asked, Deadline: q.Deadline, WaitsUntil: q.WaitsUntil(),
+		Priority: q.Priority, LedgerIndex: q.LedgerIndex, ResultIndex: q.ResultIndex, Request: q.Request, Waiting: waiting, Result: q.Result,
 		Accesses: make([]Access, 0, len(accesses)), ProofsDone: proofsDone(q.Result, accesses),
 	}
 	for _, a := range accesses {
@@ -178,12 +186,12 @@ func questionOf(q registry.Question, waiting []identity.DID, accesses []registry
 
 // proofsDone reports whether every node that answered has proved its accesses
 // and the chain has logged it. A repeated answer was proved before, and what
-// is withheld needs no proof.
+// was not released needs no proof.
 func proofsDone(r *query.Result, accesses []registry.Access) bool {
 	switch {
 	case r == nil:
 		return false
-	case r.State == query.Withheld, r.Repeats != nil:
+	case !r.State.Released(), r.Repeats != nil:
 		return true
 	case len(accesses) < len(r.Answered):
 		return false

@@ -215,13 +215,29 @@ func (c *Client) Trial(ctx context.Context, id trial.ID) (trial.Registration, er
 	return answer.Registration, err
 }
 
-// Ask submits a signed question and returns its id. It needs a researcher's token.
+// Ask submits a signed question of normal priority and returns its id. It needs a
+// researcher's token.
 func (c *Client) Ask(ctx context.Context, e message.Envelope, deadline time.Duration) (query.ID, error) {
+	return c.Queue(ctx, e, deadline, query.Normal)
+}
+
+// Queue is [Client.Ask] with a priority among the researcher's own questions.
+func (c *Client) Queue(ctx context.Context, e message.Envelope, deadline time.Duration, p query.Priority) (query.ID, error) {
 	var answer struct {
 		ID query.ID `json:"id"`
 	}
-	err := c.do(ctx, http.MethodPost, "/v1/queries", map[string]any{"envelope": e, "deadlineSeconds": int64(deadline / time.Second)}, &answer)
+	err := c.do(ctx, http.MethodPost, "/v1/queries", map[string]any{"envelope": e, "deadlineSeconds": int64(deadline / time.Second), "priority": p}, &answer)
 	return answer.ID, err
+}
+
+// Cancel submits a signed cancellation and says whether that changed anything. It needs
+// the token of the researcher who asked, or of the trial's sponsor.
+func (c *Client) Cancel(ctx context.Context, id query.ID, e message.Envelope) (changed bool, err error) {
+	var answer struct {
+		Existed bool `json:"existed"`
+	}
+	err = c.do(ctx, http.MethodPost, "/v1/queries/"+id.String()+"/cancel", map[string]any{"envelope": e}, &answer)
+	return err == nil && !answer.Existed, err
 }
 
 // Question is a question as the hub shows it.
@@ -232,6 +248,8 @@ type Question struct {
 	State       query.State    `json:"state"`
 	Asked       time.Time      `json:"asked"`
 	Deadline    time.Time      `json:"deadline"`
+	WaitsUntil  time.Time      `json:"waitsUntil"` // how long nodes' people have to approve; zero from a hub of before
+	Priority    query.Priority `json:"priority"`
 	LedgerIndex int64          `json:"ledgerIndex"`
 	ResultIndex int64          `json:"resultIndex"` // -1 while open
 	Request     query.Request  `json:"request"`

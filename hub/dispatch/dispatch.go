@@ -23,6 +23,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/trialmesh/trialmesh/hub/dispatch/queue"
 	"github.com/trialmesh/trialmesh/hub/registry"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -63,12 +64,16 @@ type Config struct {
 	// takes more than half of the time left. Defaults to 15 s.
 	Settle time.Duration
 
-	// ProofTime is how long after a question its proofs are asked for.
+	// ProofTime is how long after a question's deadline its proofs are asked for.
 	// Defaults to 24 h.
 	ProofTime time.Duration
 
 	// ProofWait is how long one request for a proof may take. Defaults to 1 min.
 	ProofWait time.Duration
+
+	// Running is how many questions are driven at once, and RunningEach how many of
+	// one researcher; see package queue. They default to 64 and 8.
+	Running, RunningEach int
 
 	// Poll is how often the registry is read without being told. Defaults to 2 s.
 	Poll time.Duration
@@ -90,6 +95,12 @@ func (c Config) withDefaults() Config {
 	if c.ProofWait <= 0 {
 		c.ProofWait = time.Minute
 	}
+	if c.Running <= 0 {
+		c.Running = 64
+	}
+	if c.RunningEach <= 0 {
+		c.RunningEach = 8
+	}
 	if c.Poll <= 0 {
 		c.Poll = 2 * time.Second
 	}
@@ -102,12 +113,13 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Bounds of what is driven at once. Proofs have a pool of their own: a node
-// that gives none holds its place for [Config.ProofWait], again and again for a
-// day, and must not keep questions from being answered.
+// Bounds of what is done besides answering at once. Proofs have a pool of their own: a
+// node that gives none holds its place for [Config.ProofWait], again and again for a day,
+// and must not keep questions from being answered. So have cancellations, which nodes
+// that are away have to be told when they are back.
 const (
-	maxAnswering = 64 // questions
-	maxProving   = 16 // answered questions whose proofs are asked for
+	maxProving = 16 // answered questions whose proofs are asked for
+	maxTelling = 16 // cancelled questions of which nodes have to be told
 )
 
 // Dispatcher drives questions while its replica leads.
@@ -118,9 +130,12 @@ type Dispatcher struct {
 	began time.Time // set by Run before it drives anything
 
 	mu        sync.Mutex
-	answering map[query.ID]bool // guarded by mu
-	proving   map[query.ID]bool // guarded by mu
-	held      map[query.ID]hold // guarded by mu
+	answering *queue.Queue                    // guarded by mu
+	proving   *queue.Queue                    // guarded by mu
+	ends      map[query.ID]context.CancelFunc // ends the work on a question that is answered; guarded by mu
+	telling   map[query.ID]bool               // guarded by mu
+	untold    map[query.ID][]identity.DID     // nodes that have not heard of a cancellation; guarded by mu
+	held      map[query.ID]hold               // guarded by mu
 }
 
 // hold keeps a question that could not go on from being taken up at every poll.
@@ -137,9 +152,11 @@ func New(cfg Config) (*Dispatcher, error) {
 	if cfg.Registry == nil || cfg.Log == nil || cfg.Network == nil {
 		return nil, errors.New("dispatch: registry, log and network are required")
 	}
+	cfg = cfg.withDefaults()
 	return &Dispatcher{
-		cfg: cfg.withDefaults(), wake: make(chan struct{}, 1),
-		answering: make(map[query.ID]bool), proving: make(map[query.ID]bool), held: make(map[query.ID]hold),
+		cfg: cfg, wake: make(chan struct{}, 1), held: make(map[query.ID]hold),
+		answering: queue.New(cfg.Running, cfg.RunningEach), proving: queue.New(maxProving, maxProving),
+		ends: make(map[query.ID]context.CancelFunc), telling: make(map[query.ID]bool), untold: make(map[query.ID][]identity.DID),
 	}, nil
 }
 
@@ -173,45 +190,63 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	}
 }
 
-// start begins to drive every unfinished question that is not being driven.
-// Those that were not tried yet go first, then those whose last try is longest
-// ago: what fails again and again does not keep others out of a full pool.
+// start begins to drive unfinished questions, as many as there are places for.
 func (d *Dispatcher) start(ctx context.Context, group *sync.WaitGroup) error {
 	unfinished, err := d.cfg.Registry.Unfinished(ctx, d.cfg.Now().Add(-d.cfg.ProofTime))
 	if err != nil {
 		return err
 	}
-	d.forget(unfinished)
+	cancelled, err := d.cfg.Registry.Cancelled(ctx, d.cfg.Now())
+	if err != nil {
+		return err
+	}
+	d.stop(unfinished)
+	d.forget(unfinished, cancelled)
 	d.sort(unfinished)
-	for _, p := range unfinished {
-		if !d.claim(p) {
-			continue
-		}
+	d.tellAll(ctx, group, cancelled)
+	for _, id := range d.claim(unfinished) {
+		work := d.begin(ctx, id)
 		group.Go(func() {
-			err := d.drive(ctx, p.ID)
-			d.release(p.ID, err)
+			err := d.drive(work, id)
+			if work.Err() != nil && ctx.Err() == nil {
+				err = nil // there is nothing left to do for it
+			}
+			d.release(id, err)
 			if err != nil && !errors.Is(err, errWaits) && ctx.Err() == nil {
-				d.cfg.Logger.WarnContext(ctx, "question is held up and will be taken up again", "query", p.ID.String(), "err", err)
+				d.cfg.Logger.WarnContext(ctx, "question is held up and will be taken up again", "query", id.String(), "err", err)
 			}
-			if err == nil && !p.Answered {
-				d.Wake() // its proofs are next
-			}
+			d.Wake() // its place is free, and its proofs may be next
 		})
 	}
 	return nil
 }
 
-// forget drops the holds of what is not among the unfinished questions any more.
-func (d *Dispatcher) forget(unfinished []registry.Pending) {
+// stop ends the work on questions that are not open any more: they were cancelled, or
+// another leader has finished them.
+func (d *Dispatcher) stop(unfinished []registry.Pending) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for id, end := range d.ends {
+		if !slices.ContainsFunc(unfinished, func(p registry.Pending) bool { return p.ID == id && !p.Answered }) {
+			end()
+		}
+	}
+}
+
+// forget drops the holds of what is not among the unfinished and cancelled questions any
+// more, and whom to tell of a cancellation whose question's time is over.
+func (d *Dispatcher) forget(unfinished []registry.Pending, cancelled []query.ID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	maps.DeleteFunc(d.held, func(id query.ID, _ hold) bool {
-		return !slices.ContainsFunc(unfinished, func(p registry.Pending) bool { return p.ID == id })
+		return !slices.Contains(cancelled, id) && !slices.ContainsFunc(unfinished, func(p registry.Pending) bool { return p.ID == id })
 	})
+	maps.DeleteFunc(d.untold, func(id query.ID, _ []identity.DID) bool { return !slices.Contains(cancelled, id) })
 }
 
-// sort orders questions by when their hold ends; those without one come first,
-// and equals stay as they are.
+// sort orders questions by when their hold ends, and equals by age: those that were
+// not tried yet go first, then those whose last try is longest ago. What fails again
+// and again does not keep its researcher's others waiting.
 func (d *Dispatcher) sort(unfinished []registry.Pending) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -220,19 +255,34 @@ func (d *Dispatcher) sort(unfinished []registry.Pending) {
 	})
 }
 
-// claim takes a place for a question, in the pool of what is to be done for it.
-func (d *Dispatcher) claim(p registry.Pending) bool {
+// claim gives the free places to questions whose turn it is, in the pool of what is
+// to be done for them, and returns those that got one.
+func (d *Dispatcher) claim(unfinished []registry.Pending) []query.ID {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	pool, most := d.answering, maxAnswering
-	if p.Answered {
-		pool, most = d.proving, maxProving
+	var answer, prove []registry.Pending
+	now := d.cfg.Now()
+	for _, p := range unfinished {
+		if d.answering.Has(p.ID) || d.proving.Has(p.ID) || now.Before(d.held[p.ID].until) {
+			continue
+		}
+		if p.Answered {
+			prove = append(prove, p)
+		} else {
+			answer = append(answer, p)
+		}
 	}
-	if d.answering[p.ID] || d.proving[p.ID] || len(pool) >= most || d.cfg.Now().Before(d.held[p.ID].until) {
-		return false
+	return append(d.answering.Take(answer), d.proving.Take(prove)...)
+}
+
+// begin returns the context of the work on a question that has a place.
+func (d *Dispatcher) begin(ctx context.Context, id query.ID) context.Context {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.answering.Has(id) {
+		ctx, d.ends[id] = context.WithCancel(ctx)
 	}
-	pool[p.ID] = true
-	return true
+	return ctx
 }
 
 // release lets a question go. One that failed is held back for a poll, then
@@ -240,8 +290,13 @@ func (d *Dispatcher) claim(p registry.Pending) bool {
 func (d *Dispatcher) release(id query.ID, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.answering, id)
-	delete(d.proving, id)
+	if end := d.ends[id]; end != nil {
+		end()
+	}
+	delete(d.ends, id)
+	delete(d.telling, id)
+	d.answering.Release(id)
+	d.proving.Release(id)
 	if err == nil {
 		delete(d.held, id)
 		return
@@ -249,7 +304,7 @@ func (d *Dispatcher) release(id query.ID, err error) {
 	now := d.cfg.Now()
 	pause := min(max(2*d.held[id].pause, d.cfg.Poll), longestHold)
 	if w, is := errors.AsType[waits](err); is {
-		pause = min(pause, longestWait, w.until.Sub(now))
+		pause = min(pause, w.pause(now))
 	}
 	d.held[id] = hold{until: now.Add(pause), pause: pause}
 }

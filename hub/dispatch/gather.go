@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/trialmesh/trialmesh/hub/registry"
@@ -93,20 +94,26 @@ func (r *round) collect(ctx context.Context, step query.Step, nodes []identity.D
 		return nil, err
 	}
 	limit := r.stepTime(step)
-	if step == query.StepAsk && len(r.waiting) > 0 {
+	inTurns := step == query.StepAsk && r.patient() && r.cfg.Now().Before(r.q.WaitsUntil())
+	if inTurns || step == query.StepAsk && len(r.waiting) > 0 {
 		limit = min(limit, turn) // who was silent before is asked at every turn
 	}
 	wait, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var group sync.WaitGroup
+	var away atomic.Bool
 	for _, node := range nodes {
 		if _, answered := known[node]; answered {
 			continue
 		}
 		group.Go(func() {
-			err := r.ask(wait, step, node, body, check)
+			err := r.ask(wait, step, node, inTurns, body, check)
 			if errors.Is(err, errWaits) { // then those that are silent are asked in turns
 				time.AfterFunc(turn, cancel)
+				return
+			}
+			if errors.Is(err, errAway) {
+				away.Store(true)
 				return
 			}
 			if err != nil && ctx.Err() == nil {
@@ -118,13 +125,13 @@ func (r *round) collect(ctx context.Context, step query.Step, nodes []identity.D
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if step == query.StepAsk {
-		if err := r.wait(ctx); err != nil {
-			return nil, err
-		}
-	}
 	if known, err = r.cfg.Registry.Answers(ctx, r.q.ID, step); err != nil {
 		return nil, err
+	}
+	if step == query.StepAsk {
+		if err := r.wait(ctx, away.Load()); err != nil {
+			return nil, err
+		}
 	}
 	var good []identity.DID
 	for _, node := range nodes {
@@ -140,15 +147,19 @@ func (r *round) collect(ctx context.Context, step query.Step, nodes []identity.D
 }
 
 // ask sends a step to one node until it answers and the answer is committed,
-// or ctx ends. A node that signs what cannot be taken is not asked again: it
+// or ctx ends, or once if the question is asked in turns. A node that signs what cannot be
+// taken is not asked again: it
 // would say the same, and the others would wait for it.
-func (r *round) ask(ctx context.Context, step query.Step, node identity.DID, body func(identity.DID) (any, error), check func(identity.DID, json.RawMessage) error) error {
+func (r *round) ask(ctx context.Context, step query.Step, node identity.DID, once bool, body func(identity.DID) (any, error), check func(identity.DID, json.RawMessage) error) error {
 	content, err := body(node)
 	if err != nil {
 		return err
 	}
 	return retry(ctx, func() error {
 		envelope, answer, err := r.call(ctx, r.q.ID, step, node, content, r.sizeOf(step), r.untilOf(step))
+		if once && err != nil && !errors.Is(err, errHopeless) {
+			return fmt.Errorf("%w: %w: %w", errHopeless, errAway, err)
+		}
 		if err != nil {
 			return err
 		}

@@ -83,7 +83,16 @@ func methodsOfRelapses() map[query.AnalysisKind]query.Analysis {
 		query.Histogram:    {query.Specs{Histogram: &query.HistogramSpec{Value: "age", Breaks: []float64{0, 40, 60, 80, 130}}}, []string{"age"}},
 		query.Characterize: {query.Specs{Characterize: &query.CharacterizeSpec{Variables: []string{"age", "pressure", "relapse"}, Arm: "sex"}}, []string{"age", "pressure", "relapse", "sex"}},
 		query.Incidence:    {query.Specs{Incidence: &query.IncidenceSpec{Events: "outcome", Time: "time", By: "sex"}}, []string{"outcome", "time", "sex"}},
-		query.Prevalence:   {query.Specs{Prevalence: &query.PrevalenceSpec{Property: "relapse", By: "sex"}}, []string{"relapse", "sex"}},
+		query.NegBin:       {query.Specs{NegBin: &query.NegBinSpec{Formula: "age ~ sex"}}, []string{"age", "sex"}},
+		query.MixedModel:   {query.Specs{MixedModel: &query.MixedModelSpec{Formula: "pressure ~ age + sex"}}, []string{"pressure", "age", "sex"}},
+		query.Meta:         {query.Specs{Meta: &query.MetaSpec{Value: "pressure", By: "relapse", Between: "REML", Adjust: true}}, []string{"pressure", "relapse"}},
+		query.PCA:          {query.Specs{PCA: &query.PCASpec{Values: []string{"age", "pressure"}, Scale: true}}, []string{"age", "pressure"}},
+		query.KMeans:       {query.Specs{KMeans: &query.KMeansSpec{Values: []string{"age", "pressure"}, Clusters: 3, Steps: 4}}, []string{"age", "pressure"}},
+		query.Propensity: {query.Specs{Propensity: &query.PropensitySpec{
+			Treatment: "relapse ~ age + pressure", Outcome: "pressure ~ relapse", Family: query.Gaussian, Adjustment: query.Weighting, Estimand: query.ATE,
+		}}, []string{"relapse", "age", "pressure"}},
+		query.Predict:    {query.Specs{Predict: &query.PredictSpec{Formula: "relapse ~ age + pressure", Share: 0.5, Groups: 4}}, []string{"relapse", "age", "pressure"}},
+		query.Prevalence: {query.Specs{Prevalence: &query.PrevalenceSpec{Property: "relapse", By: "sex"}}, []string{"relapse", "sex"}},
 	}
 	out := make(map[query.AnalysisKind]query.Analysis)
 	for kind, m := range all {
@@ -109,12 +118,21 @@ func TestEveryMethodGivesThePooledAnswer(t *testing.T) {
 			require.NoError(t, err, kind)
 			pooled, err := analysis.NewFrame(analysis.ColumnsOf(a.Columns))
 			require.NoError(t, err)
+			frames := []*analysis.Frame{pooled}
 			for _, people := range sites {
+				if kind == query.Meta || kind == query.MixedModel { // about sites
+					pooled, err = analysis.NewFrame(pooled.Columns())
+					require.NoError(t, err)
+					frames = append(frames, pooled)
+				}
 				for _, p := range people {
 					require.NoError(t, pooled.Append(row(p, a.Columns)))
 				}
 			}
-			want, err := analysis.Local(method, pooled)
+			if len(frames) > 1 {
+				frames = frames[1:]
+			}
+			want, err := analysis.Local(method, frames...)
 			require.NoError(t, err, kind)
 			outcome, err := query.OutcomeOf(want.Result)
 			require.NoError(t, err)

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/trialmesh/trialmesh/hub/dispatch"
+	"github.com/trialmesh/trialmesh/hub/registry"
 	"github.com/trialmesh/trialmesh/node/approval"
 	"github.com/trialmesh/trialmesh/node/peer/peertest"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -157,5 +158,90 @@ func TestNodesFromBeforeApprovals(t *testing.T) {
 		for _, a := range result.Answered {
 			require.Nil(t, a.Leave)
 		}
+	})
+}
+
+// askFor submits a question whose signature lasts as long as its deadline.
+func (w *world) askFor(t *testing.T, r query.Request, wait time.Duration) query.ID {
+	t.Helper()
+	e, err := message.Seal(w.trial.Researcher, query.KindRequest, r, time.Now(), wait+time.Hour, rand.Reader)
+	require.NoError(t, err)
+	w.propose(t, registry.AskQuestion{Envelope: e, Deadline: time.Now().Add(wait)})
+	return e.Digest()
+}
+
+// TestNodesThatAreAwayForDays pick up what is pending when they are back, although they and
+// the hub were restarted meanwhile; so does one whose people take a week.
+func TestNodesThatAreAwayForDays(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, alike(4)...)
+		approver := w.gate(t, 2)
+		w.net.Partition([]identity.DID{w.sites[1].Key.DID()})
+		ctx, die := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		first := w.patient(t, 10*time.Minute)
+		go func() { done <- first.Run(ctx) }()
+		id := w.askFor(t, w.trial.CountBySex(), 10*24*time.Hour)
+		first.Wake()
+		w.waiting(t, id, w.sites[2].Key.DID())
+		time.Sleep(2 * time.Hour)
+		p, nodes := w.states(t, id)
+		require.Equal(t, query.StepAsk, p.Step)
+		require.Equal(t, query.NodeWorking, nodes[w.sites[1].Key.DID()].State, "of whom nothing was heard")
+		die()
+		require.NoError(t, <-done)
+
+		time.Sleep(8 * 24 * time.Hour) // nothing runs
+		w.drive(t, w.patient(t, 10*time.Minute))
+		w.sites[1].Reopen(t)
+		w.ends[1].HandleCall(query.TaskProtocol, w.sites[1].Peer.Take)
+		time.Sleep(time.Hour)
+		w.net.Heal()
+		time.Sleep(15 * time.Minute)
+		_, nodes = w.states(t, id)
+		require.Equal(t, query.NodeAnswered, nodes[w.sites[1].Key.DID()].State, "it is back")
+		time.Sleep(2 * time.Hour)
+		w.decide(t, 2, approver)
+		time.Sleep(15 * time.Minute)
+		q, err := w.reader.Question(t.Context(), id)
+		require.NoError(t, err)
+		require.NotNil(t, q.Result, "its people have decided")
+		require.Equal(t, query.Complete, q.Result.State, "%+v", q.Result)
+		require.EqualValues(t, 60, q.Result.Cells[0].N)
+		w.proofs(t, id, 4)
+		w.replay(t)
+	})
+}
+
+// patient is a dispatcher that looks at the registry rarely, as a hub that nobody wakes.
+func (w *world) patient(t *testing.T, poll time.Duration) *dispatch.Dispatcher {
+	t.Helper()
+	d, err := dispatch.New(dispatch.Config{Registry: w.reader, Log: w.log, Network: w.end, Policy: w.policy, Poll: poll})
+	require.NoError(t, err)
+	return d
+}
+
+// TestDeadlineNamesWhoIsMissing: after days the answer comes without the node that never
+// came back and the one whose people never decided.
+func TestDeadlineNamesWhoIsMissing(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, alike(5)...)
+		w.gate(t, 0)
+		gone := w.sites[1].Key.DID()
+		w.net.Partition([]identity.DID{gone})
+		id := w.askFor(t, w.trial.CountBySex(), 2*24*time.Hour)
+		ctx, die := context.WithTimeout(t.Context(), time.Minute)
+		defer die()
+		require.NoError(t, w.patient(t, time.Minute).Run(ctx))
+		time.Sleep(47 * time.Hour)
+		w.drive(t, w.patient(t, time.Minute))
+		time.Sleep(53 * time.Minute)
+		q, err := w.reader.Question(t.Context(), id)
+		require.NoError(t, err)
+		require.Nil(t, q.Result, "three of five are too few, and two have time")
+		time.Sleep(10 * time.Minute)
+		r := w.result(t, id)
+		require.ElementsMatch(t, []query.Missing{{Node: w.sites[0].Key.DID(), Step: query.StepWait}, {Node: gone, Step: query.StepAsk}}, r.Missing)
+		require.False(t, r.Finished.After(q.Deadline), "in time")
 	})
 }

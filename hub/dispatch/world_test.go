@@ -115,6 +115,12 @@ func (w *world) dispatcher(t *testing.T, log dispatch.Log) *dispatch.Dispatcher 
 	return d
 }
 
+// inBubbleNamed runs a part of a test in a bubble of its own.
+func inBubbleNamed(t *testing.T, name string, test func(t *testing.T)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) { inBubble(t, test) })
+}
+
 // inBubble runs a test with a clock that moves on only when everybody waits, so
 // that deadlines pass at once and never too early on a busy machine.
 func inBubble(t *testing.T, test func(t *testing.T)) {

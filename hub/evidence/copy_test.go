@@ -32,7 +32,7 @@ func load(t testing.TB, dir string) fstest.MapFS {
 func TestExportedCopyVerifiesAlone(t *testing.T) {
 	t.Parallel()
 	w := network(t)
-	for name, id := range map[string]query.ID{"complete": w.complete, "repeated": w.repeated, "partial": w.partial, "withheld": w.withheld} {
+	for name, id := range map[string]query.ID{"complete": w.complete, "repeated": w.repeated, "partial": w.partial, "withheld": w.withheld, "cancelled": w.cancelled} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()

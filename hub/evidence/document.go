@@ -13,6 +13,7 @@ import (
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/study"
 	"github.com/trialmesh/trialmesh/protocol/trial"
 )
 
@@ -129,6 +130,9 @@ func (v *verification) consistent(ctx context.Context, l leaf) error {
 	case entry.AccessProved:
 		d, err := open[query.Access](ctx, v, l, query.KindAccess)
 		return about(l, d.body.Query.String(), own(err, l.Actor, d.body.Node))
+	case entry.StudyRegistered:
+		d, err := open[study.Study](ctx, v, l, study.KindStudy)
+		return about(l, d.body.String(), err)
 	case entry.ChainAnchored:
 		d, err := read[entry.Anchor](ctx, v, l)
 		return byHub(d.Tx, err)

@@ -375,6 +375,34 @@ var trustLies = map[string]lie{
 	}, []string{evidence.CheckCheckpoint}},
 }
 
+// cancelLies are those of a hub that says a question was cancelled.
+var cancelLies = map[string]func(l *tale, r *query.Result){
+	"by nobody":  func(_ *tale, r *query.Result) { r.Cancelled = nil },
+	"by a board": func(l *tale, r *query.Result) { e := l.w.cancellation(l.w.board); r.Cancelled = &e },
+	"by itself":  func(l *tale, r *query.Result) { e := l.w.cancellation(l.w.hub); r.Cancelled = &e },
+	"by forgery": func(l *tale, r *query.Result) { r.Cancelled.Issuer = l.w.researcher.DID() },
+	"with cells": func(_ *tale, r *query.Result) { r.Cells = []query.Cell{{Levels: []string{}, N: 15}} },
+	"and missing": func(l *tale, r *query.Result) {
+		r.Missing = []query.Missing{{Node: l.w.sites[0].key.DID(), Step: query.StepAsk}}
+	},
+}
+
+func TestLiesAboutACancellationAreFound(t *testing.T) {
+	t.Parallel()
+	for what, tell := range cancelLies {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			l := truth(t, network(t))
+			l.id = l.w.cancelled
+			c := l.one(entry.QuestionAnswered, l.id.String())
+			edit(l, c, func(r *query.Result) { tell(l, r) })
+			report, err := evidence.VerifyQuery(t.Context(), l.tell(), *l.Trust, "", l.id)
+			require.NoError(t, err)
+			requireFails(t, report, []string{evidence.CheckCancelled}, l.entry(c))
+		})
+	}
+}
+
 func TestLiesAreFound(t *testing.T) {
 	t.Parallel()
 	for who, lies := range map[string]map[string]lie{"node lies": nodeLies, "hub lies": hubLies, "trust in": trustLies} {

@@ -11,6 +11,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/canonical"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
+	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/protocol/trial"
 )
@@ -52,6 +53,7 @@ type question struct {
 	signed[query.Request]
 	id         query.ID
 	design     trial.Design
+	sponsored  message.Envelope // the design, as the sponsor signed it
 	result     query.Result
 	resultLeaf leaf
 }
@@ -65,6 +67,10 @@ func (v *verification) question(ctx context.Context, id query.ID, only identity.
 	}
 	if q.result.Repeats != nil {
 		v.repeats(ctx, q, only, follow)
+		return q
+	}
+	if q.result.State == query.Cancelled {
+		v.cancelled(q)
 		return q
 	}
 	v.nodes(q)
@@ -142,7 +148,7 @@ func (v *verification) trial(ctx context.Context, q *question) bool {
 			v.report.fail(CheckTrial, subject, "%s: %v", l.place(), err)
 			return false
 		}
-		last, registration, q.design = l, r, design
+		last, registration, q.design, q.sponsored = l, r, design, r.Design
 	}
 	v.report.pass(CheckTrial, subject, "entry %d registered the trial before the question; its design is signed by %s", last.index, last.Actor)
 	return v.allowed(q, registration)
@@ -194,7 +200,7 @@ func (v *verification) result(ctx context.Context, q *question) bool {
 	var err error
 	q.result, err = read[query.Result](ctx, v, q.resultLeaf)
 	r := q.result
-	switch final := r.State == query.Complete || r.State == query.Partial || r.State == query.Withheld; {
+	switch {
 	case err != nil:
 	case q.resultLeaf.Actor != v.trust.Hub:
 		err = errNotHub
@@ -202,7 +208,7 @@ func (v *verification) result(ctx context.Context, q *question) bool {
 		err = errSubject
 	case q.resultLeaf.index <= q.index:
 		err = fmt.Errorf("the result is older than the question, which is entry %d", q.index)
-	case !final:
+	case !r.State.Final():
 		err = errors.New("the result is not final")
 	case !r.Asked.Equal(q.At) || r.Finished.Before(r.Asked):
 		err = errors.New("the result's times do not fit the question's entry")
@@ -213,6 +219,27 @@ func (v *verification) result(ctx context.Context, q *question) bool {
 	}
 	v.report.pass(CheckResult, subject, "entry %d records the result, which is %s", q.resultLeaf.index, r.State)
 	return true
+}
+
+// cancelled checks that one who may has cancelled the question, and that nothing came of it.
+func (v *verification) cancelled(q *question) {
+	subject, r := q.id.String(), q.result
+	err := errors.New("nobody is named who cancelled it")
+	if r.Cancelled != nil {
+		var c query.Cancellation
+		if c, err = message.Replay[query.Cancellation](*r.Cancelled, query.KindCancellation); err == nil {
+			err = c.Check(r.Cancelled.Issuer, q.envelope, q.sponsored)
+		}
+	}
+	if err == nil && (len(r.Answered)+len(r.Refused)+len(r.Missing)+len(r.Cells) > 0 || r.Total != nil || !r.Outcome.IsZero()) {
+		err = errors.New("it is said to be cancelled, but there are answers")
+	}
+	if err != nil {
+		v.report.fail(CheckCancelled, subject, "%s: %v", q.resultLeaf.place(), err)
+		return
+	}
+	v.report.pass(CheckCancelled, subject, "it was cancelled before there was an answer, as %s signed", r.Cancelled.Issuer)
+	v.report.skip(CheckAccess, subject, "nothing was released, so there is nothing to prove")
 }
 
 // repeats follows a repeated answer to the first.

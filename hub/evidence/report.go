@@ -25,13 +25,14 @@ const (
 	CheckResearcher = "trial.researcher"
 	CheckAnalysis   = "trial.analysis"
 
-	CheckResult  = "result.recorded" // one result, after the question
-	CheckNodes   = "result.nodes"    // every node of the trial is named once
-	CheckPolicy  = "result.policy"   // the disclosure limits are the trial's at least
-	CheckCells   = "result.cells"    // the cells are those of the analysis
-	CheckRepeats = "result.repeats"  // a repeated answer is the first one
-	CheckLeave   = "result.leave"    // a node says who let the question pass, by digests
-	CheckNumbers = "result.numbers"  // what no proof covers
+	CheckResult    = "result.recorded"  // one result, after the question
+	CheckCancelled = "result.cancelled" // who cancelled it could, and signed that; nothing was released
+	CheckNodes     = "result.nodes"     // every node of the trial is named once
+	CheckPolicy    = "result.policy"    // the disclosure limits are the trial's at least
+	CheckCells     = "result.cells"     // the cells are those of the analysis
+	CheckRepeats   = "result.repeats"   // a repeated answer is the first one
+	CheckLeave     = "result.leave"     // a node says who let the question pass, by digests
+	CheckNumbers   = "result.numbers"   // what no proof covers
 
 	CheckEnrolled    = "node.enrolled"     // enrolled before, and not revoked
 	CheckEpoch       = "epoch.recorded"    // in the log before the question, signed by the node

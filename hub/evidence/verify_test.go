@@ -17,7 +17,7 @@ func TestEverythingVerifies(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, ledger.Failed())
 	for name, id := range map[string]query.ID{
-		"complete": w.complete, "repeated": w.repeated, "partial": w.partial, "withheld": w.withheld,
+		"complete": w.complete, "repeated": w.repeated, "partial": w.partial, "withheld": w.withheld, "cancelled": w.cancelled,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

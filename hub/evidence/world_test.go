@@ -42,7 +42,7 @@ var (
 )
 
 // world is a small network with a real chain, driven through the hub's state
-// machine: three nodes, a complete, a repeated, a partial and a withheld question.
+// machine: three nodes, a complete, a repeated, a partial, a withheld and a cancelled question.
 type world struct {
 	chain      *inprocess.Chain
 	trust      evidence.Trust
@@ -56,7 +56,7 @@ type world struct {
 	prover     *prover.Prover
 	circuits   [2]message.Digest // verifying keys: epoch, access
 
-	complete, repeated, partial, withheld query.ID
+	complete, repeated, partial, withheld, cancelled query.ID
 
 	db      *sqldb.DB
 	machine *registry.Machine
@@ -157,6 +157,8 @@ func newWorld() (w *world, err error) {
 	w.do(registry.FinishQuestion{Result: query.Result{
 		Query: w.withheld, Trial: trialID, State: query.Withheld, Reason: "too few nodes", Asked: asked, Finished: w.now, Answered: []query.Answered{},
 	}})
+	w.cancelled = w.request(query.Count, query.ByAgeGroup)
+	w.do(registry.CancelQuestion{Envelope: w.cancellation(w.sponsor)})
 	w.writeChain(ctx, client)
 	w.source = stored{w.sign(ctx, w.db), registry.NewReader(w.db)}
 	return w, nil
@@ -292,6 +294,11 @@ func (w *world) publish(ctx context.Context, i int, s *site, number int) {
 	s.epoch = epoch
 	s.envelope = must(message.Seal(s.key, consent.KindEpoch, epoch, w.now, time.Hour, rand.Reader))
 	w.do(registry.PublishEpoch{Envelope: s.envelope})
+}
+
+// cancellation is somebody's word that a question is cancelled.
+func (w *world) cancellation(by identity.Key) message.Envelope {
+	return must(message.Seal(by, query.KindCancellation, query.Cancellation{Query: w.cancelled, Reason: "test"}, w.now, time.Hour, rand.Reader))
 }
 
 // question returns what is asked.

@@ -135,12 +135,18 @@ func (m *Machine) apply(ctx context.Context, tx *sqldb.Tx, data []byte) (Outcome
 		return run(c.Body, s.publishEpoch)
 	case KindAskQuestion:
 		return run(c.Body, s.askQuestion)
+	case KindQueueQuestion:
+		return run(c.Body, s.queueQuestion)
+	case KindRegisterStudy:
+		return run(c.Body, s.registerStudy)
 	case KindRecordAnswer:
 		return run(c.Body, s.recordAnswer)
 	case KindCloseStep:
 		return run(c.Body, s.closeStep)
 	case KindFinishQuestion:
 		return run(c.Body, s.finishQuestion)
+	case KindCancelQuestion:
+		return run(c.Body, s.cancelQuestion)
 	case KindRecordRound:
 		return run(c.Body, s.recordRound)
 	case KindRecordAccess:

@@ -31,21 +31,18 @@ var (
 	ErrCircuitUnknown  = problem.Refusal("registry.circuit", "no such circuit is registered")
 	ErrQuestionUnknown = problem.New(problem.NotFound, "no such question")
 	ErrQuestionClosed  = problem.New(problem.Conflict, "the question is answered already")
-	ErrDeadline        = problem.New(problem.Invalid, "deadline: later than the question, by a day at most")
-	ErrOpenQuestions   = &problem.Error{Kind: problem.TooMany, Rule: "registry.open-questions", Public: "the researcher has 8 questions open: wait for an answer before asking the next"}
+	ErrDeadline        = problem.New(problem.Invalid, "deadline: later than the question, by 14 days at most")
 	ErrNotAsked        = problem.Refusal("registry.not-asked", "the node does not take part in this question")
 	ErrAccessMismatch  = problem.Refusal("access.commitment", "the access proof is not about the records, epoch or scopes of the node's answer")
 	ErrAccessProof     = problem.Refusal("access.proof", "the access proof does not verify")
 	ErrAccessCount     = problem.Refusal("access.count", "the access proof shows fewer records than the policy demands")
 )
 
-const maxDeadline = 24 * time.Hour
+// MaxDeadline is how long a question may stay open: hospitals' people are away for a week.
+const MaxDeadline = 14 * 24 * time.Hour
 
-// maxOpen is how many questions of one researcher may be open at once. The hub
-// drives 64, and one with a silent node in its trial stays open for long.
-const maxOpen = 8
-
-func (s step) askQuestion(c AskQuestion) (Outcome, error) {
+// ask records a question.
+func (s step) ask(c QueueQuestion) (Outcome, error) {
 	request, err := message.Open[query.Request](c.Envelope, query.KindRequest, s.at)
 	if err != nil {
 		return Outcome{}, err
@@ -64,7 +61,10 @@ func (s step) askQuestion(c AskQuestion) (Outcome, error) {
 	if same, err := s.exists(`SELECT 1 FROM question WHERE id = ?`, id.String()); err != nil || same {
 		return silent(true), err
 	}
-	if !c.Deadline.After(s.at) || c.Deadline.Sub(s.at) > maxDeadline {
+	if err := s.ofStudy(request); err != nil {
+		return Outcome{}, err
+	}
+	if !c.Deadline.After(s.at) || c.Deadline.Sub(s.at) > MaxDeadline {
 		return Outcome{}, ErrDeadline
 	}
 	// Nodes judge for themselves which boards they trust; the hub only spares
@@ -78,7 +78,7 @@ func (s step) askQuestion(c AskQuestion) (Outcome, error) {
 	}, boards); err != nil {
 		return Outcome{}, err
 	}
-	if err := s.mayAsk(c.Envelope.Issuer); err != nil {
+	if err := s.mayAsk(c.Envelope.Issuer, c.Limits); err != nil {
 		return Outcome{}, err
 	}
 	same, err := request.Question()
@@ -89,22 +89,15 @@ func (s step) askQuestion(c AskQuestion) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	if _, err = s.tx.Exec(s.ctx, `INSERT INTO question (id, document, trial, question, researcher, state, asked_at, deadline, ledger_index)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, id.String(), document.String(), request.Trial, same.String(), c.Envelope.Issuer,
-		query.Open, s.at.Unix(), c.Deadline.Unix(), out.LedgerIndex); err != nil {
+	if _, err = s.tx.Exec(s.ctx, `INSERT INTO question (id, document, trial, question, researcher, state, asked_at, deadline, ledger_index, priority)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, id.String(), document.String(), request.Trial, same.String(), c.Envelope.Issuer,
+		query.Open, s.at.Unix(), c.Deadline.Unix(), out.LedgerIndex, c.Priority); err != nil {
+		return Outcome{}, err
+	}
+	if err := s.noteStudy(id, request); err != nil {
 		return Outcome{}, err
 	}
 	return out, s.repeat(id, same)
-}
-
-// mayAsk refuses a researcher who has as many questions open as one may have.
-func (s step) mayAsk(researcher identity.DID) error {
-	var open int
-	err := s.tx.QueryRow(s.ctx, `SELECT count(*) FROM question WHERE state = ? AND researcher = ?`, query.Open, researcher).Scan(&open)
-	if err == nil && open >= maxOpen {
-		err = ErrOpenQuestions
-	}
-	return err
 }
 
 // repeat finishes a question at once with what was released to the same
@@ -197,11 +190,14 @@ func (s step) finishQuestion(c FinishQuestion) (Outcome, error) {
 	if err := s.open(r.Query); err != nil {
 		return Outcome{}, err
 	}
-	if r.State != query.Complete && r.State != query.Partial && r.State != query.Withheld {
+	switch {
+	case !r.State.Final():
 		return Outcome{}, problem.New(problem.Invalid, "result: state is not final")
+	case r.State == query.Cancelled:
+		return Outcome{}, problem.New(problem.Invalid, "result: a question is cancelled by a signed cancellation only")
 	}
 	out, err := s.finish(r)
-	if err != nil || r.State == query.Withheld {
+	if err != nil || !r.State.Released() {
 		return out, err
 	}
 	waiting, err := questions(s.ctx, s.tx, `SELECT id FROM question WHERE state = ? AND question =

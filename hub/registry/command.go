@@ -48,6 +48,9 @@ const (
 	KindInviteNode        Kind = 18
 	KindRevokeTokens      Kind = 19
 	KindRecordRound       Kind = 20
+	KindQueueQuestion     Kind = 21
+	KindRegisterStudy     Kind = 22
+	KindCancelQuestion    Kind = 25
 )
 
 // Command is one entry of the replicated log.
@@ -128,10 +131,23 @@ type (
 		Envelope message.Envelope `json:"envelope"` // of consent.Epoch
 	}
 
-	// AskQuestion records a question.
+	// AskQuestion records a question. It is of logs from before there was a queue.
 	AskQuestion struct {
 		Envelope message.Envelope `json:"envelope"` // of query.Request
 		Deadline time.Time        `json:"deadline"`
+	}
+
+	// QueueQuestion records a question that is driven when its turn comes.
+	QueueQuestion struct {
+		Envelope message.Envelope `json:"envelope"` // of query.Request
+		Deadline time.Time        `json:"deadline"`
+		Priority query.Priority   `json:"priority"`
+		Limits   QueueLimits      `json:"limits"`
+	}
+
+	// RegisterStudy registers a version of a study.
+	RegisterStudy struct {
+		Envelope message.Envelope `json:"envelope"` // of study.Study
 	}
 
 	// RecordAnswer records a node's answer to a step.
@@ -156,6 +172,11 @@ type (
 	// FinishQuestion records the answer.
 	FinishQuestion struct {
 		Result query.Result `json:"result"`
+	}
+
+	// CancelQuestion ends an open question without an answer.
+	CancelQuestion struct {
+		Envelope message.Envelope `json:"envelope"` // of query.Cancellation
 	}
 
 	// RecordAccess records a node's access proof after checking it.
@@ -198,9 +219,12 @@ func (RecordAnswer) kind() Kind      { return KindRecordAnswer }
 func (CloseStep) kind() Kind         { return KindCloseStep }
 func (RecordRound) kind() Kind       { return KindRecordRound }
 func (FinishQuestion) kind() Kind    { return KindFinishQuestion }
+func (CancelQuestion) kind() Kind    { return KindCancelQuestion }
 func (RecordAccess) kind() Kind      { return KindRecordAccess }
 func (RecordAccessTx) kind() Kind    { return KindRecordAccessTx }
 func (RecordAnchor) kind() Kind      { return KindRecordAnchor }
+func (QueueQuestion) kind() Kind     { return KindQueueQuestion }
+func (RegisterStudy) kind() Kind     { return KindRegisterStudy }
 
 // Encode returns the bytes of a command for the replicated log. at is the
 // proposer's clock.

@@ -65,7 +65,7 @@ func TestAnAnswerWithoutItsProofsIsUnfinished(t *testing.T) {
 	h.must(t, ask)
 	h.answered(t, e.Digest(), epoch)
 	require.Len(t, must(h.reader.Unfinished(t.Context(), start)), 1)
-	require.Empty(t, must(h.reader.Unfinished(t.Context(), h.at.Add(time.Second))), "it is too old for a proof to come")
+	require.Empty(t, must(h.reader.Unfinished(t.Context(), h.at.Add(time.Minute))), "it is too old for a proof to come")
 }
 
 // answered finishes a question with the first node's answer under an epoch and

@@ -13,14 +13,29 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/study"
 )
 
-// TestAForgedSnapshotIsRefused: another organization's replica gives a question that
-// nobody signed.
+// TestAForgedSnapshotIsRefused: another organization's replica gives a question, or a
+// study, that nobody signed.
 func TestAForgedSnapshotIsRefused(t *testing.T) {
+	t.Parallel()
+	for table, kind := range map[string]message.Kind{"question": query.KindRequest, "study": study.KindStudy} {
+		t.Run(table, func(t *testing.T) {
+			t.Parallel()
+			forge(t, table, kind)
+		})
+	}
+}
+
+// forge changes the signature of the one document that a table names.
+func forge(t *testing.T, table string, kind message.Kind) {
+	t.Helper()
 	h := newHub(t).withTrial(t)
 	e, ask := h.question(t)
 	h.must(t, ask)
+	_, register := h.study(t, h.trial.Researcher, unchanged)
+	h.must(t, register)
 	snapshot, err := registry.NewFSM(h.machine, t.TempDir()).Snapshot()
 	require.NoError(t, err)
 	var raw bytes.Buffer
@@ -36,7 +51,7 @@ func TestAForgedSnapshotIsRefused(t *testing.T) {
 	require.NoError(t, db.Write(t.Context(), func(tx *sqldb.Tx) error {
 		var digest string
 		var document []byte
-		require.NoError(t, tx.QueryRow(t.Context(), `SELECT d.digest, d.bytes FROM document d, question q WHERE d.digest = q.document`).Scan(&digest, &document))
+		require.NoError(t, tx.QueryRow(t.Context(), `SELECT d.digest, d.bytes FROM document d, `+table+` q WHERE d.digest = q.document`).Scan(&digest, &document))
 		require.NoError(t, json.Unmarshal(document, &envelope))
 		envelope.Signature[0] ^= 1
 		forged, err := json.Marshal(envelope)
@@ -49,8 +64,7 @@ func TestAForgedSnapshotIsRefused(t *testing.T) {
 	require.NoError(t, db.Close())
 	forged, err := os.ReadFile(copied)
 	require.NoError(t, err)
-	_, err = message.Replay[query.Request](envelope, query.KindRequest)
-	require.ErrorIs(t, err, message.ErrSignature)
+	require.ErrorIs(t, envelope.Check(kind), message.ErrSignature)
 
 	other := newHub(t)
 	err = registry.NewFSM(other.machine, t.TempDir()).Restore(bytes.NewReader(forged))

@@ -13,6 +13,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/study"
 )
 
 // FSM is a [Machine] as the replicated log drives it. The state is a database
@@ -111,6 +112,7 @@ func checkEnvelopes(ctx context.Context, tx *sqldb.Tx) error {
 		{`SELECT d.bytes FROM epoch e JOIN document d ON d.digest = e.document`, consent.KindEpoch},
 		{`SELECT d.bytes FROM access a JOIN document d ON d.digest = a.document`, query.KindAccess},
 		{`SELECT envelope FROM answer`, query.KindAnswer},
+		{`SELECT d.bytes FROM study s JOIN document d ON d.digest = s.document`, study.KindStudy},
 	} {
 		if err := checkEach(ctx, tx, stored.kind, stored.sql); err != nil {
 			return fmt.Errorf("a message of kind %s: %w", stored.kind, err)

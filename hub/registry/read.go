@@ -32,6 +32,7 @@ type Question struct {
 	State       query.State
 	Asked       time.Time
 	Deadline    time.Time
+	Priority    query.Priority
 	LedgerIndex int64
 	Result      *query.Result // nil while open
 	ResultIndex int64         // leaf of the result, -1 while open
@@ -166,34 +167,6 @@ func (r *Reader) Question(ctx context.Context, id query.ID) (Question, error) {
 func (r *Reader) Questions(ctx context.Context, limit int) ([]Question, error) {
 	return read(ctx, r.db, func(tx *sqldb.Tx) ([]Question, error) {
 		return questions(ctx, tx, `SELECT id FROM question ORDER BY ledger_index DESC LIMIT ?`, limit)
-	})
-}
-
-// Pending is a question about which something is still to be done.
-type Pending struct {
-	ID       query.ID
-	Answered bool // only proofs are to come
-}
-
-// Unfinished returns the questions that are open, or answered while a node's
-// access proof is still to come, oldest first. Those older than since are left
-// out: their proofs will not come any more. So are open ones whose question is
-// open from before: two sums over different nodes would tell those nodes' own.
-func (r *Reader) Unfinished(ctx context.Context, since time.Time) ([]Pending, error) {
-	return read(ctx, r.db, func(tx *sqldb.Tx) ([]Pending, error) {
-		return collect(ctx, tx, func(rows *sqldb.Rows) (Pending, error) {
-			var p Pending
-			var id string
-			var state query.State
-			if err := rows.Scan(&id, &state); err != nil {
-				return p, err
-			}
-			p.Answered = state != query.Open
-			return p, p.ID.UnmarshalText([]byte(id))
-		}, `SELECT id, state FROM question AS q WHERE (state = ? AND NOT EXISTS
-			(SELECT 1 FROM question AS e WHERE e.question = q.question AND e.state = q.state AND e.ledger_index < q.ledger_index))
-			OR (state IN (?, ?) AND asked_at >= ? AND proofs_due > (SELECT count(*) FROM access WHERE query = q.id)) ORDER BY ledger_index`,
-			query.Open, query.Complete, query.Partial, since.Unix())
 	})
 }
 

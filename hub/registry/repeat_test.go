@@ -1,13 +1,11 @@
 package registry_test
 
 import (
-	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/trialmesh/trialmesh/hub/registry"
-	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
@@ -70,27 +68,5 @@ func TestSameQuestionWaitsForTheFirst(t *testing.T) {
 	require.Equal(t, first.Result.Cells, last.Result.Cells)
 	require.Equal(t, last.Asked, last.Result.Asked)
 	require.Greater(t, last.ResultIndex, first.ResultIndex)
-	h.replay(t)
-}
-
-// TestOneResearcherCannotHoldAllPlaces: the ninth open question is refused, an
-// answer makes room, and the same envelope again is no new question.
-func TestOneResearcherCannotHoldAllPlaces(t *testing.T) {
-	t.Parallel()
-	h := newHub(t).withTrial(t)
-	var asked []registry.AskQuestion
-	for range 8 {
-		_, ask := h.question(t)
-		h.must(t, ask)
-		asked = append(asked, ask)
-	}
-	_, ninth := h.question(t)
-	_, err := h.apply(t, ninth)
-	require.ErrorIs(t, err, registry.ErrOpenQuestions)
-	require.Equal(t, http.StatusTooManyRequests, problem.From(err).Status)
-	require.Contains(t, err.Error(), "wait for an answer")
-	require.True(t, h.must(t, asked[7]).Existed)
-	h.must(t, registry.FinishQuestion{Result: query.Result{Query: asked[3].Envelope.Digest(), State: query.Withheld}})
-	h.must(t, ninth)
 	h.replay(t)
 }

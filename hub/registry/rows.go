@@ -163,8 +163,8 @@ func questionOf(ctx context.Context, tx *sqldb.Tx, id query.ID) (Question, error
 	var document, result string
 	var asked, deadline int64
 	var resultIndex *int64
-	err := tx.QueryRow(ctx, `SELECT document, state, asked_at, deadline, ledger_index, result_document, result_index FROM question WHERE id = ?`,
-		id.String()).Scan(&document, &q.State, &asked, &deadline, &q.LedgerIndex, &result, &resultIndex)
+	err := tx.QueryRow(ctx, `SELECT document, state, asked_at, deadline, priority, ledger_index, result_document, result_index FROM question WHERE id = ?`,
+		id.String()).Scan(&document, &q.State, &asked, &deadline, &q.Priority, &q.LedgerIndex, &result, &resultIndex)
 	if errors.Is(err, sqldb.ErrNoRows) {
 		return q, ErrQuestionUnknown
 	}

@@ -32,6 +32,10 @@ type Batch struct {
 	Observations []Observation
 	Deaths       []Death
 	Stated       []StatedPeriod
+	Devices      []Device
+	Specimens    []Specimen
+	VisitDetails []VisitDetail
+	PayerPlans   []PayerPlan
 
 	// Merges are applied when the persons of the batch are stored, before its events.
 	Merges []Merge
@@ -104,6 +108,14 @@ func (b *Batch) rows(t Table) []row {
 		return asRows(b.Deaths)
 	case PeriodTable:
 		return asRows(b.Stated)
+	case DeviceTable:
+		return asRows(b.Devices)
+	case SpecimenTable:
+		return asRows(b.Specimens)
+	case VisitDetailTable:
+		return asRows(b.VisitDetails)
+	case PayerPlanTable:
+		return asRows(b.PayerPlans)
 	default:
 		panic("omop: no such table")
 	}
@@ -129,6 +141,9 @@ func check(r row) (Rule, bool) {
 		return NumberRange, true
 	}
 	if p, ok := r.(StatedPeriod); ok && p.End < p.Start {
+		return DateRange, true
+	}
+	if p, ok := r.(PayerPlan); ok && p.End < p.Start {
 		return DateRange, true
 	}
 	for _, v := range r.values(0, nil) {

@@ -37,6 +37,7 @@ func watched(t *testing.T, db *sqldb.DB) {
 		_, err := tx.Exec(t.Context(), "CREATE TABLE written (person_id INTEGER)")
 		for _, table := range []string{
 			"person", "visit_occurrence", "condition_occurrence", "drug_exposure", "procedure_occurrence", "measurement", "observation", "death", "observation_period",
+			"device_exposure", "specimen", "visit_detail", "payer_plan_period",
 		} {
 			for act, rows := range map[string][]string{"INSERT": {"NEW"}, "DELETE": {"OLD"}, "UPDATE": {"OLD", "NEW"}} {
 				statement := "CREATE TRIGGER watch_" + table + act + " AFTER " + act + " ON " + table + " BEGIN "
@@ -89,6 +90,14 @@ func TestChangesAreNoted(t *testing.T) {
 				c := omop.Condition{Record: rec(name, fmt.Sprint(i)), ConceptID: hypertension, Start: day(), TypeConceptID: ehr}
 				c.Visit = omop.NewKey("v")
 				b.Conditions = append(b.Conditions, c)
+			}
+			if rapid.Bool().Draw(t, "more") {
+				in := rec(name, "x")
+				in.Visit = omop.NewKey("v")
+				b.Devices = append(b.Devices, omop.Device{Record: in, Start: day()})
+				b.Specimens = append(b.Specimens, omop.Specimen{Record: rec(name, "x"), Start: day()})
+				b.VisitDetails = append(b.VisitDetails, omop.VisitDetail{Record: in, Start: day(), End: 15010})
+				b.PayerPlans = append(b.PayerPlans, omop.PayerPlan{Record: rec(name, "x"), Start: day(), End: 15020})
 			}
 			switch rapid.IntRange(0, 3).Draw(t, "rest") {
 			case 0:

@@ -17,6 +17,10 @@ func (p Procedure) record() Record    { return p.Record }
 func (m Measurement) record() Record  { return m.Record }
 func (o Observation) record() Record  { return o.Record }
 func (p StatedPeriod) record() Record { return p.Record }
+func (d Device) record() Record       { return d.Record }
+func (s Specimen) record() Record     { return s.Record }
+func (v VisitDetail) record() Record  { return v.Record }
+func (p PayerPlan) record() Record    { return p.Record }
 
 // A person has one death, whatever the source calls it.
 func (d Death) record() Record { return Record{Key: d.Person, Person: d.Person, Pointer: d.Pointer} }
@@ -30,6 +34,10 @@ func (m Measurement) concept() int64 { return m.ConceptID }
 func (o Observation) concept() int64 { return o.ConceptID }
 func (Death) concept() int64         { return 0 }
 func (StatedPeriod) concept() int64  { return 0 }
+func (d Device) concept() int64      { return d.ConceptID }
+func (s Specimen) concept() int64    { return s.ConceptID }
+func (v VisitDetail) concept() int64 { return v.ConceptID }
+func (PayerPlan) concept() int64     { return 0 }
 
 func (p Person) values(int64, any) []any {
 	return []any{
@@ -105,4 +113,49 @@ func (d Death) values(int64, any) []any {
 
 func (p StatedPeriod) values(person int64, _ any) []any {
 	return []any{person, p.Start, p.End, p.TypeConceptID}
+}
+
+func (d Device) values(person int64, visit any) []any {
+	return []any{
+		person, d.ConceptID, d.Start, timeOrNil(d.StartTime), dateOrNil(d.End), timeOrNil(d.EndTime), d.TypeConceptID,
+		text(d.UniqueID, deviceWidth), text(d.ProductionID, deviceWidth), intOrNil(d.Quantity), visit, text(d.SourceValue, sourceWidth),
+		optional(d.SourceConceptID, d.SourceValue), optional(d.UnitConceptID, d.UnitSource), text(d.UnitSource, sourceWidth),
+		optional(d.UnitSourceConceptID, d.UnitSource),
+	}
+}
+
+func (s Specimen) values(person int64, _ any) []any {
+	return []any{
+		person, s.ConceptID, s.Start, timeOrNil(s.StartTime), s.TypeConceptID, floatOrNil(s.Quantity), optional(s.UnitConceptID, s.UnitSource),
+		optional(s.AnatomicSiteConceptID, s.AnatomicSiteSource), optional(s.DiseaseStatusConceptID, s.DiseaseStatusSource),
+		text(s.SourceID, sourceWidth), text(s.SourceValue, sourceWidth), text(s.UnitSource, sourceWidth),
+		text(s.AnatomicSiteSource, sourceWidth), text(s.DiseaseStatusSource, sourceWidth),
+	}
+}
+
+// noVisit is the visit of a visit_detail whose visit is not stored: the CDM wants one.
+const noVisit int64 = 0
+
+func (v VisitDetail) values(person int64, visit any) []any {
+	if visit == nil {
+		visit = noVisit
+	}
+	return []any{
+		person, v.ConceptID, v.Start, timeOrNil(v.StartTime), v.End, timeOrNil(v.EndTime), v.TypeConceptID, visit,
+		text(v.SourceValue, sourceWidth), optional(v.SourceConceptID, v.SourceValue),
+		optional(v.AdmittedFromConceptID, v.AdmittedFromSource), text(v.AdmittedFromSource, sourceWidth),
+		optional(v.DischargedToConceptID, v.DischargedToSource), text(v.DischargedToSource, sourceWidth),
+	}
+}
+
+func (p PayerPlan) values(person int64, _ any) []any {
+	values := []any{person, p.Start, p.End}
+	for _, c := range []Coded{p.Payer, p.Plan, p.Sponsor} {
+		values = append(values, c.values()...)
+	}
+	return append(append(values, text(p.FamilySource, sourceWidth)), p.StopReason.values()...)
+}
+
+func (c Coded) values() []any {
+	return []any{optional(c.ConceptID, c.Source), text(c.Source, sourceWidth), optional(c.SourceConceptID, c.Source)}
 }

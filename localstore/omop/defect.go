@@ -131,7 +131,7 @@ func defectsOf(d sqldb.Dialect, t Table) ([]defect, string) {
 		return ofPersons, "person e JOIN life l ON l.person_id = e.person_id"
 	}
 	from := fmt.Sprintf("%s e LEFT JOIN life l ON l.person_id = e.person_id", sp.name)
-	start := map[Table]string{DeathTable: "death_date", PeriodTable: "observation_period_start_date"}[t]
+	start := map[Table]string{DeathTable: "death_date", PeriodTable: "observation_period_start_date", PayerPlanTable: "payer_plan_period_start_date"}[t]
 	start = cmp.Or(sp.start, start)
 	list := []defect{
 		{OrphanPerson, "person_id", "", "l.person_id IS NULL"},
@@ -177,6 +177,7 @@ func parameter(d sqldb.Dialect) string {
 var ends = map[Table]string{
 	VisitTable: "visit_end_date", ConditionTable: "condition_end_date", DrugTable: "drug_exposure_end_date",
 	ProcedureTable: "procedure_end_date", PeriodTable: "observation_period_end_date",
+	DeviceTable: "device_exposure_end_date", VisitDetailTable: "visit_detail_end_date", PayerPlanTable: "payer_plan_period_end_date",
 }
 
 // Concepts of the CDM's genders. Source: OMOP CDM 5.4, person.gender_concept_id:

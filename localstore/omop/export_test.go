@@ -2,7 +2,7 @@ package omop
 
 import "github.com/trialmesh/trialmesh/localstore/sqldb"
 
-// StatementOfEvent is the SQL of Entries on SQLite.
+// StatementOfEvent is the SQL of Occurrences on SQLite.
 func StatementOfEvent(e Event) (string, []any) {
 	text, args, err := e.statement(sqldb.SQLite)
 	if err != nil {

@@ -88,6 +88,8 @@ func StartColumn(t Table) string {
 		return "death_date"
 	case PeriodTable:
 		return "observation_period_start_date"
+	case PayerPlanTable:
+		return "payer_plan_period_start_date"
 	}
 	return specs[t].start
 }
@@ -129,7 +131,7 @@ func kindOf(t Table, column string) kind {
 		return dateKind
 	case strings.HasSuffix(column, "_concept_id"), column == "refills", column == "days_supply", strings.HasSuffix(column, "_of_birth"):
 		return wholeKind
-	case column == "quantity" && t == ProcedureTable:
+	case column == "quantity" && (t == ProcedureTable || t == DeviceTable):
 		return wholeKind
 	case column == "quantity", column == "value_as_number", column == "range_low", column == "range_high":
 		return numberKind

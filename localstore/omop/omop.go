@@ -4,8 +4,8 @@
 // Start from [Store]. [Store.Put] adds a [Batch] of rows that name their person,
 // visit and themselves by the source's keys; the store gives out the numbers.
 // Putting the same batch again changes nothing, a row whose content changed
-// replaces the earlier one. [Store.Persons], [Store.Entries] and [Store.Values]
-// are what questions are answered from.
+// replaces the earlier one. [Store.Persons], [Store.Occurrences] and
+// [Store.Values] are what questions are answered from.
 //
 // The CDM tables hold what the CDM says and nothing else. Where a row came from
 // (table lineage) and what the quality checks found (table quality) stand beside

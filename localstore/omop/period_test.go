@@ -50,20 +50,6 @@ func TestStatedPeriodsAreKeptAsTheyAre(t *testing.T) {
 
 		two.Stated[0].Person = omop.NewKey("eve")
 		require.Equal(t, []omop.Refusal{{Table: omop.PeriodTable, Pointer: "entry[1]", Rule: omop.UnknownPerson}}, put(t, db, s, two).Refused)
-
-		event := func(concept int64, days int) []omop.Entry {
-			var found []omop.Entry
-			require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
-				for e, err := range s.Entries(t.Context(), tx, omop.Event{Table: omop.ConditionTable, Concepts: []int64{concept}, PriorDays: days}) {
-					require.NoError(t, err)
-					found = append(found, e)
-				}
-				return nil
-			}))
-			return found
-		}
-		require.Len(t, event(hypertension, 0), 1)
-		require.Empty(t, event(hypertension, 1), "the gap before is not observed")
 	})
 }
 

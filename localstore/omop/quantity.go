@@ -68,3 +68,18 @@ func (q Quantity) statement(d sqldb.Dialect) (string, []any) {
 				ORDER BY m.measurement_date DESC, m.measurement_datetime DESC NULLS LAST, m.measurement_id DESC) AS place
 		FROM measurement m WHERE ` + w.text() + `) AS ranked WHERE place = 1 ORDER BY person_id`, w.args
 }
+
+// AllValues yields every measured value, in the order of the persons' IDs, then of the
+// times, of several at one time in the order in which they were stored. Invalid rows do
+// not count. The transaction can do nothing else until the loop ends. An error is the last
+// thing that is yielded.
+func (s *Store) AllValues(ctx context.Context, tx *sqldb.Tx, q Quantity) iter.Seq2[Value, error] {
+	w := q.where(tx.Dialect())
+	return scanAll(ctx, tx, `SELECT m.person_id, m.measurement_date, CAST(m.value_as_number AS DOUBLE PRECISION), coalesce(m.unit_concept_id, 0)
+		FROM measurement m WHERE `+w.text()+`
+		ORDER BY m.person_id, m.measurement_date, m.measurement_datetime NULLS FIRST, m.measurement_id`, w.args,
+		func(rows *sqldb.Rows) (v Value, err error) {
+			err = rows.Scan(&v.Person, &v.Date, &v.Number, &v.Unit)
+			return v, err
+		})
+}

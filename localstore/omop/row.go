@@ -182,3 +182,73 @@ type Death struct {
 	CauseSource          string
 	CauseSourceConceptID int64
 }
+
+// Device is a row of device_exposure. Quantity counts, in UnitConceptID if that is set.
+type Device struct {
+	Record
+	ConceptID           int64
+	Start               Date
+	StartTime           time.Time
+	End                 *Date
+	EndTime             time.Time
+	TypeConceptID       int64
+	UniqueID            string // of the UDI: which make and model
+	ProductionID        string // of the UDI: which piece
+	Quantity            *int
+	SourceValue         string
+	SourceConceptID     int64
+	UnitConceptID       int64
+	UnitSource          string
+	UnitSourceConceptID int64
+}
+
+// Specimen is a row of specimen. Quantity is in the unit of UnitConceptID.
+// [Record.Visit] is not used.
+type Specimen struct {
+	Record
+	ConceptID              int64
+	Start                  Date
+	StartTime              time.Time
+	TypeConceptID          int64
+	Quantity               *float64
+	UnitConceptID          int64
+	UnitSource             string
+	AnatomicSiteConceptID  int64
+	AnatomicSiteSource     string
+	DiseaseStatusConceptID int64
+	DiseaseStatusSource    string
+	SourceID               string // of the sample
+	SourceValue            string
+}
+
+// VisitDetail is a row of visit_detail, a part of the visit of [Record.Visit].
+type VisitDetail struct {
+	Record
+	ConceptID             int64
+	Start                 Date
+	StartTime             time.Time
+	End                   Date
+	EndTime               time.Time
+	TypeConceptID         int64
+	SourceValue           string
+	SourceConceptID       int64
+	AdmittedFromConceptID int64
+	AdmittedFromSource    string
+	DischargedToConceptID int64
+	DischargedToSource    string
+}
+
+// PayerPlan is a row of payer_plan_period. [Record.Visit] is not used.
+type PayerPlan struct {
+	Record
+	Start, End                       Date
+	Payer, Plan, Sponsor, StopReason Coded
+	FamilySource                     string
+}
+
+// Coded is a concept that need not be there, with what it was made of.
+type Coded struct {
+	ConceptID       int64
+	Source          string
+	SourceConceptID int64
+}

@@ -51,7 +51,9 @@ type Field struct {
 }
 
 // scannedTexts are the texts that questions may compare.
-var scannedTexts = map[string]bool{"stop_reason": true, "lot_number": true, "value_as_string": true}
+var scannedTexts = map[string]bool{
+	"stop_reason": true, "lot_number": true, "value_as_string": true, "unique_device_id": true, "specimen_source_id": true,
+}
 
 // Fields returns what Scan reads of a table: first its key, then the columns that can hold
 // anything in this store and are a number, a day, or a text that questions compare.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 )
@@ -282,7 +283,11 @@ func (w *sweeping) leaveVisits(ctx context.Context, persons, visits []int64) err
 		if !slices.Contains(specs[t].columns, "visit_occurrence_id") {
 			continue
 		}
-		if _, err := w.tx.Exec(ctx, "UPDATE "+specs[t].name+" SET visit_occurrence_id = NULL WHERE "+whose+" AND "+which, who, visit); err != nil {
+		none := "NULL"
+		if t == VisitDetailTable {
+			none = strconv.FormatInt(noVisit, 10)
+		}
+		if _, err := w.tx.Exec(ctx, "UPDATE "+specs[t].name+" SET visit_occurrence_id = "+none+" WHERE "+whose+" AND "+which, who, visit); err != nil {
 			return err
 		}
 	}

@@ -49,6 +49,12 @@ func TestWhatAMapperNoLongerMakesGoes(t *testing.T) {
 		s := open(t, db)
 		before := ada()
 		before.Stated = []omop.StatedPeriod{{Record: rec("ada", "s1"), Start: day("2010-01-01"), End: day("2020-12-31"), TypeConceptID: ehr}}
+		inVisit := rec("ada", "x1")
+		inVisit.Visit = before.Visits[0].Key
+		before.Devices = []omop.Device{{Record: inVisit, ConceptID: 1, Start: day("2015-03-02"), TypeConceptID: ehr}}
+		before.Specimens = []omop.Specimen{{Record: rec("ada", "x1"), ConceptID: 1, Start: day("2015-03-02"), TypeConceptID: ehr}}
+		before.VisitDetails = []omop.VisitDetail{{Record: inVisit, ConceptID: 1, Start: day("2015-03-02"), End: day("2015-03-02"), TypeConceptID: ehr}}
+		before.PayerPlans = []omop.PayerPlan{{Record: rec("ada", "x1"), Start: day("2015-01-01"), End: day("2015-12-31")}}
 		first := of(1, "a", before)
 		put(t, db, s, first)
 		require.Zero(t, sweep(t, db, s, first, false), "there was no pass before")
@@ -58,10 +64,11 @@ func TestWhatAMapperNoLongerMakesGoes(t *testing.T) {
 		second.Conditions[0].Start = day("2016-01-01")
 		second.Periods = []omop.ObservationPeriod{{Person: omop.NewKey("ada"), Start: day("2016-01-01"), End: day("2016-01-01"), TypeConceptID: ehr}}
 		put(t, db, s, second)
-		require.Equal(t, omop.Swept{Rows: 7}, sweep(t, db, s, second, false), "a visit, drug, procedure, measurement, observation, death and period")
+		require.Equal(t, omop.Swept{Rows: 11}, sweep(t, db, s, second, false), "one of each other table")
 		require.Equal(t, map[omop.Table]int64{
 			omop.PersonTable: 1, omop.ConditionTable: 1, omop.VisitTable: 0, omop.DrugTable: 0, omop.ProcedureTable: 0,
 			omop.MeasurementTable: 0, omop.ObservationTable: 0, omop.DeathTable: 0, omop.PeriodTable: 1,
+			omop.DeviceTable: 0, omop.SpecimenTable: 0, omop.VisitDetailTable: 0, omop.PayerPlanTable: 0,
 		}, counts(t, db, s))
 		require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
 			var n, visits int
@@ -188,4 +195,54 @@ func TestSweepsThatPutDoNotWaitForEachOther(t *testing.T) {
 	require.NoError(t, <-done)
 	require.Zero(t, counts(t, db, s)[omop.VisitTable])
 	require.EqualValues(t, 1, counts(t, db, s)[omop.PersonTable])
+}
+
+// TestAPartOfAVisitOutlivesIt: the CDM wants a visit, which is 0 then. Merged, the rows are
+// the other person's.
+func TestAPartOfAVisitOutlivesIt(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := open(t, db)
+		part := rec("ada", "d1")
+		part.Visit = ada().Visits[0].Key
+		device := rec("ada", "x1")
+		device.Visit = part.Visit
+		keep := omop.Batch{
+			Persons:      ada().Persons,
+			VisitDetails: []omop.VisitDetail{{Record: part, ConceptID: 1, Start: day("2015-03-02"), End: day("2015-03-02"), TypeConceptID: ehr}},
+			Devices:      []omop.Device{{Record: device, ConceptID: 1, Start: day("2015-03-02"), TypeConceptID: ehr}},
+			Specimens:    []omop.Specimen{{Record: rec("ada", "t1"), ConceptID: 1, Start: day("2015-03-02"), TypeConceptID: ehr}},
+			PayerPlans:   []omop.PayerPlan{{Record: rec("ada", "i1"), Start: day("2015-01-01"), End: day("2015-12-31")}},
+		}
+		put(t, db, s, of(1, "a", omop.Batch{Persons: ada().Persons, Visits: ada().Visits}))
+		put(t, db, s, of(2, "a", keep))
+		visits := func() (ids [2]*int64) {
+			require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
+				return tx.QueryRow(t.Context(), "SELECT d.visit_occurrence_id, x.visit_occurrence_id FROM visit_detail d, device_exposure x").Scan(&ids[0], &ids[1])
+			}))
+			return ids
+		}
+		before := visits()
+		require.NotNil(t, before[1])
+		require.Equal(t, before[1], before[0])
+		none := of(1, "b", omop.Batch{Persons: ada().Persons})
+		put(t, db, s, none)
+		require.Equal(t, omop.Swept{Rows: 1}, sweep(t, db, s, none, false))
+		require.Equal(t, [2]*int64{new(int64), nil}, visits())
+		again := put(t, db, s, of(2, "a", keep))
+		require.Equal(t, []int{3, 2}, []int{again.Duplicates, again.Replaced}, "the two that were in the visit are not now")
+
+		bob := omop.Person{Key: omop.NewKey("bob"), YearOfBirth: 1950}
+		put(t, db, s, of(3, "a", omop.Batch{Persons: []omop.Person{bob}, Merges: []omop.Merge{{Survivor: bob.Key, Retired: omop.NewKey("ada")}}}))
+		require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
+			id, err := s.PersonByKey(t.Context(), tx, bob.Key)
+			require.NoError(t, err)
+			for _, table := range []string{"visit_detail", "device_exposure", "specimen", "payer_plan_period"} {
+				var whose omop.PersonID
+				require.NoError(t, tx.QueryRow(t.Context(), "SELECT person_id FROM "+table).Scan(&whose))
+				require.True(t, id == whose, table)
+			}
+			return nil
+		}))
+	})
 }

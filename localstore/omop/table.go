@@ -18,6 +18,10 @@ const (
 	ObservationTable
 	DeathTable
 	PeriodTable
+	DeviceTable
+	SpecimenTable
+	VisitDetailTable
+	PayerPlanTable
 )
 
 // String returns the name of the table in the database.
@@ -40,6 +44,7 @@ type spec struct {
 // to comes first.
 var tables = []Table{
 	PersonTable, VisitTable, ConditionTable, DrugTable, ProcedureTable, MeasurementTable, ObservationTable, DeathTable, PeriodTable,
+	DeviceTable, SpecimenTable, VisitDetailTable, PayerPlanTable,
 }
 
 var specs = map[Table]spec{
@@ -112,5 +117,39 @@ var specs = map[Table]spec{
 	PeriodTable: {
 		name: "observation_period", key: "observation_period_id",
 		columns: []string{"person_id", "observation_period_start_date", "observation_period_end_date", "period_type_concept_id"},
+	},
+	DeviceTable: {
+		name: "device_exposure", key: "device_exposure_id", concept: "device_concept_id", start: "device_exposure_start_date",
+		columns: []string{
+			"person_id", "device_concept_id", "device_exposure_start_date", "device_exposure_start_datetime", "device_exposure_end_date",
+			"device_exposure_end_datetime", "device_type_concept_id", "unique_device_id", "production_id", "quantity",
+			"visit_occurrence_id", "device_source_value", "device_source_concept_id", "unit_concept_id", "unit_source_value", "unit_source_concept_id",
+		},
+	},
+	SpecimenTable: {
+		name: "specimen", key: "specimen_id", concept: "specimen_concept_id", start: "specimen_date",
+		columns: []string{
+			"person_id", "specimen_concept_id", "specimen_date", "specimen_datetime", "specimen_type_concept_id", "quantity", "unit_concept_id",
+			"anatomic_site_concept_id", "disease_status_concept_id", "specimen_source_id", "specimen_source_value", "unit_source_value",
+			"anatomic_site_source_value", "disease_status_source_value",
+		},
+	},
+	VisitDetailTable: {
+		name: "visit_detail", key: "visit_detail_id", concept: "visit_detail_concept_id", start: "visit_detail_start_date",
+		columns: []string{
+			"person_id", "visit_detail_concept_id", "visit_detail_start_date", "visit_detail_start_datetime", "visit_detail_end_date",
+			"visit_detail_end_datetime", "visit_detail_type_concept_id", "visit_occurrence_id", "visit_detail_source_value",
+			"visit_detail_source_concept_id", "admitted_from_concept_id", "admitted_from_source_value", "discharged_to_concept_id",
+			"discharged_to_source_value",
+		},
+	},
+	PayerPlanTable: {
+		name: "payer_plan_period", key: "payer_plan_period_id",
+		columns: []string{
+			"person_id", "payer_plan_period_start_date", "payer_plan_period_end_date", "payer_concept_id", "payer_source_value",
+			"payer_source_concept_id", "plan_concept_id", "plan_source_value", "plan_source_concept_id", "sponsor_concept_id",
+			"sponsor_source_value", "sponsor_source_concept_id", "family_source_value", "stop_reason_concept_id",
+			"stop_reason_source_value", "stop_reason_source_concept_id",
+		},
 	},
 }

@@ -14,6 +14,7 @@ const (
 	sourceWidth = 50
 	reasonWidth = 20
 	stringWidth = 60
+	deviceWidth = 255
 	sigWidth    = 4000 // the CDM sets no limit
 )
 

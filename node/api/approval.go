@@ -51,7 +51,7 @@ func (noApprovals) Record(context.Context, message.Digest, message.Envelope) (ap
 type Approval struct {
 	ID     message.Digest `json:"id"`
 	Gate   approval.Gate  `json:"gate" enum:"run,release" doc:"Before the question runs, or before its numbers leave"`
-	State  approval.State `json:"state" enum:"waiting,approved,refused,over,superseded"`
+	State  approval.State `json:"state" enum:"waiting,approved,refused,over,superseded,cancelled"`
 	Asked  time.Time      `json:"asked"`
 	Until  time.Time      `json:"until" doc:"How long the hub waits"`
 	Policy message.Digest `json:"policy" doc:"Of the site's policy that asked for approval"`

@@ -43,6 +43,7 @@ var (
 	ErrNoPolicy  = problem.Refusal("approval.no-decision", "the site's policy came to no decision about the question; the site's log says why")
 	ErrNobody    = problem.Refusal("approval.nobody", "the site's policy asks for a person's approval, and the site names nobody who may give it")
 	ErrRefused   = problem.Refusal("approval.refused", "the site refuses the question")
+	ErrCancelled = problem.Refusal("approval.cancelled", "the question was cancelled")
 	errTakenBack = problem.New(problem.Unavailable, "the approval was taken back meanwhile")
 )
 

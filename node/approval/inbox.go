@@ -19,11 +19,12 @@ type State string
 
 // The states.
 const (
-	Waiting  State = "waiting"
-	Approved State = "approved"
-	Refused  State = "refused"
-	Over     State = "over"       // nobody decided while the hub waited
-	Replaced State = "superseded" // the policy changed before anybody decided
+	Waiting   State = "waiting"
+	Approved  State = "approved"
+	Refused   State = "refused"
+	Over      State = "over"       // nobody decided while the hub waited
+	Replaced  State = "superseded" // the policy changed before anybody decided
+	Cancelled State = "cancelled"  // by whoever asked it, or the sponsor, before anybody decided
 )
 
 // Item is a request for approval as the site's people see it. It stays at the site.
@@ -109,7 +110,7 @@ func (d *Desk) Items(ctx context.Context, all bool) ([]Item, error) {
 
 // waiting is the condition of requests that a person may decide about.
 func (d *Desk) waiting() (condition string, args []any) {
-	return `decided_at = 0 AND policy = ? AND EXISTS (SELECT 1 FROM approval_decision d
+	return `decided_at = 0 AND policy = ? AND NOT EXISTS (SELECT 1 FROM approval_cancelled c WHERE c.query = approval_request.query) AND EXISTS (SELECT 1 FROM approval_decision d
 		WHERE d.query = approval_request.query AND d.policy = approval_request.policy AND d.terms = approval_request.terms AND d.until > ?)`,
 		[]any{d.cfg.Policy.digest.String(), d.cfg.Now().Unix()}
 }
@@ -146,17 +147,23 @@ func (d *Desk) item(ctx context.Context, tx *sqldb.Tx, r request) (Item, error) 
 			return item, err
 		}
 	}
-	item.State = d.state(r, item.Until)
+	gone, err := cancelled(ctx, tx, r.query)
+	if err != nil {
+		return item, err
+	}
+	item.State = d.state(r, item.Until, gone)
 	item.Request, err = message.Stored[query.Request](e, query.KindRequest)
 	return item, err
 }
 
-func (d *Desk) state(r request, until time.Time) State {
+func (d *Desk) state(r request, until time.Time, cancelled bool) State {
 	switch {
 	case r.verdict != nil && r.approved:
 		return Approved
 	case r.verdict != nil:
 		return Refused
+	case cancelled:
+		return Cancelled
 	case r.policy != d.cfg.Policy.digest:
 		return Replaced
 	case !d.cfg.Now().Before(until):
@@ -232,6 +239,8 @@ func (d *Desk) mayDecide(r request, item Item, v Verdict, signer identity.DID) e
 		return ErrOther
 	case signer == item.Input.Researcher:
 		return ErrOwn
+	case item.State == Cancelled:
+		return ErrOver
 	case !r.sent.IsZero(), r.verdict != nil && (!r.approved || v.Approve):
 		return ErrDecided
 	case r.policy != d.cfg.Policy.digest:

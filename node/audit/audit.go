@@ -24,25 +24,26 @@ type Event string
 
 // The events.
 const (
-	QuestionAccepted Event = "question accepted"
-	QuestionRefused  Event = "question refused"
-	TasksRefused     Event = "tasks refused" // by number, as any hub can make them up
-	NumbersReleased  Event = "numbers released"
-	AccessProved     Event = "access proved"
-	PolicyDecided    Event = "policy decided"   // about a question: what it said, and the policy's digest
-	ApprovalAsked    Event = "approval asked"   // of the site's people, at a gate
-	ApprovalGiven    Event = "approval given"   // the gate and the verdict's digest
-	ApprovalRefused  Event = "approval refused" // likewise
-	ConsentRecorded  Event = "consent recorded"
-	EpochPublished   Event = "consent epoch published"
-	JobFinished      Event = "load finished"
-	RecordsRead      Event = "records read" // by FHIR: the type and how many
-	ClientAdded      Event = "client added" // to those of the API: its name and scopes
-	ClientRemoved    Event = "client removed"
-	ClientRotated    Event = "client rotated" // new keys
-	ScreeningChanged Event = "screening changed"
-	PatientScreened  Event = "patient screened" // the service, who asked and how many cards
-	EHRsChanged      Event = "EHRs changed"     // that may call CDS Hooks
+	QuestionAccepted  Event = "question accepted"
+	QuestionRefused   Event = "question refused"
+	QuestionCancelled Event = "question cancelled"
+	TasksRefused      Event = "tasks refused" // by number, as any hub can make them up
+	NumbersReleased   Event = "numbers released"
+	AccessProved      Event = "access proved"
+	PolicyDecided     Event = "policy decided"   // about a question: what it said, and the policy's digest
+	ApprovalAsked     Event = "approval asked"   // of the site's people, at a gate
+	ApprovalGiven     Event = "approval given"   // the gate and the verdict's digest
+	ApprovalRefused   Event = "approval refused" // likewise
+	ConsentRecorded   Event = "consent recorded"
+	EpochPublished    Event = "consent epoch published"
+	JobFinished       Event = "load finished"
+	RecordsRead       Event = "records read" // by FHIR: the type and how many
+	ClientAdded       Event = "client added" // to those of the API: its name and scopes
+	ClientRemoved     Event = "client removed"
+	ClientRotated     Event = "client rotated" // new keys
+	ScreeningChanged  Event = "screening changed"
+	PatientScreened   Event = "patient screened" // the service, who asked and how many cards
+	EHRsChanged       Event = "EHRs changed"     // that may call CDS Hooks
 
 	DatasetLoaded  Event = "data set loaded"  // its name
 	DatasetDropped Event = "data set dropped" // likewise

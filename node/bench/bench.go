@@ -84,8 +84,12 @@ type Config struct {
 	Points int
 
 	// Persons is how many people cohort and cohort-index are about, at least 1,000. Defaults to
-	// 1,000,000 and 20,000.
+	// 1,000,000, of whom cohort compares 100,000 with PostgreSQL, and 20,000.
 	Persons int
+
+	// Programs is the folder with PostgreSQL's programs that cohort starts a server of.
+	// Defaults to that of the latest version in /usr/lib/postgresql, or of PATH.
+	Programs string
 
 	// Bar replaces that of the benchmark's first figure. Defaults to it.
 	Bar float64

@@ -16,7 +16,7 @@ import (
 // tiny measures as little as gives figures.
 func tiny(t *testing.T, name string, change ...func(*bench.Config)) []bench.Figure {
 	t.Helper()
-	cfg := bench.Config{Dir: t.TempDir(), For: time.Millisecond, Size: 64 << 10, Points: 20_000, Persons: 1000}
+	cfg := bench.Config{Dir: t.TempDir(), For: time.Millisecond, Size: 64 << 10, Points: 20_000, Persons: 1000, Programs: t.TempDir()}
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -32,7 +32,7 @@ func tiny(t *testing.T, name string, change ...func(*bench.Config)) []bench.Figu
 func TestFigures(t *testing.T) {
 	t.Parallel()
 	want := map[string][]string{
-		"cohort":              {"cohort-count-2.5", "cohort-count-100"},
+		"cohort":              {"cohort-count-2.5", "cohort-count-100", "cohort-definition"}, // without PostgreSQL
 		"cohort-index":        {"cohort-index", "cohort-index-size", "cohort-index-update"},
 		"ingest-curve":        {"ingest-curve", "ingest-curve-10000", "ingest-curve-60000"},
 		"ingest-fhir":         {"ingest-fhir", "ingest-fhir-latency"},
@@ -123,4 +123,26 @@ func TestStoppingRemovesTheFiles(t *testing.T) {
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Empty(t, left)
+}
+
+// TestPostgreSQLFindsTheSameRows compares the first definitions, and stops: each run ends at
+// a difference.
+func TestPostgreSQLFindsTheSameRows(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	compared, missing := 0, false
+	_, err := bench.Run(ctx, "cohort", bench.Config{Dir: t.TempDir(), Persons: 1000, Progress: func(text string) {
+		missing = missing || strings.HasPrefix(text, "no PostgreSQL")
+		if strings.HasSuffix(text, "the same rows") {
+			compared++
+		}
+		if compared == 4 || missing {
+			stop()
+		}
+	}})
+	if missing && os.Getenv("CI") != "true" {
+		t.Skip("no PostgreSQL")
+	}
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, 4, compared)
 }

@@ -50,8 +50,9 @@ func (t Table) CDM() string { return t.table }
 
 // names are the tables that are read, those first to which others refer.
 var names = []string{
-	"person", "observation_period", "visit_occurrence", "death",
+	"person", "observation_period", "payer_plan_period", "visit_occurrence", "death",
 	"condition_occurrence", "drug_exposure", "procedure_occurrence", "measurement", "observation",
+	"device_exposure", "specimen", "visit_detail",
 }
 
 // Read copies the tables. They are the caller's to close; after an error there are none. The

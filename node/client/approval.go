@@ -13,7 +13,7 @@ import (
 type Approval struct {
 	ID     message.Digest `json:"id"`
 	Gate   string         `json:"gate"`  // run or release
-	State  string         `json:"state"` // waiting, approved, refused, over or superseded
+	State  string         `json:"state"` // waiting, approved, refused, over, superseded or cancelled
 	Asked  time.Time      `json:"asked"`
 	Until  time.Time      `json:"until"`
 	Policy message.Digest `json:"policy"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
@@ -27,14 +28,16 @@ func (b Basis) Permits(p omop.PersonID) bool { return b.persons[p] }
 func (b Basis) Persons() int { return len(b.persons) }
 
 // EpochFor returns the digest of the newest epoch whose leaf on the ledger came
-// before the question's, and that covers the time of use; else [ErrNoEpoch].
-func (b *Book) EpochFor(ctx context.Context, use consent.Use, questionIndex int64) (message.Digest, error) {
+// before the question's, and that covers the time of use or that of the question: one that
+// waited for days is answered under the consents of when it was asked, less those that
+// have ended since. Else it returns [ErrNoEpoch].
+func (b *Book) EpochFor(ctx context.Context, use consent.Use, asked time.Time, questionIndex int64) (message.Digest, error) {
 	e, err := b.epoch(ctx, `SELECT envelope, shards, ledger_index FROM consent_epoch
 		WHERE trial = ? AND ledger_index < ? ORDER BY number DESC LIMIT 1`, use.Trial, questionIndex)
 	switch {
 	case err != nil:
 		return message.Digest{}, err
-	case e == nil || !e.epoch.Covers(use.At):
+	case e == nil || !e.epoch.Covers(use.At) && !e.epoch.Covers(asked):
 		return message.Digest{}, ErrNoEpoch
 	}
 	return e.envelope.Digest(), nil

@@ -146,7 +146,7 @@ func (d *desk) use() agreed.Use {
 // usable returns which of persons 1 to 20 a question asked now may use.
 func (d *desk) usable(t *testing.T, use agreed.Use) []int64 {
 	t.Helper()
-	epoch, err := d.book.EpochFor(t.Context(), use, d.leaf+1)
+	epoch, err := d.book.EpochFor(t.Context(), use, use.At, d.leaf+1)
 	require.NoError(t, err)
 	basis, err := d.book.Usable(t.Context(), use, epoch)
 	require.NoError(t, err)
@@ -181,15 +181,15 @@ func TestGrantCountsFromTheNextEpoch(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
 		d.consents(t, 1)
-		_, err := d.book.EpochFor(t.Context(), d.use(), 100)
+		_, err := d.book.EpochFor(t.Context(), d.use(), d.use().At, 100)
 		require.ErrorIs(t, err, consent.ErrNoEpoch)
 		draft := d.draft(t)
-		_, err = d.book.EpochFor(t.Context(), d.use(), 100)
+		_, err = d.book.EpochFor(t.Context(), d.use(), d.use().At, 100)
 		require.ErrorIs(t, err, consent.ErrNoEpoch, "a draft is not on the ledger")
 		require.NoError(t, d.book.Recorded(t.Context(), *draft, 7, d.now))
-		_, err = d.book.EpochFor(t.Context(), d.use(), 7)
+		_, err = d.book.EpochFor(t.Context(), d.use(), d.use().At, 7)
 		require.ErrorIs(t, err, consent.ErrNoEpoch, "an epoch on the ledger with or after the question proves nothing")
-		got, err := d.book.EpochFor(t.Context(), d.use(), 8)
+		got, err := d.book.EpochFor(t.Context(), d.use(), d.use().At, 8)
 		require.NoError(t, err)
 		require.Equal(t, draft.Envelope.Digest(), got)
 		d.leaf = 7
@@ -328,8 +328,18 @@ func TestUsesOutsideTheGrant(t *testing.T) {
 		use.Scopes |= agreed.MaskOf(agreed.Medications)
 		require.Equal(t, []int64{3}, d.usable(t, use))
 		use.At = start.Add(24 * time.Hour)
-		_, err := d.book.EpochFor(t.Context(), use, d.leaf+1)
+		_, err := d.book.EpochFor(t.Context(), use, use.At, d.leaf+1)
 		require.ErrorIs(t, err, consent.ErrNoEpoch, "the window is over")
+
+		epoch, err := d.book.EpochFor(t.Context(), use, start, d.leaf+1)
+		require.NoError(t, err, "a question that was asked in it may be answered later")
+		basis, err := d.book.Usable(t.Context(), use, epoch)
+		require.NoError(t, err)
+		require.Equal(t, 1, basis.Persons())
+		use.At = start.Add(10 * 366 * 24 * time.Hour)
+		basis, err = d.book.Usable(t.Context(), use, epoch)
+		require.NoError(t, err)
+		require.Zero(t, basis.Persons(), "of those whose consent has not ended since")
 	})
 }
 
@@ -460,7 +470,7 @@ func TestWitnessOpensWhatIsUsable(t *testing.T) {
 			d.consents(t, n)
 		}
 		d.publish(t)
-		epoch, err := d.book.EpochFor(t.Context(), d.use(), d.leaf+1)
+		epoch, err := d.book.EpochFor(t.Context(), d.use(), d.use().At, d.leaf+1)
 		require.NoError(t, err)
 		evidence := consent.Evidence{Query: message.Digest{9}, Epoch: epoch, Need: need, Min: 3}
 		for _, n := range d.usable(t, d.use()) {
@@ -510,7 +520,7 @@ func TestWitnessBeyondTheEpoch(t *testing.T) {
 		d.consents(t, n)
 	}
 	d.publish(t)
-	epoch, err := d.book.EpochFor(t.Context(), d.use(), d.leaf+1)
+	epoch, err := d.book.EpochFor(t.Context(), d.use(), d.use().At, d.leaf+1)
 	require.NoError(t, err)
 	d.consents(t, 5)
 	_, err = d.book.Witness(t.Context(), consent.Evidence{Query: message.Digest{9}, Epoch: epoch, Need: need, Used: []omop.PersonID{person(1), person(5)}})
@@ -534,7 +544,7 @@ func TestNoConsentWithoutItsRecord(t *testing.T) {
 			_, err := tx.Exec(t.Context(), `ALTER TABLE away RENAME TO audit`)
 			return err
 		}))
-		_, err := d.book.EpochFor(t.Context(), d.use(), 100)
+		_, err := d.book.EpochFor(t.Context(), d.use(), d.use().At, 100)
 		require.ErrorIs(t, err, consent.ErrNoEpoch)
 		counts, err := d.book.Counts(t.Context())
 		require.NoError(t, err)

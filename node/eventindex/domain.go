@@ -34,6 +34,10 @@ var domains = []domain{
 	ofTable(cohort.Measurement, omop.MeasurementTable, "measurement_concept_id", "measurement_date", ""),
 	ofTable(cohort.Observation, omop.ObservationTable, "observation_concept_id", "observation_date", ""),
 	ofTable(cohort.Death, omop.DeathTable, "cause_concept_id", "death_date", ""),
+	ofTable(cohort.DeviceExposure, omop.DeviceTable, "device_concept_id", "device_exposure_start_date", "device_exposure_end_date"),
+	ofTable(cohort.Specimen, omop.SpecimenTable, "specimen_concept_id", "specimen_date", ""),
+	ofTable(cohort.VisitDetail, omop.VisitDetailTable, "visit_detail_concept_id", "visit_detail_start_date", "visit_detail_end_date"),
+	ofTable(cohort.PayerPlanPeriod, omop.PayerPlanTable, "", "payer_plan_period_start_date", "payer_plan_period_end_date"),
 	{name: cohort.ConditionEra, attributes: []attribute{{"condition_occurrence_count", omop.WholeVector}}},
 	{name: cohort.DrugEra, attributes: []attribute{{"drug_exposure_count", omop.WholeVector}, {"gap_days", omop.WholeVector}}},
 }

@@ -38,6 +38,10 @@ type Config struct {
 	Store      *omop.Store
 	Vocabulary Vocabulary
 
+	// Memory is how many bytes the events of one domain may take that a snapshot is asked
+	// for at once. Defaults to 2 GiB, some 45 million events.
+	Memory int64
+
 	Log *slog.Logger     // Defaults to discarding.
 	Now func() time.Time // Defaults to time.Now.
 }
@@ -74,6 +78,9 @@ func Open(cfg Config) (*Index, error) {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Memory == 0 {
+		cfg.Memory = 2 << 30
 	}
 	if cfg.Dir == "" || cfg.DB == nil || cfg.Store == nil || cfg.Vocabulary == nil {
 		return nil, errors.New("event index: dir, db, store and vocabulary are required")

@@ -234,9 +234,9 @@ func TestEventsAreAsTheyWereStored(t *testing.T) {
 		require.Equal(t, v.ID, v.Visit, "a visit is its own")
 
 		var none events.NoTableError
-		_, err = snap.Events(t.Context(), "DeviceExposure", nil)
+		_, err = snap.Events(t.Context(), cohort.DoseEra, nil)
 		require.ErrorAs(t, err, &none)
-		require.Equal(t, "DeviceExposure", none.Name)
+		require.Equal(t, "DoseEra", none.Name)
 		_, err = snap.Events(t.Context(), cohort.Measurement, nil, "provider.specialty_concept_id")
 		require.ErrorAs(t, err, &none)
 	})

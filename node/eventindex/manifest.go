@@ -15,7 +15,7 @@ import (
 )
 
 // format is the version of the files. Those of another one are not read.
-const format = 1
+const format = 2
 
 const manifestFile = "manifest"
 

@@ -17,6 +17,7 @@ type reading struct {
 	snapshot  *Snapshot
 	place     int
 	low, high int64 // persons, inclusive
+	memory    int64 // that it may take in bytes, 0 for any
 	runs      []run
 	total     int
 }
@@ -40,7 +41,7 @@ func (q *reading) events(concepts []int64, columns []events.Column) (*events.Eve
 	if err != nil {
 		return nil, err
 	}
-	if err := q.find(concepts); err != nil {
+	if err := q.find(concepts, len(columns)); err != nil {
 		return nil, err
 	}
 	out := &events.Events{Person: make([]uint32, 0, q.total), Domain: make([]int64, 0, q.total), Columns: make(map[events.Column]events.Vector, len(columns))}
@@ -104,8 +105,15 @@ func ifPresent(values, other []int64) []int64 {
 	return out
 }
 
-// find finds the rows that count.
-func (q *reading) find(concepts []int64) error {
+// What an event takes in bytes: its own columns, and each other one.
+const (
+	eventBytes  = 4 + 4 + 4 + 3*8
+	columnBytes = 8
+)
+
+// find finds the rows that count. It refuses more of them than fit into the memory.
+func (q *reading) find(concepts []int64, columns int) error {
+	each, all := int64(eventBytes+columns*columnBytes), int64(0)
 	for i, segment := range q.snapshot.segments {
 		if segment.dir.Persons == 0 || segment.dir.Low > q.high || segment.dir.High < q.low {
 			continue
@@ -116,7 +124,11 @@ func (q *reading) find(concepts []int64) error {
 		}
 		for _, s := range spans {
 			q.runs = append(q.runs, run{segment: i, span: s})
+			all += int64(s.to-s.from) * each
 		}
+	}
+	if q.memory > 0 && all > q.memory {
+		return events.ErrTooMany
 	}
 	group, ctx := errgroup.WithContext(q.ctx)
 	group.SetLimit(workers)

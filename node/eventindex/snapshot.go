@@ -25,6 +25,7 @@ type Snapshot struct {
 	segments []*segment
 	ordinals [][]uint32 // by segment: of its persons, or void
 	harmed   *atomic.Bool
+	memory   int64 // of one reading
 	holders  atomic.Int64
 }
 
@@ -171,7 +172,7 @@ func (s *Snapshot) Events(ctx context.Context, name cohort.Domain, concepts []in
 		slices.Sort(concepts)
 		concepts = slices.Compact(concepts)
 	}
-	q := &reading{ctx: ctx, snapshot: s, place: at, low: math.MinInt64, high: math.MaxInt64}
+	q := &reading{ctx: ctx, snapshot: s, place: at, low: math.MinInt64, high: math.MaxInt64, memory: s.memory}
 	out, err := q.events(concepts, columns)
 	if err != nil {
 		if errors.Is(err, ErrDamaged) && s.harmed != nil {

@@ -59,7 +59,7 @@ func (x *Index) snapshot(ctx context.Context) (*Snapshot, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.harmed = &x.harmed
+		s.harmed, s.memory = &x.harmed, x.cfg.Memory
 		x.current = s
 	}
 	x.current.retain()

@@ -38,7 +38,8 @@ type Source interface {
 	// Events returns the events of a domain that have one of the concepts, nil for all,
 	// with the columns asked for. An event that the quality checks found invalid is not
 	// among them. The slices are shared: nobody changes them. Those of all events are
-	// asked for where few people are looked at: they should cost no copy.
+	// asked for where few people are looked at: they should cost no copy. What is too much
+	// for the source's memory is refused with [ErrTooMany].
 	Events(ctx context.Context, d cohort.Domain, concepts []int64, columns ...Column) (*Events, error)
 }
 

@@ -14,7 +14,7 @@ import (
 type table struct {
 	id        int64 // number in lineage
 	name, key string
-	visit     bool // rows name a visit
+	visit     bool // rows name a visit, 0 for none where it must not be null
 }
 
 // tables are those whose rows have lineage by their key. Deaths have it by their
@@ -27,10 +27,14 @@ var tables = []table{
 	{5, "procedure_occurrence", "procedure_occurrence_id", true},
 	{6, "measurement", "measurement_id", true},
 	{7, "observation", "observation_id", true},
+	{10, "device_exposure", "device_exposure_id", true},
+	{11, "specimen", "specimen_id", false},
+	{12, "visit_detail", "visit_detail_id", true},
+	{13, "payer_plan_period", "payer_plan_period_id", false},
 }
 
 // databaseSteps is how often checker.database calls step.
-const databaseSteps = 14
+const databaseSteps = 18
 
 // database checks the database on one snapshot.
 func (c *checker) database(ctx context.Context, tx *sqldb.Tx) error {
@@ -133,7 +137,7 @@ func (c *checker) table(ctx context.Context, tx *sqldb.Tx, t table, lineage map[
 	}
 	if t.visit {
 		from += " LEFT JOIN visit_occurrence v ON v.visit_occurrence_id = t.visit_occurrence_id"
-		visits, visit = "count(t.visit_occurrence_id)", "count(v.visit_occurrence_id)"
+		visits, visit = "count(nullif(t.visit_occurrence_id, 0))", "count(v.visit_occurrence_id)"
 	}
 	var n, traced, owned, named, visited int64
 	if err := tx.QueryRow(ctx, "SELECT count(*), count(l.row_id), count("+person+"), "+visits+", "+visit+from).
@@ -150,7 +154,7 @@ func (c *checker) table(ctx context.Context, tx *sqldb.Tx, t table, lineage map[
 	}{
 		{NoLineage, n - traced, "SELECT t." + t.key + from + " WHERE l.row_id IS NULL"},
 		{UnknownPerson, n - owned, "SELECT t." + t.key + from + " WHERE p.person_id IS NULL"},
-		{UnknownVisit, named - visited, "SELECT t." + t.key + from + " WHERE t.visit_occurrence_id IS NOT NULL AND v.visit_occurrence_id IS NULL"},
+		{UnknownVisit, named - visited, "SELECT t." + t.key + from + " WHERE t.visit_occurrence_id <> 0 AND v.visit_occurrence_id IS NULL"},
 		{NoRow, orphans, fmt.Sprintf("SELECT l.row_id FROM lineage l WHERE l.table_id = %d AND NOT EXISTS (SELECT 1 FROM %s t WHERE t.%s = l.row_id)", t.id, t.name, t.key)},
 	} {
 		if err := c.found(ctx, tx, bad.rule, t.name, bad.count, bad.list); err != nil {

@@ -69,7 +69,7 @@ func (l *load) take(rec fhir.Record, row *cdm.Row) {
 		concept, _ := c.Concept()
 		switch {
 		case row.Int(c.Name) == 0 && row.Text(c.Name) == "": // 0 is no concept, and nobody's number
-		case notKept[c.Name]:
+		case notKept[c.Name] && c.Name != row.Table.Columns[0].Name: // a row's own number is its key
 			l.find(findingNotKept, c.Name, rec.Line, 1)
 		case concept:
 			l.imported.note(c, row.Int(c.Name), rec.Line)
@@ -93,7 +93,8 @@ func (i *imported) note(c cdm.Column, id int64, line int) {
 // is in tables that it does not have.
 var notKept = map[string]bool{
 	"location_id": true, "provider_id": true, "care_site_id": true, "visit_detail_id": true,
-	"preceding_visit_occurrence_id": true, "measurement_time": true, "measurement_event_id": true,
+	"preceding_visit_occurrence_id": true, "preceding_visit_detail_id": true, "parent_visit_detail_id": true,
+	"measurement_time": true, "measurement_event_id": true,
 	"meas_event_field_concept_id": true, "observation_event_id": true, "obs_event_field_concept_id": true,
 }
 

@@ -159,3 +159,37 @@ func TestFindingsAreCountedOnce(t *testing.T) {
 		require.Equal(t, []string{"2 visit_occurrence_id unknown-visit", "97 condition_occurrence_id duplicate-primary-key"}, lines(t, s, job.ID))
 	})
 }
+
+// TestDevicesSpecimensDetailsAndPayers of a CDM are stored, with the visits they are in.
+func TestDevicesSpecimensDetailsAndPayers(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := newSite(t, db)
+		s.run(t)
+		s.load(t, "person.csv", csvOf(personHead, "1,8532,1950,1,1,8527,0"))
+		s.load(t, "visit_occurrence.csv", csvOf("visit_occurrence_id,person_id,visit_concept_id,visit_start_date,visit_end_date,visit_type_concept_id", "5,1,9201,2020-01-01,2020-01-09,32817"))
+		for name, rows := range map[string][]byte{
+			"device_exposure.csv": csvOf("device_exposure_id,person_id,device_concept_id,device_exposure_start_date,device_exposure_end_date,device_type_concept_id,unique_device_id,quantity,visit_occurrence_id",
+				"1,1,0,2020-01-02,2020-01-03,32817,(01)0123,2,5"),
+			"specimen.csv": csvOf("specimen_id,person_id,specimen_concept_id,specimen_type_concept_id,specimen_date,quantity,specimen_source_id", "1,1,0,32817,2020-01-02,2.5,tube 7"),
+			"visit_detail.csv": csvOf("visit_detail_id,person_id,visit_detail_concept_id,visit_detail_start_date,visit_detail_end_date,visit_detail_type_concept_id,visit_occurrence_id",
+				"1,1,0,2020-01-02,2020-01-03,32817,5", "2,1,0,2020-01-02,,32817,6"),
+			"payer_plan_period.csv": csvOf("payer_plan_period_id,person_id,payer_plan_period_start_date,payer_plan_period_end_date,payer_source_value,family_source_value",
+				"1,1,2020-01-01,2020-12-31,AOK,f 1", "2,1,2020-12-31,2020-01-01,AOK,"),
+		} {
+			job := s.load(t, name, rows)
+			require.EqualValues(t, 1+strings.Count(name, "detail"), job.Counts.Stored, "%s: %v", name, job.Counts)
+			require.NotContains(t, job.Counts.Findings, "not-kept visit_detail_id")
+		}
+		require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
+			var got [8]string
+			require.NoError(t, tx.QueryRow(t.Context(), `SELECT d.unique_device_id, CAST(d.quantity AS TEXT), CAST(d.visit_occurrence_id - v.visit_occurrence_id AS TEXT),
+				s.specimen_source_id, CAST(CAST(s.quantity AS DOUBLE PRECISION) AS TEXT), p.payer_source_value, p.family_source_value,
+				CAST((SELECT count(*) FROM visit_detail x WHERE x.visit_occurrence_id IN (0, v.visit_occurrence_id)) AS TEXT)
+				FROM device_exposure d, visit_occurrence v, specimen s, payer_plan_period p`).
+				Scan(&got[0], &got[1], &got[2], &got[3], &got[4], &got[5], &got[6], &got[7]))
+			require.Equal(t, [8]string{"(01)0123", "2", "0", "tube 7", "2.5", "AOK", "f 1", "2"}, got)
+			return nil
+		}))
+	})
+}

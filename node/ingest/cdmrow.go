@@ -12,6 +12,7 @@ import (
 var abouts = map[string]string{
 	"visit_occurrence": "visit_concept_id", "condition_occurrence": "condition_concept_id", "drug_exposure": "drug_concept_id",
 	"procedure_occurrence": "procedure_concept_id", "measurement": "measurement_concept_id", "observation": "observation_concept_id",
+	"device_exposure": "device_concept_id", "specimen": "specimen_concept_id", "visit_detail": "visit_detail_concept_id",
 }
 
 // appendRow appends a row of a CDM to b as it is. An end that the CDM requires and the
@@ -44,6 +45,14 @@ func appendRow(b *omop.Batch, row *cdm.Row, pointer string) {
 			TypeConceptID: r.Int("death_type_concept_id"), CauseConceptID: r.Int("cause_concept_id"),
 			CauseSource: r.Text("cause_source_value"), CauseSourceConceptID: r.Int("cause_source_concept_id"),
 		})
+	case "device_exposure":
+		b.Devices = append(b.Devices, r.device(pointer))
+	case "specimen":
+		b.Specimens = append(b.Specimens, r.specimen(pointer))
+	case "visit_detail":
+		b.VisitDetails = append(b.VisitDetails, r.visitDetail(pointer))
+	case "payer_plan_period":
+		b.PayerPlans = append(b.PayerPlans, r.payerPlan(pointer))
 	}
 }
 
@@ -57,7 +66,11 @@ func personsOf(b *omop.Batch) iter.Seq[omop.Key] {
 			each(b.Procedures, func(r omop.Procedure) bool { return yield(r.Person) }) &&
 			each(b.Measurements, func(r omop.Measurement) bool { return yield(r.Person) }) &&
 			each(b.Observations, func(r omop.Observation) bool { return yield(r.Person) }) &&
-			each(b.Deaths, func(r omop.Death) bool { return yield(r.Person) })
+			each(b.Deaths, func(r omop.Death) bool { return yield(r.Person) }) &&
+			each(b.Devices, func(r omop.Device) bool { return yield(r.Person) }) &&
+			each(b.Specimens, func(r omop.Specimen) bool { return yield(r.Person) }) &&
+			each(b.VisitDetails, func(r omop.VisitDetail) bool { return yield(r.Person) }) &&
+			each(b.PayerPlans, func(r omop.PayerPlan) bool { return yield(r.Person) })
 	}
 }
 
@@ -192,5 +205,48 @@ func (c cells) observation(pointer string) omop.Observation {
 		QualifierConceptID: c.Int("qualifier_concept_id"), QualifierSource: c.Text("qualifier_source_value"),
 		UnitConceptID: c.Int("unit_concept_id"), UnitSource: c.Text("unit_source_value"),
 		SourceValue: c.Text("observation_source_value"), SourceConceptID: c.Int("observation_source_concept_id"),
+	}
+}
+
+func (c cells) device(pointer string) omop.Device {
+	return omop.Device{
+		Record: c.event(pointer), ConceptID: c.Int("device_concept_id"), TypeConceptID: c.Int("device_type_concept_id"),
+		Start: c.day("device_exposure_start_date"), StartTime: c.Time("device_exposure_start_datetime"),
+		End: c.dayOrNil("device_exposure_end_date"), EndTime: c.Time("device_exposure_end_datetime"),
+		UniqueID: c.Text("unique_device_id"), ProductionID: c.Text("production_id"), Quantity: c.intOrNil("quantity"),
+		SourceValue: c.Text("device_source_value"), SourceConceptID: c.Int("device_source_concept_id"),
+		UnitConceptID: c.Int("unit_concept_id"), UnitSource: c.Text("unit_source_value"), UnitSourceConceptID: c.Int("unit_source_concept_id"),
+	}
+}
+
+func (c cells) specimen(pointer string) omop.Specimen {
+	return omop.Specimen{
+		Record: c.record(pointer), ConceptID: c.Int("specimen_concept_id"), TypeConceptID: c.Int("specimen_type_concept_id"),
+		Start: c.day("specimen_date"), StartTime: c.Time("specimen_datetime"), Quantity: c.Number("quantity"),
+		UnitConceptID: c.Int("unit_concept_id"), UnitSource: c.Text("unit_source_value"),
+		AnatomicSiteConceptID: c.Int("anatomic_site_concept_id"), AnatomicSiteSource: c.Text("anatomic_site_source_value"),
+		DiseaseStatusConceptID: c.Int("disease_status_concept_id"), DiseaseStatusSource: c.Text("disease_status_source_value"),
+		SourceID: c.Text("specimen_source_id"), SourceValue: c.Text("specimen_source_value"),
+	}
+}
+
+func (c cells) visitDetail(pointer string) omop.VisitDetail {
+	return omop.VisitDetail{
+		Record: c.event(pointer), ConceptID: c.Int("visit_detail_concept_id"), TypeConceptID: c.Int("visit_detail_type_concept_id"),
+		Start: c.day("visit_detail_start_date"), StartTime: c.Time("visit_detail_start_datetime"),
+		End: c.dayOr("visit_detail_end_date", "visit_detail_start_date"), EndTime: c.Time("visit_detail_end_datetime"),
+		SourceValue: c.Text("visit_detail_source_value"), SourceConceptID: c.Int("visit_detail_source_concept_id"),
+		AdmittedFromConceptID: c.Int("admitted_from_concept_id"), AdmittedFromSource: c.Text("admitted_from_source_value"),
+		DischargedToConceptID: c.Int("discharged_to_concept_id"), DischargedToSource: c.Text("discharged_to_source_value"),
+	}
+}
+
+func (c cells) payerPlan(pointer string) omop.PayerPlan {
+	coded := func(what string) omop.Coded {
+		return omop.Coded{ConceptID: c.Int(what + "_concept_id"), Source: c.Text(what + "_source_value"), SourceConceptID: c.Int(what + "_source_concept_id")}
+	}
+	return omop.PayerPlan{
+		Record: c.record(pointer), Start: c.day("payer_plan_period_start_date"), End: c.day("payer_plan_period_end_date"),
+		Payer: coded("payer"), Plan: coded("plan"), Sponsor: coded("sponsor"), StopReason: coded("stop_reason"), FamilySource: c.Text("family_source_value"),
 	}
 }

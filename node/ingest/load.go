@@ -198,7 +198,8 @@ func count(by map[string]int64, name string) {
 func (l *load) rows() int {
 	b := &l.batch
 	return len(b.Persons) + len(b.Visits) + len(b.Conditions) + len(b.Drugs) + len(b.Procedures) +
-		len(b.Measurements) + len(b.Observations) + len(b.Deaths) + len(b.Stated) + len(b.Merges)
+		len(b.Measurements) + len(b.Observations) + len(b.Deaths) + len(b.Stated) + len(b.Merges) +
+		len(b.Devices) + len(b.Specimens) + len(b.VisitDetails) + len(b.PayerPlans)
 }
 
 // commit stores what has come since the last commit; last is the transaction's last

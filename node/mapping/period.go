@@ -39,4 +39,13 @@ func Periods(b *omop.Batch) {
 	for _, r := range b.Observations {
 		note(r.Record, r.Start, r.Start)
 	}
+	for _, r := range b.Devices {
+		note(r.Record, r.Start, r.Start)
+	}
+	for _, r := range b.Specimens {
+		note(r.Record, r.Start, r.Start)
+	}
+	for _, r := range b.VisitDetails {
+		note(r.Record, r.Start, r.Start)
+	}
 }

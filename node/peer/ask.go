@@ -275,7 +275,7 @@ func (p *Peer) evaluate(ctx context.Context, q *question) (use consent.Use, basi
 	if use, err = p.use(*q); err != nil {
 		return use, basis, answer, err
 	}
-	if q.accept.Epoch, err = p.cfg.Consents.EpochFor(ctx, use, q.ask.LedgerIndex); err != nil {
+	if q.accept.Epoch, err = p.cfg.Consents.EpochFor(ctx, use, q.ask.Request.Issued, q.ask.LedgerIndex); err != nil {
 		return use, basis, answer, err
 	}
 	if basis, err = p.cfg.Consents.Usable(ctx, use, q.accept.Epoch); err != nil {

@@ -177,12 +177,25 @@ func (p *Peer) Take(ctx context.Context, from identity.DID, raw []byte) ([]byte,
 	if err := json.Unmarshal(raw, &task); err != nil || task.Query.IsZero() {
 		return nil, ErrTask
 	}
-	unlock, err := p.lock(ctx, task.Query)
+	if task.Step == protocol.StepCancel {
+		if err := p.cancel(ctx, task); err != nil {
+			return p.reply(ctx, task, nil, err)
+		}
+	}
+	working, unlock, err := p.lock(ctx, task.Query)
 	if err != nil {
 		return nil, errHeldUp
 	}
 	defer unlock()
-	body, err := p.step(ctx, task)
+	body, err := p.step(working, task)
+	if errors.Is(context.Cause(working), approval.ErrCancelled) && err != nil {
+		err = approval.ErrCancelled
+	}
+	return p.reply(ctx, task, body, err)
+}
+
+// reply signs what came of a task.
+func (p *Peer) reply(ctx context.Context, task protocol.Task, body json.RawMessage, err error) ([]byte, error) {
 	answer := protocol.Answer{Query: task.Query, Step: task.Step, Body: body}
 	switch {
 	case errors.Is(err, approval.ErrWaiting) && task.Until != nil:
@@ -209,15 +222,17 @@ func (p *Peer) Take(ctx context.Context, from identity.DID, raw []byte) ([]byte,
 }
 
 // turn is held by the task of a question that is under way. waits counts it and those
-// behind it; it is guarded by Peer.mu.
+// behind it, and stop ends the work of who holds it; both are guarded by Peer.mu.
 type turn struct {
 	held  chan struct{}
 	waits int
+	stop  context.CancelCauseFunc
 }
 
 // lock keeps other tasks of the question waiting until the returned function
-// is called. It fails if ctx ends before it is this task's turn.
-func (p *Peer) lock(ctx context.Context, id protocol.ID) (unlock func(), err error) {
+// is called. It fails if ctx ends before it is this task's turn. What is done for the task
+// is done under the returned context, which ends when the question is cancelled.
+func (p *Peer) lock(ctx context.Context, id protocol.ID) (working context.Context, unlock func(), err error) {
 	p.mu.Lock()
 	t, there := p.busy[id]
 	if !there {
@@ -235,14 +250,44 @@ func (p *Peer) lock(ctx context.Context, id protocol.ID) (unlock func(), err err
 	}
 	select {
 	case t.held <- struct{}{}:
-		return func() { <-t.held; gone() }, nil
-	case <-ctx.Done():
-		gone()
-		return nil, context.Cause(ctx)
+	default:
+		select {
+		case t.held <- struct{}{}:
+		case <-ctx.Done():
+			gone()
+			return nil, nil, context.Cause(ctx)
+		}
+	}
+	working, stop := context.WithCancelCause(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t.stop = stop
+	return working, func() { stop(nil); <-t.held; gone() }, nil
+}
+
+// underWay reports whether there is a task of a question.
+func (p *Peer) underWay(id protocol.ID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.busy[id] != nil
+}
+
+// stop ends what is being done for a question.
+func (p *Peer) stop(id protocol.ID, cause error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t := p.busy[id]; t != nil && t.stop != nil {
+		t.stop(cause)
 	}
 }
 
 func (p *Peer) step(ctx context.Context, task protocol.Task) (json.RawMessage, error) {
+	if task.Step == protocol.StepCancel {
+		return nil, p.erase(ctx, task.Query)
+	}
+	if err := p.cfg.Approvals.Cancelled(ctx, task.Query); err != nil {
+		return nil, err
+	}
 	if task.Step == protocol.StepAsk {
 		return p.ask(ctx, task)
 	}

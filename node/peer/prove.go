@@ -81,11 +81,16 @@ func (p *Peer) forget(ctx context.Context, q question) error {
 	if q.step < len(ordinals)-1 || q.secret == ([32]byte{}) {
 		return nil
 	}
+	return p.erase(ctx, q.id)
+}
+
+// erase erases the secret of a question's masks, and its rounds.
+func (p *Peer) erase(ctx context.Context, id protocol.ID) error {
 	return p.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
-		if _, err := tx.Exec(ctx, `UPDATE peer_question SET secret = ? WHERE query = ?`, []byte{}, q.id.String()); err != nil {
+		if _, err := tx.Exec(ctx, `UPDATE peer_question SET secret = ? WHERE query = ?`, []byte{}, id.String()); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `DELETE FROM peer_round WHERE query = ?`, q.id.String())
+		_, err := tx.Exec(ctx, `DELETE FROM peer_round WHERE query = ?`, id.String())
 		return err
 	})
 }

@@ -50,7 +50,26 @@ func (c *Checker) Check(b *omop.Batch) map[Rule]int {
 		}
 		k.duplicate(r.Record, f)
 	}
+	k.moreEvents(b)
 	return k.found
+}
+
+// moreEvents checks when the other events took place.
+func (k *check) moreEvents(b *omop.Batch) {
+	for i := range b.Devices {
+		r := &b.Devices[i]
+		k.span(&r.Record, r.Start, r.End)
+		k.duplicate(r.Record, fact{table: omop.DeviceTable, concept: r.ConceptID, source: r.SourceValue, day: r.Start, at: r.StartTime.UnixMicro(), text: r.UniqueID})
+	}
+	for i := range b.Specimens {
+		r := &b.Specimens[i]
+		k.span(&r.Record, r.Start, nil)
+		k.duplicate(r.Record, fact{table: omop.SpecimenTable, concept: r.ConceptID, source: r.SourceValue, day: r.Start, at: r.StartTime.UnixMicro(), text: r.SourceID})
+	}
+	for i := range b.VisitDetails {
+		r := &b.VisitDetails[i]
+		k.span(&r.Record, r.Start, &r.End)
+	}
 }
 
 // Learn remembers when the persons of b lived.

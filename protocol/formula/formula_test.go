@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/trialmesh/trialmesh/protocol/formula"
+	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
 // The order and coding of terms is compared with R's in federation/analysis, where the
@@ -96,4 +97,23 @@ func FuzzParse(f *testing.F) {
 		require.Equal(t, parsed.Intercept, again.Intercept)
 		require.ElementsMatch(t, parsed.Columns(), again.Columns())
 	})
+}
+
+func TestErrorsPointAtTheirPlace(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"y ~ age + + sex":  "y ~ age + + sex\n          ^",
+		"y ~ log(age":      "y ~ log(age\n           ^",
+		"y ~\tage + µ":     "y ~ age + µ\n          ^",
+		"y ~ sin(age)":     "y ~ sin(age)\n        ^",
+		"y ~ µ + age + ) ": "y ~ µ + age + ) \n    ^",
+	} {
+		_, err := formula.Parse(text)
+		var e *formula.Error
+		require.ErrorAs(t, err, &e, text)
+		require.Equal(t, want, e.Pointer())
+		var p *problem.Error
+		require.ErrorAs(t, err, &p, text)
+		require.NotContains(t, p.Public, text)
+	}
 }

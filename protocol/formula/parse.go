@@ -9,7 +9,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
-// Parse reads a formula. An error says what is wrong, and at which byte.
+// Parse reads a formula. An error says what is wrong and, if it is an [Error], where.
 func Parse(text string) (Formula, error) {
 	if len(text) > MaxLength {
 		return Formula{}, problem.New(problem.Invalid, fmt.Sprintf("formula: longer than %d bytes", MaxLength))
@@ -100,7 +100,7 @@ func (p *parser) sum(into sum) (sum, error) {
 			return nil, err
 		}
 		if sign == "-" && !part.isTerms() && !part.zero {
-			return nil, problem.New(problem.Invalid, fmt.Sprintf("formula, byte %d: offset and strata cannot be taken away", at))
+			return nil, p.fail(at, fmt.Sprintf("formula, byte %d: offset and strata cannot be taken away", at))
 		}
 		// A zero is the intercept taken away: + 0 is - 1.
 		if part.zero {
@@ -123,13 +123,13 @@ func (p *parser) sum(into sum) (sum, error) {
 
 func (p *parser) insert(into sum, t uint64, at int) (sum, error) {
 	if p.work++; p.work > maxWork {
-		return nil, problem.New(problem.Invalid, fmt.Sprintf("formula, byte %d: too many operators; write its terms out", at))
+		return nil, p.fail(at, fmt.Sprintf("formula, byte %d: too many operators; write its terms out", at))
 	}
 	if slices.Contains(into, t) {
 		return into, nil
 	}
 	if len(into) >= MaxTerms {
-		return nil, problem.New(problem.Invalid, fmt.Sprintf("formula, byte %d: more than %d terms", at, MaxTerms))
+		return nil, p.fail(at, fmt.Sprintf("formula, byte %d: more than %d terms", at, MaxTerms))
 	}
 	return append(into, t), nil
 }
@@ -331,7 +331,7 @@ func (p *parser) variable(response bool) (Variable, error) {
 		p.next()
 		return Variable{Function: f, Columns: []string{column}}, p.expect(")")
 	}
-	return Variable{}, problem.New(problem.Invalid, fmt.Sprintf(
+	return Variable{}, p.fail(p.at, fmt.Sprintf(
 		"formula: no function of that name can stand before byte %d; known are log, log2, log10, exp, sqrt, factor, I(x^k), offset and strata, and Surv as the response", p.at))
 }
 
@@ -381,7 +381,7 @@ func (p *parser) expect(token string) error {
 }
 
 func (p *parser) bad(want string) error {
-	return problem.New(problem.Invalid, fmt.Sprintf("formula, byte %d: want %s", p.at, want))
+	return p.fail(p.at, fmt.Sprintf("formula, byte %d: want %s", p.at, want))
 }
 
 // lexer cuts the text into names, digits and operators.

@@ -32,6 +32,13 @@ const (
 	Characterize AnalysisKind = "characterize"
 	Incidence    AnalysisKind = "incidence"
 	Prevalence   AnalysisKind = "prevalence"
+	NegBin       AnalysisKind = "negative-binomial"
+	MixedModel   AnalysisKind = "mixed-model"
+	Meta         AnalysisKind = "meta-analysis"
+	PCA          AnalysisKind = "pca"
+	KMeans       AnalysisKind = "k-means"
+	Propensity   AnalysisKind = "propensity"
+	Predict      AnalysisKind = "prediction"
 )
 
 // Kinds returns the list.
@@ -39,7 +46,10 @@ func Kinds() []AnalysisKind {
 	return append([]AnalysisKind{Count, Moments}, rounds...)
 }
 
-var rounds = []AnalysisKind{GLM, Cox, KaplanMeier, CrossTab, Describe, Quantiles, Histogram, Characterize, Incidence, Prevalence}
+var rounds = []AnalysisKind{
+	GLM, Cox, KaplanMeier, CrossTab, Describe, Quantiles, Histogram, Characterize, Incidence, Prevalence,
+	NegBin, MixedModel, Meta, PCA, KMeans, Propensity, Predict,
+}
 
 // Known reports whether k is on the list.
 func (k AnalysisKind) Known() bool { return slices.Contains(Kinds(), k) }
@@ -50,7 +60,13 @@ func (k AnalysisKind) InRounds() bool { return slices.Contains(rounds, k) }
 
 // HasThreshold reports whether what a method in rounds shows depends on the least cell of
 // the limits. The others show no number of persons but that of all.
-func (k AnalysisKind) HasThreshold() bool { return k.InRounds() && k != GLM && k != Describe }
+func (k AnalysisKind) HasThreshold() bool {
+	switch k {
+	case GLM, Describe, NegBin, MixedModel, PCA:
+		return false
+	}
+	return k.InRounds()
+}
 
 // Analysis is what to compute over a cohort.
 type Analysis struct {
@@ -218,10 +234,11 @@ func (a Analysis) validateRounds(s spec) error {
 
 // field is the name of the field of a kind's spec.
 func field(k AnalysisKind) string {
-	if k == KaplanMeier {
-		return "kaplanMeier"
+	parts := strings.Split(string(k), "-")
+	for i, part := range parts[1:] {
+		parts[i+1] = strings.ToUpper(part[:1]) + part[1:]
 	}
-	return string(k)
+	return strings.Join(parts, "")
 }
 
 func list(kinds []AnalysisKind) string {

@@ -16,6 +16,14 @@ type Outcome struct {
 	Histogram        *FrequencyTable   `json:"histogram,omitempty"`
 	Characterization *Characterization `json:"characterization,omitempty"`
 	Rates            *Rates            `json:"rates,omitempty"`
+
+	NegativeBinomial *NegativeBinomial    `json:"negativeBinomial,omitempty"`
+	Mixed            *Mixed               `json:"mixedModel,omitempty"`
+	MetaAnalysis     *MetaAnalysis        `json:"metaAnalysis,omitempty"`
+	Components       *PrincipalComponents `json:"components,omitempty"`
+	Clusters         *Clusters            `json:"clusters,omitempty"`
+	Effect           *PropensityEffect    `json:"propensityEffect,omitempty"`
+	Prediction       *Prediction          `json:"prediction,omitempty"`
 }
 
 // OutcomeOf returns the outcome that is one of the results, a pointer.
@@ -43,3 +51,14 @@ func (o Outcome) one() bool {
 
 // IsZero reports whether no field is there.
 func (o Outcome) IsZero() bool { return o == Outcome{} }
+
+// Value returns the field that is there, not its pointer, and nil if none is.
+func (o Outcome) Value() any {
+	fields := reflect.ValueOf(o)
+	for i := range fields.NumField() {
+		if f := fields.Field(i); !f.IsNil() {
+			return f.Elem().Interface()
+		}
+	}
+	return nil
+}

@@ -32,6 +32,17 @@ func (s *GLMSpec) words() string {
 	return text
 }
 
+// NegBinSpec asks for a negative binomial regression of a count, its dispersion estimated.
+type NegBinSpec struct {
+	Formula string `json:"formula"` // as of a GLMSpec
+	Link    Link   `json:"link,omitempty"`
+	Weights string `json:"weights,omitempty"`
+}
+
+func (s *NegBinSpec) columns() ([]string, error) { return named(s.Formula, s.Weights) }
+func (s *NegBinSpec) answeredBy(o Outcome) bool  { return o.NegativeBinomial != nil }
+func (s *NegBinSpec) words() string              { return "Negative binomial regression of " + s.Formula }
+
 // Family is the distribution of a regression's response.
 type Family string
 
@@ -40,6 +51,9 @@ const (
 	Gaussian Family = "gaussian"
 	Binomial Family = "binomial"
 	Poisson  Family = "poisson"
+
+	// NegBinomial is the family of a [NegativeBinomial] only.
+	NegBinomial Family = "negative.binomial"
 )
 
 // Link is how a regression's linear predictor gives the mean.
@@ -50,6 +64,7 @@ const (
 	LinkIdentity Link = "identity"
 	LinkLogit    Link = "logit"
 	LinkLog      Link = "log"
+	LinkSqrt     Link = "sqrt"
 )
 
 // Regression is a fitted generalized linear model: what R's summary(glm(…)) shows.
@@ -81,6 +96,18 @@ type Regression struct {
 
 	// Warnings are R's, in its words.
 	Warnings []string `json:"warnings,omitempty"`
+}
+
+// NegativeBinomial is a fitted regression of counts whose variance at a mean μ is
+// μ + μ²/Theta: what R's summary(glm.nb(…)) shows. Deviances are at Theta; the AIC counts
+// Theta as a parameter.
+type NegativeBinomial struct {
+	Regression
+
+	Theta   float64 `json:"theta"`
+	ThetaSE float64 `json:"thetaSe"`
+
+	LogLikelihood float64 `json:"logLikelihood"` // half of R's "2 x log-likelihood"
 }
 
 // Coefficient is one line of a regression's table. Of a column that the ones before it

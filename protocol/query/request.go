@@ -45,6 +45,9 @@ type Request struct {
 	// Purpose says what the answer is for, in words, for those who approve and
 	// those who audit.
 	Purpose string `json:"purpose"`
+
+	// Study is there if the request is a question of a saved study.
+	Study *Part `json:"study,omitempty"`
 }
 
 // Validate reports the first thing that is wrong with the request.
@@ -58,6 +61,11 @@ func (r Request) Validate() error {
 	}
 	if r.Purpose == "" || len(r.Purpose) > MaxPurpose {
 		return problem.New(problem.Invalid, fmt.Sprintf("query: purpose: 1 to %d bytes", MaxPurpose))
+	}
+	if r.Study != nil {
+		if err := r.Study.Validate(); err != nil {
+			return err
+		}
 	}
 	return r.Analysis.Validate()
 }

@@ -12,13 +12,20 @@ import (
 // State is where a question stands.
 type State string
 
-// The states. The last three are final.
+// The states. All but the first are final.
 const (
-	Open     State = "open"
-	Complete State = "complete" // every node of the trial answered
-	Partial  State = "partial"  // enough nodes answered; the result names the others
-	Withheld State = "withheld" // nothing may be released; Reason says why
+	Open      State = "open"
+	Complete  State = "complete"  // every node of the trial answered
+	Partial   State = "partial"   // enough nodes answered; the result names the others
+	Withheld  State = "withheld"  // nothing may be released; Reason says why
+	Cancelled State = "cancelled" // nothing is released; Cancelled holds who said so
 )
+
+// Final reports whether a question in this state is over.
+func (s State) Final() bool { return s.Released() || s == Withheld || s == Cancelled }
+
+// Released reports whether a result in this state has numbers.
+func (s State) Released() bool { return s == Complete || s == Partial }
 
 // Result is the public answer to a question.
 type Result struct {
@@ -28,6 +35,9 @@ type Result struct {
 
 	// Reason says why nothing was released, in words, with the rule.
 	Reason string `json:"reason,omitempty"`
+
+	// Cancelled is the signed [Cancellation] of a question that was cancelled.
+	Cancelled *message.Envelope `json:"cancelled,omitempty"`
 
 	Asked    time.Time `json:"asked"`
 	Finished time.Time `json:"finished"`

@@ -32,6 +32,13 @@ type Specs struct {
 	Characterize *CharacterizeSpec `json:"characterize,omitempty"`
 	Incidence    *IncidenceSpec    `json:"incidence,omitempty"`
 	Prevalence   *PrevalenceSpec   `json:"prevalence,omitempty"`
+	NegBin       *NegBinSpec       `json:"negativeBinomial,omitempty"`
+	MixedModel   *MixedModelSpec   `json:"mixedModel,omitempty"`
+	Meta         *MetaSpec         `json:"metaAnalysis,omitempty"`
+	PCA          *PCASpec          `json:"pca,omitempty"`
+	KMeans       *KMeansSpec       `json:"kMeans,omitempty"`
+	Propensity   *PropensitySpec   `json:"propensity,omitempty"`
+	Predict      *PredictSpec      `json:"prediction,omitempty"`
 }
 
 // of returns the spec of a kind, nil if it is not there, and whether it is the only one.
@@ -39,6 +46,7 @@ func (s Specs) of(kind AnalysisKind) (found spec, only bool) {
 	all := map[AnalysisKind]spec{
 		GLM: s.GLM, Cox: s.Cox, KaplanMeier: s.KaplanMeier, CrossTab: s.CrossTab, Describe: s.Describe, Quantiles: s.Quantiles,
 		Histogram: s.Histogram, Characterize: s.Characterize, Incidence: s.Incidence, Prevalence: s.Prevalence,
+		NegBin: s.NegBin, MixedModel: s.MixedModel, Meta: s.Meta, PCA: s.PCA, KMeans: s.KMeans, Propensity: s.Propensity, Predict: s.Predict,
 	}
 	only = true
 	for k, its := range all {
@@ -57,6 +65,11 @@ func (s Specs) normal() Specs {
 	s.GLM = plain(s.GLM, func(m *GLMSpec) *string { return &m.Formula })
 	s.Cox = plain(s.Cox, func(m *CoxSpec) *string { return &m.Formula })
 	s.KaplanMeier = plain(s.KaplanMeier, func(m *KaplanMeierSpec) *string { return &m.Formula })
+	s.NegBin = plain(s.NegBin, func(m *NegBinSpec) *string { return &m.Formula })
+	s.MixedModel = plain(s.MixedModel, func(m *MixedModelSpec) *string { return &m.Formula })
+	s.Propensity = plain(s.Propensity, func(m *PropensitySpec) *string { return &m.Treatment })
+	s.Propensity = plain(s.Propensity, func(m *PropensitySpec) *string { return &m.Outcome })
+	s.Predict = plain(s.Predict, func(m *PredictSpec) *string { return &m.Formula })
 	return s
 }
 
@@ -98,4 +111,13 @@ func by(column string) string {
 		return ""
 	}
 	return ", also by " + column
+}
+
+// Named returns the names of the columns that a method in rounds reads, none for the others.
+func (a Analysis) Named() ([]string, error) {
+	s, _ := a.of(a.Kind)
+	if s == nil {
+		return nil, nil
+	}
+	return s.columns()
 }

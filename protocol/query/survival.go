@@ -53,13 +53,15 @@ func (s *CoxSpec) words() string {
 	return "Proportional hazards model of " + s.Formula + ", " + s.Grid.words()
 }
 
-// Ties is how a proportional hazards model treats events at one time.
+// Ties is how a proportional hazards model treats events at one time, and a conditional
+// logistic one cases in one set.
 type Ties string
 
 // The methods for ties, as R names them.
 const (
 	Efron   Ties = "efron"
 	Breslow Ties = "breslow"
+	Exact   Ties = "exact" // of cases in one set only
 )
 
 // Survival is a Kaplan-Meier estimate for each arm: what R's summary(survfit(…)) and

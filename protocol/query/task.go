@@ -38,6 +38,10 @@ const (
 	// StepAdvance opens a further round of a method in rounds, in place of StepAsk: it is
 	// followed by the masking steps of that round.
 	StepAdvance Step = "advance" // Advance → Advanced, or a refusal
+
+	// StepCancel tells a node that the question was cancelled, whatever step it is at: no
+	// other step is answered after it.
+	StepCancel Step = "cancel" // Cancel → nothing
 )
 
 // In returns the step in a round of a method in rounds. The first has the plain names, so

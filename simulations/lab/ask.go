@@ -49,7 +49,7 @@ func (d *demo) ask(request query.Request) (hubclient.Question, error) {
 		return q, err
 	case q.Result == nil:
 		return q, fmt.Errorf("no answer after %s", deadline)
-	case q.Result.State == query.Withheld:
+	case !q.Result.State.Released():
 		return q, errors.New("nothing was released: " + q.Result.Reason)
 	}
 	d.say("   question %.12s answered by %d hospitals in %s", id, len(q.Result.Answered), time.Since(started).Round(time.Millisecond))

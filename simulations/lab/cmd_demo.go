@@ -107,12 +107,16 @@ func demonstrate(cmd *cobra.Command, w *world, screen io.Writer, asJSON, once bo
 	if told != nil || once {
 		return told
 	}
+	if err := w.equipResearcher(); err != nil {
+		return err
+	}
 	d.say("")
 	d.say("Everything keeps running:")
 	d.say("  hub     %s", w.hub.URL())
 	for _, s := range w.sites {
 		d.say("  %-7s %s", s.hospital.Name, s.node.URL())
 	}
+	d.say("What the researcher needs to ask, a key, a token and the hub's root certificate, is in %s.", w.peopleDir())
 	d.say("Press Ctrl-C to stop.")
 	<-w.ctx.Done()
 	return nil

@@ -198,7 +198,7 @@ func (d *demo) signTrial() (trial.Registration, error) {
 	now := time.Now()
 	design := trial.Design{
 		ID: trialID, Title: "Viral sinusitis and blood pressure in three hospitals (demonstration)",
-		Researchers: []identity.DID{d.researcher.DID()}, Analyses: []string{string(query.Count), string(query.Moments)},
+		Researchers: []identity.DID{d.researcher.DID()}, Analyses: []string{string(query.Count), string(query.Moments), string(query.GLM)},
 		Opens: now.Add(-time.Hour).UTC().Truncate(time.Second), Closes: now.AddDate(2, 0, 0).UTC().Truncate(time.Second),
 	}
 	for _, s := range d.sites {

@@ -55,6 +55,8 @@ func TestDemo(t *testing.T) {
 	require.Equal(t, first.Count, again.Count, "the same question gets the same answer")
 	require.Equal(t, first.Mean, again.Mean)
 	require.Equal(t, first.Proofs, again.Proofs, "a repeated answer rests on the first one's proofs")
+
+	t.Run("notebook", func(t *testing.T) { runNotebook(t, dir) })
 }
 
 func TestDemoSaysHowToResume(t *testing.T) {

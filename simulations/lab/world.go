@@ -86,7 +86,7 @@ func (w *world) close() error {
 
 // startKeys makes or reads the keys of the people of the demonstration.
 func (w *world) startKeys() error {
-	people := filepath.Join(w.dir, "people")
+	people := w.peopleDir()
 	if err := os.MkdirAll(people, 0o700); err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ const (
 var kinds = map[string]Kind{
 	"person": Stored, "observation_period": Stored, "visit_occurrence": Stored, "condition_occurrence": Stored,
 	"drug_exposure": Stored, "procedure_occurrence": Stored, "measurement": Stored, "observation": Stored, "death": Stored,
+	"device_exposure": Stored, "specimen": Stored, "visit_detail": Stored, "payer_plan_period": Stored,
 	"condition_era": Derived, "drug_era": Derived, "dose_era": Derived,
 	"concept": Vocabulary, "vocabulary": Vocabulary, "domain": Vocabulary, "concept_class": Vocabulary,
 	"concept_relationship": Vocabulary, "relationship": Vocabulary, "concept_synonym": Vocabulary,
@@ -44,6 +45,8 @@ var needed = map[string][]string{
 	"visit_occurrence": {"visit_start_date"}, "condition_occurrence": {"condition_start_date"},
 	"drug_exposure": {"drug_exposure_start_date"}, "procedure_occurrence": {"procedure_date"},
 	"measurement": {"measurement_date"}, "observation": {"observation_date"}, "death": {"death_date"},
+	"device_exposure": {"device_exposure_start_date"}, "specimen": {"specimen_date"}, "visit_detail": {"visit_detail_start_date"},
+	"payer_plan_period": {"payer_plan_period_start_date", "payer_plan_period_end_date"},
 }
 
 // renamed are columns of CDM 5.3 by the name they have in 5.4.
@@ -70,7 +73,7 @@ func (t *Table) Stage() int {
 	switch t.Name {
 	case "person":
 		return 0
-	case "observation_period", "death", "visit_occurrence":
+	case "observation_period", "payer_plan_period", "death", "visit_occurrence":
 		return 1
 	}
 	return 2

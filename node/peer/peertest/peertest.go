@@ -92,6 +92,9 @@ type Config struct {
 	Approvers      []identity.DID
 	ApprovalPolicy string
 
+	// Evaluating, if set, is called while a question about a measurement is evaluated.
+	Evaluating func(ctx context.Context)
+
 	DB  *sqldb.DB        // Defaults to a new SQLite file.
 	Now func() time.Time // Defaults to time.Now.
 }
@@ -159,7 +162,7 @@ func (s *Site) Reopen(t testing.TB) {
 	s.Peer, err = peer.Open(ctx, peer.Config{
 		DB: s.DB, Key: s.Key, Hub: s.Hub, Boards: []identity.DID{s.Trial.Board.DID()}, Policy: s.Policy,
 		Consents: s.Book, Gate: s.Gate, Trail: trail, Approvals: s.Desk, Now: s.Now,
-		Engine: query.NewEngine(query.Config{DB: s.DB, Store: store, Index: index, Vocabulary: concepts, Units: units{}, Datasets: s.Datasets}),
+		Engine: query.NewEngine(query.Config{DB: s.DB, Store: store, Index: index, Vocabulary: concepts, Units: units{s.Evaluating}, Datasets: s.Datasets}),
 		Proving: func() (peer.Proving, error) {
 			return peer.Proving{Prover: Proofs{}, Circuit: Shape.Access(), Key: AccessCircuit().Digest(), Venue: Venue}, nil
 		},
@@ -167,9 +170,12 @@ func (s *Site) Reopen(t testing.TB) {
 	require.NoError(t, err)
 }
 
-type units struct{}
+type units struct{ evaluating func(context.Context) }
 
-func (units) UnitConcept(_ context.Context, ucum string) (int64, error) {
+func (u units) UnitConcept(ctx context.Context, ucum string) (int64, error) {
+	if u.evaluating != nil {
+		u.evaluating(ctx)
+	}
 	if ucum == "mm[Hg]" {
 		return MmHg, nil
 	}

@@ -1,5 +1,7 @@
 # Writes cases.json: what R says of each model, and the declaration of its columns.
 # Run in this folder: Rscript glm.R
+# Rscript glm.R FORMULA FAMILY FILE... writes to standard output that of one model for
+# each file.
 options(contrasts = c("contr.treatment", "contr.treatment"), warn = 1)
 num <- function(v) ifelse(is.finite(v), sprintf("%.17g", v), "null")
 str <- function(s) paste0('"', gsub('"', '\\\\"', s), '"')
@@ -40,6 +42,12 @@ case <- function(name, file, d, formula, family, weights = NULL) {
 
 read <- function(file) read.csv(file, stringsAsFactors = FALSE, na.strings = "", check.names = FALSE)
 factors <- function(d, ...) { for (n in c(...)) d[[n]] <- factor(d[[n]]); d }
+given <- commandArgs(TRUE)
+if (length(given) > 0) {
+  said <- sapply(given[-(1:2)], function(file) case("", file, factors(read(file), "g"), given[1], get(given[2])()))
+  writeLines(list_of(said))
+  quit()
+}
 cnsim <- read("cnsim.csv.gz")
 expand <- read("expand.csv.gz")
 birthwt <- factors(read("birthwt.csv"), "race"); birthwt$low <- birthwt$low == 1
@@ -60,6 +68,8 @@ cases <- c(
   case("birthwt with weights", "birthwt.csv", birthwt, "low ~ lwt*race", binomial(), "ptw"),
   case("warpbreaks", "warpbreaks.csv", warpbreaks, "breaks ~ wool*tension", poisson()),
   case("warpbreaks main effects", "warpbreaks.csv", warpbreaks, "breaks ~ wool + tension", poisson()),
+  case("warpbreaks square root", "warpbreaks.csv", warpbreaks, "breaks ~ wool*tension", poisson("sqrt")),
+  case("warpbreaks identity", "warpbreaks.csv", warpbreaks, "breaks ~ wool + tension", poisson("identity")),
   case("mtcars", "mtcars.csv", mtcars, "mpg ~ wt + hp", gaussian()),
   case("mtcars with weights", "mtcars.csv", mtcars, "mpg ~ wt + am", gaussian(), "qsec"),
   case("mtcars without intercept", "mtcars.csv", mtcars, "log(mpg) ~ cyl*wt + I(hp^2) + gear - 1", gaussian()),

@@ -1,5 +1,7 @@
 # Writes cases.json: what R's package survival says of each question, and the
 # declaration of its columns. Run in this folder: Rscript survival.R
+# Rscript survival.R TERMS TIES FILE... writes to standard output the hazards by start, stop
+# and event in each file, of times in days up to 100.
 suppressPackageStartupMessages(library(survival))
 options(warn = 1)
 num <- function(v) ifelse(is.finite(v), sprintf("%.17g", v), "null")
@@ -151,6 +153,13 @@ cox <- function(name, file, d, surv, right, ties = "efron", stratum = NULL, othe
 read <- function(file) read.csv(file, stringsAsFactors = FALSE, na.strings = "", check.names = FALSE)
 factors <- function(d, ...) { for (n in c(...)) d[[n]] <- factor(d[[n]]); d }
 died <- function(d, name) { d[[name]] <- d[[name]] == 1; d }
+given <- commandArgs(TRUE)
+if (length(given) > 0) {
+  said <- sapply(given[-(1:2)], function(file)
+    cox("", file, died(factors(read(file), "g"), "event"), c("start", "stop", "event"), given[1], given[2], horizon = 100))
+  writeLines(list_of(said))
+  quit()
+}
 lung <- died(factors(read("lung.csv"), "sex", "inst"), "status")
 lung_numbers <- died(factors(read("lung.csv"), "inst"), "status")
 veteran <- died(factors(read("veteran.csv"), "trt", "celltype"), "status")

@@ -1,4 +1,5 @@
-"""What is committed is what it was made from: the models, and the examples in documents."""
+"""What is committed is what it was made from: the models, what is said of rules, and the
+examples in documents."""
 
 import contextlib
 import io
@@ -18,8 +19,26 @@ DOCUMENTS = (HERE / "README.md", HERE / "../../../deploy/docs/sdk.md")
 
 
 class DocumentsTest(unittest.TestCase):
-    def test_the_models_are_what_the_openapi_document_gives(self):
+    def test_what_is_generated_is_what_its_sources_give(self):
         subprocess.run([sys.executable, HERE / "generate.py", "--check"], check=True)
+
+    def test_the_notebook_has_the_form_of_nbformat_4_5_and_no_trace_of_where_it_ran(self):
+        text = (HERE / "examples/first_question.ipynb").read_text(encoding="utf-8")
+        self.assertNotRegex(text, r"\d{4}-\d\d-\d\d|127\.0\.0\.1|/(home|root|tmp|usr)/")
+        notebook = json.loads(text)
+        self.assertEqual((notebook["nbformat"], notebook["nbformat_minor"]), (4, 5))
+        self.assertEqual(notebook.keys(), {"cells", "metadata", "nbformat", "nbformat_minor"})
+        common, outputs = {"cell_type", "id", "metadata", "source"}, 0
+        for cell in notebook["cells"]:
+            self.assertRegex(cell["id"], r"^[a-zA-Z0-9-_]{1,64}$")
+            self.assertEqual(cell.keys(), common | ({"execution_count", "outputs"} if cell["cell_type"] == "code" else set()))
+            for output in cell.get("outputs", []):
+                outputs += 1
+                self.assertEqual(output.keys(), {
+                    "stream": {"output_type", "name", "text"}, "execute_result": {"output_type", "data", "metadata", "execution_count"},
+                }[output["output_type"]])
+        self.assertEqual(len({cell["id"] for cell in notebook["cells"]}), len(notebook["cells"]))
+        self.assertGreater(outputs, 6)
 
     @unittest.skipUnless(os.environ.get("TRIALMESH_URL"), "TRIALMESH_URL names no node")
     def test_examples_run_as_printed(self):

@@ -115,7 +115,7 @@ class RetriesTest(unittest.TestCase):
                 node.status()
             problem = refused.exception
             self.assertEqual({name: getattr(problem, name) for name in document}, document)
-            self.assertEqual((problem.kind, problem.status, problem.scope, str(problem)), ("refused", 403, "status", "no: body.x (status 403)"))
+            self.assertEqual((problem.kind, problem.status, problem.scope, str(problem)), ("refused", 403, "status", "no: body.x (status 403, rule a.rule)"))
             with self.assertRaises(ProblemError) as refused:
                 node.status()
             self.assertEqual((refused.exception.type, refused.exception.title, refused.exception.scope), ("about:blank", "Internal Server Error", None))

@@ -25,7 +25,7 @@ class Auth(Protocol):
     """What a client shows the node."""
 
     def token(self, transport: Transport, url: str) -> str:
-        """The bearer token for the node at a URL."""
+        """The bearer token for the node at a URL, empty to show none."""
 
     def renew(self) -> bool:
         """Forgets a token that was refused; False if there will be no other."""
@@ -47,6 +47,16 @@ class Bearer:
 
     def token(self, transport: Transport, url: str) -> str:
         return self._token
+
+    def renew(self) -> bool:
+        return False
+
+
+class Nobody:
+    """Shows nothing, where anybody may read."""
+
+    def token(self, transport: Transport, url: str) -> str:
+        return ""
 
     def renew(self) -> bool:
         return False

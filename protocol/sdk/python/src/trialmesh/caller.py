@@ -32,7 +32,7 @@ def pause(failures: int, retry_after: float | None) -> float:
 
 
 class Caller:
-    """Makes requests to one node."""
+    """Makes requests to one node, or to a hub."""
 
     def __init__(self, transport: Transport, url: str, auth: Auth, attempts: int) -> None:
         self.transport, self.url, self._auth, self.attempts = transport, url, auth, attempts
@@ -40,7 +40,7 @@ class Caller:
 
     def get(self, model: type[T], path: str, **query: object) -> T:
         """What a read answers; a parameter that is None is not sent."""
-        return self._model(model, self.request("GET", _with(path, query)))
+        return self._model(model, self.request("GET", with_query(path, query)))
 
     def post(
         self, model: type[T], path: str, body: bytes | None = None, *, key: str | None = None, timeout: float | None = None
@@ -53,12 +53,13 @@ class Caller:
 
     def request(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None,
-        timeout: float | None = None,
+        timeout: float | None = None, *, harmless: bool = False,
     ) -> Answer:
         """A request that is made again when the node could not take it; also when nobody
-        knows what became of it, unless it is an act without an idempotency key."""
+        knows what became of it, unless it is an act without an idempotency key that is
+        not ``harmless`` to do twice."""
         headers = headers or {}
-        repeatable = method != "POST" or "Idempotency-Key" in headers
+        repeatable = harmless or method != "POST" or "Idempotency-Key" in headers
         failures = 0
         while True:
             try:
@@ -93,7 +94,8 @@ class Caller:
 
     def _send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | Body | None, timeout: float | None) -> Answer:
         token = self._auth.token(self.transport, self.url)
-        return self.transport.exchange(method, self.url + path, {**headers, "Authorization": f"Bearer {token}"}, body, timeout)
+        shown = {"Authorization": f"Bearer {token}"} if token else {}
+        return self.transport.exchange(method, self.url + path, {**headers, **shown}, body, timeout)
 
     def _model(self, model: type[T], answer: Answer) -> T:
         try:
@@ -103,7 +105,7 @@ class Caller:
         return read(model, value)
 
 
-def _with(path: str, query: Mapping[str, Any]) -> str:
+def with_query(path: str, query: Mapping[str, Any]) -> str:
     text = urlencode({name: value for name, value in query.items() if value is not None})
     return f"{path}?{text}" if text else path
 

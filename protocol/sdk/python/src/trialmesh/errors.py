@@ -10,11 +10,16 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from .fixes import FIXES
+
 if TYPE_CHECKING:
     from .models import Job
     from .transport import Answer
 
 PREFIX = "urn:trialmesh:problem:"
+
+# How the hub and the nodes begin a sentence about one field of a question.
+ABOUT_FIELD = re.compile(r"(?:query: (?P<field>[a-z][\w.\[\]]*)|(?P<cohort>cohort: [A-Z][\w.\[\]]*)|(?P<formula>formula), byte \d+): ")
 
 
 class TrialmeshError(Exception):
@@ -67,11 +72,32 @@ class ProblemError(TrialmeshError):
         self.errors: list[Any] = errors if isinstance(errors, list) else []
         self.retry_after = retry_after
         self.scope = scope
-        super().__init__(self.title + (f": {self.detail}" if self.detail else "") + f" (status {status})")
+        text = self.title + (f": {self.detail}" if self.detail else "")
+        text += f" (status {status}, rule {self.rule})" if self.rule else f" (status {status})"
+        super().__init__(text + (f"; {FIXES[self.rule]}" if self.rule in FIXES else ""))
 
     @property
     def kind(self) -> str:
         return self.type.removeprefix(PREFIX)
+
+    @property
+    def field(self) -> str | None:
+        """The field of the question or the request that it is about, such as
+        ``analysis.by[0]`` or ``cohort.InclusionRules[0].expression``."""
+        if found := ABOUT_FIELD.match(self.title):
+            return next(text for text in found.groups() if text).replace("cohort: ", "cohort.")
+        named, _, rest = (self.detail or "").partition(": ")
+        return named if rest and " " not in named else None
+
+    @property
+    def fix(self) -> str | None:
+        """What to change, where it is known: of a rule what the guide for researchers
+        says of it, else what the sentence says of the field."""
+        if self.rule in FIXES:
+            return FIXES[self.rule]
+        if found := ABOUT_FIELD.match(self.title):
+            return self.title[found.end():]
+        return self.detail
 
     @classmethod
     def of(cls, answer: Answer) -> ProblemError:

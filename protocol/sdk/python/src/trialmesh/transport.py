@@ -47,12 +47,20 @@ def checked_url(url: str) -> str:
 
 
 class Transport:
-    """Connections, kept open for the next request. Several threads may use one."""
+    """Connections, kept open for the next request. Several threads may use one.
 
-    def __init__(self, ca: str | os.PathLike[str] | None, timeout: float) -> None:
+    ``remedy`` says what to do when a certificate is not trusted, ``oldest`` is the oldest
+    version of TLS that is spoken.
+    """
+
+    def __init__(
+        self, ca: str | os.PathLike[str] | None, timeout: float, *,
+        remedy: str = "if the hospital has its own certificate authority, name its file with ca=",
+        oldest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2,
+    ) -> None:
         self._tls = ssl.create_default_context(cafile=None if ca is None else os.fspath(ca))
-        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._timeout = timeout
+        self._tls.minimum_version = oldest
+        self._timeout, self._remedy = timeout, remedy
         self._idle: dict[str, list[http.client.HTTPConnection]] = {}
 
     def close(self) -> None:
@@ -78,7 +86,7 @@ class Transport:
             answer = Answer(response.status, response.headers, response.read(MAX_ANSWER + 1))
         except (OSError, http.client.HTTPException) as err:
             conn.close()
-            raise _unreached(f"{method} {parts.path}", origin, err) from err
+            raise _unreached(f"{method} {parts.path}", origin, err, self._remedy) from err
         except BaseException:  # what is sent could not be read; the request is cut short
             conn.close()
             raise
@@ -105,11 +113,11 @@ class Transport:
         return http.client.HTTPConnection(parts.hostname, parts.port, blocksize=BLOCK)
 
 
-def _unreached(request: str, origin: str, err: Exception) -> NetworkError:
+def _unreached(request: str, origin: str, err: Exception, remedy: str) -> NetworkError:
     """Why there is no answer, and what to change where that is known."""
     if isinstance(err, ssl.SSLCertVerificationError):
         why = f"the certificate of {origin} is not trusted ({err.verify_message})"
-        return NetworkError(f"{request}: {why}; if the hospital has its own certificate authority, name its file with ca=", 1)
+        return NetworkError(f"{request}: {why}; {remedy}", 1)
     if isinstance(err, socket.gaierror):
         return NetworkError(f"{request}: the host of {origin} is not known here, its name has no address", 2)
     return NetworkError(f"{request}: {origin} was not reached or hung up ({type(err).__name__})")

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/protocol/query"
+)
+
+// questionFiles are a cohort and columns for all kinds, with the flags that they belong to.
+func questionFiles(t *testing.T) []string {
+	t.Helper()
+	dir := t.TempDir()
+	cohort, columns := filepath.Join(dir, "cohort.json"), filepath.Join(dir, "columns.yaml")
+	require.NoError(t, os.WriteFile(cohort, []byte(`{"ConceptSets": [], "PrimaryCriteria": {"CriteriaList": [{"VisitOccurrence": {}}],
+  "ObservationWindow": {"PriorDays": 0, "PostDays": 0}, "PrimaryCriteriaLimit": {"Type": "First"}}}`), 0o600))
+	require.NoError(t, os.WriteFile(columns, []byte("- {name: ill, from: event, domain: ConditionOccurrence, concepts: [443238]}\n- {name: age, from: age}\n- {name: sex, from: sex}\n"), 0o600))
+	return []string{"--trial", "bp-2026", "--purpose", "Why?", "--cohort", cohort, "--columns", columns}
+}
+
+func TestShortcutsMakeTheQuestionOfTheirKind(t *testing.T) {
+	t.Parallel()
+	files := questionFiles(t)
+	for text, want := range map[string]query.Analysis{
+		"count --by sex,race": {Kind: query.Count, By: []query.Stratifier{query.BySex, query.ByRace}},
+		"means --concept 3004249 --unit mm[Hg] --low 50 --high 260": {
+			Kind: query.Moments, Variable: &query.Variable{Concept: 3004249, Unit: "mm[Hg]", Take: query.TakeLast, Low: 50, High: 260},
+		},
+		"glm --formula ill~sex --family binomial": {
+			Kind: query.GLM, Specs: query.Specs{GLM: &query.GLMSpec{Formula: "ill~sex", Family: query.Binomial}},
+		},
+		"prevalence --property ill --by sex": {
+			Kind: query.Prevalence, Specs: query.Specs{Prevalence: &query.PrevalenceSpec{Property: "ill", By: "sex"}},
+		},
+	} {
+		args := append([]string{"query"}, strings.Fields(text)...)
+		flags := files
+		if want.Kind.InRounds() {
+			want.Columns = []query.Column{{Name: "ill", From: query.FromEvent, Domain: "ConditionOccurrence", Concepts: []int64{443238}}, {Name: "sex", From: query.FromSex}}
+		} else {
+			flags = flags[:6]
+		}
+		var got query.Request
+		require.NoError(t, json.Unmarshal([]byte(must(t, append(append(args, flags...), "--print")...)), &got), text)
+		require.Equal(t, want, got.Analysis, text)
+		require.NoError(t, got.Validate())
+	}
+}
+
+func TestShortcutsHaveAFlagForEachFieldOfTheirSpec(t *testing.T) {
+	t.Parallel()
+	for _, kind := range query.Kinds() {
+		cmd := newQueryKind(kind)
+		require.Contains(t, cmd.Example, string(kind))
+		for _, field := range strings.Fields(kindExamples[kind]) {
+			if name, is := strings.CutPrefix(field, "--"); is {
+				require.NotNil(t, cmd.Flags().Lookup(name), "%s: --%s", kind, name)
+			}
+		}
+		require.NotContains(t, cmd.Flags().FlagUsages(), "see the guide", "%s: a flag has no words", kind)
+	}
+}
+
+func TestAFormulaThatIsWrongIsPointedAt(t *testing.T) {
+	t.Parallel()
+	c := call(t, append([]string{"query", "glm", "--formula", "ill ~ age + + sex", "--family", "binomial", "--print"}, questionFiles(t)...)...)
+	require.Equal(t, exitError, c.status)
+	require.Contains(t, c.stderr, "formula, byte 12: want")
+	require.Contains(t, c.stderr, "\n  ill ~ age + + sex\n              ^\n")
+}
+
+func TestOutputIsRefusedBeforeAnythingIsAsked(t *testing.T) {
+	t.Parallel()
+	there := filepath.Join(t.TempDir(), "there.csv")
+	require.NoError(t, os.WriteFile(there, nil, 0o600))
+	for want, flags := range map[string][]string{
+		"give --format":                         {"--out", "answer.xyz"},
+		"--format: table, json, csv":            {"--format", "pdf"},
+		"--json and another --format":           {"--json", "--format", "csv"},
+		"there.csv is there already":            {"--out", there},
+		"--out and --format are for the answer": {"--out", "a.csv", "--wait=false"},
+	} {
+		c := call(t, append(append([]string{"query", "count", "--key", "none", "--hub", "https://127.0.0.1:1"}, questionFiles(t)[:6]...), flags...)...)
+		require.NotEqual(t, exitOK, c.status)
+		require.Contains(t, c.stderr, want)
+	}
+}

@@ -1,0 +1,46 @@
+# Writes cases.json: what R's package metafor says of the estimates of several sites, each
+# made by glm, or of two means, from the site's own rows. The tolerance for Paule and
+# Mandel's estimate is set to 1e-15. Run in this folder: Rscript meta.R
+suppressMessages(library(metafor))
+num <- function(v) sprintf("%.17g", v)
+list_of <- function(v) paste0("[", paste(v, collapse = ", "), "]")
+answer <- function(name, m) paste0('"', name, '": {"sites": ', m$k, ', "estimate": ', num(m$beta[1]), ', "se": ', num(m$se), ', "lower": ', num(m$ci.lb), ', "upper": ', num(m$ci.ub),
+  ', "statistic": ', num(m$zval), ', "p": ', num(m$pval),
+  ', "heterogeneity": {"tau2": ', num(if (m$method %in% c("FE", "EE")) 0 else m$tau2), ', "i2": ', num(m$I2), ', "q": ', num(m$QE), ', "p": ', num(m$QEp), "}}")
+declare <- function(d, columns, logical) paste0("[", paste(sapply(columns, function(n) {
+  if (n %in% logical) return(paste0('{"name": "', n, '", "kind": "logical"}'))
+  if (is.character(d[[n]])) return(paste0('{"name": "', n, '", "kind": "factor", "levels": ', list_of(paste0('"', sort(unique(d[[n]])), '"')), "}"))
+  v <- d[[n]][!is.na(d[[n]])]
+  paste0('{"name": "', n, '", "kind": "numeric", "low": ', num(min(v) - 1), ', "high": ', num(max(v) * 1.5 + 1), "}")
+}), collapse = ", "), "]")
+case <- function(file, site, yi, vi, d, columns, formula = "", family = "", term = "", logical = character()) {
+  exact <- list(tol = 1e-15, maxiter = 100000)
+  parts <- c(answer("", rma(yi, vi, method = "FE")), answer("DL", rma(yi, vi, method = "DL")), answer("DL adjusted", rma(yi, vi, method = "DL", test = "knha")),
+    answer("REML", rma(yi, vi, method = "REML")), answer("REML adjusted", rma(yi, vi, method = "REML", test = "knha")),
+    answer("PM", rma(yi, vi, method = "PM", control = exact)), answer("PM adjusted", rma(yi, vi, method = "PM", control = exact, test = "knha")))
+  paste0('{"file": "', file, '", "formula": "', formula, '", "family": "', family, '", "term": "', term, '", "sites": ', list_of(site - 1),
+    ',\n "columns": ', declare(d, columns, logical), ',\n "answers": {', paste(parts, collapse = ",\n  "), "}}")
+}
+models <- function(file, site, formula, family, term, logical = character()) {
+  d <- read.csv(file.path("..", file), na.strings = "")
+  s <- site(d)
+  fits <- lapply(split(d, s), function(part) summary(glm(as.formula(formula), family, part))$coefficients)
+  estimates <- do.call(rbind, lapply(fits, function(f) f[rownames(f) == term, 1:2]))
+  case(file, s, estimates[, 1], estimates[, 2]^2, d, all.vars(as.formula(formula)), formula, family, term, logical)
+}
+means <- function(file, site, value, by) {
+  d <- read.csv(file.path("..", file), na.strings = "")
+  s <- site(d)
+  e <- do.call(rbind, lapply(split(d, s), function(part) {
+    v <- split(part[[value]], part[[by]])
+    c(mean(v[[2]]) - mean(v[[1]]), var(v[[1]]) / length(v[[1]]) + var(v[[2]]) / length(v[[2]]))
+  }))
+  case(file, s, e[, 1], e[, 2], d, c(value, by))
+}
+turn <- function(k) function(d) (seq_len(nrow(d)) - 1) %% k + 1
+writeLines(paste0("[\n", paste(c(
+  models("glm/birthwt.csv", turn(4), "low ~ lwt + smoke", "binomial", "smoke", "low"),
+  models("glm/mtcars.csv", function(d) match(d$cyl, c(4, 6, 8)), "mpg ~ wt", "gaussian", "wt"),
+  models("glm/warpbreaks.csv", function(d) match(d$tension, c("L", "M", "H")), "breaks ~ wool", "poisson", "woolB"),
+  means("glm/warpbreaks.csv", function(d) match(d$tension, c("L", "M", "H")), "breaks", "wool"),
+  means("glm/warpbreaks.csv", turn(5), "breaks", "wool")), collapse = ",\n"), "\n]"), "cases.json")

@@ -1,0 +1,247 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/trialmesh/trialmesh/protocol/query"
+)
+
+// Answer is a question with its public answer.
+type Answer struct {
+	Request query.Request `json:"request"`
+	Result  query.Result  `json:"result"`
+
+	// Notes are what else is known of it, for example where it stands on the ledger.
+	Notes []Note `json:"notes,omitempty"`
+}
+
+// Note is a fact about an answer, which may share its name with others.
+type Note struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+// view is that of the outcome, with the answer's own parts before it.
+func (a Answer) view() view {
+	var inner view
+	if value := a.Result.Outcome.Value(); value != nil {
+		inner, _ = viewOf(value) // a structure has one
+	}
+	v := view{
+		name:   cmp.Or(inner.name, "a "+string(a.Request.Analysis.Kind)),
+		blocks: func(any) []block { return answerBlocks(a, inner) },
+		rows:   func(any) rows { return answerRows(a, inner) },
+	}
+	if inner.figure != nil {
+		v.figure = func(any) drawing { return inner.figure(a.Result.Outcome.Value()) }
+	}
+	if a.Result.Outcome.Value() == nil && len(a.Result.Cells) == 0 {
+		v.name = "an answer of which nothing was released"
+	}
+	return v
+}
+
+func answerBlocks(a Answer, inner view) []block {
+	blocks := []block{a.facts()}
+	if len(a.Result.Cells) > 0 {
+		blocks = append(blocks, a.cells())
+	}
+	if notes := a.notes(); len(notes) > 0 {
+		blocks = append(blocks, notes)
+	}
+	if inner.blocks != nil {
+		blocks = append(blocks, inner.blocks(a.Result.Outcome.Value())...)
+	}
+	return blocks
+}
+
+// facts say who answered.
+func (a Answer) facts() facts {
+	r := a.Result
+	f := facts{{"question", r.Query.String()}, {"trial", string(r.Trial)}, {"state", string(r.State)}}
+	for _, n := range a.Notes {
+		f.add(n.Name, n.Text)
+	}
+	if r.Reason != "" {
+		f.add("reason", r.Reason)
+	}
+	if r.Cancelled != nil {
+		f.add("cancelled", "by "+string(r.Cancelled.Issuer))
+	}
+	if r.Repeats != nil {
+		f.add("repeats", "the answer to "+r.Repeats.String())
+	}
+	for _, n := range r.Refused {
+		f.add("refused", fmt.Sprintf("%s  %s (%s)", n.Node.Short(), n.Problem.Title, n.Problem.Rule))
+	}
+	for _, n := range r.Missing {
+		f.add("missing", fmt.Sprintf("%s  at step %s", n.Node.Short(), n.Step))
+	}
+	if r.State != query.Open {
+		f.add("nodes", fmt.Sprintf("%d answered", len(r.Answered)))
+	}
+	if r.Rounds > 0 {
+		f.add("rounds", fmt.Sprint(r.Rounds))
+	}
+	for _, n := range r.Answered {
+		if n.Leave != nil {
+			f.add("approval", n.Node.Short()+"  "+leaveText(*n.Leave))
+		}
+	}
+	return f
+}
+
+// leaveText says who let a question pass at a node.
+func leaveText(l query.Leave) string {
+	text := fmt.Sprintf("policy %.12s", l.Policy)
+	for i, verdict := range l.Verdicts {
+		text += fmt.Sprintf(", verdict %.12s", verdict)
+		if i < len(l.Approvers) {
+			text += " by " + l.Approvers[i].Short()
+		}
+	}
+	if len(l.Verdicts) == 0 {
+		text += ", automatic"
+	}
+	return text
+}
+
+// notes say how exact the cells are, and what is not there.
+func (a Answer) notes() facts {
+	r := a.Result
+	var f facts
+	if r.MaxNoiseSD > 0 {
+		f.add("noise", fmt.Sprintf("%s of scale %d; standard deviation of a count at most %.3g", r.Policy.Noise, r.Policy.NoiseScale, r.MaxNoiseSD))
+	}
+	if r.MaxRoundingError > 0 {
+		of := "the exact ones"
+		if r.MaxNoiseSD > 0 {
+			of = "those with noise"
+		}
+		f.add("rounding", fmt.Sprintf("counts are within %g of %s", r.MaxRoundingError, of))
+	}
+	if r.WithheldCells > 0 {
+		cells := "1 cell"
+		if r.WithheldCells > 1 {
+			cells = fmt.Sprintf("%d cells", r.WithheldCells)
+		}
+		f.add("withheld", fmt.Sprintf("%s: fewer than %d persons at a site, or a number from which such a one could be told", cells, r.Policy.MinCell))
+	}
+	return f
+}
+
+// cells are a count, or means, by the levels of the strata.
+func (a Answer) cells() *table {
+	by := a.Request.Analysis.By
+	t := &table{words: max(1, len(by))}
+	for _, s := range by {
+		t.head = append(t.head, string(s))
+	}
+	if len(by) == 0 {
+		t.head = []string{""}
+	}
+	list := a.Result.Cells
+	if total := a.Result.Total; total != nil && len(list) != 1 {
+		list = append(list[:len(list):len(list)], *total)
+	}
+	var means, sds []*float64
+	partly := false
+	for _, c := range list {
+		means, sds = append(means, c.Mean), append(sds, c.SD)
+		partly = partly || c.SitesWithheld > 0
+	}
+	moments := a.Request.Analysis.Kind == query.Moments
+	t.head = append(t.head, "n")
+	if moments {
+		t.head = append(t.head, "mean", "sd")
+	}
+	if partly {
+		t.head = append(t.head, "sites withheld")
+	}
+	mean, sd := align(5, means...), align(5, sds...)
+	for i, c := range list {
+		levels := make([]string, t.words)
+		copy(levels, c.Levels)
+		if i == len(a.Result.Cells) {
+			levels[0] = "all released cells"
+		} else if len(by) == 0 {
+			levels[0] = "all"
+		}
+		cells := append(levels, countOr(c.N, c.Withheld))
+		switch {
+		case moments && c.Withheld:
+			cells = append(cells, withheld, withheld)
+		case moments:
+			cells = append(cells, mean[i], sd[i])
+		}
+		if partly {
+			cells = append(cells, fmt.Sprint(c.SitesWithheld))
+		}
+		t.add(cells...)
+	}
+	return t
+}
+
+func answerRows(a Answer, inner view) rows {
+	r := a.Result
+	var out rows
+	question := Row{Section: "question"}
+	out.text(question, "id", r.Query.String())
+	out.text(question, "trial", string(r.Trial))
+	out.text(question, "purpose", a.Request.Purpose)
+	out.text(question, "state", string(r.State))
+	out.text(question, "reason", r.Reason)
+	for _, n := range a.Notes {
+		out.text(question, n.Name, n.Text)
+	}
+	for _, n := range r.Answered {
+		out.text(Row{Section: "node", Name: string(n.Node)}, "state", "answered")
+	}
+	for _, n := range r.Refused {
+		out.text(Row{Section: "node", Name: string(n.Node)}, "state", "refused")
+		out.text(Row{Section: "node", Name: string(n.Node)}, "rule", n.Problem.Rule)
+	}
+	for _, n := range r.Missing {
+		out.text(Row{Section: "node", Name: string(n.Node)}, "state", "missing")
+	}
+	names := make([]string, len(a.Request.Analysis.By))
+	for i, s := range a.Request.Analysis.By {
+		names[i] = string(s)
+	}
+	for _, c := range r.Cells {
+		out.cell(Row{Section: "cell", Name: strings.Join(names, ", "), Group: strings.Join(c.Levels, ", ")}, c, a.Request.Analysis.Kind)
+	}
+	if r.Total != nil && len(r.Cells) != 1 {
+		out.cell(Row{Section: "total"}, *r.Total, a.Request.Analysis.Kind)
+	}
+	if len(r.Cells) > 0 {
+		out.count(question, "withheld cells", int64(r.WithheldCells))
+		out.float(question, "max rounding error", r.MaxRoundingError)
+		out.float(question, "max noise sd", r.MaxNoiseSD)
+	}
+	if inner.rows != nil {
+		out = append(out, inner.rows(a.Result.Outcome.Value())...)
+	}
+	return out
+}
+
+func (r *rows) cell(at Row, c query.Cell, kind query.AnalysisKind) {
+	if c.Withheld {
+		r.withheld(at, "n")
+	} else {
+		r.count(at, "n", c.N)
+	}
+	r.count(at, "sites withheld", int64(c.SitesWithheld))
+	if kind != query.Moments {
+		return
+	}
+	if c.Withheld {
+		r.withheld(at, "mean")
+		r.withheld(at, "sd")
+		return
+	}
+	r.number(at, "mean", c.Mean)
+	r.number(at, "sd", c.SD)
+}

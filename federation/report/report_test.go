@@ -1,0 +1,316 @@
+package report
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"encoding/xml"
+	"flag"
+	"image/png"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/html"
+	"pgregory.net/rapid"
+
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/query"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// results are one of each type, with the numbers of R where package analysis has them.
+func results(t *testing.T) map[string]any {
+	t.Helper()
+	regressions, hazards, survivals := cases(t)
+	var histograms []query.FrequencyTable
+	read(t, "../analysis/testdata/describe/histogram.json", &histograms)
+	var rates []query.Rates
+	read(t, "../analysis/testdata/describe/rates.json", &rates)
+	var crossTabs []query.ContingencyTable
+	read(t, "../analysis/testdata/describe/crosstab.json", &crossTabs)
+	var descriptions []query.Description
+	read(t, "../analysis/testdata/describe/describe.json", &descriptions)
+	var tables []query.Characterization
+	read(t, "../analysis/testdata/describe/characterize.json", &tables)
+	table := tables[0]
+	for i, n := range []int64{9233, 146} { // the file has sizes only
+		table.Arms = append(table.Arms, query.ArmSize{Level: []string{"no diabetes", "diabetes"}[i], N: n})
+	}
+	table.Variables = append(table.Variables, query.Variate{Name: "smoker", Levels: []string{"no", "yes"}, Withheld: true})
+	cells := []query.Cell{
+		{Levels: []string{"female", "0-17"}, N: 135},
+		{Levels: []string{"female", "18-39"}, Withheld: true, SitesWithheld: 2},
+		{Levels: []string{"male", "0-17"}, N: 0},
+	}
+	counted := Answer{
+		Request: query.Request{Purpose: "How many were seen?", Analysis: query.Analysis{Kind: query.Count, By: []query.Stratifier{query.BySex, query.ByAgeGroup}}},
+		Result: query.Result{
+			Query: message.Sum([]byte("question")), Trial: "bp-2026", State: query.Complete, Answered: []query.Answered{{Node: "did:key:a"}, {Node: "did:key:b"}},
+			Missing: []query.Missing{{Node: "did:key:c", Step: query.StepMask}}, Policy: disclosure.Policy{MinCell: 11},
+			Cells: cells, Total: &query.Cell{N: 135}, WithheldCells: 1, MaxRoundingError: 7.5,
+		},
+		Notes: []Note{{"ledger", "asked in entry 10, answered in entry 11"}},
+	}
+	means := counted
+	means.Request.Analysis = query.Analysis{Kind: query.Moments, By: []query.Stratifier{query.BySex}, Variable: &query.Variable{}}
+	means.Result.Cells = []query.Cell{{Levels: []string{"female"}, N: 120, Mean: new(128.4567), SD: new(12.3)}, {Levels: []string{"male"}, Withheld: true}}
+	means.Result.Total = &query.Cell{N: 120, Mean: new(128.4567), SD: new(12.3)}
+	nothing := counted
+	nothing.Result.Cells, nothing.Result.Total, nothing.Result.State, nothing.Result.Reason = nil, nil, query.Withheld, "fewer than 3 nodes"
+	nothing.Result.WithheldCells, nothing.Result.MaxRoundingError = 0, 0
+	model := counted
+	model.Request.Analysis, model.Result.Cells, model.Result.Total = query.Analysis{Kind: query.GLM}, nil, nil
+	regression := regressions["birthwt"]
+	model.Result.Regression, model.Result.WithheldCells, model.Result.MaxRoundingError = &regression, 0, 0
+	return map[string]any{
+		"answer-count": counted, "answer-means": means, "answer-nothing": nothing, "answer-model": model,
+		"regression": regressions["cnsim logistic with interaction"], "hazards": hazards["colon"], "survival": survivals["aml"],
+		"crosstab": crossTabs[0], "crosstab-layers": crossTabs[1], "description": descriptions[1], "histogram": histograms[0], "rates": rates[0],
+		"characterization": table,
+		"quantiles": query.QuantileTable{N: 40, Omitted: 2, Columns: []query.ColumnQuantiles{{
+			Name: "age", All: []query.Quantile{{P: 0.25, Value: new(41.5)}, {P: 0.5, Low: new(50.0), High: new(55.0)}},
+			Groups: []query.GroupQuantiles{{Level: "female", N: 40, Quantiles: []query.Quantile{{P: 0.25, Value: new(40.25)}, {P: 0.5}}}},
+		}}},
+		"meta": query.MetaAnalysis{
+			Sites: 13, Estimate: -0.7145, SE: 0.1798, Lower: -1.0669, Upper: -0.3622, Statistic: -3.9744, P: 7.06e-5,
+			Heterogeneity: &query.Heterogeneity{Tau2: 0.3132, I2: 92.22, Q: 152.233, P: 1e-26},
+		},
+		"attrition": Attrition{Steps: []AttritionStep{{Name: "Entered the cohort", N: 12840}, {Name: "No cancer in the year before", N: 11020}, {Name: "Not pregnant", Withheld: true}, {Name: "Age 18 or more", N: 10000}}},
+	}
+}
+
+// TestReports compares with files, which were read, and drawn figures were looked at.
+func TestReports(t *testing.T) {
+	t.Parallel()
+	for name, result := range results(t) {
+		for format, ending := range map[Format]string{Table: "txt", CSV: "csv", HTML: "html", SVG: "svg"} {
+			var b bytes.Buffer
+			if err := Render(&b, result, format); err != nil {
+				require.ErrorContains(t, err, "draw", name)
+				continue
+			}
+			path := filepath.Join("testdata", "golden", name+"."+ending)
+			if *update {
+				require.NoError(t, os.WriteFile(path, b.Bytes(), 0o644))
+				continue
+			}
+			want, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.Equal(t, string(want), b.String(), path)
+		}
+	}
+}
+
+func TestEveryOutcomeHasItsOwnView(t *testing.T) {
+	t.Parallel()
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[query.Outcome]()) {
+		v, err := viewOf(reflect.Zero(f.Type.Elem()).Interface())
+		require.NoError(t, err)
+		require.NotEmpty(t, v.blocks(reflect.Zero(f.Type.Elem()).Interface()), "an empty one is shown, too: %s", f.Name)
+		require.NotPanics(t, func() { v.rows(reflect.Zero(f.Type.Elem()).Interface()) })
+	}
+}
+
+func TestWhatCannotBeDrawnSaysWhatItCanBe(t *testing.T) {
+	t.Parallel()
+	list := results(t)
+	for name, want := range map[string]string{
+		"answer-count":   "a count cannot be drawn; ask for table, json, csv, parquet, html",
+		"answer-nothing": "an answer of which nothing was released cannot be drawn",
+		"crosstab":       "a cross-tabulation cannot be drawn",
+	} {
+		require.ErrorContains(t, Render(io.Discard, list[name], PNG), want)
+	}
+	require.ErrorContains(t, Render(io.Discard, query.Survival{}, SVG), "there is nothing in a survival estimate to draw")
+	require.ErrorContains(t, Render(io.Discard, query.Survival{}, "pdf"), "known are table, json")
+	require.ErrorContains(t, Render(io.Discard, nil, CSV), "is no result")
+}
+
+func TestPicturesHaveTheSizeOfTheirFigures(t *testing.T) {
+	t.Parallel()
+	list := results(t)
+	for _, name := range []string{"survival", "hazards", "histogram", "rates", "meta", "attrition"} {
+		var b bytes.Buffer
+		require.NoError(t, Render(&b, list[name], PNG))
+		c, err := png.DecodeConfig(&b)
+		require.NoError(t, err)
+		require.Greater(t, c.Width, 1000, name)
+		require.Less(t, c.Width, 3000, name)
+	}
+}
+
+// TestParquetHasTheRowsOfCSV reads both back.
+func TestParquetHasTheRowsOfCSV(t *testing.T) {
+	t.Parallel()
+	for name, result := range results(t) {
+		var c, p bytes.Buffer
+		require.NoError(t, Render(&c, result, CSV))
+		require.NoError(t, Render(&p, result, Parquet))
+		lines, err := csv.NewReader(&c).ReadAll()
+		require.NoError(t, err)
+		r, err := file.NewParquetReader(bytes.NewReader(p.Bytes()))
+		require.NoError(t, err)
+		require.Equal(t, int64(len(lines)-1), r.NumRows(), name)
+		for i, head := range lines[0] {
+			require.Equal(t, head, r.MetaData().Schema.Column(i).Name())
+			for row, text := range parquetColumn(t, r, i) {
+				require.Equal(t, lines[row+1][i], text, "%s: %s of row %d", name, head, row)
+			}
+		}
+	}
+}
+
+// parquetColumn returns a column's cells as CSV has them.
+func parquetColumn(t *testing.T, r *file.Reader, i int) []string {
+	t.Helper()
+	column, err := r.RowGroup(0).Column(i)
+	require.NoError(t, err)
+	n := r.NumRows()
+	out := make([]string, n)
+	levels := make([]int16, n)
+	switch c := column.(type) {
+	case *file.Float64ColumnChunkReader:
+		values := make([]float64, n)
+		_, _, err := c.ReadBatch(n, values, levels, nil)
+		require.NoError(t, err)
+		for row, level := range levels {
+			if level == 1 {
+				out[row], values = digits(&values[0]), values[1:]
+			}
+		}
+	case *file.ByteArrayColumnChunkReader:
+		values := make([]parquet.ByteArray, n)
+		_, _, err := c.ReadBatch(n, values, nil, nil)
+		require.NoError(t, err)
+		for row, v := range values {
+			out[row] = harmless(string(v))
+		}
+	default:
+		t.Fatalf("a column of %T", column)
+	}
+	return out
+}
+
+// TestNoTextGetsOut puts any text where a site or a researcher could, and reads every format
+// back.
+func TestNoTextGetsOut(t *testing.T) {
+	t.Parallel()
+	hostile := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.RuneFrom([]rune("<>&\"'`=+-@,;\n\r\t\x00\x1b[31m]\u202e/script onload"))),
+		rapid.SampledFrom([]string{"<script>alert(1)</script>", "=HYPERLINK(\"x\")", "]]>", "\x1b[2J", "-->", "\"; DROP", "\xff\xfe", "@SUM(A1)"}))
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := hostile.Draw(t, "a"), hostile.Draw(t, "b")
+		for _, result := range []any{
+			query.Regression{Formula: a, Link: query.LinkLogit, N: 9, Coefficients: []query.Coefficient{{Name: b, Estimate: new(1.0), SE: new(2.0), Statistic: new(0.5), P: new(0.6)}}, Warnings: []string{a}},
+			query.Survival{Formula: a, Arms: []query.SurvivalArm{{Name: b, N: 2, Curve: []query.SurvivalPoint{{Time: 1, AtRisk: 2, Events: 1, Survival: 0.5}}}}},
+			query.Characterization{Arm: a, N: 3, Arms: []query.ArmSize{{Level: a}, {Level: b}}, Variables: []query.Variate{{Name: b, Levels: []string{a}, All: &query.VariateGroup{Counts: []int64{3}}}}},
+			Attrition{Steps: []AttritionStep{{Name: a, N: 3}, {Name: b, N: 2}}},
+			Answer{Request: query.Request{Purpose: a}, Result: query.Result{Reason: b, Refused: []query.Refused{{Node: identity.DID(a)}}}},
+		} {
+			checkText(t, result)
+			checkCSV(t, result)
+			checkMarkup(t, result)
+		}
+	})
+}
+
+func checkText(t require.TestingT, result any) {
+	var b bytes.Buffer
+	require.NoError(t, Render(&b, result, Table))
+	for _, r := range b.String() {
+		require.True(t, r == '\n' || r >= ' ' && r != 0x7f && !(r >= 0x80 && r < 0xa0) && r != '\u202e', "%q steers a terminal", r)
+	}
+}
+
+func checkCSV(t require.TestingT, result any) {
+	var b bytes.Buffer
+	require.NoError(t, Render(&b, result, CSV))
+	lines, err := csv.NewReader(&b).ReadAll()
+	require.NoError(t, err)
+	for _, cells := range lines {
+		require.Len(t, cells, len(columns))
+		for i, cell := range cells {
+			if numbers[columns[i]] == nil {
+				require.NotContains(t, "=+-@\t\r\n", (cell + " ")[:1], "a spreadsheet would run it")
+			}
+		}
+	}
+}
+
+// checkMarkup reads a page and a figure: there are only elements that the report has itself.
+func checkMarkup(t require.TestingT, result any) {
+	var page bytes.Buffer
+	require.NoError(t, Render(&page, result, HTML))
+	elements := html.NewTokenizer(bytes.NewReader(page.Bytes()))
+	for elements.Next() != html.ErrorToken {
+		token := elements.Token()
+		require.NotContains(t, []string{"script", "img", "iframe", "a", "link", "object"}, token.Data)
+		for _, attribute := range token.Attr {
+			require.NotContains(t, []string{"src", "href", "onload", "onerror"}, attribute.Key)
+		}
+	}
+	var drawn bytes.Buffer
+	if Render(&drawn, result, SVG) != nil {
+		return
+	}
+	known := map[string]bool{"svg": true, "title": true, "rect": true, "text": true, "polyline": true, "polygon": true}
+	dec := xml.NewDecoder(&drawn)
+	for {
+		token, err := dec.Token()
+		if err == io.EOF {
+			return
+		}
+		require.NoError(t, err)
+		if e, is := token.(xml.StartElement); is {
+			require.True(t, known[e.Name.Local], e.Name.Local)
+		}
+	}
+}
+
+// TestUnknownResultsComeAsTheirFigures: of a method that is newer than its report nothing
+// is dropped.
+func TestUnknownResultsComeAsTheirFigures(t *testing.T) {
+	t.Parallel()
+	type axis struct {
+		Name    string
+		Loading *float64
+		Shares  []float64
+	}
+	type inner struct{ TotalVariance float64 }
+	result := struct {
+		N     int64
+		Axes  []axis
+		Inner *inner
+		Text  string
+	}{7, []axis{{"first", new(0.5), []float64{1, 2}}, {"second", nil, nil}}, &inner{3}, "so"}
+	var b bytes.Buffer
+	require.NoError(t, Render(&b, result, CSV))
+	require.Equal(t, `section,name,group,at,figure,value,low,high,state,text
+result,,,,n,7,,,,
+axes,first,,,name,,,,,first
+axes,first,,,loading,0.5,,,,
+axes,first,,1,shares,1,,,,
+axes,first,,2,shares,2,,,,
+axes,second,,,name,,,,,second
+axes,second,,,loading,,,,absent,
+inner,,,,total variance,3,,,,
+result,,,,text,,,,,so
+`, b.String())
+	b.Reset()
+	require.NoError(t, Render(&b, result, Table))
+	require.Contains(t, b.String(), "total variance")
+	var back map[string]any
+	b.Reset()
+	require.NoError(t, Render(&b, result, JSON))
+	require.NoError(t, json.Unmarshal(b.Bytes(), &back))
+	require.True(t, strings.HasSuffix(b.String(), "\n"))
+}

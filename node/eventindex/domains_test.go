@@ -1,0 +1,113 @@
+package eventindex
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/localstore/omop"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
+	"github.com/trialmesh/trialmesh/node/events"
+	"github.com/trialmesh/trialmesh/node/members"
+	"github.com/trialmesh/trialmesh/protocol/cohort"
+)
+
+// TestEveryDomainIsAnswered asks for the events of each domain that a criterion can be about.
+func TestEveryDomainIsAnswered(t *testing.T) {
+	t.Parallel()
+	without := map[cohort.Domain]bool{cohort.DoseEra: true, cohort.LocationRegion: true} // the store has no tables for them
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := newStore(t, db)
+		b := omop.Batch{Mapper: "test", At: now}
+		key := omop.NewKey("p")
+		of := omop.Record{Key: omop.NewKey("r"), Person: key, Visit: omop.NewKey("v"), Pointer: "line 1"}
+		const on = omop.Date(18000)
+		b.Persons = []omop.Person{{Key: key, YearOfBirth: 1950}}
+		b.Stated = []omop.StatedPeriod{{Record: of, Start: on - 100, End: on + 100}}
+		b.Visits = []omop.Visit{{Record: omop.Record{Key: omop.NewKey("v"), Person: key}, ConceptID: 9201, Start: on, End: on}}
+		b.Conditions = []omop.Condition{{Record: of, ConceptID: 1, Start: on}}
+		b.Drugs = []omop.Drug{{Record: of, ConceptID: 2, Start: on, End: on}}
+		b.Procedures = []omop.Procedure{{Record: of, ConceptID: 3, Start: on}}
+		b.Measurements = []omop.Measurement{{Record: of, ConceptID: 4, Start: on}}
+		b.Observations = []omop.Observation{{Record: of, ConceptID: 5, Start: on}}
+		b.Deaths = []omop.Death{{Person: key, Date: on, CauseConceptID: 6}}
+		b.Devices = []omop.Device{{Record: of, ConceptID: 7, Start: on, End: ptr(on + 3), UniqueID: "(01)1", Quantity: ptr(2)}}
+		b.Specimens = []omop.Specimen{{Record: of, ConceptID: 8, Start: on, Quantity: ptr(2.5), SourceID: "tube 1", AnatomicSiteConceptID: 81}}
+		b.VisitDetails = []omop.VisitDetail{{Record: of, ConceptID: 9, Start: on, End: on + 1}}
+		b.PayerPlans = []omop.PayerPlan{{Record: of, Start: on, End: on + 30, Payer: omop.Coded{ConceptID: 10}, Plan: omop.Coded{Source: "gold"}}}
+		put(t, db, s, b)
+		x := openIndex(t, t.TempDir(), db, s)
+		state, err := x.Snapshot(t.Context())
+		require.NoError(t, err)
+		defer state.Close()
+		var single *Single
+		require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
+			id, err := s.PersonByKey(t.Context(), tx, key)
+			require.NoError(t, err)
+			single, err = ReadSingle(t.Context(), tx, s, &words{"1"}, id)
+			return err
+		}))
+		for _, name := range cohort.Domains() {
+			for what, source := range map[string]events.Source{"index": state, "one person": single} {
+				d, err := cohort.Read([]byte(fmt.Sprintf(`{"PrimaryCriteria": {"CriteriaList": [{"%s": {}}],
+					"ObservationWindow": {"PriorDays": 0, "PostDays": 0}, "PrimaryCriteriaLimit": {"Type": "All"}}}`, name)))
+				require.NoError(t, err, name)
+				found, err := members.Evaluate(t.Context(), d, source, nil, members.Options{})
+				if without[name] {
+					require.ErrorAs(t, err, new(events.NoTableError), "%s of %s", name, what)
+					continue
+				}
+				require.NoError(t, err, "%s of %s", name, what)
+				require.Len(t, found.Entries, 1, "%s of %s", name, what)
+			}
+		}
+		device, err := state.Events(t.Context(), cohort.DeviceExposure, []int64{7}, "unique_device_id", "quantity", visitConcept)
+		require.NoError(t, err)
+		require.Equal(t, []string{"(01)1"}, device.Columns["unique_device_id"].Text)
+		require.Equal(t, []int64{2}, device.Columns["quantity"].Int)
+		require.Equal(t, []int64{9201}, device.Columns[visitConcept].Int)
+		require.Equal(t, []events.Day{events.Day(on) + 3}, device.End)
+		specimen, err := state.Events(t.Context(), cohort.Specimen, []int64{8}, "specimen_source_id", "quantity", "anatomic_site_concept_id")
+		require.NoError(t, err)
+		require.Equal(t, []string{"tube 1"}, specimen.Columns["specimen_source_id"].Text)
+		require.Equal(t, []float64{2.5}, specimen.Columns["quantity"].Number)
+		require.Equal(t, []int64{81}, specimen.Columns["anatomic_site_concept_id"].Int)
+		detail, err := state.Events(t.Context(), cohort.VisitDetail, []int64{9}, visitConcept)
+		require.NoError(t, err)
+		require.Equal(t, []int64{9201}, detail.Columns[visitConcept].Int)
+		payer, err := state.Events(t.Context(), cohort.PayerPlanPeriod, nil, "payer_concept_id", "plan_concept_id", "sponsor_concept_id")
+		require.NoError(t, err)
+		require.Equal(t, []int64{10}, payer.Columns["payer_concept_id"].Int)
+		require.Equal(t, []int64{0}, payer.Columns["plan_concept_id"].Int)
+		require.Equal(t, []int64{events.Null}, payer.Columns["sponsor_concept_id"].Int)
+	})
+}
+
+// TestAReadingFitsIntoItsMemory: what does not is refused before it is read.
+func TestAReadingFitsIntoItsMemory(t *testing.T) {
+	t.Parallel()
+	db := sqltest.SQLite(t)
+	s := newStore(t, db)
+	b := omop.Batch{Mapper: "test", At: now, Persons: []omop.Person{{Key: omop.NewKey("p"), YearOfBirth: 1950}}}
+	for i := range 100 {
+		b.Measurements = append(b.Measurements, omop.Measurement{
+			Record: omop.Record{Key: omop.NewKey(fmt.Sprint(i)), Person: omop.NewKey("p")}, ConceptID: int64(1 + i%10), Start: 18000,
+		})
+	}
+	put(t, db, s, b)
+	x, err := Open(Config{Dir: t.TempDir(), DB: db, Store: s, Vocabulary: &words{"1"}, Memory: 99 * (eventBytes + columnBytes)})
+	require.NoError(t, err)
+	state, err := x.Snapshot(t.Context())
+	require.NoError(t, err)
+	defer state.Close()
+	_, err = state.Events(t.Context(), cohort.Measurement, nil, "value_as_number")
+	require.ErrorIs(t, err, events.ErrTooMany)
+	all, err := state.Events(t.Context(), cohort.Measurement, nil)
+	require.NoError(t, err)
+	require.Len(t, all.Person, 100)
+	one, err := state.Events(t.Context(), cohort.Measurement, []int64{7}, "value_as_number")
+	require.NoError(t, err)
+	require.Len(t, one.Person, 10)
+}
