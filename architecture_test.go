@@ -57,6 +57,7 @@ var doors = map[string][]string{
 // forbidden has what the import order alone would allow, each with its reason.
 var forbidden = []struct{ from, to, why string }{
 	{"hub", "localstore/omop", "hub code must not even be able to name a patient row"},
+	{"hub", "localstore/dataset", "hub code must not even be able to name a patient row"},
 	{"hub", "localstore/series", "hub code must not even be able to name a patient row"},
 	{"hub", "localstore/raw", "hub code must not even be able to name a patient row"},
 	{"hub", "localstore/vocab", "hub code must not even be able to name a patient row"},

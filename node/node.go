@@ -27,6 +27,7 @@ import (
 	"github.com/trialmesh/trialmesh/federation/membership"
 	"github.com/trialmesh/trialmesh/federation/pki"
 	"github.com/trialmesh/trialmesh/federation/transport"
+	"github.com/trialmesh/trialmesh/localstore/dataset"
 	"github.com/trialmesh/trialmesh/localstore/fhirstore"
 	"github.com/trialmesh/trialmesh/localstore/jobs"
 	"github.com/trialmesh/trialmesh/localstore/omop"
@@ -184,6 +185,7 @@ type Node struct {
 	db        *sqldb.DB
 	people    *omop.Store
 	series    *series.Store
+	datasets  *dataset.Store
 	raw       *raw.Store
 	resources *fhirstore.Store
 	vocab     *vocab.Store
@@ -259,6 +261,9 @@ func (n *Node) openStores(ctx context.Context) error {
 		return err
 	}
 	if n.series, err = series.Open(ctx, n.db, series.Config{}); err != nil {
+		return err
+	}
+	if n.datasets, err = dataset.Open(ctx, n.db); err != nil {
 		return err
 	}
 	if n.vocab, err = vocab.Open(ctx, n.db); err != nil {
@@ -361,7 +366,7 @@ func (n *Node) openPeer(ctx context.Context) error {
 	n.peer, err = peer.Open(ctx, peer.Config{
 		DB: n.db, Key: n.home.key, Hub: n.host.Hub(), Boards: n.cfg.Boards, Policy: n.cfg.Policy,
 		Consents: n.consents, Gate: n.gate, Trail: n.trail, Approvals: n.approvals,
-		Engine:  query.NewEngine(query.Config{DB: n.db, Store: n.people, Index: n.index, Vocabulary: query.Concepts{Store: n.vocab}, Units: units{n.vocab}}),
+		Engine:  query.NewEngine(query.Config{DB: n.db, Store: n.people, Index: n.index, Vocabulary: query.Concepts{Store: n.vocab}, Units: units{n.vocab}, Datasets: n.datasets}),
 		Proving: n.proving, Log: n.cfg.Logger, Now: n.cfg.Now,
 	})
 	if err != nil {

@@ -22,7 +22,12 @@ func (n *Node) openReference(ctx context.Context) error {
 	return err
 }
 
-// concerned returns those of persons whom a message about consent names.
+// concerned returns those of persons whom a message about consent or a data set names.
 func (n *Node) concerned(ctx context.Context, tx *sqldb.Tx, persons []omop.PersonID) ([]omop.PersonID, error) {
-	return n.consents.Concerned(ctx, tx, persons)
+	found, err := n.datasets.Concerned(ctx, tx, persons) // in the order of mayMerge
+	if err != nil {
+		return nil, err
+	}
+	more, err := n.consents.Concerned(ctx, tx, persons)
+	return append(found, more...), err
 }

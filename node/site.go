@@ -102,11 +102,18 @@ func diskFree(dir string) int64 {
 
 // mayMerge gives what a person has said about consents to the person who survives a
 // merge, and reports whether the two may become one. They may not if only they could
-// say which of two wordings of theirs holds, or if the one who goes has time series,
-// which cannot be given to another.
+// say which of two wordings of theirs holds, if the one who goes has time series, which
+// cannot be given to another, or if both have a row in one data set.
 func (n *Node) mayMerge(ctx context.Context, tx *sqldb.Tx, survivor, retired omop.PersonID) (bool, error) {
 	if some, err := n.series.Holds(ctx, tx, retired); err != nil || some {
 		return false, err
 	}
-	return n.consents.Merge(ctx, tx, survivor, retired)
+	if both, err := n.datasets.Shared(ctx, tx, survivor, retired); err != nil || both {
+		return false, err
+	}
+	merged, err := n.consents.Merge(ctx, tx, survivor, retired)
+	if err != nil || !merged {
+		return merged, err
+	}
+	return true, n.datasets.Move(ctx, tx, survivor, retired)
 }

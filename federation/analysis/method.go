@@ -224,6 +224,8 @@ func ColumnsOf(list []query.Column) []Column {
 			columns[i].Kind, columns[i].High = Numeric, c.High
 		case query.FromFollowUp:
 			columns[i].Kind, columns[i].High = Numeric, float64(c.Window.To)
+		case query.FromDataset:
+			columns[i].Kind, columns[i].Levels, columns[i].Low, columns[i].High = ColumnKind(c.Kind), c.Levels, c.Low, c.High
 		}
 	}
 	return columns

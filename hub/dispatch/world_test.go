@@ -42,7 +42,13 @@ type world struct {
 // the trial is registered and every site's consent epoch is on the ledger.
 func newWorld(t *testing.T, people ...[]peertest.Person) *world {
 	t.Helper()
-	w := &world{hub: peertest.NewKey(t), net: inprocess.New(), policy: disclosure.Default()}
+	return newWorldUnder(t, disclosure.Default(), people...)
+}
+
+// newWorldUnder is newWorld of which the hub and every site have the same limits.
+func newWorldUnder(t *testing.T, policy disclosure.Policy, people ...[]peertest.Person) *world {
+	t.Helper()
+	w := &world{hub: peertest.NewKey(t), net: inprocess.New(), policy: policy}
 	w.end = w.net.Join(w.hub.DID())
 	t.Cleanup(func() { require.NoError(t, w.end.Close()) })
 	w.db = sqltest.SQLite(t)
@@ -66,7 +72,7 @@ func newWorld(t *testing.T, people ...[]peertest.Person) *world {
 	}
 	w.propose(t, registry.RegisterTrial{Registration: w.trial.Registration})
 	for i, list := range people {
-		site := peertest.NewSite(t, peertest.Config{Key: keys[i], Hub: w.hub.DID(), Trial: w.trial, Policy: disclosure.Default(), People: list})
+		site := peertest.NewSite(t, peertest.Config{Key: keys[i], Hub: w.hub.DID(), Trial: w.trial, Policy: policy, People: list})
 		end := w.net.Join(keys[i].DID())
 		t.Cleanup(func() { require.NoError(t, end.Close()) })
 		end.HandleCall(query.TaskProtocol, site.Peer.Take)

@@ -25,6 +25,7 @@ import (
 	"github.com/trialmesh/trialmesh/federation/front/router"
 	"github.com/trialmesh/trialmesh/localstore/raw"
 	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/node/dataset"
 	"github.com/trialmesh/trialmesh/node/fhirapi"
 	"github.com/trialmesh/trialmesh/node/ingest"
 	"github.com/trialmesh/trialmesh/node/outbox"
@@ -83,7 +84,7 @@ type Trail interface {
 }
 
 // Config configures the API. Token, Loads, Consents, Trail, Quality, Remaps, Series,
-// Variables, Codes, Status and Ready are required.
+// Variables, Codes, Datasets, Status and Ready are required.
 type Config struct {
 	// Name is the node's in its network, for the title of the page.
 	Name string
@@ -123,6 +124,9 @@ type Config struct {
 
 	// Codes are the site's maps of its own codes, with every version.
 	Codes *codemap.Store
+
+	// Datasets are the site's named data sets.
+	Datasets *dataset.Service
 
 	// Status returns how the node stands.
 	Status func(ctx context.Context) (Status, error)
@@ -191,8 +195,8 @@ func (c Config) validate() error {
 	switch {
 	case len(c.Token) < minToken:
 		return fmt.Errorf("token: at least %d characters", minToken)
-	case c.Loads == nil, c.Consents == nil, c.Trail == nil, c.Quality == nil, c.Remaps == nil, c.Series == nil, c.Variables == nil, c.Codes == nil, c.Status == nil, c.Ready == nil:
-		return errors.New("loads, consents, trail, quality, remaps, series, variables, codes, status and ready are required")
+	case c.Loads == nil, c.Consents == nil, c.Trail == nil, c.Quality == nil, c.Remaps == nil, c.Series == nil, c.Variables == nil, c.Codes == nil, c.Datasets == nil, c.Status == nil, c.Ready == nil:
+		return errors.New("loads, consents, trail, quality, remaps, series, variables, codes, datasets, status and ready are required")
 	}
 	return nil
 }
@@ -222,6 +226,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.routeVariables()
 	s.routeUnits()
 	s.routeCodes()
+	s.routeDatasets()
 	s.routeRemap()
 	s.routeFHIR()
 	s.routeCDS()
@@ -237,7 +242,7 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	streams := map[string]int64{
 		filesPath: cfg.MaxFile, uploadsPath + "/": cfg.MaxFile, observationsPath: maxObservations, consentsPath: maxConsents,
-		variablesPath: maxReference, codesPath: maxReference, writebackPath: outbox.MaxDocument,
+		variablesPath: maxReference, codesPath: maxReference, datasetsPath: maxDataset, writebackPath: outbox.MaxDocument,
 	}
 	for _, path := range fhirapi.Bodies() {
 		streams[path] = fhirapi.MaxBody

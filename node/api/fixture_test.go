@@ -19,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	stored "github.com/trialmesh/trialmesh/localstore/dataset"
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/raw"
 	"github.com/trialmesh/trialmesh/localstore/series"
@@ -26,6 +27,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/vocab"
 	"github.com/trialmesh/trialmesh/node/access"
 	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/node/dataset"
 	"github.com/trialmesh/trialmesh/node/fhirapi"
 	"github.com/trialmesh/trialmesh/node/ingest"
 	"github.com/trialmesh/trialmesh/node/mapping"
@@ -60,6 +62,7 @@ type site struct {
 
 	variables *variable.Store
 	codes     *codemap.Store
+	datasets  *dataset.Service
 
 	mu       sync.Mutex
 	files    map[string][]byte // accepted, by name
@@ -110,6 +113,9 @@ func newSite(t *testing.T, change ...func(*Config)) *site {
 	s.variables, err = variable.Open(t.Context(), kept, mapping.New(words), start)
 	require.NoError(t, err)
 	s.codes = codemap.New(codemap.Config{Kept: kept, Vocabulary: words, DB: db, People: people, Series: measured})
+	tables, err := stored.Open(t.Context(), db)
+	require.NoError(t, err)
+	s.datasets = dataset.New(dataset.Config{DB: db, Store: tables, People: people, Trail: s.trail, Now: func() time.Time { return start }})
 	s.status = Status{
 		DID: "did:key:z6MkpTHR8VNsBxYAAWHut2Geadd9jSwuBV8xRoAnwWsdvktH", Connected: true,
 		Tables: map[string]int64{"person": 1234}, Jobs: map[string]int64{"queued": 1},
@@ -125,7 +131,7 @@ func newSite(t *testing.T, change ...func(*Config)) *site {
 				{Attack: "p", Name: "margins", Outcome: redteam.Blunted, Learned: "a range", Off: &off},
 			}}, s.failure()
 		},
-		Variables: s.variables, Codes: s.codes, Remaps: s,
+		Variables: s.variables, Codes: s.codes, Datasets: s.datasets, Remaps: s,
 		Series: func(context.Context) ([]Series, error) {
 			return []Series{
 				{System: "http://loinc.org", Code: "8310-5", Unit: "Cel", Persons: 1, Points: 2, First: start, Last: start},

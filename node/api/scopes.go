@@ -70,6 +70,11 @@ var scopes = map[string]scope{
 	"POST " + variablesPath: scope(access.ReferenceWrite),
 	"POST " + codesPath:     scope(access.ReferenceWrite),
 
+	"GET " + datasetsPath:                operator, // its columns may tell what is studied
+	"POST " + datasetsPath:               operator,
+	"GET " + datasetsPath + "/{name}":    operator,
+	"DELETE " + datasetsPath + "/{name}": operator,
+
 	"GET /v1/quality":       scope(access.Quality),
 	"POST /v1/quality/runs": scope(access.Quality),
 

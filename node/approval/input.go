@@ -35,6 +35,10 @@ type Input struct {
 	Concepts   []int64         `json:"concepts"`
 	AnyConcept bool            `json:"anyConcept"`
 
+	// Datasets are the data sets read, sorted, Dataset the one in place of a cohort.
+	Datasets []string `json:"datasets"`
+	Dataset  string   `json:"dataset,omitempty"`
+
 	// Size is the band of how many persons the question would use here. A policy
 	// that refuses by it tells the researcher the band. It is counted only for a policy
 	// that decides by it: such a policy lets a question be evaluated before people see it.
@@ -106,11 +110,17 @@ func BandOf(n int) Band {
 
 // touched fills in what of the site's data a request reads.
 func (in *Input) touched(r query.Request) error {
-	d, err := r.Definition()
-	if err != nil {
-		return err
+	in.Dataset, in.Datasets = r.Dataset, append([]string{}, r.Datasets()...)
+	var d cohort.Definition
+	if r.Dataset == "" {
+		var err error
+		if d, err = r.Definition(); err != nil {
+			return err
+		}
+		d = d.Normal() // without sets that nothing uses
+	} else {
+		in.Domains = append(in.Domains, cohort.Person)
 	}
-	d = d.Normal() // without sets that nothing uses
 	in.Domains = append(in.Domains, d.Reads()...)
 	in.AnyConcept = in.AnyConcept || len(d.Whole()) > 0
 	for _, set := range d.ConceptSets {

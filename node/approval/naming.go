@@ -83,9 +83,12 @@ func theirs(text string) string {
 
 // Read reads a question by the site's vocabulary.
 func Read(ctx context.Context, v Vocabulary, r query.Request) (Reading, error) {
-	d, err := r.Definition()
-	if err != nil {
-		return Reading{}, err
+	var d cohort.Definition
+	var err error
+	if r.Dataset == "" {
+		if d, err = r.Definition(); err != nil {
+			return Reading{}, err
+		}
 	}
 	sets := placesOf(d, r.Analysis)
 	var ids []int64
@@ -123,8 +126,12 @@ func Read(ctx context.Context, v Vocabulary, r query.Request) (Reading, error) {
 		place.Concepts = place.Concepts[:len(place.Concepts)-place.More]
 		reading.Places[i] = place
 	}
-	reading.Words = r.Analysis.WordsNamed(func(id int64) string { return nameOf(known, id, "") }) + ".\n" +
-		d.ExplainNamed(func(id int64, theirs string) string { return nameOf(known, id, theirs) })
+	reading.Words = r.Analysis.WordsNamed(func(id int64) string { return nameOf(known, id, "") }) + ".\n"
+	if r.Dataset != "" {
+		reading.Words += everybodyIn(r.Dataset)
+		return reading, nil
+	}
+	reading.Words += d.ExplainNamed(func(id int64, theirs string) string { return nameOf(known, id, theirs) })
 	return reading, nil
 }
 

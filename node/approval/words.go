@@ -10,9 +10,16 @@ import (
 // are numbers: what the researcher calls them is not repeated; [Read] has the site's names.
 // The purpose is not part of it.
 func Words(r query.Request) (string, error) {
+	if r.Dataset != "" {
+		return r.Analysis.Words() + ".\n" + everybodyIn(r.Dataset), nil
+	}
 	d, err := r.Definition()
 	if err != nil {
 		return "", err
 	}
 	return r.Analysis.Words() + ".\n" + d.ExplainNamed(func(id int64, _ string) string { return fmt.Sprintf("concept %d", id) }), nil
+}
+
+func everybodyIn(dataset string) string {
+	return fmt.Sprintf("The cohort is everybody with a row in the data set %s.\n", dataset)
 }

@@ -45,6 +45,9 @@ const (
 	PatientScreened   Event = "patient screened" // the service, who asked and how many cards
 	EHRsChanged       Event = "EHRs changed"     // that may call CDS Hooks
 
+	DatasetLoaded  Event = "data set loaded"  // its name
+	DatasetDropped Event = "data set dropped" // likewise
+
 	WearableConnected    Event = "wearable connected" // the maker and the connection's number
 	WearableDisconnected Event = "wearable disconnected"
 )

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	stored "github.com/trialmesh/trialmesh/localstore/dataset"
 	"github.com/trialmesh/trialmesh/localstore/jobs"
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/raw"
@@ -22,6 +23,7 @@ import (
 	"github.com/trialmesh/trialmesh/node/api"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/client"
+	"github.com/trialmesh/trialmesh/node/dataset"
 	"github.com/trialmesh/trialmesh/node/ingest"
 	"github.com/trialmesh/trialmesh/node/mapping"
 	"github.com/trialmesh/trialmesh/node/mllp"
@@ -140,7 +142,12 @@ func (s *site) open(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	return s.listen(ctx, api.Config{Trail: trail, Variables: variables, Codes: codes, Quality: quality})
+	tables, err := stored.Open(ctx, s.db)
+	if err != nil {
+		return err
+	}
+	datasets := dataset.New(dataset.Config{DB: s.db, Store: tables, People: s.people, Trail: trail, Now: time.Now})
+	return s.listen(ctx, api.Config{Trail: trail, Variables: variables, Codes: codes, Datasets: datasets, Quality: quality})
 }
 
 // listen binds the ports of the API and of MLLP, both on loopback. cfg has the parts of

@@ -228,7 +228,7 @@ func (c *checker) periods(ctx context.Context, tx *sqldb.Tx, lineage map[int64]i
 	return c.found(ctx, tx, NoRow, "observation_period", orphans, "")
 }
 
-// relations checks jobs, loads, findings and the tables of time series.
+// relations checks jobs, loads, findings, and the tables of time series and data sets.
 func (c *checker) relations(ctx context.Context, tx *sqldb.Tx) error {
 	if err := tx.QueryRow(ctx, "SELECT count(*) FROM ingest_job").Scan(&c.report.Jobs); err != nil {
 		return err
@@ -248,6 +248,7 @@ func (c *checker) relations(ctx context.Context, tx *sqldb.Tx) error {
 		{NoJob, "series_load", "SELECT l.load_id FROM series_load l" + noJob},
 		{NoFinding, "quality", `SELECT q.row_id FROM quality q WHERE NOT EXISTS (SELECT 1 FROM lineage l WHERE l.row_id = q.row_id)`},
 		{UnknownPerson, "series", `SELECT s.series_id FROM series s WHERE NOT EXISTS (SELECT 1 FROM person p WHERE p.person_id = s.person_id)`},
+		{UnknownPerson, "dataset_row", `SELECT r.dataset_id FROM dataset_row r WHERE NOT EXISTS (SELECT 1 FROM person p WHERE p.person_id = r.person_id)`},
 		{Undescribed, "series", `SELECT s.series_id FROM series s WHERE NOT EXISTS (SELECT 1 FROM series_variable v WHERE v.variable_id = s.variable_id)
 			OR NOT EXISTS (SELECT 1 FROM series_source o WHERE o.source_id = s.source_id)`},
 		{UnknownSeries, "series_chunk", `SELECT c.chunk_id FROM series_chunk c WHERE NOT EXISTS (SELECT 1 FROM series s WHERE s.series_id = c.series_id)`},

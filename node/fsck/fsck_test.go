@@ -97,6 +97,9 @@ func TestEachDefectIsFoundAndNamed(t *testing.T) {
 		exec(t, db, "DELETE FROM series WHERE series_id = (SELECT series_id FROM series_chunk WHERE chunk_id = ?)", other)
 		exec(t, db, "DELETE FROM series_load WHERE load_id = (SELECT max(load_id) FROM series_load)")
 		exec(t, db, "UPDATE series SET person_id = 999999")
+		exec(t, db, "INSERT INTO dataset (name, schema, missing, loaded_at) VALUES ('registry', '{}', '[]', '2026-11-22')")
+		set := one(t, db, "SELECT dataset_id FROM dataset")
+		exec(t, db, "INSERT INTO dataset_row (dataset_id, person_id, body) VALUES (?, 999999, ?)", set, []byte{})
 		lone := one(t, db, "SELECT series_id FROM series")
 
 		jobs := make([]int64, 4)
@@ -136,6 +139,7 @@ func TestEachDefectIsFoundAndNamed(t *testing.T) {
 			{Rule: fsck.UnknownSeries, Place: "series_chunk", Count: 1, Rows: []int64{other}},
 			{Rule: "point-no-load", Place: "series_chunk", Count: 1, Rows: []int64{other}},
 			{Rule: fsck.UnknownPerson, Place: "series", Count: 1, Rows: []int64{lone}},
+			{Rule: fsck.UnknownPerson, Place: "dataset_row", Count: 1, Rows: []int64{set}},
 			{Rule: fsck.RawMissing, Place: "raw " + digests[0].String(), Count: 2, Jobs: jobs[:1]},
 			{Rule: fsck.RawDamaged, Place: "raw " + digests[1].String(), Count: 1},
 			{Rule: fsck.RawMissing, Place: "raw " + digests[3].String(), Count: 1, Jobs: jobs[3:4]},

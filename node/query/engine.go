@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
+	"github.com/trialmesh/trialmesh/localstore/dataset"
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node/eventindex"
@@ -65,6 +66,9 @@ type Config struct {
 	Vocabulary Vocabulary
 
 	Units Units
+
+	// Datasets are the site's.
+	Datasets *dataset.Store
 }
 
 // Engine evaluates questions. It is safe for concurrent use.
@@ -90,11 +94,7 @@ type subject struct {
 // Evaluate answers a request. The cohort is that of one state of the tables, the values of
 // its persons are those of one state, the same or a later one.
 func (e *Engine) Evaluate(ctx context.Context, r query.Request, permission Permission) (release.Answer, error) {
-	definition, err := r.Definition()
-	if err != nil {
-		return release.Answer{}, err
-	}
-	entries, err := e.entries(ctx, definition, permission)
+	entries, err := e.asked(ctx, r, permission)
 	if err != nil {
 		return release.Answer{}, fmt.Errorf("evaluate question: %w", err)
 	}
@@ -146,6 +146,18 @@ var tables = map[cohort.Domain]omop.Table{
 	cohort.Measurement:         omop.MeasurementTable,
 	cohort.Observation:         omop.ObservationTable,
 	cohort.VisitOccurrence:     omop.VisitTable,
+}
+
+// asked returns the permitted persons whom a request is about.
+func (e *Engine) asked(ctx context.Context, r query.Request, permission Permission) (map[omop.PersonID]entry, error) {
+	if r.Dataset != "" {
+		return e.everybody(ctx, r.Dataset, permission)
+	}
+	definition, err := r.Definition()
+	if err != nil {
+		return nil, err
+	}
+	return e.entries(ctx, definition, permission)
 }
 
 // entries returns the permitted persons of the cohort with the day of their first entry, as

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/trialmesh/trialmesh/localstore/dataset"
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
@@ -67,7 +68,9 @@ func newClinic(t *testing.T, db *sqldb.DB) *clinic {
 	index, err := eventindex.Open(eventindex.Config{Dir: t.TempDir(), DB: db, Store: store, Vocabulary: concepts})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, index.Close()) })
-	cfg := query.Config{DB: db, Store: store, Index: index, Vocabulary: concepts, Units: units{"mm[Hg]": mmHg, "kPa": kPa}}
+	datasets, err := dataset.Open(t.Context(), db)
+	require.NoError(t, err)
+	cfg := query.Config{DB: db, Store: store, Index: index, Vocabulary: concepts, Units: units{"mm[Hg]": mmHg, "kPa": kPa}, Datasets: datasets}
 	return &clinic{db: db, store: store, persons: map[string]omop.PersonID{}, cfg: cfg, engine: query.NewEngine(cfg)}
 }
 

@@ -30,11 +30,14 @@ func (e *Engine) frame(ctx context.Context, a query.Analysis, entries map[omop.P
 			return err
 		}
 		for i, c := range a.Columns {
+			if c.From == query.FromDataset {
+				continue
+			}
 			if values[i], err = e.column(ctx, tx, c, subjects); err != nil {
 				return err
 			}
 		}
-		return nil
+		return e.fromDatasets(ctx, tx, a.Columns, subjects, values)
 	})
 	if err != nil {
 		return release.Answer{}, fmt.Errorf("make frame: %w", err)
@@ -303,6 +306,10 @@ func measureOfValues(c query.Column) string {
 		return measureOf(c.Concepts[0])
 	case query.FromCount, query.FromFollowUp:
 		return fmt.Sprintf("%s %s %v", c.From, c.Domain, slices.Compact(slices.Sorted(slices.Values(c.Concepts))))
+	case query.FromDataset:
+		if c.Kind == query.NumericValues {
+			return fmt.Sprintf("dataset %s %q", c.Dataset, c.DatasetColumn())
+		}
 	}
 	return ""
 }
@@ -320,7 +327,7 @@ func identities(subjects []subject, rows []int) []omop.PersonID {
 func measureOfColumns(list []query.Column) (string, error) {
 	var columns []string
 	for _, c := range list {
-		c.Name = ""
+		c.Column, c.Name = c.DatasetColumn(), ""
 		c.Concepts = slices.Compact(slices.Sorted(slices.Values(c.Concepts)))
 		raw, err := canonical.Marshal(c)
 		if err != nil {

@@ -291,6 +291,7 @@ func (a Analysis) normal() Analysis {
 	a.Columns = slices.Clone(a.Columns)
 	for i := range a.Columns {
 		a.Columns[i].Concepts = slices.Compact(slices.Sorted(slices.Values(a.Columns[i].Concepts)))
+		a.Columns[i].Column = a.Columns[i].DatasetColumn()
 	}
 	return a
 }

@@ -37,13 +37,23 @@ type Column struct {
 	// Take says which of a person's measurements counts: last, first or mean.
 	Take string `json:"take,omitempty"`
 
-	// Unit is the UCUM code that measurements must be in.
+	// Unit is the UCUM code that measurements must be in, or that of a data set's column,
+	// in the words of its schema.
 	Unit string `json:"unit,omitempty"`
 
 	// Low and High bound plausible measurements in Unit. Whose value lies outside has
 	// none. An age has 0 to 130. Of a count only High is set: the most that counts, from 1.
 	Low  float64 `json:"low,omitempty"`
 	High float64 `json:"high,omitempty"`
+
+	// Dataset and Column name a column of a data set; Column defaults to Name. Domain is
+	// then that whose consent covers it. Its type, which has to hold all that a site's column
+	// can, is Kind, with Levels for a factor, the first one the reference, and Low, High and
+	// Unit for a number.
+	Dataset string    `json:"dataset,omitempty"`
+	Column  string    `json:"column,omitempty"`
+	Kind    ValueKind `json:"kind,omitempty"`
+	Levels  []string  `json:"levels,omitempty"`
 }
 
 // Origin is a source of values.
@@ -65,6 +75,8 @@ const (
 	// logical: whether it ended with the event. A pair of them has all else alike.
 	FromFollowUp Origin = "follow-up"
 	FromOutcome  Origin = "outcome"
+
+	FromDataset Origin = "dataset" // a column of a named data set, missing for who has no row
 )
 
 // Window is a range of days relative to cohort entry, both ends inclusive: -365 to 0 is
@@ -88,7 +100,7 @@ func (c Column) Reads() cohort.Domain {
 	switch c.From {
 	case FromMeasurement:
 		return cohort.Measurement
-	case FromEvent, FromCount, FromFollowUp, FromOutcome:
+	case FromEvent, FromCount, FromFollowUp, FromOutcome, FromDataset:
 		return c.Domain
 	}
 	return cohort.Person
@@ -111,6 +123,8 @@ func (c Column) words(name func(concept int64) string) string {
 		return fmt.Sprintf("the days until %s%s, or until the end of observation", c.event(name), when)
 	case FromOutcome:
 		return fmt.Sprintf("whether %s ended the follow-up%s", c.event(name), when)
+	case FromDataset:
+		return c.datasetWords()
 	}
 	return fmt.Sprintf("the person's %s", c.From)
 }
@@ -144,6 +158,9 @@ func (c Column) validate(i int) error {
 	if !formula.ValidName(c.Name) || len(c.Name) > 64 {
 		return bad("name: letters, digits, dots and underscores, a letter first, 64 bytes at most")
 	}
+	if c.From != FromDataset && c.ofDataset() {
+		return bad("dataset: only a column from a data set has dataset, column, kind or levels")
+	}
 	switch c.From {
 	case FromAge, FromAgeGroup, FromSex, FromRace:
 		if c.Concepts != nil || c.Domain != "" || c.Window != nil || c.Take != "" || c.Unit != "" || c.Low != 0 || c.High != 0 {
@@ -156,8 +173,10 @@ func (c Column) validate(i int) error {
 		return c.validateEvent(bad)
 	case FromFollowUp, FromOutcome:
 		return c.validateFollowUp(bad)
+	case FromDataset:
+		return c.validateDataset(bad)
 	}
-	return bad("from: unknown; known are age, age-group, sex, race, measurement, event, count, follow-up, outcome")
+	return bad("from: unknown; known are age, age-group, sex, race, measurement, event, count, follow-up, outcome, dataset")
 }
 
 func (c Column) validateMeasurement(bad func(string) error) error {

@@ -34,7 +34,11 @@ type Request struct {
 
 	// Cohort is an OHDSI cohort definition (Circe JSON); see package cohort. A person's
 	// first entry is what counts.
-	Cohort json.RawMessage `json:"cohort"`
+	Cohort json.RawMessage `json:"cohort,omitempty"`
+
+	// Dataset names a data set in place of a cohort: everybody with a row in it is asked
+	// about. Nobody enters anything then, so nothing can be relative to the day of entry.
+	Dataset string `json:"dataset,omitempty"`
 
 	Analysis Analysis `json:"analysis"`
 
@@ -48,7 +52,11 @@ type Request struct {
 
 // Validate reports the first thing that is wrong with the request.
 func (r Request) Validate() error {
-	if _, err := r.Definition(); err != nil {
+	if r.Dataset != "" {
+		if err := r.validateDataset(); err != nil {
+			return err
+		}
+	} else if _, err := r.Definition(); err != nil {
 		return err
 	}
 	if r.Purpose == "" || len(r.Purpose) > MaxPurpose {
@@ -62,7 +70,8 @@ func (r Request) Validate() error {
 	return r.Analysis.Validate()
 }
 
-// Definition reads the cohort, of which every element is evaluated.
+// Definition reads the cohort, of which every element is evaluated. A question over a data
+// set alone has none.
 func (r Request) Definition() (cohort.Definition, error) {
 	d, err := cohort.Read(r.Cohort)
 	if err != nil {
@@ -75,15 +84,21 @@ func (r Request) Definition() (cohort.Definition, error) {
 // two requests with one Question must get one answer. Names, titles and the
 // order of concepts and criteria mean nothing.
 func (r Request) Question() (message.Digest, error) {
-	d, err := r.Definition()
-	if err != nil {
-		return message.Digest{}, err
+	var asked *cohort.Definition
+	if r.Dataset == "" {
+		d, err := r.Definition()
+		if err != nil {
+			return message.Digest{}, err
+		}
+		d = d.Normal()
+		asked = &d
 	}
 	raw, err := canonical.Marshal(struct {
-		Trial    trial.ID          `json:"trial"`
-		Cohort   cohort.Definition `json:"cohort"`
-		Analysis Analysis          `json:"analysis"`
-	}{r.Trial, d.Normal(), r.Analysis.normal()})
+		Trial    trial.ID           `json:"trial"`
+		Cohort   *cohort.Definition `json:"cohort,omitempty"`
+		Dataset  string             `json:"dataset,omitempty"`
+		Analysis Analysis           `json:"analysis"`
+	}{r.Trial, asked, r.Dataset, r.Analysis.normal()})
 	if err != nil {
 		return message.Digest{}, fmt.Errorf("query: %w", err)
 	}
@@ -113,14 +128,14 @@ var domainScopes = map[cohort.Domain]consent.Scope{
 
 // Scopes returns what a participant must have permitted for this question to
 // use their record: every domain it reads, and statistics. Sex, age and race
-// are demographics.
+// are demographics, and so is who has a row in a data set that is asked about.
 func (r Request) Scopes() (consent.Mask, error) {
-	d, err := r.Definition()
+	domains, err := r.whose()
 	if err != nil {
 		return 0, err
 	}
 	mask := consent.MaskOf(consent.Statistics)
-	for _, domain := range d.Reads() {
+	for _, domain := range domains {
 		scope, known := domainScopes[domain]
 		if !known {
 			return 0, problem.Refusal("cohort.unsupported", fmt.Sprintf("cohort: no consent covers the domain %s", domain))
@@ -137,4 +152,13 @@ func (r Request) Scopes() (consent.Mask, error) {
 		mask |= consent.MaskOf(domainScopes[c.Reads()])
 	}
 	return mask, nil
+}
+
+// whose returns the domains that tell who is asked about.
+func (r Request) whose() ([]cohort.Domain, error) {
+	if r.Dataset != "" {
+		return []cohort.Domain{cohort.Person}, nil
+	}
+	d, err := r.Definition()
+	return d.Reads(), err
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/trialmesh/trialmesh/localstore/dataset"
 	"github.com/trialmesh/trialmesh/localstore/jobs"
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/raw"
@@ -56,6 +57,9 @@ func Open(ctx context.Context, db *sqldb.DB, dir string) (*Site, error) {
 		return nil, err
 	}
 	if s.Series, err = series.Open(ctx, db, series.Config{}); err != nil {
+		return nil, err
+	}
+	if _, err := dataset.Open(ctx, db); err != nil {
 		return nil, err
 	}
 	words, err := vocab.Open(ctx, db)

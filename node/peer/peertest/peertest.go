@@ -10,11 +10,13 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/trialmesh/trialmesh/localstore/dataset"
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
@@ -22,7 +24,9 @@ import (
 	"github.com/trialmesh/trialmesh/node/approval"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/consent"
+	loads "github.com/trialmesh/trialmesh/node/dataset"
 	"github.com/trialmesh/trialmesh/node/eventindex"
+	"github.com/trialmesh/trialmesh/node/mapping"
 	"github.com/trialmesh/trialmesh/node/peer"
 	"github.com/trialmesh/trialmesh/node/query"
 	"github.com/trialmesh/trialmesh/node/release"
@@ -103,6 +107,9 @@ type Site struct {
 	Desk *approval.Desk
 	Peer *peer.Peer
 
+	// Datasets are empty; see [Site.LoadDataset].
+	Datasets *dataset.Store
+
 	// Persons, Participants and Grants are of those who gave consent.
 	Persons      []omop.PersonID
 	Participants []identity.Key
@@ -147,13 +154,15 @@ func (s *Site) Reopen(t testing.TB) {
 	words, err := vocab.Open(ctx, s.DB)
 	require.NoError(t, err)
 	concepts := query.Concepts{Store: words}
+	s.Datasets, err = dataset.Open(ctx, s.DB)
+	require.NoError(t, err)
 	index, err := eventindex.Open(eventindex.Config{Dir: t.TempDir(), DB: s.DB, Store: store, Vocabulary: concepts})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, index.Close()) })
 	s.Peer, err = peer.Open(ctx, peer.Config{
 		DB: s.DB, Key: s.Key, Hub: s.Hub, Boards: []identity.DID{s.Trial.Board.DID()}, Policy: s.Policy,
 		Consents: s.Book, Gate: s.Gate, Trail: trail, Approvals: s.Desk, Now: s.Now,
-		Engine: query.NewEngine(query.Config{DB: s.DB, Store: store, Index: index, Vocabulary: concepts, Units: units{s.Evaluating}}),
+		Engine: query.NewEngine(query.Config{DB: s.DB, Store: store, Index: index, Vocabulary: concepts, Units: units{s.Evaluating}, Datasets: s.Datasets}),
 		Proving: func() (peer.Proving, error) {
 			return peer.Proving{Prover: Proofs{}, Circuit: Shape.Access(), Key: AccessCircuit().Digest(), Venue: Venue}, nil
 		},
@@ -185,7 +194,7 @@ func (s *Site) populate(t testing.TB) {
 	var batches []omop.Batch // one a person, so that numbers are in the order of People
 	for i, p := range s.People {
 		batch := omop.Batch{Raw: [32]byte{1}, Mapper: "peertest/1", At: s.Now()}
-		key := omop.NewKey(fmt.Sprintf("p%d", i))
+		key := mapping.PersonKey(fmt.Sprintf("p%d", i))
 		row := func(kind string) omop.Record {
 			return omop.Record{Key: omop.NewKey(fmt.Sprintf("%s%d", kind, i)), Person: key, Pointer: "entry"}
 		}
@@ -251,6 +260,18 @@ func (s *Site) Consent(t testing.TB, person omop.PersonID) {
 	s.Persons = append(s.Persons, person)
 	s.Participants = append(s.Participants, participant)
 	s.Grants = append(s.Grants, grant)
+}
+
+// LoadDataset loads a CSV file in which person i of People is the FHIR Patient pi.
+func (s *Site) LoadDataset(t testing.TB, schema dataset.Schema, text string) {
+	t.Helper()
+	people, err := omop.Open(t.Context(), s.DB)
+	require.NoError(t, err)
+	trail, err := audit.Open(t.Context(), s.DB, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	loader := loads.New(loads.Config{DB: s.DB, Store: s.Datasets, People: people, Trail: trail, Now: s.Now})
+	_, err = loader.Load(t.Context(), schema, strings.NewReader(text), false)
+	require.NoError(t, err)
 }
 
 // Withdraw takes the i-th participant's consent back.

@@ -5,6 +5,7 @@ FIXES = {
     "query.no-table": "the hospital keeps no records of that kind: say it with those it has",
     "query.hierarchy": "the hospital's vocabulary has no CONCEPT_ANCESTOR: list the concepts, or ask its engineer to load it",
     "query.unit": "use a UCUM unit that the hospitals' vocabularies have",
+    "query.dataset": "the hospital has no such data set or column, or one that may hold more than you declare: the sentence says the field and the fix",
     "query.invalid": "the question is malformed at a hospital; the sentence says where",
     "release.cell-threshold": "no cell is large enough at that hospital: fewer strata, a wider cohort, more hospitals",
     "release.differencing": "too close to an answer that was given: use that one, or ask for something that differs by more people",

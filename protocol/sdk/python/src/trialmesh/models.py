@@ -253,6 +253,84 @@ class ConsentProblem:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Dataset:
+    columns: int
+    loaded: datetime.datetime
+    name: str
+    rows: int
+    """One a person."""
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetColumn:
+    domain: str
+    """Domain of OMOP whose scope of consent covers the column."""
+    false: str | None = None
+    high: float | None = None
+    kind: Literal["numeric", "factor", "logical"]
+    levels: list[str] | None = None
+    """Of a factor."""
+    low: float | None = None
+    name: str
+    true: str | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetDetail:
+    columns: int
+    loaded: datetime.datetime
+    missing: list[MissingValues]
+    """By column, in the order of the schema."""
+    name: str
+    rows: int
+    """One a person."""
+    schema: DatasetSchema
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetLoaded:
+    name: str
+    problems: list[DatasetProblem]
+    """The first of them, without values."""
+    rows: int
+    """Stored, one a person."""
+    skipped: dict[str, int]
+    """Rows left out, by rule."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetPerson:
+    column: str
+    system: str
+    """fhir for ids of FHIR Patients, omop for person_id of a CDM that was loaded, else the
+    authority that gives out the numbers, as in mappings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetProblem:
+    column: str | None = None
+    line: int
+    """In the file, from 1, which is the header; of Parquet that of its text, one a row."""
+    rule: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSchema:
+    columns: list[DatasetColumn]
+    name: str
+    person: DatasetPerson
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Datasets:
+    datasets: list[Dataset]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Decision:
     actor: str | None = None
     """Who caused it; absent for the site itself."""
@@ -281,6 +359,11 @@ class Discovery:
     token_endpoint: str
     token_endpoint_auth_methods_supported: list[str]
     token_endpoint_auth_signing_alg_values_supported: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DroppedDataset:
+    name: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -395,6 +478,12 @@ class MessageEnvelope:
 @dataclass(frozen=True, kw_only=True)
 class Messages:
     messages: list[Message]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MissingValues:
+    column: str
+    share: Literal["none", "under 5 %", "5 to 20 %", "20 to 50 %", "over 50 %"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -582,10 +671,14 @@ class QueryCharacterizeSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class QueryColumn:
+    column: str | None = None
     concepts: list[int] | None | None = None
+    dataset: str | None = None
     domain: str | None = None
     from_: str = field(metadata={"json": "from"})
     high: float | None = None
+    kind: str | None = None
+    levels: list[str] | None | None = None
     low: float | None = None
     name: str
     take: str | None = None
@@ -728,7 +821,8 @@ class QueryQuantilesSpec:
 @dataclass(frozen=True, kw_only=True)
 class QueryRequest:
     analysis: QueryAnalysis
-    cohort: Any
+    cohort: Any = None
+    dataset: str | None = None
     purpose: str
     study: QueryPart | None = None
     trial: str
