@@ -35,5 +35,5 @@ func (a approvals) Shown(ctx context.Context, item approval.Item) ([]approval.Ce
 	if err != nil || !found || released.Digest() != item.Numbers {
 		return nil, err
 	}
-	return approval.Cells(item.Request.Analysis, released.Words())
+	return approval.Cells(item.Request, released.Words())
 }

@@ -48,8 +48,12 @@ type Request struct {
 
 // Validate reports the first thing that is wrong with the request.
 func (r Request) Validate() error {
-	if _, err := r.Definition(); err != nil {
+	d, err := r.Definition()
+	if err != nil {
 		return err
+	}
+	if r.Analysis.Attrition && len(d.Rules) == 0 {
+		return invalid("analysis.attrition: the cohort has no inclusion rules")
 	}
 	if r.Purpose == "" || len(r.Purpose) > MaxPurpose {
 		return problem.New(problem.Invalid, fmt.Sprintf("query: purpose: 1 to %d bytes", MaxPurpose))
