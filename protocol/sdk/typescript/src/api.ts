@@ -1440,6 +1440,7 @@ export interface components {
             pulls: components["schemas"]["Pull"][];
         };
         QueryAnalysis: {
+            attrition?: boolean;
             by?: string[] | null;
             characterize?: components["schemas"]["QueryCharacterizeSpec"];
             columns?: components["schemas"]["QueryColumn"][] | null;
