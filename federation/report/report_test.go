@@ -90,8 +90,10 @@ func results(t *testing.T) map[string]any {
 			Result: query.Result{
 				Query: message.Sum([]byte("question")), Trial: "bp-2026", State: query.Complete, Answered: []query.Answered{{Node: "did:key:a"}, {Node: "did:key:b"}},
 				Policy: disclosure.Policy{MinCell: 11}, WithheldCells: 1, MaxRoundingError: 10, Cells: []query.Cell{
-					{Levels: []string{"0. primary criteria"}, N: 900}, {Levels: []string{"1. adults"}, N: 600},
-					{Levels: []string{"2. first of its kind"}, N: 350, SitesWithheld: 1}, {Levels: []string{"3. no cancer"}, Withheld: true, SitesWithheld: 3},
+					{Levels: []string{"0. primary criteria"}, N: 900},
+					{Levels: []string{"1. adults"}, N: 600},
+					{Levels: []string{"2. first of its kind"}, N: 350, SitesWithheld: 1},
+					{Levels: []string{"3. no cancer"}, Withheld: true, SitesWithheld: 3},
 				},
 			},
 		},
