@@ -47,6 +47,9 @@ With --print it is shown, as JSON, and not asked: what is printed can be given t
 	default:
 		cmd.Flags().StringSlice("by", nil, "strata: sex, age-group, race")
 	}
+	if kind == query.Count {
+		cmd.Flags().Bool("attrition", false, "in place of strata: how many persons each inclusion rule of the cohort leaves")
+	}
 	if kind == query.Moments {
 		cmd.Flags().Int64("concept", 0, "standard concept of the measurement")
 		cmd.Flags().String("unit", "", "UCUM unit of the values")
@@ -251,6 +254,9 @@ func requestOf(cmd *cobra.Command, kind query.AnalysisKind) (query.Request, erro
 		a["columns"], a[name] = columns, spec
 	} else if by, _ := cmd.Flags().GetStringSlice("by"); len(by) > 0 {
 		a["by"] = by
+	}
+	if attrition, _ := cmd.Flags().GetBool("attrition"); attrition { // a count's
+		a["attrition"] = true
 	}
 	if kind == query.Moments {
 		variable, err := specOf(cmd, reflect.TypeFor[query.Variable](), "")

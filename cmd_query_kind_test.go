@@ -23,6 +23,22 @@ func questionFiles(t *testing.T) []string {
 	return []string{"--trial", "bp-2026", "--purpose", "Why?", "--cohort", cohort, "--columns", columns}
 }
 
+// TestShortcutForAnAttrition needs a cohort with rules.
+func TestShortcutForAnAttrition(t *testing.T) {
+	t.Parallel()
+	files := questionFiles(t)
+	refused := call(t, append([]string{"query", "count", "--attrition", "--print"}, files[:6]...)...)
+	require.NotZero(t, refused.status)
+	require.Contains(t, refused.stderr, "the cohort has no inclusion rules")
+	raw, err := os.ReadFile(files[5])
+	require.NoError(t, err)
+	ruled := strings.TrimSuffix(strings.TrimSpace(string(raw)), "}") + `, "InclusionRules": [{"name": "adults", "expression": {"Type": "ALL"}}]}`
+	require.NoError(t, os.WriteFile(files[5], []byte(ruled), 0o600))
+	printed := call(t, append([]string{"query", "count", "--attrition", "--print"}, files[:6]...)...)
+	require.Zero(t, printed.status, printed.stderr)
+	require.Contains(t, printed.stdout, `"attrition": true`)
+}
+
 func TestShortcutsMakeTheQuestionOfTheirKind(t *testing.T) {
 	t.Parallel()
 	files := questionFiles(t)

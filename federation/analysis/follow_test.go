@@ -59,6 +59,6 @@ func TestCheck(t *testing.T) {
 	require.ErrorContains(t, analysis.Check(weighted), "weights: the column sex must be numeric")
 	_, err := analysis.InRounds(query.Analysis{Kind: query.Count}, 0)
 	require.Error(t, err)
-	_, err = analysis.For(ask("sex ~ age", query.Binomial, ""))
+	_, err = analysis.For(query.Request{Analysis: ask("sex ~ age", query.Binomial, "")})
 	require.Error(t, err)
 }

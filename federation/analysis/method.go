@@ -18,18 +18,27 @@ type Method interface {
 	Tabulate(rows Rows) (Table, error)
 }
 
-// For returns the method of a question that is answered by a table: a [Count] or a
-// [Moments]. Node and hub both use it, so that they agree on the layout of the words.
-func For(a query.Analysis) (Method, error) {
+// For returns the method of a question that is answered by a table: a [Count], an
+// [Attrition] or a [Moments]. Node and hub both use it, so that they agree on the layout of
+// the words.
+func For(r query.Request) (Method, error) {
+	a := r.Analysis
 	if err := a.Validate(); err != nil {
 		return nil, err
 	}
-	by := make([]Stratifier, len(a.By))
-	for i, s := range a.By {
-		by[i] = Stratifier{Name: string(s), Levels: s.Names()}
+	axes, err := r.Axes()
+	if err != nil {
+		return nil, err
+	}
+	by := make([]Stratifier, len(axes))
+	for i, axis := range axes {
+		by[i] = Stratifier(axis)
 	}
 	switch a.Kind {
 	case query.Count:
+		if a.Attrition {
+			return Attrition{Steps: by[0].Levels}, nil
+		}
 		return Count{By: by}, nil
 	case query.Moments:
 		return Moments{By: by, Low: a.Variable.Low, High: a.Variable.High}, nil

@@ -26,7 +26,8 @@ type Note struct {
 // view is that of the outcome, with the answer's own parts before it.
 func (a Answer) view() view {
 	var inner view
-	if value := a.Result.Outcome.Value(); value != nil {
+	value := a.outcome()
+	if value != nil {
 		inner, _ = viewOf(value) // a structure has one
 	}
 	v := view{
@@ -35,24 +36,36 @@ func (a Answer) view() view {
 		rows:   func(any) rows { return answerRows(a, inner) },
 	}
 	if inner.figure != nil {
-		v.figure = func(any) drawing { return inner.figure(a.Result.Outcome.Value()) }
+		v.figure = func(any) drawing { return inner.figure(value) }
 	}
-	if a.Result.Outcome.Value() == nil && len(a.Result.Cells) == 0 {
+	if value == nil && len(a.Result.Cells) == 0 {
 		v.name = "an answer of which nothing was released"
 	}
 	return v
 }
 
+// outcome is what was released in place of a table of levels, nil for none.
+func (a Answer) outcome() any {
+	if !a.Request.Analysis.Attrition || len(a.Result.Cells) == 0 {
+		return a.Result.Outcome.Value()
+	}
+	var out Attrition
+	for _, c := range a.Result.Cells {
+		out.Steps = append(out.Steps, AttritionStep{Name: strings.Join(c.Levels, ", "), N: c.N, SitesWithheld: c.SitesWithheld, Withheld: c.Withheld})
+	}
+	return out
+}
+
 func answerBlocks(a Answer, inner view) []block {
 	blocks := []block{a.facts()}
-	if len(a.Result.Cells) > 0 {
+	if len(a.Result.Cells) > 0 && !a.Request.Analysis.Attrition {
 		blocks = append(blocks, a.cells())
 	}
 	if notes := a.notes(); len(notes) > 0 {
 		blocks = append(blocks, notes)
 	}
 	if inner.blocks != nil {
-		blocks = append(blocks, inner.blocks(a.Result.Outcome.Value())...)
+		blocks = append(blocks, inner.blocks(a.outcome())...)
 	}
 	return blocks
 }
@@ -211,6 +224,9 @@ func answerRows(a Answer, inner view) rows {
 		names[i] = string(s)
 	}
 	for _, c := range r.Cells {
+		if a.Request.Analysis.Attrition {
+			break // the outcome has them
+		}
 		out.cell(Row{Section: "cell", Name: strings.Join(names, ", "), Group: strings.Join(c.Levels, ", ")}, c, a.Request.Analysis.Kind)
 	}
 	if r.Total != nil && len(r.Cells) != 1 {
@@ -222,7 +238,7 @@ func answerRows(a Answer, inner view) rows {
 		out.float(question, "max noise sd", r.MaxNoiseSD)
 	}
 	if inner.rows != nil {
-		out = append(out, inner.rows(a.Result.Outcome.Value())...)
+		out = append(out, inner.rows(a.outcome())...)
 	}
 	return out
 }

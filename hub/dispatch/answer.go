@@ -75,7 +75,7 @@ func (r *round) result(ctx context.Context, result *query.Result) error {
 	if r.q.Request.Analysis.Kind.InRounds() {
 		return r.iterate(ctx, result)
 	}
-	method, err := analysis.For(r.q.Request.Analysis)
+	method, err := analysis.For(r.q.Request)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (r *round) result(ctx context.Context, result *query.Result) error {
 	if err != nil {
 		return err
 	}
-	return results.Fill(result, r.q.Request.Analysis, sum)
+	return results.Fill(result, r.q.Request, sum)
 }
 
 // sum takes the steps and returns the sum of the nodes' vectors. It fills in

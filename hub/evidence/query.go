@@ -254,13 +254,13 @@ func (v *verification) repeats(ctx context.Context, q *question, only identity.D
 		v.report.fail(CheckRepeats, subject, "the answer repeated, %s, cannot be checked", first)
 		return
 	}
-	expected := origin.result
+	expected, errNames := q.body.Repetition(origin.result)
 	expected.Query, expected.Repeats = q.id, &first
 	expected.Asked, expected.Finished = q.result.Asked, q.result.Finished
 	now, errNow := q.body.Question()
 	then, errThen := origin.body.Question()
 	switch {
-	case errNow != nil || errThen != nil || now != then:
+	case errNow != nil || errThen != nil || errNames != nil || now != then:
 		v.report.fail(CheckRepeats, subject, "it is not the question that it is said to repeat, %s", first)
 	case origin.resultLeaf.index >= q.resultLeaf.index:
 		v.report.fail(CheckRepeats, subject, "the answer that it is said to repeat, %s, came later", first)

@@ -97,13 +97,13 @@ func (s step) ask(c QueueQuestion) (Outcome, error) {
 	if err := s.noteStudy(id, request); err != nil {
 		return Outcome{}, err
 	}
-	return out, s.repeat(id, same)
+	return out, s.repeat(id, same, request)
 }
 
 // repeat finishes a question at once with what was released to the same
 // question before, complete or partial, for good: a second answer over other
 // nodes would differ from the first by their sums alone.
-func (s step) repeat(id query.ID, same message.Digest) error {
+func (s step) repeat(id query.ID, same message.Digest, request query.Request) error {
 	var text string
 	err := s.tx.QueryRow(s.ctx, `SELECT result_document FROM question WHERE question = ? AND state IN (?, ?) ORDER BY result_index LIMIT 1`,
 		same.String(), query.Complete, query.Partial).Scan(&text)
@@ -117,19 +117,23 @@ func (s step) repeat(id query.ID, same message.Digest) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.finish(s.repetition(result, id, s.at))
-	return err
+	return s.repetition(result, id, request, s.at)
 }
 
-// repetition returns a released result as the answer to a later question.
-func (s step) repetition(r query.Result, id query.ID, asked time.Time) query.Result {
+// repetition finishes a later question with a released result.
+func (s step) repetition(r query.Result, id query.ID, request query.Request, asked time.Time) error {
 	first := r.Query
 	if r.Repeats != nil {
 		first = *r.Repeats
 	}
 	r.Query, r.Repeats = id, &first
 	r.Asked, r.Finished = asked, s.at
-	return r
+	r, err := request.Repetition(r)
+	if err != nil {
+		return err
+	}
+	_, err = s.finish(r)
+	return err
 }
 
 func (s step) recordAnswer(c RecordAnswer) (Outcome, error) {
@@ -206,7 +210,7 @@ func (s step) finishQuestion(c FinishQuestion) (Outcome, error) {
 		return Outcome{}, err
 	}
 	for _, q := range waiting {
-		if _, err := s.finish(s.repetition(r, q.ID, q.Asked)); err != nil {
+		if err := s.repetition(r, q.ID, q.Request, q.Asked); err != nil {
 			return Outcome{}, err
 		}
 	}

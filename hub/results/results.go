@@ -16,14 +16,22 @@ import (
 
 // Fill pools sum, the words of as many sites as result.Answered names, into
 // result's cells. It fails if no honest sites' words add up to sum.
-func Fill(result *query.Result, a query.Analysis, sum []uint64) error {
-	method, err := analysis.For(a)
+func Fill(result *query.Result, r query.Request, sum []uint64) error {
+	method, err := analysis.For(r)
 	if err != nil {
 		return err
 	}
+	axes, err := r.Axes()
+	if err != nil {
+		return err
+	}
+	cells := 1
+	for _, axis := range axes {
+		cells *= len(axis.Levels)
+	}
 	sites := len(result.Answered)
 	sum = slices.Clone(sum)
-	withheldBy, suppressed, err := analysis.Suppress(method, cells(a), sum, sites, result.Policy.MinSites)
+	withheldBy, suppressed, err := analysis.Suppress(method, cells, sum, sites, result.Policy.MinSites)
 	if err != nil {
 		return err
 	}
@@ -37,6 +45,16 @@ func Fill(result *query.Result, a query.Analysis, sum []uint64) error {
 			result.Cells = append(result.Cells, query.Cell{Levels: c.Levels, N: c.N})
 		}
 		result.Total = &query.Cell{Levels: []string{}, N: pooled.Total}
+		result.MaxRoundingError = result.Policy.RoundingError(sites)
+		result.MaxNoiseSD = result.Policy.NoiseSD(sites)
+	case analysis.Attrition:
+		pooled, err := method.Pool(sum, sites)
+		if err != nil {
+			return fmt.Errorf("pool attrition: %w", err)
+		}
+		for _, c := range pooled.Steps {
+			result.Cells = append(result.Cells, query.Cell{Levels: c.Levels, N: c.N})
+		}
 		result.MaxRoundingError = result.Policy.RoundingError(sites)
 		result.MaxNoiseSD = result.Policy.NoiseSD(sites)
 	case analysis.Moments:
@@ -74,15 +92,6 @@ func FillModel(result *query.Result, outcome any) error {
 	var err error
 	result.Outcome, err = query.OutcomeOf(outcome)
 	return err
-}
-
-// cells is how many cells an analysis has.
-func cells(a query.Analysis) int {
-	n := 1
-	for _, s := range a.By {
-		n *= len(s.Levels())
-	}
-	return n
 }
 
 func summary(s analysis.Summary, base int64) query.Cell {

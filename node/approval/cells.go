@@ -10,7 +10,7 @@ import (
 // Cell is one cell of what would leave the site, for the site's own people. Of a method in
 // rounds it is a set of columns whose values are summed together.
 type Cell struct {
-	Levels   []string // in the order of Analysis.By
+	Levels   []string // in the order of Request.Axes
 	N        int64    // persons, as the release gate lets them out; exactly, of a method in rounds
 	Withheld bool     // kept back by the release gate
 	Mean, SD *float64 // of moments, when N allows them
@@ -26,11 +26,12 @@ type Cell struct {
 // Cells reads the words that one site released for an analysis, before they are masked. Of a
 // method in rounds, whose sums are not known yet, it is the persons whom they are over, in
 // bands if that is asked for.
-func Cells(a query.Analysis, words []uint64, bands bool) ([]Cell, error) {
+func Cells(r query.Request, words []uint64, bands bool) ([]Cell, error) {
+	a := r.Analysis
 	if a.Kind.InRounds() {
 		return together(a, words, bands)
 	}
-	method, err := analysis.For(a)
+	method, err := analysis.For(r)
 	if err != nil {
 		return nil, err
 	}
@@ -42,6 +43,14 @@ func Cells(a query.Analysis, words []uint64, bands bool) ([]Cell, error) {
 			return nil, fmt.Errorf("show counts: %w", err)
 		}
 		for _, c := range own.Cells {
+			cells = append(cells, Cell{Levels: c.Levels, N: c.N, Withheld: c.WithheldBy > 0})
+		}
+	case analysis.Attrition:
+		own, err := method.Pool(words, 1)
+		if err != nil {
+			return nil, fmt.Errorf("show attrition: %w", err)
+		}
+		for _, c := range own.Steps {
 			cells = append(cells, Cell{Levels: c.Levels, N: c.N, Withheld: c.WithheldBy > 0})
 		}
 	case analysis.Moments:

@@ -15,7 +15,14 @@ func newAttrition(rules int) *Attrition {
 	return &Attrition{Rules: rules, ByEvent: map[uint64]int64{}, ByBest: map[uint64]int64{}}
 }
 
-func (a *Attrition) add(list []entered) {
+// Passed is how far a person gets.
+type Passed struct {
+	Person uint32 // ordinal of events.People
+	Rules  int    // that hold in turn, from the first, for the person's best event
+}
+
+// add counts a person's events, and returns the rules that hold for the best one.
+func (a *Attrition) add(list []entered) (held uint64) {
 	best := &list[0]
 	for i := range list {
 		e := &list[i]
@@ -27,6 +34,7 @@ func (a *Attrition) add(list []entered) {
 	a.ByBest[best.mask]++
 	a.Events += int64(len(list))
 	a.Persons++
+	return best.mask
 }
 
 func better(a, b *entered) bool {

@@ -57,6 +57,7 @@ type Result struct {
 	Entries   []Entry // by person, then start
 	Persons   int     // with an entry
 	Attrition *Attrition
+	Passed    []Passed // by person, each who has an event that the rules are tried on; only with the attrition
 }
 
 // Evaluate finds the entries of a definition. It fails on a definition that circe-be makes

@@ -2,6 +2,7 @@ package members
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
 
 	"github.com/trialmesh/trialmesh/node/events"
@@ -32,6 +33,7 @@ type worker struct {
 	entries   []Entry
 	persons   int
 	attrition *Attrition
+	passed    []Passed
 }
 
 // entered is a primary event in an observation period.
@@ -63,7 +65,8 @@ func (w *worker) person(id uint32) {
 	}
 	w.judge(id)
 	if w.attrition != nil {
-		w.attrition.add(w.qualified)
+		held := w.attrition.add(w.qualified)
+		w.passed = append(w.passed, Passed{id, bits.TrailingZeros64(^held)})
 	}
 	w.include()
 	w.leave(id)

@@ -55,6 +55,7 @@ func rest() {
 type part struct {
 	entries []Entry
 	persons int
+	passed  []Passed
 }
 
 // run evaluates everybody who may be looked at.
@@ -111,6 +112,7 @@ func (p *plan) run(ctx context.Context, o Options) (Result, error) {
 	for _, part := range parts {
 		result.Entries = append(result.Entries, part.entries...)
 		result.Persons += part.persons
+		result.Passed = append(result.Passed, part.passed...)
 	}
 	if o.Attrition {
 		result.Attrition = newAttrition(len(p.rules))
@@ -127,13 +129,13 @@ func (w *worker) chunk(low, high uint32) part {
 		of := r.events.Person
 		w.cursors[i] = sort.Search(len(of), func(j int) bool { return of[j] >= low })
 	}
-	w.entries, w.persons = w.entries[:0], 0
+	w.entries, w.persons, w.passed = w.entries[:0], 0, w.passed[:0]
 	for id := w.next(low); id < high; id = w.next(id + 1) {
 		if w.options.Permit == nil || w.options.Permit(id) {
 			w.person(id)
 		}
 	}
-	return part{slices.Clone(w.entries), w.persons}
+	return part{slices.Clone(w.entries), w.persons, slices.Clone(w.passed)}
 }
 
 // next returns the first person from id on with an event of the primary criteria's concepts.

@@ -318,7 +318,7 @@ func (q question) inRounds() (analysis.Iteration, error) {
 func (p *Peer) session(ctx context.Context, q question, n int) (secagg.Session, error) {
 	least := disclosure.Strictest(q.ask.Hub, q.design.Disclosure)
 	if !q.request.Analysis.Kind.InRounds() {
-		method, err := analysis.For(q.request.Analysis)
+		method, err := analysis.For(q.request)
 		if err != nil {
 			return secagg.Session{}, err
 		}

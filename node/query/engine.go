@@ -78,7 +78,11 @@ type Engine struct{ cfg Config }
 func NewEngine(cfg Config) *Engine { return &Engine{cfg} }
 
 // entry is when a person enters the cohort, and until when they are observed from then on.
-type entry struct{ day, observed omop.Date }
+// Of an attrition it is how many rules in turn hold for who enters by the primary criteria.
+type entry struct {
+	day, observed omop.Date
+	rules         int
+}
 
 // subject is a person of the cohort.
 type subject struct {
@@ -101,7 +105,7 @@ func (e *Engine) Evaluate(ctx context.Context, r query.Request, permission Permi
 	if r.Analysis.Kind.InRounds() {
 		return e.frame(ctx, r.Analysis, entries)
 	}
-	method, err := analysis.For(r.Analysis)
+	method, err := analysis.For(r)
 	if err != nil {
 		return release.Answer{}, err
 	}
@@ -118,6 +122,10 @@ func (e *Engine) Evaluate(ctx context.Context, r query.Request, permission Permi
 		return release.Answer{}, fmt.Errorf("evaluate question: %w", err)
 	}
 	for i := range subjects {
+		if r.Analysis.Attrition {
+			subjects[i].cell = entries[subjects[i].ID].rules
+			subjects[i].strata = []int{subjects[i].cell}
+		}
 		subjects[i].value, subjects[i].hasValue = lookup(values, subjects[i].ID)
 	}
 	table, err := method.Tabulate(func(yield func(analysis.Row, error) bool) {
@@ -157,19 +165,20 @@ func (e *Engine) asked(ctx context.Context, r query.Request, permission Permissi
 	if err != nil {
 		return nil, err
 	}
-	return e.entries(ctx, definition, permission)
+	return e.entries(ctx, definition, permission, r.Analysis.Attrition)
 }
 
-// entries returns the permitted persons of the cohort with the day of their first entry, as
-// of all that was committed before the call. One vocabulary has made the index's eras and
+// entries returns the permitted persons of the cohort with the day of their first entry, or
+// of its attrition all who enter by the primary criteria, as of all that was committed
+// before the call. One vocabulary has made the index's eras and
 // resolved the concept sets.
-func (e *Engine) entries(ctx context.Context, d cohort.Definition, permission Permission) (map[omop.PersonID]entry, error) {
+func (e *Engine) entries(ctx context.Context, d cohort.Definition, permission Permission, attrition bool) (map[omop.PersonID]entry, error) {
 	before, err := e.cfg.Vocabulary.Version(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for range attempts {
-		entries, failed := e.find(ctx, d, permission)
+		entries, failed := e.find(ctx, d, permission, attrition)
 		after, err := e.cfg.Vocabulary.Version(ctx)
 		if err != nil {
 			return nil, errors.Join(failed, err)
@@ -183,7 +192,7 @@ func (e *Engine) entries(ctx context.Context, d cohort.Definition, permission Pe
 }
 
 // find makes one attempt at that.
-func (e *Engine) find(ctx context.Context, d cohort.Definition, permission Permission) (map[omop.PersonID]entry, error) {
+func (e *Engine) find(ctx context.Context, d cohort.Definition, permission Permission, attrition bool) (map[omop.PersonID]entry, error) {
 	state, err := e.cfg.Index.Snapshot(ctx)
 	if err != nil {
 		return nil, err
@@ -191,7 +200,8 @@ func (e *Engine) find(ctx context.Context, d cohort.Definition, permission Permi
 	defer state.Close()
 	people := state.People()
 	found, err := members.Evaluate(ctx, d.Normal(), state, e.cfg.Vocabulary, members.Options{
-		Permit: func(person uint32) bool { return permission.Permits(personOf(people, person)) },
+		Permit:    func(person uint32) bool { return permission.Permits(personOf(people, person)) },
+		Attrition: attrition,
 	})
 	if missing := (events.NoTableError{}); errors.As(err, &missing) {
 		return nil, problem.Refusal("query.no-table", fmt.Sprintf("the site keeps no records of the kind %s, which the cohort needs", missing.Name))
@@ -199,11 +209,17 @@ func (e *Engine) find(ctx context.Context, d cohort.Definition, permission Permi
 	if err != nil {
 		return nil, err
 	}
-	entries := make(map[omop.PersonID]entry, found.Persons)
+	entries := make(map[omop.PersonID]entry, max(found.Persons, len(found.Passed)))
+	if attrition {
+		for _, p := range found.Passed {
+			entries[personOf(people, p.Person)] = entry{rules: p.Rules}
+		}
+		return entries, nil
+	}
 	for _, e := range found.Entries {
 		person := personOf(people, e.Person)
 		if first, known := entries[person]; !known || omop.Date(e.Start) < first.day {
-			entries[person] = entry{omop.Date(e.Start), observed(people, e.Person, e.Start)}
+			entries[person] = entry{day: omop.Date(e.Start), observed: observed(people, e.Person, e.Start)}
 		}
 	}
 	return entries, nil
@@ -309,13 +325,18 @@ func answer(table analysis.Table, subjects []subject, a query.Analysis) release.
 	members := make([][]omop.PersonID, len(table.Cells))
 	measured := make([][]omop.PersonID, len(table.Cells))
 	values := make([][]release.Value, len(table.Cells))
-	out := release.Answer{Table: table, Measure: membership, Sets: map[string][][]omop.PersonID{membership: members}}
+	out := release.Answer{Table: table, Measure: membership, Sets: map[string][][]omop.PersonID{membership: members}, Nested: a.Attrition}
 	for _, s := range subjects {
 		out.Used = append(out.Used, s.ID)
 		members[s.cell] = append(members[s.cell], s.ID)
 		if s.hasValue {
 			measured[s.cell] = append(measured[s.cell], s.ID)
 			values[s.cell] = append(values[s.cell], release.Value{Person: s.ID, Number: s.value})
+		}
+	}
+	if a.Attrition { // who is in a step is in those before
+		for i := len(members) - 2; i >= 0; i-- {
+			members[i] = slices.Concat(members[i], members[i+1])
 		}
 	}
 	if v := a.Variable; v != nil {

@@ -257,6 +257,39 @@ func TestWhoDoesNotPermitIsInvisible(t *testing.T) {
 	})
 }
 
+// ruled is a cohort of whoever has either diagnosis, with rules: the one of them, and the drug.
+func ruled() json.RawMessage {
+	const anyTime = `"StartWindow":{"Start":{"Coeff":-1},"End":{"Coeff":1}},"Occurrence":{"Type":2,"Count":1}`
+	rule := func(name, criterion string) string {
+		return fmt.Sprintf(`{"name":%q,"expression":{"Type":"ALL","CriteriaList":[{"Criteria":%s,%s}]}}`, name, criterion, anyTime)
+	}
+	plain := string(cohort(anyWindow, hasDiabetes+","+hasHigh))
+	return json.RawMessage(plain[:len(plain)-1] + `,"InclusionRules":[` + rule("hypertension", hasHigh) + "," + rule("on metformin", hasDrug) + "]}")
+}
+
+// TestAttrition: the sets are the persons of each step, the last is the cohort.
+func TestAttrition(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		c := four(t, db)
+		r := protocol.Request{Cohort: ruled(), Analysis: protocol.Analysis{Kind: protocol.Count, Attrition: true}}
+		a := c.evaluate(t, r)
+		require.True(t, a.Nested)
+		require.Equal(t, []int64{4, 2, 1}, counts(a))
+		require.ElementsMatch(t, c.named(t, "ada", "bob", "eve", "sam"), a.Used)
+		require.ElementsMatch(t, c.named(t, "ada", "bob", "eve", "sam"), a.Sets["persons"][0])
+		require.ElementsMatch(t, c.named(t, "eve", "sam"), a.Sets["persons"][1])
+		require.Equal(t, [][]omop.PersonID{c.named(t, "eve")}, a.Sets["persons"][2:])
+		r.Analysis.Attrition = false
+		require.Equal(t, a.Sets["persons"][2:], c.evaluate(t, r).Sets["persons"])
+
+		r.Analysis.Attrition = true
+		a = c.evaluate(t, r, "eve")
+		require.Equal(t, []int64{3, 1, 0}, counts(a))
+		require.ElementsMatch(t, c.named(t, "ada", "bob", "sam"), a.Used, "who does not permit is not looked at")
+	})
+}
+
 func TestValues(t *testing.T) {
 	t.Parallel()
 	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {

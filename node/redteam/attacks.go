@@ -36,6 +36,7 @@ var attacks = []attack{
 	{"t", "the quantile that is the greatest value", greatest},
 	{"u", "a survival curve whose steps are one person's", steps},
 	{"v", "a Cox model whose risk sets differ by a person", neighbours},
+	{"w", "an attrition with two rules between which few leave", fewLeave},
 }
 
 // few is how many persons the attacker is after.
@@ -314,4 +315,27 @@ func eitherOf(ctx context.Context, t *target) (Finding, error) {
 	// Of three counts each may be off.
 	lo, hi := t.shown(0)
 	return t.judge(few+3*lo, few+3*hi), nil
+}
+
+// fewLeave asks for the attrition of a cohort with a rule that lets all pass but the few,
+// then for what is left as a count.
+func fewLeave(ctx context.Context, t *target) (Finding, error) {
+	steps := []cohort{t.everybody(), from(0, 300), from(few, 300), from(100, 300)}
+	cells, err := t.count(ctx, question{about: "attrition", cells: steps, nested: true})
+	if err != nil {
+		return refusal(err, "that few leave at some step")
+	}
+	for i := 1; i <= 2; i++ {
+		if !cells[i].withheld {
+			continue
+		}
+		again, err := t.count(ctx, question{about: fmt.Sprint("step ", i), cells: steps[i : i+1]})
+		if err != nil {
+			return refusal(err, "that few leave at some step")
+		}
+		cells[i] = again[0]
+	}
+	lo, hi := t.shown(cells[1].n)
+	nextLo, nextHi := t.shown(cells[2].n)
+	return t.judge(max(lo-nextHi, 1), hi-nextLo), nil
 }

@@ -172,6 +172,7 @@ func from(first, end int) (c cohort) {
 type question struct {
 	about      string // what makes it the same question as another
 	cells      []cohort
+	nested     bool // each cell is a part of the one before
 	researcher identity.DID
 	change     func(*disclosure.Policy)
 }
@@ -199,7 +200,7 @@ func (t *target) ask(ctx context.Context, q question) (asked release.Question, c
 	if _, err := rand.Read(asked.ID[:]); err != nil {
 		return asked, nil, err
 	}
-	a := release.Answer{Measure: "persons"}
+	a := release.Answer{Measure: "persons", Nested: q.nested}
 	sets := make([][]omop.PersonID, len(q.cells))
 	for i, c := range q.cells {
 		for _, place := range c {

@@ -56,12 +56,15 @@ func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
 	if a.Frame != nil {
 		a.Table = a.Frame.table()
 	}
-	cost, err := d.afford(ctx, a.Table)
+	cost, err := d.afford(ctx, a)
 	if err != nil {
 		return Released{}, err
 	}
 	if d.behind, err = a.behind(); err != nil {
 		return Released{}, err
+	}
+	if a.Nested && !nested(d.behind[a.Measure]) {
+		return Released{}, errors.New("release: a step of the answer is no part of the one before")
 	}
 	table := a.Table
 	var sets []measureSet

@@ -19,6 +19,7 @@ type measureSet struct {
 
 	withheld bool   // the number is kept back
 	spare    bool   // only so that others do not come out: the mark says nothing of the threshold
+	hidden   bool   // no number is about it, but two shown ones would tell it
 	limits   string // under which the number is shown or kept back; "" for sets that only come along
 }
 
@@ -41,13 +42,16 @@ func (d *decision) judgedSets(t analysis.Table, a Answer) ([]measureSet, error) 
 			if len(s) == 0 || withheld && measure != a.Measure {
 				continue
 			}
-			sets = append(sets, measureSet{measure, i, s, withheld, withheld && !d.small[i], under})
+			sets = append(sets, measureSet{measure: measure, cell: i, members: s, withheld: withheld, spare: withheld && !d.small[i], limits: under})
 			if !withheld {
 				all = union(all, s)
 			}
 		}
+		if a.Nested && measure == a.Measure {
+			sets = append(sets, d.leavers(measure, cells)...)
+		}
 		if len(all) > 0 {
-			sets = append(sets, measureSet{measure, unionCell, all, false, false, under})
+			sets = append(sets, measureSet{measure: measure, cell: unionCell, members: all, limits: under})
 		}
 	}
 	return sets, nil
@@ -64,6 +68,9 @@ func (d *decision) compare(ctx context.Context, sets []measureSet) error {
 		return nil
 	}
 	for _, s := range sets {
+		if s.hidden {
+			continue
+		}
 		if s.cell == unionCell {
 			if err := d.compareOne(ctx, s); err != nil {
 				return err
@@ -84,8 +91,8 @@ func (d *decision) compare(ctx context.Context, sets []measureSet) error {
 func (d *decision) compareOne(ctx context.Context, s measureSet) error {
 	// Sets whose sizes differ by least or more differ by at least as much.
 	least := d.q.Policy.MinDifference * perPerson(s.measure)
-	rows, err := d.tx.Query(ctx, `SELECT members, withheld, limits FROM release_set WHERE measure = ? AND size BETWEEN ? AND ?`,
-		s.measure, len(s.members)-least+1, len(s.members)+least-1)
+	rows, err := d.tx.Query(ctx, `SELECT members, withheld, limits FROM release_set WHERE measure = ? AND withheld <> ? AND size BETWEEN ? AND ?`,
+		s.measure, hiddenSet, len(s.members)-least+1, len(s.members)+least-1)
 	if err != nil {
 		return err
 	}
@@ -131,7 +138,7 @@ func (d *decision) audit(ctx context.Context, sets []measureSet) error {
 	}
 	fresh := make(map[string][]set)
 	for _, s := range sets {
-		if !s.withheld && s.cell != unionCell {
+		if !s.withheld && !s.hidden && s.cell != unionCell {
 			fresh[s.measure] = append(fresh[s.measure], s.members)
 		}
 	}
@@ -181,7 +188,10 @@ func (d *decision) readReleased(ctx context.Context, measure string) ([]set, err
 func (d *decision) insertSets(ctx context.Context, sets []measureSet) error {
 	for _, s := range sets {
 		withheld := 0
-		if s.withheld {
+		switch {
+		case s.hidden:
+			withheld = hiddenSet
+		case s.withheld:
 			withheld = 1
 		}
 		if _, err := d.tx.Exec(ctx, `INSERT INTO release_set (query, measure, cell, size, members, withheld, limits)

@@ -14,6 +14,7 @@ import (
 type figure struct {
 	members  set
 	withheld bool
+	hidden   bool              // nothing is let out of it; see [decision.leavers]
 	exact    bool              // the number is not rounded
 	policy   disclosure.Policy // under which
 }
@@ -39,11 +40,23 @@ func (f figure) few() bool { return f.withheld && int64(len(f.members)) < f.leas
 // guarded reports whether nobody may learn more of the set than that it is withheld.
 // A set of as many persons as the rules want may come out by subtraction, even if it
 // was withheld because it rounds to fewer.
-func (f figure) guarded() bool { return f.withheld && int64(len(f.members)) < least(f.policy) }
+func (f figure) guarded() bool {
+	return (f.withheld || f.hidden) && int64(len(f.members)) <= f.top()
+}
+
+// top is the greatest number of persons of a figure that is guarded.
+func (f figure) top() int64 {
+	if f.hidden {
+		return int64(f.policy.MinDifference) - 1
+	}
+	return least(f.policy) - 1
+}
 
 // marks bounds the persons by what is shown of the figure but its number.
 func (f figure) marks() (lo, hi float64) {
 	switch {
+	case f.hidden:
+		return 0, math.Inf(1)
 	case f.few():
 		return 1, float64(f.least() - 1)
 	case f.withheld:
@@ -56,7 +69,7 @@ func (f figure) marks() (lo, hi float64) {
 func (f figure) all() (lo, hi float64) {
 	n, base := int64(len(f.members)), int64(f.policy.Rounding)
 	switch {
-	case f.withheld:
+	case f.withheld, f.hidden:
 		return f.marks()
 	case f.exact || base <= 1:
 		return float64(n), float64(n)
@@ -155,7 +168,7 @@ func (v *view) tells(i int) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	top := float64(least(v.figures[i].policy) - 1)
+	top := float64(v.figures[i].top())
 	const slack = 1e-6 // of a person
 	if lo <= 1+slack && hi >= top-slack {
 		return false, nil
@@ -201,7 +214,7 @@ func (d *decision) margins(ctx context.Context, sets []measureSet, measure strin
 	var fresh []figure
 	for _, s := range sets {
 		if s.measure == measure && s.cell != unionCell {
-			fresh = append(fresh, figure{s.members, s.withheld, exact, d.q.Policy})
+			fresh = append(fresh, figure{s.members, s.withheld, s.hidden, exact, d.q.Policy})
 		}
 	}
 	key := within{measure, before}
@@ -302,7 +315,7 @@ func (d *decision) readFigures(ctx context.Context, measure string, exact bool) 
 		if err := rows.Scan(&name, &raw, &withheld, &under); err != nil {
 			return nil, err
 		}
-		f := figure{withheld: withheld != 0, exact: exact || under == ""}
+		f := figure{withheld: withheld == 1, hidden: withheld == hiddenSet, exact: exact || under == ""}
 		if f.members, err = parseSet(raw); err != nil {
 			return nil, err
 		}
@@ -331,7 +344,7 @@ func total(figures []figure) set {
 func once(figures []figure) []figure {
 	seen := make(map[string]bool, len(figures))
 	return slices.DeleteFunc(figures, func(f figure) bool {
-		key := fmt.Sprint(f.withheld, f.exact, f.policy) + string(f.members.bytes())
+		key := fmt.Sprint(f.withheld, f.hidden, f.exact, f.policy) + string(f.members.bytes())
 		had := seen[key]
 		seen[key] = true
 		return had

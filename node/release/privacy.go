@@ -19,9 +19,9 @@ var (
 // afford refuses an answer with noise that the privacy budgets of the researcher or
 // of the trial do not allow, before anything is drawn, and returns what it costs.
 // Persons are in one cell of a table at most, so that one person changes its counts by
-// one in all.
-func (d *decision) afford(ctx context.Context, t analysis.Table) (noise.Rho, error) {
-	p := d.q.Policy
+// one in all. Where cells are nested a person may be in all of them, and each costs as much.
+func (d *decision) afford(ctx context.Context, a Answer) (noise.Rho, error) {
+	p, t := d.q.Policy, a.Table
 	if p.Noise == "" {
 		return 0, nil
 	}
@@ -29,6 +29,9 @@ func (d *decision) afford(ctx context.Context, t analysis.Table) (noise.Rho, err
 		return 0, ErrNoise
 	}
 	cost := noise.OfScale(p.NoiseScale)
+	if a.Nested {
+		cost *= noise.Rho(len(t.Cells))
+	}
 	delta := p.Delta
 	if delta == 0 {
 		delta = disclosure.DefaultDelta

@@ -152,6 +152,20 @@ func TestPrivacyBudget(t *testing.T) {
 		require.ErrorIs(t, err, ErrCells)
 		cost(&after)
 		require.Equal(t, before, after, "a refusal draws nothing and costs nothing")
+
+		p.ResearcherEpsilon, p.TrialEpsilon = 1000, 1000
+		one, three := about("one", p), about("three", p)
+		one.Trial, three.Trial = "large", "large"
+		_, err = gate.Release(t.Context(), one, counted(span(1_001_001, 1_001_100)), today)
+		require.NoError(t, err)
+		cost(&before)
+		steps := counted(span(1_002_001, 1_002_100), span(1_002_001, 1_002_080), span(1_002_001, 1_002_060))
+		steps.Nested = true
+		_, err = gate.Release(t.Context(), three, steps, today)
+		require.NoError(t, err)
+		first := before - after
+		cost(&after)
+		require.Equal(t, 3*first, after-before, "a person is in all the steps")
 	})
 }
 

@@ -99,6 +99,10 @@ type Answer struct {
 	// frame, sets may follow those of the cells: of persons who are in none.
 	Sets map[string][][]omop.PersonID
 
+	// Nested says of a count that each cell's persons are among those of the cell before,
+	// as the steps of an attrition are. Otherwise nobody is in two cells.
+	Nested bool
+
 	// Values say, per measure, which persons' values each cell's sum is of, so
 	// that two sums over the same persons are known to be of other values. Of a
 	// frame, sets may follow those of the cells: of further columns.

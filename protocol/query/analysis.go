@@ -75,6 +75,10 @@ type Analysis struct {
 	// By splits the cohort, at most MaxBy stratifiers, each once.
 	By []Stratifier `json:"by,omitempty"`
 
+	// Attrition asks a Count for the persons whom each of the cohort's inclusion rules
+	// leaves; see [Request.Axes]. By is absent then.
+	Attrition bool `json:"attrition,omitempty"`
+
 	// Variable is required for Moments and absent for the others.
 	Variable *Variable `json:"variable,omitempty"`
 
@@ -183,6 +187,8 @@ func (a Analysis) Validate() error {
 	switch {
 	case !a.Kind.Known():
 		return invalid("analysis.kind: unknown; known are " + list(Kinds()))
+	case a.Attrition && (a.Kind != Count || len(a.By) > 0):
+		return invalid("analysis.attrition: is for a count without by")
 	case !only:
 		return invalid(fmt.Sprintf("analysis: what belongs to another method than %s stands there", a.Kind))
 	case a.Kind.InRounds():
@@ -265,6 +271,8 @@ func byNumber(concept int64) string { return fmt.Sprintf("concept %d", concept) 
 func (a Analysis) WordsNamed(name func(concept int64) string) string {
 	var b strings.Builder
 	switch spec, _ := a.of(a.Kind); {
+	case a.Attrition:
+		b.WriteString("How many persons enter the cohort by its primary criteria, and how many each of its inclusion rules in turn leaves")
 	case a.Kind == Count:
 		b.WriteString("How many persons are in the cohort")
 	case a.Variable != nil:

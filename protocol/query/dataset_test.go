@@ -82,7 +82,8 @@ func TestTheQuestionOfADataset(t *testing.T) {
 	other, err := r.Question()
 	require.NoError(t, err)
 	require.NotEqual(t, first, other)
-	require.Contains(t, r.Analysis.Words(), `crp is column "crp" of the data set biobank, numeric between 0 and 500 mg/L (Measurement); grade is column "WHO grade" of the data set tumors, one of low, high`)
+	require.Contains(t, r.Analysis.Words(), `crp is column "crp" of the data set biobank, numeric between 0 and 500 mg/L (Measurement)`)
+	require.Contains(t, r.Analysis.Words(), `grade is column "WHO grade" of the data set tumors, one of low, high`)
 
 	raw, err := json.Marshal(request())
 	require.NoError(t, err)

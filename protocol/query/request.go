@@ -52,12 +52,18 @@ type Request struct {
 
 // Validate reports the first thing that is wrong with the request.
 func (r Request) Validate() error {
+	var d cohort.Definition
+	var err error
 	if r.Dataset != "" {
-		if err := r.validateDataset(); err != nil {
-			return err
-		}
-	} else if _, err := r.Definition(); err != nil {
+		err = r.validateDataset()
+	} else {
+		d, err = r.Definition()
+	}
+	if err != nil {
 		return err
+	}
+	if r.Analysis.Attrition && len(d.Rules) == 0 {
+		return invalid("analysis.attrition: the cohort has no inclusion rules")
 	}
 	if r.Purpose == "" || len(r.Purpose) > MaxPurpose {
 		return problem.New(problem.Invalid, fmt.Sprintf("query: purpose: 1 to %d bytes", MaxPurpose))

@@ -57,7 +57,8 @@ type Result struct {
 	// Rounds is how many sums a method in rounds took.
 	Rounds int `json:"rounds,omitempty"`
 
-	// Total is over all cells that are not withheld.
+	// Total is over all cells that are not withheld. An attrition, whose cells hold the
+	// same persons, has none.
 	Total *Cell `json:"total,omitempty"`
 
 	// WithheldCells counts the cells that are withheld.
@@ -97,7 +98,7 @@ type Answered struct {
 
 // Cell is one cell of the answer.
 type Cell struct {
-	// Levels are the names of the cell's levels, in the order of Analysis.By.
+	// Levels are the names of the cell's levels, in the order of [Request.Axes].
 	Levels []string `json:"levels"`
 
 	// N is the number of persons over the sites that released the cell, rounded

@@ -1542,6 +1542,7 @@ export interface components {
             pulls: components["schemas"]["Pull"][];
         };
         QueryAnalysis: {
+            attrition?: boolean;
             by?: string[] | null;
             characterize?: components["schemas"]["QueryCharacterizeSpec"];
             columns?: components["schemas"]["QueryColumn"][] | null;

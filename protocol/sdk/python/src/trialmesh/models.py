@@ -640,6 +640,7 @@ class PullsList:
 
 @dataclass(frozen=True, kw_only=True)
 class QueryAnalysis:
+    attrition: bool | None = None
     by: list[str] | None | None = None
     characterize: QueryCharacterizeSpec | None = None
     columns: list[QueryColumn] | None | None = None
