@@ -36,6 +36,8 @@ var attacks = []attack{
 	{"t", "the quantile that is the greatest value", greatest},
 	{"u", "a survival curve whose steps are one person's", steps},
 	{"v", "a Cox model whose risk sets differ by a person", neighbours},
+	{"w", "a weighted comparison with the weights of each day", weightsByDay},
+	{"x", "everybody's rates less those of matched pairs, for the few who found none", unmatched},
 }
 
 // few is how many persons the attacker is after.
