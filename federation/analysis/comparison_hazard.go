@@ -113,14 +113,13 @@ func ascend(out query.HazardRatio, at func(log float64) (likelihood, gradient, i
 		if c.rank == 0 && a.Iterations <= 1 {
 			return out, 0, 0, nil // as R's NA
 		}
-		infinite := a.infinite([]float64{gradient}, []float64{1}, c, cox{}.infinite)
+		log = a.Coefficients[0]
 		switch {
 		case !converged:
 			out.Warnings = append(out.Warnings, "Ran out of iterations and did not converge")
-		case len(infinite) > 0:
+		case information > 0 && cox{}.infinite(math.Abs(gradient/information), math.Abs(log)):
 			out.Warnings = append(out.Warnings, "Loglik converged before variable 1; coefficient may be infinite.")
 		}
-		log = a.Coefficients[0]
 		if information > 0 {
 			variance = 1 / information
 		}

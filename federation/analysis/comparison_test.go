@@ -155,3 +155,43 @@ func TestComparisonRefuses(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 }
+
+// TestComparisonHasNoResult: of arms, strata and times with fewer than may be told of.
+func TestComparisonHasNoResult(t *testing.T) {
+	t.Parallel()
+	all := casesIn[comparisonCase](t, "comparison")
+	for want, x := range map[string]struct{ of, least int }{
+		"200 or more persons are needed of the treated":  {0, 200},
+		"fewer than 60 of the treated had the event":     {0, 60},
+		"fewer than 60 of the treated":                   {6, 60},
+		"treated had the event while the other of the p": {7, 45},
+	} {
+		c := all[x.of]
+		c.Least = x.least
+		m := c.method(t)
+		rows := tableRows(t, "comparison/rotterdam.csv", m.Columns())
+		_, err := analysis.Local(m, split(t, m.Columns(), rows, c.Sites, func(r int) int { return r % c.Sites })...)
+		var no analysis.NoResult
+		require.ErrorAs(t, err, &no, want)
+		require.ErrorContains(t, err, want)
+	}
+}
+
+// TestComparisonWithoutEventsInAnArm has the warning of R's coxph, as its estimate runs away.
+func TestComparisonWithoutEventsInAnArm(t *testing.T) {
+	t.Parallel()
+	c := casesIn[comparisonCase](t, "comparison")[0]
+	m := c.method(t)
+	rows := tableRows(t, "comparison/rotterdam.csv", m.Columns())
+	for i := range rows {
+		if rows[i][2] == 1 {
+			rows[i][1] = 0
+		}
+	}
+	result, err := alone(t, m, rows)
+	require.NoError(t, err)
+	got := result.(*query.Comparison)
+	require.NotEmpty(t, got.Crude.Hazard.Warnings)
+	require.NotEmpty(t, got.Adjusted.Hazard.Warnings)
+	require.Zero(t, got.Crude.Treated.Rate.Events)
+}
