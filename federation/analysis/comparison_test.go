@@ -162,9 +162,9 @@ func TestComparisonHasNoResult(t *testing.T) {
 	all := casesIn[comparisonCase](t, "comparison")
 	for want, x := range map[string]struct{ of, least int }{
 		"200 or more persons are needed of the treated":  {0, 200},
-		"fewer than 60 of the treated had the event":     {0, 60},
-		"fewer than 60 of the treated":                   {6, 60},
-		"treated had the event while the other of the p": {7, 45},
+		"fewer than 70 of the treated had the event":     {0, 70},
+		"fewer than 70 of the treated":                   {6, 70},
+		"treated had the event while the other of the p": {7, 47},
 	} {
 		c := all[x.of]
 		c.Least = x.least
