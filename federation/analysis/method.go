@@ -165,6 +165,22 @@ var methods = map[query.AnalysisKind]func(a query.Analysis, columns declared, le
 			Stabilized: s.Stabilized, Truncate: s.Truncate, Strata: s.Strata, Caliper: s.Caliper, MinCell: int64(least), Declared: columns,
 		}.New()
 	},
+	query.Compare: func(a query.Analysis, columns declared, least int) (Iteration, error) {
+		s := a.Comparison
+		treatment, err := formula.Parse(s.Treatment)
+		if err != nil {
+			return nil, err
+		}
+		outcome, err := formula.Parse(s.Outcome)
+		if err != nil {
+			return nil, err
+		}
+		return Comparison{
+			Treatment: treatment, Outcome: outcome, Ties: s.Ties, Grid: Grid(s.Grid), Adjustment: s.Adjustment, Estimand: s.Estimand,
+			Stabilized: s.Stabilized, Truncate: s.Truncate, Strata: s.Strata, Caliper: s.Caliper, ByPair: s.ByPair,
+			MinCell: int64(least), Declared: columns,
+		}.New()
+	},
 	query.Predict: func(a query.Analysis, columns declared, least int) (Iteration, error) {
 		s := a.Predict
 		f, err := formula.Parse(s.Formula)

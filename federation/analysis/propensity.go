@@ -80,17 +80,9 @@ const (
 
 // New checks the question and returns the method.
 func (m Propensity) New() (Iteration, error) {
-	p := propensity{Propensity: m}
-	if err := m.validate(); err != nil {
+	p, err := m.scoring()
+	if err != nil {
 		return nil, fmt.Errorf("propensity: %w", err)
-	}
-	var err error
-	score := GLM{Formula: m.Treatment, Family: query.Binomial, Declared: m.Declared}
-	if p.score, err = score.check(); err != nil {
-		return nil, fmt.Errorf("propensity: treatment: %w", err)
-	}
-	if len(p.score.response.column.levels()) != 2 {
-		return nil, errors.New("propensity: treatment: the response must be logical or a factor of two levels")
 	}
 	outcome := GLM{Formula: m.Outcome, Family: m.Family, Link: m.Link, Weights: weightColumn}
 	outcome.Declared = append(slices.Clone(m.Declared), Column{Name: weightColumn, Kind: Numeric, High: maxWeight})
@@ -101,6 +93,23 @@ func (m Propensity) New() (Iteration, error) {
 		return nil, fmt.Errorf("propensity: declared: %w", err)
 	}
 	return Iterate(p), nil
+}
+
+// scoring returns the method as far as it is about the score.
+func (m Propensity) scoring() (propensity, error) {
+	p := propensity{Propensity: m}
+	if err := m.validate(); err != nil {
+		return p, err
+	}
+	var err error
+	score := GLM{Formula: m.Treatment, Family: query.Binomial, Declared: m.Declared}
+	if p.score, err = score.check(); err != nil {
+		return p, fmt.Errorf("treatment: %w", err)
+	}
+	if len(p.score.response.column.levels()) != 2 {
+		return p, errors.New("treatment: the response must be logical or a factor of two levels")
+	}
+	return p, nil
 }
 
 func (m Propensity) validate() error {

@@ -174,7 +174,7 @@ func (m Matrix) level(column int) bool {
 func (m propensity) result(s propensityState, pooled Pooled) *query.PropensityEffect {
 	r := &query.PropensityEffect{
 		Adjustment: m.Adjustment, Estimand: m.Estimand, N: pooled.Rows, Omitted: pooled.Omitted,
-		Score: *s.Fitted, Balance: s.Balance, Outcome: *s.Effect,
+		Score: *s.Fitted, Balance: s.Balance, Strata: m.strataTold(s), Outcome: *s.Effect,
 		Untreated: query.PropensityArm{N: s.Arms[0], Used: s.Used[0], Effective: s.Effective[0]},
 		Treated:   query.PropensityArm{N: s.Arms[1], Used: s.Used[1], Effective: s.Effective[1]},
 	}
@@ -183,16 +183,6 @@ func (m propensity) result(s propensityState, pooled Pooled) *query.PropensityEf
 	}
 	if m.Caliper > 0 {
 		r.Caliper = &s.Caliper
-	}
-	for k, n := range s.Strata {
-		one := query.PropensityStratum{High: 1, Untreated: n[0], Treated: n[1]}
-		if k > 0 {
-			one.Low = s.Cuts[k-1]
-		}
-		if k < len(s.Cuts) {
-			one.High = s.Cuts[k]
-		}
-		r.Strata = append(r.Strata, one)
 	}
 	r.Outcome.Formula = m.Outcome.String()
 	r.Outcome.Dispersion, r.Outcome.AIC, r.Outcome.Coefficients = nil, nil, nil
@@ -207,4 +197,20 @@ func (m propensity) result(s propensityState, pooled Pooled) *query.PropensityEf
 		r.Outcome.Coefficients = append(r.Outcome.Coefficients, c)
 	}
 	return r
+}
+
+// strataTold are the strata with their ends.
+func (m propensity) strataTold(s propensityState) []query.PropensityStratum {
+	var out []query.PropensityStratum
+	for k, n := range s.Strata {
+		one := query.PropensityStratum{High: 1, Untreated: n[0], Treated: n[1]}
+		if k > 0 {
+			one.Low = s.Cuts[k-1]
+		}
+		if k < len(s.Cuts) {
+			one.High = s.Cuts[k]
+		}
+		out = append(out, one)
+	}
+	return out
 }

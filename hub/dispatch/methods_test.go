@@ -22,6 +22,7 @@ var relapseColumns = map[string]query.Column{
 	"sex":      {Name: "sex", From: query.FromSex},
 	"pressure": {Name: "pressure", From: query.FromMeasurement, Concepts: []int64{peertest.Systolic}, Unit: "mm[Hg]", Take: query.TakeLast, Low: 50, High: 250},
 	"relapse":  {Name: "relapse", From: query.FromEvent, Domain: cohort.ConditionOccurrence, Concepts: []int64{peertest.Relapse}, Window: &query.Window{From: 1, To: days}},
+	"early":    {Name: "early", From: query.FromEvent, Domain: cohort.ConditionOccurrence, Concepts: []int64{peertest.Relapse}, Window: &query.Window{From: 1, To: days / 2}},
 	"relapses": {Name: "relapses", From: query.FromCount, Domain: cohort.ConditionOccurrence, Concepts: []int64{peertest.Relapse}, Window: &query.Window{From: 1, To: days}, High: 5},
 	"time":     {Name: "time", From: query.FromFollowUp, Domain: cohort.ConditionOccurrence, Concepts: []int64{peertest.Relapse}, Window: &query.Window{From: 1, To: days}},
 	"outcome":  {Name: "outcome", From: query.FromOutcome, Domain: cohort.ConditionOccurrence, Concepts: []int64{peertest.Relapse}, Window: &query.Window{From: 1, To: days}},
@@ -43,13 +44,16 @@ func spread(sites [][]peertest.Person) [][]peertest.Person {
 
 // row returns a person's values of columns, as [relapseColumns] mean them.
 func row(p peertest.Person, columns []query.Column) []float64 {
-	relapsed, time := 0.0, float64(days)
+	relapsed, early, time := 0.0, 0.0, float64(days)
 	if p.Relapsed {
 		relapsed, time = 1, float64(p.After)
 	}
+	if p.Relapsed && p.After <= days/2 {
+		early = 1
+	}
 	age := 2024 - p.Born
 	values := map[string]float64{
-		"age": float64(age), "group": 2, "sex": 0, "pressure": p.Value, "relapse": relapsed, "relapses": relapsed, "outcome": relapsed, "time": time,
+		"age": float64(age), "group": 2, "sex": 0, "pressure": p.Value, "relapse": relapsed, "early": early, "relapses": relapsed, "outcome": relapsed, "time": time,
 	}
 	if age >= 65 {
 		values["group"] = 3
@@ -91,6 +95,9 @@ func methodsOfRelapses() map[query.AnalysisKind]query.Analysis {
 		query.Propensity: {query.Specs{Propensity: &query.PropensitySpec{
 			Treatment: "relapse ~ age + pressure", Outcome: "pressure ~ relapse", Family: query.Gaussian, Adjustment: query.Weighting, Estimand: query.ATE,
 		}}, []string{"relapse", "age", "pressure"}},
+		query.Compare: {query.Specs{Comparison: &query.ComparisonSpec{
+			Treatment: "early ~ age + pressure", Outcome: "Surv(time, outcome) ~ early", Grid: grid, Adjustment: query.Weighting, Estimand: query.ATT,
+		}}, []string{"early", "age", "pressure", "time", "outcome"}},
 		query.Predict:    {query.Specs{Predict: &query.PredictSpec{Formula: "relapse ~ age + pressure", Share: 0.5, Groups: 4}}, []string{"relapse", "age", "pressure"}},
 		query.Prevalence: {query.Specs{Prevalence: &query.PrevalenceSpec{Property: "relapse", By: "sex"}}, []string{"relapse", "sex"}},
 	}

@@ -25,12 +25,12 @@ func TestCellsOfSums(t *testing.T) {
 		}
 		require.NoError(t, frame.Append([]float64{float64(i % 2), age}))
 	}
-	cells, err := Cells(a, frame.Bits(), false)
+	cells, err := Cells(query.Request{Analysis: a}, frame.Bits(), false)
 	require.NoError(t, err)
 	require.Equal(t, []Cell{
 		{Together: []string{"fever"}, N: 20}, {Together: []string{"fever", "age"}, N: 15, Omitted: 5}, {Together: []string{"age"}, N: 15, Omitted: 5},
 	}, cells)
-	cells, err = Cells(a, frame.Bits(), true)
+	cells, err = Cells(query.Request{Analysis: a}, frame.Bits(), true)
 	require.NoError(t, err)
 	require.Equal(t, []Cell{{Together: []string{"fever"}, Size: Under101}, {Together: []string{"fever", "age"}, Size: Under101}, {Together: []string{"age"}, Size: Under101}}, cells)
 }

@@ -37,6 +37,8 @@ var attacks = []attack{
 	{"u", "a survival curve whose steps are one person's", steps},
 	{"v", "a Cox model whose risk sets differ by a person", neighbours},
 	{"w", "an attrition with two rules between which few leave", fewLeave},
+	{"x", "a weighted comparison with the weights of each day", weightsByDay},
+	{"y", "everybody's rates less those of matched pairs, for the few who found none", unmatched},
 }
 
 // few is how many persons the attacker is after.

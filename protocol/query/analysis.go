@@ -39,6 +39,7 @@ const (
 	KMeans       AnalysisKind = "k-means"
 	Propensity   AnalysisKind = "propensity"
 	Predict      AnalysisKind = "prediction"
+	Compare      AnalysisKind = "comparison"
 )
 
 // Kinds returns the list.
@@ -48,7 +49,7 @@ func Kinds() []AnalysisKind {
 
 var rounds = []AnalysisKind{
 	GLM, Cox, KaplanMeier, CrossTab, Describe, Quantiles, Histogram, Characterize, Incidence, Prevalence,
-	NegBin, MixedModel, Meta, PCA, KMeans, Propensity, Predict,
+	NegBin, MixedModel, Meta, PCA, KMeans, Propensity, Predict, Compare,
 }
 
 // Known reports whether k is on the list.

@@ -24,6 +24,7 @@ type Outcome struct {
 	Clusters         *Clusters            `json:"clusters,omitempty"`
 	Effect           *PropensityEffect    `json:"propensityEffect,omitempty"`
 	Prediction       *Prediction          `json:"prediction,omitempty"`
+	Comparison       *Comparison          `json:"comparison,omitempty"`
 }
 
 // OutcomeOf returns the outcome that is one of the results, a pointer.
