@@ -69,7 +69,7 @@ class Approval:
     researcher: str
     size: str
     """How many persons it would use here, when it was asked."""
-    state: Literal["waiting", "approved", "refused", "over", "superseded"]
+    state: Literal["waiting", "approved", "refused", "over", "superseded", "cancelled"]
     trial: str
     until: datetime.datetime
     """How long the hub waits."""
@@ -400,6 +400,16 @@ class ProblemDocument:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Protocol:
+    hub: VersionRange | None = None
+    """Those of the hub; absent unless it is reached."""
+    speaks: VersionRange
+    """The protocol versions of this program."""
+    update: str | None = None
+    """Why they cannot work together, and which of them to update."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pull:
     error: str | None = None
     """What is wrong with its settings; it does not run."""
@@ -478,9 +488,16 @@ class QueryAnalysis:
     glm: QueryGLMSpec | None = None
     histogram: QueryHistogramSpec | None = None
     incidence: QueryIncidenceSpec | None = None
+    k_means: QueryKMeansSpec | None = field(default=None, metadata={"json": "kMeans"})
     kaplan_meier: QueryKaplanMeierSpec | None = field(default=None, metadata={"json": "kaplanMeier"})
     kind: str
+    meta_analysis: QueryMetaSpec | None = field(default=None, metadata={"json": "metaAnalysis"})
+    mixed_model: QueryMixedModelSpec | None = field(default=None, metadata={"json": "mixedModel"})
+    negative_binomial: QueryNegBinSpec | None = field(default=None, metadata={"json": "negativeBinomial"})
+    pca: QueryPCASpec | None = None
+    prediction: QueryPredictSpec | None = None
     prevalence: QueryPrevalenceSpec | None = None
+    propensity: QueryPropensitySpec | None = None
     quantiles: QueryQuantilesSpec | None = None
     variable: QueryVariable | None = None
 
@@ -551,6 +568,13 @@ class QueryIncidenceSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QueryKMeansSpec:
+    clusters: int
+    steps: int | None = None
+    values: list[str] | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class QueryKaplanMeierSpec:
     formula: str
     grid: QueryGrid
@@ -558,9 +582,68 @@ class QueryKaplanMeierSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QueryMetaSpec:
+    adjust: bool | None = None
+    between: str | None = None
+    by: str | None = None
+    model: QueryGLMSpec | None = None
+    term: str | None = None
+    value: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryMixedModelSpec:
+    criterion: str | None = None
+    formula: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryNegBinSpec:
+    formula: str
+    link: str | None = None
+    weights: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryPCASpec:
+    scale: bool | None = None
+    values: list[str] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryPart:
+    name: str
+    question: str
+    study: str
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryPredictSpec:
+    formula: str
+    groups: int | None = None
+    share: float | None = None
+    train: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class QueryPrevalenceSpec:
     by: str | None = None
     property: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryPropensitySpec:
+    adjustment: str
+    caliper: float | None = None
+    estimand: str
+    family: str
+    link: str | None = None
+    outcome: str
+    stabilized: bool | None = None
+    strata: int | None = None
+    treatment: str
+    truncate: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -575,6 +658,7 @@ class QueryRequest:
     analysis: QueryAnalysis
     cohort: Any
     purpose: str
+    study: QueryPart | None = None
     trial: str
 
 
@@ -892,6 +976,8 @@ class Status:
     process: str | None = None
     """Name of the process that answers, if it is one beside the node, which only does loads and
     does not speak to the hub."""
+    protocol: Protocol | None = None
+    """Absent of a process beside the node."""
     tables: dict[str, int]
     """Rows by OMOP table."""
 
@@ -1030,6 +1116,12 @@ class Version:
     """SHA-256 of the list's file."""
     entries: int
     version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionRange:
+    newest: int
+    oldest: int
 
 
 @dataclass(frozen=True, kw_only=True)
