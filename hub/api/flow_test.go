@@ -29,6 +29,7 @@ func TestNodesShowTheirVersions(t *testing.T) {
 	require.Equal(t, words, get[Nodes](h, "/v1/nodes").Nodes[0].Update)
 	_, _, body := h.send(http.MethodGet, "/", "", nil)
 	require.Contains(t, body, words)
+	require.Contains(t, body, "protocol 99 and 98")
 }
 
 // From an empty hub to an open question, each by the one who may.
