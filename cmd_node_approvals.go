@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -14,6 +13,8 @@ import (
 	desk "github.com/trialmesh/trialmesh/node/approval"
 	"github.com/trialmesh/trialmesh/node/client"
 	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
 func newNodeApprovals() *cobra.Command {
@@ -56,7 +57,7 @@ func newNodeApprovalsList() *cobra.Command {
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "approval\tquestion\tgate\tstate\tasked\tuntil\ttrial\tpersons here\tpurpose")
 			for _, a := range list {
-				fmt.Fprintf(w, "%.12s\t%.12s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.ID, a.Query, a.Gate, a.State, when(a.Asked, "-"), when(a.Until, "-"), a.Trial, a.Size, printable(a.Purpose))
+				fmt.Fprintf(w, "%.12s\t%.12s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.ID, a.Query, a.Gate, a.State, when(a.Asked, "-"), when(a.Until, "-"), a.Trial, a.Size, briefly(a.Purpose))
 			}
 			return w.Flush()
 		},
@@ -66,39 +67,49 @@ func newNodeApprovalsList() *cobra.Command {
 }
 
 func newNodeApprovalsShow() *cobra.Command {
-	return addDir(&cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show a question in words, and what it would touch",
-		Long: `Show a question that waits: in words, who asks it, for what, which data it reads, about
-how many persons of the site it would use, and at the gate before the release the numbers
-that would leave. ID is the approval's or the question's, and may be cut to its first eight
-hex digits. All of this stays at the site.`,
-		Example: `  trialmesh node approvals show 3f9a2c01 --dir node`,
-		Args:    args(cobra.ExactArgs(1)),
+		Long: `Show a question that waits: who asks it, for what, how often they asked before and whether
+the same was decided before; what it is in words, which data it reads, and at the gate
+before the release what would leave. Concepts have the names that the site's vocabulary
+gives them. One that the researcher calls otherwise is marked with !, one that the
+vocabulary does not have with ?. What stands in quotation marks is the researcher's word.
+
+With --size the node also counts, as a band, how many persons the question would use by
+the consents of now. ID is the approval's or the question's, and may be cut to its first
+eight hex digits. All of this stays at the site.`,
+		Example: `  trialmesh node approvals show 3f9a2c01 --dir node
+  trialmesh node approvals show 3f9a2c01 --size --dir node`,
+		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := localNode(cmd)
 			if err != nil {
 				return err
 			}
 			defer c.Close()
-			a, err := approvalOf(cmd, c, args[0])
+			size, _ := cmd.Flags().GetBool("size")
+			a, err := approvalOf(cmd, c, args[0], size)
 			if err != nil {
 				return err
 			}
 			return printApproval(cmd, a)
 		},
-	}, "node")
+	}
+	cmd.Flags().Bool("size", false, "count how many persons it would use, as a band; up to a minute")
+	return addDir(cmd, "node")
 }
 
 func newNodeApprovalsPolicy() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "policy [BUNDLE]",
 		Short: "Check an approval policy and print its digest",
 		Long: `Compile the bundle of Rego at BUNDLE, a folder or .tar.gz, as the node does when it
 starts, and print the digest by which decisions name it; without BUNDLE, the default's.
-An error names the file and the line.`,
-		Example: `  trialmesh node approvals policy /etc/trialmesh/approval`,
-		Args:    args(cobra.MaximumNArgs(1)),
+With --text the rules follow. An error names the file and the line.`,
+		Example: `  trialmesh node approvals policy /etc/trialmesh/approval
+  trialmesh node approvals policy --text`,
+		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			at := ""
 			if len(args) == 1 {
@@ -108,13 +119,22 @@ An error names the file and the line.`,
 			if err != nil {
 				return err
 			}
-			if wantsJSON(cmd) {
-				return printJSON(cmd, map[string]any{"digest": policy.Digest()})
+			text := ""
+			if with, _ := cmd.Flags().GetBool("text"); with {
+				text = policy.Text()
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), policy.Digest())
+			if wantsJSON(cmd) {
+				return printJSON(cmd, struct {
+					Digest message.Digest `json:"digest"`
+					Text   string         `json:"text,omitempty"`
+				}{policy.Digest(), text})
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n%s", policy.Digest(), text)
 			return err
 		},
 	}
+	cmd.Flags().Bool("text", false, "print the rules, too")
+	return cmd
 }
 
 // newNodeVerdict makes a command that signs a verdict and brings it to the node.
@@ -162,7 +182,7 @@ func newNodeVerdict(name, short string, approve bool, long, example string) *cob
 }
 
 // approvalOf returns the approval with an id, or the newest one of the question with it.
-func approvalOf(cmd *cobra.Command, c *client.Client, id string) (client.Approval, error) {
+func approvalOf(cmd *cobra.Command, c *client.Client, id string, size bool) (client.Approval, error) {
 	if len(id) >= 8 {
 		list, err := c.Approvals(cmd.Context(), true)
 		if err != nil {
@@ -175,12 +195,12 @@ func approvalOf(cmd *cobra.Command, c *client.Client, id string) (client.Approva
 			}
 		}
 	}
-	return c.Approval(cmd.Context(), id)
+	return c.Approval(cmd.Context(), id, size)
 }
 
 // decide signs v about the request with an id, as the node shows it, and brings it there.
 func decide(cmd *cobra.Command, c *client.Client, key identity.Key, id string, v desk.Verdict) (client.Approval, error) {
-	a, err := approvalOf(cmd, c, id)
+	a, err := approvalOf(cmd, c, id, false)
 	if err != nil {
 		return a, err
 	}
@@ -196,47 +216,28 @@ func decide(cmd *cobra.Command, c *client.Client, key identity.Key, id string, v
 	if err != nil {
 		return a, err
 	}
-	return c.Decide(cmd.Context(), a.ID, e)
+	after, err := c.Decide(cmd.Context(), a.ID, e)
+	return after, undecided(err, a, key.DID())
 }
 
-func printApproval(cmd *cobra.Command, a client.Approval) error {
-	if wantsJSON(cmd) {
-		return printJSON(cmd, a)
+// undecided adds to why a verdict was not taken what the node alone does not say: what
+// holds instead, since when, and what to do.
+func undecided(err error, a client.Approval, signer identity.DID) error {
+	var p *problem.Error
+	if !errors.As(err, &p) {
+		return err
 	}
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "approval\t%s\nquestion id\t%s\nstate\t%s\n", a.ID, a.Query, a.State)
-	fmt.Fprintf(w, "gate\t%s\n", map[string]string{"run": "before the question runs", "release": "before its numbers leave the site"}[a.Gate])
-	fmt.Fprintf(w, "asked\t%s\nhub waits until\t%s\n", when(a.Asked, "-"), when(a.Until, "-"))
-	fmt.Fprintf(w, "trial\t%s\nresearcher\t%s\npurpose\t%s\n", a.Trial, a.Researcher, printable(a.Purpose))
-	for i, line := range strings.Split(a.Words, "\n") {
-		fmt.Fprintf(w, "%s\t%s\n", []string{"question", ""}[min(i, 1)], printable(line))
-	}
-	fmt.Fprintf(w, "reads\t%s; %s named\n", strings.Join(a.Domains, ", "), counted(a.Concepts, "concept"))
-	fmt.Fprintf(w, "persons here\t%s\n", a.Size)
-	fmt.Fprintf(w, "verdicts before\t%d on the same question\n", a.Earlier)
-	fmt.Fprintf(w, "policy\t%s\n  says\t%s\n", a.Policy, printable(a.Why))
-	printLeaving(w, a)
-	if a.Verdict != nil {
-		fmt.Fprintf(w, "decided\t%s by %s\nverdict\t%s\nthe node\t%s\n", when(a.Decided, "-"), a.Verdict.Issuer, a.Verdict.Digest(),
-			map[bool]string{true: "has answered by it", false: "has not answered yet"}[a.Answered])
-	}
-	return w.Flush()
-}
-
-// printLeaving prints the numbers that would leave the site.
-func printLeaving(w io.Writer, a client.Approval) {
-	for _, c := range a.Cells {
-		name := strings.Join(c.Levels, ", ")
-		if name == "" {
-			name = "all"
-		}
-		switch {
-		case c.Withheld:
-			fmt.Fprintf(w, "would leave\t%s: nothing, it is withheld\n", name)
-		case c.Mean != nil && c.SD != nil:
-			fmt.Fprintf(w, "would leave\t%s: n %d, mean %.4f, sd %.4f\n", name, c.N, *c.Mean, *c.SD)
-		default:
-			fmt.Fprintf(w, "would leave\t%s: %d\n", name, c.N)
+	switch p.Rule {
+	case desk.ErrApprover.Rule:
+		return fmt.Errorf("%w; the key is %s: have it added to approver in the node's configuration, and the node restarted", err, signer)
+	case desk.ErrOwn.Rule:
+		return fmt.Errorf("%w; another of the site's approvers has to", err)
+	case desk.ErrOver.Rule:
+		return fmt.Errorf("%w; it waited until %s", err, when(a.Until, "-"))
+	case desk.ErrApproved.Rule, desk.ErrStands.Rule, desk.ErrDecided.Rule:
+		if a.Verdict != nil {
+			return fmt.Errorf("%w; it was %s on %s by %s", err, a.State, when(a.Decided, "-"), a.Verdict.Issuer)
 		}
 	}
+	return err
 }

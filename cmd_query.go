@@ -142,8 +142,14 @@ func newQueryShow() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show a question and its answer",
-		Long:  "Show a question by its id, or by its first eight or more hex digits. It ends with status 1 if nothing was released.",
+		Long: `Show a question by its id, or by its first eight or more hex digits. It ends with status 1
+if nothing was released.
+
+With --explain it says what the numbers rest on: the question on the ledger, the limits,
+and for each site the rules and the people that let it pass and the proof of consent, with
+the command that checks each of them. The hub says so: what it says holds if these pass.`,
 		Example: `  trialmesh query show 3f9a2c01 --hub https://hub.example:7420 --root root.pem --wait proofs
+  trialmesh query show 3f9a2c01 --explain --hub https://hub.example:7420 --root root.pem
   trialmesh query show 3f9a2c01 --hub https://hub.example:7420 --root root.pem --out survival.png`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -161,10 +167,14 @@ func newQueryShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if explain, _ := cmd.Flags().GetBool("explain"); explain {
+				return explainQuestion(cmd, c, args[0], wait, limit, out)
+			}
 			return showUntil(cmd, c, args[0], wait, limit, out)
 		},
 	}
 	cmd.Flags().String("wait", "", "wait until the result, or all proofs, are there")
+	cmd.Flags().Bool("explain", false, "print what the numbers rest on, and the command that checks each")
 	cmd.Flags().Duration("timeout", 2*time.Minute, "how long to wait")
 	return addHub(addOutput(cmd))
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 
 	"github.com/trialmesh/trialmesh/node/approval"
+	"github.com/trialmesh/trialmesh/node/query"
 	"github.com/trialmesh/trialmesh/protocol/message"
 )
 
-// approvals is the desk with what would leave at the gate before the release.
+// approvals is the desk with what its people see of a question: by the site's vocabulary,
+// with its size, and with what would leave at the gate before the release.
 type approvals struct{ *Node }
 
 // Items returns the newest requests for approval: those that wait, or all.
@@ -25,9 +27,34 @@ func (a approvals) Record(ctx context.Context, id message.Digest, e message.Enve
 	return a.approvals.Record(ctx, id, e)
 }
 
-// Shown returns the cells that would leave the site by themselves, before they are
-// masked, for the site's own people. There are none at the gate before the run.
-func (a approvals) Shown(ctx context.Context, item approval.Item) ([]approval.Cell, error) {
+// Size returns the band of how many persons a question would use, now. Nothing of it is
+// released or kept.
+func (a approvals) Size(ctx context.Context, item approval.Item) (approval.Band, error) {
+	if a.peer == nil {
+		return "", errNotHere
+	}
+	n, err := a.peer.Size(ctx, item.Request)
+	if err != nil {
+		return "", err
+	}
+	return approval.BandOf(n), nil
+}
+
+// Shown returns what a person who decides sees of a question.
+func (a approvals) Shown(ctx context.Context, item approval.Item) (shown approval.Shown, err error) {
+	if shown.Reading, err = approval.Read(ctx, query.Concepts{Store: a.vocab}, item.Request); err != nil {
+		return shown, err
+	}
+	if shown.History, err = a.approvals.History(ctx, item); err != nil {
+		return shown, err
+	}
+	shown.Cells, err = a.cells(ctx, item)
+	return shown, err
+}
+
+// cells returns what would leave the site by itself, before it is masked, for the site's
+// own people. There are none at the gate before the run.
+func (a approvals) cells(ctx context.Context, item approval.Item) ([]approval.Cell, error) {
 	if item.Gate != approval.Release {
 		return nil, nil
 	}
@@ -35,5 +62,5 @@ func (a approvals) Shown(ctx context.Context, item approval.Item) ([]approval.Ce
 	if err != nil || !found || released.Digest() != item.Numbers {
 		return nil, err
 	}
-	return approval.Cells(item.Request.Analysis, released.Words())
+	return approval.Cells(item.Request.Analysis, released.Words(), item.Decision.Bands)
 }

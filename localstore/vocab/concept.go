@@ -27,3 +27,15 @@ func (s *Store) Concepts(ctx context.Context, ids []int64) (map[int64]Concept, e
 	}
 	return out, nil
 }
+
+// Standard counts the concepts with the given IDs, each once, that are loaded and standard.
+func (s *Store) Standard(ctx context.Context, ids []int64) (n int, err error) {
+	err = s.db.Read(ctx, func(tx *sqldb.Tx) error {
+		condition, arg := tx.Dialect().Among("concept_id", ids)
+		return tx.QueryRow(ctx, "SELECT count(*) FROM concept WHERE standard_concept = 'S' AND "+condition, arg).Scan(&n)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("vocab: standard concepts: %w", err)
+	}
+	return n, nil
+}

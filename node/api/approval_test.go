@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/trialmesh/trialmesh/localstore/vocab"
 	"github.com/trialmesh/trialmesh/node/approval"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -20,10 +21,14 @@ import (
 // desk is a real one without a release gate.
 type desk struct {
 	*approval.Desk
-	cells []approval.Cell
+	shown approval.Shown
 }
 
-func (d desk) Shown(context.Context, approval.Item) ([]approval.Cell, error) { return d.cells, nil }
+func (d desk) Shown(context.Context, approval.Item) (approval.Shown, error) { return d.shown, nil }
+
+func (d desk) Size(context.Context, approval.Item) (approval.Band, error) {
+	return approval.Under101, nil
+}
 
 // TestVerdictsComeSigned: the token of the site shows what waits, and decides nothing.
 func TestVerdictsComeSigned(t *testing.T) {
@@ -34,7 +39,13 @@ func TestVerdictsComeSigned(t *testing.T) {
 	policy, err := approval.Load(t.Context(), "")
 	require.NoError(t, err)
 	mean := 128.5
-	d.cells = []approval.Cell{{Levels: []string{"female"}, N: 15, Mean: &mean}, {Levels: []string{"male"}, Withheld: true}}
+	d.shown = approval.Shown{
+		Reading: approval.Reading{Words: "in the site's words", Otherwise: 1, Places: []approval.Place{{What: "concept set", Name: "flu", Reach: 7, Concepts: []approval.Concept{{
+			Concept: vocab.Concept{ID: 439727, Name: "Human immunodeficiency virus infection", Domain: "Condition", Standard: true}, Known: true, Theirs: "Influenza", Otherwise: true,
+		}}}}},
+		History: approval.History{Asked: 3, Verdicts: []approval.Past{{Earlier: approval.Earlier{Gate: approval.Run}, Approver: anna.DID(), Reason: "too broad"}}},
+		Cells:   []approval.Cell{{Levels: []string{"female"}, N: 15, Mean: &mean}, {Levels: []string{"male"}, Withheld: true}, {Together: []string{"age", "sex"}, Size: approval.Under101}},
+	}
 	d.Desk, err = approval.Open(t.Context(), approval.Config{
 		DB: s.db, Node: node, Policy: policy, Trail: s.trail, Approvers: []identity.DID{anna.DID()}, Now: func() time.Time { return start },
 	})
@@ -62,7 +73,19 @@ func TestVerdictsComeSigned(t *testing.T) {
 	require.Empty(t, a.Cells, "a list shows no numbers")
 	path := "/v1/approvals/" + a.ID.String()[:8]
 	_, _, text = s.send(http.MethodGet, path, "", nil)
-	require.Equal(t, []ApprovalCell{{Levels: []string{"female"}, N: 15, Mean: &mean}, {Levels: []string{"male"}, Withheld: true}}, decode[Approval](t, text).Cells)
+	one := decode[Approval](t, text)
+	require.Equal(t, []ApprovalCell{
+		{Levels: []string{"female"}, N: 15, Mean: &mean}, {Levels: []string{"male"}, Withheld: true}, {Levels: []string{}, Together: []string{"age", "sex"}, Size: approval.Under101},
+	}, one.Cells)
+	require.Equal(t, "in the site's words", one.Words)
+	require.Equal(t, []ApprovalPlace{{What: "concept set", Name: "flu", Reach: 7, Concepts: []ApprovalConcept{{
+		ID: 439727, Known: true, Name: "Human immunodeficiency virus infection", Domain: "Condition", Standard: true, Theirs: "Influenza", Otherwise: true,
+	}}}}, one.Named)
+	require.Equal(t, 1, one.Otherwise)
+	require.Equal(t, &ApprovalPast{Asked: 3, Verdicts: []ApprovalPastDecision{{Gate: approval.Run, Approver: anna.DID(), Reason: "too broad"}}}, one.Before)
+	require.Empty(t, one.SizeNow, "nothing is counted that nobody asks for")
+	_, _, text = s.send(http.MethodGet, path+"?size=true", "", nil)
+	require.Equal(t, approval.Under101, decode[Approval](t, text).SizeNow)
 
 	bring := func(key identity.Key, verdict approval.Verdict) (int, string) {
 		e, err := approval.Sign(key, verdict, start, rand.Reader)

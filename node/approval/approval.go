@@ -56,8 +56,10 @@ var (
 	ErrOwn       = &problem.Error{Kind: problem.Forbidden, Rule: "approval.own", Public: "who asks a question does not decide about it"}
 	ErrOther     = &problem.Error{Kind: problem.Conflict, Rule: "approval.other", Public: "the verdict is about another question, gate, policy or other numbers"}
 	ErrOldPolicy = &problem.Error{Kind: problem.Conflict, Rule: "approval.old-policy", Public: "the node's policy has changed since; the question is judged anew when the hub brings it again"}
-	ErrOver      = &problem.Error{Kind: problem.Conflict, Rule: "approval.over", Public: "the hub waits no longer for this question"}
-	ErrDecided   = &problem.Error{Kind: problem.Conflict, Rule: "approval.decided", Public: "the question was decided: a refusal stands, and an approval can be taken back only until the node has answered"}
+	ErrOver      = &problem.Error{Kind: problem.Conflict, Rule: "approval.over", Public: "the hub waits no longer for this question: it went on without the site, or the question was cancelled"}
+	ErrApproved  = &problem.Error{Kind: problem.Conflict, Rule: "approval.approved", Public: "the question was approved already, and one approval is enough: until the node has answered, a refusal takes it back"}
+	ErrStands    = &problem.Error{Kind: problem.Conflict, Rule: "approval.refused-already", Public: "the question was refused already, and a refusal stands: if the researcher asks again, that is decided anew"}
+	ErrDecided   = &problem.Error{Kind: problem.Conflict, Rule: "approval.decided", Public: "the node has answered by the verdict that was given, which can no longer be changed"}
 )
 
 // Config configures a [Desk]. DB, Node, Policy and Trail are required.

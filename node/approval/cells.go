@@ -2,25 +2,33 @@ package approval
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
-// Cell is one cell of what would leave the site, for the site's own people.
+// Cell is one cell of what would leave the site, for the site's own people. Of a method in
+// rounds it is a set of columns whose values are summed together.
 type Cell struct {
 	Levels   []string // in the order of Analysis.By
-	N        int64    // persons, as the release gate lets them out
+	N        int64    // persons, as the release gate lets them out; exactly, of a method in rounds
 	Withheld bool     // kept back by the release gate
 	Mean, SD *float64 // of moments, when N allows them
+
+	// Of a method in rounds Together names the columns that are summed together, over the
+	// persons who have a value of each. Omitted counts those who do not. Where the policy
+	// asks for bands, Size is that of N, and N and Omitted are 0.
+	Together []string
+	Omitted  int64
+	Size     Band
 }
 
 // Cells reads the words that one site released for an analysis, before they are masked. Of a
-// method in rounds, whose sums are not known yet, it is the persons whom they are over.
-func Cells(a query.Analysis, words []uint64) ([]Cell, error) {
+// method in rounds, whose sums are not known yet, it is the persons whom they are over, in
+// bands if that is asked for.
+func Cells(a query.Analysis, words []uint64, bands bool) ([]Cell, error) {
 	if a.Kind.InRounds() {
-		return rows(a, words)
+		return together(a, words, bands)
 	}
 	method, err := analysis.For(a)
 	if err != nil {
@@ -50,15 +58,15 @@ func Cells(a query.Analysis, words []uint64) ([]Cell, error) {
 	return cells, nil
 }
 
-func names(columns []analysis.Column) string {
+func names(columns []analysis.Column) []string {
 	list := make([]string, len(columns))
 	for i, c := range columns {
 		list[i] = c.Name
 	}
-	return strings.Join(list, ", ")
+	return list
 }
 
-func rows(a query.Analysis, words []uint64) ([]Cell, error) {
+func together(a query.Analysis, words []uint64, bands bool) ([]Cell, error) {
 	columns := analysis.ColumnsOf(a.Columns)
 	frame, err := analysis.FrameOf(columns, words)
 	if err != nil {
@@ -74,7 +82,13 @@ func rows(a query.Analysis, words []uint64) ([]Cell, error) {
 		if err != nil {
 			return nil, fmt.Errorf("show %s: %w", a.Kind, err)
 		}
-		cells = append(cells, Cell{Levels: []string{"persons in the sums over " + names(view)}, N: int64(complete.Len())})
+		cell := Cell{Together: names(view)}
+		if bands {
+			cell.Size = BandOf(complete.Len())
+		} else {
+			cell.N, cell.Omitted = int64(complete.Len()), int64(frame.Len()-complete.Len())
+		}
+		cells = append(cells, cell)
 	}
 	return cells, nil
 }

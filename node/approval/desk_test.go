@@ -185,6 +185,8 @@ func TestRefusalStands(t *testing.T) {
 		given := s.sign(t, s.anna, s.verdict(item, true))
 		_, err := s.Record(t.Context(), item.ID, given)
 		require.NoError(t, err)
+		_, err = s.Record(t.Context(), item.ID, s.sign(t, s.ben, s.verdict(item, true)))
+		require.ErrorIs(t, err, ErrApproved, "one is enough")
 		leave, err := s.Leave(t.Context(), c)
 		require.NoError(t, err)
 
@@ -196,9 +198,9 @@ func TestRefusalStands(t *testing.T) {
 		require.ErrorIs(t, err, errTakenBack, "also while the answer is under way")
 
 		_, err = s.Record(t.Context(), item.ID, given)
-		require.ErrorIs(t, err, ErrDecided, "the earlier approval cannot be played again")
+		require.ErrorIs(t, err, ErrStands, "the earlier approval cannot be played again")
 		_, err = s.Record(t.Context(), item.ID, s.sign(t, s.anna, s.verdict(item, true)))
-		require.ErrorIs(t, err, ErrDecided)
+		require.ErrorIs(t, err, ErrStands)
 		err = s.run(t, c)
 		require.ErrorContains(t, err, "please ask within the protocol")
 		require.ErrorContains(t, err, ErrRefused.Rule)
@@ -414,7 +416,7 @@ func TestWords(t *testing.T) {
 		a     query.Analysis
 		wants []string
 	}{
-		"count":   {query.Analysis{Kind: query.Count, By: []query.Stratifier{query.BySex, query.ByRace}}, []string{"How many persons are in the cohort, split by sex and race.", "a condition of \"x\"", "201826"}},
+		"count":   {query.Analysis{Kind: query.Count, By: []query.Stratifier{query.BySex, query.ByRace}}, []string{"How many persons are in the cohort, split by sex and race.", "a condition of \"x\""}},
 		"moments": {query.Analysis{Kind: query.Moments, Variable: &query.Variable{Concept: 3004249, Unit: "mm[Hg]", Take: "last", Low: 50, High: 260}}, []string{"last value of concept 3004249 in mm[Hg], between 50 and 260"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -448,4 +450,40 @@ func TestBands(t *testing.T) {
 	for n, want := range map[int]Band{0: Under11, 10: Under11, 11: Under101, 100: Under101, 101: Under1001, 1000: Under1001, 1001: Under10k, 10_000: Under10k, 10_001: Over10k} {
 		require.Equal(t, want, BandOf(n), n)
 	}
+}
+
+// TestHistory is of the same question whoever asks it, and of whoever asks.
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := open(t, db, "")
+		other := key(t)
+		require.ErrorIs(t, s.run(t, s.question(t, other)), ErrWaiting)
+		first := s.only(t)
+		h, err := s.History(t.Context(), first)
+		require.NoError(t, err)
+		require.Zero(t, h)
+		refusal := s.verdict(first, false)
+		refusal.Reason = "too broad"
+		_, err = s.Record(t.Context(), first.ID, s.sign(t, s.anna, refusal))
+		require.NoError(t, err)
+
+		at := s.now
+		s.now = s.now.Add(lately + time.Hour)
+		c := s.question(t, s.researcher)
+		c.Hub.MinCell = 1000 // other limits: the same question
+		require.ErrorIs(t, s.run(t, c), ErrWaiting)
+		h, err = s.History(t.Context(), s.only(t))
+		require.NoError(t, err)
+		require.Equal(t, History{Verdicts: []Past{{
+			Earlier: Earlier{Researcher: other.DID(), Gate: Run, At: at}, Approver: s.anna.DID(), Reason: "too broad",
+		}}}, h)
+
+		s.reopen(t, db, rules(t, head+`decision := {"decision": "automatic", "reason": "x"} if { input.researcher == "`+string(other.DID())+`" } else := {"decision": "human", "gates": ["run"], "reason": "x"}`))
+		require.NoError(t, s.run(t, s.question(t, other)))
+		require.NoError(t, s.run(t, s.question(t, other)))
+		h, err = s.History(t.Context(), first)
+		require.NoError(t, err)
+		require.Equal(t, History{Asked: 2, Lately: 2, Passed: 2}, h)
+	})
 }

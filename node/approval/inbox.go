@@ -241,8 +241,12 @@ func (d *Desk) mayDecide(r request, item Item, v Verdict, signer identity.DID) e
 		return ErrOwn
 	case item.State == Cancelled:
 		return ErrOver
-	case !r.sent.IsZero(), r.verdict != nil && (!r.approved || v.Approve):
+	case !r.sent.IsZero():
 		return ErrDecided
+	case r.verdict != nil && !r.approved:
+		return ErrStands
+	case r.verdict != nil && v.Approve:
+		return ErrApproved
 	case r.policy != d.cfg.Policy.digest:
 		return ErrOldPolicy
 	case !d.cfg.Now().Before(item.Until):

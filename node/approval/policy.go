@@ -9,6 +9,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -56,6 +57,10 @@ type Decision struct {
 
 	// PublishApprovers lets the names (did:key) of who approved go with the answer.
 	PublishApprovers bool `json:"publishApprovers,omitempty"`
+
+	// Bands shows who approves before the release only the [Band] of how many persons the
+	// sums of a method in rounds are over.
+	Bands bool `json:"bands,omitempty"`
 }
 
 const maxReason = 300 // bytes
@@ -87,6 +92,7 @@ type Policy struct {
 	digest message.Digest
 	query  rego.PreparedEvalQuery
 	limit  time.Duration
+	files  bundle
 }
 
 // Load compiles the bundle at a path: a folder or a .tar.gz of Rego modules and
@@ -111,7 +117,7 @@ func load(ctx context.Context, at string) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Policy{limit: evaluationTime}
+	p := &Policy{limit: evaluationTime, files: files}
 	if p.digest, err = files.digest(); err != nil {
 		return nil, err
 	}
@@ -162,6 +168,15 @@ func capabilities() *ast.Capabilities {
 
 // Digest names the policy.
 func (p *Policy) Digest() message.Digest { return p.digest }
+
+// Text returns the bundle's files one after the other, each below its path.
+func (p *Policy) Text() string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(p.files)) {
+		fmt.Fprintf(&b, "# %s\n%s\n", name, strings.TrimRight(string(p.files[name]), "\n"))
+	}
+	return b.String()
+}
 
 // Decide asks the policy. It fails if the policy has no answer, one that is not
 // a [Decision], or takes too long.

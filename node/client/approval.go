@@ -26,10 +26,18 @@ type Approval struct {
 	Purpose    string         `json:"purpose"`
 	Words      string         `json:"words"`
 
-	Domains  []string `json:"domains"`
-	Concepts int      `json:"concepts"`
-	Size     string   `json:"size"`
-	Earlier  int      `json:"earlier"`
+	Domains    []string `json:"domains"`
+	AnyConcept bool     `json:"anyConcept"`
+	Concepts   int      `json:"concepts"`
+	Size       string   `json:"size"`
+	SizeNow    string   `json:"sizeNow,omitempty"`
+	Earlier    int      `json:"earlier"`
+
+	// Of one request only.
+	Named     []ApprovalPlace `json:"named,omitempty"`
+	Otherwise int             `json:"otherwise"`
+	Unknown   int             `json:"unknown"`
+	Before    *ApprovalPast   `json:"before,omitempty"`
 
 	Numbers message.Digest `json:"numbers"`
 	Cells   []ApprovalCell `json:"cells"`
@@ -46,6 +54,54 @@ type ApprovalCell struct {
 	Withheld bool     `json:"withheld"`
 	Mean     *float64 `json:"mean,omitempty"`
 	SD       *float64 `json:"sd,omitempty"`
+	Together []string `json:"together,omitempty"` // columns of a method in rounds that are summed together
+	Omitted  int64    `json:"omitted,omitempty"`
+	Size     string   `json:"size,omitempty"` // in place of N, where the site's policy asks for bands
+}
+
+// ApprovalPlace is where a question names concepts.
+type ApprovalPlace struct {
+	What     string            `json:"what"`
+	Name     string            `json:"name,omitempty"` // the researcher's
+	Concepts []ApprovalConcept `json:"concepts"`
+	More     int               `json:"more"`
+	Reach    int               `json:"reach"` // standard concepts of the site
+	Refusal  string            `json:"refusal,omitempty"`
+}
+
+// ApprovalConcept is a concept of a question as the site's vocabulary has it.
+type ApprovalConcept struct {
+	ID          int64  `json:"id"`
+	Known       bool   `json:"known"`
+	Name        string `json:"name,omitempty"`
+	Domain      string `json:"domain,omitempty"`
+	Vocabulary  string `json:"vocabulary,omitempty"`
+	Code        string `json:"code,omitempty"`
+	Standard    bool   `json:"standard"`
+	Theirs      string `json:"theirs,omitempty"` // the researcher's
+	Otherwise   bool   `json:"otherwise"`
+	Excluded    bool   `json:"excluded,omitempty"`
+	Descendants bool   `json:"descendants,omitempty"`
+	Mapped      bool   `json:"mapped,omitempty"`
+}
+
+// ApprovalPast is what came before a question at the site.
+type ApprovalPast struct {
+	Asked    int                    `json:"asked"`
+	Lately   int                    `json:"lately"`
+	Passed   int                    `json:"passed"`
+	Denied   int                    `json:"denied"`
+	Verdicts []ApprovalPastDecision `json:"verdicts"`
+}
+
+// ApprovalPastDecision is an earlier verdict about the same question.
+type ApprovalPastDecision struct {
+	Researcher string    `json:"researcher"`
+	Approver   string    `json:"approver"`
+	Gate       string    `json:"gate"`
+	Approved   bool      `json:"approved"`
+	At         time.Time `json:"at"`
+	Reason     string    `json:"reason"`
 }
 
 const approvalsPath = "/v1/approvals"
@@ -61,9 +117,14 @@ func (c *Client) Approvals(ctx context.Context, all bool) ([]Approval, error) {
 }
 
 // Approval returns a request for approval by its id, or the id's first eight or more
-// hex digits.
-func (c *Client) Approval(ctx context.Context, id string) (Approval, error) {
-	return ask[Approval](ctx, c, http.MethodGet, approvalsPath+"/"+url.PathEscape(id), "", nil)
+// hex digits. With size, the node counts how many persons it would use, which may take up
+// to a minute.
+func (c *Client) Approval(ctx context.Context, id string, size bool) (Approval, error) {
+	path := approvalsPath + "/" + url.PathEscape(id)
+	if size {
+		path += "?size=true"
+	}
+	return ask[Approval](ctx, c, http.MethodGet, path, "", nil)
 }
 
 // Decide brings a signed verdict. It is durable when Decide returns.

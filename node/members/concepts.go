@@ -43,6 +43,13 @@ func (c concepts) has(id int64) bool {
 	return false
 }
 
+// Resolve returns the concepts that a set comes to, ascending: what it includes without
+// what it excludes.
+func Resolve(ctx context.Context, v events.Vocabulary, set cohort.ConceptSet) ([]int64, error) {
+	c, err := resolve(ctx, v, set)
+	return c.sorted, err
+}
+
 // resolve returns the concepts of a set: what it includes without what it excludes.
 func resolve(ctx context.Context, v events.Vocabulary, set cohort.ConceptSet) (concepts, error) {
 	var sides [2][]int64 // included, excluded

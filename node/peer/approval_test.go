@@ -142,6 +142,24 @@ func TestPolicyDecidesBySize(t *testing.T) {
 	accepted(t, bringUntil(t, s, f.ask(t)))
 }
 
+// TestSizeForWhoDecides counts persons with consent, and nothing passes the gate by it.
+func TestSizeForWhoDecides(t *testing.T) {
+	t.Parallel()
+	f, s, _ := gated(t, "")
+	a := f.ask(t)
+	requireWaits(t, bringUntil(t, s, a))
+	list, err := s.Desk.Items(t.Context(), false)
+	require.NoError(t, err)
+	require.Equal(t, approval.Uncounted, list[0].Input.Size)
+	n, err := s.Peer.Size(t.Context(), list[0].Request)
+	require.NoError(t, err)
+	require.Equal(t, 26, n)
+	_, found, err := s.Gate.Recall(t.Context(), a.Request.Digest())
+	require.NoError(t, err)
+	require.False(t, found)
+	requireWaits(t, bringUntil(t, s, a))
+}
+
 func TestRefusalOfAPersonIsTheAnswer(t *testing.T) {
 	t.Parallel()
 	f, s, approver := gated(t, "")
@@ -171,7 +189,7 @@ func TestReleaseWaitsForApproval(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, found)
 	require.Equal(t, released.Digest(), list[0].Numbers)
-	cells, err := approval.Cells(list[0].Request.Analysis, released.Words())
+	cells, err := approval.Cells(list[0].Request.Analysis, released.Words(), false)
 	require.NoError(t, err)
 	require.Equal(t, []approval.Cell{
 		{Levels: []string{"female"}, N: 15}, {Levels: []string{"male"}, N: 15}, {Levels: []string{"other or unknown"}},

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/trialmesh/trialmesh/localstore/vocab"
+	"github.com/trialmesh/trialmesh/node/members"
+	"github.com/trialmesh/trialmesh/protocol/cohort"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
@@ -13,6 +15,16 @@ var ErrHierarchy = problem.Refusal("query.hierarchy", "the site's vocabulary has
 // Concepts resolves concept sets by a site's vocabulary. A site without one takes concepts
 // as they are written.
 type Concepts struct{ *vocab.Store }
+
+// Reach counts the site's standard concepts that a concept set comes to, or refuses with
+// [ErrHierarchy].
+func (c Concepts) Reach(ctx context.Context, set cohort.ConceptSet) (int, error) {
+	ids, err := members.Resolve(ctx, c, set)
+	if err != nil {
+		return 0, err
+	}
+	return c.Standard(ctx, ids)
+}
 
 // Known implements [events.Vocabulary].
 func (c Concepts) Known(ctx context.Context, concepts []int64) ([]int64, error) {

@@ -4,31 +4,53 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Explain says in plain English who is in the cohort, from when and until when, for
 // people who decide whether the question may be asked. Every element of the definition
 // that means something is in it. Lines end with a line feed and are indented by two
-// spaces a level.
+// spaces a level. What its author named freely is quoted; names of concepts are the author's
+// too.
 func (d Definition) Explain() string {
-	e := &explainer{sets: map[int]string{}}
+	e := d.explainer(conceptName)
+	e.chapters(d)
+	e.conceptSets(d)
+	return e.text.String()
+}
+
+// ExplainNamed is [Definition.Explain] for readers with a vocabulary of their own, whom the
+// names in a definition could deceive: name says what a concept is, given the name that
+// stands in the definition, "" for none. What the concept sets hold is left out;
+// [Definition.Used] has it.
+func (d Definition) ExplainNamed(name func(concept int64, theirs string) string) string {
+	e := d.explainer(name)
+	e.chapters(d)
+	return e.text.String()
+}
+
+func (d Definition) explainer(name func(int64, string) string) *explainer {
+	e := &explainer{sets: map[int]string{}, name: name}
 	for _, set := range d.ConceptSets {
 		e.sets[set.ID] = fmt.Sprintf("%q", oneLine(set.Name))
 		if set.Name == "" {
 			e.sets[set.ID] = fmt.Sprintf("concept set %d", set.ID)
 		}
 	}
-	e.entry(d)
-	e.rules(d)
-	e.exit(d)
-	e.conceptSets(d)
-	return e.text.String()
+	return e
 }
 
 type explainer struct {
 	text  strings.Builder
 	level int
 	sets  map[int]string // names by id
+	name  func(concept int64, theirs string) string
+}
+
+func (e *explainer) chapters(d Definition) {
+	e.entry(d)
+	e.rules(d)
+	e.exit(d)
 }
 
 // line writes one line at the present level. Texts of the definition cannot begin lines
@@ -116,9 +138,9 @@ func (e *explainer) rules(d Definition) {
 	}
 	e.indented(func() {
 		for i, rule := range d.Rules {
-			name := oneLine(rule.Name)
-			if name == "" {
-				name = "(without a name)"
+			name := "(without a name)"
+			if words := oneLine(rule.Name); words != "" {
+				name = fmt.Sprintf("%q", words)
 			}
 			if rule.Group.size() == 0 {
 				e.line("%d. %s: holds for everybody.", i+1, name)
@@ -127,7 +149,7 @@ func (e *explainer) rules(d Definition) {
 			}
 			e.indented(func() {
 				if words := oneLine(rule.Description); words != "" {
-					e.line("(In its author's words: %s)", words)
+					e.line("(In its author's words: %q)", words)
 				}
 				e.parts(rule.Group, "the index event")
 			})
@@ -194,16 +216,12 @@ const conceptsShown = 10
 
 // conceptSets lists what the names stand for.
 func (e *explainer) conceptSets(d Definition) {
-	used := map[int]bool{}
-	d.walk(visitor{set: func(_ string, id int) { used[id] = true }})
+	used := d.Used()
 	if len(used) == 0 {
 		return
 	}
 	e.heading("concept sets")
-	for _, set := range d.ConceptSets {
-		if !used[set.ID] {
-			continue
-		}
+	for _, set := range used {
 		included, excluded := split(set.Items)
 		if len(included) == 0 {
 			e.line("%s: no concept at all.", e.set(set.ID))
@@ -244,7 +262,7 @@ func (e *explainer) concepts(prefix string, items []Item) {
 		if item.Mapped {
 			with = append(with, "the source concepts that map to it")
 		}
-		e.line("- %s%s", prefix, strings.Join(slices.Concat([]string{conceptName(item.Concept, item.Name)}, with), ", with "))
+		e.line("- %s%s", prefix, strings.Join(slices.Concat([]string{e.name(item.Concept, item.Name)}, with), ", with "))
 	}
 	if more := items[min(len(items), conceptsShown):]; len(more) > 0 {
 		below := 0
@@ -258,7 +276,13 @@ func (e *explainer) concepts(prefix string, items []Item) {
 }
 
 func conceptName(id int64, name string) string {
-	if name = oneLine(name); name == "" {
+	name = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar // what would act on a terminal
+	}, oneLine(name))
+	if name == "" {
 		return fmt.Sprintf("concept %d", id)
 	}
 	return fmt.Sprintf("%s (%d)", name, id)

@@ -117,7 +117,7 @@ func (e *explainer) anyOf(f Filter) string {
 		if i < len(f.Names) {
 			name = f.Names[i]
 		}
-		names[i] = conceptName(id, name)
+		names[i] = e.name(id, name)
 	}
 	switch {
 	case len(names) == 1 && f.Exclude:

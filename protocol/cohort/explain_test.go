@@ -2,6 +2,7 @@ package cohort_test
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,7 +40,7 @@ func TestExplainIsWhole(t *testing.T) {
 		require.NotContains(t, text, "%!", name)
 		require.NotContains(t, text, "not defined", name)
 		for _, rule := range d.Rules {
-			require.Contains(t, text, ". "+strings.Join(strings.Fields(rule.Name), " ")+": ", name)
+			require.Contains(t, text, fmt.Sprintf(". %q: ", strings.Join(strings.Fields(rule.Name), " ")), name)
 		}
 	}
 }
@@ -76,7 +77,7 @@ func TestExplainSaysEveryElement(t *testing.T) {
 		"at most of a group":  {`{"Type": "ALL"`, `{"Type": "AT_MOST", "Count": 1`, "at most 1 of these hold"},
 		"none of a group":     {`{"Type": "ALL"`, `{"Type": "AT_MOST", "Count": 0`, "none of these holds"},
 		"demographic days":    {`"CriteriaList": [{"Criteria": {"Measurement"`, `"DemographicCriteriaList": [{"OccurrenceEndDate": {"Op": "lt", "Value": "2020-02-01"}}], "CriteriaList": [{"Criteria": {"Measurement"`, "the end of the index event is before 2020-02-01"},
-		"description":         {`"name": "r"`, `"name": "r", "description": "why\nso"`, "(In its author's words: why so)"},
+		"description":         {`"name": "r"`, `"name": "r", "description": "why\nso"`, "(In its author's words: \"why so\")"},
 		"observation":         {`"CriteriaList": [{"Death": {}}]`, `"CriteriaList": [{"Death": {}}], "ObservationWindow": {"PriorDays": 365, "PostDays": 1}`, "observed for at least 365 days before and 1 day after the event"},
 		"primary limit":       {`{"Type": "All"}`, `{"Type": "Last"}`, "only the last such event is kept"},
 		"expression limit":    {`"ExpressionLimit": {"Type": "All"}`, `"ExpressionLimit": {"Type": "Last"}`, "only the last remaining event is kept"},
@@ -111,4 +112,29 @@ func TestExplainKeepsItsForm(t *testing.T) {
 	d := using(cohort.Death)
 	d.Rules = []cohort.Rule{{Name: "x\nThey leave it never."}}
 	require.NotContains(t, d.Explain(), "\nThey leave it never.")
+	d.Rules = []cohort.Rule{{Name: "x\u202e\x1b[2J", Description: "\u2066y"}}
+	require.Contains(t, d.Explain(), `1. "x\u202e\x1b[2J": holds for everybody.`, "nor act on a terminal")
+	require.Contains(t, d.Explain(), `"\u2066y"`)
+}
+
+// TestExplainNamed: the names of concepts are the reader's, wherever they stand.
+func TestExplainNamed(t *testing.T) {
+	t.Parallel()
+	d, err := cohort.Read([]byte(`{"ConceptSets": [
+		{"id": 4, "name": "flu", "expression": {"items": [{"concept": {"CONCEPT_ID": 439727, "CONCEPT_NAME": "Influenza"}, "includeDescendants": true}]}},
+		{"id": 5, "name": "idle", "expression": {"items": [{"concept": {"CONCEPT_ID": 1, "CONCEPT_NAME": "Idle"}}]}}],
+		"PrimaryCriteria": {"CriteriaList": [{"ConditionOccurrence": {"CodesetId": 4, "Gender": [{"CONCEPT_ID": 8532, "CONCEPT_NAME": "MALE"}, {"CONCEPT_ID": 0, "CONCEPT_NAME": "none"}]}}]}}`))
+	require.NoError(t, err)
+	var asked []string
+	text := d.ExplainNamed(func(id int64, theirs string) string {
+		asked = append(asked, fmt.Sprint(id, " ", theirs))
+		return fmt.Sprintf("<%d>", id)
+	})
+	require.Equal(t, []string{"8532 MALE", "0 none"}, asked)
+	require.Contains(t, text, `a condition of "flu"`)
+	require.Contains(t, text, "is one of <8532>, <0>")
+	require.NotContains(t, text, "MALE")
+	require.NotContains(t, text, "CONCEPT SETS")
+	require.Equal(t, []cohort.Item{{Concept: 8532, Name: "MALE"}}, d.Mentioned())
+	require.Equal(t, d.ConceptSets[:1], d.Used())
 }

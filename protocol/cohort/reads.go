@@ -1,6 +1,7 @@
 package cohort
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 )
@@ -44,6 +45,40 @@ func (d Definition) Whole() []Domain {
 		}
 	}})
 	return slices.Sorted(maps.Keys(whole))
+}
+
+// Used returns the concept sets that something in the definition refers to, in their order.
+func (d Definition) Used() []ConceptSet {
+	used := map[int]bool{}
+	d.walk(visitor{set: func(_ string, id int) { used[id] = true }})
+	var sets []ConceptSet
+	for _, set := range d.ConceptSets {
+		if used[set.ID] {
+			sets = append(sets, set)
+		}
+	}
+	return sets
+}
+
+// Mentioned returns the concepts that criteria name by themselves, outside of concept sets,
+// with the names that stand beside them: each pair once, in order of the concepts. Concept
+// 0, "no matching concept", is not among them.
+func (d Definition) Mentioned() []Item {
+	mentioned := map[Item]bool{}
+	d.walk(visitor{filter: func(_ string, _ Domain, f Filter) {
+		for i, id := range f.Concepts {
+			item := Item{Concept: id}
+			if i < len(f.Names) {
+				item.Name = f.Names[i]
+			}
+			if id != 0 {
+				mentioned[item] = true
+			}
+		}
+	}})
+	return slices.SortedFunc(maps.Keys(mentioned), func(a, b Item) int {
+		return cmp.Or(cmp.Compare(a.Concept, b.Concept), cmp.Compare(a.Name, b.Name))
+	})
 }
 
 // field returns the domain's field of a name.

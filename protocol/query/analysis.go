@@ -256,18 +256,24 @@ func (a Analysis) AnsweredBy(o Outcome) bool {
 }
 
 // Words says in plain English what is computed over the cohort.
-func (a Analysis) Words() string {
+func (a Analysis) Words() string { return a.WordsNamed(byNumber) }
+
+// byNumber names a concept where there is no vocabulary.
+func byNumber(concept int64) string { return fmt.Sprintf("concept %d", concept) }
+
+// WordsNamed is [Analysis.Words] for readers with a vocabulary: name says what a concept is.
+func (a Analysis) WordsNamed(name func(concept int64) string) string {
 	var b strings.Builder
 	switch spec, _ := a.of(a.Kind); {
 	case a.Kind == Count:
 		b.WriteString("How many persons are in the cohort")
 	case a.Variable != nil:
 		v := a.Variable
-		fmt.Fprintf(&b, "Analysis %s of each person's %s value of concept %d in %s, between %g and %g, over the cohort", a.Kind, v.Take, v.Concept, v.Unit, v.Low, v.High)
+		fmt.Fprintf(&b, "Analysis %s of each person's %s value of %s in %s, between %g and %g, over the cohort", a.Kind, v.Take, name(v.Concept), v.Unit, v.Low, v.High)
 	case spec != nil:
 		b.WriteString(spec.words() + ", over the cohort, one row a person, where")
-		for i, c := range a.Columns {
-			fmt.Fprintf(&b, "%s %s is %s", []string{"", ";"}[min(i, 1)], c.Name, c.Words())
+		for _, c := range a.Columns {
+			fmt.Fprintf(&b, "\n  - %s is %s", c.Name, c.words(name))
 		}
 	default:
 		fmt.Fprintf(&b, "Analysis %s over the cohort", a.Kind)

@@ -3,6 +3,7 @@ package query
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/trialmesh/trialmesh/protocol/cohort"
 	"github.com/trialmesh/trialmesh/protocol/formula"
@@ -93,33 +94,49 @@ func (c Column) Reads() cohort.Domain {
 	return cohort.Person
 }
 
-// Words says where the column's values come from.
-func (c Column) Words() string {
+// words says where the column's values come from.
+func (c Column) words(name func(concept int64) string) string {
 	when := ""
 	if w := c.Window; w != nil {
 		when = fmt.Sprintf(" in days %d to %d from entry", w.From, w.To)
 	}
 	switch c.From {
 	case FromMeasurement:
-		return fmt.Sprintf("the %s value of concept %d%s, in %s between %g and %g", c.Take, c.Concepts[0], when, c.Unit, c.Low, c.High)
+		return fmt.Sprintf("the %s value of %s%s, in %s between %g and %g", c.Take, name(c.Concepts[0]), when, c.Unit, c.Low, c.High)
 	case FromEvent:
-		return fmt.Sprintf("whether there is a %s of concepts %v%s", c.Domain, c.Concepts, when)
+		return fmt.Sprintf("whether there is a %s of %s%s", c.Domain, c.any(name), when)
 	case FromCount:
-		return fmt.Sprintf("the number, up to %g, of %s of concepts %v%s", c.High, c.Domain, c.Concepts, when)
+		return fmt.Sprintf("the number, up to %g, of %s of %s%s", c.High, c.Domain, c.any(name), when)
 	case FromFollowUp:
-		return fmt.Sprintf("the days until %s%s, or until the end of observation", c.event(), when)
+		return fmt.Sprintf("the days until %s%s, or until the end of observation", c.event(name), when)
 	case FromOutcome:
-		return fmt.Sprintf("whether %s ended the follow-up%s", c.event(), when)
+		return fmt.Sprintf("whether %s ended the follow-up%s", c.event(name), when)
 	}
 	return fmt.Sprintf("the person's %s", c.From)
 }
 
 // event says what ends a follow-up.
-func (c Column) event() string {
+func (c Column) event(name func(int64) string) string {
 	if c.Domain == cohort.Death {
 		return "death"
 	}
-	return fmt.Sprintf("the first %s of concepts %v", c.Domain, c.Concepts)
+	return fmt.Sprintf("the first %s of %s", c.Domain, c.any(name))
+}
+
+// conceptsNamed is how many concepts of a column its words name.
+const conceptsNamed = 5
+
+// any names the concepts of which any one counts.
+func (c Column) any(name func(int64) string) string {
+	var names []string
+	for _, id := range c.Concepts[:min(len(c.Concepts), conceptsNamed)] {
+		names = append(names, name(id))
+	}
+	text := strings.Join(names, " or ")
+	if more := len(c.Concepts) - len(names); more > 0 {
+		text += fmt.Sprintf(" or any of %d more", more)
+	}
+	return text
 }
 
 func (c Column) validate(i int) error {

@@ -102,7 +102,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A question that a person of the site decides about */
+        /**
+         * A question that a person of the site decides about
+         * @description With size=true the persons whom it would use are counted, which may take up to a minute.
+         */
         get: operations["approval"];
         put?: never;
         /**
@@ -943,8 +946,12 @@ export interface components {
         Approval: {
             /** @description The node has answered by the verdict, which stands */
             answered: boolean;
+            /** @description Some of it is read whatever the concept */
+            anyConcept: boolean;
             /** Format: date-time */
             asked: string;
+            /** @description What came before at this site; only of one request */
+            before?: components["schemas"]["ApprovalPast"];
             /** @description What would leave, before it is masked; only of one request, at the gate before the release */
             cells: components["schemas"]["ApprovalCell"][];
             /**
@@ -967,8 +974,15 @@ export interface components {
              */
             gate: "run" | "release";
             id: string;
+            /** @description Where the question names concepts, by the site's vocabulary; only of one request */
+            named: components["schemas"]["ApprovalPlace"][];
             /** @description Digest of the numbers that would leave; zeros at the gate before the run */
             numbers: string;
+            /**
+             * Format: int64
+             * @description How many concepts the researcher calls otherwise than the site; only of one request
+             */
+            otherwise: number;
             /** @description Of the site's policy that asked for approval */
             policy: string;
             /** @description In the researcher's words */
@@ -981,9 +995,16 @@ export interface components {
             researcher: string;
             /** @description How many persons it would use here, when it was asked */
             size: string;
+            /** @description The same by the consents of now; only where it is asked for */
+            sizeNow?: string;
             /** @enum {string} */
             state: "waiting" | "approved" | "refused" | "over" | "superseded" | "cancelled";
             trial: string;
+            /**
+             * Format: int64
+             * @description How many concepts the site's vocabulary does not have; only of one request
+             */
+            unknown: number;
             /**
              * Format: date-time
              * @description How long the hub waits
@@ -993,7 +1014,7 @@ export interface components {
             verdict?: components["schemas"]["MessageEnvelope"];
             /** @description What that policy said */
             why: string;
-            /** @description What is asked, in plain English */
+            /** @description What is asked, in plain English. Of one request, concepts have the names that the site's vocabulary gives them; in a list they are numbers. What stands in quotation marks is the researcher's */
             words: string;
         };
         ApprovalCell: {
@@ -1002,13 +1023,94 @@ export interface components {
             mean?: number;
             /**
              * Format: int64
-             * @description Persons, rounded as the policy says
+             * @description Persons, rounded as the policy says; of a method in rounds exactly, or 0 where there is a size
              */
             n: number;
+            /**
+             * Format: int64
+             * @description Persons who lack one of these values
+             */
+            omitted?: number;
             /** Format: double */
             sd?: number;
+            /** @description In place of n, where the site's policy asks for bands */
+            size?: string;
+            /** @description Columns of a method in rounds that are summed together, over those who have a value of each */
+            together?: string[] | null;
             /** @description The release gate keeps the cell back */
             withheld: boolean;
+        };
+        ApprovalConcept: {
+            code?: string;
+            descendants?: boolean;
+            domain?: string;
+            excluded?: boolean;
+            /** Format: int64 */
+            id: number;
+            /** @description The site's vocabulary has it */
+            known: boolean;
+            mapped?: boolean;
+            name?: string;
+            /** @description The researcher calls it otherwise than the site */
+            otherwise: boolean;
+            standard: boolean;
+            /** @description What the researcher calls it */
+            theirs?: string;
+            vocabulary?: string;
+        };
+        ApprovalPast: {
+            /**
+             * Format: int64
+             * @description Other questions of the researcher that came to a decision here
+             */
+            asked: number;
+            /**
+             * Format: int64
+             * @description How often it refused the same question
+             */
+            denied: number;
+            /**
+             * Format: int64
+             * @description Those of them in the 30 days before this one
+             */
+            lately: number;
+            /**
+             * Format: int64
+             * @description How often the site's policy let the same question pass without a person
+             */
+            passed: number;
+            /** @description Of people here about the same question, whoever asked it, newest first, at most 20 */
+            verdicts: components["schemas"]["ApprovalPastDecision"][];
+        };
+        ApprovalPastDecision: {
+            approved: boolean;
+            approver: string;
+            /** Format: date-time */
+            at: string;
+            gate: string;
+            /** @description For the site's own records */
+            reason: string;
+            researcher: string;
+        };
+        ApprovalPlace: {
+            /** @description At most 100, first those that are called otherwise or unknown */
+            concepts: components["schemas"]["ApprovalConcept"][];
+            /**
+             * Format: int64
+             * @description How many more there are
+             */
+            more: number;
+            /** @description In the researcher's words */
+            name?: string;
+            /**
+             * Format: int64
+             * @description How many of the site's standard concepts it comes to, with descendants and without what is excluded
+             */
+            reach: number;
+            /** @description Why that cannot be told */
+            refusal?: string;
+            /** @enum {string} */
+            what: "concept set" | "criteria" | "variable" | "column";
         };
         AuthorizeWearableRequest: {
             maker: string;
@@ -2267,6 +2369,10 @@ export type AllConsents = components['schemas']['AllConsents'];
 export type AllSeries = components['schemas']['AllSeries'];
 export type Approval = components['schemas']['Approval'];
 export type ApprovalCell = components['schemas']['ApprovalCell'];
+export type ApprovalConcept = components['schemas']['ApprovalConcept'];
+export type ApprovalPast = components['schemas']['ApprovalPast'];
+export type ApprovalPastDecision = components['schemas']['ApprovalPastDecision'];
+export type ApprovalPlace = components['schemas']['ApprovalPlace'];
 export type AuthorizeWearableRequest = components['schemas']['AuthorizeWearableRequest'];
 export type ClientKey = components['schemas']['ClientKey'];
 export type ClientKeys = components['schemas']['ClientKeys'];
@@ -2517,7 +2623,10 @@ export interface operations {
     };
     approval: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Count how many persons it would use, by the consents of now */
+                size?: boolean;
+            };
             header?: never;
             path: {
                 /** @description The id, or its first eight or more hex digits */

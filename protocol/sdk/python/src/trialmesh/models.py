@@ -41,7 +41,11 @@ class AllSeries:
 class Approval:
     answered: bool
     """The node has answered by the verdict, which stands."""
+    any_concept: bool = field(metadata={"json": "anyConcept"})
+    """Some of it is read whatever the concept."""
     asked: datetime.datetime
+    before: ApprovalPast | None = None
+    """What came before at this site; only of one request."""
     cells: list[ApprovalCell]
     """What would leave, before it is masked; only of one request, at the gate before the
     release."""
@@ -55,8 +59,12 @@ class Approval:
     gate: Literal["run", "release"]
     """Before the question runs, or before its numbers leave."""
     id: str
+    named: list[ApprovalPlace]
+    """Where the question names concepts, by the site's vocabulary; only of one request."""
     numbers: str
     """Digest of the numbers that would leave; zeros at the gate before the run."""
+    otherwise: int
+    """How many concepts the researcher calls otherwise than the site; only of one request."""
     policy: str
     """Of the site's policy that asked for approval."""
     purpose: str
@@ -69,8 +77,12 @@ class Approval:
     researcher: str
     size: str
     """How many persons it would use here, when it was asked."""
+    size_now: str | None = field(default=None, metadata={"json": "sizeNow"})
+    """The same by the consents of now; only where it is asked for."""
     state: Literal["waiting", "approved", "refused", "over", "superseded", "cancelled"]
     trial: str
+    unknown: int
+    """How many concepts the site's vocabulary does not have; only of one request."""
     until: datetime.datetime
     """How long the hub waits."""
     verdict: MessageEnvelope | None = None
@@ -78,7 +90,9 @@ class Approval:
     why: str
     """What that policy said."""
     words: str
-    """What is asked, in plain English."""
+    """What is asked, in plain English. Of one request, concepts have the names that the site's
+    vocabulary gives them; in a list they are numbers. What stands in quotation marks is the
+    researcher's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,10 +100,78 @@ class ApprovalCell:
     levels: list[str]
     mean: float | None = None
     n: int
-    """Persons, rounded as the policy says."""
+    """Persons, rounded as the policy says; of a method in rounds exactly, or 0 where there is a
+    size."""
+    omitted: int | None = None
+    """Persons who lack one of these values."""
     sd: float | None = None
+    size: str | None = None
+    """In place of n, where the site's policy asks for bands."""
+    together: list[str] | None | None = None
+    """Columns of a method in rounds that are summed together, over those who have a value of
+    each."""
     withheld: bool
     """The release gate keeps the cell back."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApprovalConcept:
+    code: str | None = None
+    descendants: bool | None = None
+    domain: str | None = None
+    excluded: bool | None = None
+    id: int
+    known: bool
+    """The site's vocabulary has it."""
+    mapped: bool | None = None
+    name: str | None = None
+    otherwise: bool
+    """The researcher calls it otherwise than the site."""
+    standard: bool
+    theirs: str | None = None
+    """What the researcher calls it."""
+    vocabulary: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApprovalPast:
+    asked: int
+    """Other questions of the researcher that came to a decision here."""
+    denied: int
+    """How often it refused the same question."""
+    lately: int
+    """Those of them in the 30 days before this one."""
+    passed: int
+    """How often the site's policy let the same question pass without a person."""
+    verdicts: list[ApprovalPastDecision]
+    """Of people here about the same question, whoever asked it, newest first, at most 20."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApprovalPastDecision:
+    approved: bool
+    approver: str
+    at: datetime.datetime
+    gate: str
+    reason: str
+    """For the site's own records."""
+    researcher: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApprovalPlace:
+    concepts: list[ApprovalConcept]
+    """At most 100, first those that are called otherwise or unknown."""
+    more: int
+    """How many more there are."""
+    name: str | None = None
+    """In the researcher's words."""
+    reach: int
+    """How many of the site's standard concepts it comes to, with descendants and without what
+    is excluded."""
+    refusal: str | None = None
+    """Why that cannot be told."""
+    what: Literal["concept set", "criteria", "variable", "column"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,36 @@
+package approval
+
+import (
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/federation/analysis"
+	"github.com/trialmesh/trialmesh/protocol/query"
+)
+
+// TestCellsOfSums say which columns go together, and over whom.
+func TestCellsOfSums(t *testing.T) {
+	t.Parallel()
+	a := asked(t, `{"concept": {"CONCEPT_ID": 1}}`).Analysis
+	a.Describe.Pairwise = true
+	a.Columns[0].From, a.Columns[0].High = query.FromCount, 10
+	frame, err := analysis.NewFrame(analysis.ColumnsOf(a.Columns))
+	require.NoError(t, err)
+	for i := range 20 {
+		age := 40.0
+		if i < 5 {
+			age = math.NaN()
+		}
+		require.NoError(t, frame.Append([]float64{float64(i % 2), age}))
+	}
+	cells, err := Cells(a, frame.Bits(), false)
+	require.NoError(t, err)
+	require.Equal(t, []Cell{
+		{Together: []string{"fever"}, N: 20}, {Together: []string{"fever", "age"}, N: 15, Omitted: 5}, {Together: []string{"age"}, N: 15, Omitted: 5},
+	}, cells)
+	cells, err = Cells(a, frame.Bits(), true)
+	require.NoError(t, err)
+	require.Equal(t, []Cell{{Together: []string{"fever"}, Size: Under101}, {Together: []string{"fever", "age"}, Size: Under101}, {Together: []string{"age"}, Size: Under101}}, cells)
+}
