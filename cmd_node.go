@@ -449,6 +449,12 @@ func printStatus(cmd *cobra.Command, s nodeStatus) error {
 	} else {
 		fmt.Fprintf(w, "connected to the hub\t%t\n", s.Connected)
 	}
+	if p := s.Protocol; p != nil && p.Hub != nil {
+		fmt.Fprintf(w, "protocol\t%s; the hub speaks %s\n", p.Speaks, p.Hub)
+	}
+	if p := s.Protocol; p != nil && p.Update != "" {
+		fmt.Fprintf(w, "does not work with the hub\t%s\n", printable(p.Update))
+	}
 	for _, rows := range sorted(s.Tables) {
 		fmt.Fprintf(w, "%s\t%d rows\n", rows, s.Tables[rows])
 	}

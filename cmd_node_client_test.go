@@ -87,6 +87,19 @@ func TestStatusOfAProcessBesideTheNodeSaysSo(t *testing.T) {
 	require.Contains(t, out.String(), "connected to the hub")
 }
 
+func TestStatusSaysWhomToUpdate(t *testing.T) {
+	t.Parallel()
+	cmd := newNodeStatus()
+	var out bytes.Buffer
+	cmd.SetOut(&out)
+	var s nodeStatus
+	told := `{"protocol":{"speaks":{"oldest":1,"newest":2},"hub":{"oldest":3,"newest":4},"update":"update the node"}}`
+	require.NoError(t, json.Unmarshal([]byte(told), &s))
+	require.NoError(t, printStatus(cmd, s))
+	require.Regexp(t, `(?m)^protocol +2 and 1; the hub speaks 4 and 3$`, out.String())
+	require.Regexp(t, `(?m)^does not work with the hub +update the node$`, out.String())
+}
+
 func TestListOfNoProgramsSaysSo(t *testing.T) {
 	t.Parallel()
 	cmd := newNodeClientList()

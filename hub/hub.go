@@ -351,7 +351,7 @@ func (h *Hub) openChain(ctx context.Context) error {
 func (h *Hub) openDispatch(context.Context) error {
 	var err error
 	h.dispatch, err = dispatch.New(dispatch.Config{
-		Registry: h.Reader, Log: h.log, Network: h.host, Policy: h.cfg.Policy, Logger: h.cfg.Logger, Now: h.cfg.Now,
+		Registry: h.Reader, Log: h.log, Network: h.host, Speaks: h.host.Speaks, Policy: h.cfg.Policy, Logger: h.cfg.Logger, Now: h.cfg.Now,
 		Running: h.cfg.Queue.Running, RunningEach: h.cfg.Queue.RunningEach,
 	})
 	return err

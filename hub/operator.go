@@ -13,6 +13,7 @@ import (
 	"github.com/trialmesh/trialmesh/hub/registry"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/problem"
+	"github.com/trialmesh/trialmesh/protocol/version"
 )
 
 // operatorLife is how long the operator's token holds from the first start on.
@@ -78,6 +79,13 @@ func (h *Hub) IssueToken(ctx context.Context, holder identity.DID, role registry
 
 // Present returns who is there, as far as the group knows.
 func (h *Hub) Present() []membership.Member { return h.group.Members() }
+
+// Speaks returns the protocol versions of a node that is connected to this replica.
+func (h *Hub) Speaks(node identity.DID) (version.Range, bool) { return h.host.Speaks(node) }
+
+// Mismatch returns why a node and the hub share no protocol version, nil if they do or the
+// node is not connected.
+func (h *Hub) Mismatch(node identity.DID) error { return h.host.Mismatch(node) }
 
 // Ready reports whether this replica can serve consistent reads.
 func (h *Hub) Ready(ctx context.Context) error {

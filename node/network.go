@@ -19,6 +19,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/federation/pki"
 	"github.com/trialmesh/trialmesh/federation/transport"
+	"github.com/trialmesh/trialmesh/node/api"
 	"github.com/trialmesh/trialmesh/node/peer"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -26,6 +27,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/version"
 	"github.com/trialmesh/trialmesh/zk/circuits"
 	"github.com/trialmesh/trialmesh/zk/prover"
 )
@@ -125,6 +127,22 @@ func (n *network) Policy() disclosure.Policy {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.last.Policy
+}
+
+// protocol says whether the node and its hub understand each other, nil of a process beside
+// the node.
+func (n *Node) protocol() *api.Protocol {
+	if n.host == nil {
+		return nil
+	}
+	p := &api.Protocol{Speaks: version.Spoken()}
+	if spoken, known := n.host.Speaks(n.host.Hub()); known {
+		p.Hub = &spoken
+	}
+	if err := n.host.Mismatch(n.host.Hub()); err != nil {
+		p.Update = problem.From(err).Title
+	}
+	return p
 }
 
 // Run follows the network until ctx ends.

@@ -46,7 +46,7 @@ func (n *Node) Ready(ctx context.Context) error { return n.db.Ping(ctx) }
 // Status returns how the node stands, in counts.
 func (n *Node) Status(ctx context.Context) (api.Status, error) {
 	status := api.Status{
-		DID: n.DID(), Process: n.cfg.Process, Connected: n.Connected(), Tables: make(map[string]int64), Consents: []api.TrialConsents{},
+		DID: n.DID(), Process: n.cfg.Process, Connected: n.Connected(), Protocol: n.protocol(), Tables: make(map[string]int64), Consents: []api.TrialConsents{},
 		DiskFree: diskFree(n.cfg.Dir), Index: n.indexStatus(),
 	}
 	err := n.db.Read(ctx, func(tx *sqldb.Tx) error {

@@ -20,7 +20,8 @@ import (
 //
 // An error that the peer's handler returned comes back as a
 // [*problem.Error] of the same kind and text. Everything else that prevents an
-// answer matches [ErrUnreachable], [ErrNotAdmitted] or [ErrTooLarge].
+// answer matches [ErrUnreachable], [ErrNotAdmitted] or [ErrTooLarge], or is a refusal by
+// version.Rule: the two programs share no protocol version.
 func (h *Host) Call(ctx context.Context, to identity.DID, protocolName string, request []byte) ([]byte, error) {
 	answer, err := h.call(ctx, to, protocolName, request)
 	if err != nil {
@@ -41,6 +42,10 @@ func (h *Host) call(ctx context.Context, to identity.DID, protocolName string, r
 	}
 	stop := context.AfterFunc(ctx, func() { _ = s.Reset() })
 	defer stop()
+	if err := h.understood(ctx, s, protocolName); err != nil {
+		_ = s.Reset()
+		return nil, err
+	}
 
 	// A peer may refuse a request before it has read all of it, so reading does
 	// not wait for the write. The reset ends a write nobody takes, and tells the
@@ -95,6 +100,9 @@ func (h *Host) answer(s network.Stream, from identity.DID, handle func(context.C
 	defer stop()
 	if err := s.SetDeadline(time.Now().Add(limits.ReadTime)); err != nil {
 		return err
+	}
+	if err := h.understood(h.ctx, s, string(s.Protocol())); err != nil {
+		return h.refuse(s, err)
 	}
 	request, wait, err := readRequest(s, limits.MessageBytes, func(bytes int) error {
 		// Released with the stream.

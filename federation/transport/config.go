@@ -8,6 +8,8 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
+
+	"github.com/trialmesh/trialmesh/protocol/version"
 )
 
 const (
@@ -20,6 +22,9 @@ func (c Config) withDefaults() Config {
 	c.Limits = c.Limits.withDefaults()
 	if c.KeepAlive == 0 {
 		c.KeepAlive = defaultKeepAlive
+	}
+	if c.Speaks == (version.Range{}) {
+		c.Speaks = version.Spoken()
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

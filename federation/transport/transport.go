@@ -29,6 +29,7 @@ import (
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
@@ -39,6 +40,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 
 	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/version"
 )
 
 // Config configures a [Host]. Key and Admit are required, and either Listen
@@ -78,6 +80,10 @@ type Config struct {
 	// to 1 min. A check that takes as long again ends the connection.
 	// Defaults to 10 s.
 	KeepAlive time.Duration
+
+	// Speaks is what is said of the protocol versions of this program. Defaults to
+	// version.Spoken.
+	Speaks version.Range
 
 	Limits Limits
 	Log    *slog.Logger // Defaults to discarding.
@@ -145,6 +151,7 @@ func (h *Host) start(others []peer.AddrInfo) error {
 		libp2p.DisableMetrics(),
 		libp2p.DisableIdentifyAddressDiscovery(),
 		libp2p.UserAgent("trialmesh"),
+		libp2p.ProtocolVersion(h.cfg.Speaks.Greeting()),
 	}
 	if h.isNode() {
 		options = append(options, libp2p.EnableRelay(), libp2p.ForceReachabilityPrivate())
@@ -191,6 +198,11 @@ func (h *Host) listen() error {
 // Run lets peers in and, at a node, keeps the connection to the hub standing.
 // It blocks until ctx ends, closes the host and returns nil.
 func (h *Host) Run(ctx context.Context) error {
+	identified, err := h.host.EventBus().Subscribe(new(event.EvtPeerIdentificationCompleted))
+	if err != nil {
+		return errors.Join(fmt.Errorf("transport: %w", err), h.Close())
+	}
+	defer func() { _ = identified.Close() }()
 	h.serving.Store(true)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -198,6 +210,7 @@ func (h *Host) Run(ctx context.Context) error {
 	defer stop()
 	var parts sync.WaitGroup
 	parts.Go(func() { h.watch.run(ctx) })
+	parts.Go(func() { h.reportVersions(ctx, identified) })
 	if h.isNode() {
 		parts.Go(func() { h.stand(ctx) })
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/version"
 )
 
 // Log commits to the replicated log.
@@ -53,6 +54,13 @@ type Network interface {
 
 	// Present returns who is there, as far as this replica knows.
 	Present() []membership.Member
+
+	// Speaks returns the protocol versions of a node that is connected to this replica.
+	Speaks(node identity.DID) (version.Range, bool)
+
+	// Mismatch returns why a node and the hub share no protocol version, nil if they do or
+	// the node is not connected.
+	Mismatch(node identity.DID) error
 
 	// Ready reports why this replica cannot serve, nil if it can.
 	Ready(ctx context.Context) error

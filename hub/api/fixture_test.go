@@ -31,6 +31,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/protocol/trial"
+	"github.com/trialmesh/trialmesh/protocol/version"
 )
 
 var start = time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)
@@ -60,6 +61,7 @@ type hub struct {
 	now     time.Time
 	broken  error
 	present []membership.Member
+	speaks  map[identity.DID]version.Range
 	waiters atomic.Int64 // calls of Changed
 
 	operator, sponsor, researcher, board, node identity.Key
@@ -171,6 +173,28 @@ func (h *hub) Present() []membership.Member {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.present
+}
+
+func (h *hub) Speaks(node identity.DID) (version.Range, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	spoken, known := h.speaks[node]
+	return spoken, known
+}
+
+// connect has the node say which versions it speaks.
+func (h *hub) connect(spoken version.Range) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.speaks = map[identity.DID]version.Range{h.node.DID(): spoken}
+}
+
+func (h *hub) Mismatch(node identity.DID) error {
+	spoken, known := h.Speaks(node)
+	if !known {
+		return nil
+	}
+	return version.Party{Name: "hub", Speaks: version.Spoken()}.Check(version.Party{Name: "node", Speaks: spoken})
 }
 
 func (h *hub) Ready(context.Context) error {

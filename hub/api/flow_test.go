@@ -11,7 +11,26 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/version"
 )
+
+// Who is connected shows which versions it speaks, and whom to update if that is of no use.
+func TestNodesShowTheirVersions(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.enroll()
+	require.Nil(t, get[Nodes](h, "/v1/nodes").Nodes[0].Speaks, "it is not connected")
+	h.connect(version.Range{Oldest: version.Oldest, Newest: version.Oldest})
+	n := get[Nodes](h, "/v1/nodes").Nodes[0]
+	require.Equal(t, version.Oldest, n.Speaks.Newest)
+	require.Empty(t, n.Update)
+	h.connect(version.Range{Oldest: 98, Newest: 99})
+	const words = "this hub speaks protocol 2 and 1, the node speaks 99 and 98: update the hub"
+	require.Equal(t, words, get[Nodes](h, "/v1/nodes").Nodes[0].Update)
+	_, _, body := h.send(http.MethodGet, "/", "", nil)
+	require.Contains(t, body, words)
+	require.Contains(t, body, "protocol 99 and 98")
+}
 
 // From an empty hub to an open question, each by the one who may.
 func TestAHubIsFilledThroughItsAPI(t *testing.T) {

@@ -60,6 +60,12 @@ func (s *server) nodeViews(ctx context.Context) ([]Node, error) {
 		if m, known := present[n.Node]; known {
 			view.Present, view.Since = m.State == membership.Alive, &m.Since
 		}
+		if spoken, known := s.cfg.Network.Speaks(n.Node); known {
+			view.Speaks = &spoken
+		}
+		if err := s.cfg.Network.Mismatch(n.Node); err != nil {
+			view.Update = problem.From(err).Title
+		}
 		views = append(views, view)
 	}
 	return views, nil

@@ -11,6 +11,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/protocol/trial"
+	"github.com/trialmesh/trialmesh/protocol/version"
 )
 
 // Node is a site as the public sees it.
@@ -22,6 +23,9 @@ type Node struct {
 	Revoked      bool         `json:"revoked"`
 	Present      bool         `json:"present" doc:"As far as this replica knows"`
 	Since        *time.Time   `json:"since,omitempty" doc:"When the node last came, or went; absent if it was not seen since this replica started"`
+
+	Speaks *version.Range `json:"speaks,omitempty" doc:"The protocol versions that the node speaks; absent unless it is connected to this replica"`
+	Update string         `json:"update,omitempty" doc:"Why the node and the hub cannot work together, and which of them to update"`
 }
 
 // Nodes is the answer of GET /v1/nodes.

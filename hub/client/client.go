@@ -24,6 +24,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/protocol/trial"
+	"github.com/trialmesh/trialmesh/protocol/version"
 )
 
 // Config configures a [Client]. URL is required.
@@ -306,6 +307,9 @@ type Node struct {
 	Enrolled     time.Time    `json:"enrolled"`
 	Revoked      bool         `json:"revoked"`
 	Present      bool         `json:"present"`
+
+	Speaks *version.Range `json:"speaks,omitempty"` // protocol versions, if the node is connected
+	Update string         `json:"update,omitempty"` // why hub and node cannot work together, and which to update
 }
 
 // Nodes returns the network's nodes.

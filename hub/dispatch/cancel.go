@@ -10,6 +10,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/version"
 )
 
 // A question that is cancelled is over in the registry before a node hears of it. The
@@ -65,11 +66,14 @@ func (d *Dispatcher) tell(ctx context.Context, id query.ID) error {
 	failures := make([]error, len(left))
 	var group sync.WaitGroup
 	for i, node := range left {
+		if d.lacks(node, version.Cancellation) != nil {
+			d.heard(id, node) // there is nothing to tell it
+			continue
+		}
 		group.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, tellTime)
 			defer cancel()
-			// A refusal is as good: it is by a node that never took the question, or knows no
-			// cancellation.
+			// A refusal is as good: it is by a node that never took the question.
 			if _, _, err := d.call(ctx, id, query.StepCancel, node, body, answerSize, nil); err != nil && !errors.Is(err, errHopeless) {
 				failures[i] = fmt.Errorf("tell %s: %w", node, err)
 				return

@@ -15,8 +15,8 @@ import (
 	"github.com/trialmesh/trialmesh/hub/registry"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
-	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/version"
 )
 
 // cancellation is the researcher's word that a question is cancelled.
@@ -97,23 +97,38 @@ func TestCancelledQuestionStopsTheNodes(t *testing.T) {
 	})
 }
 
-// TestNodeFromBeforeCancellations refuses the step, and is told no more.
+// TestNodeFromBeforeCancellations is not told: it would not understand.
 func TestNodeFromBeforeCancellations(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, alike(3)...)
 		w.gate(t, 0)
-		var told atomic.Int64
-		w.lie(t, 1, query.StepCancel, func(a *query.Answer) {
-			told.Add(1)
-			refusal := problem.From(problem.Refusal("peer.task", "the task is malformed"))
-			a.Refusal = &refusal
+		old := w.sites[1].Key.DID()
+		w.speaks = func(node identity.DID) (version.Range, bool) {
+			if node == old {
+				return version.Unsaid, true
+			}
+			return version.Spoken(), true
+		}
+		var told, others atomic.Int64
+		w.intercept(1, func(task query.Task) bool {
+			if task.Step == query.StepCancel {
+				told.Add(1)
+			}
+			return true
+		})
+		w.intercept(2, func(task query.Task) bool {
+			if task.Step == query.StepCancel {
+				others.Add(1)
+			}
+			return true
 		})
 		w.runPatiently(t)
 		id := w.put(t, w.trial.CountBySex(), time.Hour)
 		w.waiting(t, id, w.sites[0].Key.DID())
 		w.propose(t, w.cancellation(t, id))
 		time.Sleep(10 * time.Minute)
-		require.EqualValues(t, 1, told.Load())
+		require.Zero(t, told.Load())
+		require.EqualValues(t, 1, others.Load())
 	})
 }
 

@@ -28,6 +28,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/version"
 )
 
 // Network reaches nodes. A call may be repeated, lost or answered late.
@@ -51,6 +52,10 @@ type Config struct {
 	Registry *registry.Reader
 	Log      Log
 	Network  Network
+
+	// Speaks returns which protocol versions a node speaks, and false while it is not
+	// known. Defaults to this program's own.
+	Speaks func(node identity.DID) (version.Range, bool)
 
 	// Policy is the hub's own disclosure policy; nodes take it if it is stricter.
 	Policy disclosure.Policy
@@ -83,6 +88,9 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
+	if c.Speaks == nil {
+		c.Speaks = func(identity.DID) (version.Range, bool) { return version.Spoken(), true }
+	}
 	if c.Grace <= 0 {
 		c.Grace = 10 * time.Second
 	}

@@ -81,7 +81,7 @@ func gather[T any](ctx context.Context, r *round, step query.Step, nodes []ident
 		case step == query.StepAsk && slices.Contains(r.waiting, node):
 			r.missing = append(r.missing, query.Missing{Node: node, Step: query.StepWait})
 		default:
-			r.missing = append(r.missing, query.Missing{Node: node, Step: step})
+			r.unasked(node, step)
 		}
 	}
 	return values, nil
@@ -156,12 +156,17 @@ func (r *round) ask(ctx context.Context, step query.Step, node identity.DID, onc
 		return err
 	}
 	return retry(ctx, func() error {
-		envelope, answer, err := r.call(ctx, r.q.ID, step, node, content, r.sizeOf(step), r.untilOf(step))
+		err := r.lacks(node, r.q.Request.Needs())
+		var envelope message.Envelope
+		var answer query.Answer
+		if err == nil {
+			envelope, answer, err = r.call(ctx, r.q.ID, step, node, content, r.sizeOf(step), r.untilOf(step))
+		}
 		if once && err != nil && !errors.Is(err, errHopeless) {
 			return fmt.Errorf("%w: %w: %w", errHopeless, errAway, err)
 		}
 		if err != nil {
-			return err
+			return outdated(err)
 		}
 		switch {
 		case answer.Step == query.StepWait:

@@ -23,7 +23,7 @@ import (
 func (w *world) runPatiently(t *testing.T) {
 	t.Helper()
 	d, err := dispatch.New(dispatch.Config{
-		Registry: w.reader, Log: w.log, Network: w.end, Policy: w.policy, Grace: time.Second, Poll: 5 * time.Second, ProofWait: 5 * time.Second,
+		Registry: w.reader, Log: w.log, Network: w.end, Speaks: w.speaks, Policy: w.policy, Grace: time.Second, Poll: 5 * time.Second, ProofWait: 5 * time.Second,
 	})
 	require.NoError(t, err)
 	w.drive(t, d)

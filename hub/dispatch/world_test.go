@@ -22,6 +22,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/version"
 )
 
 // world is a hub and its nodes on one in-process network.
@@ -36,6 +37,7 @@ type world struct {
 	sites  []*peertest.Site
 	ends   []*inprocess.Endpoint // the nodes'
 	policy disclosure.Policy
+	speaks func(identity.DID) (version.Range, bool) // nil for nodes of today
 }
 
 // newWorld returns a network on which nothing was asked: nodes are enrolled,
@@ -108,7 +110,7 @@ func (w *world) put(t *testing.T, r query.Request, wait time.Duration) query.ID 
 func (w *world) dispatcher(t *testing.T, log dispatch.Log) *dispatch.Dispatcher {
 	t.Helper()
 	d, err := dispatch.New(dispatch.Config{
-		Registry: w.reader, Log: log, Network: w.end, Policy: w.policy, Grace: 100 * time.Millisecond, Poll: 25 * time.Millisecond,
+		Registry: w.reader, Log: log, Network: w.end, Speaks: w.speaks, Policy: w.policy, Grace: 100 * time.Millisecond, Poll: 25 * time.Millisecond,
 		ProofWait: 5 * time.Second,
 	})
 	require.NoError(t, err)

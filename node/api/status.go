@@ -12,6 +12,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/protocol/trial"
+	"github.com/trialmesh/trialmesh/protocol/version"
 )
 
 // Status is how a node stands. It holds counts, no record.
@@ -19,6 +20,7 @@ type Status struct {
 	DID       identity.DID     `json:"did"`
 	Process   string           `json:"process,omitempty" doc:"Name of the process that answers, if it is one beside the node, which only does loads and does not speak to the hub"`
 	Connected bool             `json:"connected" doc:"The hub is reached"`
+	Protocol  *Protocol        `json:"protocol,omitempty" doc:"Absent of a process beside the node"`
 	Tables    map[string]int64 `json:"tables" doc:"Rows by OMOP table"`
 	Jobs      map[string]int64 `json:"jobs" doc:"Loads by state; completed ones of the last day"`
 	Consents  []TrialConsents  `json:"consents" nullable:"false"`
@@ -26,6 +28,13 @@ type Status struct {
 	Approvals int64            `json:"approvals" doc:"Questions that wait for a person of the site"`
 	DiskFree  int64            `json:"diskFree" doc:"Free bytes where the node keeps its data; -1 if unknown"`
 	Index     *Index           `json:"index,omitempty" doc:"What questions are answered from; absent of a process beside the node"`
+}
+
+// Protocol says whether node and hub understand each other.
+type Protocol struct {
+	Speaks version.Range  `json:"speaks" doc:"The protocol versions of this program"`
+	Hub    *version.Range `json:"hub,omitempty" doc:"Those of the hub; absent unless it is reached"`
+	Update string         `json:"update,omitempty" doc:"Why they cannot work together, and which of them to update"`
 }
 
 // Index is how the event index stands.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/problem"
+	"github.com/trialmesh/trialmesh/protocol/version"
 )
 
 // Client is a connection to a node. It is safe for concurrent use.
@@ -317,6 +318,7 @@ type Status struct {
 	DID       string           `json:"did"`
 	Process   string           `json:"process,omitempty"` // that answers beside the node, empty for the node itself
 	Connected bool             `json:"connected"`
+	Protocol  *Protocol        `json:"protocol,omitempty"` // nil of a process beside the node, and of one from before versions
 	Tables    map[string]int64 `json:"tables"`
 	Jobs      map[string]int64 `json:"jobs"`      // by state
 	Approvals int64            `json:"approvals"` // questions that wait for a person
@@ -331,6 +333,13 @@ type Status struct {
 	Decisions map[string]int64 `json:"decisions"` // by refusing rule, and "released"
 	DiskFree  int64            `json:"diskFree"`  // bytes, -1 if unknown
 	Index     *Index           `json:"index,omitempty"`
+}
+
+// Protocol says whether node and hub understand each other.
+type Protocol struct {
+	Speaks version.Range  `json:"speaks"`
+	Hub    *version.Range `json:"hub,omitempty"`    // nil unless the hub is reached
+	Update string         `json:"update,omitempty"` // why they cannot work together, and which to update
 }
 
 // Index is how the node's event index stands.

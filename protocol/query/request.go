@@ -10,6 +10,7 @@ package query
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/trialmesh/trialmesh/protocol/canonical"
 	"github.com/trialmesh/trialmesh/protocol/cohort"
@@ -17,6 +18,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/protocol/trial"
+	"github.com/trialmesh/trialmesh/protocol/version"
 )
 
 // KindRequest is the kind of a signed question.
@@ -85,6 +87,21 @@ func (r Request) Definition() (cohort.Definition, error) {
 	}
 	return d, d.Evaluable()
 }
+
+// Needs returns what a program must know to read the request.
+func (r Request) Needs() version.Feature {
+	needs := version.Basics
+	if !slices.Contains(first, r.Analysis.Kind) {
+		needs = max(needs, version.Specs)
+	}
+	if r.Study != nil {
+		needs = max(needs, version.Studies)
+	}
+	return needs
+}
+
+// first are the kinds of analysis that every version knows.
+var first = []AnalysisKind{Count, Moments}
 
 // Question identifies what is asked, whoever asks it, why and in which words:
 // two requests with one Question must get one answer. Names, titles and the

@@ -163,7 +163,8 @@ type Missing struct {
 	Step Step         `json:"step"`
 }
 
-// Refused names a node that refused, and the rule.
+// Refused names a node that refused, and the rule. One that is named by version.Rule was
+// not asked: the question is of a version that it does not know.
 type Refused struct {
 	Node    identity.DID     `json:"node"`
 	Problem problem.Document `json:"problem"`

@@ -1466,6 +1466,14 @@ export interface components {
             /** @description urn:trialmesh:problem: and the kind */
             type: string;
         };
+        Protocol: {
+            /** @description Those of the hub; absent unless it is reached */
+            hub?: components["schemas"]["VersionRange"];
+            /** @description The protocol versions of this program */
+            speaks: components["schemas"]["VersionRange"];
+            /** @description Why they cannot work together, and which of them to update */
+            update?: string;
+        };
         Pull: {
             /** @description What is wrong with its settings; it does not run */
             error?: string;
@@ -2117,6 +2125,8 @@ export interface components {
             };
             /** @description Name of the process that answers, if it is one beside the node, which only does loads and does not speak to the hub */
             process?: string;
+            /** @description Absent of a process beside the node */
+            protocol?: components["schemas"]["Protocol"];
             /** @description Rows by OMOP table */
             tables: {
                 [key: string]: number;
@@ -2282,6 +2292,12 @@ export interface components {
             /** Format: int64 */
             version: number;
         };
+        VersionRange: {
+            /** Format: int64 */
+            newest: number;
+            /** Format: int64 */
+            oldest: number;
+        };
         Versions: {
             versions: components["schemas"]["Version"][];
         };
@@ -2384,6 +2400,7 @@ export type PartialUpload = components['schemas']['PartialUpload'];
 export type PartialUploads = components['schemas']['PartialUploads'];
 export type Problem = components['schemas']['Problem'];
 export type ProblemDocument = components['schemas']['ProblemDocument'];
+export type Protocol = components['schemas']['Protocol'];
 export type Pull = components['schemas']['Pull'];
 export type PullFile = components['schemas']['PullFile'];
 export type PullRun = components['schemas']['PullRun'];
@@ -2449,6 +2466,7 @@ export type VariableUnit = components['schemas']['VariableUnit'];
 export type Variables = components['schemas']['Variables'];
 export type VerdictInput = components['schemas']['VerdictInput'];
 export type Version = components['schemas']['Version'];
+export type VersionRange = components['schemas']['VersionRange'];
 export type Versions = components['schemas']['Versions'];
 export type Wearable = components['schemas']['Wearable'];
 export type WearableAuthorization = components['schemas']['WearableAuthorization'];

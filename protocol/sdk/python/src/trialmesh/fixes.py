@@ -41,6 +41,7 @@ FIXES = {
     "peer.min-sites": "the hospital demands more sites in a sum than the trial has",
     "message.expired": "your clock is wrong, or the hub was down for a day: sign and submit again",
     "message.not-yet-valid": "your clock is wrong, or the hub was down for a day: sign and submit again",
+    "protocol.version": "the hospital's program is too old for what the question asks; ask its operator to update it, or ask in another way: count and moments work everywhere. A question with a deadline of an hour or more waits for the update",
     "message.signature": "the question was changed after you signed it",
     "peer.state": "the hub asked this hospital for a sum that does not follow from the one before: tell its operator",
     "peer.round": "the hub asked this hospital for a sum that does not follow from the one before: tell its operator",

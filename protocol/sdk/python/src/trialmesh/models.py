@@ -571,6 +571,16 @@ class ProblemDocument:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Protocol:
+    hub: VersionRange | None = None
+    """Those of the hub; absent unless it is reached."""
+    speaks: VersionRange
+    """The protocol versions of this program."""
+    update: str | None = None
+    """Why they cannot work together, and which of them to update."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pull:
     error: str | None = None
     """What is wrong with its settings; it does not run."""
@@ -1143,6 +1153,8 @@ class Status:
     process: str | None = None
     """Name of the process that answers, if it is one beside the node, which only does loads and
     does not speak to the hub."""
+    protocol: Protocol | None = None
+    """Absent of a process beside the node."""
     tables: dict[str, int]
     """Rows by OMOP table."""
 
@@ -1281,6 +1293,12 @@ class Version:
     """SHA-256 of the list's file."""
     entries: int
     version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionRange:
+    newest: int
+    oldest: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,256 @@
+package dispatch_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/federation/transport"
+	"github.com/trialmesh/trialmesh/hub/registry"
+	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
+	"github.com/trialmesh/trialmesh/node/peer/peertest"
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/version"
+)
+
+// before reads the conversation recorded of the version before.
+func before(t *testing.T) conversation {
+	t.Helper()
+	raw, err := os.ReadFile("testdata/version1.json")
+	require.NoError(t, err)
+	var c conversation
+	require.NoError(t, json.Unmarshal(raw, &c))
+	return c
+}
+
+// script answers each task as the nodes of a conversation did.
+type script struct {
+	said map[identity.DID]map[string][]byte // by node, then by question and step
+
+	mu    sync.Mutex
+	tasks []json.RawMessage
+}
+
+func newScript(t *testing.T, c conversation) *script {
+	t.Helper()
+	s := &script{said: make(map[identity.DID]map[string][]byte)}
+	for _, e := range c.Exchanges {
+		if s.said[e.Node] == nil {
+			s.said[e.Node] = make(map[string][]byte)
+		}
+		s.said[e.Node][topic(t, e.Task)] = e.Reply
+	}
+	return s
+}
+
+func topic(t *testing.T, raw []byte) string {
+	t.Helper()
+	var task query.Task
+	require.NoError(t, json.Unmarshal(raw, &task))
+	return task.Query.String() + " " + string(task.Step)
+}
+
+func (s *script) Call(_ context.Context, to identity.DID, _ string, request []byte) ([]byte, error) {
+	var task query.Task
+	if err := json.Unmarshal(request, &task); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tasks = append(s.tasks, request)
+	if reply, known := s.said[to][task.Query.String()+" "+string(task.Step)]; known {
+		return reply, nil
+	}
+	return nil, transport.ErrUnreachable
+}
+
+// TestTheHubUnderstandsNodesOfTheVersionBefore replays what they said, from the papers of
+// trial and consents on: the hub gets from it what the hub of then got.
+func TestTheHubUnderstandsNodesOfTheVersionBefore(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		c := before(t)
+		w := &world{db: sqltest.SQLite(t), policy: disclosure.Default()}
+		require.NoError(t, registry.Migrate(t.Context(), w.db))
+		w.reader = registry.NewReader(w.db)
+		w.log = &fakeLog{machine: registry.NewMachine(w.db, peertest.NewKey(t).DID(), peertest.Proofs{})}
+		for i, entry := range c.Entries {
+			w.log.entries = append(w.log.entries, entry)
+			_, err := w.log.machine.Apply(t.Context(), uint64(i+1), entry)
+			require.NoError(t, err, "%s", entry)
+		}
+		network := newScript(t, c)
+		w.drive(t, w.through(t, network))
+		for i, id := range c.Questions {
+			var want query.Result
+			require.NoError(t, json.Unmarshal(c.Results[i], &want))
+			require.Equal(t, query.Complete, want.State)
+			require.Equal(t, want, w.result(t, id))
+			w.proofs(t, id, 3)
+		}
+		known := make(map[string]bool)
+		for _, e := range c.Exchanges {
+			paths(t, "", e.Task, known)
+		}
+		for _, task := range network.tasks {
+			require.Empty(t, beyond(t, task, known), "a node of before gets nothing new from a hub that need not send it")
+		}
+	})
+}
+
+// TestNodesServeAHubOfTheVersionBefore: nodes of today get tasks with the fields of then
+// only, and answer to the end with nothing that a hub of then would not have read.
+func TestNodesServeAHubOfTheVersionBefore(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		then := before(t)
+		tasks, replies, entries := make(map[string]bool), make(map[string]bool), make(map[string]bool)
+		for _, e := range then.Exchanges {
+			paths(t, "", e.Task, tasks)
+			paths(t, "", e.Reply, replies)
+		}
+		for _, e := range then.Entries {
+			paths(t, "", e, entries)
+		}
+		now := converse(t, func(task []byte) []byte { return only(t, task, tasks) })
+		for _, raw := range now.Results {
+			var result query.Result
+			require.NoError(t, json.Unmarshal(raw, &result))
+			require.Equal(t, query.Complete, result.State)
+		}
+		require.Len(t, now.Exchanges, len(then.Exchanges), "the same steps")
+		for _, e := range now.Exchanges {
+			require.Empty(t, beyond(t, e.Reply, replies), "what a node signs is read strictly")
+		}
+		for _, e := range now.Entries {
+			require.Empty(t, beyond(t, e, entries), "consent epochs, trial and questions are as they were")
+		}
+	})
+}
+
+// TestANodeIsNotAskedWhatItsVersionDoesNotKnow: the others answer, and the result says
+// which node is to be updated.
+func TestANodeIsNotAskedWhatItsVersionDoesNotKnow(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, append(relapses(), relapses()[0])...)
+		old := w.sites[3].Key.DID()
+		w.intercept(3, func(query.Task) bool { require.Fail(t, "the old node is asked"); return false })
+		w.speaks = func(node identity.DID) (version.Range, bool) {
+			if node == old {
+				return version.Unsaid, true
+			}
+			return version.Spoken(), true
+		}
+		w.run(t)
+		began := time.Now()
+		r := w.result(t, w.put(t, w.trial.Model(), time.Minute))
+		require.Equal(t, query.Partial, r.State, r.Reason)
+		require.Len(t, r.Answered, 3)
+		require.Empty(t, r.Missing)
+		require.Len(t, r.Refused, 1)
+		require.Equal(t, old, r.Refused[0].Node)
+		require.Equal(t, version.Rule, r.Refused[0].Problem.Rule)
+		require.Equal(t, "the node speaks protocol 1, and this needs 2: update the node", r.Refused[0].Problem.Title)
+		require.Less(t, time.Since(began), time.Second, "nobody waits for it")
+		w.replay(t)
+	})
+}
+
+// TestAPatientQuestionWaitsForTheUpdate of a node that does not know it.
+func TestAPatientQuestionWaitsForTheUpdate(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, relapses()...)
+		updated := time.Now().Add(10 * time.Minute)
+		w.speaks = func(node identity.DID) (version.Range, bool) {
+			if node == w.sites[2].Key.DID() && time.Now().Before(updated) {
+				return version.Unsaid, true
+			}
+			return version.Spoken(), true
+		}
+		w.runPatiently(t)
+		id := w.put(t, w.trial.Model(), time.Hour)
+		time.Sleep(20 * time.Minute)
+		require.Equal(t, query.Complete, w.result(t, id).State)
+	})
+}
+
+// TestANodeIsAskedWhatItsVersionKnows while it is not asked other things.
+func TestANodeIsAskedWhatItsVersionKnows(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, alike(3)...)
+		w.speaks = func(identity.DID) (version.Range, bool) { return version.Unsaid, true }
+		w.run(t)
+		require.Equal(t, query.Complete, w.result(t, w.put(t, w.trial.CountBySex(), time.Minute)).State)
+		r := w.result(t, w.put(t, w.trial.Model(), time.Minute))
+		require.Equal(t, query.Withheld, r.State)
+		require.Contains(t, r.Reason, "a node refused by rule protocol.version")
+	})
+}
+
+// paths adds to known where in a JSON value there is something: "body.request.issuer", and
+// "[]" for what is in a list.
+func paths(t *testing.T, at string, raw []byte, known map[string]bool) {
+	t.Helper()
+	known[at] = true
+	each(t, raw, func(name string, value json.RawMessage) { paths(t, at+"."+name, value, known) })
+}
+
+// beyond returns what a JSON value has that is not known.
+func beyond(t *testing.T, raw []byte, known map[string]bool) []string {
+	t.Helper()
+	own := make(map[string]bool)
+	paths(t, "", raw, own)
+	maps.DeleteFunc(own, func(path string, _ bool) bool { return known[path] })
+	return slices.Sorted(maps.Keys(own))
+}
+
+// each visits the fields of an object and the elements of a list.
+func each(t *testing.T, raw []byte, visit func(name string, value json.RawMessage)) {
+	t.Helper()
+	switch raw = bytes.TrimSpace(raw); raw[0] {
+	case '{':
+		var fields map[string]json.RawMessage
+		require.NoError(t, json.Unmarshal(raw, &fields))
+		for name, value := range fields {
+			visit(name, value)
+		}
+	case '[':
+		var list []json.RawMessage
+		require.NoError(t, json.Unmarshal(raw, &list))
+		for _, value := range list {
+			visit("[]", value)
+		}
+	}
+}
+
+// only returns a task without the fields that are not known. What somebody signed stays as
+// it is.
+func only(t *testing.T, raw []byte, known map[string]bool) []byte {
+	t.Helper()
+	var prune func(at string, raw []byte) json.RawMessage
+	prune = func(at string, raw []byte) json.RawMessage {
+		var fields map[string]json.RawMessage
+		if bytes.TrimSpace(raw)[0] != '{' || json.Unmarshal(raw, &fields) != nil || fields["signature"] != nil {
+			return raw
+		}
+		for name, value := range fields {
+			if path := at + "." + name; known[path] {
+				fields[name] = prune(path, value)
+			} else {
+				delete(fields, name)
+			}
+		}
+		out, err := json.Marshal(fields)
+		require.NoError(t, err)
+		return out
+	}
+	return prune("", raw)
+}
