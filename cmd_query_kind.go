@@ -72,6 +72,13 @@ var (
 		query.Characterize: "Make the first table of a study",
 		query.Incidence:    "Ask for incidence rates",
 		query.Prevalence:   "Ask for shares of persons with a property",
+		query.NegBin:       "Fit a negative binomial regression",
+		query.MixedModel:   "Fit a linear model with an intercept for each hospital",
+		query.Meta:         "Pool the hospitals' own estimates",
+		query.PCA:          "Find principal components",
+		query.KMeans:       "Find clusters of persons",
+		query.Propensity:   "Estimate an effect, adjusted by a propensity score",
+		query.Predict:      "Fit a logistic model and judge its predictions",
 	}
 	kindExamples = map[query.AnalysisKind]string{
 		query.Count:        "--by sex,age-group",
@@ -86,6 +93,13 @@ var (
 		query.Characterize: "--variables age,sex,pressure --arm treated --columns columns.yaml",
 		query.Incidence:    "--events falls --time days --columns columns.yaml",
 		query.Prevalence:   "--property smokes --by sex --columns columns.yaml",
+		query.NegBin:       "--formula 'falls ~ age + sex' --columns columns.yaml",
+		query.MixedModel:   "--formula 'pressure ~ age + sex' --columns columns.yaml",
+		query.Meta:         "--value pressure --by treated --between REML --adjust --columns columns.yaml",
+		query.PCA:          "--values age,pressure,weight --scale --columns columns.yaml",
+		query.KMeans:       "--values age,pressure --clusters 3 --columns columns.yaml",
+		query.Propensity:   "--treatment 'treated ~ age + sex' --outcome 'relapse ~ treated' --family binomial --adjustment weighting --estimand ATE --columns columns.yaml",
+		query.Predict:      "--formula 'relapse ~ age + pressure' --share 0.7 --columns columns.yaml",
 	}
 	flagWords = map[string]string{
 		"formula": "formula, as in R", "family": "gaussian, binomial or poisson", "link": "link, if not the family's usual one", "weights": "column with prior weights",
@@ -93,6 +107,14 @@ var (
 		"factors": "two or three columns", "values": "columns", "value": "column", "by": "column whose levels are also told apart", "pairwise": "take each column, and each pair, over those who have it",
 		"probabilities": "from 0 to 1", "breaks": "ends of the ranges, rising", "variables": "columns", "arm": "column that makes the arms",
 		"events": "column that says whether, or how often", "time": "column with days at risk", "property": "column that says whether",
+		"criterion": "REML or ML", "between": "variance between hospitals: DL, REML or PM; none for a fixed effect", "adjust": "take the standard error of Hartung and Knapp",
+		"model-formula": "each hospital's own model, in place of value and by", "model-family": "gaussian, binomial or poisson", "model-link": "link, if not the family's usual one",
+		"model-weights": "column with prior weights", "term": "name of the model's coefficient that is pooled",
+		"scale": "give each column the variance 1 first", "clusters": "2 to 10", "steps": "at most, 1 to 19",
+		"treatment": "formula of the score: treatment ~ covariates", "outcome": "formula of the outcome's model, with the treatment", "adjustment": "weighting, strata or matching",
+		"estimand": "ATE, or ATT", "stabilized": "weights times the share of the arm", "truncate": "quantile above which weights are cut, 0.5 to 1", "strata": "2 to 20",
+		"caliper": "greatest distance of a pair, in standard deviations", "train": "column that says who is of the part that is fitted to", "share": "share of that part, 0.1 to 0.9",
+		"groups": "of calibration, 2 to 20",
 	}
 )
 
@@ -107,7 +129,7 @@ func specType(kind query.AnalysisKind) reflect.Type {
 // specField is the field of a kind in a question.
 func specField(kind query.AnalysisKind) (reflect.StructField, bool) {
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[query.Specs]()) {
-		if strings.EqualFold(f.Name, strings.ReplaceAll(string(kind), "-", "")) {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); dashed(name) == string(kind) {
 			return f, true
 		}
 	}
@@ -148,12 +170,23 @@ func eachField(spec reflect.Type, prefix string, do func(flag string, t reflect.
 			continue
 		}
 		flag := prefix + dashed(name)
-		if f.Type.Kind() == reflect.Struct {
-			eachField(f.Type, flag+"-", do)
+		if inner := structOf(f.Type); inner != nil {
+			eachField(inner, flag+"-", do)
 			continue
 		}
 		do(flag, f.Type)
 	}
+}
+
+// structOf returns the struct that a type is or points to, nil for another type.
+func structOf(t reflect.Type) reflect.Type {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.Kind() == reflect.Struct {
+		return t
+	}
+	return nil
 }
 
 // dashed is a name of JSON as a flag: minAge becomes min-age.
@@ -259,8 +292,8 @@ func specOf(cmd *cobra.Command, spec reflect.Type, prefix string) (map[string]an
 			continue
 		}
 		flag := prefix + dashed(name)
-		if f.Type.Kind() == reflect.Struct {
-			inner, err := specOf(cmd, f.Type, flag+"-")
+		if nested := structOf(f.Type); nested != nil {
+			inner, err := specOf(cmd, nested, flag+"-")
 			if err != nil {
 				return nil, err
 			}

@@ -10,16 +10,18 @@ import (
 // plain is the view of a type that has no line in views: its figures by their names, as rows
 // and as a table of them.
 func plain(t reflect.Type) view {
-	list := func(v any) rows {
-		var out rows
-		out.walk(Row{Section: "result"}, "", reflect.ValueOf(v))
-		return out
-	}
 	return view{
 		name:   "a " + spaced(t.Name()),
-		blocks: func(v any) []block { return []block{plainTable(list(v))} },
-		rows:   list,
+		blocks: func(v any) []block { return []block{plainTable(figures(v))} },
+		rows:   figures,
 	}
+}
+
+// figures are a result's by their names, as rows.
+func figures(v any) rows {
+	var out rows
+	out.walk(Row{Section: "result"}, "", reflect.ValueOf(v))
+	return out
 }
 
 func plainTable(list rows) *table {

@@ -46,6 +46,16 @@ func regressionBlocks(r query.Regression) []block {
 	return append(blocks, warned(r.Converged, r.Warnings)...)
 }
 
+// negativeBinomialBlocks reads like R's summary(glm.nb(…)).
+func negativeBinomialBlocks(r query.NegativeBinomial) []block {
+	return append(regressionBlocks(r.Regression), lines{
+		fmt.Sprintf("Theta: %s, std. err. %s", one(5, &r.Theta), one(5, &r.ThetaSE)),
+		"Log likelihood: " + one(7, &r.LogLikelihood),
+	})
+}
+
+func negativeBinomialFigure(r query.NegativeBinomial) drawing { return regressionFigure(r.Regression) }
+
 // coefficientTable is R's printCoefmat with four digits: the estimates that of returns, the
 // statistic and its p value.
 //

@@ -57,17 +57,23 @@ type view struct {
 
 // views has a line for each type of result.
 var views = map[reflect.Type]view{
-	of[query.Regression]():       {"a regression", show(regressionBlocks), list(regressionRows), draw(regressionFigure)},
-	of[query.Hazards]():          {"a proportional hazards model", show(hazardsBlocks), list(hazardsRows), draw(hazardsFigure)},
-	of[query.Survival]():         {"a survival estimate", show(survivalBlocks), list(survivalRows), draw(survivalFigure)},
-	of[query.ContingencyTable](): {"a cross-tabulation", show(crossTabBlocks), list(crossTabRows), nil},
-	of[query.Description]():      {"a description", show(descriptionBlocks), list(descriptionRows), nil},
-	of[query.QuantileTable]():    {"a table of quantiles", show(quantilesBlocks), list(quantilesRows), nil},
-	of[query.FrequencyTable]():   {"a histogram", show(histogramBlocks), list(histogramRows), draw(histogramFigure)},
-	of[query.Characterization](): {"a first table", show(characterizationBlocks), list(characterizationRows), nil},
-	of[query.Rates]():            {"a table of rates", show(ratesBlocks), list(ratesRows), draw(ratesFigure)},
-	of[query.MetaAnalysis]():     {"a meta-analysis", show(metaBlocks), list(metaRows), draw(metaFigure)},
-	of[Attrition]():              {"an attrition", show(attritionBlocks), list(attritionRows), draw(attritionFigure)},
+	of[query.Regression]():          {"a regression", show(regressionBlocks), list(regressionRows), draw(regressionFigure)},
+	of[query.Hazards]():             {"a proportional hazards model", show(hazardsBlocks), list(hazardsRows), draw(hazardsFigure)},
+	of[query.Survival]():            {"a survival estimate", show(survivalBlocks), list(survivalRows), draw(survivalFigure)},
+	of[query.ContingencyTable]():    {"a cross-tabulation", show(crossTabBlocks), list(crossTabRows), nil},
+	of[query.Description]():         {"a description", show(descriptionBlocks), list(descriptionRows), nil},
+	of[query.QuantileTable]():       {"a table of quantiles", show(quantilesBlocks), list(quantilesRows), nil},
+	of[query.FrequencyTable]():      {"a histogram", show(histogramBlocks), list(histogramRows), draw(histogramFigure)},
+	of[query.Characterization]():    {"a first table", show(characterizationBlocks), list(characterizationRows), nil},
+	of[query.Rates]():               {"a table of rates", show(ratesBlocks), list(ratesRows), draw(ratesFigure)},
+	of[query.MetaAnalysis]():        {"a meta-analysis", show(metaBlocks), list(metaRows), draw(metaFigure)},
+	of[query.NegativeBinomial]():    {"a negative binomial regression", show(negativeBinomialBlocks), figures, draw(negativeBinomialFigure)},
+	of[query.Mixed]():               {"a mixed model", show(mixedBlocks), figures, nil},
+	of[query.PrincipalComponents](): {"principal components", show(componentsBlocks), figures, nil},
+	of[query.Clusters]():            {"a clustering", show(clustersBlocks), figures, nil},
+	of[query.PropensityEffect]():    {"an adjusted effect", show(propensityBlocks), figures, draw(propensityFigure)},
+	of[query.Prediction]():          {"a prediction", show(predictionBlocks), figures, draw(predictionFigure)},
+	of[Attrition]():                 {"an attrition", show(attritionBlocks), list(attritionRows), draw(attritionFigure)},
 }
 
 func of[T any]() reflect.Type { return reflect.TypeFor[T]() }

@@ -150,7 +150,7 @@ func (s *server) ask(ctx context.Context, in *struct{ Body Submission }) (*askOu
 	}
 	now := s.cfg.Now().Truncate(time.Second) // as the command's own time, or 14 days would be too long
 	deadline := now.Add(time.Duration(in.Body.DeadlineSeconds) * time.Second)
-	if deadline.After(in.Body.Envelope.Expires.Add(message.Skew)) {
+	if last := in.Body.Envelope.Expires.Add(message.Skew); deadline.After(last) && !now.After(last) { // one that has expired says so below
 		if err := in.Body.Envelope.Check(query.KindRequest); err != nil {
 			return nil, err
 		}

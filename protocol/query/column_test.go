@@ -11,7 +11,8 @@ import (
 
 func model() query.Request {
 	r := request()
-	r.Analysis = query.Analysis{Kind: query.GLM, Specs: query.Specs{GLM: &query.GLMSpec{Formula: "relapse ~ age + pressure", Family: query.Binomial}},
+	r.Analysis = query.Analysis{
+		Kind: query.GLM, Specs: query.Specs{GLM: &query.GLMSpec{Formula: "relapse ~ age + pressure", Family: query.Binomial}},
 		Columns: []query.Column{
 			{Name: "relapse", From: query.FromEvent, Domain: "DrugExposure", Concepts: []int64{2, 1}, Window: &query.Window{From: 1, To: 365}},
 			{Name: "age", From: query.FromAge},

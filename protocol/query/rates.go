@@ -10,7 +10,9 @@ type IncidenceSpec struct {
 func (s *IncidenceSpec) columns() ([]string, error) {
 	return with([]string{s.Events, s.Time}, s.By), nil
 }
+
 func (s *IncidenceSpec) answeredBy(o Outcome) bool { return o.Rates != nil && o.Rates.All.Time != nil }
+
 func (s *IncidenceSpec) words() string {
 	return "Incidence rate of " + s.Events + " in " + s.Time + by(s.By)
 }
@@ -22,8 +24,10 @@ type PrevalenceSpec struct {
 }
 
 func (s *PrevalenceSpec) columns() ([]string, error) { return with([]string{s.Property}, s.By), nil }
-func (s *PrevalenceSpec) answeredBy(o Outcome) bool  { return o.Rates != nil && o.Rates.All.Time == nil }
-func (s *PrevalenceSpec) words() string              { return "Prevalence of " + s.Property + by(s.By) }
+
+func (s *PrevalenceSpec) answeredBy(o Outcome) bool { return o.Rates != nil && o.Rates.All.Time == nil }
+
+func (s *PrevalenceSpec) words() string { return "Prevalence of " + s.Property + by(s.By) }
 
 // Rates are incidence rates or prevalences, over all and by the levels of a factor.
 type Rates struct {

@@ -982,7 +982,7 @@ export interface components {
             /** @description How many persons it would use here, when it was asked */
             size: string;
             /** @enum {string} */
-            state: "waiting" | "approved" | "refused" | "over" | "superseded";
+            state: "waiting" | "approved" | "refused" | "over" | "superseded" | "cancelled";
             trial: string;
             /**
              * Format: date-time
@@ -1441,9 +1441,30 @@ export interface components {
         };
         QueryAnalysis: {
             by?: string[] | null;
+            characterize?: components["schemas"]["QueryCharacterizeSpec"];
+            columns?: components["schemas"]["QueryColumn"][] | null;
+            cox?: components["schemas"]["QueryCoxSpec"];
+            crosstab?: components["schemas"]["QueryCrossTabSpec"];
+            describe?: components["schemas"]["QueryDescribeSpec"];
+            glm?: components["schemas"]["QueryGLMSpec"];
+            histogram?: components["schemas"]["QueryHistogramSpec"];
+            incidence?: components["schemas"]["QueryIncidenceSpec"];
+            kMeans?: components["schemas"]["QueryKMeansSpec"];
+            kaplanMeier?: components["schemas"]["QueryKaplanMeierSpec"];
             kind: string;
-            model?: components["schemas"]["QueryModel"];
+            metaAnalysis?: components["schemas"]["QueryMetaSpec"];
+            mixedModel?: components["schemas"]["QueryMixedModelSpec"];
+            negativeBinomial?: components["schemas"]["QueryNegBinSpec"];
+            pca?: components["schemas"]["QueryPCASpec"];
+            prediction?: components["schemas"]["QueryPredictSpec"];
+            prevalence?: components["schemas"]["QueryPrevalenceSpec"];
+            propensity?: components["schemas"]["QueryPropensitySpec"];
+            quantiles?: components["schemas"]["QueryQuantilesSpec"];
             variable?: components["schemas"]["QueryVariable"];
+        };
+        QueryCharacterizeSpec: {
+            arm?: string;
+            variables: string[] | null;
         };
         QueryColumn: {
             concepts?: number[] | null;
@@ -1458,17 +1479,117 @@ export interface components {
             unit?: string;
             window?: components["schemas"]["QueryWindow"];
         };
-        QueryModel: {
-            columns: components["schemas"]["QueryColumn"][] | null;
+        QueryCoxSpec: {
+            formula: string;
+            grid: components["schemas"]["QueryGrid"];
+            ties?: string;
+        };
+        QueryCrossTabSpec: {
+            factors: string[] | null;
+        };
+        QueryDescribeSpec: {
+            by?: string;
+            pairwise?: boolean;
+            values: string[] | null;
+        };
+        QueryGLMSpec: {
             family: string;
             formula: string;
             link?: string;
             weights?: string;
         };
+        QueryGrid: {
+            /** Format: double */
+            horizon: number;
+            /** Format: double */
+            width: number;
+        };
+        QueryHistogramSpec: {
+            breaks: number[] | null;
+            value: string;
+        };
+        QueryIncidenceSpec: {
+            by?: string;
+            events: string;
+            time: string;
+        };
+        QueryKMeansSpec: {
+            /** Format: int64 */
+            clusters: number;
+            /** Format: int64 */
+            steps?: number;
+            values: string[] | null;
+        };
+        QueryKaplanMeierSpec: {
+            formula: string;
+            grid: components["schemas"]["QueryGrid"];
+            /** Format: double */
+            restriction?: number;
+        };
+        QueryMetaSpec: {
+            adjust?: boolean;
+            between?: string;
+            by?: string;
+            model?: components["schemas"]["QueryGLMSpec"];
+            term?: string;
+            value?: string;
+        };
+        QueryMixedModelSpec: {
+            criterion?: string;
+            formula: string;
+        };
+        QueryNegBinSpec: {
+            formula: string;
+            link?: string;
+            weights?: string;
+        };
+        QueryPCASpec: {
+            scale?: boolean;
+            values: string[] | null;
+        };
+        QueryPart: {
+            name: string;
+            question: string;
+            study: string;
+            version: string;
+        };
+        QueryPredictSpec: {
+            formula: string;
+            /** Format: int64 */
+            groups?: number;
+            /** Format: double */
+            share?: number;
+            train?: string;
+        };
+        QueryPrevalenceSpec: {
+            by?: string;
+            property: string;
+        };
+        QueryPropensitySpec: {
+            adjustment: string;
+            /** Format: double */
+            caliper?: number;
+            estimand: string;
+            family: string;
+            link?: string;
+            outcome: string;
+            stabilized?: boolean;
+            /** Format: int64 */
+            strata?: number;
+            treatment: string;
+            /** Format: double */
+            truncate?: number;
+        };
+        QueryQuantilesSpec: {
+            by?: string;
+            probabilities: number[] | null;
+            values: string[] | null;
+        };
         QueryRequest: {
             analysis: components["schemas"]["QueryAnalysis"];
             cohort: unknown;
             purpose: string;
+            study?: components["schemas"]["QueryPart"];
             trial: string;
         };
         QueryVariable: {
@@ -2163,8 +2284,26 @@ export type PullRuns = components['schemas']['PullRuns'];
 export type PullWearableRequest = components['schemas']['PullWearableRequest'];
 export type PullsList = components['schemas']['PullsList'];
 export type QueryAnalysis = components['schemas']['QueryAnalysis'];
+export type QueryCharacterizeSpec = components['schemas']['QueryCharacterizeSpec'];
 export type QueryColumn = components['schemas']['QueryColumn'];
-export type QueryModel = components['schemas']['QueryModel'];
+export type QueryCoxSpec = components['schemas']['QueryCoxSpec'];
+export type QueryCrossTabSpec = components['schemas']['QueryCrossTabSpec'];
+export type QueryDescribeSpec = components['schemas']['QueryDescribeSpec'];
+export type QueryGLMSpec = components['schemas']['QueryGLMSpec'];
+export type QueryGrid = components['schemas']['QueryGrid'];
+export type QueryHistogramSpec = components['schemas']['QueryHistogramSpec'];
+export type QueryIncidenceSpec = components['schemas']['QueryIncidenceSpec'];
+export type QueryKMeansSpec = components['schemas']['QueryKMeansSpec'];
+export type QueryKaplanMeierSpec = components['schemas']['QueryKaplanMeierSpec'];
+export type QueryMetaSpec = components['schemas']['QueryMetaSpec'];
+export type QueryMixedModelSpec = components['schemas']['QueryMixedModelSpec'];
+export type QueryNegBinSpec = components['schemas']['QueryNegBinSpec'];
+export type QueryPCASpec = components['schemas']['QueryPCASpec'];
+export type QueryPart = components['schemas']['QueryPart'];
+export type QueryPredictSpec = components['schemas']['QueryPredictSpec'];
+export type QueryPrevalenceSpec = components['schemas']['QueryPrevalenceSpec'];
+export type QueryPropensitySpec = components['schemas']['QueryPropensitySpec'];
+export type QueryQuantilesSpec = components['schemas']['QueryQuantilesSpec'];
 export type QueryRequest = components['schemas']['QueryRequest'];
 export type QueryVariable = components['schemas']['QueryVariable'];
 export type QueryWindow = components['schemas']['QueryWindow'];

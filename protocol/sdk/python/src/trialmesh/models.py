@@ -69,7 +69,7 @@ class Approval:
     researcher: str
     size: str
     """How many persons it would use here, when it was asked."""
-    state: Literal["waiting", "approved", "refused", "over", "superseded"]
+    state: Literal["waiting", "approved", "refused", "over", "superseded", "cancelled"]
     trial: str
     until: datetime.datetime
     """How long the hub waits."""
@@ -478,9 +478,16 @@ class QueryAnalysis:
     glm: QueryGLMSpec | None = None
     histogram: QueryHistogramSpec | None = None
     incidence: QueryIncidenceSpec | None = None
+    k_means: QueryKMeansSpec | None = field(default=None, metadata={"json": "kMeans"})
     kaplan_meier: QueryKaplanMeierSpec | None = field(default=None, metadata={"json": "kaplanMeier"})
     kind: str
+    meta_analysis: QueryMetaSpec | None = field(default=None, metadata={"json": "metaAnalysis"})
+    mixed_model: QueryMixedModelSpec | None = field(default=None, metadata={"json": "mixedModel"})
+    negative_binomial: QueryNegBinSpec | None = field(default=None, metadata={"json": "negativeBinomial"})
+    pca: QueryPCASpec | None = None
+    prediction: QueryPredictSpec | None = None
     prevalence: QueryPrevalenceSpec | None = None
+    propensity: QueryPropensitySpec | None = None
     quantiles: QueryQuantilesSpec | None = None
     variable: QueryVariable | None = None
 
@@ -551,6 +558,13 @@ class QueryIncidenceSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QueryKMeansSpec:
+    clusters: int
+    steps: int | None = None
+    values: list[str] | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class QueryKaplanMeierSpec:
     formula: str
     grid: QueryGrid
@@ -558,9 +572,68 @@ class QueryKaplanMeierSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QueryMetaSpec:
+    adjust: bool | None = None
+    between: str | None = None
+    by: str | None = None
+    model: QueryGLMSpec | None = None
+    term: str | None = None
+    value: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryMixedModelSpec:
+    criterion: str | None = None
+    formula: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryNegBinSpec:
+    formula: str
+    link: str | None = None
+    weights: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryPCASpec:
+    scale: bool | None = None
+    values: list[str] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryPart:
+    name: str
+    question: str
+    study: str
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryPredictSpec:
+    formula: str
+    groups: int | None = None
+    share: float | None = None
+    train: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class QueryPrevalenceSpec:
     by: str | None = None
     property: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryPropensitySpec:
+    adjustment: str
+    caliper: float | None = None
+    estimand: str
+    family: str
+    link: str | None = None
+    outcome: str
+    stabilized: bool | None = None
+    strata: int | None = None
+    treatment: str
+    truncate: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -575,6 +648,7 @@ class QueryRequest:
     analysis: QueryAnalysis
     cohort: Any
     purpose: str
+    study: QueryPart | None = None
     trial: str
 
 

@@ -1,0 +1,36 @@
+package report
+
+import (
+	"fmt"
+
+	"github.com/trialmesh/trialmesh/protocol/query"
+)
+
+// mixedBlocks reads like R's summary(lmer(…)).
+func mixedBlocks(m query.Mixed) []block {
+	t := &table{title: "Random effects:", head: []string{"Groups", "Name", "Variance", "Std.Dev."}, words: 2}
+	site, residual := root(m.SiteVariance), root(m.ResidualVariance)
+	variances, sds := align(4, &m.SiteVariance, &m.ResidualVariance), align(4, site, residual)
+	t.add("site", "(Intercept)", variances[0], sds[0])
+	t.add("Residual", "", variances[1], sds[1])
+	blocks := []block{
+		lines{fmt.Sprintf("Linear mixed model fit by %s: %s + (1 | site)", m.Criterion, m.Formula)},
+		t,
+		lines{fmt.Sprintf("%s, of %d sites", persons(m.N, m.Omitted), m.Sites)},
+		coefficientTable("Fixed effects:", withoutP(m.Coefficients), []string{"Estimate", "Std. Error", "t value", "Pr(>|t|)"}, func(c query.Coefficient) []*float64 {
+			return []*float64{c.Estimate, c.SE}
+		}),
+		lines{fmt.Sprintf("Log likelihood (%s): %s   AIC: %s", m.Criterion, one(6, &m.LogLikelihood), one(6, &m.AIC))},
+	}
+	return append(blocks, warned(m.Converged, m.Warnings)...)
+}
+
+// withoutP returns coefficients whose p values nobody gives: as lmer, which has none.
+func withoutP(list []query.Coefficient) []query.Coefficient {
+	out := make([]query.Coefficient, len(list))
+	for i, c := range list {
+		c.P = nil
+		out[i] = c
+	}
+	return out
+}
