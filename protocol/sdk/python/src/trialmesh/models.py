@@ -595,6 +595,13 @@ class QueryNegBinSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QueryOccurrence:
+    name: str
+    number: int
+    schedule: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class QueryPCASpec:
     scale: bool | None = None
     values: list[str] | None
@@ -648,6 +655,7 @@ class QueryRequest:
     analysis: QueryAnalysis
     cohort: Any
     purpose: str
+    schedule: QueryOccurrence | None = None
     study: QueryPart | None = None
     trial: str
 
