@@ -16,7 +16,8 @@ import (
 )
 
 func newQueryCommand() *cobra.Command {
-	cmd := group("query", "Ask questions of a network and read the answers", newQuerySubmit(), newQueryShow(), newQueryList(), newQueryCancel())
+	cmd := group("query", "Ask questions of a network and read the answers", newQuerySubmit(), newQueryShow(), newQueryList(), newQueryCancel(),
+		newQuerySchedules(), newQuerySchedule())
 	for _, kind := range query.Kinds() {
 		cmd.AddCommand(newQueryKind(kind))
 	}

@@ -99,6 +99,9 @@ func answerOf(q client.Question) report.Answer {
 		ledger += fmt.Sprintf(", answered in entry %d", q.ResultIndex)
 	}
 	a.Notes = append(a.Notes, report.Note{Name: "ledger", Text: ledger})
+	if o := q.Request.Schedule; o != nil {
+		a.Notes = append(a.Notes, report.Note{Name: "schedule", Text: fmt.Sprintf("%s, occurrence %d", o.Name, o.Number)})
+	}
 	if part := q.Request.Study; part != nil {
 		a.Notes = append(a.Notes, report.Note{Name: "study", Text: fmt.Sprintf("%s, question %s", part, part.Question)})
 	}

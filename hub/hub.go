@@ -31,6 +31,7 @@ import (
 	"github.com/trialmesh/trialmesh/hub/evidence"
 	"github.com/trialmesh/trialmesh/hub/ledger"
 	"github.com/trialmesh/trialmesh/hub/registry"
+	"github.com/trialmesh/trialmesh/hub/timetable"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -179,6 +180,7 @@ type Hub struct {
 	host      *transport.Host
 	group     *membership.Group
 	dispatch  *dispatch.Dispatcher
+	timetable *timetable.Keeper
 	anchor    *anchor.Anchor // nil without a chain
 	keys      map[message.Digest]*prover.Keys
 	metrics   *prometheus.Registry
@@ -354,6 +356,12 @@ func (h *Hub) openDispatch(context.Context) error {
 		Registry: h.Reader, Log: h.log, Network: h.host, Speaks: h.host.Speaks, Policy: h.cfg.Policy, Logger: h.cfg.Logger, Now: h.cfg.Now,
 		Running: h.cfg.Queue.Running, RunningEach: h.cfg.Queue.RunningEach,
 	})
+	if err != nil {
+		return err
+	}
+	h.timetable, err = timetable.New(timetable.Config{
+		Registry: h.Reader, Log: h.log, Limits: h.cfg.Queue.limits(), Logger: h.cfg.Logger, Now: h.cfg.Now,
+	})
 	return err
 }
 
@@ -400,6 +408,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	group.Go(func() error { return h.follow(running) })
 	group.Go(func() error { return h.publisher.Run(running) })
 	group.Go(func() error { return h.dispatch.Run(running) })
+	group.Go(func() error { return h.timetable.Run(running) })
 	if h.anchor != nil {
 		group.Go(func() error { return h.anchor.Run(running) })
 	}

@@ -154,6 +154,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.routeQuestions()
 	s.routeEvents()
 	s.routeStudies()
+	s.routeSchedules()
 	s.routeActions()
 	s.routeFiles()
 	s.routePage()

@@ -13,6 +13,7 @@ import (
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/schedule"
 	"github.com/trialmesh/trialmesh/protocol/study"
 	"github.com/trialmesh/trialmesh/protocol/trial"
 )
@@ -133,6 +134,18 @@ func (v *verification) consistent(ctx context.Context, l leaf) error {
 	case entry.StudyRegistered:
 		d, err := open[study.Study](ctx, v, l, study.KindStudy)
 		return about(l, d.body.String(), err)
+	case entry.ScheduleRegistered:
+		d, err := open[schedule.Schedule](ctx, v, l, schedule.KindSchedule)
+		if err == nil {
+			_, err = d.body.Envelopes(l.Actor)
+		}
+		return about(l, d.body.Plan.Name, err)
+	case entry.ScheduleCancelled:
+		_, err := open[schedule.Cancellation](ctx, v, l, schedule.KindCancellation)
+		return err
+	case entry.OccurrenceMissed:
+		d, err := read[schedule.Miss](ctx, v, l)
+		return byHub(d.Occurrence().String(), err)
 	case entry.ChainAnchored:
 		d, err := read[entry.Anchor](ctx, v, l)
 		return byHub(d.Tx, err)

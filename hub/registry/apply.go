@@ -139,6 +139,12 @@ func (m *Machine) apply(ctx context.Context, tx *sqldb.Tx, data []byte) (Outcome
 		return run(c.Body, s.queueQuestion)
 	case KindRegisterStudy:
 		return run(c.Body, s.registerStudy)
+	case KindRegisterSchedule:
+		return run(c.Body, s.registerSchedule)
+	case KindAskOccurrence:
+		return run(c.Body, s.askOccurrence)
+	case KindCancelSchedule:
+		return run(c.Body, s.cancelSchedule)
 	case KindRecordAnswer:
 		return run(c.Body, s.recordAnswer)
 	case KindCloseStep:

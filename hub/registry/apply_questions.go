@@ -41,8 +41,9 @@ var (
 // MaxDeadline is how long a question may stay open: hospitals' people are away for a week.
 const MaxDeadline = 14 * 24 * time.Hour
 
-// ask records a question.
-func (s step) ask(c QueueQuestion) (Outcome, error) {
+// ask records a question. One of a schedule is recorded only when its turn has come, by
+// [step.askOccurrence], which says so.
+func (s step) ask(c QueueQuestion, scheduled bool) (Outcome, error) {
 	request, err := message.Open[query.Request](c.Envelope, query.KindRequest, s.at)
 	if err != nil {
 		return Outcome{}, err
@@ -53,9 +54,8 @@ func (s step) ask(c QueueQuestion) (Outcome, error) {
 	if err := analysis.Check(request.Analysis); err != nil {
 		return Outcome{}, err
 	}
-	registration, design, err := trialOf(s.ctx, s.tx, request.Trial)
-	if err != nil {
-		return Outcome{}, err
+	if scheduled != (request.Schedule != nil) {
+		return Outcome{}, ErrOccurrence
 	}
 	id := c.Envelope.Digest()
 	if same, err := s.exists(`SELECT 1 FROM question WHERE id = ?`, id.String()); err != nil || same {
@@ -67,15 +67,7 @@ func (s step) ask(c QueueQuestion) (Outcome, error) {
 	if !c.Deadline.After(s.at) || c.Deadline.Sub(s.at) > MaxDeadline {
 		return Outcome{}, ErrDeadline
 	}
-	// Nodes judge for themselves which boards they trust; the hub only spares
-	// them questions that no board's word could allow.
-	boards := make([]identity.DID, 0, len(registration.Approvals))
-	for _, approval := range registration.Approvals {
-		boards = append(boards, approval.Issuer)
-	}
-	if _, err := registration.Check(trial.Ask{
-		Researcher: c.Envelope.Issuer, Node: design.Nodes[0], Analysis: string(request.Analysis.Kind), At: s.at,
-	}, boards); err != nil {
+	if err := s.allowed(request, c.Envelope.Issuer); err != nil {
 		return Outcome{}, err
 	}
 	if err := s.mayAsk(c.Envelope.Issuer, c.Limits); err != nil {
@@ -97,7 +89,28 @@ func (s step) ask(c QueueQuestion) (Outcome, error) {
 	if err := s.noteStudy(id, request); err != nil {
 		return Outcome{}, err
 	}
+	if scheduled {
+		return out, nil // a recurring question is asked to see what has changed
+	}
 	return out, s.repeat(id, same, request)
+}
+
+// allowed refuses what the design of the trial does not allow. Nodes judge for themselves
+// which boards they trust; the hub only spares them questions that no board's word could
+// allow.
+func (s step) allowed(request query.Request, researcher identity.DID) error {
+	registration, design, err := trialOf(s.ctx, s.tx, request.Trial)
+	if err != nil {
+		return err
+	}
+	boards := make([]identity.DID, 0, len(registration.Approvals))
+	for _, approval := range registration.Approvals {
+		boards = append(boards, approval.Issuer)
+	}
+	_, err = registration.Check(trial.Ask{
+		Researcher: researcher, Node: design.Nodes[0], Analysis: string(request.Analysis.Kind), At: s.at,
+	}, boards)
+	return err
 }
 
 // repeat finishes a question at once with what was released to the same
@@ -188,7 +201,8 @@ func (s step) recordRound(c RecordRound) (Outcome, error) {
 	return silent(n == 0), err
 }
 
-// finishQuestion records a result. Whoever asked the same meanwhile gets it too.
+// finishQuestion records a result. Whoever asked the same meanwhile gets it too, but for
+// recurring questions: their turn comes next.
 func (s step) finishQuestion(c FinishQuestion) (Outcome, error) {
 	r := c.Result
 	if err := s.open(r.Query); err != nil {
@@ -205,7 +219,7 @@ func (s step) finishQuestion(c FinishQuestion) (Outcome, error) {
 		return out, err
 	}
 	waiting, err := questions(s.ctx, s.tx, `SELECT id FROM question WHERE state = ? AND question =
-		(SELECT question FROM question WHERE id = ?) ORDER BY ledger_index`, query.Open, r.Query.String())
+		(SELECT question FROM question WHERE id = ?) AND id NOT IN (SELECT query FROM schedule_occurrence) ORDER BY ledger_index`, query.Open, r.Query.String())
 	if err != nil {
 		return Outcome{}, err
 	}

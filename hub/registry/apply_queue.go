@@ -49,7 +49,7 @@ func (l QueueLimits) Validate() error {
 
 // askQuestion is queueQuestion as it was before there was a queue.
 func (s step) askQuestion(c AskQuestion) (Outcome, error) {
-	return s.ask(QueueQuestion{Envelope: c.Envelope, Deadline: c.Deadline, Priority: query.Normal, Limits: unqueued})
+	return s.ask(QueueQuestion{Envelope: c.Envelope, Deadline: c.Deadline, Priority: query.Normal, Limits: unqueued}, false)
 }
 
 func (s step) queueQuestion(c QueueQuestion) (Outcome, error) {
@@ -62,7 +62,7 @@ func (s step) queueQuestion(c QueueQuestion) (Outcome, error) {
 	if err := c.Limits.Validate(); err != nil {
 		return Outcome{}, err
 	}
-	return s.ask(c)
+	return s.ask(c, false)
 }
 
 // mayAsk refuses a researcher who has as many questions open as one may have, or

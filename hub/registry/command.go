@@ -51,6 +51,9 @@ const (
 	KindQueueQuestion     Kind = 21
 	KindRegisterStudy     Kind = 22
 	KindCancelQuestion    Kind = 25
+	KindRegisterSchedule  Kind = 26
+	KindAskOccurrence     Kind = 27
+	KindCancelSchedule    Kind = 28
 )
 
 // Command is one entry of the replicated log.
@@ -150,6 +153,24 @@ type (
 		Envelope message.Envelope `json:"envelope"` // of study.Study
 	}
 
+	// RegisterSchedule registers a recurring question.
+	RegisterSchedule struct {
+		Envelope message.Envelope `json:"envelope"` // of schedule.Schedule
+	}
+
+	// AskOccurrence asks an occurrence of a recurring question that is due, or records
+	// that it was missed.
+	AskOccurrence struct {
+		Schedule message.Digest `json:"schedule"` // of its plan
+		Number   int            `json:"number"`   // from 1
+		Limits   QueueLimits    `json:"limits"`
+	}
+
+	// CancelSchedule ends a recurring question.
+	CancelSchedule struct {
+		Envelope message.Envelope `json:"envelope"` // of schedule.Cancellation
+	}
+
 	// RecordAnswer records a node's answer to a step.
 	RecordAnswer struct {
 		Envelope message.Envelope `json:"envelope"` // of query.Answer
@@ -225,6 +246,9 @@ func (RecordAccessTx) kind() Kind    { return KindRecordAccessTx }
 func (RecordAnchor) kind() Kind      { return KindRecordAnchor }
 func (QueueQuestion) kind() Kind     { return KindQueueQuestion }
 func (RegisterStudy) kind() Kind     { return KindRegisterStudy }
+func (RegisterSchedule) kind() Kind  { return KindRegisterSchedule }
+func (AskOccurrence) kind() Kind     { return KindAskOccurrence }
+func (CancelSchedule) kind() Kind    { return KindCancelSchedule }
 
 // Encode returns the bytes of a command for the replicated log. at is the
 // proposer's clock.

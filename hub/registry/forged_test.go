@@ -13,14 +13,15 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/schedule"
 	"github.com/trialmesh/trialmesh/protocol/study"
 )
 
-// TestAForgedSnapshotIsRefused: another organization's replica gives a question, or a
-// study, that nobody signed.
+// TestAForgedSnapshotIsRefused: another organization's replica gives a question, a
+// study or a schedule that nobody signed.
 func TestAForgedSnapshotIsRefused(t *testing.T) {
 	t.Parallel()
-	for table, kind := range map[string]message.Kind{"question": query.KindRequest, "study": study.KindStudy} {
+	for table, kind := range map[string]message.Kind{"question": query.KindRequest, "study": study.KindStudy, "schedule": schedule.KindSchedule} {
 		t.Run(table, func(t *testing.T) {
 			t.Parallel()
 			forge(t, table, kind)
@@ -36,6 +37,8 @@ func forge(t *testing.T, table string, kind message.Kind) {
 	h.must(t, ask)
 	_, register := h.study(t, h.trial.Researcher, unchanged)
 	h.must(t, register)
+	_, recurring := h.recurring(t, h.trial.Researcher, h.everyHour())
+	h.must(t, recurring)
 	snapshot, err := registry.NewFSM(h.machine, t.TempDir()).Snapshot()
 	require.NoError(t, err)
 	var raw bytes.Buffer

@@ -13,6 +13,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/schedule"
 	"github.com/trialmesh/trialmesh/protocol/study"
 )
 
@@ -113,6 +114,8 @@ func checkEnvelopes(ctx context.Context, tx *sqldb.Tx) error {
 		{`SELECT d.bytes FROM access a JOIN document d ON d.digest = a.document`, query.KindAccess},
 		{`SELECT envelope FROM answer`, query.KindAnswer},
 		{`SELECT d.bytes FROM study s JOIN document d ON d.digest = s.document`, study.KindStudy},
+		{`SELECT d.bytes FROM schedule s JOIN document d ON d.digest = s.document`, schedule.KindSchedule},
+		{`SELECT d.bytes FROM schedule s JOIN document d ON d.digest = s.cancellation`, schedule.KindCancellation},
 	} {
 		if err := checkEach(ctx, tx, stored.kind, stored.sql); err != nil {
 			return fmt.Errorf("a message of kind %s: %w", stored.kind, err)

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/trialmesh/trialmesh/connectors/partner/fhirserver"
-	"github.com/trialmesh/trialmesh/node/cron"
 	"github.com/trialmesh/trialmesh/node/settings"
+	"github.com/trialmesh/trialmesh/protocol/cron"
 )
 
 // Kind is how data are fetched.

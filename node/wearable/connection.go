@@ -6,7 +6,7 @@ import (
 	"time"
 
 	maker "github.com/trialmesh/trialmesh/connectors/partner/wearable"
-	"github.com/trialmesh/trialmesh/node/cron"
+	"github.com/trialmesh/trialmesh/protocol/cron"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	maker "github.com/trialmesh/trialmesh/connectors/partner/wearable"
-	"github.com/trialmesh/trialmesh/node/cron"
 	"github.com/trialmesh/trialmesh/node/settings"
+	"github.com/trialmesh/trialmesh/protocol/cron"
 )
 
 // Settings are what the site has arranged with a maker, as its file MAKER.yaml says. The

@@ -27,23 +27,27 @@ type Kind int
 
 // The kinds, with the document each refers to.
 const (
-	NodeEnrolled      Kind = 1  // Enrollment
-	NodeRevoked       Kind = 2  // Revocation
-	CircuitRegistered Kind = 3  // Circuit
-	TrialRegistered   Kind = 4  // trial.Registration
-	ConsentEpoch      Kind = 5  // envelope of consent.Epoch
-	QuestionAsked     Kind = 6  // envelope of query.Request
-	QuestionAnswered  Kind = 7  // query.Result
-	AccessProved      Kind = 8  // envelope of query.Access
-	ChainAnchored     Kind = 9  // Anchor
-	StudyRegistered   Kind = 10 // envelope of study.Study
+	NodeEnrolled       Kind = 1  // Enrollment
+	NodeRevoked        Kind = 2  // Revocation
+	CircuitRegistered  Kind = 3  // Circuit
+	TrialRegistered    Kind = 4  // trial.Registration
+	ConsentEpoch       Kind = 5  // envelope of consent.Epoch
+	QuestionAsked      Kind = 6  // envelope of query.Request
+	QuestionAnswered   Kind = 7  // query.Result
+	AccessProved       Kind = 8  // envelope of query.Access
+	ChainAnchored      Kind = 9  // Anchor
+	StudyRegistered    Kind = 10 // envelope of study.Study
+	ScheduleRegistered Kind = 11 // envelope of schedule.Schedule
+	ScheduleCancelled  Kind = 12 // envelope of schedule.Cancellation
+	OccurrenceMissed   Kind = 13 // schedule.Miss
 )
 
 var kindNames = map[Kind]string{
 	NodeEnrolled: "node enrolled", NodeRevoked: "node revoked", CircuitRegistered: "circuit registered",
 	TrialRegistered: "trial registered", ConsentEpoch: "consent epoch", QuestionAsked: "question asked",
 	QuestionAnswered: "question answered", AccessProved: "access proved", ChainAnchored: "chain anchored",
-	StudyRegistered: "study registered",
+	StudyRegistered: "study registered", ScheduleRegistered: "schedule registered", ScheduleCancelled: "schedule cancelled",
+	OccurrenceMissed: "occurrence missed",
 }
 
 func (k Kind) String() string {
@@ -64,7 +68,8 @@ type Entry struct {
 	// Actor is who caused it: the issuer of the document, or the hub.
 	Actor identity.DID `json:"actor"`
 
-	// Subject is what it is about: a node's DID, a trial's ID, a question's digest, a study's name@version.
+	// Subject is what it is about: a node's DID, a trial's ID, a question's digest, a study's name@version,
+	// a schedule's name, an occurrence's name/number.
 	Subject string `json:"subject"`
 
 	// Digest is the SHA-256 of the document's canonical bytes.

@@ -50,6 +50,10 @@ type Request struct {
 
 	// Study is there if the request is a question of a saved study.
 	Study *Part `json:"study,omitempty"`
+
+	// Schedule is there if the request is an occurrence of a recurring question, which is
+	// no study's.
+	Schedule *Occurrence `json:"schedule,omitempty"`
 }
 
 // Validate reports the first thing that is wrong with the request.
@@ -73,6 +77,14 @@ func (r Request) Validate() error {
 	if r.Study != nil {
 		if err := r.Study.Validate(); err != nil {
 			return err
+		}
+	}
+	if r.Schedule != nil {
+		if err := r.Schedule.Validate(); err != nil {
+			return err
+		}
+		if r.Study != nil {
+			return problem.New(problem.Invalid, "query: schedule: a question of a study is not asked by a schedule")
 		}
 	}
 	return r.Analysis.Validate()

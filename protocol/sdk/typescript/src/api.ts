@@ -1654,6 +1654,12 @@ export interface components {
             link?: string;
             weights?: string;
         };
+        QueryOccurrence: {
+            name: string;
+            /** Format: int64 */
+            number: number;
+            schedule: string;
+        };
         QueryPCASpec: {
             scale?: boolean;
             values: string[] | null;
@@ -1700,6 +1706,7 @@ export interface components {
             analysis: components["schemas"]["QueryAnalysis"];
             cohort: unknown;
             purpose: string;
+            schedule?: components["schemas"]["QueryOccurrence"];
             study?: components["schemas"]["QueryPart"];
             trial: string;
         };
@@ -2422,6 +2429,7 @@ export type QueryKaplanMeierSpec = components['schemas']['QueryKaplanMeierSpec']
 export type QueryMetaSpec = components['schemas']['QueryMetaSpec'];
 export type QueryMixedModelSpec = components['schemas']['QueryMixedModelSpec'];
 export type QueryNegBinSpec = components['schemas']['QueryNegBinSpec'];
+export type QueryOccurrence = components['schemas']['QueryOccurrence'];
 export type QueryPCASpec = components['schemas']['QueryPCASpec'];
 export type QueryPart = components['schemas']['QueryPart'];
 export type QueryPredictSpec = components['schemas']['QueryPredictSpec'];

@@ -781,6 +781,13 @@ class QueryNegBinSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QueryOccurrence:
+    name: str
+    number: int
+    schedule: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class QueryPCASpec:
     scale: bool | None = None
     values: list[str] | None
@@ -835,6 +842,7 @@ class QueryRequest:
     cohort: Any = None
     dataset: str | None = None
     purpose: str
+    schedule: QueryOccurrence | None = None
     study: QueryPart | None = None
     trial: str
 

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/trialmesh/trialmesh/node/cron"
+	"github.com/trialmesh/trialmesh/protocol/cron"
 )
 
 func TestScheduleNext(t *testing.T) {
