@@ -109,6 +109,15 @@ func (r Request) Needs() version.Feature {
 	if r.Study != nil {
 		needs = max(needs, version.Studies)
 	}
+	if r.Schedule != nil {
+		needs = max(needs, version.Schedules)
+	}
+	if r.Analysis.Attrition {
+		needs = max(needs, version.Attritions)
+	}
+	if r.Dataset != "" {
+		needs = max(needs, version.Datasets)
+	}
 	return needs
 }
 

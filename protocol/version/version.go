@@ -44,8 +44,15 @@ const (
 	// field of the kind's name.
 	Specs Feature = 2
 
-	// Studies is the field study of a question.
-	Studies Feature = 2
+	// Studies is the field study of a question, Schedules the field schedule.
+	Studies   Feature = 2
+	Schedules Feature = 2
+
+	// Attritions is the field attrition of a count.
+	Attritions Feature = 2
+
+	// Datasets is the field dataset of a question, in place of a cohort.
+	Datasets Feature = 2
 )
 
 // Range is the versions that a program speaks.

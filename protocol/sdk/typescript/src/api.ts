@@ -293,6 +293,45 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/datasets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The site's named data sets */
+        get: operations["datasets"];
+        put?: never;
+        /**
+         * Load a data set
+         * @description The file takes the place of all rows of the set that the schema names. A file with a fault changes nothing, unless faulty rows are to be skipped; faults name lines, columns and rules.
+         */
+        post: operations["loadDataset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/datasets/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A data set's schema, and how much of it is missing */
+        get: operations["dataset"];
+        put?: never;
+        post?: never;
+        /** Remove a data set with its rows */
+        delete: operations["dropDataset"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/index/rebuild": {
         parameters: {
             query?: never;
@@ -1190,6 +1229,88 @@ export interface components {
             /** @description urn:trialmesh:problem: and the kind */
             type: string;
         };
+        Dataset: {
+            /** Format: int64 */
+            columns: number;
+            /** Format: date-time */
+            loaded: string;
+            name: string;
+            /**
+             * Format: int64
+             * @description One a person
+             */
+            rows: number;
+            version: string;
+        };
+        DatasetColumn: {
+            /** @description Domain of OMOP whose scope of consent covers the column */
+            domain: string;
+            false?: string;
+            /** Format: double */
+            high?: number;
+            /** @enum {string} */
+            kind: "numeric" | "factor" | "logical";
+            /** @description Of a factor */
+            levels?: string[];
+            /** Format: double */
+            low?: number;
+            name: string;
+            true?: string;
+            unit?: string;
+        };
+        DatasetDetail: {
+            /** Format: int64 */
+            columns: number;
+            /** Format: date-time */
+            loaded: string;
+            /** @description By column, in the order of the schema */
+            missing: components["schemas"]["MissingValues"][];
+            name: string;
+            /**
+             * Format: int64
+             * @description One a person
+             */
+            rows: number;
+            schema: components["schemas"]["DatasetSchema"];
+            version: string;
+        };
+        DatasetLoaded: {
+            name: string;
+            /** @description The first of them, without values */
+            problems: components["schemas"]["DatasetProblem"][];
+            /**
+             * Format: int64
+             * @description Stored, one a person
+             */
+            rows: number;
+            /** @description Rows left out, by rule */
+            skipped: {
+                [key: string]: number;
+            };
+        };
+        DatasetPerson: {
+            column: string;
+            /** @description fhir for ids of FHIR Patients, omop for person_id of a CDM that was loaded, else the authority that gives out the numbers, as in mappings */
+            system: string;
+        };
+        DatasetProblem: {
+            column?: string;
+            /**
+             * Format: int64
+             * @description In the file, from 1, which is the header; of Parquet that of its text, one a row
+             */
+            line: number;
+            rule: string;
+        };
+        DatasetSchema: {
+            columns: components["schemas"]["DatasetColumn"][];
+            name: string;
+            person: components["schemas"]["DatasetPerson"];
+            version: string;
+        };
+        Datasets: {
+            datasets: components["schemas"]["Dataset"][];
+        };
         Decision: {
             /** @description Who caused it; absent for the site itself */
             actor?: string;
@@ -1215,6 +1336,9 @@ export interface components {
             token_endpoint: string;
             token_endpoint_auth_methods_supported: string[];
             token_endpoint_auth_signing_alg_values_supported: string[];
+        };
+        DroppedDataset: {
+            name: string;
         };
         Endpoint: {
             /** @description What is wrong with its settings; nothing is sent */
@@ -1371,6 +1495,11 @@ export interface components {
         };
         Messages: {
             messages: components["schemas"]["Message"][];
+        };
+        MissingValues: {
+            column: string;
+            /** @enum {string} */
+            share: "none" | "under 5 %" | "5 to 20 %" | "20 to 50 %" | "over 50 %";
         };
         NewClient: {
             id: string;
@@ -1554,6 +1683,7 @@ export interface components {
             by?: string[] | null;
             characterize?: components["schemas"]["QueryCharacterizeSpec"];
             columns?: components["schemas"]["QueryColumn"][] | null;
+            comparison?: components["schemas"]["QueryComparisonSpec"];
             cox?: components["schemas"]["QueryCoxSpec"];
             crosstab?: components["schemas"]["QueryCrossTabSpec"];
             describe?: components["schemas"]["QueryDescribeSpec"];
@@ -1578,17 +1708,37 @@ export interface components {
             variables: string[] | null;
         };
         QueryColumn: {
+            column?: string;
             concepts?: number[] | null;
+            dataset?: string;
             domain?: string;
             from: string;
             /** Format: double */
             high?: number;
+            kind?: string;
+            levels?: string[] | null;
             /** Format: double */
             low?: number;
             name: string;
             take?: string;
             unit?: string;
             window?: components["schemas"]["QueryWindow"];
+        };
+        QueryComparisonSpec: {
+            adjustment: string;
+            byPair?: boolean;
+            /** Format: double */
+            caliper?: number;
+            estimand: string;
+            grid: components["schemas"]["QueryGrid"];
+            outcome: string;
+            stabilized?: boolean;
+            /** Format: int64 */
+            strata?: number;
+            ties?: string;
+            treatment: string;
+            /** Format: double */
+            truncate?: number;
         };
         QueryCoxSpec: {
             formula: string;
@@ -1704,7 +1854,8 @@ export interface components {
         };
         QueryRequest: {
             analysis: components["schemas"]["QueryAnalysis"];
-            cohort: unknown;
+            cohort?: unknown;
+            dataset?: string;
             purpose: string;
             schedule?: components["schemas"]["QueryOccurrence"];
             study?: components["schemas"]["QueryPart"];
@@ -2389,9 +2540,18 @@ export type Codes = components['schemas']['Codes'];
 export type ConnectWearableRequest = components['schemas']['ConnectWearableRequest'];
 export type Consent = components['schemas']['Consent'];
 export type ConsentProblem = components['schemas']['ConsentProblem'];
+export type Dataset = components['schemas']['Dataset'];
+export type DatasetColumn = components['schemas']['DatasetColumn'];
+export type DatasetDetail = components['schemas']['DatasetDetail'];
+export type DatasetLoaded = components['schemas']['DatasetLoaded'];
+export type DatasetPerson = components['schemas']['DatasetPerson'];
+export type DatasetProblem = components['schemas']['DatasetProblem'];
+export type DatasetSchema = components['schemas']['DatasetSchema'];
+export type Datasets = components['schemas']['Datasets'];
 export type Decision = components['schemas']['Decision'];
 export type Decisions = components['schemas']['Decisions'];
 export type Discovery = components['schemas']['Discovery'];
+export type DroppedDataset = components['schemas']['DroppedDataset'];
 export type Endpoint = components['schemas']['Endpoint'];
 export type Endpoints = components['schemas']['Endpoints'];
 export type Index = components['schemas']['Index'];
@@ -2400,6 +2560,7 @@ export type Jobs = components['schemas']['Jobs'];
 export type Message = components['schemas']['Message'];
 export type MessageEnvelope = components['schemas']['MessageEnvelope'];
 export type Messages = components['schemas']['Messages'];
+export type MissingValues = components['schemas']['MissingValues'];
 export type NewClient = components['schemas']['NewClient'];
 export type Observation = components['schemas']['Observation'];
 export type Observations = components['schemas']['Observations'];
@@ -2417,6 +2578,7 @@ export type PullsList = components['schemas']['PullsList'];
 export type QueryAnalysis = components['schemas']['QueryAnalysis'];
 export type QueryCharacterizeSpec = components['schemas']['QueryCharacterizeSpec'];
 export type QueryColumn = components['schemas']['QueryColumn'];
+export type QueryComparisonSpec = components['schemas']['QueryComparisonSpec'];
 export type QueryCoxSpec = components['schemas']['QueryCoxSpec'];
 export type QueryCrossTabSpec = components['schemas']['QueryCrossTabSpec'];
 export type QueryDescribeSpec = components['schemas']['QueryDescribeSpec'];
@@ -3076,6 +3238,136 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Recorded"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    datasets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Datasets"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    loadDataset: {
+        parameters: {
+            query?: {
+                /** @description Leave rows with a fault out */
+                skip?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    file: string;
+                    schema: string;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatasetLoaded"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    dataset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatasetDetail"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    dropDataset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DroppedDataset"];
                 };
             };
             /** @description Error */

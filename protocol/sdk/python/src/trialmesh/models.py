@@ -654,6 +654,7 @@ class QueryAnalysis:
     by: list[str] | None | None = None
     characterize: QueryCharacterizeSpec | None = None
     columns: list[QueryColumn] | None | None = None
+    comparison: QueryComparisonSpec | None = None
     cox: QueryCoxSpec | None = None
     crosstab: QueryCrossTabSpec | None = None
     describe: QueryDescribeSpec | None = None
@@ -695,6 +696,21 @@ class QueryColumn:
     take: str | None = None
     unit: str | None = None
     window: QueryWindow | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryComparisonSpec:
+    adjustment: str
+    by_pair: bool | None = field(default=None, metadata={"json": "byPair"})
+    caliper: float | None = None
+    estimand: str
+    grid: QueryGrid
+    outcome: str
+    stabilized: bool | None = None
+    strata: int | None = None
+    ties: str | None = None
+    treatment: str
+    truncate: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
