@@ -121,6 +121,9 @@ type Dispatcher struct {
 	answering map[query.ID]bool // guarded by mu
 	proving   map[query.ID]bool // guarded by mu
 	held      map[query.ID]hold // guarded by mu
+
+	owed map[query.ID]time.Time // since when proofs are; guarded by mu
+	let  time.Time              // when a question was last let go; guarded by mu
 }
 
 // hold keeps a question that could not go on from being taken up at every poll.
@@ -140,6 +143,7 @@ func New(cfg Config) (*Dispatcher, error) {
 	return &Dispatcher{
 		cfg: cfg.withDefaults(), wake: make(chan struct{}, 1),
 		answering: make(map[query.ID]bool), proving: make(map[query.ID]bool), held: make(map[query.ID]hold),
+		owed: make(map[query.ID]time.Time),
 	}, nil
 }
 
@@ -205,9 +209,12 @@ func (d *Dispatcher) start(ctx context.Context, group *sync.WaitGroup) error {
 func (d *Dispatcher) forget(unfinished []registry.Pending) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	maps.DeleteFunc(d.held, func(id query.ID, _ hold) bool {
-		return !slices.ContainsFunc(unfinished, func(p registry.Pending) bool { return p.ID == id })
-	})
+	open := make(map[query.ID]bool, len(unfinished))
+	for _, p := range unfinished {
+		open[p.ID] = true
+	}
+	maps.DeleteFunc(d.held, func(id query.ID, _ hold) bool { return !open[id] })
+	maps.DeleteFunc(d.owed, func(id query.ID, _ time.Time) bool { return !open[id] })
 }
 
 // sort orders questions by when their hold ends; those without one come first,
@@ -231,6 +238,9 @@ func (d *Dispatcher) claim(p registry.Pending) bool {
 	if d.answering[p.ID] || d.proving[p.ID] || len(pool) >= most || d.cfg.Now().Before(d.held[p.ID].until) {
 		return false
 	}
+	if p.Answered && d.yields(p.ID) {
+		return false
+	}
 	pool[p.ID] = true
 	return true
 }
@@ -240,6 +250,9 @@ func (d *Dispatcher) claim(p registry.Pending) bool {
 func (d *Dispatcher) release(id query.ID, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.answering[id] {
+		d.letGo()
+	}
 	delete(d.answering, id)
 	delete(d.proving, id)
 	if err == nil {

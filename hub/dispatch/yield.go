@@ -1,0 +1,39 @@
+package dispatch
+
+import (
+	"time"
+
+	"github.com/trialmesh/trialmesh/protocol/query"
+)
+
+// A proof takes each node a hundred times the work of an answer, and nobody waits for it.
+// So proofs are asked for once no question has been under way for a moment: a series of
+// questions is answered at the speed of answers, and proved after it.
+
+const (
+	// quiet is how long no question has been under way before proofs are asked for.
+	quiet = 100 * time.Millisecond
+
+	// longestYield is how long an answered question's proofs wait at most for others'
+	// answers.
+	longestYield = time.Minute
+)
+
+// yields reports whether the proofs of an answered question are to wait. d.mu is held.
+func (d *Dispatcher) yields(id query.ID) bool {
+	now := d.cfg.Now()
+	since, known := d.owed[id]
+	if !known {
+		since, d.owed[id] = now, now
+	}
+	if now.Sub(since) >= longestYield {
+		return false
+	}
+	return len(d.answering) > 0 || now.Sub(d.let) < quiet
+}
+
+// letGo notes that a question is not under way any more. d.mu is held.
+func (d *Dispatcher) letGo() {
+	d.let = d.cfg.Now()
+	time.AfterFunc(quiet, d.Wake) // which does nothing after the end
+}
