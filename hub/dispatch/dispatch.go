@@ -122,8 +122,9 @@ type Dispatcher struct {
 	proving   map[query.ID]bool // guarded by mu
 	held      map[query.ID]hold // guarded by mu
 
-	owed map[query.ID]time.Time // since when proofs are; guarded by mu
-	let  time.Time              // when a question was last let go; guarded by mu
+	owed   map[query.ID]time.Time // since when proofs are; guarded by mu
+	let    time.Time              // when a question was last let go; guarded by mu
+	looked time.Time              // when it was last read what is owed; guarded by mu
 }
 
 // hold keeps a question that could not go on from being taken up at every poll.
@@ -181,11 +182,10 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 // Those that were not tried yet go first, then those whose last try is longest
 // ago: what fails again and again does not keep others out of a full pool.
 func (d *Dispatcher) start(ctx context.Context, group *sync.WaitGroup) error {
-	unfinished, err := d.cfg.Registry.Unfinished(ctx, d.cfg.Now().Add(-d.cfg.ProofTime))
+	unfinished, err := d.unfinished(ctx)
 	if err != nil {
 		return err
 	}
-	d.forget(unfinished)
 	d.sort(unfinished)
 	for _, p := range unfinished {
 		if !d.claim(p) {

@@ -1,8 +1,10 @@
 package dispatch
 
 import (
+	"context"
 	"time"
 
+	"github.com/trialmesh/trialmesh/hub/registry"
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
@@ -17,7 +19,31 @@ const (
 	// longestYield is how long an answered question's proofs wait at most for others'
 	// answers.
 	longestYield = time.Minute
+
+	// owedPause is how often it is read which proofs are owed while questions are under
+	// way: a long series of questions owes thousands.
+	owedPause = time.Second
 )
+
+// unfinished returns what is to be done, without proofs if those are not to be asked for
+// at the moment.
+func (d *Dispatcher) unfinished(ctx context.Context) ([]registry.Pending, error) {
+	now := d.cfg.Now()
+	d.mu.Lock()
+	open := len(d.answering) > 0 && now.Sub(d.looked) < owedPause
+	if !open {
+		d.looked = now
+	}
+	d.mu.Unlock()
+	if open {
+		return d.cfg.Registry.Open(ctx)
+	}
+	all, err := d.cfg.Registry.Unfinished(ctx, now.Add(-d.cfg.ProofTime))
+	if err == nil {
+		d.forget(all)
+	}
+	return all, err
+}
 
 // yields reports whether the proofs of an answered question are to wait. d.mu is held.
 func (d *Dispatcher) yields(id query.ID) bool {

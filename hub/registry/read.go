@@ -197,6 +197,22 @@ func (r *Reader) Unfinished(ctx context.Context, since time.Time) ([]Pending, er
 	})
 }
 
+// Open returns the open questions as Unfinished does, without those whose proofs are to come.
+func (r *Reader) Open(ctx context.Context) ([]Pending, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) ([]Pending, error) {
+		return collect(ctx, tx, func(rows *sqldb.Rows) (Pending, error) {
+			var p Pending
+			var id string
+			if err := rows.Scan(&id); err != nil {
+				return p, err
+			}
+			return p, p.ID.UnmarshalText([]byte(id))
+		}, `SELECT id FROM question AS q WHERE state = ? AND NOT EXISTS
+			(SELECT 1 FROM question AS e WHERE e.question = q.question AND e.state = q.state AND e.ledger_index < q.ledger_index)
+			ORDER BY ledger_index`, query.Open)
+	})
+}
+
 // Round returns the state of a round of a question, nil if it is not fixed yet.
 func (r *Reader) Round(ctx context.Context, id query.ID, n int) (json.RawMessage, error) {
 	return read(ctx, r.db, func(tx *sqldb.Tx) (json.RawMessage, error) {
