@@ -59,7 +59,10 @@ func with(ctx context.Context, cfg bench.Config, build network.Config, fn func(*
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(build.Dir)) }()
-	build.Circuits, build.Shape, build.Persons = cache, shape, persons
+	build.Circuits = cache
+	if build.Persons == 0 {
+		build.Shape, build.Persons = shape, persons
+	}
 	cfg.Progress("a network is built")
 	n, err := network.Start(ctx, build)
 	if err != nil {
