@@ -104,7 +104,8 @@ func TestACancellationSaysWho(t *testing.T) {
 	require.Equal(t, "cancelled by the researcher who asked: asked of the wrong trial", r.Reason)
 	require.Equal(t, h.trial.Researcher.DID(), r.Cancelled.Issuer)
 	unfinished := must(h.reader.Unfinished(t.Context(), start))
-	require.Equal(t, []registry.Pending{{ID: second.Digest()}}, unfinished, "who asked the same gets an answer of their own")
+	asker := registry.Asker{Researcher: h.trial.Researcher.DID(), Priority: query.Normal}
+	require.Equal(t, []registry.Pending{{ID: second.Digest(), Askers: []registry.Asker{asker}}}, unfinished, "who asked the same gets an answer of their own")
 	require.Equal(t, []query.ID{first.Digest()}, must(h.reader.Cancelled(t.Context(), h.at)))
 	require.Empty(t, must(h.reader.Cancelled(t.Context(), h.at.Add(time.Hour))), "its time is over")
 	h.replay(t)
