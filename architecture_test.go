@@ -22,7 +22,7 @@ const module = "github.com/trialmesh/trialmesh"
 // and areas of deeper layers.
 var layers = [][]string{
 	{""},
-	{"simulations"}, // starts hubs and nodes as their operators do; nothing imports it
+	{"simulations"}, // starts hubs and nodes as their operators do; of it, main imports the benchmarks only
 	{"node", "hub"},
 	{"federation", "zk", "localstore", "connectors"},
 	{"protocol"},
@@ -67,7 +67,11 @@ var forbidden = []struct{ from, to, why string }{
 	{"hub", "node", "node and hub meet in protocol only"},
 	{"node", "simulations", "an installation needs no simulation"},
 	{"hub", "simulations", "an installation needs no simulation"},
-	{"", "simulations", "an installation needs no simulation"},
+	{"", "simulations/lab", "an installation needs no simulation but that of its benchmarks"},
+	{"", "simulations/network", "an installation needs no simulation but that of its benchmarks"},
+	{"", "simulations/participants", "an installation needs no simulation but that of its benchmarks"},
+	{"", "simulations/population", "an installation needs no simulation but that of its benchmarks"},
+	{"", "simulations/testdata", "an installation needs no simulation but that of its benchmarks"},
 	{"simulations/population", "node", "people are made without a site"},
 	{"simulations/population", "hub", "people are made without a site"},
 	{"", "zk/evm/inprocess", "an installation needs no simulated chain"},

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -11,14 +12,23 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trialmesh/trialmesh/node/bench"
+	simulated "github.com/trialmesh/trialmesh/simulations/bench"
 )
+
+// benchmarks returns all that there is to measure, by name: those of a site alone and
+// those of a network.
+func benchmarks() []bench.Benchmark {
+	return slices.SortedFunc(slices.Values(slices.Concat(bench.All(), simulated.All())), func(a, b bench.Benchmark) int {
+		return strings.Compare(a.Name, b.Name)
+	})
+}
 
 func newBenchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench NAME",
-		Short: "Measure how fast this machine takes in data and finds cohorts",
+		Short: "Measure how fast this machine takes in data and answers questions",
 		Long: `Measure one benchmark of trialmesh bench list on data that it makes up, with a node's
-parts and without a hub, and print a line for each figure: its value, what was measured
+parts or a whole network in this process, and print a line for each figure: its value, what was measured
 beside it in the same run and the ratio of both, and the bar that it should meet.
 It ends with status 1 if a bar is not met. Figures are medians of three rounds after
 a warm-up, and comparable only with those of a machine that had nothing else to do.
@@ -30,7 +40,9 @@ which a sync is real, and are removed at the end, also with Ctrl-C.`,
   trialmesh bench ingest-memory --size 5GiB
   trialmesh bench ingest-curve --points 50000000
   trialmesh bench cohort-index --persons 100000
-  trialmesh bench cohort --postgres /usr/lib/postgresql/15/bin`,
+  trialmesh bench cohort --postgres /usr/lib/postgresql/15/bin
+  trialmesh bench count-roundtrip --json
+  trialmesh bench grid --nodes 3,10 --delays 0s,20ms`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usageError{fmt.Errorf("bench needs one name: %s, or list", strings.Join(benchNames(), ", "))}
@@ -46,6 +58,9 @@ which a sync is real, and are removed at the end, also with Ctrl-C.`,
 	cmd.Flags().Int("points", 5_000_000, "stored points to which ingest-curve goes")
 	cmd.Flags().Int("persons", 0, "people of cohort (default 1,000,000, and 100,000 beside PostgreSQL) and cohort-index (20,000)")
 	cmd.Flags().String("postgres", "", "folder with the programs of PostgreSQL for cohort (default: in /usr/lib/postgresql, or PATH)")
+	cmd.Flags().IntSlice("nodes", nil, "nodes of the networks of grid (default 3,10,50,100)")
+	cmd.Flags().DurationSlice("delays", nil, "round trips of grid (default 0s,20ms,100ms)")
+	cmd.Flags().Int("questions", 500, "questions that concurrent asks at once")
 	cmd.Flags().Float64("bar", 0, "another bar for the first figure (default as listed)")
 	cmd.AddCommand(newBenchList())
 	return cmd
@@ -58,7 +73,7 @@ func newBenchList() *cobra.Command {
 		Example: "  trialmesh bench list",
 		Args:    args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			for _, b := range bench.All() {
+			for _, b := range benchmarks() {
 				if wantsJSON(cmd) {
 					if err := printJSON(cmd, map[string]string{"name": b.Name, "explain": strings.ReplaceAll(b.Explain, "\n", " ")}); err != nil {
 						return err
@@ -79,7 +94,7 @@ func newBenchList() *cobra.Command {
 
 func benchNames() []string {
 	var names []string
-	for _, b := range bench.All() {
+	for _, b := range benchmarks() {
 		names = append(names, b.Name)
 	}
 	return names
@@ -92,6 +107,9 @@ func measure(cmd *cobra.Command, args []string) error {
 	points, _ := cmd.Flags().GetInt("points")
 	persons, _ := cmd.Flags().GetInt("persons")
 	programs, _ := cmd.Flags().GetString("postgres")
+	nodes, _ := cmd.Flags().GetIntSlice("nodes")
+	delays, _ := cmd.Flags().GetDurationSlice("delays")
+	questions, _ := cmd.Flags().GetInt("questions")
 	bar, _ := cmd.Flags().GetFloat64("bar")
 	text, _ := cmd.Flags().GetString("size")
 	size, err := parseSize(text)
@@ -102,9 +120,9 @@ func measure(cmd *cobra.Command, args []string) error {
 		return usageError{errors.New("--for: a duration over 0")}
 	}
 	progress := newProgress(cmd, 0)
-	figures, err := bench.Run(cmd.Context(), args[0], bench.Config{
+	figures, err := bench.Run(cmd.Context(), benchmarks(), args[0], bench.Config{
 		Dir: dir, Database: database, For: duration, Size: size, Points: points, Persons: persons,
-		Programs: programs, Bar: bar, Progress: progress.say,
+		Programs: programs, Nodes: nodes, Delays: delays, Questions: questions, Bar: bar, Progress: progress.say,
 	})
 	switch {
 	case errors.Is(err, bench.ErrName):

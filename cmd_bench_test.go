@@ -41,7 +41,7 @@ func TestBenchCalledWronglyIsStatus2(t *testing.T) {
 	for _, args := range []string{
 		"bench", "bench ingest", "bench ingest-fhir ingest-mllp", "bench ingest-fhir --for 0s", "bench ingest-fhir --for x",
 		"bench ingest-memory --size much", "bench ingest-memory --size 9999999GiB", "bench ingest-memory --size 1KiB",
-		"bench ingest-curve --points 1", "bench ingest-fhir --bar -1", "bench ingest-fhir --database sqlite:x", "bench list x",
+		"bench ingest-curve --points 1", "bench ingest-fhir --bar -1", "bench grid --nodes 2", "bench grid --delays -1s", "bench concurrent --questions -1", "bench ingest-fhir --database sqlite:x", "bench list x",
 	} {
 		_, err := execute(t, strings.Fields(args)...)
 		require.Equal(t, exitUsage, statusOf(err), "%s: %v", args, err)

@@ -237,7 +237,7 @@ func (h *Hub) openState(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h.log = &log{replica: h.replica, now: h.cfg.Now, changed: h.notify}
+	h.log = &log{replica: h.replica, now: h.cfg.Now, changed: h.committed}
 	if _, err := h.replica.WaitLeader(ctx); err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ import (
 type log struct {
 	replica *consensus.Replica
 	now     func() time.Time
-	changed func()
+	changed func(registry.Body) // told what was committed
 }
 
 // Propose commits a command and returns what it did.
@@ -36,7 +36,7 @@ func (l *log) Propose(ctx context.Context, body registry.Body) (registry.Outcome
 	if !ok {
 		return registry.Outcome{}, errors.New("hub: the state machine returned something else than an outcome")
 	}
-	l.changed()
+	l.changed(body)
 	return outcome, nil
 }
 

@@ -36,7 +36,7 @@ func TestStateWithoutItsLog(t *testing.T) {
 	}
 	replica := open()
 	require.NoError(t, sameLog(t.Context(), reader, replica))
-	l := &log{replica: replica, now: time.Now, changed: func() {}}
+	l := &log{replica: replica, now: time.Now, changed: func(registry.Body) {}}
 	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
 		_, err := l.Propose(t.Context(), registry.InviteNode{Name: name, Organization: "Hospital"})
 		require.NoError(t, err)

@@ -47,7 +47,7 @@ func TestHubStopsWithASentence(t *testing.T) {
 
 		ended := make(chan error, 1)
 		go func() { ended <- h.watch(t.Context()) }()
-		l := &log{replica: h.replica, now: time.Now, changed: func() {}}
+		l := &log{replica: h.replica, now: time.Now, changed: func(registry.Body) {}}
 		_, err = l.Propose(t.Context(), registry.InviteNode{Name: "a", Organization: "Hospital"})
 		require.ErrorIs(t, err, consensus.ErrUncertain)
 		err = <-ended

@@ -30,6 +30,9 @@ func (n *Node) openAPI(ctx context.Context) error {
 		return err
 	}
 	n.metrics.MustRegister(slices.Concat(n.db.Collectors(), n.queue.Collectors(), n.ingest.Collectors())...)
+	if n.peer != nil {
+		n.metrics.MustRegister(n.peer.Collectors()...)
+	}
 	token, err := os.ReadFile(filepath.Join(n.cfg.Dir, tokenFile))
 	if err != nil {
 		return err

@@ -27,6 +27,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/protocol/version"
 )
 
@@ -67,6 +68,10 @@ type Network interface {
 
 	// Changed returns a channel that is closed after the next change of state.
 	Changed() <-chan struct{}
+
+	// ChangedOf is the same for the result and the proofs of one question. done is called
+	// when nobody waits for the channel any more.
+	ChangedOf(id query.ID) (changed <-chan struct{}, done func())
 }
 
 // ProvingKey is a circuit's proving key.

@@ -210,6 +210,8 @@ func (h *hub) Changed() <-chan struct{} {
 	return h.changed
 }
 
+func (h *hub) ChangedOf(query.ID) (<-chan struct{}, func()) { return h.Changed(), func() {} }
+
 // set changes what the fakes answer from.
 func (h *hub) set(change func()) {
 	h.mu.Lock()

@@ -19,7 +19,8 @@ const (
 	maxWait = 100 * time.Second
 
 	// lookAgain is how often a waiting request looks even though no change was
-	// announced: another replica's proposals are not.
+	// announced: another replica's proposals are not, nor what answers several who ask
+	// the same.
 	lookAgain = time.Second
 )
 
@@ -102,20 +103,30 @@ func (s *server) await(ctx context.Context, id query.ID, wait string, limit time
 	again := time.NewTicker(lookAgain)
 	defer again.Stop()
 	for {
-		changed := s.cfg.Network.Changed() // before reading, or a change in between is missed
-		view, err := s.view(ctx, id)
-		if err != nil || view.has(wait) {
+		view, done, err := s.awaitChange(ctx, id, wait, over.C, again.C)
+		if err != nil || done {
 			return view, err
 		}
-		select {
-		case <-changed:
-		case <-again.C:
-		case <-over.C:
-			return view, nil
-		case <-ctx.Done():
-			return view, nil
-		}
 	}
+}
+
+// awaitChange looks once, and unless that is what was waited for, waits until it is worth
+// looking again.
+func (s *server) awaitChange(ctx context.Context, id query.ID, wait string, over, again <-chan time.Time) (view Question, done bool, err error) {
+	changed, release := s.cfg.Network.ChangedOf(id) // before reading, or a change in between is missed
+	defer release()
+	if view, err = s.view(ctx, id); err != nil || view.has(wait) {
+		return view, true, err
+	}
+	select {
+	case <-changed:
+	case <-again:
+	case <-over:
+		return view, true, nil
+	case <-ctx.Done():
+		return view, true, nil
+	}
+	return view, false, nil
 }
 
 func (s *server) view(ctx context.Context, id query.ID) (Question, error) {

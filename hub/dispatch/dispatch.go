@@ -144,6 +144,10 @@ type Dispatcher struct {
 	telling   map[query.ID]bool               // guarded by mu
 	untold    map[query.ID][]identity.DID     // nodes that have not heard of a cancellation; guarded by mu
 	held      map[query.ID]hold               // guarded by mu
+
+	owed   map[query.ID]time.Time // since when proofs are; guarded by mu
+	let    time.Time              // when a question was last let go; guarded by mu
+	looked time.Time              // when it was last read what is owed; guarded by mu
 }
 
 // hold keeps a question that could not go on from being taken up at every poll.
@@ -165,6 +169,7 @@ func New(cfg Config) (*Dispatcher, error) {
 		cfg: cfg, wake: make(chan struct{}, 1), held: make(map[query.ID]hold),
 		answering: queue.New(cfg.Running, cfg.RunningEach), proving: queue.New(maxProving, maxProving),
 		ends: make(map[query.ID]context.CancelFunc), telling: make(map[query.ID]bool), untold: make(map[query.ID][]identity.DID),
+		owed: make(map[query.ID]time.Time),
 	}, nil
 }
 
@@ -200,7 +205,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 
 // start begins to drive unfinished questions, as many as there are places for.
 func (d *Dispatcher) start(ctx context.Context, group *sync.WaitGroup) error {
-	unfinished, err := d.cfg.Registry.Unfinished(ctx, d.cfg.Now().Add(-d.cfg.ProofTime))
+	unfinished, all, err := d.unfinished(ctx)
 	if err != nil {
 		return err
 	}
@@ -209,7 +214,9 @@ func (d *Dispatcher) start(ctx context.Context, group *sync.WaitGroup) error {
 		return err
 	}
 	d.stop(unfinished)
-	d.forget(unfinished, cancelled)
+	if all {
+		d.forget(unfinished, cancelled)
+	}
 	d.sort(unfinished)
 	d.tellAll(ctx, group, cancelled)
 	for _, id := range d.claim(unfinished) {
@@ -246,9 +253,15 @@ func (d *Dispatcher) stop(unfinished []registry.Pending) {
 func (d *Dispatcher) forget(unfinished []registry.Pending, cancelled []query.ID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	maps.DeleteFunc(d.held, func(id query.ID, _ hold) bool {
-		return !slices.Contains(cancelled, id) && !slices.ContainsFunc(unfinished, func(p registry.Pending) bool { return p.ID == id })
-	})
+	left := make(map[query.ID]bool, len(unfinished)+len(cancelled))
+	for _, p := range unfinished {
+		left[p.ID] = true
+	}
+	maps.DeleteFunc(d.owed, func(id query.ID, _ time.Time) bool { return !left[id] })
+	for _, id := range cancelled {
+		left[id] = true
+	}
+	maps.DeleteFunc(d.held, func(id query.ID, _ hold) bool { return !left[id] })
 	maps.DeleteFunc(d.untold, func(id query.ID, _ []identity.DID) bool { return !slices.Contains(cancelled, id) })
 }
 
@@ -274,10 +287,11 @@ func (d *Dispatcher) claim(unfinished []registry.Pending) []query.ID {
 		if d.answering.Has(p.ID) || d.proving.Has(p.ID) || now.Before(d.held[p.ID].until) {
 			continue
 		}
-		if p.Answered {
-			prove = append(prove, p)
-		} else {
+		switch {
+		case !p.Answered:
 			answer = append(answer, p)
+		case !d.yields(p.ID, now):
+			prove = append(prove, p)
 		}
 	}
 	return append(d.answering.Take(answer), d.proving.Take(prove)...)
@@ -298,6 +312,9 @@ func (d *Dispatcher) begin(ctx context.Context, id query.ID) context.Context {
 func (d *Dispatcher) release(id query.ID, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.answering.Has(id) {
+		d.letGo()
+	}
 	if end := d.ends[id]; end != nil {
 		end()
 	}

@@ -28,6 +28,19 @@ type Asker struct {
 // the first is there, for all who asked it: two sums over different nodes would
 // tell those nodes' own.
 func (r *Reader) Unfinished(ctx context.Context, since time.Time) ([]Pending, error) {
+	return r.pending(ctx, `state = ?
+		OR (state IN (?, ?) AND asked_at >= ? AND deadline >= ? AND proofs_due > (SELECT count(*) FROM access WHERE query = q.id))`,
+		query.Open, query.Complete, query.Partial, since.Add(-MaxDeadline).Unix(), since.Unix())
+}
+
+// Open returns the open questions as Unfinished does, without those of which only proofs
+// are to come.
+func (r *Reader) Open(ctx context.Context) ([]Pending, error) {
+	return r.pending(ctx, `state = ?`, query.Open)
+}
+
+// pending returns the questions for which a condition holds.
+func (r *Reader) pending(ctx context.Context, where string, args ...any) ([]Pending, error) {
 	type row struct {
 		Pending
 		question string
@@ -43,9 +56,7 @@ func (r *Reader) Unfinished(ctx context.Context, since time.Time) ([]Pending, er
 			}
 			p.Answered, p.Askers = state != query.Open, []Asker{asker}
 			return p, p.ID.UnmarshalText([]byte(id))
-		}, `SELECT id, state, question, researcher, priority FROM question AS q WHERE state = ?
-			OR (state IN (?, ?) AND asked_at >= ? AND deadline >= ? AND proofs_due > (SELECT count(*) FROM access WHERE query = q.id)) ORDER BY ledger_index`,
-			query.Open, query.Complete, query.Partial, since.Add(-MaxDeadline).Unix(), since.Unix())
+		}, `SELECT id, state, question, researcher, priority FROM question AS q WHERE `+where+` ORDER BY ledger_index`, args...)
 	})
 	if err != nil {
 		return nil, err

@@ -34,6 +34,10 @@ func newConnector(path string, cfg Config, extra map[string]string) connector {
 		"_foreign_keys": {"on"},
 		"_busy_timeout": {strconv.FormatInt(cfg.LockWait.Milliseconds(), 10)},
 		"_cache_size":   {"-16384"}, // KiB
+
+		// Statements of a connection that are kept prepared: parsing them again took a
+		// fifth of the time of short transactions.
+		"_stmt_cache_size": {"128"},
 	}
 	for k, v := range extra {
 		q.Set(k, v)

@@ -1,7 +1,7 @@
 // Package bench measures how fast this machine takes in data, makes them ready for
 // questions and finds cohorts.
 //
-// [Run] makes a site of its own in an empty directory or schema: the real stores,
+// [Run] with [All] makes a site of its own in an empty directory or schema: the real stores,
 // queue, API and MLLP listener as a node has them, without a hub. It feeds that
 // site data which it makes up from a seed, prints nothing, and leaves nothing behind.
 // [All] says what there is to measure. A [Figure] has the value, what was measured
@@ -36,8 +36,8 @@ type Reference struct {
 	Value float64 `json:"value"`
 }
 
-// beside compares f with something measured in the same run.
-func (f Figure) beside(name string, value float64) Figure {
+// Beside compares f with something measured in the same run.
+func (f Figure) Beside(name string, value float64) Figure {
 	f.Reference = &Reference{name, value}
 	if value > 0 {
 		ratio := f.Value / value
@@ -46,18 +46,19 @@ func (f Figure) beside(name string, value float64) Figure {
 	return f
 }
 
-// least and most set the bar.
-func (f Figure) least(bar float64) Figure {
+// AtLeast and AtMost set the bar.
+func (f Figure) AtLeast(bar float64) Figure {
 	f.Bar, f.OK = &bar, f.Value >= bar
 	return f
 }
 
-func (f Figure) most(bar float64) Figure {
+func (f Figure) AtMost(bar float64) Figure {
 	f.Bar, f.OK, f.Most = &bar, f.Value <= bar, true
 	return f
 }
 
-func figure(name string, value float64, unit string) Figure {
+// NewFigure returns a figure without a bar.
+func NewFigure(name string, value float64, unit string) Figure {
 	return Figure{Name: name, Value: value, Unit: unit, OK: true}
 }
 
@@ -91,6 +92,14 @@ type Config struct {
 	// Defaults to that of the latest version in /usr/lib/postgresql, or of PATH.
 	Programs string
 
+	// Nodes and Delays are the networks of grid: how many nodes, and how long a round
+	// trip is. Default to 3, 10, 50, 100 and 0, 20 ms, 100 ms.
+	Nodes  []int
+	Delays []time.Duration
+
+	// Questions are how many concurrent asks at once, 1 to 5,000. Defaults to 500.
+	Questions int
+
 	// Bar replaces that of the benchmark's first figure. Defaults to it.
 	Bar float64
 
@@ -111,6 +120,15 @@ func (c Config) withDefaults() Config {
 	if c.Points == 0 {
 		c.Points = 5_000_000
 	}
+	if len(c.Nodes) == 0 {
+		c.Nodes = []int{3, 10, 50, 100}
+	}
+	if len(c.Delays) == 0 {
+		c.Delays = []time.Duration{0, 20 * time.Millisecond, 100 * time.Millisecond}
+	}
+	if c.Questions == 0 {
+		c.Questions = 500
+	}
 	if c.Progress == nil {
 		c.Progress = func(string) {}
 	}
@@ -127,14 +145,20 @@ func (c Config) validate() error {
 		return errors.New("the points must be 1,000 or more")
 	case c.Persons != 0 && c.Persons < 1000:
 		return errors.New("the persons must be 1,000 or more")
+	case c.Questions < 1 || c.Questions > 5000:
+		return errors.New("the questions must be 1 to 5,000")
+	case slices.Min(c.Nodes) < 3 || slices.Max(c.Nodes) > 200:
+		return errors.New("the nodes of a network must be 3 to 200")
+	case slices.Min(c.Delays) < 0 || slices.Max(c.Delays) > 10*time.Second:
+		return errors.New("the delays must be 0 to 10s")
 	case c.Bar < 0:
 		return errors.New("the bar must be positive")
 	}
 	return nil
 }
 
-// bar is the one to apply to the first figure.
-func (c Config) bar(usual float64) float64 {
+// BarOr is the one to apply to the first figure.
+func (c Config) BarOr(usual float64) float64 {
 	if c.Bar > 0 {
 		return c.Bar
 	}
@@ -146,10 +170,11 @@ type Benchmark struct {
 	Name    string
 	Explain string // what its figures mean
 
-	run func(context.Context, Config) ([]Figure, error)
+	// Measure takes a configuration as [Run] completes it.
+	Measure func(context.Context, Config) ([]Figure, error)
 }
 
-// All returns the benchmarks, by name.
+// All returns the benchmarks of this package, by name.
 func All() []Benchmark {
 	return []Benchmark{
 		{"cohort", cohortText, cohorts},
@@ -168,10 +193,9 @@ var (
 	ErrConfig = errors.New("cannot be measured so")
 )
 
-// Run measures one benchmark. It returns [ErrName], [ErrConfig] or what kept it from
+// Run measures one of the given benchmarks. It returns [ErrName], [ErrConfig] or what kept it from
 // measuring; a bar that is not met is no error. It ends early when ctx does.
-func Run(ctx context.Context, name string, cfg Config) ([]Figure, error) {
-	all := All()
+func Run(ctx context.Context, all []Benchmark, name string, cfg Config) ([]Figure, error) {
 	i := slices.IndexFunc(all, func(b Benchmark) bool { return b.Name == name })
 	if i < 0 {
 		return nil, fmt.Errorf("%w: %q", ErrName, name)
@@ -180,7 +204,7 @@ func Run(ctx context.Context, name string, cfg Config) ([]Figure, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	figures, err := all[i].run(ctx, cfg)
+	figures, err := all[i].Measure(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("bench %s: %w", name, err)
 	}
@@ -190,8 +214,8 @@ func Run(ctx context.Context, name string, cfg Config) ([]Figure, error) {
 // rounds are how often a figure is measured.
 const rounds = 3
 
-// median of values, of which there is at least one.
-func median(values []float64) float64 {
+// Median of values, of which there is at least one.
+func Median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[len(sorted)/2]
 }

@@ -20,7 +20,7 @@ func tiny(t *testing.T, name string, change ...func(*bench.Config)) []bench.Figu
 	for _, c := range change {
 		c(&cfg)
 	}
-	figures, err := bench.Run(t.Context(), name, cfg)
+	figures, err := bench.Run(t.Context(), bench.All(), name, cfg)
 	require.NoError(t, err)
 	left, err := os.ReadDir(cfg.Dir)
 	require.NoError(t, err)
@@ -104,7 +104,7 @@ func TestRunRefuses(t *testing.T) {
 		"another database":    {"ingest-fhir", bench.Config{Database: "mysql://x"}, bench.ErrConfig},
 	} {
 		c.cfg.Dir = t.TempDir()
-		_, err := bench.Run(t.Context(), c.bench, c.cfg)
+		_, err := bench.Run(t.Context(), bench.All(), c.bench, c.cfg)
 		require.ErrorIs(t, err, c.want, name)
 	}
 }
@@ -114,7 +114,7 @@ func TestStoppingRemovesTheFiles(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
 	dir := t.TempDir()
-	_, err := bench.Run(ctx, "ingest-fhir", bench.Config{Dir: dir, For: 500 * time.Millisecond, Progress: func(text string) {
+	_, err := bench.Run(ctx, bench.All(), "ingest-fhir", bench.Config{Dir: dir, For: 500 * time.Millisecond, Progress: func(text string) {
 		if strings.HasPrefix(text, "round") {
 			stop()
 		}
@@ -131,7 +131,7 @@ func TestPostgreSQLFindsTheSameRows(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
 	compared, missing := 0, false
-	_, err := bench.Run(ctx, "cohort", bench.Config{Dir: t.TempDir(), Persons: 1000, Progress: func(text string) {
+	_, err := bench.Run(ctx, bench.All(), "cohort", bench.Config{Dir: t.TempDir(), Persons: 1000, Progress: func(text string) {
 		missing = missing || strings.HasPrefix(text, "no PostgreSQL")
 		if strings.HasSuffix(text, "the same rows") {
 			compared++

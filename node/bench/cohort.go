@@ -83,7 +83,7 @@ func counts(ctx context.Context, cfg Config) ([]Figure, error) {
 		name    string
 		concept string
 		bar     float64
-	}{{"cohort-count-2.5", fmt.Sprint(rareCondition), cfg.bar(cohortRareBar)}, {"cohort-count-100", fmt.Sprint(commonCondition), cohortCommonBar}} {
+	}{{"cohort-count-2.5", fmt.Sprint(rareCondition), cfg.BarOr(cohortRareBar)}, {"cohort-count-100", fmt.Sprint(commonCondition), cohortCommonBar}} {
 		d, err := cohort.Read([]byte(strings.Replace(cohortDefinition, "CONDITION", c.concept, 1)))
 		if err != nil {
 			return nil, err
@@ -99,7 +99,7 @@ func counts(ctx context.Context, cfg Config) ([]Figure, error) {
 				took = append(took, time.Since(begun).Seconds())
 			}
 		}
-		figures = append(figures, figure(c.name, median(took), "s").most(c.bar))
+		figures = append(figures, NewFigure(c.name, Median(took), "s").AtMost(c.bar))
 	}
 	return figures, nil
 }

@@ -78,15 +78,15 @@ func cohortIndex(ctx context.Context, cfg Config) (figures []Figure, err error) 
 		}
 		builds[i] = time.Since(begun).Seconds() * scale
 	}
-	figures = append(figures, figure("cohort-index", median(builds), "s/1M persons").
-		beside("storing the events", storing.Seconds()*scale).most(cfg.bar(buildBar)))
+	figures = append(figures, NewFigure("cohort-index", Median(builds), "s/1M persons").
+		Beside("storing the events", storing.Seconds()*scale).AtMost(cfg.BarOr(buildBar)))
 	if s.db.Dialect() == sqldb.SQLite {
 		size, err := s.size(ctx)
 		if err != nil {
 			return nil, err
 		}
-		figures = append(figures, figure("cohort-index-size", float64(x.Status().Bytes)/(1<<20), "MiB").
-			beside("the SQLite file", size/(1<<20)).most(sizeBar*size/(1<<20)))
+		figures = append(figures, NewFigure("cohort-index-size", float64(x.Status().Bytes)/(1<<20), "MiB").
+			Beside("the SQLite file", size/(1<<20)).AtMost(sizeBar*size/(1<<20)))
 	}
 	update, err := s.update(ctx, cfg, x)
 	return append(figures, update), err
@@ -208,5 +208,5 @@ func (s *site) update(ctx context.Context, cfg Config, x *eventindex.Index) (Fig
 		waits = append(waits, time.Since(begun).Seconds())
 		snapshot.Close()
 	}
-	return figure("cohort-index-update", median(waits), "s").beside("storing the rows", median(loads)).most(updateBar), nil
+	return NewFigure("cohort-index-update", Median(waits), "s").Beside("storing the rows", Median(loads)).AtMost(updateBar), nil
 }

@@ -91,9 +91,9 @@ func alone(ctx context.Context, cfg Config, ours engine, all []*study) ([]Figure
 				s.ours = append(s.ours, took)
 			}
 		}
-		times = append(times, median(s.ours))
+		times = append(times, Median(s.ours))
 	}
-	return []Figure{figure("cohort-definition", median(times), "ms")}, nil
+	return []Figure{NewFigure("cohort-definition", Median(times), "ms")}, nil
 }
 
 // beside times both, and fails where they disagree.
@@ -119,16 +119,16 @@ func beside(ctx context.Context, cfg Config, ours engine, theirs oracle, all []*
 				found++
 			}
 		}
-		mine, other = append(mine, median(s.ours)), append(other, median(s.theirs))
+		mine, other = append(mine, Median(s.ours)), append(other, Median(s.theirs))
 		speedups = append(speedups, other[i]/mine[i])
 		cfg.Progress(fmt.Sprintf("definition %d (%d of %d): %.1f ms, PostgreSQL %.1f ms, the same rows", s.id, i+1, len(all), mine[i], other[i]))
 	}
 	cfg.Progress(fmt.Sprintf("%d of %d definitions find somebody", found, len(all)))
 	return []Figure{
-		figure("cohort-speedup", median(speedups), "times").least(speedupBar),
-		figure("cohort-speedup-least", slices.Min(speedups), "times"),
-		figure("cohort-speedup-most", slices.Max(speedups), "times"),
-		figure("cohort-definition", median(mine), "ms").beside(theirs.version, median(other)),
+		NewFigure("cohort-speedup", Median(speedups), "times").AtLeast(speedupBar),
+		NewFigure("cohort-speedup-least", slices.Min(speedups), "times"),
+		NewFigure("cohort-speedup-most", slices.Max(speedups), "times"),
+		NewFigure("cohort-definition", Median(mine), "ms").Beside(theirs.version, Median(other)),
 	}, nil
 }
 

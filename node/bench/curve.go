@@ -59,7 +59,7 @@ func curve(ctx context.Context, cfg Config) ([]Figure, error) {
 				}
 				costs = append(costs, cost)
 			}
-			figures = append(figures, figure("ingest-curve-"+strconv.Itoa(at), median(costs), "us/observation"))
+			figures = append(figures, NewFigure("ingest-curve-"+strconv.Itoa(at), Median(costs), "us/observation"))
 		}
 		return nil
 	})
@@ -67,9 +67,9 @@ func curve(ctx context.Context, cfg Config) ([]Figure, error) {
 		return nil, err
 	}
 	first, last := figures[0], figures[len(figures)-1]
-	whole := figure("ingest-curve", last.Value/first.Value, "last/first").most(cfg.bar(curveBar))
+	whole := NewFigure("ingest-curve", last.Value/first.Value, "last/first").AtMost(cfg.BarOr(curveBar))
 	for i := range figures {
-		figures[i] = figures[i].beside(first.Name, first.Value)
+		figures[i] = figures[i].Beside(first.Name, first.Value)
 	}
 	return append([]Figure{whole}, figures...), nil
 }

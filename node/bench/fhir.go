@@ -64,8 +64,8 @@ func fhir(ctx context.Context, cfg Config) ([]Figure, error) {
 			waits = append(waits, loaded.last.Seconds())
 		}
 		figures = []Figure{
-			figure("ingest-fhir", median(rates), "resources/s").beside("encoding/json decodes the lines", median(decoded)).least(cfg.bar(fhirBar)),
-			figure("ingest-fhir-latency", median(waits), "s").most(fhirLatencyBar),
+			NewFigure("ingest-fhir", Median(rates), "resources/s").Beside("encoding/json decodes the lines", Median(decoded)).AtLeast(cfg.BarOr(fhirBar)),
+			NewFigure("ingest-fhir-latency", Median(waits), "s").AtMost(fhirLatencyBar),
 		}
 		return nil
 	})

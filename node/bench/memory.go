@@ -48,7 +48,7 @@ func memory(ctx context.Context, cfg Config) ([]Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := figure("ingest-memory", most, "MiB").beside("size of the file", float64(cfg.Size)/(1<<20)).most(cfg.bar(memoryBar))
+	f := NewFigure("ingest-memory", most, "MiB").Beside("size of the file", float64(cfg.Size)/(1<<20)).AtMost(cfg.BarOr(memoryBar))
 	return []Figure{f}, nil
 }
 

@@ -59,8 +59,8 @@ func messages(ctx context.Context, cfg Config) ([]Figure, error) {
 			n = cfg.share(n, took, warm)
 		}
 		figures = []Figure{
-			figure("ingest-mllp", median(acknowledged), "messages/s").beside("files of one message synced", median(synced)).least(cfg.bar(mllpBar)),
-			figure("ingest-mllp-stored", median(stored), "messages/s"),
+			NewFigure("ingest-mllp", Median(acknowledged), "messages/s").Beside("files of one message synced", Median(synced)).AtLeast(cfg.BarOr(mllpBar)),
+			NewFigure("ingest-mllp-stored", Median(stored), "messages/s"),
 		}
 		return nil
 	})

@@ -189,8 +189,8 @@ func observations(ctx context.Context, cfg Config) ([]Figure, error) {
 		}
 		slices.Sort(waits)
 		figures = []Figure{
-			figure("ingest-observations", median(rates), "observations/s").beside("plain rows inserted by the database", median(plain)).least(cfg.bar(bar)),
-			figure("ingest-observations-ack", waits[len(waits)*95/100].Seconds()*1000, "ms").most(acknowledgedBar),
+			NewFigure("ingest-observations", Median(rates), "observations/s").Beside("plain rows inserted by the database", Median(plain)).AtLeast(cfg.BarOr(bar)),
+			NewFigure("ingest-observations-ack", waits[len(waits)*95/100].Seconds()*1000, "ms").AtMost(acknowledgedBar),
 		}
 		return nil
 	})

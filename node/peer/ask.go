@@ -272,6 +272,8 @@ func (p *Peer) size(ctx context.Context, q question) (int, error) {
 
 // evaluate answers the question. Nothing of the answer has been released.
 func (p *Peer) evaluate(ctx context.Context, q *question) (use consent.Use, basis book.Basis, answer release.Answer, err error) {
+	begun := time.Now() // a duration for the metrics, not a time to act on
+	defer func() { p.evaluations.Observe(time.Since(begun).Seconds()) }()
 	if use, err = p.use(*q); err != nil {
 		return use, basis, answer, err
 	}

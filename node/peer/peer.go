@@ -24,6 +24,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
@@ -105,6 +106,9 @@ var migrations embed.FS
 type Peer struct {
 	cfg Config
 
+	evaluations prometheus.Histogram // seconds
+	lane        *lane
+
 	refusals *rate.Limiter // of records of single refusals
 	counted  atomic.Int64  // refusals that are not on the trail yet
 
@@ -126,7 +130,7 @@ func Open(ctx context.Context, cfg Config) (*Peer, error) {
 	if err := migrate(ctx, cfg.DB); err != nil {
 		return nil, err
 	}
-	return &Peer{cfg: cfg, refusals: newRefusals(), busy: make(map[protocol.ID]*turn)}, nil
+	return &Peer{cfg: cfg, evaluations: newEvaluations(), lane: newLane(), refusals: newRefusals(), busy: make(map[protocol.ID]*turn)}, nil
 }
 
 func migrate(ctx context.Context, db *sqldb.DB) error {
@@ -176,6 +180,9 @@ func (p *Peer) Take(ctx context.Context, from identity.DID, raw []byte) ([]byte,
 	var task protocol.Task
 	if err := json.Unmarshal(raw, &task); err != nil || task.Query.IsZero() {
 		return nil, ErrTask
+	}
+	if task.Step != protocol.StepProve {
+		defer p.lane.step()()
 	}
 	if task.Step == protocol.StepCancel {
 		if err := p.cancel(ctx, task); err != nil {

@@ -20,8 +20,8 @@ const accessLife = 7 * 24 * time.Hour
 // ErrNotMasked refuses to prove what was never sent.
 var ErrNotMasked = problem.Refusal("peer.not-masked", "this node has sent no numbers for the question")
 
-// prove returns the signed access proof, making it if need be. The proof is
-// finished and kept even if the hub stops waiting.
+// prove returns the signed access proof, making it if need be, when there is time. A proof
+// that was begun is finished and kept even if the hub stops waiting.
 func (p *Peer) prove(ctx context.Context, q question) (json.RawMessage, error) {
 	if q.access != nil {
 		return q.access, p.forget(ctx, q)
@@ -29,6 +29,11 @@ func (p *Peer) prove(ctx context.Context, q question) (json.RawMessage, error) {
 	if q.step < maskOrdinal {
 		return nil, ErrNotMasked
 	}
+	leave, err := p.lane.enter(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("wait to prove access of question %s: %w", q.id, err)
+	}
+	defer leave()
 	ctx = context.WithoutCancel(ctx)
 	released, found, err := p.cfg.Gate.Recall(ctx, q.id)
 	if err != nil {

@@ -45,6 +45,9 @@ func (q *Queue) Has(id query.ID) bool {
 	return has
 }
 
+// Taken is how many places are taken.
+func (q *Queue) Taken() int { return len(q.taken) }
+
 // Release gives a question's place back.
 func (q *Queue) Release(id query.ID) {
 	of, has := q.taken[id]

@@ -1,0 +1,114 @@
+// Package bench measures whole networks: how fast questions are answered, how many at
+// once, and what masking and distance cost.
+//
+// [All] says what there is to measure. Each benchmark builds a network of package network
+// in an empty folder: a hub and nodes in this process, with the TLS, the replicated log,
+// the ledger, the release gate and the proofs of an installation with the default shape
+// of circuits cut to 64 participants a node. The proofs of an answer are made as always,
+// once no question is under way, and are not waited for.
+package bench
+
+import (
+	"context"
+	"errors"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/trialmesh/trialmesh/node/bench"
+	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/simulations/network"
+	"github.com/trialmesh/trialmesh/zk/circuits"
+	"github.com/trialmesh/trialmesh/zk/prover"
+)
+
+// All returns the benchmarks, by name.
+func All() []bench.Benchmark {
+	return []bench.Benchmark{
+		{Name: "concurrent", Explain: concurrentText, Measure: in(network.Config{Researchers: maxResearchers}, concurrent)},
+		{Name: "count-roundtrip", Explain: roundtripText, Measure: in(network.Config{}, roundtrip)},
+		{Name: "grid", Explain: gridText, Measure: grid},
+		{Name: "mask", Explain: maskText, Measure: mask},
+		{Name: "means", Explain: meansText, Measure: in(network.Config{Researchers: meansResearchers}, means)},
+	}
+}
+
+// The people of a node. The circuits hold 64; a logistic regression needs that many.
+const persons = 60
+
+var shape = circuits.Shape{ShardSize: 64, Shards: 1, Slots: 4}
+
+// in measures in a network that is built for it.
+func in(build network.Config, measure func(context.Context, bench.Config, *network.Network) ([]bench.Figure, error)) func(context.Context, bench.Config) ([]bench.Figure, error) {
+	return func(ctx context.Context, cfg bench.Config) (figures []bench.Figure, err error) {
+		err = with(ctx, cfg, build, func(n *network.Network) (err error) {
+			figures, err = measure(ctx, cfg, n)
+			return err
+		})
+		return figures, err
+	}
+}
+
+// with builds a network, lets fn use it and removes it.
+func with(ctx context.Context, cfg bench.Config, build network.Config, fn func(*network.Network) error) (err error) {
+	cache, err := prover.CacheDir()
+	if err != nil {
+		return err
+	}
+	if build.Dir, err = os.MkdirTemp(cfg.Dir, "trialmesh-bench-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(build.Dir)) }()
+	build.Circuits = cache
+	if build.Persons == 0 {
+		build.Shape, build.Persons = shape, persons
+	}
+	cfg.Progress("a network is built")
+	n, err := network.Start(ctx, build)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.Close()) }()
+	return fn(n)
+}
+
+// ask is the number-th question of a researcher, and takes some time.
+func ask(ctx context.Context, n *network.Network, researcher, number int, a query.Analysis) (time.Duration, error) {
+	begun := time.Now()
+	_, err := n.Ask(ctx, researcher, query.Request{Cohort: network.Cohort(number), Analysis: a})
+	return time.Since(begun), err
+}
+
+// warmUp is how many questions are asked before anything is measured: connections, caches
+// and the first use of every index are not what is asked about.
+const warmUp = 5
+
+// times is how often something is done that is done n times by default: less often if a
+// figure is to be measured for less than a second, to see whether it works.
+func times(cfg bench.Config, n int) int {
+	return max(1, min(n, int(cfg.For*time.Duration(n)/time.Second)))
+}
+
+func warm(ctx context.Context, cfg bench.Config, n *network.Network, a query.Analysis) error {
+	cfg.Progress("warming up")
+	for i := range times(cfg, warmUp) {
+		if _, err := ask(ctx, n, 0, firstWarm+i, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// firstWarm numbers the questions of warming up, apart from those that are measured.
+const firstWarm = 20_000
+
+// processor is the processor time of this process so far, of all parties together.
+func processor() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

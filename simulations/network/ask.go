@@ -1,0 +1,81 @@
+package network
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	hubclient "github.com/trialmesh/trialmesh/hub/client"
+	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/simulations/population"
+)
+
+// Cohort defines everybody who was seen, since another day of the last century for every
+// number from 0 to 30,000: other questions about the same persons, which no rule of the
+// release gate minds.
+func Cohort(number int) json.RawMessage {
+	since := time.Date(1900, 1, 1+number, 0, 0, 0, 0, time.UTC)
+	return json.RawMessage(fmt.Sprintf(`{"ConceptSets":[],"PrimaryCriteria":{
+		"CriteriaList":[{"VisitOccurrence":{"OccurrenceStartDate":{"Value":"%s","Op":"gt"}}}],
+		"ObservationWindow":{"PriorDays":0,"PostDays":0},"PrimaryCriteriaLimit":{"Type":"First"}}}`, since.Format(time.DateOnly)))
+}
+
+// Count asks how many they are, Mean for their blood pressure, Logistic for a logistic
+// regression of hypertension on age.
+var (
+	Count = query.Analysis{Kind: query.Count}
+	Mean  = query.Analysis{Kind: query.Moments, Variable: &query.Variable{
+		Concept: population.Systolic, Unit: "mm[Hg]", Take: query.TakeLast, Low: 50, High: 260,
+	}}
+	Logistic = query.Analysis{
+		Kind: query.GLM, Specs: query.Specs{GLM: &query.GLMSpec{Formula: "hypertension ~ age", Family: query.Binomial}},
+		Columns: []query.Column{
+			{Name: "hypertension", From: query.FromEvent, Concepts: []int64{population.Hypertension}, Domain: "ConditionOccurrence"},
+			{Name: "age", From: query.FromAge},
+		},
+	}
+)
+
+// ErrUnanswered reports a question to which not every node answered.
+var ErrUnanswered = errors.New("not every node answered")
+
+// questionTime is how long a question may take.
+const questionTime = 10 * time.Minute
+
+// Ask lets the i-th researcher ask and returns the answer, which all nodes gave.
+func (n *Network) Ask(ctx context.Context, i int, request query.Request) (hubclient.Question, error) {
+	r := n.researchers[i]
+	request.Trial, request.Purpose = trialID, "simulation"
+	e, err := message.Seal(r.key, query.KindRequest, request, time.Now(), time.Hour, rand.Reader)
+	if err != nil {
+		return hubclient.Question{}, err
+	}
+	id, err := r.client.Ask(ctx, e, questionTime)
+	if err != nil {
+		return hubclient.Question{}, err
+	}
+	return n.Await(ctx, i, id, hubclient.WaitResult)
+}
+
+// Await waits for the result of a question or, with hubclient.WaitProofs, for its proofs.
+func (n *Network) Await(ctx context.Context, i int, id query.ID, what string) (hubclient.Question, error) {
+	for {
+		q, err := n.researchers[i].client.Question(ctx, id.String(), what, time.Minute)
+		switch {
+		case err != nil:
+			return q, err
+		case q.Result == nil || what == hubclient.WaitProofs && !q.ProofsDone:
+			if time.Since(q.Asked) > questionTime {
+				return q, fmt.Errorf("%w within %s", ErrUnanswered, questionTime)
+			}
+		case q.Result.State != query.Complete:
+			return q, fmt.Errorf("%w: %s", ErrUnanswered, q.Result.Reason)
+		default:
+			return q, nil
+		}
+	}
+}
