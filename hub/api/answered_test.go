@@ -236,7 +236,8 @@ func TestTheLogIsServed(t *testing.T) {
 	require.Contains(t, header.Get("Cache-Control"), "immutable")
 }
 
-var external = regexp.MustCompile(`(?i)(https?:)?//[a-z]|<script|javascript:| on[a-z]+=|style=`)
+// external matches what a browser would fetch or run; a key in base64 may have two slashes.
+var external = regexp.MustCompile(`(?i)(src|href|action)="?(https?:)?//|url\(|@import|<script|javascript:| on[a-z]+=|style=`)
 
 // A trial that sets no limits of its own has those of the sites.
 func TestTheStatusPageOfATrialWithoutLimits(t *testing.T) {

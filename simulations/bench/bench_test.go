@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
+	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
 func TestMaskingAddsUp(t *testing.T) {
@@ -18,7 +19,7 @@ func TestMaskingAddsUp(t *testing.T) {
 		if m.analysis.Kind.InRounds() {
 			_, err = analysis.InRounds(m.analysis, 0)
 		} else {
-			_, err = analysis.For(m.analysis)
+			_, err = analysis.For(query.Request{Analysis: m.analysis})
 		}
 		require.NoError(t, err, m.name)
 	}

@@ -62,7 +62,7 @@ func mask(ctx context.Context, cfg bench.Config) ([]bench.Figure, error) {
 
 // vectorLengths returns how many words a count and a round of a regression sum.
 func vectorLengths() ([2]int, error) {
-	count, err := analysis.For(network.Count)
+	count, err := analysis.For(query.Request{Analysis: network.Count})
 	if err != nil {
 		return [2]int{}, err
 	}
