@@ -8,7 +8,9 @@ import (
 	"io"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 )
@@ -78,7 +80,7 @@ func decodeAt(raw []byte, out any) (int64, error) {
 	case errors.As(err, &syntax):
 		return syntax.Offset - 1, errors.New(syntax.Error())
 	case errors.As(err, &kind):
-		return kind.Offset - 1, fmt.Errorf("%s: want %s, not %s", strings.TrimPrefix(kind.Field, "."), kindWords(kind.Type), article(kind.Value))
+		return kind.Offset - 1, fmt.Errorf("%s: want %s, not %s", fieldPath(kind.Field), kindWords(kind.Type), article(kind.Value))
 	case err != nil:
 		return unknownField(raw, reflect.TypeOf(out)), errors.New(strings.TrimPrefix(err.Error(), "json: "))
 	}
@@ -87,6 +89,15 @@ func decodeAt(raw []byte, out any) (int64, error) {
 		return at + int64(len(raw[at:])-len(bytes.TrimLeft(raw[at:], " \t\r\n"))), errors.New("more follows after the value")
 	}
 	return -1, nil
+}
+
+// fieldPath is the path of a field as it stands in the file: a struct within another without
+// a name of its own is told by its Go name, which no field begins with.
+func fieldPath(path string) string {
+	parts := slices.DeleteFunc(strings.Split(path, "."), func(part string) bool {
+		return part == "" || unicode.IsUpper([]rune(part)[0])
+	})
+	return strings.Join(parts, ".")
 }
 
 // kindWords says what a field takes, to people who do not know Go.

@@ -128,7 +128,7 @@ func survivalFigure(s query.Survival) drawing {
 	p := figure.Curves{Title: "Survival curves: " + s.Formula, Time: "Time (days)", Share: "Survival probability"}
 	there := false
 	for _, a := range s.Arms {
-		arm := figure.Arm{Name: a.Name}
+		arm := figure.Arm{Name: a.Name, N: a.N}
 		for _, c := range a.Curve {
 			there = true
 			step := figure.Step{Time: c.Time, AtRisk: c.AtRisk, Leave: c.Events + c.Censored, Censored: c.Censored > 0, Share: c.Survival, Low: math.NaN(), High: math.NaN()}

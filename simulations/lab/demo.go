@@ -198,7 +198,7 @@ func (d *demo) signTrial() (trial.Registration, error) {
 	now := time.Now()
 	design := trial.Design{
 		ID: trialID, Title: "Viral sinusitis and blood pressure in three hospitals (demonstration)",
-		Researchers: []identity.DID{d.researcher.DID()}, Analyses: []string{string(query.Count), string(query.Moments), string(query.GLM)},
+		Researchers: []identity.DID{d.researcher.DID()}, Analyses: kinds(),
 		Opens: now.Add(-time.Hour).UTC().Truncate(time.Second), Closes: now.AddDate(2, 0, 0).UTC().Truncate(time.Second),
 	}
 	for _, s := range d.sites {
@@ -242,4 +242,13 @@ func writeJSON(path string, value any) error {
 		return err
 	}
 	return writeWhole(path, string(raw))
+}
+
+// kinds are all there are: whoever tries the demonstration may try any.
+func kinds() []string {
+	var names []string
+	for _, kind := range query.Kinds() {
+		names = append(names, string(kind))
+	}
+	return names
 }

@@ -19,6 +19,7 @@ type Curves struct {
 // Arm is one curve.
 type Arm struct {
 	Name  string // may be empty if there is one
+	N     int64  // at risk from the beginning, before anybody leaves; 0 for those of the first step
 	Steps []Step // in the order of time
 }
 
@@ -153,6 +154,9 @@ func (f *Figure) atRisk(x axis, top float64, ticks []float64, arms []Arm) float6
 
 // at returns how many are at risk just before a time.
 func (a Arm) at(t float64) int64 {
+	if t == 0 && a.N > 0 {
+		return a.N
+	}
 	var left int64
 	for _, s := range a.Steps {
 		if s.Time >= t {

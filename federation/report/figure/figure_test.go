@@ -40,6 +40,9 @@ func TestARiskTableCountsWhoIsStillThere(t *testing.T) {
 	for at, want := range map[float64]int64{0: 10, 5: 10, 6: 8, 8: 8, 9: 7} {
 		require.Equal(t, want, a.at(at), "at %g", at)
 	}
+	a.N = 12 // two left before the first step
+	require.EqualValues(t, 12, a.at(0))
+	require.EqualValues(t, 10, a.at(5))
 }
 
 func TestLimitsThatAreFarOffDoNotStretchAForest(t *testing.T) {
