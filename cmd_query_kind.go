@@ -82,6 +82,7 @@ var (
 		query.KMeans:       "Find clusters of persons",
 		query.Propensity:   "Estimate an effect, adjusted by a propensity score",
 		query.Predict:      "Fit a logistic model and judge its predictions",
+		query.Compare:      "Compare the new users of two drugs",
 	}
 	kindExamples = map[query.AnalysisKind]string{
 		query.Count:        "--by sex,age-group",
@@ -102,7 +103,9 @@ var (
 		query.PCA:          "--values age,pressure,weight --scale --columns columns.yaml",
 		query.KMeans:       "--values age,pressure --clusters 3 --columns columns.yaml",
 		query.Propensity:   "--treatment 'treated ~ age + sex' --outcome 'relapse ~ treated' --family binomial --adjustment weighting --estimand ATE --columns columns.yaml",
-		query.Predict:      "--formula 'relapse ~ age + pressure' --share 0.7 --columns columns.yaml",
+		query.Compare: "--treatment 'celecoxib ~ age + sex' --outcome 'Surv(days, bleeding) ~ celecoxib' --grid-width 1 --grid-horizon 365 " +
+			"--adjustment strata --estimand ATT --strata 5 --columns columns.yaml",
+		query.Predict: "--formula 'relapse ~ age + pressure' --share 0.7 --columns columns.yaml",
 	}
 	flagWords = map[string]string{
 		"formula": "formula, as in R", "family": "gaussian, binomial or poisson", "link": "link, if not the family's usual one", "weights": "column with prior weights",
@@ -117,7 +120,7 @@ var (
 		"treatment": "formula of the score: treatment ~ covariates", "outcome": "formula of the outcome's model, with the treatment", "adjustment": "weighting, strata or matching",
 		"estimand": "ATE, or ATT", "stabilized": "weights times the share of the arm", "truncate": "quantile above which weights are cut, 0.5 to 1", "strata": "2 to 20",
 		"caliper": "greatest distance of a pair, in standard deviations", "train": "column that says who is of the part that is fitted to", "share": "share of that part, 0.1 to 0.9",
-		"groups": "of calibration, 2 to 20",
+		"by-pair": "make each pair a stratum of its own", "groups": "of calibration, 2 to 20",
 	}
 )
 
