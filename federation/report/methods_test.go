@@ -26,25 +26,30 @@ func TestMethodsReadLikeR(t *testing.T) {
 	}{
 		query.NegBin: {query.Specs{NegBin: &query.NegBinSpec{Formula: "falls ~ age"}}, []int{0, 1}, []string{"negative.binomial", "Pr(>|z|)", "Theta: "}},
 		query.MixedModel: {
-			query.Specs{MixedModel: &query.MixedModelSpec{Formula: "age ~ falls"}}, []int{0, 1},
+			query.Specs{MixedModel: &query.MixedModelSpec{Formula: "age ~ falls"}},
+			[]int{0, 1},
 			[]string{"Linear mixed model fit by REML: age ~ falls + (1 | site)", "Residual", "240 persons, of 3 sites", "t value"},
 		},
 		query.PCA: {
-			query.Specs{PCA: &query.PCASpec{Values: []string{"age", "falls"}, Scale: true}}, []int{0, 1},
+			query.Specs{PCA: &query.PCASpec{Values: []string{"age", "falls"}, Scale: true}},
+			[]int{0, 1},
 			[]string{"Proportion of Variance", "PC2", "Rotation:"},
 		},
 		query.KMeans: {
-			query.Specs{KMeans: &query.KMeansSpec{Values: []string{"age", "falls"}, Clusters: 2}}, []int{0, 1},
+			query.Specs{KMeans: &query.KMeansSpec{Values: []string{"age", "falls"}, Clusters: 2}},
+			[]int{0, 1},
 			[]string{"K-means of age, falls with 2 clusters", "within SS", "between SS / total SS"},
 		},
 		query.Propensity: {
 			query.Specs{Propensity: &query.PropensitySpec{
 				Treatment: "treated ~ age", Outcome: "falls ~ treated", Family: query.Poisson, Adjustment: query.Stratified, Estimand: query.ATE, Strata: 3,
-			}}, []int{0, 1, 2},
+			}},
+			[]int{0, 1, 2},
 			[]string{"by propensity score: strata", "untreated", "Standardized differences:", "score from", "Outcome, with robust standard errors:"},
 		},
 		query.Predict: {
-			query.Specs{Predict: &query.PredictSpec{Formula: "treated ~ age + falls", Share: 0.5, Groups: 3}}, []int{0, 1, 2},
+			query.Specs{Predict: &query.PredictSpec{Formula: "treated ~ age + falls", Share: 0.5, Groups: 3}},
+			[]int{0, 1, 2},
 			[]string{"Area under the curve: ", "Brier score: ", "Calibration slope: ", "expected"},
 		},
 	} {

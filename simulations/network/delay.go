@@ -33,13 +33,14 @@ type Delay struct {
 // NewDelay relays from a free port of loopback to target, host:port, with the given round
 // trip of 0 or more, until [Delay.Close].
 func NewDelay(target string, roundTrip time.Duration) (*Delay, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	d := &Delay{target: target}
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	var err error
+	if d.listener, err = new(net.ListenConfig).Listen(d.ctx, "tcp", "127.0.0.1:0"); err != nil {
+		d.cancel()
 		return nil, err
 	}
-	d := &Delay{listener: listener, target: target}
 	d.Set(roundTrip)
-	d.ctx, d.cancel = context.WithCancel(context.Background())
 	d.tasks.Go(d.accept)
 	return d, nil
 }

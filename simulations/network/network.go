@@ -237,7 +237,7 @@ func (n *Network) startSites() error {
 
 // freeAddress returns an address of loopback whose port was free a moment ago.
 func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
