@@ -16,7 +16,7 @@ import (
 // researcher would sign it and opened as a node opens it.
 
 func ownVectors(_ context.Context, t *target) (Finding, error) {
-	return t.unsayable("nothing: a question holds no vectors, and covariances are not offered",
+	return t.unsayable("nothing: a question holds no vectors",
 		`{"kind":"covariance","variable":{"concept":3004249,"unit":"mm[Hg]","take":"last","low":50,"high":250},"vectors":[[1,0,1]]}`,
 		`{"kind":"moments","variable":{"concept":3004249,"unit":"mm[Hg]","take":"last","low":50,"high":250,"vector":[1,0,1]}}`)
 }
