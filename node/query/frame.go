@@ -63,7 +63,7 @@ func (e *Engine) frame(ctx context.Context, a query.Analysis, entries map[omop.P
 // that the persons of the model would be fewer than those the gate sees.
 func withoutWeight(a query.Analysis, values [][]float64) {
 	for i, c := range a.Columns {
-		if a.GLM == nil || c.Name != a.GLM.Weights {
+		if c.Name != a.Weights() {
 			continue
 		}
 		for k, v := range values[i] {

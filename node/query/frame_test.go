@@ -116,6 +116,17 @@ func TestWeightOfNobodyIsMissing(t *testing.T) {
 	require.Equal(t, [][]omop.PersonID{{c.persons["bert"]}}, answer.Sets[answer.Measure])
 	require.Equal(t, 1, answer.Frame.Views[0].Len())
 
+	for kind, specs := range map[protocol.AnalysisKind]protocol.Specs{
+		protocol.NegBin: {NegBin: &protocol.NegBinSpec{Formula: "age ~ 1", Weights: "w"}},
+		protocol.Meta:   {Meta: &protocol.MetaSpec{Model: r.Analysis.GLM, Term: "(Intercept)"}},
+	} {
+		other := r
+		other.Analysis.Kind, other.Analysis.Specs = kind, specs
+		answer, err := c.engine.Evaluate(t.Context(), other, all{})
+		require.NoError(t, err, kind)
+		require.Equal(t, 1, answer.Frame.Views[0].Len(), kind)
+	}
+
 	renamed := r
 	renamed.Analysis.GLM = &protocol.GLMSpec{Formula: "old ~ 1", Family: protocol.Gaussian, Weights: "v"}
 	renamed.Analysis.Columns = []protocol.Column{r.Analysis.Columns[1], r.Analysis.Columns[0]}

@@ -256,6 +256,20 @@ func list(kinds []AnalysisKind) string {
 	return strings.Join(names, ", ")
 }
 
+// Weights names the column with prior weights, "" for none. Whoever has none above 0 is not
+// among the persons of the model.
+func (a Analysis) Weights() string {
+	switch {
+	case a.GLM != nil:
+		return a.GLM.Weights
+	case a.NegBin != nil:
+		return a.NegBin.Weights
+	case a.Meta != nil && a.Meta.Model != nil:
+		return a.Meta.Model.Weights
+	}
+	return ""
+}
+
 // AnsweredBy reports whether an outcome is of a method in rounds that was asked for.
 func (a Analysis) AnsweredBy(o Outcome) bool {
 	spec, _ := a.of(a.Kind)
