@@ -198,7 +198,14 @@ func TestMemberRefusesShares(t *testing.T) {
 			in := p.honest.inboxes[p.sites[0].did()]
 			in.Boxes = slices.Clone(in.Boxes)
 			c.lie(t, p, &in)
-			_, err := p.member(t, 0).Mask(t.Context(), p.honest.roster, in, p.vectors[0])
+			m := p.member(t, 0)
+			_, err := m.Mask(t.Context(), p.honest.roster, in, p.vectors[0])
+			refusedBy(t, c.want, err)
+
+			// A member that opened the honest boxes before looks as closely.
+			_, err = m.Mask(t.Context(), p.honest.roster, p.honest.inboxes[p.sites[0].did()], p.vectors[0])
+			require.NoError(t, err)
+			_, err = m.Confirm(t.Context(), p.honest.roster, in, p.session.Members)
 			refusedBy(t, c.want, err)
 		})
 	}

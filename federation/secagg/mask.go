@@ -9,62 +9,78 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/message"
 )
 
-// dealing is what rounds 0 and 1 left a member with.
+// dealing is what rounds 0 and 1 left a member with. It does not change.
 type dealing struct {
-	roster  Roster
+	*table
+	inbox   message.Digest
 	dealers []identity.DID         // ascending, this member included
 	seeds   map[identity.DID]Share // this member's share of each dealer's seed
 	keys    map[identity.DID]Share // … and of its mask key
 }
 
 // receive checks roster and inbox, opens the boxes and commits to both.
-func (m *Member) receive(ctx context.Context, roster Roster, inbox Inbox) (dealing, error) {
-	if err := m.accept(ctx, roster); err != nil {
-		return dealing{}, err
+func (m *Member) receive(ctx context.Context, roster Roster, inbox Inbox) (*dealing, error) {
+	t, err := m.accept(ctx, roster)
+	if err != nil {
+		return nil, err
 	}
-	senders := inbox.senders()
 	if inbox.Session != m.digest {
-		return dealing{}, fmt.Errorf("inbox: %w", ErrSession)
+		return nil, fmt.Errorf("inbox: %w", ErrSession)
 	}
-	if err := checkSet(senders); err != nil {
-		return dealing{}, fmt.Errorf("inbox: %w: %w", err, ErrShare)
+	d, err := m.unpack(t, inbox)
+	if err != nil {
+		return nil, err
 	}
-	if len(senders)+1 < m.session.least() {
-		return dealing{}, fmt.Errorf("%d dealers of %d: %w", len(senders)+1, m.session.least(), ErrTooFewMembers)
-	}
-	place, _ := roster.find(m.self)
-	seeds, keys := m.dealt(roster)
-	d := dealing{
-		roster: roster,
-		seeds:  map[identity.DID]Share{m.self: seeds[place]},
-		keys:   map[identity.DID]Share{m.self: keys[place]},
-	}
-	of := roster.digest()
-	parts := make([]string, 0, 2*len(inbox.Boxes))
-	for _, b := range inbox.Boxes {
-		seed, key, err := m.open(roster, of, b)
-		if err != nil {
-			return dealing{}, fmt.Errorf("share of %s: %w", b.From.Short(), err)
-		}
-		d.seeds[b.From], d.keys[b.From] = seed, key
-		parts = append(parts, string(b.From), string(b.Ciphertext))
-	}
-	d.dealers = append(senders, m.self)
-	slices.Sort(d.dealers)
-	return d, m.commit(ctx, stepInbox, digest("inbox", parts...))
+	return d, m.commit(ctx, stepInbox, d.inbox)
 }
 
-// open decrypts one dealer's box for this member under the roster with digest of.
-func (m *Member) open(roster Roster, of message.Digest, b Box) (seed, key Share, err error) {
-	i, found := roster.find(b.From)
-	if !found || b.From == m.self || b.To != m.self {
+// unpack checks the inbox and opens its boxes, unless the same boxes were opened before.
+func (m *Member) unpack(t *table, inbox Inbox) (*dealing, error) {
+	parts := make([]string, 0, 2*len(inbox.Boxes))
+	for _, b := range inbox.Boxes {
+		if b.To != m.self {
+			return nil, fmt.Errorf("share of %s for another member: %w", b.From.Short(), ErrShare)
+		}
+		parts = append(parts, string(b.From), string(b.Ciphertext))
+	}
+	of := digest("inbox", parts...)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.dealt != nil && m.dealt.table == t && m.dealt.inbox == of {
+		return m.dealt, nil
+	}
+	senders := inbox.senders()
+	if err := checkSet(senders); err != nil {
+		return nil, fmt.Errorf("inbox: %w: %w", err, ErrShare)
+	}
+	if len(senders)+1 < m.session.least() {
+		return nil, fmt.Errorf("%d dealers of %d: %w", len(senders)+1, m.session.least(), ErrTooFewMembers)
+	}
+	d := &dealing{
+		table:   t,
+		inbox:   of,
+		dealers: append(senders, m.self),
+		seeds:   map[identity.DID]Share{m.self: t.seeds[t.place]},
+		keys:    map[identity.DID]Share{m.self: t.keys[t.place]},
+	}
+	slices.Sort(d.dealers)
+	for _, b := range inbox.Boxes {
+		var err error
+		if d.seeds[b.From], d.keys[b.From], err = m.open(t, b); err != nil {
+			return nil, fmt.Errorf("share of %s: %w", b.From.Short(), err)
+		}
+	}
+	m.dealt = d
+	return d, nil
+}
+
+// open decrypts one dealer's box for this member.
+func (m *Member) open(t *table, b Box) (seed, key Share, err error) {
+	i, found := t.roster.find(b.From)
+	if !found || i == t.place {
 		return seed, key, ErrShare
 	}
-	box, err := m.box(of, roster.Members[i], b.From, m.self)
-	if err != nil {
-		return seed, key, err
-	}
-	plain, err := box.open(b.Ciphertext)
+	plain, err := m.box(t, i, b.From, m.self).open(b.Ciphertext)
 	if err != nil || len(plain) != 2*shareSize {
 		return seed, key, ErrShare
 	}
@@ -95,8 +111,8 @@ func (m *Member) Mask(ctx context.Context, roster Roster, inbox Inbox, vector []
 		if peer == m.self {
 			continue
 		}
-		i, _ := roster.find(peer)
-		shared, err := agree(m.mask, roster.Members[i].MaskKey)
+		i, _ := d.roster.find(peer)
+		shared, err := agree(m.mask, d.roster.Members[i].MaskKey)
 		if err != nil {
 			return Masked{}, fmt.Errorf("mask with %s: %w", peer.Short(), err)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"golang.org/x/crypto/chacha20poly1305"
@@ -17,8 +18,9 @@ import (
 // Member is one site's side of a session. It remembers nothing that a restart
 // may not lose: each step takes again what the hub sent before, and the [Guard]
 // refuses anything that differs from what this member acted on earlier, in this
-// process or another. Steps may be repeated and give the same bytes. It is safe for
-// concurrent use.
+// process or another. Steps may be repeated and give the same bytes. What it keeps in
+// memory only spares it the work of checking the same roster and opening the same boxes
+// in every step. It is safe for concurrent use.
 type Member struct {
 	session  Session
 	digest   message.Digest
@@ -32,8 +34,9 @@ type Member struct {
 	deal    [32]byte // of the polynomials, together with the roster
 	tag     [32]byte // of the vector's record
 
-	mu       sync.Mutex
-	verified message.Digest // of the roster last found good; guarded by mu
+	mu     sync.Mutex
+	seated *table   // of the roster last found good; guarded by mu
+	dealt  *dealing // of the inbox last found good; guarded by mu
 }
 
 // NewMember returns the member with the given identity.
@@ -87,19 +90,20 @@ func (m *Member) Advertise(ctx context.Context) (Advertisement, error) {
 	if err := m.commit(ctx, stepSession, m.digest); err != nil {
 		return Advertisement{}, fmt.Errorf("advertise: %w", err)
 	}
-	return m.advertisement(), nil
+	a := m.unsigned()
+	a.Signature = m.identity.Sign(a.signed())
+	return a, nil
 }
 
-func (m *Member) advertisement() Advertisement {
-	a := Advertisement{
+// unsigned is this member's advertisement without the signature.
+func (m *Member) unsigned() Advertisement {
+	return Advertisement{
 		Session:    m.digest,
 		From:       m.self,
 		ChannelKey: PublicKey(m.channel.PublicKey().Bytes()),
 		MaskKey:    PublicKey(m.mask.PublicKey().Bytes()),
 		Commitment: commitTo(m.digest, m.self, m.seed),
 	}
-	a.Signature = m.identity.Sign(a.signed())
-	return a
 }
 
 // commitTo binds a member to the seed of its self mask. The seed is 32 random
@@ -113,59 +117,76 @@ func commitTo(session message.Digest, of identity.DID, seed [32]byte) message.Di
 // signed, distinct members of the session, this one unchanged among them, and
 // enough of them.
 func (m *Member) Share(ctx context.Context, roster Roster) (Shares, error) {
-	if err := m.accept(ctx, roster); err != nil {
+	t, err := m.accept(ctx, roster)
+	if err != nil {
 		return Shares{}, fmt.Errorf("share: %w", err)
 	}
-	seeds, keys := m.dealt(roster)
-	of := roster.digest()
 	out := Shares{Session: m.digest, From: m.self}
-	for i, a := range roster.Members {
-		if a.From == m.self {
+	for i, a := range t.roster.Members {
+		if i == t.place {
 			continue
 		}
-		box, err := m.box(of, a, m.self, a.From)
-		if err != nil {
-			return Shares{}, fmt.Errorf("share with %s: %w", a.From.Short(), err)
-		}
-		plain := append(seeds[i].bytes(), keys[i].bytes()...)
-		out.Boxes = append(out.Boxes, Box{From: m.self, To: a.From, Ciphertext: box.seal(plain)})
+		plain := append(t.seeds[i].bytes(), t.keys[i].bytes()...)
+		out.Boxes = append(out.Boxes, Box{From: m.self, To: a.From, Ciphertext: m.box(t, i, m.self, a.From).seal(plain)})
 	}
 	return out, nil
 }
 
-// accept checks the roster and commits to it.
-func (m *Member) accept(ctx context.Context, roster Roster) error {
-	of := roster.digest()
-	if err := m.verify(roster, of); err != nil {
-		return err
-	}
-	i, found := roster.find(m.self)
-	if !found {
-		return fmt.Errorf("%s is missing: %w", m.self.Short(), ErrRoster)
-	}
-	own := m.advertisement()
-	if string(own.signed()) != string(roster.Members[i].signed()) {
-		return fmt.Errorf("%s is not as advertised: %w", m.self.Short(), ErrRoster)
-	}
-	if err := m.commit(ctx, stepSession, m.digest); err != nil {
-		return err
-	}
-	return m.commit(ctx, stepRoster, of)
+// table is a roster that this member found good, with what it has to itself there. It
+// does not change.
+type table struct {
+	roster Roster
+	of     message.Digest // of roster
+	place  int            // this member's
+
+	seeds, keys []Share  // of this member's seed and mask key, one for each place
+	channels    [][]byte // X25519 secrets shared with the member at each place but this one's
 }
 
-// verify checks the roster's names and signatures, unless the roster with this
+// accept checks the roster and commits to it.
+func (m *Member) accept(ctx context.Context, roster Roster) (*table, error) {
+	t, err := m.sit(roster)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.commit(ctx, stepSession, m.digest); err != nil {
+		return nil, err
+	}
+	return t, m.commit(ctx, stepRoster, t.of)
+}
+
+// sit checks the roster and takes this member's place there, unless the roster with this
 // digest has passed before: the digest covers all that is signed.
-func (m *Member) verify(roster Roster, of message.Digest) error {
+func (m *Member) sit(roster Roster) (*table, error) {
+	of := roster.digest()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.verified == of {
-		return nil
+	if m.seated != nil && m.seated.of == of {
+		return m.seated, nil
 	}
 	if err := roster.verify(m.session); err != nil {
-		return err
+		return nil, err
 	}
-	m.verified = of
-	return nil
+	place, found := roster.find(m.self)
+	if !found {
+		return nil, fmt.Errorf("%s is missing: %w", m.self.Short(), ErrRoster)
+	}
+	if string(m.unsigned().signed()) != string(roster.Members[place].signed()) {
+		return nil, fmt.Errorf("%s is not as advertised: %w", m.self.Short(), ErrRoster)
+	}
+	t := &table{roster: Roster{Members: slices.Clone(roster.Members)}, of: of, place: place, channels: make([][]byte, len(roster.Members))}
+	for i, a := range roster.Members {
+		if i == place {
+			continue
+		}
+		var err error
+		if t.channels[i], err = agree(m.channel, a.ChannelKey); err != nil {
+			return nil, fmt.Errorf("channel to %s: %w", a.From.Short(), err)
+		}
+	}
+	t.seeds, t.keys = m.deals(len(roster.Members), of)
+	m.seated = t
+	return t, nil
 }
 
 func (m *Member) commit(ctx context.Context, step string, value message.Digest) error {
@@ -175,11 +196,10 @@ func (m *Member) commit(ctx context.Context, step string, value message.Digest) 
 	return nil
 }
 
-// dealt returns the shares of the seed and of the mask key for every place of
-// the roster. Another roster gets other polynomials.
-func (m *Member) dealt(roster Roster) (seeds, keys []Share) {
-	of := roster.digest()
-	n, t := len(roster.Members), m.session.Threshold
+// deals returns the shares of the seed and of the mask key for every one of the n places
+// of the roster with digest of. Another roster gets other polynomials.
+func (m *Member) deals(n int, of message.Digest) (seeds, keys []Share) {
+	t := m.session.Threshold
 	random := func(purpose string) *stream { return newStream(derive(m.deal[:], m.digest, purpose, string(of[:]))) }
 	return split(m.seed, n, t, random("deal self mask")), split([32]byte(m.mask.Bytes()), n, t, random("deal mask key"))
 }
@@ -189,14 +209,10 @@ func (m *Member) dealt(roster Roster) (seeds, keys []Share) {
 // follows from the same inputs, so the nonce is zero.
 type sealer struct{ key [32]byte }
 
-// box agrees with peer on the key of the box between the two under the roster
-// with digest of.
-func (m *Member) box(of message.Digest, peer Advertisement, from, to identity.DID) (sealer, error) {
-	shared, err := agree(m.channel, peer.ChannelKey)
-	if err != nil {
-		return sealer{}, err
-	}
-	return sealer{derive(shared, m.digest, "box", string(of[:]), string(from), string(to))}, nil
+// box returns the key of the box between this member and the one at place i, who are from
+// and to.
+func (m *Member) box(t *table, i int, from, to identity.DID) sealer {
+	return sealer{derive(t.channels[i], m.digest, "box", string(t.of[:]), string(from), string(to))}
 }
 
 // agree returns the X25519 secret; a key of low order is refused.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/message"
 )
 
 // Confirm is round 3: this member's word that it will help to reveal the sum of
@@ -20,12 +21,12 @@ func (m *Member) Confirm(ctx context.Context, roster Roster, inbox Inbox, surviv
 	if err := m.settle(ctx, d, survivors); err != nil {
 		return Confirmation{}, fmt.Errorf("confirm: %w", err)
 	}
-	signature := m.identity.Sign(confirmed(m.session, roster, d.dealers, survivors))
+	signature := m.identity.Sign(confirmed(m.digest, d.of, d.dealers, survivors))
 	return Confirmation{Session: m.digest, From: m.self, Signature: signature}, nil
 }
 
 // settle checks the survivors and commits to them.
-func (m *Member) settle(ctx context.Context, d dealing, survivors []identity.DID) error {
+func (m *Member) settle(ctx context.Context, d *dealing, survivors []identity.DID) error {
 	if err := checkSurvivors(m.session, d.dealers, survivors); err != nil {
 		return err
 	}
@@ -51,21 +52,27 @@ func checkSurvivors(s Session, dealers, survivors []identity.DID) error {
 	return nil
 }
 
-// confirmed returns the bytes under a confirmation's signature.
-func confirmed(s Session, roster Roster, dealers, survivors []identity.DID) []byte {
-	session, keys := s.Digest(), roster.digest()
-	return encode("confirmation", string(session[:]), string(keys[:]), list(dealers), list(survivors))
+// confirmed returns the bytes under a confirmation's signature, of the session and the
+// roster with these digests.
+func confirmed(session, roster message.Digest, dealers, survivors []identity.DID) []byte {
+	return encode("confirmation", string(session[:]), string(roster[:]), list(dealers), list(survivors))
 }
 
 // Verify checks that the sender, one of the survivors, confirmed them.
 func (c Confirmation) Verify(s Session, roster Roster, dealers, survivors []identity.DID) error {
+	session := s.Digest()
+	return c.verify(session, survivors, confirmed(session, roster.digest(), dealers, survivors))
+}
+
+// verify checks that the sender, one of the survivors, signed what was to be confirmed.
+func (c Confirmation) verify(session message.Digest, survivors []identity.DID, signed []byte) error {
 	if _, found := slices.BinarySearch(survivors, c.From); !found {
 		return fmt.Errorf("confirmation of %s, who is not a survivor: %w", c.From.Short(), ErrConfirmations)
 	}
-	if c.Session != s.Digest() {
+	if c.Session != session {
 		return fmt.Errorf("confirmation of %s: %w", c.From.Short(), ErrSession)
 	}
-	if identity.Verify(c.From, confirmed(s, roster, dealers, survivors), c.Signature) != nil {
+	if identity.Verify(c.From, signed, c.Signature) != nil {
 		return fmt.Errorf("confirmation of %s: %w", c.From.Short(), ErrSignature)
 	}
 	return nil
@@ -84,13 +91,13 @@ func (m *Member) Unmask(ctx context.Context, roster Roster, inbox Inbox, survivo
 	if err := checkSurvivors(m.session, d.dealers, survivors); err != nil {
 		return Reveal{}, fmt.Errorf("unmask: %w", err)
 	}
-	seen := make(map[identity.DID]bool)
+	seen, signed := make(map[identity.DID]bool), confirmed(m.digest, d.of, d.dealers, survivors)
 	for _, c := range confirmations {
 		if seen[c.From] {
 			return Reveal{}, fmt.Errorf("unmask: %s confirmed twice: %w", c.From.Short(), ErrConfirmations)
 		}
 		seen[c.From] = true
-		if err := c.Verify(m.session, roster, d.dealers, survivors); err != nil {
+		if err := c.verify(m.digest, survivors, signed); err != nil {
 			return Reveal{}, fmt.Errorf("unmask: %w", err)
 		}
 	}

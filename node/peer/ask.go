@@ -307,7 +307,9 @@ func (p *Peer) member(ctx context.Context, q question, n int) (*secagg.Member, e
 	if err != nil {
 		return nil, err
 	}
-	return secagg.NewMember(q.secret, session, p.cfg.Key, p.cfg.Gate)
+	return p.seats.get(q.id, session, q.secret, func() (*secagg.Member, error) {
+		return secagg.NewMember(q.secret, session, p.cfg.Key, p.cfg.Gate)
+	})
 }
 
 // inRounds returns the question's method in rounds, under the limits that all parties know.

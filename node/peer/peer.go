@@ -108,6 +108,7 @@ type Peer struct {
 
 	evaluations prometheus.Histogram // seconds
 	lane        *lane
+	seats       *seats
 
 	refusals *rate.Limiter // of records of single refusals
 	counted  atomic.Int64  // refusals that are not on the trail yet
@@ -130,7 +131,10 @@ func Open(ctx context.Context, cfg Config) (*Peer, error) {
 	if err := migrate(ctx, cfg.DB); err != nil {
 		return nil, err
 	}
-	return &Peer{cfg: cfg, evaluations: newEvaluations(), lane: newLane(), refusals: newRefusals(), busy: make(map[protocol.ID]*turn)}, nil
+	return &Peer{
+		cfg: cfg, evaluations: newEvaluations(), lane: newLane(), seats: newSeats(),
+		refusals: newRefusals(), busy: make(map[protocol.ID]*turn),
+	}, nil
 }
 
 func migrate(ctx context.Context, db *sqldb.DB) error {

@@ -111,6 +111,7 @@ func (p *Peer) round(ctx context.Context, q question, n int, step protocol.Step,
 		if err := p.keepUnmasked(ctx, q, n, round); err != nil {
 			return nil, err
 		}
+		p.seats.drop(q.id)
 		return json.Marshal(reveal)
 	}
 	return nil, ErrTask

@@ -3,7 +3,6 @@ package identity
 import (
 	"errors"
 	"math/big"
-	"strings"
 )
 
 // base58Alphabet is Bitcoin's, which multibase calls base58btc ("z").
@@ -34,17 +33,32 @@ func encodeBase58(raw []byte) string {
 
 // decodeBase58 is the inverse of encodeBase58. Callers bound the length of text.
 func decodeBase58(text string) ([]byte, error) {
-	n := new(big.Int)
-	zeros := 0
+	number, zeros := new(big.Int), 0
+	word, scale := uint64(0), uint64(1) // of the digits that are not in number yet
 	for i := range len(text) {
-		digit := strings.IndexByte(base58Alphabet, text[i])
-		if digit < 0 {
+		digit := digits58[text[i]]
+		if digit == 0 {
 			return nil, errBase58
 		}
-		if digit == 0 && i == zeros {
+		if digit == 1 && i == zeros {
 			zeros++
 		}
-		n.Mul(n, bigBase58).Add(n, big.NewInt(int64(digit)))
+		word, scale = word*58+uint64(digit-1), scale*58
+		if scale == scale58 || i == len(text)-1 {
+			number.Mul(number, new(big.Int).SetUint64(scale)).Add(number, new(big.Int).SetUint64(word))
+			word, scale = 0, 1
+		}
 	}
-	return append(make([]byte, zeros), n.Bytes()...), nil
+	return append(make([]byte, zeros), number.Bytes()...), nil
 }
+
+// scale58 is 58^10, the largest power in 64 bits.
+const scale58 = 430_804_206_899_405_824
+
+// digits58 is the value of each byte as a digit, and 1; 0 for others.
+var digits58 = func() (values [256]byte) {
+	for i := range len(base58Alphabet) {
+		values[base58Alphabet[i]] = byte(i + 1)
+	}
+	return values
+}()
