@@ -267,26 +267,66 @@ rows:
 	return out
 }
 
-// Odd returns how many of some rows have another value in a numeric column than more than
-// half of them, the fewest of all columns but those named; 0 if there is no such column.
-// Sums less that value are about them alone.
-func (f *Frame) Odd(rows []int, but []string) int {
-	fewest := 0
+// Odd returns, for each numeric column but those named of which half or more of some rows have
+// one value, the rows that have another. Sums less that value are about them alone.
+func (f *Frame) Odd(rows []int, but []string) [][]int {
+	var odd [][]int
 	for i, c := range f.columns {
 		if c.Kind != Numeric || slices.Contains(but, c.Name) {
 			continue
 		}
-		with, same := make(map[float64]int), 0
+		with := make(map[float64]int)
+		most := math.NaN()
 		for _, row := range rows {
-			with[f.values[i][row]]++
-			same = max(same, with[f.values[i][row]])
+			v := f.values[i][row]
+			if with[v]++; math.IsNaN(most) || with[v] > with[most] || with[v] == with[most] && v < most {
+				most = v
+			}
 		}
-		odd := len(rows) - same
-		if 0 < odd && odd < same && (fewest == 0 || odd < fewest) {
-			fewest = odd
+		if n := with[most]; n < len(rows) && 2*n >= len(rows) {
+			odd = append(odd, slices.DeleteFunc(slices.Clone(rows), func(row int) bool { return f.values[i][row] == most }))
 		}
 	}
-	return fewest
+	return odd
+}
+
+// fewValues is how many different values a column may have for their powers to tell how many
+// rows have each: a description has four powers.
+const fewValues = 5
+
+// TellsFew reports whether sums over some rows of products and powers of numeric columns, but
+// those named, would be about some of them but fewer than least: those in which the same
+// columns are odd, or those with one of few values.
+func (f *Frame) TellsFew(rows []int, but []string, least int) bool {
+	in := make(map[int]uint64) // the columns in which a row is odd, as bits
+	for column, odd := range f.Odd(rows, but) {
+		for _, row := range odd {
+			in[row] |= 1 << column
+		}
+	}
+	alike := make(map[uint64]int)
+	for _, row := range rows {
+		alike[in[row]]++
+	}
+	few := func(n int) bool { return n < least }
+	for _, n := range alike {
+		if few(n) {
+			return true
+		}
+	}
+	for i, c := range f.columns {
+		if c.Kind != Numeric || slices.Contains(but, c.Name) {
+			continue
+		}
+		with := make(map[float64]int)
+		for _, row := range rows {
+			with[f.values[i][row]]++
+		}
+		if len(with) > 1 && len(with) <= fewValues && slices.ContainsFunc(slices.Collect(maps.Values(with)), few) {
+			return true
+		}
+	}
+	return false
 }
 
 // LargestShare returns the greatest share, 0 to 1, that one of some rows has in a numeric

@@ -112,8 +112,8 @@ type Iteration interface {
 	// without a missing value in the columns of one view.
 	Views() [][]Column
 
-	// Times names the columns that say how long persons were watched, and are not
-	// multiplied with another's values.
+	// Times names the columns that say how long persons were watched and whether until an
+	// event, and are not multiplied with another's values.
 	Times() []string
 
 	// Start returns the state of the first round.
