@@ -330,22 +330,37 @@ func (f *Frame) TellsFew(rows []int, but []string, least int) bool {
 }
 
 // LargestShare returns the greatest share, 0 to 1, that one of some rows has in a numeric
-// column's sum of magnitudes over them.
-func (f *Frame) LargestShare(rows []int) float64 {
+// column's sum of magnitudes over them, or of a power of the distances from the mean.
+func (f *Frame) LargestShare(rows []int, power float64) float64 {
 	share := 0.0
 	for i, c := range f.columns {
 		if c.Kind != Numeric {
 			continue
 		}
-		sum, largest := 0.0, 0.0
+		values := make([]float64, 0, len(rows))
 		for _, row := range rows {
 			if v := f.values[i][row]; !math.IsNaN(v) {
-				sum, largest = sum+math.Abs(v), max(largest, math.Abs(v))
+				values = append(values, v)
 			}
 		}
-		if sum > 0 {
-			share = max(share, largest/sum)
+		mean := 0.0
+		for _, v := range values {
+			mean += v / float64(len(values))
 		}
+		share = max(share, largest(values, math.Abs), largest(values, func(v float64) float64 { return math.Pow(math.Abs(v-mean), power) }))
 	}
 	return share
+}
+
+// largest returns the greatest share of a value in the sum of what each counts.
+func largest(values []float64, count func(float64) float64) float64 {
+	sum, most := 0.0, 0.0
+	for _, v := range values {
+		n := count(v)
+		sum, most = sum+n, max(most, n)
+	}
+	if sum == 0 {
+		return 0
+	}
+	return most / sum
 }

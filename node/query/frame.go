@@ -259,7 +259,7 @@ func FrameAnswer(a query.Analysis, method analysis.Iteration, persons []omop.Per
 	}
 	times := slices.DeleteFunc(method.Times(), func(name string) bool { return !isTime(columns, name) })
 	out := release.Answer{
-		Frame:   &release.Frame{Values: frame, Parameters: method.Parameters(), Times: times},
+		Frame:   &release.Frame{Values: frame, Power: method.Power(), Parameters: method.Parameters(), Times: times},
 		Used:    persons,
 		Measure: measure,
 		Sets:    make(map[string][][]omop.PersonID),

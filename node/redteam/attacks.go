@@ -51,6 +51,7 @@ var attacks = []attack{
 	{"ai", "a prediction fitted to a share moved past one person", movedShare},
 	{"aj", "the moments of a number that is 4 at most, for who has 4", fewValues},
 	{"ak", "the first bin of a histogram that somebody is in", leastValue},
+	{"al", "the kurtosis of a column with one great value", greatValue},
 }
 
 // few is how many persons the attacker is after.

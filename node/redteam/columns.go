@@ -260,6 +260,29 @@ func fewValues(ctx context.Context, t *target) (Finding, error) {
 	return Finding{Outcome: Blunted, Learned: "moments of all"}, nil
 }
 
+// greatValue takes the fourth powers of the distances from a mean, nearly all of which are one
+// person's, who has a small share of the values themselves.
+func greatValue(ctx context.Context, t *target) (Finding, error) {
+	const great = 400
+	answer, err := t.answerTo(ctx, described(false, counted("value", 1000, 1)), func(place int) []float64 {
+		if place == 0 {
+			return []float64{great}
+		}
+		return []float64{20 + float64(place%40)}
+	})
+	if err != nil {
+		return failed(err, "that one person's value is far from the others")
+	}
+	m := answer.(*query.Description).Columns[0].All
+	n := float64(m.N)
+	second := *m.Variance * (n - 1) / n
+	guess := *m.Mean + math.Pow(n*(*m.Kurtosis.Type1+3)*second*second, 0.25)
+	if math.Abs(guess-great) < 0.01*great {
+		return Finding{Outcome: Succeeded, Learned: "one person's value, within one percent"}, nil
+	}
+	return Finding{Outcome: Blunted, Learned: "moments of all"}, nil
+}
+
 // threeSums asks the same of three choices of four sites out of six, by which two are left over.
 func threeSums(ctx context.Context, t *target) (Finding, error) {
 	for _, sites := range [][]identity.DID{{"did:key:a", "did:key:b", "did:key:c", "did:key:d"}, {"did:key:a", "did:key:b", "did:key:e", "did:key:f"}} {

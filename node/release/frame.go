@@ -41,6 +41,7 @@ type Frame struct {
 	// together.
 	Views []*analysis.Frame
 
+	Power      float64  // of the distances from a column's mean that are summed
 	Parameters int      // numbers that the method estimates of a view
 	Times      []string // columns that only say how long persons were watched, and why it ended
 }
@@ -52,7 +53,7 @@ func (f Frame) table() analysis.Table {
 	var t analysis.Table
 	for _, view := range f.Views {
 		for _, rows := range view.Crossing(view.Columns()) {
-			t.Cells = append(t.Cells, analysis.Cell{N: int64(len(rows)), Sums: make([]analysis.Sum, 1), Largest: view.LargestShare(rows)})
+			t.Cells = append(t.Cells, analysis.Cell{N: int64(len(rows)), Sums: make([]analysis.Sum, 1), Largest: view.LargestShare(rows, f.Power)})
 		}
 	}
 	return t
