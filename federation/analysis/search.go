@@ -19,8 +19,7 @@ const (
 
 // search finds quantiles of columns by counting. Each round counts the values in the parts
 // of the bins that hold a wanted one, and keeps the parts that do: no value is ever told,
-// only how many there are. A bin is cut into about as many parts as it has numbers of persons
-// that may be shown, and parts of fewer are joined.
+// only how many there are. Parts of fewer persons than may be shown are joined.
 type search struct {
 	values        []Column // numeric
 	by            *Column  // factor or logical, nil for none
@@ -101,7 +100,7 @@ func (s search) cuts(state searchState) [][]float64 {
 		}
 		parts := min(mostParts, MaxNumbers/2/open) // the rest is for who searches besides other things
 		if s.least > 1 {
-			parts = min(parts, int(max(b.Count/s.least, fewestParts)))
+			parts = fewestParts // whatever else is asked, so that two questions cut alike
 		}
 		out[i] = cut(b, parts, b.Low == s.column(b.Series).Low && b.High == s.column(b.Series).High)
 	}

@@ -331,11 +331,32 @@ func choices(a query.Analysis) (map[string]message.Digest, error) {
 		chosen = []float64{s.Propensity.Truncate, float64(s.Propensity.Strata), s.Propensity.Caliper}
 	case s.Comparison != nil:
 		chosen = []float64{s.Comparison.Grid.Width, s.Comparison.Truncate, float64(s.Comparison.Strata), s.Comparison.Caliper}
+	case s.Quantiles != nil, s.Characterize != nil:
+		return ranges(a.Columns)
 	default:
 		return nil, nil
 	}
 	raw, err := canonical.Marshal(chosen)
 	return map[string]message.Digest{about: message.Sum(raw)}, err
+}
+
+// ranges are the choices of a search for quantiles, which cuts a column's declared range.
+func ranges(columns []query.Column) (map[string]message.Digest, error) {
+	out := make(map[string]message.Digest)
+	for i, c := range analysis.ColumnsOf(columns) {
+		if of := measureOfValues(columns[i]); of != "" {
+			raw, err := canonical.Marshal([]float64{c.Low, c.High})
+			if err != nil {
+				return nil, err
+			}
+			about, chosen := "quantiles "+of, message.Sum(raw)
+			if other, known := out[about]; known && other != chosen {
+				return nil, release.ErrChoice
+			}
+			out[about] = chosen
+		}
+	}
+	return out, nil
 }
 
 // isTime reports whether a method may take a column for a time: a number of events or a

@@ -52,6 +52,7 @@ var attacks = []attack{
 	{"aj", "the moments of a number that is 4 at most, for who has 4", fewValues},
 	{"ak", "the first bin of a histogram that somebody is in", leastValue},
 	{"al", "the kurtosis of a column with one great value", greatValue},
+	{"am", "quantiles of one column in two plausible ranges", movedRange},
 }
 
 // few is how many persons the attacker is after.

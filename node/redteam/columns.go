@@ -188,6 +188,21 @@ func movedBreak(ctx context.Context, t *target) (Finding, error) {
 	}, "how many have a value between the two breaks")
 }
 
+// movedRange finds the quantiles of a column twice, of which a search cuts two ranges, and so at
+// other values.
+func movedRange(ctx context.Context, t *target) (Finding, error) {
+	for _, high := range []float64{300, 303} {
+		a := query.Analysis{
+			Kind: query.Quantiles, Specs: query.Specs{Quantiles: &query.QuantilesSpec{Values: []string{"value"}, Probabilities: []float64{0.25, 0.5}}},
+			Columns: []query.Column{{Name: "value", From: query.FromMeasurement, Concepts: []int64{1}, Unit: "mm[Hg]", Take: query.TakeLast, High: high}},
+		}
+		if _, err := t.answerTo(ctx, a, func(place int) []float64 { return []float64{float64(place) / 2} }); err != nil {
+			return failed(err, "where quantiles lie by one way of cutting")
+		}
+	}
+	return Finding{Outcome: Succeeded, Learned: "how many lie between a value and one nearby"}, nil
+}
+
 // leastValue looks for the first of many narrow bins that somebody is in.
 func leastValue(ctx context.Context, t *target) (Finding, error) {
 	var breaks []float64
