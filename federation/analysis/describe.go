@@ -101,6 +101,7 @@ func (m describe) Columns() []Column {
 }
 
 func (m describe) Parameters() int      { return 2 * len(m.Values) * max(1, m.groups-1) }
+func (m describe) Power() float64       { return 4 } // the kurtosis
 func (m describe) KeepsMissing() bool   { return m.Pairwise }
 func (m describe) Start() describeState { return describeState{} }
 

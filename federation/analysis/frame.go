@@ -267,45 +267,100 @@ rows:
 	return out
 }
 
-// Odd returns how many of some rows have another value in a numeric column than more than
-// half of them, the fewest of all columns but those named; 0 if there is no such column.
-// Sums less that value are about them alone.
-func (f *Frame) Odd(rows []int, but []string) int {
-	fewest := 0
+// Odd returns, for each numeric column but those named of which half or more of some rows have
+// one value, the rows that have another. Sums less that value are about them alone.
+func (f *Frame) Odd(rows []int, but []string) [][]int {
+	var odd [][]int
 	for i, c := range f.columns {
 		if c.Kind != Numeric || slices.Contains(but, c.Name) {
 			continue
 		}
-		with, same := make(map[float64]int), 0
+		with := make(map[float64]int)
+		most := math.NaN()
 		for _, row := range rows {
-			with[f.values[i][row]]++
-			same = max(same, with[f.values[i][row]])
+			v := f.values[i][row]
+			if with[v]++; math.IsNaN(most) || with[v] > with[most] || with[v] == with[most] && v < most {
+				most = v
+			}
 		}
-		odd := len(rows) - same
-		if 0 < odd && odd < same && (fewest == 0 || odd < fewest) {
-			fewest = odd
+		if n := with[most]; n < len(rows) && 2*n >= len(rows) {
+			odd = append(odd, slices.DeleteFunc(slices.Clone(rows), func(row int) bool { return f.values[i][row] == most }))
 		}
 	}
-	return fewest
+	return odd
+}
+
+// fewValues is how many different values a column may have for their powers to tell how many
+// rows have each: a description has four powers.
+const fewValues = 5
+
+// TellsFew reports whether sums over some rows of products and powers of numeric columns, but
+// those named, would be about some of them but fewer than least: those in which the same
+// columns are odd, or those with one of few values.
+func (f *Frame) TellsFew(rows []int, but []string, least int) bool {
+	in := make(map[int]uint64) // the columns in which a row is odd, as bits
+	for column, odd := range f.Odd(rows, but) {
+		for _, row := range odd {
+			in[row] |= 1 << column
+		}
+	}
+	alike := make(map[uint64]int)
+	for _, row := range rows {
+		alike[in[row]]++
+	}
+	few := func(n int) bool { return n < least }
+	for _, n := range alike {
+		if few(n) {
+			return true
+		}
+	}
+	for i, c := range f.columns {
+		if c.Kind != Numeric || slices.Contains(but, c.Name) {
+			continue
+		}
+		with := make(map[float64]int)
+		for _, row := range rows {
+			with[f.values[i][row]]++
+		}
+		if len(with) > 1 && len(with) <= fewValues && slices.ContainsFunc(slices.Collect(maps.Values(with)), few) {
+			return true
+		}
+	}
+	return false
 }
 
 // LargestShare returns the greatest share, 0 to 1, that one of some rows has in a numeric
-// column's sum of magnitudes over them.
-func (f *Frame) LargestShare(rows []int) float64 {
+// column's sum of magnitudes over them, or of a power of the distances from the mean.
+func (f *Frame) LargestShare(rows []int, power float64) float64 {
 	share := 0.0
 	for i, c := range f.columns {
 		if c.Kind != Numeric {
 			continue
 		}
-		sum, largest := 0.0, 0.0
+		values := make([]float64, 0, len(rows))
 		for _, row := range rows {
 			if v := f.values[i][row]; !math.IsNaN(v) {
-				sum, largest = sum+math.Abs(v), max(largest, math.Abs(v))
+				values = append(values, v)
 			}
 		}
-		if sum > 0 {
-			share = max(share, largest/sum)
+		mean := 0.0
+		for _, v := range values {
+			mean += v / float64(len(values))
 		}
+		share = max(share, largest(values, math.Abs), largest(values, func(v float64) float64 { return math.Pow(math.Abs(v-mean), power) }))
 	}
 	return share
+}
+
+// largest returns the greatest share of a value in the sum of what each counts.
+func largest(values []float64, count func(float64) float64) float64 {
+	sum, most := 0.0, 0.0
+	for _, v := range values {
+		n := count(v)
+		sum, most = sum+n, max(most, n)
+	}
+	if sum == 0 {
+		return 0
+	}
+	return most / sum
 }

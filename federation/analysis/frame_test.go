@@ -61,3 +61,51 @@ func TestFrameStaysAtTheSite(t *testing.T) {
 	require.Error(t, err)
 	require.Equal(t, "frame:redacted frame:redacted", fmt.Sprintf("%v %+v", f, *f))
 }
+
+// TestTellsFew: of twenty rows, whom numeric columns tell from the others.
+func TestTellsFew(t *testing.T) {
+	t.Parallel()
+	columns := []analysis.Column{{Name: "a", Kind: analysis.Numeric, High: 100}, {Name: "b", Kind: analysis.Numeric, High: 100}}
+	first := func(n int) func(int) float64 {
+		return func(row int) float64 {
+			if row < n {
+				return float64(50 + row)
+			}
+			return 0
+		}
+	}
+	last := func(n int) func(int) float64 { return func(row int) float64 { return first(n)(19 - row) } }
+	all := func(row int) float64 { return float64(row) }
+	levels := func(n int) func(int) float64 { return func(row int) float64 { return float64(min(row/6, n)) } }
+	for name, c := range map[string]struct {
+		a, b func(row int) float64
+		odd  []int // how many in each column
+		few  bool
+	}{
+		"nobody":                   {all, all, nil, false},
+		"few":                      {first(2), all, []int{2}, true},
+		"enough":                   {first(7), all, []int{7}, false},
+		"half":                     {first(10), all, []int{10}, false},
+		"the same":                 {first(7), first(7), []int{7, 7}, false},
+		"others":                   {first(7), last(7), []int{7, 7}, false},
+		"few of both":              {first(10), last(8), []int{10, 8}, true}, // nobody is in both, but two are in none
+		"few in both":              {first(7), last(10), []int{7, 10}, true}, // three are in none
+		"few of one of few values": {levels(3), all, nil, true},
+		"enough of few values":     {levels(2), all, nil, false},
+	} {
+		var rows []int
+		f, err := analysis.NewFrame(columns)
+		require.NoError(t, err)
+		for row := range 20 {
+			rows = append(rows, row)
+			require.NoError(t, f.Append([]float64{c.a(row), c.b(row)}))
+		}
+		var odd []int
+		for _, o := range f.Odd(rows, nil) {
+			odd = append(odd, len(o))
+		}
+		require.Equal(t, c.odd, odd, name)
+		require.Equal(t, c.few, f.TellsFew(rows, nil, 5), name)
+		require.False(t, f.TellsFew(rows, []string{"a", "b"}, 5), name)
+	}
+}

@@ -68,13 +68,19 @@ func (m histogram) Next(_ oneRound, pooled Pooled) (oneRound, any, error) {
 	if small(r.Outside) || small(r.N) {
 		return oneRound{}, nil, NoResult(fmt.Sprintf("fewer than %d persons lie within the breaks, or outside them", m.MinCell))
 	}
+	edge := false // whether the last bin ends with few: empty ones go with it, as their border would say where somebody is
 	for i, n := range counts[1:len(m.Breaks)] {
 		b := query.HistogramBin{Low: m.Breaks[i], High: m.Breaks[i+1], Count: n}
-		if last := len(r.Bins) - 1; last >= 0 && small(r.Bins[last].Count) {
-			b.Low, b.Count = r.Bins[last].Low, b.Count+r.Bins[last].Count
-			r.Bins = r.Bins[:last]
+		ends := small(n) || edge && n == 0
+		for last := len(r.Bins) - 1; last >= 0; last-- {
+			before := r.Bins[last]
+			if !small(before.Count) && !(edge && n == 0) && !(small(b.Count) && before.Count == 0) {
+				break
+			}
+			b.Low, b.Count = before.Low, b.Count+before.Count
+			r.Bins, edge = r.Bins[:last], false
 		}
-		r.Bins = append(r.Bins, b)
+		r.Bins, edge = append(r.Bins, b), ends
 	}
 	for len(r.Bins) > 1 && small(r.Bins[len(r.Bins)-1].Count) {
 		b, before := r.Bins[len(r.Bins)-1], &r.Bins[len(r.Bins)-2]

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
@@ -90,6 +91,7 @@ func lowerEnds(quantiles []query.Quantile) ([]float64, error) {
 			return nil, ErrInconsistent
 		}
 	}
+	slices.Sort(out) // a range may begin below a value before it
 	return out, nil
 }
 

@@ -150,6 +150,40 @@ func TestQuantilesStopAtSmallBins(t *testing.T) {
 	}
 }
 
+// TestQuantilesTellOfNoFewer: between the ends of each answer, of every rank that there is, lie
+// as many values as may be shown.
+func TestQuantilesTellOfNoFewer(t *testing.T) {
+	t.Parallel()
+	const least = 11
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.SampledFrom([]int{17, 33, 65}).Draw(t, "n") // whose ranks are exact
+		value := rapid.OneOf(rapid.SampledFrom([]float64{0, 1, 40, 40.001, 1000}), rapid.Float64Range(0, 1000))
+		values := rapid.SliceOfN(value, n, n).Draw(t, "values")
+		var p []float64
+		for k := range n {
+			p = append(p, float64(k)/float64(n-1))
+		}
+		m, err := analysis.Quantiles{Values: []analysis.Column{{Name: "v", Kind: analysis.Numeric, High: 1000}}, Probabilities: p, MinCell: least}.New()
+		require.NoError(t, err)
+		var rows [][]float64
+		for _, v := range values {
+			rows = append(rows, []float64{v})
+		}
+		result, err := alone(t, m, rows)
+		require.NoError(t, err)
+		slices.Sort(values)
+		for k, q := range result.(*query.QuantileTable).Columns[0].All {
+			low, high := q.Low, q.High
+			if q.Value != nil {
+				low, high = q.Value, q.Value
+			}
+			require.True(t, *low <= values[k] && values[k] <= *high)
+			within := slices.DeleteFunc(slices.Clone(values), func(v float64) bool { return v < *low || v > *high })
+			require.GreaterOrEqual(t, len(within), least)
+		}
+	})
+}
+
 func TestQuantilesOfNobody(t *testing.T) {
 	t.Parallel()
 	m, err := analysis.Quantiles{Values: []analysis.Column{{Name: "v", Kind: analysis.Numeric, High: 1}}, Probabilities: []float64{0.5}}.New()

@@ -113,10 +113,13 @@ func (m rates) Columns() []Column {
 
 func (m rates) Parameters() int { return m.groups() }
 
-// Times is the time at risk.
+// Times is the time at risk, and whether it ended with the event.
 func (m rates) Times() []string {
-	if m.time == nil {
+	switch {
+	case m.time == nil:
 		return nil
+	case m.events.Kind == Logical:
+		return []string{m.time.Name, m.events.Name}
 	}
 	return []string{m.time.Name}
 }

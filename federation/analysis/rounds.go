@@ -112,9 +112,13 @@ type Iteration interface {
 	// without a missing value in the columns of one view.
 	Views() [][]Column
 
-	// Times names the columns that say how long persons were watched, and are not
-	// multiplied with another's values.
+	// Times names the columns that say how long persons were watched and whether until an
+	// event, and are not multiplied with another's values.
 	Times() []string
+
+	// Power is that of the distances from the mean of which a sum is shown by itself, 1 for
+	// none.
+	Power() float64
 
 	// Start returns the state of the first round.
 	Start() (State, error)
@@ -199,6 +203,16 @@ func (it iteration[S]) Times() []string {
 		return t.Times()
 	}
 	return nil
+}
+
+// powered is a [Rounds] that shows sums of powers.
+type powered interface{ Power() float64 }
+
+func (it iteration[S]) Power() float64 {
+	if p, ok := it.Rounds.(powered); ok {
+		return p.Power()
+	}
+	return 1
 }
 
 // Views are all columns together, unless the method takes them one by one.

@@ -19,8 +19,7 @@ const (
 
 // search finds quantiles of columns by counting. Each round counts the values in the parts
 // of the bins that hold a wanted one, and keeps the parts that do: no value is ever told,
-// only how many there are. A bin of fewer persons than may be shown is not cut, and a
-// larger one into about as many parts as it has such numbers of persons.
+// only how many there are. Parts of fewer persons than may be shown are joined.
 type search struct {
 	values        []Column // numeric
 	by            *Column  // factor or logical, nil for none
@@ -64,10 +63,13 @@ type bin struct {
 	High   float64 `json:"high"`
 	Below  int64   `json:"below"` // values of the series that are lower
 	Count  int64   `json:"count"` // values in it
+
+	// Closed bins are not cut: any part of them would hold too few.
+	Closed bool `json:"closed,omitempty"`
 }
 
 // open reports whether a bin is to be cut.
-func (s search) open(b bin) bool { return b.Low < b.High && b.Count >= max(s.least, 1) }
+func (s search) open(b bin) bool { return !b.Closed && b.Low < b.High && b.Count >= max(s.least, 1) }
 
 func (s search) numbers(state searchState) int {
 	if state.N == nil {
@@ -98,7 +100,7 @@ func (s search) cuts(state searchState) [][]float64 {
 		}
 		parts := min(mostParts, MaxNumbers/2/open) // the rest is for who searches besides other things
 		if s.least > 1 {
-			parts = min(parts, int(max(b.Count/s.least, fewestParts)))
+			parts = fewestParts // whatever else is asked, so that two questions cut alike
 		}
 		out[i] = cut(b, parts, b.Low == s.column(b.Series).Low && b.High == s.column(b.Series).High)
 	}
@@ -208,24 +210,64 @@ func (s search) next(state searchState, numbers []float64) (searchState, bool, e
 			next.Bins = append(next.Bins, b)
 			continue
 		}
-		below, rest := b.Below, b.Count
+		below, parts := b.Below, make([]bin, len(cuts))
 		for k, low := range cuts {
-			part := bin{Series: b.Series, Low: low, High: b.High, Below: below, Count: int64(numbers[k])}
+			parts[k] = bin{Series: b.Series, Low: low, High: b.High, Below: below, Count: int64(numbers[k])}
 			if k+1 < len(cuts) {
-				part.High = fromOrdinal(ordinal(cuts[k+1]) - 1)
+				parts[k].High = fromOrdinal(ordinal(cuts[k+1]) - 1)
 			}
+			below += parts[k].Count
+		}
+		if below != b.Below+b.Count {
+			return state, false, ErrInconsistent
+		}
+		for _, part := range s.joined(parts) {
 			if s.wanted(part, state.N[b.Series]) {
 				next.Bins = append(next.Bins, part)
 			}
-			below += part.Count
-			rest -= part.Count
-		}
-		if rest != 0 {
-			return state, false, ErrInconsistent
 		}
 		numbers = numbers[len(cuts):]
 	}
 	return next, !slices.ContainsFunc(next.Bins, s.open), nil
+}
+
+// joined returns parts without those of a few. Parts that stand together and hold fewer each,
+// with the empty ones between and around them, become closed bins of as many as may be shown or
+// more. If all of them hold fewer, the bin reaches into the part before, or else after, as far
+// as it takes: that many values are told to lie in both. It comes before that part, which says
+// more of its values.
+func (s search) joined(parts []bin) []bin {
+	var closed, enough []bin
+	for first := 0; first < len(parts); first++ {
+		if parts[first].Count >= max(s.least, 1) {
+			enough = append(enough, parts[first])
+			continue
+		}
+		end, few := first, int64(0)
+		for ; end < len(parts) && parts[end].Count < s.least; end++ {
+			few += parts[end].Count
+		}
+		b := bin{Series: parts[first].Series, Low: parts[first].Low, Below: parts[first].Below, Closed: true}
+		switch {
+		case few == 0:
+		case few < s.least && first > 0:
+			closed = append(closed, bin{Series: b.Series, Low: parts[first-1].Low, High: parts[end-1].High, Below: b.Below + few - s.least, Count: s.least, Closed: true})
+		case few < s.least:
+			b.High, b.Count = parts[end].High, s.least
+			closed = append(closed, b)
+		default:
+			for k, part := range parts[first:end] {
+				b.High, b.Count, few = part.High, b.Count+part.Count, few-part.Count
+				if b.Count >= s.least && few >= s.least {
+					closed = append(closed, b)
+					b.Low, b.Below, b.Count = parts[first+k+1].Low, b.Below+b.Count, 0
+				}
+			}
+			closed = append(closed, b)
+		}
+		first = max(first, end-1)
+	}
+	return append(closed, enough...)
 }
 
 // position returns where a quantile of n sorted values lies: between two of them, counted

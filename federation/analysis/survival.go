@@ -42,6 +42,12 @@ func (g Grid) validate() error {
 // points is the number of points, with that of time 0.
 func (g Grid) points() int { return g.after(g.Horizon) + 1 }
 
+// End is the time of the last point, at which whoever is still watched is censored.
+func (g Grid) End() float64 { return g.time(g.points() - 1) }
+
+// Outlasts reports whether a time lies beyond the last point.
+func (g Grid) Outlasts(t float64) bool { return g.after(t) >= g.points() }
+
 // after returns the first point that is not before a time.
 func (g Grid) after(t float64) int {
 	widths := t / g.Width
@@ -109,12 +115,12 @@ func newSurvival(f formula.Formula, declared []Column, g Grid) (survival, error)
 	return s, nil
 }
 
-// Times are when persons come under watch and leave it.
+// Times are when persons come under watch and leave it, and whether with an event.
 func (s survival) Times() []string {
 	if s.start == "" {
-		return []string{s.stop}
+		return []string{s.stop, s.event}
 	}
-	return []string{s.start, s.stop}
+	return []string{s.start, s.stop, s.event}
 }
 
 // groups is the number of strata, with those that nobody is in.

@@ -105,7 +105,7 @@ func (p *Peer) round(ctx context.Context, q question, n int, step protocol.Step,
 		if err != nil {
 			return nil, err
 		}
-		if err := p.cfg.Gate.Sum(ctx, q.id, round.Survivors, q.accept.Policy.MinSites); err != nil {
+		if err := p.cfg.Gate.Sum(ctx, q.id, round.Survivors); err != nil {
 			return nil, err
 		}
 		if err := p.keepUnmasked(ctx, q, n, round); err != nil {

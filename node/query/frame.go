@@ -12,6 +12,7 @@ import (
 	"github.com/trialmesh/trialmesh/node/release"
 	"github.com/trialmesh/trialmesh/protocol/canonical"
 	"github.com/trialmesh/trialmesh/protocol/cohort"
+	"github.com/trialmesh/trialmesh/protocol/formula"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
@@ -42,21 +43,11 @@ func (e *Engine) frame(ctx context.Context, a query.Analysis, entries map[omop.P
 	if err != nil {
 		return release.Answer{}, fmt.Errorf("make frame: %w", err)
 	}
-	withoutWeight(a, values)
-	frame, err := analysis.NewFrame(analysis.ColumnsOf(a.Columns))
-	if err != nil {
-		return release.Answer{}, err
+	persons := make([]omop.PersonID, len(subjects))
+	for i, s := range subjects {
+		persons[i] = s.ID
 	}
-	row := make([]float64, len(values))
-	for i := range subjects {
-		for c := range values {
-			row[c] = values[c][i]
-		}
-		if err := frame.Append(row); err != nil {
-			return release.Answer{}, err
-		}
-	}
-	return frameAnswer(frame, method, subjects, a.Columns)
+	return FrameAnswer(a, method, persons, values)
 }
 
 // withoutWeight makes weights of 0 missing values: R leaves such rows out of the fit, so
@@ -72,6 +63,30 @@ func withoutWeight(a query.Analysis, values [][]float64) {
 			}
 		}
 	}
+}
+
+// withinHorizon ends everybody's watch with the grid of times, as the method does: who had the
+// event by a horizon is a cell that another horizon's is compared with.
+func withinHorizon(a query.Analysis, values [][]float64) error {
+	text, grid := a.Watched()
+	if grid == nil {
+		return nil
+	}
+	f, err := formula.Parse(text)
+	if err != nil || f.Response == nil || len(f.Response.Columns) != 2 {
+		return err
+	}
+	at := func(name string) int {
+		return slices.IndexFunc(a.Columns, func(c query.Column) bool { return c.Name == name })
+	}
+	stop, event := at(f.Response.Columns[0]), at(f.Response.Columns[1])
+	for i, t := range values[stop] {
+		if g := analysis.Grid(*grid); !math.IsNaN(t) && g.Outlasts(t) {
+			values[stop][i] = max(g.End(), a.Columns[stop].Low)
+			values[event][i] = min(values[event][i], 0) // a missing one stays so
+		}
+	}
+	return nil
 }
 
 // column returns a column's value of each subject, NaN for none.
@@ -214,23 +229,44 @@ func inWindow(w *query.Window, entry, day omop.Date) bool {
 	return w.From <= days && days <= w.To
 }
 
-// frameAnswer collects what the gate has to know besides the frame. For each view of the
-// method and each combination of levels that a person without a missing value in it has:
-// all persons with it, of whom the answer tells how many it leaves out, those without a
-// missing value, and their values.
-func frameAnswer(frame *analysis.Frame, method analysis.Iteration, subjects []subject, columns []query.Column) (release.Answer, error) {
+// FrameAnswer makes a frame of the values of some persons, by column, and collects what else
+// the gate has to know. For each view of the method and each combination of levels that a
+// person without a missing value in it has: all persons with it, of whom the answer tells how
+// many it leaves out, those without a missing value, and their values; and who is told from most
+// by a number of events or the like, as who is in a cohort would be.
+func FrameAnswer(a query.Analysis, method analysis.Iteration, persons []omop.PersonID, values [][]float64) (release.Answer, error) {
+	columns := a.Columns
+	withoutWeight(a, values)
+	if err := withinHorizon(a, values); err != nil {
+		return release.Answer{}, err
+	}
+	frame, err := analysis.NewFrame(analysis.ColumnsOf(columns))
+	if err != nil {
+		return release.Answer{}, err
+	}
+	row := make([]float64, len(values))
+	for i := range persons {
+		for c := range values {
+			row[c] = values[c][i]
+		}
+		if err := frame.Append(row); err != nil {
+			return release.Answer{}, err
+		}
+	}
 	measure, err := measureOfColumns(columns)
 	if err != nil {
 		return release.Answer{}, err
 	}
+	times := slices.DeleteFunc(method.Times(), func(name string) bool { return !isTime(columns, name) })
 	out := release.Answer{
-		Frame:   &release.Frame{Values: frame, Parameters: method.Parameters(), Times: method.Times()},
+		Frame:   &release.Frame{Values: frame, Power: method.Power(), Parameters: method.Parameters(), Times: times},
+		Used:    persons,
 		Measure: measure,
 		Sets:    make(map[string][][]omop.PersonID),
 		Values:  make(map[string][][]release.Value),
 	}
-	for _, s := range subjects {
-		out.Used = append(out.Used, s.ID)
+	if out.Choices, err = choices(a); err != nil {
+		return release.Answer{}, err
 	}
 	var others [][]omop.PersonID
 	var cells []cell
@@ -240,7 +276,7 @@ func frameAnswer(frame *analysis.Frame, method analysis.Iteration, subjects []su
 			return release.Answer{}, err
 		}
 		out.Frame.Views = append(out.Frame.Views, complete)
-		isKept, inCell := make([]bool, len(subjects)), make([]bool, len(subjects))
+		isKept, inCell := make([]bool, len(persons)), make([]bool, len(persons))
 		for _, row := range kept {
 			isKept[row] = true
 		}
@@ -250,16 +286,19 @@ func frameAnswer(frame *analysis.Frame, method analysis.Iteration, subjects []su
 				continue
 			}
 			cells = append(cells, cell{view, some})
-			out.Sets[membership] = append(out.Sets[membership], identities(subjects, rows))
-			out.Sets[measure] = append(out.Sets[measure], identities(subjects, some))
+			for _, odd := range frame.Odd(some, append(absent(columns, view), times...)) {
+				others = append(others, identities(persons, odd))
+			}
+			out.Sets[membership] = append(out.Sets[membership], identities(persons, rows))
+			out.Sets[measure] = append(out.Sets[measure], identities(persons, some))
 			for _, row := range rows {
 				inCell[row] = true
 			}
 		}
 		var outside []omop.PersonID
-		for row, s := range subjects {
+		for row, p := range persons {
 			if !inCell[row] {
-				outside = append(outside, s.ID)
+				outside = append(outside, p)
 			}
 		}
 		others = append(others, outside)
@@ -267,12 +306,78 @@ func frameAnswer(frame *analysis.Frame, method analysis.Iteration, subjects []su
 	out.Sets[membership] = append(out.Sets[membership], others...)
 	for _, c := range columns {
 		if of := measureOfValues(c); of != "" {
-			sets, values := valuesIn(cells, frame, c.Name, subjects)
+			sets, values := valuesIn(cells, frame, c, persons)
 			out.Sets[of] = append(out.Sets[of], sets...)
 			out.Values[of] = append(out.Values[of], values...)
 		}
 	}
 	return out, nil
+}
+
+// choices returns what a question chose of how values are cut, by what is cut: two ways of it
+// differ by those who lie between the cuts.
+func choices(a query.Analysis) (map[string]message.Digest, error) {
+	var chosen any
+	about := string(a.Kind)
+	switch s := a.Specs; {
+	case s.KaplanMeier != nil:
+		chosen = []float64{s.KaplanMeier.Grid.Width, s.KaplanMeier.Restriction}
+	case s.Histogram != nil:
+		i := slices.IndexFunc(a.Columns, func(c query.Column) bool { return c.Name == s.Histogram.Value })
+		about, chosen = about+" "+measureOfValues(a.Columns[i]), s.Histogram.Breaks
+	case s.Predict != nil:
+		chosen = []float64{s.Predict.Share, float64(s.Predict.Groups)}
+	case s.Propensity != nil:
+		chosen = []float64{s.Propensity.Truncate, float64(s.Propensity.Strata), s.Propensity.Caliper}
+	case s.Comparison != nil:
+		chosen = []float64{s.Comparison.Grid.Width, s.Comparison.Truncate, float64(s.Comparison.Strata), s.Comparison.Caliper}
+	case s.Quantiles != nil, s.Characterize != nil:
+		return ranges(a.Columns)
+	default:
+		return nil, nil
+	}
+	raw, err := canonical.Marshal(chosen)
+	return map[string]message.Digest{about: message.Sum(raw)}, err
+}
+
+// ranges are the choices of a search for quantiles, which cuts a column's declared range.
+func ranges(columns []query.Column) (map[string]message.Digest, error) {
+	out := make(map[string]message.Digest)
+	for i, c := range analysis.ColumnsOf(columns) {
+		if of := measureOfValues(columns[i]); of != "" {
+			raw, err := canonical.Marshal([]float64{c.Low, c.High})
+			if err != nil {
+				return nil, err
+			}
+			about, chosen := "quantiles "+of, message.Sum(raw)
+			if other, known := out[about]; known && other != chosen {
+				return nil, release.ErrChoice
+			}
+			out[about] = chosen
+		}
+	}
+	return out, nil
+}
+
+// isTime reports whether a method may take a column for a time: a number of events or a
+// measurement in its place would be summed without the rules for those.
+func isTime(columns []query.Column, name string) bool {
+	i := slices.IndexFunc(columns, func(c query.Column) bool { return c.Name == name })
+	switch columns[i].From {
+	case query.FromAge, query.FromCount, query.FromMeasurement:
+		return false
+	}
+	return true
+}
+
+// absent returns the names of the columns that are not of a view.
+func absent(columns []query.Column, view []analysis.Column) (names []string) {
+	for _, c := range columns {
+		if !slices.ContainsFunc(view, func(v analysis.Column) bool { return v.Name == c.Name }) {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 // cell is a combination of levels in a view, with the rows of those who miss nothing in it.
@@ -282,30 +387,36 @@ type cell struct {
 }
 
 // valuesIn returns the persons whose values of a column are summed in each cell, and the
-// values: nobody where the cell's view is without the column.
-func valuesIn(cells []cell, frame *analysis.Frame, name string, subjects []subject) ([][]omop.PersonID, [][]release.Value) {
+// values: nobody where the cell's view is without the column. Who has none of some events adds
+// nothing to a sum.
+func valuesIn(cells []cell, frame *analysis.Frame, column query.Column, persons []omop.PersonID) ([][]omop.PersonID, [][]release.Value) {
 	sets, values := make([][]omop.PersonID, len(cells)), make([][]release.Value, len(cells))
-	numbers := frame.Values(name)
+	numbers := frame.Values(column.Name)
 	for i, c := range cells {
-		if !slices.ContainsFunc(c.view, func(v analysis.Column) bool { return v.Name == name }) {
+		if !slices.ContainsFunc(c.view, func(v analysis.Column) bool { return v.Name == column.Name }) {
 			continue
 		}
-		sets[i] = identities(subjects, c.rows)
 		for _, row := range c.rows {
-			values[i] = append(values[i], release.Value{Person: subjects[row].ID, Number: numbers[row]})
+			if column.From == query.FromCount && numbers[row] == 0 {
+				continue
+			}
+			sets[i] = append(sets[i], persons[row])
+			values[i] = append(values[i], release.Value{Person: persons[row], Number: numbers[row]})
 		}
 	}
 	return sets, values
 }
 
 // measureOfValues names what a column's values measure, whenever they were taken; "" for a
-// column whose values are told by who is in a cell.
+// column whose values are told by who is in a cell. Events of any concepts are one measure: of
+// two lists, one may have a concept more, which few persons have. So are ages, as one person
+// may be of another age in a cohort with another day of entry.
 func measureOfValues(c query.Column) string {
 	switch c.From {
 	case query.FromMeasurement:
 		return measureOf(c.Concepts[0])
-	case query.FromCount, query.FromFollowUp:
-		return fmt.Sprintf("%s %s %v", c.From, c.Domain, slices.Compact(slices.Sorted(slices.Values(c.Concepts))))
+	case query.FromAge, query.FromCount, query.FromFollowUp:
+		return string(c.From)
 	case query.FromDataset:
 		if c.Kind == query.NumericValues {
 			return fmt.Sprintf("dataset %s %q", c.Dataset, c.DatasetColumn())
@@ -314,12 +425,12 @@ func measureOfValues(c query.Column) string {
 	return ""
 }
 
-func identities(subjects []subject, rows []int) []omop.PersonID {
-	persons := make([]omop.PersonID, len(rows))
+func identities(persons []omop.PersonID, rows []int) []omop.PersonID {
+	out := make([]omop.PersonID, len(rows))
 	for i, row := range rows {
-		persons[i] = subjects[row].ID
+		out[i] = persons[row]
 	}
-	return persons
+	return out
 }
 
 // measureOfColumns names what a model's numbers measure: its columns, whatever they are

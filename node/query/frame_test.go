@@ -10,6 +10,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
+	"github.com/trialmesh/trialmesh/node/query"
 	"github.com/trialmesh/trialmesh/node/release"
 	protocol "github.com/trialmesh/trialmesh/protocol/query"
 )
@@ -134,4 +135,28 @@ func TestWeightOfNobodyIsMissing(t *testing.T) {
 	other, err := c.engine.Evaluate(t.Context(), renamed, all{})
 	require.NoError(t, err)
 	require.Equal(t, answer.Measure, other.Measure, "columns of other names, in another order")
+}
+
+// TestWatchEndsAtTheHorizon: before the gate sees who had the event.
+func TestWatchEndsAtTheHorizon(t *testing.T) {
+	t.Parallel()
+	window := &protocol.Window{To: 100}
+	a := protocol.Analysis{
+		Kind:  protocol.KaplanMeier,
+		Specs: protocol.Specs{KaplanMeier: &protocol.KaplanMeierSpec{Formula: "Surv(days, ended) ~ 1", Grid: protocol.Grid{Width: 7, Horizon: 50}}},
+		Columns: []protocol.Column{
+			{Name: "days", From: protocol.FromFollowUp, Domain: "Death", Window: window},
+			{Name: "ended", From: protocol.FromOutcome, Domain: "Death", Window: window},
+		},
+	}
+	method, err := analysis.InRounds(a, 11)
+	require.NoError(t, err)
+	persons := make([]omop.PersonID, 4)
+	for i := range persons {
+		require.NoError(t, persons[i].Scan(int64(i+1)))
+	}
+	answer, err := query.FrameAnswer(a, method, persons, [][]float64{{10, 56, 57, math.NaN()}, {0, 1, 1, 1}})
+	require.NoError(t, err)
+	require.Equal(t, []float64{10, 56, 56}, answer.Frame.Values.Values("days")[:3], "the first point that is not before the horizon is 56")
+	require.Equal(t, []float64{0, 1, 0, 1}, answer.Frame.Values.Values("ended"))
 }

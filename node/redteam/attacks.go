@@ -39,6 +39,20 @@ var attacks = []attack{
 	{"w", "an attrition with two rules between which few leave", fewLeave},
 	{"x", "a weighted comparison with the weights of each day", weightsByDay},
 	{"y", "everybody's rates less those of matched pairs, for the few who found none", unmatched},
+	{"z", "three sums over four of six sites, which leave two", threeSums},
+	{"aa", "numbers of events of one concept, and of that and a rare one", rarerConcept},
+	{"ab", "the product of two numbers of events, for the few who have both", both},
+	{"ac", "the ages of the same persons on another day of entry", otherDay},
+	{"ad", "a number of rare events in place of the time at risk", eventsAsTime},
+	{"ae", "the time at risk where nobody has the event and few left early", leftEarly},
+	{"af", "a survival curve to a horizon a day later", dayLonger},
+	{"ag", "the mean survival to each of three days", meanToADay},
+	{"ah", "a histogram with a break moved past one person", movedBreak},
+	{"ai", "a prediction fitted to a share moved past one person", movedShare},
+	{"aj", "the moments of a number that is 4 at most, for who has 4", fewValues},
+	{"ak", "the first bin of a histogram that somebody is in", leastValue},
+	{"al", "the kurtosis of a column with one great value", greatValue},
+	{"am", "quantiles of one column in two plausible ranges", movedRange},
 }
 
 // few is how many persons the attacker is after.
@@ -201,14 +215,14 @@ func subtractOwn(ctx context.Context, t *target) (Finding, error) {
 		return refusal(err, "nothing")
 	}
 	three := []identity.DID{"did:key:a", "did:key:b", "did:key:c"}
-	if err := t.gate.Sum(ctx, asked.ID, three, t.policy.MinSites); err != nil {
+	if err := t.gate.Sum(ctx, asked.ID, three); err != nil {
 		return refusal(err, "nothing")
 	}
 	again, _, err := t.ask(ctx, question{about: "half", cells: []cohort{from(0, 200)}})
 	if err != nil {
 		return refusal(err, "the sum of three")
 	}
-	if err := t.gate.Sum(ctx, again.ID, append(three, "did:key:d"), t.policy.MinSites); err != nil {
+	if err := t.gate.Sum(ctx, again.ID, append(three, "did:key:d")); err != nil {
 		return refusal(err, "the sum of three; two sites make none")
 	}
 	return Finding{Outcome: Succeeded, Learned: "one site's numbers"}, nil

@@ -7,8 +7,9 @@ import (
 	"fmt"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
-	"github.com/trialmesh/trialmesh/localstore/omop"
+	site "github.com/trialmesh/trialmesh/node/query"
 	"github.com/trialmesh/trialmesh/node/release"
+	"github.com/trialmesh/trialmesh/protocol/canonical"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
@@ -27,34 +28,21 @@ func (t *target) answerTo(ctx context.Context, a query.Analysis, row func(place 
 	if err != nil {
 		return nil, err
 	}
-	frame, err := analysis.NewFrame(analysis.ColumnsOf(a.Columns))
+	values := make([][]float64, len(a.Columns))
+	for place := range t.persons {
+		for c, v := range row(place) {
+			values[c] = append(values[c], v)
+		}
+	}
+	out, err := site.FrameAnswer(a, method, t.persons, values)
 	if err != nil {
 		return nil, err
 	}
-	for place := range t.persons {
-		if err := frame.Append(row(place)); err != nil {
-			return nil, err
-		}
+	same, err := canonical.Marshal(a)
+	if err != nil {
+		return nil, err
 	}
-	out := release.Answer{
-		Measure: "columns", Used: t.persons, Sets: make(map[string][][]omop.PersonID),
-		Frame: &release.Frame{Values: frame, Parameters: method.Parameters(), Times: method.Times()},
-	}
-	for _, view := range method.Views() {
-		complete, kept, err := frame.Complete(view)
-		if err != nil {
-			return nil, err
-		}
-		out.Frame.Views = append(out.Frame.Views, complete)
-		for _, rows := range complete.Crossing(view) {
-			var persons []omop.PersonID
-			for _, r := range rows {
-				persons = append(persons, t.persons[kept[r]])
-			}
-			out.Sets[out.Measure] = append(out.Sets[out.Measure], persons)
-		}
-	}
-	asked := release.Question{Same: message.Sum([]byte(a.Words())), Trial: "red-team", Researcher: "did:key:attacker", Policy: t.policy}
+	asked := release.Question{Same: message.Sum(same), Trial: "red-team", Researcher: "did:key:attacker", Policy: t.policy}
 	if _, err := rand.Read(asked.ID[:]); err != nil {
 		return nil, err
 	}
@@ -62,13 +50,14 @@ func (t *target) answerTo(ctx context.Context, a query.Analysis, row func(place 
 	if err != nil {
 		return nil, err
 	}
-	own, err := released.Frame(frame.Columns())
+	columns := out.Frame.Values.Columns()
+	own, err := released.Frame(columns)
 	if err != nil {
 		return nil, err
 	}
 	all := []*analysis.Frame{own}
 	for range sites - 1 { // of which the attacker knows all: nobody is there
-		nobody, err := analysis.NewFrame(frame.Columns())
+		nobody, err := analysis.NewFrame(columns)
 		if err != nil {
 			return nil, err
 		}
@@ -150,8 +139,9 @@ func greatest(ctx context.Context, t *target) (Finding, error) {
 	if err != nil {
 		return failed(err, "nothing")
 	}
-	if answer.(*query.QuantileTable).Columns[0].All[0].Value != nil {
-		return Finding{Outcome: Succeeded, Learned: "the greatest value, which is one person's"}, nil
+	q := answer.(*query.QuantileTable).Columns[0].All[0]
+	if q.Value != nil || *q.High-*q.Low < float64(3*(t.top()-1)) {
+		return Finding{Outcome: Succeeded, Learned: "where the greatest value lies, which is one person's"}, nil
 	}
 	return Finding{Outcome: Blunted, Learned: "a range in which as many persons lie as the policy wants"}, nil
 }

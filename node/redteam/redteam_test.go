@@ -75,6 +75,21 @@ func TestEveryAttackFails(t *testing.T) {
 		"w": {redteam.Refused, "release.differencing"},
 		"x": {redteam.Blunted, ""},
 		"y": {redteam.Blunted, ""},
+		"z": {redteam.Refused, "release.sites"},
+
+		"aa": {redteam.Refused, "release.differencing"},
+		"ab": {redteam.Refused, "release.few-differ"},
+		"ac": {redteam.Refused, "release.differencing"},
+		"ad": {redteam.Refused, "release.few-differ"},
+		"ae": {redteam.Refused, "release.few-differ"},
+		"af": {redteam.Refused, "release.differencing"},
+		"ag": {redteam.Refused, "release.choice"},
+		"ah": {redteam.Refused, "release.choice"},
+		"ai": {redteam.Refused, "release.choice"},
+		"aj": {redteam.Refused, "release.few-differ"},
+		"ak": {redteam.Blunted, ""},
+		"al": {redteam.Refused, "release.cell-threshold"},
+		"am": {redteam.Refused, "release.choice"},
 	}
 	got := make(map[string]end)
 	for letter, f := range run(t, disclosure.Default()) {
@@ -98,7 +113,7 @@ func TestEveryAttackFailsWithNoise(t *testing.T) {
 func TestAttacksSucceedWithoutAGate(t *testing.T) {
 	t.Parallel()
 	found := run(t, disclosure.Policy{MinSites: 1})
-	for _, letter := range []string{"b", "c", "h", "i", "l", "m", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x", "y"} {
+	for _, letter := range []string{"b", "c", "h", "i", "l", "m", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x", "y", "aa", "ab", "ac", "ad", "ae", "af", "ag", "ah", "ai", "aj", "ak", "al", "am"} {
 		require.Equal(t, redteam.Succeeded, found[letter].Outcome, "attack %s: %s", letter, found[letter].Learned)
 	}
 }

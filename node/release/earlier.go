@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
 )
 
 // unionCell is the place of the union of a question's released cells.
@@ -20,6 +21,7 @@ type measureSet struct {
 	withheld bool   // the number is kept back
 	spare    bool   // only so that others do not come out: the mark says nothing of the threshold
 	hidden   bool   // no number is about it, but two shown ones would tell it
+	choice   bool   // whose values are cut in the way that limits names
 	limits   string // under which the number is shown or kept back; "" for sets that only come along
 }
 
@@ -54,7 +56,30 @@ func (d *decision) judgedSets(t analysis.Table, a Answer) ([]measureSet, error) 
 			sets = append(sets, measureSet{measure: measure, cell: unionCell, members: all, limits: under})
 		}
 	}
+	for about, chosen := range a.Choices {
+		all := set{}
+		for _, s := range d.behind[a.Measure] {
+			all = union(all, s)
+		}
+		sets = append(sets, measureSet{measure: "cut of " + about, members: all, choice: true, limits: chosen.String()})
+	}
 	return sets, nil
+}
+
+// unchosen refuses if values of some of the persons, or of them and others, were cut in
+// another way.
+func (d *decision) unchosen(ctx context.Context, s measureSet) error {
+	return d.tx.Each(ctx, `SELECT members FROM release_set WHERE measure = ? AND limits <> ? AND withheld = 0`, []any{s.measure, s.limits}, func(rows *sqldb.Rows) error {
+		var raw []byte
+		if err := rows.Scan(&raw); err != nil {
+			return err
+		}
+		earlier, err := parseSet(raw)
+		if only, others := s.members.differences(earlier); err == nil && min(only, others) < d.q.Policy.MinDifference {
+			return ErrChoice
+		}
+		return err
+	})
 }
 
 // compare refuses if a number is about nearly the same persons as an earlier
@@ -69,6 +94,12 @@ func (d *decision) compare(ctx context.Context, sets []measureSet) error {
 	}
 	for _, s := range sets {
 		if s.hidden {
+			continue
+		}
+		if s.choice {
+			if err := d.unchosen(ctx, s); err != nil {
+				return err
+			}
 			continue
 		}
 		if s.cell == unionCell {
@@ -138,7 +169,7 @@ func (d *decision) audit(ctx context.Context, sets []measureSet) error {
 	}
 	fresh := make(map[string][]set)
 	for _, s := range sets {
-		if !s.withheld && !s.hidden && s.cell != unionCell {
+		if !s.withheld && !s.hidden && !s.choice && s.cell != unionCell {
 			fresh[s.measure] = append(fresh[s.measure], s.members)
 		}
 	}

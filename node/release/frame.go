@@ -13,7 +13,7 @@ import (
 // cells are the combinations of levels.
 var (
 	ErrLevels     = problem.Refusal("release.levels", "some combination of levels and yes-or-no values of the model's columns has fewer persons here than the policy demands, and not none, or one person has most of a sum over it: leave a column out or ask about a wider cohort")
-	ErrOdd        = problem.Refusal("release.few-differ", "in some combination of levels nearly all persons here have one value in a numeric column, and those who have another are fewer than the policy demands: leave the column out, ask whether there is such an event in place of how many, or ask about a wider cohort")
+	ErrOdd        = problem.Refusal("release.few-differ", "in some combination of levels numeric columns tell some persons here from the others, and they are fewer than the policy demands: those with another value than most, in one column or in several at once, or with one of few values; leave a column out, ask whether there is such an event in place of how many, or ask about a wider cohort")
 	ErrParameters = problem.Refusal("release.parameters", "the model has too many parameters for the number of persons: leave terms out or ask about a wider cohort")
 	ErrFrameSize  = problem.Refusal("release.frame-size", "the persons times the columns of the model, or the combinations of levels, are more than this node keeps for one question")
 )
@@ -41,8 +41,9 @@ type Frame struct {
 	// together.
 	Views []*analysis.Frame
 
+	Power      float64  // of the distances from a column's mean that are summed
 	Parameters int      // numbers that the method estimates of a view
-	Times      []string // columns that only say how long persons were watched
+	Times      []string // columns that only say how long persons were watched, and why it ended
 }
 
 // table is what the rules for tables see of a frame: the sums over each combination of
@@ -52,18 +53,31 @@ func (f Frame) table() analysis.Table {
 	var t analysis.Table
 	for _, view := range f.Views {
 		for _, rows := range view.Crossing(view.Columns()) {
-			t.Cells = append(t.Cells, analysis.Cell{N: int64(len(rows)), Sums: make([]analysis.Sum, 1), Largest: view.LargestShare(rows)})
+			t.Cells = append(t.Cells, analysis.Cell{N: int64(len(rows)), Sums: make([]analysis.Sum, 1), Largest: view.LargestShare(rows, f.Power)})
 		}
 	}
 	return t
 }
 
-// fewDiffer reports whether in some combination of levels fewer than least persons, but
-// some, have another value in a numeric column than most.
+// fewDiffer reports whether sums over some combination of levels would be about some persons
+// there, but fewer than least; see [analysis.Frame.TellsFew]. Times are summed over all, however
+// their watch ended.
 func (f Frame) fewDiffer(least int) bool {
 	for _, view := range f.Views {
+		var others []analysis.Column
+		var numbers []string
+		for _, c := range view.Columns() {
+			if !slices.Contains(f.Times, c.Name) {
+				others, numbers = append(others, c), append(numbers, c.Name)
+			}
+		}
 		for _, rows := range view.Crossing(view.Columns()) {
-			if n := view.Odd(rows, f.Times); 0 < n && n < least {
+			if view.TellsFew(rows, f.Times, least) {
+				return true
+			}
+		}
+		for _, rows := range view.Crossing(others) {
+			if slices.ContainsFunc(view.Odd(rows, numbers), func(odd []int) bool { return len(odd) < least }) {
 				return true
 			}
 		}

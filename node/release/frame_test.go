@@ -12,6 +12,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
 	"github.com/trialmesh/trialmesh/node/release"
+	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
@@ -262,5 +263,42 @@ func TestModelAddsUpWithheldCells(t *testing.T) {
 	after, err := gate.Release(t.Context(), byRace, races, now)
 	if err == nil {
 		require.NotEqual(t, cell{200, 0}, cells(after)[0])
+	}
+}
+
+// TestOneWayOfCutting: whoever is asked about again, with others or with fewer, is asked about
+// in the same way. A question that was refused binds nobody.
+func TestOneWayOfCutting(t *testing.T) {
+	t.Parallel()
+	cut := func(way string, persons []omop.PersonID) release.Answer {
+		a := model(t, persons, len(persons)/2, 3, small)
+		a.Choices = map[string]message.Digest{"histogram age": message.Sum([]byte(way))}
+		return a
+	}
+	for name, c := range map[string]struct {
+		first, second release.Answer
+		want          error
+	}{
+		"the same":             {cut("tens", ids(1, 60)), cut("tens", ids(1, 60)), nil},
+		"the same of fewer":    {cut("tens", ids(1, 60)), cut("tens", ids(1, 30)), nil},
+		"another":              {cut("tens", ids(1, 60)), cut("fives", ids(1, 60)), release.ErrChoice},
+		"another of fewer":     {cut("tens", ids(1, 90)), cut("fives", ids(1, 30)), release.ErrChoice},
+		"another of more":      {cut("tens", ids(1, 30)), cut("fives", ids(1, 90)), release.ErrChoice},
+		"another of others":    {cut("tens", ids(1, 60)), cut("fives", ids(100, 160)), nil},
+		"another of a half":    {cut("tens", ids(1, 60)), cut("fives", ids(31, 90)), nil},
+		"after it was refused": {cut("tens", ids(1, 8)), cut("fives", ids(1, 60)), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			gate := open(t, sqltest.SQLite(t))
+			_, err := gate.Release(t.Context(), ask("first"), c.first, now)
+			if len(c.first.Used) > 8 {
+				require.NoError(t, err)
+			} else {
+				require.ErrorIs(t, err, release.ErrCells)
+			}
+			_, err = gate.Release(t.Context(), ask("second"), c.second, now)
+			require.ErrorIs(t, err, c.want)
+		})
 	}
 }

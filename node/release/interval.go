@@ -242,7 +242,7 @@ func (d *decision) margins(ctx context.Context, sets []measureSet, measure strin
 func (d *decision) frameMargins(ctx context.Context, sets []measureSet) error {
 	done := make(map[string]bool)
 	for _, s := range sets {
-		if done[s.measure] || perPerson(s.measure) > 1 {
+		if done[s.measure] || s.choice || perPerson(s.measure) > 1 {
 			continue
 		}
 		done[s.measure] = true

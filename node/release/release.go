@@ -40,8 +40,9 @@ var (
 	ErrDifference = problem.Refusal("release.differencing", "the answer would differ from one given before by fewer persons than the policy allows")
 	ErrAudit      = problem.Refusal("release.audit", "so many numbers about these persons were released that the node cannot tell whether one more would give a few of them away")
 	ErrLimits     = problem.Refusal("release.limits", "the same persons were asked about under other disclosure limits before; what was shown then stands")
-	ErrSites      = problem.Refusal("release.sites", "the same numbers were added up over nearly the same sites before; the two sums would give the numbers of a few sites away")
+	ErrSites      = problem.Refusal("release.sites", "the same numbers were added up over other sites before; sums over several choices of sites would give the numbers of a few of them away")
 	ErrChanged    = problem.Refusal("release.changed", "persons in the earlier answer to this question have since left; it is not repeated until enough others have come or gone")
+	ErrChoice     = problem.Refusal("release.choice", "these persons, or some of them with others, were asked about with other breaks, another grid of times, range of quantiles, share, caliper, cut of weights or number of strata before; the two answers would differ by those who lie between: ask in the same way")
 	ErrForgotten  = problem.Refusal("release.forgotten", "the values behind this question's answer were deleted meanwhile; ask again")
 	ErrBudget     = problem.Refusal("release.budget", "the researcher has had as many questions of this trial answered here as the policy allows")
 )
@@ -98,6 +99,10 @@ type Answer struct {
 	// other than the answer's come along to be compared with later answers. Of a
 	// frame, sets may follow those of the cells: of persons who are in none.
 	Sets map[string][][]omop.PersonID
+
+	// Choices are, by what is cut, the ways in which a question has values cut: breaks, a grid
+	// of times. Only a frame has any.
+	Choices map[string]message.Digest
 
 	// Nested says of a count that each cell's persons are among those of the cell before,
 	// as the steps of an attrition are. Otherwise nobody is in two cells.

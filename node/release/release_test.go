@@ -354,7 +354,8 @@ func TestSumsOverNearlyTheSameSites(t *testing.T) {
 		"one more, repeated with others": {asked{"q", count(ids(1, 55)), four}, release.ErrSites},
 		"one more, in other words":       {asked{"other", count(ids(1, 50)), four}, release.ErrSites},
 		"one more, broken down":          {asked{"by sex", count(ids(1, 25), ids(26, 50)), four}, release.ErrSites},
-		"four more":                      {asked{"q", count(ids(1, 50)), seven}, nil},
+		"four more":                      {asked{"q", count(ids(1, 50)), seven}, release.ErrSites},
+		"two others for two":             {asked{"q", count(ids(1, 50)), []identity.DID{"a", "b", "e", "f"}}, release.ErrSites},
 		"one more, of other persons":     {asked{"other", count(ids(1, 61)), four}, nil},
 		"one more, of another measure":   {asked{"mean", mean(ids(1, 50)), four}, nil},
 	} {
@@ -366,10 +367,10 @@ func TestSumsOverNearlyTheSameSites(t *testing.T) {
 					q := ask(x.about)
 					_, err := gate.Release(t.Context(), q, x.answer, now)
 					require.NoError(t, err)
-					if err := gate.Sum(t.Context(), q.ID, x.sites, 3); err != nil {
+					if err := gate.Sum(t.Context(), q.ID, x.sites); err != nil {
 						return err
 					}
-					require.NoError(t, gate.Sum(t.Context(), q.ID, x.sites, 3), "asked again, the answer is the same")
+					require.NoError(t, gate.Sum(t.Context(), q.ID, x.sites), "asked again, the answer is the same")
 					return nil
 				}
 				require.NoError(t, sum(first))

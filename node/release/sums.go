@@ -11,12 +11,13 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
-// Sum records over which sites the answer to a question is added up, before this
-// node helps to unmask the sum. It refuses with [ErrSites] if numbers about the
-// same persons here were added up over nearly the same sites before: the two sums
-// would leave those of fewer than least sites. A question has one sum; asked
-// again with the same sites it is recorded already.
-func (g *Gate) Sum(ctx context.Context, id query.ID, sites []identity.DID, least int) error {
+// Sum records over which sites the answer to a question is added up, before this node helps to
+// unmask the sum. It refuses with [ErrSites] if numbers about the same persons here were added
+// up over other sites before. Were any others allowed that are enough sites apart, three sums,
+// of which each site is in two, would add up to the numbers of two sites: A, B, C and D, then A,
+// B, E and F, then C, D, E and F. A question has one sum; asked again with the same sites it is
+// recorded already.
+func (g *Gate) Sum(ctx context.Context, id query.ID, sites []identity.DID) error {
 	sites = slices.Sorted(slices.Values(sites))
 	text, err := json.Marshal(sites)
 	if err != nil {
@@ -48,7 +49,7 @@ func (g *Gate) Sum(ctx context.Context, id query.ID, sites []identity.DID, least
 			if err := json.Unmarshal(raw, &earlier); err != nil {
 				return err
 			}
-			if n := apart(sites, earlier); n > 0 && n < least {
+			if !slices.Equal(sites, earlier) {
 				return ErrSites
 			}
 		}
@@ -62,20 +63,4 @@ func (g *Gate) Sum(ctx context.Context, id query.ID, sites []identity.DID, least
 		return fmt.Errorf("release: sum over sites: %w", err)
 	}
 	return nil
-}
-
-// apart returns how many sites are in one of two lists only.
-func apart(a, b []identity.DID) int {
-	n := 0
-	for _, site := range a {
-		if !slices.Contains(b, site) {
-			n++
-		}
-	}
-	for _, site := range b {
-		if !slices.Contains(a, site) {
-			n++
-		}
-	}
-	return n
 }

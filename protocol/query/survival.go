@@ -16,6 +16,20 @@ func (g Grid) words() string {
 	return fmt.Sprintf("in steps of %g up to %g days", g.Width, g.Horizon)
 }
 
+// Watched returns the formula with the times and events of an analysis on a grid of times, and
+// the grid; nil for another analysis.
+func (a Analysis) Watched() (formula string, g *Grid) {
+	switch {
+	case a.KaplanMeier != nil:
+		return a.KaplanMeier.Formula, &a.KaplanMeier.Grid
+	case a.Cox != nil:
+		return a.Cox.Formula, &a.Cox.Grid
+	case a.Comparison != nil:
+		return a.Comparison.Outcome, &a.Comparison.Grid
+	}
+	return "", nil
+}
+
 // KaplanMeierSpec asks for survival curves by arm, with a log-rank test.
 type KaplanMeierSpec struct {
 	// Formula is Surv(time, event) ~ arm, or ~ 1; see package formula. The test is made

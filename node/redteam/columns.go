@@ -1,0 +1,314 @@
+package redteam
+
+import (
+	"context"
+	"math"
+
+	"github.com/trialmesh/trialmesh/node/release"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/query"
+)
+
+// These attacks ask about the same persons again and choose what is asked of them: other
+// concepts, another day, other cuts.
+
+// counted is a column of how many events of some concepts a person has.
+func counted(name string, high float64, concepts ...int64) query.Column {
+	c := column(name, high)
+	c.Concepts = concepts
+	return c
+}
+
+// described asks for the moments of columns. Pairwise changes nothing where nobody misses a
+// value, and makes it another question.
+func described(pairwise bool, columns ...query.Column) query.Analysis {
+	spec := &query.DescribeSpec{Pairwise: pairwise}
+	for _, c := range columns {
+		spec.Values = append(spec.Values, c.Name)
+	}
+	return query.Analysis{Kind: query.Describe, Columns: columns, Specs: query.Specs{Describe: spec}}
+}
+
+// total is the sum of a described column's values.
+func total(answer any, column int) float64 {
+	d := answer.(*query.Description)
+	return float64(d.N) * *d.Columns[column].All.Mean
+}
+
+// about reports whether a number was found out.
+func about(got, want float64) bool { return math.Abs(got-want) < 1e-3*math.Max(1, math.Abs(want)) }
+
+// differ asks two questions about everybody and compares a number of theirs.
+func (t *target) differ(ctx context.Context, first, second query.Analysis, rows [2]func(int) []float64, number func(any) float64, learned string) (Finding, error) {
+	var found [2]float64
+	for i, a := range []query.Analysis{first, second} {
+		answer, err := t.answerTo(ctx, a, rows[i])
+		if err != nil {
+			return failed(err, "that the two answers would differ by few, or might")
+		}
+		found[i] = number(answer)
+	}
+	if apart := math.Abs(found[1] - found[0]); apart < 1e-9 || apart > float64(t.top()) {
+		return Finding{Outcome: Blunted, Learned: "numbers that do not differ by few"}, nil
+	}
+	return Finding{Outcome: Succeeded, Learned: learned}, nil
+}
+
+// ifBelow returns 1 for a place below an end, 0 for others.
+func ifBelow(place, end int) float64 {
+	if place < end {
+		return 1
+	}
+	return 0
+}
+
+// rarerConcept counts events of one concept, then of that and a rare one.
+func rarerConcept(ctx context.Context, t *target) (Finding, error) {
+	return t.differ(ctx, described(false, counted("events", 1, 1)), described(false, counted("events", 1, 1, 2)),
+		[2]func(int) []float64{
+			func(place int) []float64 { return []float64{ifBelow(place, 100)} },
+			func(place int) []float64 { return []float64{ifBelow(place, 100+few)} },
+		}, func(answer any) float64 { return total(answer, 0) }, "how many have the rare concept")
+}
+
+// both multiplies two numbers that many have, of whom few have both.
+func both(ctx context.Context, t *target) (Finding, error) {
+	answer, err := t.answerTo(ctx, described(false, counted("a", 1, 1), counted("b", 1, 2)), func(place int) []float64 {
+		return []float64{ifBelow(place, 100), ifBelow(place, 200) - ifBelow(place, 100-few)}
+	})
+	if err != nil {
+		return failed(err, "that few have both")
+	}
+	d := answer.(*query.Description)
+	n := float64(d.N)
+	if about((n-1)**d.Pairs[0].Covariance+total(answer, 0)*total(answer, 1)/n, few) {
+		return Finding{Outcome: Succeeded, Learned: "how many have both"}, nil
+	}
+	return Finding{Outcome: Blunted, Learned: "a covariance of all"}, nil
+}
+
+// otherDay asks for the ages in two cohorts of the same persons, of whom few enter one of them
+// a year later.
+func otherDay(ctx context.Context, t *target) (Finding, error) {
+	age := query.Column{Name: "age", From: query.FromAge}
+	at := func(place int) float64 { return 20 + float64(place%70) }
+	return t.differ(ctx, described(false, age), described(true, age), [2]func(int) []float64{
+		func(place int) []float64 { return []float64{at(place)} },
+		func(place int) []float64 { return []float64{at(place) + ifBelow(place, few)} },
+	}, func(answer any) float64 { return total(answer, 0) }, "how many have an event that would have let them enter a year earlier")
+}
+
+// rates asks for events by time at risk.
+func rates(time, events query.Column) query.Analysis {
+	return query.Analysis{Kind: query.Incidence, Columns: []query.Column{events, time}, Specs: query.Specs{
+		Incidence: &query.IncidenceSpec{Events: events.Name, Time: time.Name},
+	}}
+}
+
+// eventsAsTime takes a number of rare events for the time at risk.
+func eventsAsTime(ctx context.Context, t *target) (Finding, error) {
+	ended := query.Column{Name: "ended", From: query.FromEvent, Domain: "ConditionOccurrence", Concepts: []int64{3}}
+	answer, err := t.answerTo(ctx, rates(counted("rare", 1, 1), ended), func(place int) []float64 {
+		return []float64{ifBelow(place, 200), ifBelow(place, few)}
+	})
+	if err != nil {
+		return failed(err, "that few have the rare event")
+	}
+	if about(*answer.(*query.Rates).All.Time, few) {
+		return Finding{Outcome: Succeeded, Learned: "how many have the rare event"}, nil
+	}
+	return Finding{Outcome: Blunted, Learned: "a time of all"}, nil
+}
+
+// leftEarly asks for the time at risk of an event that nobody has: what is missing is that of
+// the few whose observation ended.
+func leftEarly(ctx context.Context, t *target) (Finding, error) {
+	a := survivalOf("", query.Specs{})
+	answer, err := t.answerTo(ctx, rates(a.Columns[0], a.Columns[1]), func(place int) []float64 {
+		return []float64{0, watched - 100*ifBelow(place, few)}
+	})
+	if err != nil {
+		return failed(err, "that few left early")
+	}
+	r := answer.(*query.Rates)
+	if about(float64(r.N)*watched-*r.All.Time, 100*few) {
+		return Finding{Outcome: Succeeded, Learned: "when the few left"}, nil
+	}
+	return Finding{Outcome: Blunted, Learned: "a time of all"}, nil
+}
+
+// curve asks for the survival of persons of whom each even one has the event on a day of its own.
+func curve(horizon, restriction float64) query.Analysis {
+	a := survivalOf(query.KaplanMeier, query.Specs{KaplanMeier: &query.KaplanMeierSpec{
+		Formula: "Surv(days, ended) ~ 1", Grid: query.Grid{Width: 1, Horizon: horizon}, Restriction: restriction,
+	}})
+	a.Columns = a.Columns[:2]
+	return a
+}
+
+func daysOf(place int) []float64 { return lifeOf(place)[:2] }
+
+// dayLonger watches everybody for a day more.
+func dayLonger(ctx context.Context, t *target) (Finding, error) {
+	return t.differ(ctx, curve(100, 0), curve(101, 0), [2]func(int) []float64{daysOf, daysOf}, func(answer any) float64 {
+		return float64(answer.(*query.Survival).Arms[0].Events)
+	}, "how many had the event on a day")
+}
+
+// meanToADay takes the mean survival up to each of three days, whose second difference is who
+// had the event on the day between.
+func meanToADay(ctx context.Context, t *target) (Finding, error) {
+	var means []float64
+	var persons float64
+	for _, day := range []float64{100, 101, 102} {
+		answer, err := t.answerTo(ctx, curve(watched, day), daysOf)
+		if err != nil {
+			return failed(err, "nothing")
+		}
+		arm := answer.(*query.Survival).Arms[0]
+		means, persons = append(means, *arm.Mean), float64(arm.N)
+	}
+	if fell := 2*means[1] - means[0] - means[2]; 0.1/persons < fell && fell < float64(t.top())/persons {
+		return Finding{Outcome: Succeeded, Learned: "how many had the event on a day"}, nil
+	}
+	return Finding{Outcome: Blunted, Learned: "days on which many had the event"}, nil
+}
+
+// movedBreak asks for a histogram and moves one of its breaks past one person.
+func movedBreak(ctx context.Context, t *target) (Finding, error) {
+	with := func(at float64) query.Analysis {
+		return query.Analysis{
+			Kind: query.Histogram, Columns: []query.Column{column("value", 1000)},
+			Specs: query.Specs{Histogram: &query.HistogramSpec{Value: "value", Breaks: []float64{0, at, 1000}}},
+		}
+	}
+	row := func(place int) []float64 { return []float64{float64(place*2) + 1} }
+	return t.differ(ctx, with(200), with(202), [2]func(int) []float64{row, row}, func(answer any) float64 {
+		return float64(answer.(*query.FrequencyTable).Bins[0].Count)
+	}, "how many have a value between the two breaks")
+}
+
+// movedRange finds the quantiles of a column twice, of which a search cuts two ranges, and so at
+// other values.
+func movedRange(ctx context.Context, t *target) (Finding, error) {
+	for _, high := range []float64{300, 303} {
+		a := query.Analysis{
+			Kind: query.Quantiles, Specs: query.Specs{Quantiles: &query.QuantilesSpec{Values: []string{"value"}, Probabilities: []float64{0.25, 0.5}}},
+			Columns: []query.Column{{Name: "value", From: query.FromMeasurement, Concepts: []int64{1}, Unit: "mm[Hg]", Take: query.TakeLast, High: high}},
+		}
+		if _, err := t.answerTo(ctx, a, func(place int) []float64 { return []float64{float64(place) / 2} }); err != nil {
+			return failed(err, "where quantiles lie by one way of cutting")
+		}
+	}
+	return Finding{Outcome: Succeeded, Learned: "how many lie between a value and one nearby"}, nil
+}
+
+// leastValue looks for the first of many narrow bins that somebody is in.
+func leastValue(ctx context.Context, t *target) (Finding, error) {
+	var breaks []float64
+	for at := 0.0; at <= 1000; at += 10 {
+		breaks = append(breaks, at)
+	}
+	a := query.Analysis{
+		Kind: query.Histogram, Columns: []query.Column{column("value", 1000)},
+		Specs: query.Specs{Histogram: &query.HistogramSpec{Value: "value", Breaks: breaks}},
+	}
+	const least = 25
+	answer, err := t.answerTo(ctx, a, func(place int) []float64 {
+		if place == 0 {
+			return []float64{least}
+		}
+		return []float64{500 + float64(place)}
+	})
+	if err != nil {
+		return failed(err, "nothing")
+	}
+	for _, b := range answer.(*query.FrequencyTable).Bins {
+		if b.Count > 0 {
+			if least-b.Low < 10 {
+				return Finding{Outcome: Succeeded, Learned: "where the least value lies, which is one person's"}, nil
+			}
+			break
+		}
+	}
+	return Finding{Outcome: Blunted, Learned: "a bin that begins anywhere below it"}, nil
+}
+
+// movedShare moves the share of persons that a model is fitted to past one whose covariates the
+// attacker knows, and so the hash that decides.
+func movedShare(ctx context.Context, t *target) (Finding, error) {
+	with := func(share float64) query.Analysis {
+		return query.Analysis{
+			Kind: query.Predict, Columns: []query.Column{survivalOf("", query.Specs{}).Columns[1], column("value", 1000)},
+			Specs: query.Specs{Predict: &query.PredictSpec{Formula: "ended ~ value", Share: share, Groups: 2}},
+		}
+	}
+	row := func(place int) []float64 { return []float64{float64(place / 3 % 2), float64(place)} }
+	return t.differ(ctx, with(0.5), with(0.515), [2]func(int) []float64{row, row}, func(answer any) float64 {
+		return float64(answer.(*query.Prediction).N)
+	}, "whether one person had the event")
+}
+
+// fewValues takes the moments of a number of events, which is 4 at most: they tell how many
+// have 4.
+func fewValues(ctx context.Context, t *target) (Finding, error) {
+	answer, err := t.answerTo(ctx, described(false, counted("events", 4, 1)), func(place int) []float64 {
+		if place < few {
+			return []float64{4}
+		}
+		return []float64{float64(place % 4)}
+	})
+	if err != nil {
+		return failed(err, "that few have some number of events")
+	}
+	m := answer.(*query.Description).Columns[0].All
+	n, mean := float64(m.N), *m.Mean
+	second := *m.Variance * (n - 1) / n
+	third := *m.Skewness.Type1 * math.Pow(second, 1.5)
+	fourth := (*m.Kurtosis.Type1 + 3) * second * second
+	square := second + mean*mean
+	cube := third + 3*mean*square - 2*mean*mean*mean
+	power := fourth + 4*mean*cube - 6*mean*mean*square + 3*mean*mean*mean*mean
+	if about(n*(power-6*cube+11*square-6*mean)/24, few) { // x(x-1)(x-2)(x-3) is 24 for 4
+		return Finding{Outcome: Succeeded, Learned: "how many have four events"}, nil
+	}
+	return Finding{Outcome: Blunted, Learned: "moments of all"}, nil
+}
+
+// greatValue takes the fourth powers of the distances from a mean, nearly all of which are one
+// person's, who has a small share of the values themselves.
+func greatValue(ctx context.Context, t *target) (Finding, error) {
+	const great = 400
+	answer, err := t.answerTo(ctx, described(false, counted("value", 1000, 1)), func(place int) []float64 {
+		if place == 0 {
+			return []float64{great}
+		}
+		return []float64{20 + float64(place%40)}
+	})
+	if err != nil {
+		return failed(err, "that one person's value is far from the others")
+	}
+	m := answer.(*query.Description).Columns[0].All
+	n := float64(m.N)
+	second := *m.Variance * (n - 1) / n
+	guess := *m.Mean + math.Pow(n*(*m.Kurtosis.Type1+3)*second*second, 0.25)
+	if math.Abs(guess-great) < 0.01*great {
+		return Finding{Outcome: Succeeded, Learned: "one person's value, within one percent"}, nil
+	}
+	return Finding{Outcome: Blunted, Learned: "moments of all"}, nil
+}
+
+// threeSums asks the same of three choices of four sites out of six, by which two are left over.
+func threeSums(ctx context.Context, t *target) (Finding, error) {
+	for _, sites := range [][]identity.DID{{"did:key:a", "did:key:b", "did:key:c", "did:key:d"}, {"did:key:a", "did:key:b", "did:key:e", "did:key:f"}} {
+		asked, _, err := t.ask(ctx, question{about: "half", cells: []cohort{from(0, 200)}})
+		if err != nil {
+			return refusal(err, "nothing")
+		}
+		if err := t.gate.Sum(ctx, asked.ID, sites); err != nil {
+			return refusal(err, "the sum over four sites")
+		}
+	}
+	// The third sum, over c, d, e and f, each of which was in one before, is like the second.
+	return Finding{Outcome: Succeeded, Rule: release.ErrSites.Rule, Learned: "the sum over two sites"}, nil
+}
