@@ -30,10 +30,10 @@ func Nearest[S ~string](name string, known ...S) string {
 	return found
 }
 
-// Hint returns "; did you mean …?" for the end of a refusal, "" if no known name is near.
+// Hint returns " (did you mean …?)" for a refusal, "" if no known name is near.
 func Hint[S ~string](name string, known ...S) string {
 	if near := Nearest(name, known...); near != "" {
-		return "; did you mean " + near + "?"
+		return " (did you mean " + near + "?)"
 	}
 	return ""
 }

@@ -21,6 +21,6 @@ func TestNearest(t *testing.T) {
 	}
 	require.Empty(t, spelling.Nearest[string]("age"))
 	require.Equal(t, "ab", spelling.Nearest("ax", "ab", "ac"), "the first of two that are as close")
-	require.Equal(t, "; did you mean family?", spelling.Hint("famly", known...))
+	require.Equal(t, " (did you mean family?)", spelling.Hint("famly", known...))
 	require.Empty(t, spelling.Hint("sex", known...))
 }
