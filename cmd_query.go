@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -112,7 +111,7 @@ func ask(cmd *cobra.Command, request query.Request) error {
 	id, err := c.Queue(cmd.Context(), e, deadline, first)
 	switch {
 	case err != nil:
-		return err
+		return fmt.Errorf("ask trial %s: %w", request.Trial, err)
 	case wait:
 		return showUntil(cmd, c, id.String(), client.WaitResult, deadline+time.Minute, out)
 	case wantsJSON(cmd):
@@ -181,38 +180,8 @@ the command that checks each of them. The hub says so: what it says holds if the
 }
 
 func newQueryList() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "list",
-		Short:   "List the newest questions",
-		Example: `  trialmesh query list --hub https://hub.example:7420 --root root.pem`,
-		Args:    args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := remoteHub(cmd)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			limit, _ := cmd.Flags().GetInt("limit")
-			list, err := c.Questions(cmd.Context(), limit)
-			if err != nil {
-				return err
-			}
-			if wantsJSON(cmd) {
-				for _, q := range list {
-					if err := printJSON(cmd, q); err != nil {
-						return err
-					}
-				}
-				return nil
-			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "QUESTION\tASKED\tTRIAL\tANALYSIS\tSTATE")
-			for _, q := range list {
-				fmt.Fprintf(w, "%.12s\t%s\t%s\t%s\t%s\n", q.ID, q.Asked.Format(time.RFC3339), q.Trial, q.Request.Analysis.Kind, q.State)
-			}
-			return w.Flush()
-		},
-	}
-	cmd.Flags().Int("limit", 20, fmt.Sprintf("how many, up to %d", client.MaxQuestions))
-	return addHub(cmd)
+	return newHubList("list", "List the newest questions", "query list", "QUESTION\tASKED\tTRIAL\tANALYSIS\tSTATE", client.MaxQuestions, (*client.Client).Questions,
+		func(q client.Question) string {
+			return fmt.Sprintf("%.12s\t%s\t%s\t%s\t%s", q.ID, q.Asked.Format(time.RFC3339), q.Trial, q.Request.Analysis.Kind, q.State)
+		})
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/rand"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,12 +25,7 @@ ID may be cut to its first eight hex digits.`,
 		Args:    args(cobra.ExactArgs(1)),
 		RunE:    cancelQuery,
 	}
-	cmd.Flags().String("key", "", "file with the signing key of the researcher or the sponsor (required)")
-	cmd.Flags().String("reason", "", "why, in words; public")
-	if err := cmd.MarkFlagRequired("key"); err != nil {
-		panic(err) // the flag was defined above
-	}
-	return addHub(cmd)
+	return addCancel(cmd)
 }
 
 func cancelQuery(cmd *cobra.Command, args []string) error {
@@ -58,13 +52,5 @@ func cancelQuery(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	if wantsJSON(cmd) {
-		return printJSON(cmd, map[string]any{"query": q.ID, "state": query.Cancelled, "existed": !changed})
-	}
-	text := "cancelled"
-	if !changed {
-		text = "was cancelled before"
-	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", q.ID, text)
-	return err
+	return sayCancelled(cmd, "query", q.ID.String(), changed)
 }

@@ -3,15 +3,16 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/trialmesh/trialmesh/federation/report"
 	"github.com/trialmesh/trialmesh/hub/client"
 	desk "github.com/trialmesh/trialmesh/node/approval"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
@@ -45,6 +46,7 @@ type ledgerLink struct {
 // siteLinks are what one site's part in the numbers rests on.
 type siteLinks struct {
 	Node identity.DID `json:"node"`
+	Name string       `json:"name,omitempty"` // its organization, as the hub has it
 
 	// Policy is the digest of the rules that let the question pass, zero of a node from
 	// before there were any; Rules says where these can be seen.
@@ -88,24 +90,23 @@ func explainQuestion(cmd *cobra.Command, c *client.Client, id, wait string, limi
 	if err != nil {
 		return err
 	}
-	e := explain(q, first, standard.Digest(), verifyFlags(cmd))
+	sites := sitesOf(cmd.Context(), c)
+	e := explain(q, first, standard.Digest(), sites, verifyFlags(cmd))
 	if wantsJSON(cmd) {
 		err = printJSON(cmd, struct {
 			client.Question
 			Explanation explanation `json:"explanation"`
 		}{q, e})
-	} else if err = out.print(cmd, q); err == nil {
-		err = printExplanation(cmd.OutOrStdout(), q, e, time.Now())
+	} else if err = out.print(cmd, q, sites); err == nil {
+		err = printExplanation(cmd.OutOrStdout(), q, e, sites, time.Now())
 	}
 	switch {
 	case err != nil:
 		return err
 	case !there:
 		return fmt.Errorf("not there after %s; ask again with query show", limit)
-	case q.Result != nil && !q.Result.State.Released():
-		return errors.New("nothing was released: " + q.Result.Reason)
 	}
-	return nil
+	return out.withheld(q)
 }
 
 // awaitQuestion returns a question when there is what is waited for, or as it is when the
@@ -134,7 +135,7 @@ func verifyFlags(cmd *cobra.Command) string {
 
 // explain says what the numbers of q rest on. first is the question whose answer q repeats,
 // or q itself; standard is the digest of the default approval policy.
-func explain(q, first client.Question, standard message.Digest, flags string) explanation {
+func explain(q, first client.Question, standard message.Digest, sites report.Sites, flags string) explanation {
 	e := explanation{
 		Asked: ledgerLink{Entry: q.LedgerIndex, Signer: q.Researcher, Check: []string{"question.signed", "trial.approved"}},
 		Sites: []siteLinks{}, Check: "trialmesh verify query " + q.ID.String() + flags,
@@ -146,7 +147,7 @@ func explain(q, first client.Question, standard message.Digest, flags string) ex
 	e.Rests, e.Limits = q.Result.Repeats, q.Result.Policy
 	for _, a := range q.Result.Answered {
 		s := siteLinks{
-			Node: a.Node, Rules: "a node from before sites had rules of their own", Verdicts: []verdictLink{}, Epoch: a.Epoch, AtLeast: a.AtLeast,
+			Node: a.Node, Name: sites[a.Node], Rules: "a node from before sites had rules of their own", Verdicts: []verdictLink{}, Epoch: a.Epoch, AtLeast: a.AtLeast,
 			Check: "trialmesh verify proof " + first.ID.String() + " " + string(a.Node) + flags,
 		}
 		if a.Leave != nil {
@@ -173,13 +174,13 @@ func explain(q, first client.Question, standard message.Digest, flags string) ex
 }
 
 // printExplanation prints what the numbers rest on, or what they wait for.
-func printExplanation(out io.Writer, q client.Question, e explanation, now time.Time) error {
+func printExplanation(out io.Writer, q client.Question, e explanation, sites report.Sites, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "\nWhat the numbers rest on\n")
 	fmt.Fprintf(w, "request\tentry %d of the ledger, signed by %s\n", e.Asked.Entry, e.Asked.Signer)
 	if e.Answered == nil {
 		for _, node := range q.Waiting {
-			fmt.Fprintf(w, "waits\tfor the people of %s to approve, %s after it was asked\n", node, now.Sub(q.Asked).Round(time.Second))
+			fmt.Fprintf(w, "waits\tfor the people of %s to approve, %s after it was asked\n", sites.Name(node), now.Sub(q.Asked).Round(time.Second))
 		}
 		fmt.Fprintf(w, "numbers\tthere are none yet\ncheck\t%s\n", e.Check)
 		return w.Flush()
@@ -191,7 +192,7 @@ func printExplanation(out io.Writer, q client.Question, e explanation, now time.
 	fmt.Fprintf(w, "limits\tcells of %d, rounded to %d, of %s at least\n", e.Limits.MinCell, e.Limits.Rounding, counted(e.Limits.MinSites, "site"))
 	fmt.Fprintf(w, "numbers\t%s\n", overWords(q, len(e.Sites)))
 	for _, s := range e.Sites {
-		fmt.Fprintf(w, "site\t%s\n", s.Node)
+		fmt.Fprintf(w, "site\t%s\n", strings.TrimPrefix(s.Name+", "+string(s.Node), ", "))
 		if s.Policy.IsZero() {
 			fmt.Fprintf(w, "  policy\t%s\n", s.Rules)
 		} else {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/trialmesh/trialmesh/federation/report"
 	"github.com/trialmesh/trialmesh/hub/client"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -37,9 +38,9 @@ func TestNumbersLinkToWhatTheyRestOn(t *testing.T) {
 			},
 		},
 	}
-	e := explain(q, first, sum("default"), " --from https://hub --trust trust.json")
+	e := explain(q, first, sum("default"), report.Sites{"did:key:zA": "North Hospital"}, " --from https://hub --trust trust.json")
 	var out bytes.Buffer
-	require.NoError(t, printExplanation(&out, q, e, now))
+	require.NoError(t, printExplanation(&out, q, e, nil, now))
 	text := out.String()
 	for _, line := range []string{
 		"request     entry 30 of the ledger, signed by did:key:zR",
@@ -47,7 +48,7 @@ func TestNumbersLinkToWhatTheyRestOn(t *testing.T) {
 		"repeats     the answer to " + first.ID.String() + ", whose proofs these are",
 		"limits      cells of 11, rounded to 5, of 3 sites at least",
 		"numbers     each is over these 3 sites together; the hub saw none of one site alone, and in some cells sites kept theirs back",
-		"site        did:key:zA\n  policy    " + sum("own").String() + "\n            the site's own rules: the site shows them, and trialmesh node approvals policy BUNDLE prints their digest",
+		"site        North Hospital, did:key:zA\n  policy    " + sum("own").String() + "\n            the site's own rules: the site shows them, and trialmesh node approvals policy BUNDLE prints their digest",
 		"  verdict   " + sum("release").String() + " by did:key:zBen",
 		"  consents  epoch " + sum("epoch").String(),
 		"  proof     entry 21 of the ledger, of at least 11 records with consent, on the chain in block 5 by transaction 0xab",
@@ -63,12 +64,12 @@ func TestNumbersLinkToWhatTheyRestOn(t *testing.T) {
 
 	q.Result.Answered[0].Leave.Approvers = nil
 	out.Reset()
-	require.NoError(t, printExplanation(&out, q, explain(q, first, sum("default"), ""), now))
+	require.NoError(t, printExplanation(&out, q, explain(q, first, sum("default"), nil, ""), nil, now))
 	require.Contains(t, out.String(), sum("run").String()+" by a person whose name stays at the site")
 
 	q.Result, q.Asked, q.Waiting = nil, now.Add(-90*time.Minute), []identity.DID{"did:key:zA"}
 	out.Reset()
-	require.NoError(t, printExplanation(&out, q, explain(q, q, sum("default"), ""), now))
+	require.NoError(t, printExplanation(&out, q, explain(q, q, sum("default"), nil, ""), nil, now))
 	require.Contains(t, out.String(), "numbers  there are none yet")
-	require.Contains(t, out.String(), "waits    for the people of did:key:zA to approve, 1h30m0s after it was asked\n")
+	require.Contains(t, out.String(), "waits    for the people of …d:key:zA to approve, 1h30m0s after it was asked\n")
 }

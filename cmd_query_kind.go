@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/spelling"
 )
 
 // newQueryKind is the shortcut for a kind of analysis: its flags are the fields of the
@@ -40,10 +41,10 @@ With --print it is shown, as JSON, and not asked: what is printed can be given t
 	cmd.Flags().String("cohort", "", "file with the cohort definition, as ATLAS exports it (required)")
 	cmd.Flags().Bool("print", false, "print the question as JSON instead of asking it")
 	addAsking(cmd, true)
-	switch spec := specType(kind); {
-	case spec != nil:
+	switch {
+	case specType(kind) != nil:
 		cmd.Flags().String("columns", "", "JSON or YAML file with a list of columns: where persons' values come from; those that the question does not name are left out (required)")
-		addSpecFlags(cmd, spec, "")
+		addSpecFlags(cmd, kind)
 	default:
 		cmd.Flags().StringSlice("by", nil, "strata: sex, age-group, race")
 	}
@@ -142,12 +143,29 @@ func specField(kind query.AnalysisKind) (reflect.StructField, bool) {
 	return reflect.StructField{}, false
 }
 
+// requiredFlags are those of fields that a kind's spec never leaves out.
+func requiredFlags(kind query.AnalysisKind) (flags []string) {
+	if spec := specType(kind); spec != nil {
+		for _, f := range reflect.VisibleFields(spec) {
+			name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if options == "" && structOf(f.Type) == nil {
+				flags = append(flags, dashed(name))
+			}
+		}
+	}
+	return flags
+}
+
 // addSpecFlags adds a flag for each field of a spec, --grid-width for a field of a field.
-func addSpecFlags(cmd *cobra.Command, spec reflect.Type, prefix string) {
-	eachField(spec, prefix, func(flag string, t reflect.Type) {
+func addSpecFlags(cmd *cobra.Command, kind query.AnalysisKind) {
+	required := requiredFlags(kind)
+	eachField(specType(kind), "", func(flag string, t reflect.Type) {
 		usage := flagWords[flag]
 		if usage == "" {
 			usage = "see the guide for researchers"
+		}
+		if slices.Contains(required, flag) {
+			usage += " (required)"
 		}
 		switch {
 		case t.Kind() == reflect.String:
@@ -217,9 +235,17 @@ func askKind(cmd *cobra.Command, kind query.AnalysisKind) error {
 	if specType(kind) != nil {
 		needed = append(needed, "columns")
 	}
+	if show {
+		for _, name := range []string{"format", "out", "wait", "deadline", "priority"} {
+			if cmd.Flags().Changed(name) {
+				return usageError{fmt.Errorf("--%s is for a question that is asked: leave it or --print out", name)}
+			}
+		}
+	}
+	needed = append(needed, requiredFlags(kind)...)
 	for _, name := range needed {
-		if text, _ := cmd.Flags().GetString(name); text == "" {
-			return usageError{fmt.Errorf("--%s is missing: see %s --help", name, cmd.CommandPath())}
+		if given := cmd.Flags().Lookup(name); !given.Changed || given.Value.String() == "" {
+			return usageError{fmt.Errorf("--%s is missing (%s): see %s --help", name, strings.TrimSuffix(given.Usage, " (required)"), cmd.CommandPath())}
 		}
 	}
 	request, err := requestOf(cmd, kind)
@@ -287,6 +313,15 @@ func requestOf(cmd *cobra.Command, kind query.AnalysisKind) (query.Request, erro
 	names, err := request.Analysis.Named()
 	if err != nil {
 		return query.Request{}, err
+	}
+	var declared []string
+	for _, c := range request.Analysis.Columns {
+		declared = append(declared, c.Name)
+	}
+	for _, name := range names {
+		if !slices.Contains(declared, name) {
+			return query.Request{}, usageError{fmt.Errorf("--columns: there is no %.64q, which the question names%s", name, spelling.Hint(name, declared...))}
+		}
 	}
 	request.Analysis.Columns = slices.DeleteFunc(request.Analysis.Columns, func(c query.Column) bool { return !slices.Contains(names, c.Name) })
 	return request, nil

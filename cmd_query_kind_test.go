@@ -90,6 +90,30 @@ func TestAFormulaThatIsWrongIsPointedAt(t *testing.T) {
 	require.Contains(t, c.stderr, "\n  ill ~ age + + sex\n              ^\n")
 }
 
+// TestShortcutsRefuseWhatIsMissingOrMeantOtherwise before anything is read or asked, and name
+// what was meant.
+func TestShortcutsRefuseWhatIsMissingOrMeantOtherwise(t *testing.T) {
+	t.Parallel()
+	files := questionFiles(t)
+	for text, want := range map[string]string{
+		"glm --formula ill~sex --print": "--family is missing (gaussian, binomial or poisson)",
+		"incidence --time age --print":  "--events is missing",
+		"pca --print":                   "--values is missing",
+		"glm --formula ill~sex --family binomial --print --format csv": "--format is for a question that is asked",
+		"glm --formula ill~sex --familly binomial --print":             "unknown flag: --familly (did you mean --family?)",
+		"glm --formula ill~sexx --family binomial --print":             `there is no "sexx", which the question names (did you mean sex?)`,
+		"glm --formula ill~sex --family binomal --print":               `family "binomal" with link "" (did you mean binomial?)`,
+		"glm --formula ill~lgo(age) --family binomial --print":         "before byte 8 (did you mean log?); known are log",
+		"prevalence --property ill --by sax --print":                   "(did you mean sex?)",
+	} {
+		c := call(t, append(append([]string{"query"}, strings.Fields(text)...), files...)...)
+		require.NotZero(t, c.status, text)
+		require.Contains(t, c.stderr, want, text)
+		require.Empty(t, c.stdout, text)
+	}
+	require.Contains(t, call(t, "query", "glmm").stderr, `unknown command "glmm" (did you mean glm?)`)
+}
+
 func TestOutputIsRefusedBeforeAnythingIsAsked(t *testing.T) {
 	t.Parallel()
 	there := filepath.Join(t.TempDir(), "there.csv")

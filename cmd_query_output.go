@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -79,21 +80,52 @@ func isTerminal(cmd *cobra.Command) bool {
 }
 
 // print writes a question and its answer.
-func (o output) print(cmd *cobra.Command, q client.Question) error {
+func (o output) print(cmd *cobra.Command, q client.Question, sites report.Sites) error {
 	return fillOutput(cmd, o.path, 0o644, func() ([]byte, error) {
 		var b bytes.Buffer
 		if o.format == report.JSON {
 			err := encodeJSON(&b, q)
 			return b.Bytes(), err
 		}
-		err := report.Render(&b, answerOf(q), o.format)
+		err := report.Render(&b, answerOf(q, sites), o.format)
 		return b.Bytes(), err
 	})
 }
 
+// withheld is the error that ends a command whose answer released nothing, nil for another.
+func (o output) withheld(q client.Question) error {
+	if q.Result == nil || q.Result.State.Released() {
+		return nil
+	}
+	e := withheldError{reason: q.Result.Reason}
+	if o.path == "-" && o.format == report.Table {
+		return e // the table has what to change
+	}
+	for _, n := range q.Result.Refused {
+		if !slices.Contains(e.rules, n.Problem.Rule) {
+			e.rules = append(e.rules, n.Problem.Rule)
+		}
+	}
+	return e
+}
+
+// sitesOf returns the organizations of the hub's nodes. Without them, nodes have their keys:
+// that is no reason not to show an answer.
+func sitesOf(ctx context.Context, c *client.Client) report.Sites {
+	nodes, err := c.Nodes(ctx)
+	if err != nil {
+		return nil
+	}
+	sites := make(report.Sites, len(nodes))
+	for _, n := range nodes {
+		sites[n.DID] = printable(n.Organization)
+	}
+	return sites
+}
+
 // answerOf is what a report shows of a question: also of one that is open.
-func answerOf(q client.Question) report.Answer {
-	a := report.Answer{Request: q.Request, Result: query.Result{Query: q.ID, Trial: q.Trial, State: q.State}}
+func answerOf(q client.Question, sites report.Sites) report.Answer {
+	a := report.Answer{Request: q.Request, Result: query.Result{Query: q.ID, Trial: q.Trial, State: q.State}, Sites: sites, Fixes: fixes()}
 	ledger := fmt.Sprintf("asked in entry %d", q.LedgerIndex)
 	if q.ResultIndex >= 0 {
 		ledger += fmt.Sprintf(", answered in entry %d", q.ResultIndex)
@@ -106,7 +138,7 @@ func answerOf(q client.Question) report.Answer {
 		a.Notes = append(a.Notes, report.Note{Name: "study", Text: fmt.Sprintf("%s, question %s", part, part.Question)})
 	}
 	for _, node := range q.Waiting {
-		a.Notes = append(a.Notes, report.Note{Name: "waiting", Text: fmt.Sprintf("%s  for approval at the site, until %s", node.Short(), waitsUntil(q).Format(time.RFC3339))})
+		a.Notes = append(a.Notes, report.Note{Name: "waiting", Text: fmt.Sprintf("%s  for approval at the site, until %s", sites.Name(node), waitsUntil(q).Format(time.RFC3339))})
 	}
 	if q.Result != nil {
 		a.Result = *q.Result
@@ -116,7 +148,7 @@ func answerOf(q client.Question) report.Answer {
 		if p.Tx != "" {
 			chain = fmt.Sprintf("on the chain in block %d, %d gas", p.Block, p.Gas)
 		}
-		a.Notes = append(a.Notes, report.Note{Name: "proof", Text: fmt.Sprintf("%s  entry %d, %s", p.Node.Short(), p.LedgerIndex, chain)})
+		a.Notes = append(a.Notes, report.Note{Name: "proof", Text: fmt.Sprintf("%s  entry %d, %s", sites.Name(p.Node), p.LedgerIndex, chain)})
 	}
 	return a
 }

@@ -146,44 +146,14 @@ func printDue(cmd *cobra.Command, p recurring.Plan) error {
 }
 
 func newQuerySchedules() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "schedules",
-		Short:   "List the newest recurring questions",
-		Example: `  trialmesh query schedules --hub https://hub.example:7420 --root root.pem`,
-		Args:    args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := remoteHub(cmd)
-			if err != nil {
-				return err
+	return newHubList("schedules", "List the newest recurring questions", "query schedules", "SCHEDULE\tTRIAL\tANALYSIS\tCRON\tASKED\tMISSED\tOF\tSTATE\tNEXT",
+		client.MaxSchedules, (*client.Client).Schedules, func(s client.ScheduleSummary) string {
+			next := "-"
+			if s.Next != nil {
+				next = s.Next.Format(time.RFC3339)
 			}
-			defer c.Close()
-			limit, _ := cmd.Flags().GetInt("limit")
-			list, err := c.Schedules(cmd.Context(), limit)
-			if err != nil {
-				return err
-			}
-			if wantsJSON(cmd) {
-				for _, s := range list {
-					if err := printJSON(cmd, s); err != nil {
-						return err
-					}
-				}
-				return nil
-			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "SCHEDULE\tTRIAL\tANALYSIS\tCRON\tASKED\tMISSED\tOF\tSTATE\tNEXT")
-			for _, s := range list {
-				next := "-"
-				if s.Next != nil {
-					next = s.Next.Format(time.RFC3339)
-				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\n", s.Name, s.Trial, s.Kind, printable(s.Cron), s.Asked, s.Missed, s.Occurrences, s.State(), next)
-			}
-			return w.Flush()
-		},
-	}
-	cmd.Flags().Int("limit", 20, fmt.Sprintf("how many, up to %d", client.MaxSchedules))
-	return addHub(cmd)
+			return fmt.Sprintf("%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s", s.Name, s.Trial, s.Kind, printable(s.Cron), s.Asked, s.Missed, s.Occurrences, s.State(), next)
+		})
 }
 
 func newScheduleShow() *cobra.Command {
@@ -265,21 +235,8 @@ query cancel ends it.`,
 			if err != nil {
 				return err
 			}
-			if wantsJSON(cmd) {
-				return printJSON(cmd, map[string]any{"name": s.Name, "state": query.Cancelled, "existed": !changed})
-			}
-			text := "cancelled"
-			if !changed {
-				text = "was cancelled before"
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", s.Name, text)
-			return err
+			return sayCancelled(cmd, "name", s.Name, changed)
 		},
 	}
-	cmd.Flags().String("key", "", "file with the signing key of the researcher or the sponsor (required)")
-	cmd.Flags().String("reason", "", "why, in words; public")
-	if err := cmd.MarkFlagRequired("key"); err != nil {
-		panic(err) // the flag was defined above
-	}
-	return addHub(cmd)
+	return addCancel(cmd)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/trialmesh/trialmesh/federation/report"
 	"github.com/trialmesh/trialmesh/hub/client"
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
@@ -27,7 +28,8 @@ const (
 // break, as often as the question is asked for.
 func showUntil(cmd *cobra.Command, c *client.Client, id, wait string, limit time.Duration, out output) error {
 	end := time.Now().Add(limit)
-	line := newProgressLine(cmd.ErrOrStderr())
+	sites := sitesOf(cmd.Context(), c)
+	line := newProgressLine(cmd.ErrOrStderr(), sites)
 	if wait != "" {
 		followQuestion(cmd.Context(), c, id, limit, line)
 	}
@@ -46,16 +48,13 @@ func showUntil(cmd *cobra.Command, c *client.Client, id, wait string, limit time
 			continue
 		}
 		line.clear()
-		if err := out.print(cmd, q); err != nil {
-			return err
+		if err := out.print(cmd, q, sites); err != nil {
+			return errors.Join(err, out.withheld(q))
 		}
-		switch {
-		case !there:
+		if !there {
 			return fmt.Errorf("not there after %s; ask again with query show", limit)
-		case q.Result != nil && !q.Result.State.Released():
-			return errors.New("nothing was released: " + q.Result.Reason)
 		}
-		return nil
+		return out.withheld(q)
 	}
 }
 
@@ -93,37 +92,50 @@ func waitsUntil(q client.Question) time.Time {
 }
 
 // progressLine shows progress: on a terminal in one place, elsewhere in lines that leave out
-// what changes with every answer.
+// what changes with every answer, and of rounds have one in a while.
 type progressLine struct {
 	out      io.Writer
 	terminal bool
-	shown    string
+	sites    report.Sites
+	now      func() time.Time
+
+	shown   string
+	parties string    // what the last line said of nodes
+	at      time.Time // when it was written
 }
 
-func newProgressLine(out io.Writer) *progressLine {
+// between is the least time from a line to another that differs by its round alone.
+const between = 5 * time.Second
+
+func newProgressLine(out io.Writer, sites report.Sites) *progressLine {
 	file, is := out.(*os.File)
 	if is {
 		info, err := file.Stat()
 		is = err == nil && info.Mode()&os.ModeCharDevice != 0
 	}
-	return &progressLine{out: out, terminal: is}
+	return &progressLine{out: out, terminal: is, sites: sites, now: time.Now}
 }
 
 // eraseLine returns to the beginning of a terminal's line and erases it.
 const eraseLine = "\r\x1b[K"
 
 func (l *progressLine) show(p query.Progress) {
-	text := progressWords(p, l.terminal)
+	parties := partyWords(p, l.sites)
+	text := strings.Join(append(progressWords(p, l.terminal), parties...), "; ")
 	if p.State.Final() || text == l.shown {
 		return
 	}
-	l.shown = text
-	switch {
-	case l.terminal:
+	if l.terminal {
+		l.shown = text
 		fmt.Fprint(l.out, eraseLine+text)
-	case text != "":
-		fmt.Fprintln(l.out, text)
+		return
 	}
+	now, said := l.now(), strings.Join(parties, "; ")
+	if text == "" || said == l.parties && now.Sub(l.at) < between {
+		return
+	}
+	l.shown, l.parties, l.at = text, said, now
+	fmt.Fprintln(l.out, text)
 }
 
 // clear makes room for what comes after.
@@ -140,41 +152,46 @@ var stepWords = map[query.Step]string{
 	query.StepConfirm: "agreeing on the sum", query.StepUnmask: "taking the masks off",
 }
 
-// progressWords says how far a question is, in one line; full also says what changes with
-// every answer.
-func progressWords(p query.Progress, full bool) string {
-	var parts []string
+// progressWords says how far a question is; full also says what changes with every answer.
+func progressWords(p query.Progress, full bool) (parts []string) {
 	switch {
 	case p.MaxRounds > 0:
 		parts = append(parts, fmt.Sprintf("round %d of at most %d", p.Round, p.MaxRounds))
 	case p.Round > 0:
 		parts = append(parts, fmt.Sprintf("round %d", p.Round))
 	}
+	if !full {
+		return parts
+	}
+	plain, _ := p.Step.Split()
+	if words := stepWords[plain]; words != "" {
+		parts = append(parts, words)
+	}
 	answered := 0
-	var others []string
 	for _, n := range p.Nodes {
-		name := n.Node.Short()
-		switch n.State {
-		case query.NodeAnswered:
+		if n.State == query.NodeAnswered {
 			answered++
+		}
+	}
+	return append(parts, fmt.Sprintf("%d of %s answered", answered, counted(len(p.Nodes), "node")))
+}
+
+// partyWords says of each node what keeps it from answering.
+func partyWords(p query.Progress, sites report.Sites) (parts []string) {
+	for _, n := range p.Nodes {
+		name := sites.Name(n.Node)
+		switch n.State {
 		case query.NodeWaiting:
-			others = append(others, name+" waits for approval"+untilWords(p.WaitsUntil))
+			parts = append(parts, name+" waits for approval"+untilWords(p.WaitsUntil))
 		case query.NodeAway:
-			others = append(others, name+" is away")
+			parts = append(parts, name+" is away")
 		case query.NodeRefused:
-			others = append(others, fmt.Sprintf("%s refused (%s)", name, n.Rule))
+			parts = append(parts, fmt.Sprintf("%s refused (%s)", name, n.Rule))
 		case query.NodeMissing:
-			others = append(others, fmt.Sprintf("%s is missing at step %s", name, n.Step))
+			parts = append(parts, fmt.Sprintf("%s is missing at step %s", name, n.Step))
 		}
 	}
-	if full {
-		plain, _ := p.Step.Split()
-		if words := stepWords[plain]; words != "" {
-			parts = append(parts, words)
-		}
-		parts = append(parts, fmt.Sprintf("%d of %s answered", answered, counted(len(p.Nodes), "node")))
-	}
-	return strings.Join(append(parts, others...), "; ")
+	return parts
 }
 
 func untilWords(t *time.Time) string {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/trialmesh/trialmesh/federation/report"
 	"github.com/trialmesh/trialmesh/hub/client"
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
@@ -110,6 +111,25 @@ func TestWaitShowsTheHubsEvents(t *testing.T) {
 			require.NotContains(t, progress.String(), "\x1b")
 		})
 	}
+}
+
+// TestRoundsAreToldNowAndThen where there is no terminal; what nodes do is told at once.
+func TestRoundsAreToldNowAndThen(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	now := untilNoon
+	l := &progressLine{out: &b, sites: report.Sites{someNode: "North Hospital"}, now: func() time.Time { return now }}
+	for round := 1; round <= 20; round++ {
+		p := query.Progress{State: query.Open, Round: round, MaxRounds: 40, Nodes: []query.NodeProgress{{Node: someNode, State: query.NodeWorking}}}
+		if round >= 15 {
+			p.Nodes[0].State = query.NodeAway
+		}
+		l.show(p)
+		now = now.Add(time.Second)
+	}
+	const away = " of at most 40; North Hospital (…EGta2doK) is away"
+	require.Equal(t, []string{"round 1 of at most 40", "round 6 of at most 40", "round 11 of at most 40", "round 15" + away, "round 20" + away},
+		strings.Split(strings.TrimSpace(b.String()), "\n"))
 }
 
 // TestTerminalHasOneLineOfProgress, which is gone when the answer comes.

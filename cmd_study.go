@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/trialmesh/trialmesh/hub/client"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/spelling"
 	saved "github.com/trialmesh/trialmesh/protocol/study" // main has a function study
 )
 
@@ -79,6 +81,13 @@ func addCohorts(cmd *cobra.Command, s *saved.Study) error {
 		if !given || !query.PartName(name) {
 			return usageError{errors.New("--cohort: NAME=FILE, the name of lower-case letters, digits and dashes")}
 		}
+		var asked []string
+		for _, q := range s.Questions {
+			asked = append(asked, q.Cohort)
+		}
+		if !slices.Contains(asked, name) {
+			return usageError{fmt.Errorf("--cohort: no question of the study is about %s%s", name, spelling.Hint(name, asked...))}
+		}
 		if s.Cohorts[name] != nil {
 			return usageError{fmt.Errorf("--cohort: %s is in the study already", name)}
 		}
@@ -135,40 +144,10 @@ change needs another version. The name is yours from then on.`,
 }
 
 func newStudyList() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "list",
-		Short:   "List the newest studies",
-		Example: `  trialmesh study list --hub https://hub.example:7420 --root root.pem`,
-		Args:    args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := remoteHub(cmd)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			limit, _ := cmd.Flags().GetInt("limit")
-			list, err := c.Studies(cmd.Context(), limit)
-			if err != nil {
-				return err
-			}
-			if wantsJSON(cmd) {
-				for _, s := range list {
-					if err := printJSON(cmd, s); err != nil {
-						return err
-					}
-				}
-				return nil
-			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "STUDY\tREGISTERED\tTRIAL\tQUESTIONS\tTITLE")
-			for _, s := range list {
-				fmt.Fprintf(w, "%s@%s\t%s\t%s\t%d\t%s\n", s.Name, s.Version, s.Registered.Format(time.RFC3339), s.Trial, s.Questions, printable(s.Title))
-			}
-			return w.Flush()
-		},
-	}
-	cmd.Flags().Int("limit", 20, fmt.Sprintf("how many, up to %d", client.MaxStudies))
-	return addHub(cmd)
+	return newHubList("list", "List the newest studies", "study list", "STUDY\tREGISTERED\tTRIAL\tQUESTIONS\tTITLE", client.MaxStudies, (*client.Client).Studies,
+		func(s client.StudyVersion) string {
+			return fmt.Sprintf("%s@%s\t%s\t%s\t%d\t%s", s.Name, s.Version, s.Registered.Format(time.RFC3339), s.Trial, s.Questions, printable(s.Title))
+		})
 }
 
 func newStudyShow() *cobra.Command {

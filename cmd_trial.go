@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/spelling"
 	"github.com/trialmesh/trialmesh/protocol/trial"
 )
 
@@ -32,7 +34,8 @@ func newTrialSign() *cobra.Command {
    "disclosure": {"minCell": 11, "rounding": 5, "minSites": 3, "maxShare": 90, "minDifference": 11, "maxQuestions": 100}}
 
 The disclosure rules may only be stricter than a node's own; leave them out or
-at 0 to take the nodes'.`,
+at 0 to take the nodes'. Analyses are the kinds that may be asked:
+` + indented(kindList()),
 		Example: `  trialmesh trial sign design.json --key sponsor.key --out design.signed`,
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,13 +48,28 @@ at 0 to take the nodes'.`,
 			}
 			for _, kind := range design.Analyses {
 				if !query.AnalysisKind(kind).Known() {
-					return fmt.Errorf("%s: analyses: %q is unknown; known are count, moments, glm", args[0], kind)
+					return fmt.Errorf("%s: analyses: %q is unknown%s; known are %s", args[0], kind, spelling.Hint(kind, query.Kinds()...), strings.ReplaceAll(kindList(), "\n", " "))
 				}
 			}
 			return sign(cmd, trial.KindDesign, design, 366*24*time.Hour)
 		},
 	}
 	return addSigning(cmd)
+}
+
+// kindList are the kinds of analysis, a few to a line.
+func kindList() string {
+	var b strings.Builder
+	for i, kind := range query.Kinds() {
+		switch {
+		case i > 0 && i%6 == 0:
+			b.WriteString(",\n")
+		case i > 0:
+			b.WriteString(", ")
+		}
+		b.WriteString(string(kind))
+	}
+	return b.String()
 }
 
 func newTrialApprove() *cobra.Command {

@@ -82,7 +82,8 @@ func decodeAt(raw []byte, out any) (int64, error) {
 	case errors.As(err, &kind):
 		return kind.Offset - 1, fmt.Errorf("%s: want %s, not %s", fieldPath(kind.Field), kindWords(kind.Type), article(kind.Value))
 	case err != nil:
-		return unknownField(raw, reflect.TypeOf(out)), errors.New(strings.TrimPrefix(err.Error(), "json: "))
+		at, hint := unknownField(raw, reflect.TypeOf(out))
+		return at, errors.New(strings.TrimPrefix(err.Error(), "json: ") + hint)
 	}
 	at := dec.InputOffset()
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {

@@ -59,7 +59,7 @@ func TestTrialSignRefusesAnAnalysisThatIsNone(t *testing.T) {
 	write(`"count","kaplan"`)
 	c := call(t, "trial", "sign", design, "--key", key)
 	require.Equal(t, exitError, c.status)
-	require.Contains(t, c.stderr, `analyses: "kaplan" is unknown; known are count, moments, glm`)
+	require.Contains(t, c.stderr, `analyses: "kaplan" is unknown; known are count, moments, glm, cox, kaplan-meier, crosstab, describe,`)
 	require.Empty(t, c.stdout)
 	write(`"count","moments"`)
 	must(t, "trial", "sign", design, "--key", key)

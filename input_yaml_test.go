@@ -48,8 +48,8 @@ func TestErrorsInFilesSayWhere(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ file, text, want string }{
 		"json: a comma too many":   {"q.json", "{\n \"trial\": \"a\",\n}", "line 3, column 1: invalid character '}'"},
-		"json: an unknown field":   {"q.json", "{\"trial\": \"a\", \"analysis\":\n  {\"kind\": \"glm\", \"glm\": {\n   \"famly\": \"x\"}}}", `line 3, column 4: unknown field "famly"`},
-		"json: an embedded one":    {"q.json", "{\"analysis\": {\"kind\": \"glm\",\n \"glmm\": {}}}", `line 2, column 2: unknown field "glmm"`},
+		"json: an unknown field":   {"q.json", "{\"trial\": \"a\", \"analysis\":\n  {\"kind\": \"glm\", \"glm\": {\n   \"famly\": \"x\"}}}", `line 3, column 4: unknown field "famly" (did you mean family?)`},
+		"json: an embedded one":    {"q.json", "{\"analysis\": {\"kind\": \"glm\",\n \"glmm\": {}}}", `line 2, column 2: unknown field "glmm" (did you mean glm?)`},
 		"json: another kind":       {"q.json", "{\"analysis\":\n {\"kind\": \"count\", \"by\": \"sex\"}}", "line 2, column 30: analysis.by: want a list, not text"},
 		"json: within a method":    {"q.json", "{\"analysis\":\n {\"prevalence\": {\"by\": []}}}", ": analysis.prevalence.by: want text, not a list"},
 		"json: not whole":          {"q.json", "{\"analysis\": {\"variable\": {\"concept\": 1.5}}}", "line 1, column 41: analysis.variable.concept: want a whole number, not this number"},

@@ -29,6 +29,7 @@ import (
 	"github.com/knadh/koanf/providers/posflag"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	hubclient "github.com/trialmesh/trialmesh/hub/client"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
@@ -36,6 +37,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/formula"
 	"github.com/trialmesh/trialmesh/protocol/problem"
+	"github.com/trialmesh/trialmesh/protocol/spelling"
 	"github.com/trialmesh/trialmesh/zk/circuits"
 )
 
@@ -66,13 +68,14 @@ type failure struct {
 	Error  string       `json:"error"`
 	Kind   problem.Kind `json:"kind,omitempty"` // of an error that a hub or a node answered
 	Rule   string       `json:"rule,omitempty"` // that refused
+	Fix    []string     `json:"fix,omitempty"`  // what to change, a sentence for each rule
 	Hint   string       `json:"hint,omitempty"`
 	Status int          `json:"status"` // the exit status
 }
 
 // printError says on standard error what went wrong and what to do next.
 func printError(cmd *cobra.Command, err error) {
-	f := failure{Error: err.Error(), Hint: hintFor(err), Status: statusOf(err)}
+	f := failure{Error: err.Error(), Fix: fixesFor(err), Hint: hintFor(err), Status: statusOf(err)}
 	if wantsJSON(cmd) {
 		if p := new(problem.Error); errors.As(err, &p) {
 			f.Kind, f.Rule = p.Kind, p.Rule
@@ -83,6 +86,9 @@ func printError(cmd *cobra.Command, err error) {
 	fmt.Fprintln(cmd.ErrOrStderr(), "trialmesh:", f.Error)
 	if at := new(formula.Error); errors.As(err, &at) {
 		fmt.Fprintln(cmd.ErrOrStderr(), indented(at.Pointer()))
+	}
+	for _, fix := range f.Fix {
+		fmt.Fprintln(cmd.ErrOrStderr(), "fix:", fix)
 	}
 	if f.Hint != "" {
 		fmt.Fprintln(cmd.ErrOrStderr(), "hint:", f.Hint)
@@ -129,7 +135,7 @@ func newRoot() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
+		return usageError{fmt.Errorf("%w%s (see %s --help)", err, flagHint(cmd, err), cmd.CommandPath())}
 	})
 	root.PersistentFlags().Bool("json", false, "print one JSON object a line instead of text, errors too")
 	root.PersistentFlags().String("log-level", "info", "debug, info, warn or error")
@@ -172,7 +178,27 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {
-	return usageError{fmt.Errorf("unknown command %q: see %s --help", name, cmd.CommandPath())}
+	var known []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			known = append(known, c.Name())
+		}
+	}
+	return usageError{fmt.Errorf("unknown command %q%s: see %s --help", name, spelling.Hint(name, known...), cmd.CommandPath())}
+}
+
+// flagHint names the flag that was meant, if err is about one that a command does not have.
+func flagHint(cmd *cobra.Command, err error) string {
+	unknown := new(pflag.NotExistError)
+	if !errors.As(err, &unknown) {
+		return ""
+	}
+	var known []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+	if near := spelling.Nearest(unknown.GetSpecifiedName(), known...); near != "" {
+		return " (did you mean --" + near + "?)"
+	}
+	return ""
 }
 
 // usageError is a call that cannot be right, whatever the state of the world.

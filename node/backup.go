@@ -68,6 +68,9 @@ func Fsck(ctx context.Context, cfg Config, progress func(fsck.Progress)) (fsck.R
 		return fsck.Report{}, fmt.Errorf("fsck: %w", err)
 	}
 	report, err := fsck.Check(ctx, fsck.Config{DB: db, Raw: files, Progress: progress, Now: cfg.Now})
+	if errors.Is(err, sqldb.ErrSchema) {
+		err = fmt.Errorf("this version has not opened the node's database yet: run the node once, which brings its tables up to date, then check: %w", err)
+	}
 	return report, errors.Join(err, db.Close())
 }
 

@@ -109,6 +109,19 @@ func restoreAndResume(t *testing.T, hub *certifier, from, to string) {
 	require.ErrorContains(t, err, heldFile)
 }
 
+// TestFsckOfAnEarlierDatabase says what to do: a check changes nothing, so it does not migrate.
+func TestFsckOfAnEarlierDatabase(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	require.NoError(t, raw.CreateKey(filepath.Join(dir, rawKeyFile)))
+	db, err := sqldb.Open(t.Context(), sqldb.Config{DSN: "sqlite:" + filepath.Join(dir, dataFile)})
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+	_, err = Fsck(t.Context(), Config{Dir: dir}, nil)
+	require.ErrorIs(t, err, sqldb.ErrSchema)
+	require.ErrorContains(t, err, "run the node once")
+}
+
 func TestFsckMakesNoDatabase(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

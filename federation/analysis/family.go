@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/spelling"
 )
 
 // family is a distribution with its link, in R's definitions and with R's guards at the
@@ -31,7 +32,11 @@ func newFamily(name query.Family, link query.Link) (family, error) {
 		family{query.Poisson, query.LinkSqrt}, family{query.Poisson, query.LinkIdentity}:
 		return f, nil
 	}
-	return family{}, fmt.Errorf("family %q with link %q: known are gaussian, binomial with logit or log, and poisson with log, sqrt or identity", name, link)
+	hint := spelling.Hint(string(name), query.Gaussian, query.Binomial, query.Poisson)
+	if hint == "" {
+		hint = spelling.Hint(string(link), query.LinkIdentity, query.LinkLogit, query.LinkLog, query.LinkSqrt)
+	}
+	return family{}, fmt.Errorf("family %q with link %q%s; known are gaussian, binomial with logit or log, and poisson with log, sqrt or identity", name, link, hint)
 }
 
 // start returns the mean that the first fit begins from.

@@ -3,8 +3,10 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
@@ -15,6 +17,24 @@ type Answer struct {
 
 	// Notes are what else is known of it, for example where it stands on the ledger.
 	Notes []Note `json:"notes,omitempty"`
+
+	// Sites say whose nodes they are.
+	Sites Sites `json:"sites,omitempty"`
+
+	// Fixes say what to change by the rule that refused.
+	Fixes map[string]string `json:"-"`
+}
+
+// Sites are the organizations of nodes, as the hub's registry has them.
+type Sites map[identity.DID]string
+
+// Name returns the organization of a node with the end of its key, which tells it from
+// another node of the same one. A node that is not known has its key alone.
+func (s Sites) Name(node identity.DID) string {
+	if name := s[node]; name != "" {
+		return name + " (" + node.Short() + ")"
+	}
+	return node.Short()
 }
 
 // Note is a fact about an answer, which may share its name with others.
@@ -47,13 +67,30 @@ func (a Answer) view() view {
 // outcome is what was released in place of a table of levels, nil for none.
 func (a Answer) outcome() any {
 	if !a.Request.Analysis.Attrition || len(a.Result.Cells) == 0 {
-		return a.Result.Outcome.Value()
+		return a.timed(a.Result.Outcome.Value())
 	}
 	var out Attrition
 	for _, c := range a.Result.Cells {
 		out.Steps = append(out.Steps, AttritionStep{Name: strings.Join(c.Levels, ", "), N: c.N, SitesWithheld: c.SitesWithheld, Withheld: c.Withheld})
 	}
 	return out
+}
+
+// timed adds to incidence rates the unit of their time: days, but for a column of a data set
+// in another one.
+func (a Answer) timed(outcome any) any {
+	rates, is := outcome.(query.Rates)
+	spec := a.Request.Analysis.Incidence
+	if !is || spec == nil {
+		return outcome
+	}
+	r := inDays(rates)
+	for _, c := range a.Request.Analysis.Columns {
+		if c.Name == spec.Time && c.Unit != "" {
+			r.unit = c.Unit
+		}
+	}
+	return r
 }
 
 func answerBlocks(a Answer, inner view) []block {
@@ -87,10 +124,15 @@ func (a Answer) facts() facts {
 		f.add("repeats", "the answer to "+r.Repeats.String())
 	}
 	for _, n := range r.Refused {
-		f.add("refused", fmt.Sprintf("%s  %s (%s)", n.Node.Short(), n.Problem.Title, n.Problem.Rule))
+		f.add("refused", fmt.Sprintf("%s  %s", a.Sites.Name(n.Node), n.Problem.Err()))
 	}
 	for _, n := range r.Missing {
-		f.add("missing", fmt.Sprintf("%s  at step %s", n.Node.Short(), n.Step))
+		f.add("missing", fmt.Sprintf("%s  at step %s", a.Sites.Name(n.Node), n.Step))
+	}
+	for _, rule := range refusedBy(r) {
+		if fix := a.Fixes[rule]; fix != "" {
+			f.add("fix", rule+": "+fix)
+		}
 	}
 	if r.State != query.Open {
 		f.add("nodes", fmt.Sprintf("%d answered", len(r.Answered)))
@@ -100,10 +142,21 @@ func (a Answer) facts() facts {
 	}
 	for _, n := range r.Answered {
 		if n.Leave != nil {
-			f.add("approval", n.Node.Short()+"  "+leaveText(*n.Leave))
+			f.add("approval", a.Sites.Name(n.Node)+"  "+leaveText(*n.Leave))
 		}
 	}
 	return f
+}
+
+// refusedBy are the rules by which nodes refused, each once.
+func refusedBy(r query.Result) []string {
+	var rules []string
+	for _, n := range r.Refused {
+		if !slices.Contains(rules, n.Problem.Rule) {
+			rules = append(rules, n.Problem.Rule)
+		}
+	}
+	return rules
 }
 
 // leaveText says who let a question pass at a node.
@@ -209,15 +262,24 @@ func answerRows(a Answer, inner view) rows {
 	for _, n := range a.Notes {
 		out.text(question, n.Name, n.Text)
 	}
+	node := func(did identity.DID, state string) Row {
+		at := Row{Section: "node", Name: string(did)}
+		out.text(at, "organization", a.Sites[did])
+		out.text(at, "state", state)
+		return at
+	}
 	for _, n := range r.Answered {
-		out.text(Row{Section: "node", Name: string(n.Node)}, "state", "answered")
+		node(n.Node, "answered")
 	}
 	for _, n := range r.Refused {
-		out.text(Row{Section: "node", Name: string(n.Node)}, "state", "refused")
-		out.text(Row{Section: "node", Name: string(n.Node)}, "rule", n.Problem.Rule)
+		at := node(n.Node, "refused")
+		out.text(at, "rule", n.Problem.Rule)
+		out.text(at, "reason", n.Problem.Title)
+		out.text(at, "detail", n.Problem.Detail)
+		out.text(at, "fix", a.Fixes[n.Problem.Rule])
 	}
 	for _, n := range r.Missing {
-		out.text(Row{Section: "node", Name: string(n.Node)}, "state", "missing")
+		node(n.Node, "missing")
 	}
 	names := make([]string, len(a.Request.Analysis.By))
 	for i, s := range a.Request.Analysis.By {

@@ -45,7 +45,7 @@ func clustersBlocks(c query.Clusters) []block {
 	}
 	switch {
 	case c.Held:
-		blocks = append(blocks, lines{"Stopped early: fewer persons than the policy allows would change clusters"})
+		blocks = append(blocks, lines{"Held: the next step would have moved fewer persons than may be told apart, so the steps end here"})
 	case !c.Converged:
 		blocks = append(blocks, lines{"Warning: another step would move persons"})
 	}

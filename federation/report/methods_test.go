@@ -18,6 +18,8 @@ func TestMethodsReadLikeR(t *testing.T) {
 		{Name: "age", From: query.FromAge},
 		{Name: "falls", From: query.FromCount, High: 50, Domain: "ConditionOccurrence", Concepts: []int64{1}},
 		{Name: "treated", From: query.FromEvent, Domain: "DrugExposure", Concepts: []int64{1}},
+		{Name: "days", From: query.FromFollowUp, Domain: "ConditionOccurrence", Concepts: []int64{1}, Window: &query.Window{From: 1, To: 60}},
+		{Name: "fell", From: query.FromOutcome, Domain: "ConditionOccurrence", Concepts: []int64{1}, Window: &query.Window{From: 1, To: 60}},
 	}
 	for kind, c := range map[query.AnalysisKind]struct {
 		specs query.Specs
@@ -47,6 +49,13 @@ func TestMethodsReadLikeR(t *testing.T) {
 			[]int{0, 1, 2},
 			[]string{"by propensity score: strata", "untreated", "Standardized differences:", "score from", "Outcome, with robust standard errors:"},
 		},
+		query.Compare: {
+			query.Specs{Comparison: &query.ComparisonSpec{
+				Treatment: "treated ~ age", Outcome: "Surv(days, fell) ~ treated", Grid: query.Grid{Width: 1, Horizon: 60}, Adjustment: query.Matching, Estimand: query.ATT, Caliper: 0.2,
+			}},
+			[]int{0, 2, 3, 4},
+			[]string{"Comparison of new users (ATT)", "Hazard ratio of the treated:", "crude", "adjusted", "untreated, in pairs", "Least alike after adjustment: age", "The propensity score:"},
+		},
 		query.Predict: {
 			query.Specs{Predict: &query.PredictSpec{Formula: "treated ~ age + falls", Share: 0.5, Groups: 3}},
 			[]int{0, 1, 2},
@@ -64,7 +73,7 @@ func TestMethodsReadLikeR(t *testing.T) {
 			f, err := analysis.NewFrame(analysis.ColumnsOf(a.Columns))
 			require.NoError(t, err)
 			for i := range 80 {
-				all := []float64{float64(30 + 5*site + i*7%41), float64(i * i % 23 % (1 + i%7)), float64(i * 3 % 5 % 2)}
+				all := []float64{float64(30 + 5*site + i*7%41), float64(i * i % 23 % (1 + i%7)), float64(i * 3 % 5 % 2), float64(1 + i*11%59), float64(i % 3 % 2)}
 				row := make([]float64, len(c.used))
 				for k, from := range c.used {
 					row[k] = all[from]

@@ -11,11 +11,10 @@ func quantilesBlocks(q query.QuantileTable) []block {
 	blocks := []block{lines{persons(q.N, q.Omitted)}}
 	for _, c := range q.Columns {
 		t := &table{title: c.Name, head: []string{"", "n"}, words: 1}
-		n := "" // it is not told by column
 		for _, at := range c.All {
 			t.head = append(t.head, one(7, percent(at.P))+"%")
 		}
-		t.add(quantileCells("all", n, c.All)...)
+		t.add(quantileCells("all", fmt.Sprint(q.N), c.All)...)
 		for _, g := range c.Groups {
 			t.add(quantileCells(g.Level, fmt.Sprint(g.N), g.Quantiles)...)
 		}

@@ -8,9 +8,51 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
+// timedRates are incidence rates by persons' time in a unit that the question knows.
+type timedRates struct {
+	query.Rates
+	unit string // UCUM code of the column with the time
+}
+
+// daysInYear is how many days a year has on average, as UCUM defines a_j.
+const daysInYear = 365.25
+
+// calendar is how many of a UCUM unit a year has, and what they are called.
+var calendar = map[string]struct {
+	perYear float64
+	name    string
+}{"h": {24 * daysInYear, "hours"}, "d": {daysInYear, "days"}, "wk": {daysInYear / 7, "weeks"}, "mo": {12, "months"}, "a": {1, "years"}}
+
+// scale is how many units of time a rate is by, and what that and the unit are called. Times
+// of a unit that is not one of a calendar stay as they are.
+func (r timedRates) scale() (units float64, per, name string) {
+	if unit, known := calendar[r.unit]; known {
+		return unit.perYear, "1,000 person-years", unit.name
+	}
+	return 1, "1,000 " + r.unit, r.unit
+}
+
+// perThousand is a rate by thousand times so many units of the persons' time.
+func perThousand(x query.Rate, units float64) query.Rate {
+	if x.Estimate != nil {
+		v := *x.Estimate * 1000 * units
+		x.Estimate = &v
+	}
+	if x.Exact != nil {
+		x.Exact = &query.Limits{Lower: x.Exact.Lower * 1000 * units, Upper: x.Exact.Upper * 1000 * units}
+	}
+	return x
+}
+
+// inDays are rates by the unit that a time has if nobody says another.
+func inDays(r query.Rates) timedRates { return timedRates{r, "d"} }
+
 // ratesBlocks has a line for all and for each level.
-func ratesBlocks(r query.Rates) []block {
+func ratesBlocks(r query.Rates) []block { return timedBlocks(inDays(r)) }
+
+func timedBlocks(r timedRates) []block {
 	incidence := r.All.Time != nil
+	units, per, name := r.scale()
 	t := &table{head: []string{"", "n", "events"}, words: 1}
 	if incidence {
 		t.head = append(t.head, "time", "rate", "lower .95", "upper .95")
@@ -25,6 +67,7 @@ func ratesBlocks(r query.Rates) []block {
 		cells := []string{levels[i], fmt.Sprint(x.N), fmt.Sprint(x.Events)}
 		if incidence {
 			cells = append(cells, one(7, x.Time))
+			x = perThousand(x, units)
 		}
 		cells = append(cells, one(4, x.Estimate))
 		cells = append(cells, limitCells(x.Exact)...)
@@ -33,11 +76,11 @@ func ratesBlocks(r query.Rates) []block {
 		}
 		t.add(cells...)
 	}
-	note := "Exact limits by Garwood."
-	if !incidence {
-		note = "Exact limits by Clopper and Pearson."
+	notes := lines{"Exact limits by Clopper and Pearson."}
+	if incidence {
+		notes = lines{fmt.Sprintf("Rates are per %s; the time is in %s.", per, name), "Exact limits by Garwood."}
 	}
-	return []block{lines{persons(r.N, r.Omitted)}, t, lines{note}}
+	return []block{lines{persons(r.N, r.Omitted)}, t, notes}
 }
 
 func limitCells(l *query.Limits) []string {
@@ -47,9 +90,15 @@ func limitCells(l *query.Limits) []string {
 	return []string{one(4, &l.Lower), one(4, &l.Upper)}
 }
 
-func ratesRows(r query.Rates) rows {
+func ratesRows(r query.Rates) rows { return timedRows(inDays(r)) }
+
+// timedRows has the estimates by one unit of time, as the result has them, and what that is.
+func timedRows(r timedRates) rows {
 	var out rows
 	out.size(r.N, r.Omitted)
+	if r.All.Time != nil {
+		out.text(Row{Section: "model"}, "time unit", r.unit)
+	}
 	out.rate(Row{Section: "rate"}, r.All)
 	for _, g := range r.Groups {
 		out.rate(Row{Section: "rate", Group: g.Level}, g.Rate)
@@ -75,16 +124,24 @@ func (r *rows) rate(at Row, x query.Rate) {
 	}
 }
 
-// ratesFigure draws the rates with their exact limits, all last.
-func ratesFigure(r query.Rates) drawing {
-	p := figure.Forest{Title: "Rates with 95 % confidence intervals", Names: "Group", Effect: "Share (95 % CI)", Numbers: "Share (95 % CI)", None: math.NaN()}
-	if r.All.Time != nil {
-		p.Effect, p.Numbers = "Rate (95 % CI)", "Rate (95 % CI)"
+func ratesFigure(r query.Rates) drawing { return timedFigure(inDays(r)) }
+
+// timedFigure draws the rates with their exact limits, all last.
+func timedFigure(r timedRates) drawing {
+	p := figure.Forest{Title: "Shares with 95 % confidence intervals", Names: "Group", Effect: "Share (95 % CI)", Numbers: "Share (95 % CI)", None: math.NaN()}
+	incidence := r.All.Time != nil
+	units, per, _ := r.scale()
+	if incidence {
+		p.Title, p.Effect, p.Numbers = "Rates with 95 % confidence intervals", "Rate per "+per+" (95 % CI)", "Rate (95 % CI)"
 	}
 	for _, g := range append(append([]query.GroupRate{}, r.Groups...), query.GroupRate{Level: "All", Rate: r.All}) {
 		e := figure.Effect{Name: g.Level, Estimate: math.NaN(), Text: "not estimable", Pooled: g.Level == "All"}
-		if g.Estimate != nil && g.Exact != nil {
-			e.Estimate, e.Low, e.High = *g.Estimate, g.Exact.Lower, g.Exact.Upper
+		x := g.Rate
+		if incidence {
+			x = perThousand(x, units)
+		}
+		if x.Estimate != nil && x.Exact != nil {
+			e.Estimate, e.Low, e.High = *x.Estimate, x.Exact.Lower, x.Exact.Upper
 			e.Text = interval(e.Estimate, e.Low, e.High)
 		}
 		p.Rows = append(p.Rows, e)

@@ -73,6 +73,8 @@ var views = map[reflect.Type]view{
 	of[query.Clusters]():            {"a clustering", show(clustersBlocks), figures, nil},
 	of[query.PropensityEffect]():    {"an adjusted effect", show(propensityBlocks), figures, draw(propensityFigure)},
 	of[query.Prediction]():          {"a prediction", show(predictionBlocks), figures, draw(predictionFigure)},
+	of[query.Comparison]():          {"a comparison", show(comparisonBlocks), figures, draw(comparisonFigure)},
+	of[timedRates]():                {"a table of rates", show(timedBlocks), list(timedRows), draw(timedFigure)},
 	of[Attrition]():                 {"an attrition", show(attritionBlocks), list(attritionRows), draw(attritionFigure)},
 }
 

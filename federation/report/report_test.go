@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,6 +24,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
@@ -72,7 +74,31 @@ func results(t *testing.T) map[string]any {
 	model.Request.Analysis, model.Result.Cells, model.Result.Total = query.Analysis{Kind: query.GLM}, nil, nil
 	regression := regressions["birthwt"]
 	model.Result.Regression, model.Result.WithheldCells, model.Result.MaxRoundingError = &regression, 0, 0
+	var comparisons []query.Comparison
+	read(t, "../analysis/testdata/comparison/cases.json", &comparisons)
+	compared := comparisons[0] // the file has hazards and arms only
+	compared.Adjustment, compared.Estimand, compared.N, compared.Score = query.Weighting, query.ATE, 1546, regressions["birthwt"]
+	compared.Treated, compared.Untreated = query.PropensityArm{N: 212, Used: 212, Effective: 150.5}, query.PropensityArm{N: 1334, Used: 1334, Effective: 1300.25}
+	compared.Balance = []query.Balance{{Name: "age", Before: new(0.71), After: new(-0.124)}, {Name: "meno"}}
+	refused := nothing
+	refused.Result.Missing = nil
+	for _, node := range []identity.DID{"did:key:z6MkhaXgBZDvotDkL5257fai", "did:key:z6MkhaXgBZDvotDkL5257bad"} {
+		refusal := query.Refused{Node: node, Problem: problem.From(problem.Refusal("query.unit", "the site's vocabulary does not have the variable's unit").With("column pressure"))}
+		refused.Result.Refused = append(refused.Result.Refused, refusal)
+	}
+	refused.Sites = Sites{"did:key:z6MkhaXgBZDvotDkL5257fai": "North Hospital"}
+	refused.Fixes = map[string]string{"query.unit": "use a UCUM unit that the hospitals' vocabularies have"}
+	falls := counted
+	falls.Request.Analysis = query.Analysis{
+		Kind: query.Incidence, Specs: query.Specs{Incidence: &query.IncidenceSpec{Events: "falls", Time: "years"}}, Columns: []query.Column{{Name: "years", From: query.FromDataset, Unit: "a"}},
+	}
+	falls.Result.Cells, falls.Result.Total, falls.Result.Rates, falls.Result.WithheldCells, falls.Result.MaxRoundingError = nil, nil, &rates[0], 0, 0
+	thinned := survivals["aml"]
+	thinned.Arms = slices.Clone(thinned.Arms)
+	thinned.Arms[0].Curve = thinned.Arms[0].Curve[:3]
 	return map[string]any{
+		"survival-thinned": thinned,
+		"comparison": compared, "answer-refused": refused, "answer-rates": falls,
 		"answer-count": counted, "answer-means": means, "answer-nothing": nothing, "answer-model": model,
 		"regression": regressions["cnsim logistic with interaction"], "hazards": hazards["colon"], "survival": survivals["aml"],
 		"crosstab": crossTabs[0], "crosstab-layers": crossTabs[1], "description": descriptions[1], "histogram": histograms[0], "rates": rates[0],

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/trialmesh/trialmesh/federation/report/figure"
 	"github.com/trialmesh/trialmesh/protocol/query"
@@ -37,6 +38,9 @@ func survivalBlocks(s query.Survival) []block {
 		if len(a.Curve) > 0 {
 			blocks = append(blocks, curveTable(a))
 		}
+	}
+	if slices.ContainsFunc(s.Arms, func(a query.SurvivalArm) bool { return len(a.Curve) > 0 && curveOf(a).More }) {
+		blocks = append(blocks, lines{"A point stands for as many events as the least cell at least. The rest, after the last point, is dotted in a figure."})
 	}
 	return append(blocks, logRankBlocks(s)...)
 }
@@ -124,20 +128,29 @@ func survivalRows(s query.Survival) rows {
 	return out
 }
 
+// curveOf is an arm as it is drawn. Its events are told in all, so those after the last point
+// that may be shown are known to be some, but not when.
+func curveOf(a query.SurvivalArm) figure.Arm {
+	arm, more := figure.Arm{Name: a.Name, N: a.N}, a.Events
+	for _, c := range a.Curve {
+		more -= c.Events
+		step := figure.Step{Time: c.Time, AtRisk: c.AtRisk, Leave: c.Events + c.Censored, Censored: c.Censored > 0, Share: c.Survival, Low: math.NaN(), High: math.NaN()}
+		if c.Low != nil && c.High != nil {
+			step.Low, step.High = *c.Low, *c.High
+		}
+		arm.Steps = append(arm.Steps, step)
+	}
+	arm.More = more > 0
+	return arm
+}
+
 func survivalFigure(s query.Survival) drawing {
 	p := figure.Curves{Title: "Survival curves: " + s.Formula, Time: "Time (days)", Share: "Survival probability"}
+	p.End = s.Restriction
 	there := false
 	for _, a := range s.Arms {
-		arm := figure.Arm{Name: a.Name, N: a.N}
-		for _, c := range a.Curve {
-			there = true
-			step := figure.Step{Time: c.Time, AtRisk: c.AtRisk, Leave: c.Events + c.Censored, Censored: c.Censored > 0, Share: c.Survival, Low: math.NaN(), High: math.NaN()}
-			if c.Low != nil && c.High != nil {
-				step.Low, step.High = *c.Low, *c.High
-			}
-			arm.Steps = append(arm.Steps, step)
-		}
-		p.Arms = append(p.Arms, arm)
+		there = there || len(a.Curve) > 0
+		p.Arms = append(p.Arms, curveOf(a))
 	}
 	if l := s.LogRank; l != nil {
 		p.Note = "Log-rank P = " + pValue(2, &l.P)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -30,11 +31,7 @@ type callerKey struct{}
 // only lets an operation be called with a token of the role, or of one of others.
 func (s *server) only(role registry.Role, op huma.Operation, others ...registry.Role) huma.Operation {
 	op.Security = []map[string][]string{{bearer: {}}}
-	text := " Needs a token of role " + string(role)
-	for _, other := range others {
-		text += " or " + string(other)
-	}
-	op.Description = strings.TrimSpace(op.Description + text + ".")
+	op.Description = strings.TrimSpace(op.Description + " Needs a token of role " + orWords(append([]registry.Role{role}, others...)) + ".")
 	op.Middlewares = append(op.Middlewares, func(ctx huma.Context, next func(huma.Context)) {
 		token, err := s.caller(ctx.Context(), ctx.Header("Authorization"), role, others...)
 		if err != nil {
@@ -68,7 +65,7 @@ func (s *server) caller(ctx context.Context, authorization string, role registry
 		return registry.Token{}, err
 	}
 	if token.Role != role && !slices.Contains(others, token.Role) {
-		return registry.Token{}, errRole
+		return registry.Token{}, errRole.With(fmt.Sprintf("it is that of a %s, and this needs one of a %s", token.Role, orWords(append([]registry.Role{role}, others...))))
 	}
 	return token, nil
 }
@@ -76,7 +73,19 @@ func (s *server) caller(ctx context.Context, authorization string, role registry
 // signedBy reports whether the caller holds the key that signed e.
 func signedBy(ctx context.Context, e message.Envelope) error {
 	if holder, _ := ctx.Value(callerKey{}).(identity.DID); holder != e.Issuer {
-		return errHolder
+		return errHolder.With(fmt.Sprintf("it is of %s, and %s signed", holder.Short(), e.Issuer.Short()))
 	}
 	return nil
+}
+
+// orWords lists roles of which any will do.
+func orWords(roles []registry.Role) string {
+	text := ""
+	for i, role := range roles {
+		if i > 0 {
+			text += " or "
+		}
+		text += string(role)
+	}
+	return text
 }

@@ -77,7 +77,7 @@ func (s *server) questionViews(ctx context.Context, limit int) ([]Question, erro
 }
 
 type questionInput struct {
-	ID      string `path:"id" pattern:"^[0-9a-f]{8,64}$" doc:"Hex digits of the question's digest"`
+	ID      string `path:"id" maxLength:"64" doc:"The first 8 or more of the 64 hex digits of the question's digest"`
 	Wait    string `query:"wait" enum:"result,proofs" doc:"What to wait for"`
 	Seconds int    `query:"seconds" minimum:"0" maximum:"86400" default:"30" doc:"How long to wait"`
 }
@@ -181,7 +181,7 @@ func (s *server) ask(ctx context.Context, in *struct{ Body Submission }) (*askOu
 var errOther = problem.New(problem.Invalid, "the cancellation is of another question than the address")
 
 func (s *server) cancel(ctx context.Context, in *struct {
-	ID   string `path:"id" pattern:"^[0-9a-f]{8,64}$" doc:"Hex digits of the question's digest"`
+	ID   string `path:"id" maxLength:"64" doc:"The first 8 or more of the 64 hex digits of the question's digest"`
 	Body Cancelling
 },
 ) (*body[Recorded], error) {

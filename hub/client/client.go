@@ -213,7 +213,7 @@ func (c *Client) Trial(ctx context.Context, id trial.ID) (trial.Registration, er
 		Registration trial.Registration `json:"registration"`
 	}
 	err := c.do(ctx, http.MethodGet, "/v1/trials/"+url.PathEscape(string(id)), nil, &answer)
-	return answer.Registration, err
+	return answer.Registration, about("trial", string(id), err)
 }
 
 // Ask submits a signed question of normal priority and returns its id. It needs a
@@ -285,7 +285,15 @@ func (c *Client) Question(ctx context.Context, id, wait string, limit time.Durat
 		path += "?" + url.Values{"wait": {wait}, "seconds": {fmt.Sprint(int64(limit / time.Second))}}.Encode()
 	}
 	var q Question
-	return q, c.do(ctx, http.MethodGet, path, nil, &q)
+	return q, about("question", id, c.do(ctx, http.MethodGet, path, nil, &q))
+}
+
+// about names what a request was about in its error: the hub repeats nothing.
+func about(what, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %s: %w", what, name, err)
 }
 
 // MaxQuestions is how many questions a hub lists at most.

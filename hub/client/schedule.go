@@ -75,7 +75,7 @@ func (c *Client) RegisterSchedule(ctx context.Context, e message.Envelope) (chan
 // Schedule returns a recurring question by its name.
 func (c *Client) Schedule(ctx context.Context, name string) (Schedule, error) {
 	var s Schedule
-	return s, c.do(ctx, http.MethodGet, "/v1/schedules/"+url.PathEscape(name), nil, &s)
+	return s, about("schedule", name, c.do(ctx, http.MethodGet, "/v1/schedules/"+url.PathEscape(name), nil, &s))
 }
 
 // MaxSchedules is how many schedules a hub lists at most.

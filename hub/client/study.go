@@ -56,7 +56,7 @@ func (c *Client) RegisterStudy(ctx context.Context, e message.Envelope) (changed
 // Study returns a version of a study, NAME@VERSION, or the newest of NAME.
 func (c *Client) Study(ctx context.Context, ref string) (Study, error) {
 	var s Study
-	return s, c.do(ctx, http.MethodGet, "/v1/studies/"+url.PathEscape(ref), nil, &s)
+	return s, about("study", ref, c.do(ctx, http.MethodGet, "/v1/studies/"+url.PathEscape(ref), nil, &s))
 }
 
 // MaxStudies is how many versions of studies a hub lists at most.

@@ -114,7 +114,7 @@ func trialOf(ctx context.Context, tx *sqldb.Tx, id trial.ID) (trial.Registration
 	var document string
 	err := tx.QueryRow(ctx, `SELECT document FROM trial WHERE id = ?`, id).Scan(&document)
 	if errors.Is(err, sqldb.ErrNoRows) {
-		return trial.Registration{}, trial.Design{}, ErrTrialUnknown
+		return trial.Registration{}, trial.Design{}, unknown(ctx, tx, ErrTrialUnknown, string(id), "trials", `SELECT id FROM trial ORDER BY id LIMIT 1000`)
 	}
 	if err != nil {
 		return trial.Registration{}, trial.Design{}, err

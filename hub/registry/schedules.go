@@ -42,7 +42,11 @@ const selectSchedule = `SELECT digest, document, registered_at, ledger_index, ca
 // Schedule returns a schedule by its name, or [ErrScheduleUnknown].
 func (r *Reader) Schedule(ctx context.Context, name string) (Schedule, error) {
 	return read(ctx, r.db, func(tx *sqldb.Tx) (Schedule, error) {
-		return scheduleOf(ctx, tx, selectSchedule+`WHERE name = ?`, name)
+		s, err := scheduleOf(ctx, tx, selectSchedule+`WHERE name = ?`, name)
+		if errors.Is(err, ErrScheduleUnknown) {
+			err = unknown(ctx, tx, ErrScheduleUnknown, name, "schedules", `SELECT name FROM schedule ORDER BY name LIMIT 1000`)
+		}
+		return s, err
 	})
 }
 

@@ -34,10 +34,22 @@ const selectStudy = `SELECT digest, document, registered_at, ledger_index FROM s
 // Study returns a version of a study, the newest for an empty one, or [ErrStudyUnknown].
 func (r *Reader) Study(ctx context.Context, name, version string) (Study, error) {
 	return read(ctx, r.db, func(tx *sqldb.Tx) (Study, error) {
+		var s Study
+		var err error
 		if version == "" {
-			return studyOf(ctx, tx, selectStudy+`WHERE name = ? ORDER BY ledger_index DESC LIMIT 1`, name)
+			s, err = studyOf(ctx, tx, selectStudy+`WHERE name = ? ORDER BY ledger_index DESC LIMIT 1`, name)
+		} else {
+			s, err = studyOf(ctx, tx, selectStudy+`WHERE name = ? AND version = ?`, name, version)
 		}
-		return studyOf(ctx, tx, selectStudy+`WHERE name = ? AND version = ?`, name, version)
+		if !errors.Is(err, ErrStudyUnknown) {
+			return s, err
+		}
+		if known, err := texts(ctx, tx, `SELECT name FROM study WHERE name = ? LIMIT 1`, name); err != nil {
+			return s, err
+		} else if len(known) > 0 {
+			return s, unknown(ctx, tx, ErrStudyUnknown, version, "versions of "+name, `SELECT version FROM study WHERE name = ? ORDER BY ledger_index DESC LIMIT 1000`, name)
+		}
+		return s, unknown(ctx, tx, ErrStudyUnknown, name, "studies", `SELECT DISTINCT name FROM study ORDER BY name LIMIT 1000`)
 	})
 }
 

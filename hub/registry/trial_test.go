@@ -43,6 +43,10 @@ func TestApprovalsAreRenewed(t *testing.T) {
 	require.False(t, out.Existed)
 	require.Positive(t, out.LedgerIndex)
 	require.True(t, register(first, longer, second).Existed)
+	_, _, err := h.reader.Trial(t.Context(), "other")
+	require.EqualError(t, err, "no such trial: the trials are "+string(h.trial.Design.ID))
+	_, _, err = h.reader.Trial(t.Context(), h.trial.Design.ID+"s")
+	require.EqualError(t, err, "no such trial: did you mean "+string(h.trial.Design.ID)+"?")
 	got, _, err := h.reader.Trial(t.Context(), h.trial.Design.ID)
 	require.NoError(t, err)
 	require.Equal(t, []message.Digest{second.Digest(), longer.Digest()}, []message.Digest{got.Approvals[0].Digest(), got.Approvals[1].Digest()},

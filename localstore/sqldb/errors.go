@@ -38,6 +38,10 @@ var (
 	// ErrDamaged says that a SQLite file is not a database or is damaged. Restore
 	// it from a backup.
 	ErrDamaged = errors.New("database file is damaged")
+
+	// ErrSchema says that the database has no such table or column: a program of another
+	// version made it. Migrate it, or use the version that did.
+	ErrSchema = errors.New("database is of another version")
 )
 
 // wrap says what was attempted and gives err one of the sentinels. Texts of the
@@ -89,9 +93,12 @@ func ofSQLite(err sqlite3.Error) error {
 		return ErrUnavailable
 	case sqlite3.ErrInterrupt:
 		return context.Canceled
-	default:
-		return nil
+	case sqlite3.ErrError:
+		if text := err.Error(); strings.HasPrefix(text, "no such table") || strings.HasPrefix(text, "no such column") {
+			return ErrSchema
+		}
 	}
+	return nil
 }
 
 // ofPostgres reads a SQLSTATE, PostgreSQL 15 appendix A.
@@ -105,6 +112,8 @@ func ofPostgres(code string) error {
 		return ErrUnavailable
 	case "42501": // insufficient privilege
 		return ErrForbidden
+	case "42P01", "42703": // undefined table, undefined column
+		return ErrSchema
 	case "57014": // cancelled by its context
 		return context.Canceled
 	}

@@ -179,6 +179,16 @@ func TestErrorsHaveASentinelAndNoValue(t *testing.T) {
 				require.ErrorIs(t, err, sqldb.ErrConflict)
 				return err
 			},
+			"no table": func(tx *sqldb.Tx) error {
+				err := tx.QueryRow(ctx, "SELECT id FROM letter").Scan(&n)
+				require.ErrorIs(t, err, sqldb.ErrSchema)
+				return err
+			},
+			"no column": func(tx *sqldb.Tx) error {
+				err := tx.QueryRow(ctx, "SELECT author FROM note").Scan(&n)
+				require.ErrorIs(t, err, sqldb.ErrSchema)
+				return err
+			},
 			"no row": func(tx *sqldb.Tx) error {
 				err := tx.QueryRow(ctx, "SELECT id FROM note WHERE id = 99").Scan(&n)
 				require.ErrorIs(t, err, sqldb.ErrNoRows)

@@ -17,9 +17,6 @@ var (
 	errEmpty   = errors.New("has no value: give it one or remove it")
 )
 
-// maxRules is how many rules fit the reference's mask.
-const maxRules = 62
-
 // plan is a definition made ready for one source.
 type plan struct {
 	sets     map[int]concepts
@@ -72,8 +69,8 @@ func compile(ctx context.Context, d cohort.Definition, v events.Vocabulary) (*pl
 		priorDays: events.Day(d.Primary.PriorDays), postDays: events.Day(d.Primary.PostDays),
 		pad: events.Day(d.EraPad), from: events.NoDay, to: events.NoDay,
 	}
-	if len(d.Rules) > maxRules {
-		return nil, fmt.Errorf("there are %d inclusion rules: at most %d can be told apart", len(d.Rules), maxRules)
+	if len(d.Rules) > cohort.MaxRules {
+		return nil, fmt.Errorf("there are %d inclusion rules: at most %d can be told apart", len(d.Rules), cohort.MaxRules)
 	}
 	for _, set := range d.ConceptSets {
 		p.known[set.ID] = true

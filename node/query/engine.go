@@ -51,8 +51,12 @@ var ErrLoading = problem.New(problem.Unavailable, "the site's vocabulary is bein
 // attempts is how often a cohort is looked for while the vocabulary is replaced.
 const attempts = 3
 
-// ErrUnit reports a unit that the site's vocabulary does not have.
-var ErrUnit = problem.Refusal("query.unit", "the site's vocabulary does not have the variable's unit")
+// What the site's vocabulary does not have, and the question needs. Their details name it.
+// They say nothing of records: a vocabulary is the same whoever is in them.
+var (
+	ErrUnit    = problem.Refusal("query.unit", "the site's vocabulary does not have the variable's unit")
+	ErrConcept = problem.Refusal("query.concept", "the site's vocabulary does not have the concept of the measurement")
+)
 
 // Config configures an [Engine]. All fields are required.
 type Config struct {
@@ -295,15 +299,12 @@ func (e *Engine) values(ctx context.Context, tx *sqldb.Tx, v *query.Variable) (m
 	if v == nil {
 		return nil, nil
 	}
-	unit, err := e.cfg.Units.UnitConcept(ctx, v.Unit)
+	quantity, err := e.quantity(ctx, "analysis.variable", v.Concept, v.Unit)
 	if err != nil {
 		return nil, err
 	}
-	if unit == 0 {
-		return nil, ErrUnit
-	}
 	values := make(map[omop.PersonID]float64)
-	for value, err := range e.cfg.Store.Values(ctx, tx, omop.Quantity{Concept: v.Concept, Units: []int64{unit}}) {
+	for value, err := range e.cfg.Store.Values(ctx, tx, quantity) {
 		if err != nil {
 			return nil, err
 		}
@@ -312,6 +313,27 @@ func (e *Engine) values(ctx context.Context, tx *sqldb.Tx, v *query.Variable) (m
 		}
 	}
 	return values, nil
+}
+
+// quantity returns what a field of the question measures, or which part of it the site's
+// vocabulary lacks: without that nobody would have a value, and the gate would say no more
+// than that its cells are too small.
+func (e *Engine) quantity(ctx context.Context, field string, concept int64, unit string) (omop.Quantity, error) {
+	known, err := e.cfg.Vocabulary.Known(ctx, []int64{concept})
+	if err != nil {
+		return omop.Quantity{}, err
+	}
+	if len(known) == 0 {
+		return omop.Quantity{}, ErrConcept.With(fmt.Sprintf("%s, concept %d", field, concept))
+	}
+	id, err := e.cfg.Units.UnitConcept(ctx, unit)
+	if err != nil {
+		return omop.Quantity{}, err
+	}
+	if id == 0 {
+		return omop.Quantity{}, ErrUnit.With(field)
+	}
+	return omop.Quantity{Concept: concept, Units: []int64{id}}, nil
 }
 
 // membership is the measure of counts: who is in the cohort.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -317,7 +318,26 @@ func TestValues(t *testing.T) {
 		r.Analysis.Variable.Unit = "furlong"
 		_, err := c.engine.Evaluate(t.Context(), r, all{})
 		require.ErrorIs(t, err, query.ErrUnit)
+		require.ErrorContains(t, err, "does not have the variable's unit: analysis.variable")
+		vocabulary := c.cfg
+		vocabulary.Vocabulary = lacks{c.cfg.Vocabulary, 42}
+		_, err = query.NewEngine(vocabulary).Evaluate(t.Context(), r, all{})
+		require.ErrorIs(t, err, query.ErrUnit, "the concept is known")
+		r.Analysis.Variable.Concept = 42
+		_, err = query.NewEngine(vocabulary).Evaluate(t.Context(), r, all{})
+		require.ErrorIs(t, err, query.ErrConcept)
+		require.ErrorContains(t, err, "analysis.variable, concept 42")
 	})
+}
+
+// lacks is a vocabulary without a concept.
+type lacks struct {
+	query.Vocabulary
+	concept int64
+}
+
+func (l lacks) Known(_ context.Context, concepts []int64) ([]int64, error) {
+	return slices.DeleteFunc(slices.Clone(concepts), func(id int64) bool { return id == l.concept }), nil
 }
 
 // replaced is a vocabulary that is another one whenever it is asked, some times.

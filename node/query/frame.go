@@ -121,16 +121,13 @@ func (e *Engine) column(ctx context.Context, tx *sqldb.Tx, c query.Column, subje
 // measurements returns the value of each subject that c takes of those in its window.
 // Whose value is out of range has none; see [Engine.values].
 func (e *Engine) measurements(ctx context.Context, tx *sqldb.Tx, c query.Column, subjects []subject) ([]float64, error) {
-	unit, err := e.cfg.Units.UnitConcept(ctx, c.Unit)
+	quantity, err := e.quantity(ctx, "column "+c.Name, c.Concepts[0], c.Unit)
 	if err != nil {
 		return nil, err
 	}
-	if unit == 0 {
-		return nil, ErrUnit
-	}
 	at := places(subjects)
 	out, counts := make([]float64, len(subjects)), make([]int, len(subjects))
-	for v, err := range e.cfg.Store.AllValues(ctx, tx, omop.Quantity{Concept: c.Concepts[0], Units: []int64{unit}}) {
+	for v, err := range e.cfg.Store.AllValues(ctx, tx, quantity) {
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/trialmesh/trialmesh/protocol/problem"
+	"github.com/trialmesh/trialmesh/protocol/spelling"
 )
 
 // reader keeps the first thing that is wrong with a definition and counts its parts.
@@ -27,6 +28,7 @@ type object struct {
 	r       *reader
 	path    string
 	members map[string]any
+	absent  *[]string // members that were asked for and are not there
 }
 
 // fault is an error about one element.
@@ -57,7 +59,7 @@ func (r *reader) object(value any, path string) object {
 	if !ok {
 		r.fail(path, "must be an object")
 	}
-	return object{r: r, path: path, members: members}
+	return object{r: r, path: path, members: members, absent: new([]string)}
 }
 
 // at returns the path of a member.
@@ -70,8 +72,11 @@ func (o object) at(name string) string {
 
 // take returns a member's value once, nil if it is absent or null.
 func (o object) take(name string) any {
-	value := o.members[name]
+	value, there := o.members[name]
 	delete(o.members, name)
+	if !there && o.absent != nil {
+		*o.absent = append(*o.absent, name)
+	}
 	return value
 }
 
@@ -94,10 +99,14 @@ func (o object) skip(names ...string) {
 // end fails if a member was not taken.
 func (o object) end() {
 	for _, name := range slices.Sorted(maps.Keys(o.members)) {
+		hint := ""
+		if o.absent != nil {
+			hint = spelling.Hint(name, *o.absent...)
+		}
 		if len(name) > maxName {
 			name = name[:maxName] + "..."
 		}
-		o.r.fail(o.at(strings.ToValidUTF8(name, "")), "is not an element of a cohort definition here")
+		o.r.fail(o.at(strings.ToValidUTF8(name, "")), "is not an element of a cohort definition here"+hint)
 	}
 }
 

@@ -18,15 +18,18 @@ const MaxSize = 4 << 20
 // Limits of a definition's parts. Nesting is bounded by [canonical.MaxDepth].
 const (
 	maxSets   = 1_000
-	maxItems  = 100_000 // of all concept sets and lists together
-	maxParts  = 10_000  // criteria, groups, filters and rules
-	maxRules  = 100
+	maxItems  = 100_000   // of all concept sets and lists together
+	maxParts  = 10_000    // criteria, groups, filters and rules
 	maxReach  = 1_000_000 // days
 	maxCount  = 1_000_000 // of events
 	maxNumber = 1e15      // that a value is compared with
 	maxText   = 4_000     // bytes of a text that is kept
 	maxName   = 64        // bytes of a member's name in an error
 )
+
+// MaxRules is how many inclusion rules a definition has at most. OHDSI's own SQL keeps which
+// of them hold for an event as bits of a BIGINT.
+const MaxRules = 62
 
 // Read reads a cohort definition: Circe JSON, as ATLAS exports it, with the defaults that
 // Circe has for what is absent. Null means absent except where Circe gives it a meaning.
@@ -194,8 +197,8 @@ func (r *reader) limit(o object, name string, ofNull Limit) Limit {
 func (r *reader) rules(o object) []Rule {
 	var rules []Rule
 	o.each("InclusionRules", func(value any, path string) {
-		if r.part(path); len(rules) == maxRules {
-			r.fail(path, fmt.Sprintf("a definition has at most %d rules", maxRules))
+		if r.part(path); len(rules) == MaxRules {
+			r.fail(path, fmt.Sprintf("a definition has at most %d rules, as many as OHDSI's own SQL can tell apart: join some in a group of one rule", MaxRules))
 		}
 		rule := r.object(value, path)
 		rules = append(rules, Rule{

@@ -152,7 +152,7 @@ func TestReadLimits(t *testing.T) {
 	repeat := func(text string, n int) string { return strings.TrimSuffix(strings.Repeat(text+",", n), ",") }
 	for raw, what := range map[string]string{
 		fmt.Sprintf(frame, repeat(`{"Death":{}}`, 10_001), ""):                                              "at most 10000 parts",
-		fmt.Sprintf(frame, `{"Death":{}}`, repeat(`{"expression":{}}`, 101)):                                "at most 100 rules",
+		fmt.Sprintf(frame, `{"Death":{}}`, repeat(`{"expression":{}}`, 63)):                                 "at most 62 rules",
 		fmt.Sprintf(frame, `{"Death":{"Gender":[`+repeat(`{"CONCEPT_ID":1}`, 100_001)+`]}}`, ""):            "at most 100000 concepts",
 		fmt.Sprintf(frame, strings.Repeat(`{"Death":{"CorrelatedCriteria":{"Groups":[`, 20)+"{}", "") + "]": "nested deeper",
 	} {

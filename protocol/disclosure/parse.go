@@ -10,6 +10,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/protocol/canonical"
 	"github.com/trialmesh/trialmesh/protocol/problem"
+	"github.com/trialmesh/trialmesh/protocol/spelling"
 )
 
 // maxName bounds the name of a field that an error repeats, in bytes.
@@ -31,7 +32,7 @@ func Parse(raw []byte) (Policy, error) {
 	known := names()
 	for name := range fields {
 		if !slices.Contains(known, name) {
-			return p, problem.New(problem.Invalid, fmt.Sprintf("disclosure.%s: unknown; known are %s", printable(name), strings.Join(known, ", ")))
+			return p, problem.New(problem.Invalid, fmt.Sprintf("disclosure.%s: unknown%s; known are %s", printable(name), spelling.Hint(name, known...), strings.Join(known, ", ")))
 		}
 	}
 	if err := json.NewDecoder(bytes.NewReader(raw)).Decode(&p); err != nil {

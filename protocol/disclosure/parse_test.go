@@ -25,7 +25,7 @@ func TestParseReadsWhatWasWritten(t *testing.T) {
 func TestParseRefusesByName(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]string{
-		`{"minCell":11,"minCellls":12}`:      "disclosure.minCellls: unknown; known are minCell, rounding",
+		`{"minCell":11,"minCellls":12}`:      "disclosure.minCellls: unknown (did you mean minCell?); known are minCell, rounding",
 		`{"MinCell":11}`:                     "disclosure.MinCell: unknown",
 		`{"minCell":11,"MINCELL":1}`:         "malformed",
 		`{"minCell":11,"minCell":1}`:         "malformed",

@@ -60,6 +60,9 @@ const (
 	Surv     Function = "Surv"   // response only
 )
 
+// functions are all of them.
+var functions = append([]Function{Factor, Power, "offset", "strata", Surv}, numerical...)
+
 // numerical are the functions of one numeric column.
 var numerical = []Function{Log, Log2, Log10, Exp, Sqrt}
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/trialmesh/trialmesh/protocol/problem"
+	"github.com/trialmesh/trialmesh/protocol/spelling"
 )
 
 // Parse reads a formula. An error says what is wrong and, if it is an [Error], where.
@@ -332,7 +333,7 @@ func (p *parser) variable(response bool) (Variable, error) {
 		return Variable{Function: f, Columns: []string{column}}, p.expect(")")
 	}
 	return Variable{}, p.fail(p.at, fmt.Sprintf(
-		"formula: no function of that name can stand before byte %d; known are log, log2, log10, exp, sqrt, factor, I(x^k), offset and strata, and Surv as the response", p.at))
+		"formula: no function of that name can stand before byte %d%s; known are log, log2, log10, exp, sqrt, factor, I(x^k), offset and strata, and Surv as the response", p.at, spelling.Hint(name, functions...)))
 }
 
 // ofPower reads the rest of I(x^k).

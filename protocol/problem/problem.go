@@ -47,10 +47,12 @@ var statuses = map[Kind]int{
 	Internal:     http.StatusInternalServerError,
 }
 
-// Error is an error that may be shown outside. Public never repeats input.
+// Error is an error that may be shown outside. Public never repeats input, and Detail only
+// a public name that whoever asks gave or may see, such as a trial's id.
 type Error struct {
 	Kind   Kind
 	Public string
+	Detail string // which identifier or field, and what to change; may be empty
 	Rule   string // the refusing rule, for example "release.cell-threshold"; may be empty
 }
 
@@ -62,18 +64,29 @@ func Refusal(rule, public string) *Error {
 	return &Error{Kind: Refused, Public: public, Rule: rule}
 }
 
-func (e *Error) Error() string {
-	if e.Rule != "" {
-		return fmt.Sprintf("%s (rule %s)", e.Public, e.Rule)
-	}
-	return e.Public
+// With returns the error with a detail. It still is the one it was made of.
+func (e *Error) With(detail string) *Error {
+	told := *e
+	told.Detail = detail
+	return &told
 }
 
-// Is makes errors of the same kind, rule and text equal, so that an error that
-// crossed the network still matches its sentinel.
+func (e *Error) Error() string {
+	text := e.Public
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	if e.Rule != "" {
+		text += fmt.Sprintf(" (rule %s)", e.Rule)
+	}
+	return text
+}
+
+// Is makes errors of the same kind, rule and text equal, whatever their detail, so that an
+// error that crossed the network still matches its sentinel.
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
-	return ok && *t == *e
+	return ok && t.Kind == e.Kind && t.Public == e.Public && t.Rule == e.Rule
 }
 
 // Document is the RFC 9457 body, media type application/problem+json.
@@ -96,7 +109,7 @@ func From(err error) Document {
 	if !known {
 		status = http.StatusInternalServerError
 	}
-	return Document{Type: typePrefix + string(e.Kind), Title: e.Public, Status: status, Rule: e.Rule}
+	return Document{Type: typePrefix + string(e.Kind), Title: e.Public, Status: status, Detail: e.Detail, Rule: e.Rule}
 }
 
 // Err returns the error that d describes, so that a refusal survives the network.
@@ -107,9 +120,5 @@ func (d Document) Err() error {
 			kind = k
 		}
 	}
-	text := d.Title
-	if d.Detail != "" {
-		text += ": " + d.Detail
-	}
-	return &Error{Kind: kind, Public: text, Rule: d.Rule}
+	return &Error{Kind: kind, Public: d.Title, Detail: d.Detail, Rule: d.Rule}
 }

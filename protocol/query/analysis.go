@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/trialmesh/trialmesh/protocol/problem"
+	"github.com/trialmesh/trialmesh/protocol/spelling"
 )
 
 // AnalysisKind is a method of the closed list.
@@ -177,7 +178,7 @@ func (a Analysis) Validate() error {
 	seen := make(map[Stratifier]bool)
 	for i, s := range a.By {
 		if s.Levels() == nil {
-			return invalid(fmt.Sprintf("analysis.by[%d]: unknown stratifier; known are sex, age-group, race", i))
+			return invalid(fmt.Sprintf("analysis.by[%d]: unknown stratifier%s; known are sex, age-group, race", i, spelling.Hint(string(s), BySex, ByAgeGroup, ByRace)))
 		}
 		if seen[s] {
 			return invalid(fmt.Sprintf("analysis.by[%d]: stands twice", i))
@@ -187,7 +188,7 @@ func (a Analysis) Validate() error {
 	spec, only := a.of(a.Kind)
 	switch {
 	case !a.Kind.Known():
-		return invalid("analysis.kind: unknown; known are " + list(Kinds()))
+		return invalid("analysis.kind: unknown" + spelling.Hint(string(a.Kind), Kinds()...) + "; known are " + list(Kinds()))
 	case a.Attrition && (a.Kind != Count || len(a.By) > 0):
 		return invalid("analysis.attrition: is for a count without by")
 	case !only:
@@ -216,9 +217,16 @@ func (a Analysis) validateRounds(s spec) error {
 	case len(a.Columns) == 0 || len(a.Columns) > MaxColumns:
 		return invalid(fmt.Sprintf("analysis.columns: 1 to %d", MaxColumns))
 	}
+	if name := missing(s); name != "" {
+		return invalid(fmt.Sprintf("analysis.%s.%s: is missing", field(a.Kind), name))
+	}
 	names, err := s.columns()
 	if err != nil {
 		return err
+	}
+	declared := make([]string, len(a.Columns))
+	for i, c := range a.Columns {
+		declared[i] = c.Name
 	}
 	for i, c := range a.Columns {
 		if err := c.validate(i); err != nil {
@@ -228,15 +236,20 @@ func (a Analysis) validateRounds(s spec) error {
 			return invalid(fmt.Sprintf("analysis.columns[%d].name: stands twice", i))
 		}
 		if !slices.Contains(names, c.Name) {
-			return invalid(fmt.Sprintf("analysis.columns[%d]: analysis.%s does not name it", i, field(a.Kind)))
+			return invalid(fmt.Sprintf("analysis.columns[%d]: analysis.%s does not name it%s", i, field(a.Kind), spelling.Hint(c.Name, unmet(names, declared)...)))
 		}
 	}
 	for _, name := range names {
-		if !slices.ContainsFunc(a.Columns, func(c Column) bool { return c.Name == name }) {
-			return invalid(fmt.Sprintf("analysis.columns: there is no %.64q, which analysis.%s names", name, field(a.Kind)))
+		if !slices.Contains(declared, name) {
+			return invalid(fmt.Sprintf("analysis.columns: there is no %.64q, which analysis.%s names%s", name, field(a.Kind), spelling.Hint(name, declared...)))
 		}
 	}
 	return nil
+}
+
+// unmet are the names that no column has.
+func unmet(names, columns []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(columns, name) })
 }
 
 // field is the name of the field of a kind's spec.
@@ -248,12 +261,12 @@ func field(k AnalysisKind) string {
 	return strings.Join(parts, "")
 }
 
-func list(kinds []AnalysisKind) string {
-	names := make([]string, len(kinds))
-	for i, k := range kinds {
-		names[i] = string(k)
+func list[S ~string](names []S) string {
+	texts := make([]string, len(names))
+	for i, name := range names {
+		texts[i] = string(name)
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(texts, ", ")
 }
 
 // Weights names the column with prior weights, "" for none. Whoever has none above 0 is not

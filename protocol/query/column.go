@@ -7,6 +7,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/protocol/cohort"
 	"github.com/trialmesh/trialmesh/protocol/formula"
+	"github.com/trialmesh/trialmesh/protocol/spelling"
 )
 
 // Limits of columns.
@@ -78,6 +79,8 @@ const (
 
 	FromDataset Origin = "dataset" // a column of a named data set, missing for who has no row
 )
+
+var origins = []Origin{FromAge, FromAgeGroup, FromSex, FromRace, FromMeasurement, FromEvent, FromCount, FromFollowUp, FromOutcome, FromDataset}
 
 // Window is a range of days relative to cohort entry, both ends inclusive: -365 to 0 is
 // the year before, with the day of entry.
@@ -176,7 +179,7 @@ func (c Column) validate(i int) error {
 	case FromDataset:
 		return c.validateDataset(bad)
 	}
-	return bad("from: unknown; known are age, age-group, sex, race, measurement, event, count, follow-up, outcome, dataset")
+	return bad("from: unknown" + spelling.Hint(string(c.From), origins...) + "; known are " + list(origins))
 }
 
 func (c Column) validateMeasurement(bad func(string) error) error {
@@ -206,7 +209,7 @@ func (c Column) validateEvent(bad func(string) error) error {
 	case len(c.Concepts) == 0 || len(c.Concepts) > MaxConcepts || slices.Min(c.Concepts) <= 0:
 		return bad(fmt.Sprintf("concepts: 1 to %d positive concept ids", MaxConcepts))
 	case !known:
-		return bad("domain: the kind of event as in a cohort definition, for example ConditionOccurrence")
+		return bad("domain: the kind of event as in a cohort definition" + spelling.Hint(string(c.Domain), eventDomains...) + "; known are " + list(eventDomains))
 	case c.From == FromCount && !(1 <= c.High && c.High <= MaxCount && c.High == float64(int(c.High))):
 		return bad(fmt.Sprintf("high: the most events that count, a whole number from 1 to %d", MaxCount))
 	case c.Take != "" || c.Unit != "" || c.Low != 0 || c.From != FromCount && c.High != 0:

@@ -21,7 +21,7 @@ type MetaSpec struct {
 
 func (s *MetaSpec) columns() ([]string, error) {
 	if s.Model == nil {
-		return with([]string{s.Value, s.By}), nil
+		return with(nil, s.Value, s.By), nil
 	}
 	if s.Value != "" || s.By != "" {
 		return nil, invalid("analysis.metaAnalysis: a model, or value and by, not both")

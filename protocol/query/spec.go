@@ -3,6 +3,7 @@ package query
 import (
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/trialmesh/trialmesh/protocol/formula"
 )
@@ -98,15 +99,28 @@ func named(text string, others ...string) ([]string, error) {
 	return with(f.Columns(), others...), nil
 }
 
-// with returns names and others, each once, without "".
+// with returns names, and others, of which "" is none; each once.
 func with(names []string, others ...string) []string {
 	var out []string
-	for _, name := range slices.Concat(names, others) {
-		if name != "" && !slices.Contains(out, name) {
+	for _, name := range slices.Concat(names, slices.DeleteFunc(others, func(o string) bool { return o == "" })) {
+		if !slices.Contains(out, name) {
 			out = append(out, name)
 		}
 	}
 	return out
+}
+
+// missing names the first field that a spec has to have and has not, "" if all are there: a
+// text or a list that its JSON never leaves out.
+func missing(s spec) string {
+	v := reflect.ValueOf(s).Elem()
+	for _, f := range reflect.VisibleFields(v.Type()) {
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if kind := f.Type.Kind(); options == "" && (kind == reflect.String || kind == reflect.Slice) && v.FieldByIndex(f.Index).Len() == 0 {
+			return name
+		}
+	}
+	return ""
 }
 
 // by says in words that something is also asked for each level of a column.

@@ -20,6 +20,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/spelling"
 	"github.com/trialmesh/trialmesh/protocol/trial"
 )
 
@@ -110,7 +111,7 @@ func (s Study) Validate() error {
 
 func (s Study) validate(q Question, digest message.Digest) error {
 	if !query.PartName(q.Cohort) || s.Cohorts[q.Cohort] == nil {
-		return invalid("cohort: the name of one of the study's cohorts")
+		return invalid("cohort: the name of one of the study's cohorts" + spelling.Hint(q.Cohort, slices.Sorted(maps.Keys(s.Cohorts))...))
 	}
 	return s.request(q, digest).Validate()
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
@@ -166,13 +167,13 @@ func (r Registration) Check(ask Ask, boards []identity.DID) (Design, error) {
 	case !approved:
 		return Design{}, ErrUnapproved
 	case ask.At.Before(design.Opens) || !ask.At.Before(design.Closes):
-		return Design{}, ErrClosed
+		return Design{}, ErrClosed.With(fmt.Sprintf("it is from %s to %s", design.Opens.UTC().Format(time.RFC3339), design.Closes.UTC().Format(time.RFC3339)))
 	case !slices.Contains(design.Researchers, ask.Researcher):
-		return Design{}, ErrResearcher
+		return Design{}, ErrResearcher.With("it is signed by " + ask.Researcher.Short())
 	case !slices.Contains(design.Nodes, ask.Node):
 		return Design{}, ErrNode
 	case !slices.Contains(design.Analyses, ask.Analysis):
-		return Design{}, ErrAnalysis
+		return Design{}, ErrAnalysis.With("it was approved for " + strings.Join(design.Analyses, ", "))
 	}
 	return design, nil
 }

@@ -53,7 +53,16 @@ func roundStep(step float64) float64 {
 }
 
 // logTicks takes 1, 2, 5, or 1, 3, or 1 of each decade, or of every few of them, as many fit.
+// An axis of less than a decade that has hardly one of these gets round values.
 func (a axis) logTicks(most int) []float64 {
+	list := a.decadeTicks(most)
+	if few := 3; len(list) < few && a.high < 10*a.low {
+		return axis{low: a.low, high: a.high}.ticks(max(most-1, few))
+	}
+	return list
+}
+
+func (a axis) decadeTicks(most int) []float64 {
 	first, last := math.Floor(math.Log10(a.low)), math.Ceil(math.Log10(a.high))
 	for _, digits := range [][]float64{{1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8}, {1, 1.5, 2, 3, 5}, {1, 2, 5}, {1, 3}, {1}} {
 		if list := a.decades(first, last, 1, digits); len(list) <= most {

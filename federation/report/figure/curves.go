@@ -9,10 +9,11 @@ import (
 // Curves are survival curves with their confidence bands and, below them, how many persons
 // are at risk.
 type Curves struct {
-	Title string // for those who cannot see it
-	Time  string // what the horizontal axis is
-	Share string // what the vertical axis is
-	Note  string // a line in the plot, for example a test; may be empty
+	Title string  // for those who cannot see it
+	Time  string  // what the horizontal axis is
+	Share string  // what the vertical axis is
+	Note  string  // a line in the plot, for example a test; may be empty
+	End   float64 // of follow-up; the last step's time if that is later
 	Arms  []Arm
 }
 
@@ -21,6 +22,10 @@ type Arm struct {
 	Name  string // may be empty if there is one
 	N     int64  // at risk from the beginning, before anybody leaves; 0 for those of the first step
 	Steps []Step // in the order of time
+
+	// More says that there were events after the last step, too few to be shown. Otherwise
+	// the curve stays where it is to the end of follow-up.
+	More bool
 }
 
 // Step is a curve from one time to the next.
@@ -37,7 +42,7 @@ type Step struct {
 // Draw draws the curves.
 func (p Curves) Draw() *Figure {
 	const width, height = 640.0, 330.0
-	names, last := []string{}, 0.0
+	names, last := []string{}, p.End
 	for _, a := range p.Arms {
 		names = append(names, a.Name)
 		if n := len(a.Steps); n > 0 {
@@ -49,7 +54,7 @@ func (p Curves) Draw() *Figure {
 	}
 	left := margin + max(58, widest(false, names...)+26)
 	x := axis{low: 0, high: last, from: left, to: left + width - 120}
-	ticks := x.roundUp(8)
+	ticks := x.dayTicks(8)
 	y := axis{low: 0, high: 1, from: margin + height, to: margin + 8}
 	f := &Figure{title: p.Title, width: x.to + margin + 12}
 	for i, a := range p.Arms {
@@ -82,6 +87,21 @@ func corners(x, y axis, a Arm, of func(Step) float64) []point {
 	return points
 }
 
+// dayTicks returns up to about most times from 0, in days, as many apart as a week, a month
+// or a year has, or as is round.
+func (a axis) dayTicks(most int) []float64 {
+	for _, step := range []float64{1, 2, 7, 14, 30, 60, 90, 180, 365, 730, 1825} {
+		if least := a.high / float64(most); least > 0.5 && least <= step {
+			var list []float64
+			for t := 0.0; t <= a.high*(1+1e-9); t += step {
+				list = append(list, t)
+			}
+			return list
+		}
+	}
+	return a.ticks(most)
+}
+
 func (f *Figure) band(x, y axis, a Arm, c color.NRGBA) {
 	low := corners(x, y, a, func(s Step) float64 { return s.Low })
 	high := corners(x, y, a, func(s Step) float64 { return s.High })
@@ -97,7 +117,17 @@ func (f *Figure) band(x, y axis, a Arm, c color.NRGBA) {
 
 func (f *Figure) steps(x, y axis, a Arm, i int) {
 	c := colorOf(i)
-	f.dashed(c, 1.8, dashes[i%len(dashes)], corners(x, y, a, func(s Step) float64 { return s.Share })...)
+	points := corners(x, y, a, func(s Step) float64 { return s.Share })
+	last := points[len(points)-1]
+	end := point{x.to, last.y}
+	switch {
+	case len(a.Steps) == 0 && a.N == 0: // of nobody
+	case a.More:
+		f.dashed(c, 1, []float64{1, 3}, last, end)
+	default:
+		points = append(points, end)
+	}
+	f.dashed(c, 1.8, dashes[i%len(dashes)], points...)
 	for _, s := range a.Steps {
 		if s.Censored {
 			px, py := x.at(s.Time), y.at(s.Share)
@@ -146,23 +176,28 @@ func (f *Figure) atRisk(x axis, top float64, ticks []float64, arms []Arm) float6
 		}
 		f.write(margin, top, start, name, false, colorOf(i))
 		for _, t := range ticks {
-			f.text(x.at(t), top, middle, strconv.FormatInt(a.at(t), 10))
+			text := "–"
+			if n, known := a.at(t); known {
+				text = strconv.FormatInt(n, 10)
+			}
+			f.text(x.at(t), top, middle, text)
 		}
 	}
 	return top
 }
 
-// at returns how many are at risk just before a time.
-func (a Arm) at(t float64) int64 {
+// at returns how many are at risk just before a time. It is not known after the last step,
+// unless nobody is left.
+func (a Arm) at(t float64) (n int64, known bool) {
 	if t == 0 && a.N > 0 {
-		return a.N
+		return a.N, true
 	}
 	var left int64
 	for _, s := range a.Steps {
 		if s.Time >= t {
-			return s.AtRisk
+			return s.AtRisk, true
 		}
 		left = s.AtRisk - s.Leave
 	}
-	return left
+	return left, left == 0
 }

@@ -34,15 +34,32 @@ func TestTicksAreRoundAndWithinTheAxis(t *testing.T) {
 	})
 }
 
+func TestTicksOfDaysAreThoseOfACalendar(t *testing.T) {
+	t.Parallel()
+	for last, want := range map[float64][]float64{
+		365: {0, 60, 120, 180, 240, 300, 360}, 28: {0, 7, 14, 21, 28}, 5: {0, 1, 2, 3, 4, 5}, 3: {0, 0.5, 1, 1.5, 2, 2.5, 3}, 1825: {0, 365, 730, 1095, 1460, 1825}, 1e5: {0, 2e4, 4e4, 6e4, 8e4, 1e5},
+	} {
+		require.Equal(t, want, axis{high: last}.dayTicks(8), "to day %g", last)
+	}
+}
+
 func TestARiskTableCountsWhoIsStillThere(t *testing.T) {
 	t.Parallel()
 	a := Arm{Steps: []Step{{Time: 5, AtRisk: 10, Leave: 2}, {Time: 8, AtRisk: 8, Leave: 1}}}
-	for at, want := range map[float64]int64{0: 10, 5: 10, 6: 8, 8: 8, 9: 7} {
-		require.Equal(t, want, a.at(at), "at %g", at)
+	at := func(time float64) any {
+		if n, known := a.at(time); known {
+			return n
+		}
+		return nil
 	}
+	for time, want := range map[float64]any{0: int64(10), 5: int64(10), 6: int64(8), 8: int64(8), 9: nil} {
+		require.Equal(t, want, at(time), "at %g; when the other seven left is not shown", time)
+	}
+	a.Steps = append(a.Steps, Step{Time: 9, AtRisk: 7, Leave: 7})
+	require.Equal(t, int64(0), at(20), "nobody is left")
 	a.N = 12 // two left before the first step
-	require.EqualValues(t, 12, a.at(0))
-	require.EqualValues(t, 10, a.at(5))
+	require.Equal(t, int64(12), at(0))
+	require.Equal(t, int64(10), at(5))
 }
 
 func TestLimitsThatAreFarOffDoNotStretchAForest(t *testing.T) {
@@ -52,6 +69,18 @@ func TestLimitsThatAreFarOffDoNotStretchAForest(t *testing.T) {
 	require.Greater(t, a.low, 0.01)
 	require.Less(t, a.high, 100.0)
 	require.NotPanics(t, func() { Forest{None: 1, Log: true}.Draw() }, "without rows")
+
+	for name, one := range map[string]Forest{
+		"a ratio near 1":          {Log: true, None: 1, Rows: []Effect{{Estimate: 1.058, Low: 1.017, High: 1.1}}},
+		"a wide ratio":            {Log: true, None: 1, Rows: []Effect{{Estimate: 1.1, Low: 0.02, High: 60}}},
+		"a coefficient near 0":    {Rows: []Effect{{Estimate: 0.05, Low: -1, High: 1.1}}},
+		"one that is far from it": {Rows: []Effect{{Estimate: 120, Low: 118, High: 122}}},
+	} {
+		a := one.axis()
+		require.LessOrEqual(t, a.low, one.Rows[0].Low, name)
+		require.GreaterOrEqual(t, a.high, one.Rows[0].High, name)
+		require.Greater(t, len(a.ticks(7)), 2, name)
+	}
 }
 
 // TestPicturesAreTheSameEveryTime, and of ink where the figure has it.

@@ -2,6 +2,7 @@ package figure
 
 import (
 	"math"
+	"slices"
 )
 
 // Forest is a forest plot: a row for each effect with its confidence interval.
@@ -97,9 +98,30 @@ func (f *Figure) effect(x axis, y float64, r Effect) {
 	}
 }
 
+// usual is how wide the interval in the middle is, from the narrowest to the widest: its
+// upper limit less the lower one, or by it on a logarithmic axis. 0 is for none.
+func (p Forest) usual() float64 {
+	var widths []float64
+	for _, r := range p.Rows {
+		width := r.High - r.Low
+		if p.Log {
+			width = r.High / r.Low
+		}
+		if !math.IsNaN(r.Estimate) && !math.IsNaN(width) && !math.IsInf(width, 0) {
+			widths = append(widths, width)
+		}
+	}
+	if len(widths) == 0 {
+		return 0
+	}
+	slices.Sort(widths)
+	return widths[len(widths)/2]
+}
+
 // axis spans all effects with their limits, and no effect. Limits that are far off do not
 // stretch it: on a logarithmic axis those beyond 20 times the outermost effects, else those
-// further from them than three times what the effects span.
+// further from them than three times what the effects span; but not those of an interval
+// that is like the others, or the only one.
 func (p Forest) axis() axis {
 	low, high := math.Inf(1), math.Inf(-1)
 	include := func(v float64) {
@@ -114,13 +136,11 @@ func (p Forest) axis() axis {
 	if low > high { // nothing to show
 		return axis{low: 1, high: 10, log: p.Log}
 	}
-	near, far := low/20, high*20
+	usual := p.usual()
+	near, far := low/max(20, usual), high*max(20, usual)
 	if !p.Log {
-		span := high - low
-		if span == 0 {
-			span = math.Inf(1)
-		}
-		near, far = low-3*span, high+3*span
+		span := max(3*(high-low), usual)
+		near, far = low-span, high+span
 	}
 	for _, r := range p.Rows {
 		if !math.IsNaN(r.Estimate) {

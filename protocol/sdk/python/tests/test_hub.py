@@ -131,11 +131,11 @@ class HubTest(unittest.TestCase):
 
     def test_who_waits_is_shown_how_it_goes(self):
         waiting, seen = {**OPEN, "waiting": NODES[:1]}, []
-        states = [OPEN, OPEN, waiting, {**OPEN, "rounds": 2}, COMPLETE]
+        states = [OPEN, OPEN, waiting, {"nodes": [{"did": NODES[0], "organization": "North Hospital"}]}, {**OPEN, "rounds": 2}, COMPLETE]
         with serving(*map(said, states), tls=self.root) as (url, asked):
             self.hub(url).wait(ID, progress=lambda answer: seen.append(str(answer)))
         self.assertEqual(seen, [
-            "question abababababab is open", "question abababababab is open, waits for approval at …X3mDooWp",
+            "question abababababab is open", "question abababababab is open, waits for approval at North Hospital (…X3mDooWp)",
             "question abababababab is open, round 2", "question abababababab is complete, 2 nodes answered",
         ])
         self.assertEqual(asked[0][1], f"/v1/queries/{ID}?wait=result&seconds=1")
@@ -158,21 +158,24 @@ class HubTest(unittest.TestCase):
             "refused": [{"node": NODES[0], "problem": problem}, {"node": NODES[0], "problem": invalid}],
             "missing": [{"node": NODES[1], "step": "ask"}],
         }}
-        with serving(said(withheld), tls=self.root) as (url, _), self.assertRaises(trialmesh.WithheldError) as err:
+        nodes = {"nodes": [{"did": NODES[0], "organization": "North Hospital"}]}
+        with serving(said(withheld), tls=self.root) as (url, _), self.assertRaisesRegex(trialmesh.WithheldError, "\n  …X3mDooWp: too close"):
+            self.hub(url).wait(ID)  # this hub does not say whose nodes they are
+        with serving(said(withheld), said(nodes), tls=self.root) as (url, _), self.assertRaises(trialmesh.WithheldError) as err:
             self.hub(url).wait(ID)
         close, unknown, missing = err.exception.refusals
         self.assertEqual((close.node, close.rule, close.field), (NODES[0], "release.differencing", None))
         self.assertIn("something that differs by more people", close.fix)
         self.assertEqual((unknown.rule, unknown.field, unknown.fix), (None, "analysis.by[0]", "unknown; known are sex, race"))
         self.assertEqual((missing.node, missing.rule, missing.reason), (NODES[1], None, "missing at step ask"))
-        self.assertIn("nothing was released: too few nodes\n  …X3mDooWp: too close", str(err.exception))
+        self.assertIn("nothing was released: too few nodes\n  North Hospital (…X3mDooWp): too close", str(err.exception))
 
     def test_a_refusal_by_the_hub_names_field_and_fix(self):
         for document, field, fix in (
             ({"title": "cohort: InclusionRules[0].expression: is missing", "status": 422}, "cohort.InclusionRules[0].expression", "is missing"),
             ({"title": "formula, byte 6: want )", "status": 422}, "formula", "want )"),
             ({"title": "the request is not of the expected form", "detail": "path.id: expected string", "status": 422}, "path.id", "path.id: expected string"),
-            ({"title": "no", "rule": "trial.closed", "status": 403}, None, "the design does not allow it: time, person, kind of analysis or hospital"),
+            ({"title": "no", "rule": "trial.closed", "status": 403}, None, "the trial is not open now: the sentence says when it is"),
             ({"title": "no such question", "status": 404}, None, None),
         ):
             with self.subTest(document["title"]), serving(said(document, document["status"]), tls=self.root) as (url, _):

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import tables
-from .identity import short
-from .withheld import Refusal, refusals
+from .withheld import Refusal, called, refusals
 
 if TYPE_CHECKING:
     import pandas
@@ -22,8 +21,9 @@ class Answer:
     coefficients of a model.
     """
 
-    def __init__(self, json: Mapping[str, Any]) -> None:
+    def __init__(self, json: Mapping[str, Any], sites: Mapping[str, str] | None = None) -> None:
         self.json: dict[str, Any] = dict(json)
+        self._sites = dict(sites or {})  # organizations by their nodes' keys
 
     @property
     def id(self) -> str:
@@ -63,7 +63,7 @@ class Answer:
     @property
     def refusals(self) -> list[Refusal]:
         """The nodes that are not in the result, and why."""
-        return refusals(self.result)
+        return refusals(self.result, self._sites)
 
     @property
     def tables(self) -> dict[str, list[dict[str, Any]]]:
@@ -105,7 +105,7 @@ class Answer:
         text = f"question {self.id[:12]} is {self.state}"
         if not self.result:
             if self.waiting:
-                return text + ", waits for approval at " + ", ".join(map(short, self.waiting))
+                return text + ", waits for approval at " + ", ".join(called(node, self._sites.get(node)) for node in self.waiting)
             return text + (f", round {self.rounds}" if self.rounds else "")
         text += f", {len(self.result.get('answered', []))} nodes answered"
         if repeats := self.result.get("repeats"):

@@ -60,6 +60,7 @@ class Hub:
             root, timeout, remedy="name the file with the hub's root certificate with root=", oldest=ssl.TLSVersion.TLSv1_3
         )
         self._caller = Caller(self._transport, self._url, auth, attempts)
+        self._sites: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"Hub({self._url!r})"
@@ -200,13 +201,31 @@ class Hub:
 
     def _show(self, question_id: str, wait: str | None = None, seconds: float = 0) -> Answer:
         query = {} if wait is None else {"wait": wait, "seconds": max(1, round(seconds)) if seconds else 0}
-        return Answer(self._get("/v1/queries/" + quote(question_id, safe=""), timeout=self._timeout + seconds, **query))
+        given = self._get("/v1/queries/" + quote(question_id, safe=""), timeout=self._timeout + seconds, **query)
+        return Answer(given, self._organizations(_named(given)))
+
+    def _organizations(self, nodes: set[str]) -> dict[str, str]:
+        """The organizations of nodes, as far as the hub says: without them they have their
+        keys, which is no reason not to show an answer."""
+        if nodes - self._sites.keys():
+            try:
+                self._sites = {node["did"]: node["organization"] for node in self.nodes()}
+            except (TrialmeshError, KeyError, TypeError):
+                self._sites = dict.fromkeys(nodes, "")
+        return self._sites
 
     def _get(self, path: str, timeout: float | None = None, **query: object) -> dict[str, Any]:
         return _object(self._caller.request("GET", with_query(path, query), timeout=timeout).body)
 
     def _file(self, path: str) -> bytes:
         return self._caller.request("GET", "/" + path).body
+
+
+def _named(given: Mapping[str, Any]) -> set[str]:
+    """The nodes that an answer has something to say of: who waits, refused or is missing."""
+    result = given.get("result") or {}
+    said = [*result.get("refused", []), *result.get("missing", [])]
+    return {*given.get("waiting", []), *(one["node"] for one in said)}
 
 
 def _object(raw: bytes) -> dict[str, Any]:

@@ -32,11 +32,19 @@ class Refusal:
     fix: str | None
     """What to change, where it is known."""
 
+    organization: str | None = None
+    """Whose node it is, as the hub's registry has it."""
+
     def __str__(self) -> str:
-        text = f"{short(self.node)}: {self.reason}"
+        text = f"{called(self.node, self.organization)}: {self.reason}"
         if self.rule:
             text += f" (rule {self.rule})"
         return text + (f"; {self.fix}" if self.fix and self.fix not in self.reason else "")
+
+
+def called(node: str, organization: str | None) -> str:
+    """What to call a node: its organization with the end of its key, or that alone."""
+    return f"{organization} ({short(node)})" if organization else short(node)
 
 
 class WithheldError(TrialmeshError):
@@ -45,7 +53,7 @@ class WithheldError(TrialmeshError):
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
-        self.refusals = refusals(answer.result)
+        self.refusals = answer.refusals
         text = "nothing was released: " + str(answer.result.get("reason", "the result does not say why"))
         super().__init__("\n  ".join([text, *map(str, self.refusals)]))
 
@@ -59,14 +67,14 @@ class OpenError(TrialmeshError):
         self.answer = answer
 
 
-def refusals(result: Mapping[str, Any]) -> list[Refusal]:
-    """The nodes that are not in a result."""
-    found = []
+def refusals(result: Mapping[str, Any], sites: Mapping[str, str] | None = None) -> list[Refusal]:
+    """The nodes that are not in a result. ``sites`` has their organizations by key."""
+    found, sites = [], sites or {}
     for refused in result.get("refused", []):
         problem = ProblemError(refused["problem"].get("status", 0), refused["problem"])
         reason = problem.title + (f": {problem.detail}" if problem.detail else "")
-        found.append(Refusal(refused["node"], problem.rule, problem.field, reason, problem.fix))
+        found.append(Refusal(refused["node"], problem.rule, problem.field, reason, problem.fix, sites.get(refused["node"])))
     for missing in result.get("missing", []):
         fix = "it was out of reach; ask again when it is back" if missing["step"] == "ask" else "ask again"
-        found.append(Refusal(missing["node"], None, None, f"missing at step {missing['step']}", fix))
+        found.append(Refusal(missing["node"], None, None, f"missing at step {missing['step']}", fix, sites.get(missing["node"])))
     return found
