@@ -84,6 +84,8 @@ var (
 		query.Propensity:   "Estimate an effect, adjusted by a propensity score",
 		query.Predict:      "Fit a logistic model and judge its predictions",
 		query.Compare:      "Compare the new users of two drugs",
+
+		query.ConditionalLogistic: "Fit a logistic regression within matched sets",
 	}
 	kindExamples = map[query.AnalysisKind]string{
 		query.Count:        "--by sex,age-group",
@@ -106,11 +108,13 @@ var (
 		query.Propensity:   "--treatment 'treated ~ age + sex' --outcome 'relapse ~ treated' --family binomial --adjustment weighting --estimand ATE --columns columns.yaml",
 		query.Compare: "--treatment 'celecoxib ~ age + sex' --outcome 'Surv(days, bleeding) ~ celecoxib' --grid-width 1 --grid-horizon 365 " +
 			"--adjustment strata --estimand ATT --strata 5 --columns columns.yaml",
+		query.ConditionalLogistic: "--formula 'relapse ~ pressure + strata(age) + strata(sex)' --columns columns.yaml",
+
 		query.Predict: "--formula 'relapse ~ age + pressure' --share 0.7 --columns columns.yaml",
 	}
 	flagWords = map[string]string{
 		"formula": "formula, as in R", "family": "gaussian, binomial or poisson", "link": "link, if not the family's usual one", "weights": "column with prior weights",
-		"ties": "efron or breslow", "grid-width": "days between two points of time", "grid-horizon": "days after which follow-up ends", "restriction": "days to which means are restricted",
+		"ties": "efron or breslow; exact too within matched sets", "grid-width": "days between two points of time", "grid-horizon": "days after which follow-up ends", "restriction": "days to which means are restricted",
 		"factors": "two or three columns", "values": "columns", "value": "column", "by": "column whose levels are also told apart", "pairwise": "take each column, and each pair, over those who have it",
 		"probabilities": "from 0 to 1", "breaks": "ends of the ranges, rising", "variables": "columns", "arm": "column that makes the arms",
 		"events": "column that says whether, or how often", "time": "column with days at risk", "property": "column that says whether",

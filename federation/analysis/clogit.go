@@ -12,8 +12,9 @@ import (
 // the likelihood that these of a set are the cases given how many there are: R's clogit on
 // the pooled data, with the same steps. Its result is a *[query.Conditional].
 //
-// A set lies within one site, and its column says no more than which of a site's rows
-// belong together: one number at two sites is two sets. A set without cases or without
+// A set lies within one site, and its columns say no more than which of a site's rows
+// belong together: one number at two sites is two sets, and so is a level that sites share.
+// A set without cases or without
 // controls counts for nothing; with Efron's and Breslow's ties, one of cases only does count,
 // as in R.
 //
@@ -21,13 +22,15 @@ import (
 //
 // What a matched pair adds to the first step is half the difference between case and
 // control, a fact about two persons. The sum over the sites is about all sets, but in a
-// covariate that only one set varies in, it is that set's. So there is no result if fewer
-// than MinSets sets are informative, or a covariate varies in fewer, but some.
+// covariate that only one set varies in, it is that set's. So there is no result if a
+// covariate varies in fewer than MinSets sets, but some, or if fewer than MinSets, or than
+// ten for each covariate, say anything of the coefficients.
 //
 // Source: R, package survival, help page of clogit; Breslow and Day, "Statistical Methods
 // in Cancer Research", volume 1 (1980), chapter 7.
 type ConditionalLogistic struct {
-	// Formula is case ~ terms + strata(set), with offset(…) if need be.
+	// Formula is case ~ terms + strata(set), with offset(…) if need be. Several strata(…) are
+	// crossed.
 	Formula formula.Formula
 	Ties    query.Ties // exact, efron or breslow, R's approximate; "" for exact
 

@@ -18,17 +18,23 @@ import (
 type conditional struct {
 	formula formula.Formula
 	ties    query.Ties // "" for counts of events
-	least   int        // informative sets
+	least   int        // sets that a covariate varies in
 
-	response, set string
-	matrix        Matrix // its first column is the intercept, which is not used
-	offsets       Matrix
-	columns       []Column
-	p             int // covariates
+	response string
+	strata   []string // columns that together say what set a row is of
+	matrix   Matrix   // its first column is the intercept, which is not used
+	offsets  Matrix
+	columns  []Column
+	p        int // covariates
 }
 
 // MaxExactSet bounds the rows of a set whose likelihood is exact.
 const MaxExactSet = 1000
+
+// setsPerCovariate is how many informative sets each covariate needs if few are not to be
+// told of: the sums of a step are p(p+3)/2 + 1 equations about the sets' differences, of
+// which there are at least p for each set.
+const setsPerCovariate = 10
 
 // newConditional checks what both methods ask for alike.
 func newConditional(f formula.Formula, declared []Column, minSets int) (conditional, error) {
@@ -36,13 +42,16 @@ func newConditional(f formula.Formula, declared []Column, minSets int) (conditio
 	if f.Response == nil || f.Response.Function != formula.Identity {
 		return c, errors.New("the formula needs a column before ~")
 	}
-	if len(f.Strata) != 1 || f.Strata[0].Function != formula.Identity {
-		return c, errors.New("the formula needs strata(…) with one column, which says what set a row is of")
+	if len(f.Strata) == 0 || slices.ContainsFunc(f.Strata, func(v formula.Variable) bool { return v.Function != formula.Identity }) {
+		return c, errors.New("the formula needs strata(…) with a column, or several of them: rows with the same values are a set")
 	}
 	if minSets < 0 || minSets > MaxPersons {
 		return c, fmt.Errorf("minSets must be 0 to %d", MaxPersons)
 	}
-	c.response, c.set = f.Response.Columns[0], f.Strata[0].Columns[0]
+	c.response = f.Response.Columns[0]
+	for _, v := range f.Strata {
+		c.strata = append(c.strata, v.Columns[0])
+	}
 	for _, name := range f.Columns() {
 		i := slices.IndexFunc(declared, func(o Column) bool { return o.Name == name })
 		if i < 0 {
@@ -52,7 +61,7 @@ func newConditional(f formula.Formula, declared []Column, minSets int) (conditio
 	}
 	for _, t := range f.Terms {
 		for _, v := range t {
-			if v.Columns[0] == c.set || v.Columns[0] == c.response {
+			if slices.Contains(c.strata, v.Columns[0]) || v.Columns[0] == c.response {
 				return c, fmt.Errorf("the column %s cannot be a term too", v.Columns[0])
 			}
 		}
@@ -93,6 +102,14 @@ type conditionalState struct {
 	Sets        int64     `json:"sets,omitempty"`
 	Informative int64     `json:"informative,omitempty"`
 	Events      int64     `json:"events,omitempty"`
+}
+
+// enough is how many sets must say something of the coefficients.
+func (c conditional) enough() int {
+	if c.least <= 1 {
+		return 1
+	}
+	return max(c.least, setsPerCovariate*c.p)
 }
 
 func (c conditional) Columns() []Column       { return c.columns }

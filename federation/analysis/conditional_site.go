@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"cmp"
+	"encoding/binary"
 	"math"
 	"slices"
 
@@ -28,9 +29,13 @@ func (c conditional) sets(f *Frame) ([][]member, error) {
 	if err != nil {
 		return nil, err
 	}
-	of := make(map[float64][]member)
+	of := make(map[string][]member)
 	x, offsets := make([]float64, c.p+1), make([]float64, c.offsets.Width())
-	set, events := f.Values(c.set), f.Values(c.response)
+	events := f.Values(c.response)
+	strata := make([][]float64, len(c.strata))
+	for k, name := range c.strata {
+		strata[k] = f.Values(name)
+	}
 	for i := range f.Len() {
 		read(i, x)
 		readOffsets(i, offsets)
@@ -38,7 +43,11 @@ func (c conditional) sets(f *Frame) ([][]member, error) {
 		for _, o := range offsets {
 			m.offset += o
 		}
-		of[set[i]] = append(of[set[i]], m)
+		var key []byte
+		for _, values := range strata {
+			key = binary.NativeEndian.AppendUint64(key, math.Float64bits(values[i]+0)) // -0 is 0
+		}
+		of[string(key)] = append(of[string(key)], m)
 	}
 	out := make([][]member, 0, len(of))
 	for _, members := range of {

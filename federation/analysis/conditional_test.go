@@ -49,8 +49,14 @@ func (c conditionalCase) method(t require.TestingT) analysis.Iteration {
 func setOf(t require.TestingT, text string, columns []analysis.Column, rows [][]float64) func(row int) float64 {
 	f, err := formula.Parse(text)
 	require.NoError(t, err)
-	at := slices.IndexFunc(columns, func(c analysis.Column) bool { return c.Name == f.Strata[0].Columns[0] })
-	return func(row int) float64 { return rows[row][at] }
+	return func(row int) float64 {
+		set := 0.0 // those of several columns are whole numbers below 100
+		for _, v := range f.Strata {
+			at := slices.IndexFunc(columns, func(c analysis.Column) bool { return c.Name == v.Columns[0] })
+			set = 100*set + rows[row][at]
+		}
+		return set
+	}
 }
 
 func TestConditionalLikelihoodsAreThoseOfR(t *testing.T) {
@@ -109,7 +115,7 @@ func TestConditionalLikelihoodsOfAnySplit(t *testing.T) {
 		deal := rapid.SliceOfN(rapid.IntRange(0, sites-1), 100, 100).Draw(t, "deal")
 		rows := rapid.Permutation(rows[i]).Draw(t, "rows")
 		set := setOf(t, cases[i].Formula, cases[i].Columns, rows)
-		frames := split(t, cases[i].Columns, rows, sites, func(r int) int { return deal[int(set(r))] })
+		frames := split(t, cases[i].Columns, rows, sites, func(r int) int { return deal[int(set(r))%100] })
 		outcome, err := analysis.Local(cases[i].method(t), frames...)
 		require.NoError(t, err)
 		require.Equal(t, whole[i], outcome.Result)
@@ -146,6 +152,10 @@ func matched() []analysis.Column {
 
 func TestConditionalLikelihoodsSayWhyThereIsNoResult(t *testing.T) {
 	t.Parallel()
+	var many [][]float64
+	for set := range 10 {
+		many = append(many, []float64{float64(set), 1, float64(set/9) * 3, 0}, []float64{float64(set), 0, 0, 0})
+	}
 	large := make([][]float64, analysis.MaxExactSet+1)
 	for i := range large {
 		large[i] = []float64{1, float64(i % 2), 1, 0}
@@ -158,8 +168,9 @@ func TestConditionalLikelihoodsSayWhyThereIsNoResult(t *testing.T) {
 		"nobody":                               {0, nil},
 		"no set has both":                      {0, [][]float64{{1, 1, 3, 0}, {1, 1, 1, 0}, {2, 0, 1, 0}}},
 		"more than 1000 rows":                  {0, large},
-		"fewer than 3 sets":                    {3, pairs},
-		"x varies in fewer than 2 sets: leave": {2, pairs},
+		"fewer than 10 sets":                   {3, pairs},
+		"fewer than 12 sets":                   {12, pairs},
+		"x varies in fewer than 2 sets: leave": {2, many},
 	} {
 		f, err := formula.Parse("case ~ x + strata(set)")
 		require.NoError(t, err)
@@ -182,8 +193,9 @@ func TestConditionalLikelihoodsSayWhyThereIsNoResult(t *testing.T) {
 func TestConditionalLikelihoodsRefuseWhatTheyCannotFit(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"case ~ x":                              "strata(…) with one column",
-		"case ~ x + strata(set) + strata(x)":    "strata(…) with one column",
+		"case ~ x":                              "needs strata(…)",
+		"case ~ x + strata(log(set))":           "needs strata(…)",
+		"case ~ x + strata(set) + strata(x)":    "column x cannot be a term",
 		"~ x + strata(set)":                     "a column before ~",
 		"Surv(x, case) ~ events + strata(set)":  "a column before ~",
 		"case ~ strata(set)":                    "no terms",

@@ -181,6 +181,13 @@ var methods = map[query.AnalysisKind]func(a query.Analysis, columns declared, le
 			MinCell: int64(least), Declared: columns,
 		}.New()
 	},
+	query.ConditionalLogistic: func(a query.Analysis, columns declared, least int) (Iteration, error) {
+		f, err := formula.Parse(a.ConditionalLogistic.Formula)
+		if err != nil {
+			return nil, err
+		}
+		return ConditionalLogistic{Formula: f, Ties: a.ConditionalLogistic.Ties, MinSets: least, Declared: columns}.New()
+	},
 	query.Predict: func(a query.Analysis, columns declared, least int) (Iteration, error) {
 		s := a.Predict
 		f, err := formula.Parse(s.Formula)

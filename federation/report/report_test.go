@@ -44,6 +44,15 @@ func results(t *testing.T) map[string]any {
 	read(t, "../analysis/testdata/describe/describe.json", &descriptions)
 	var tables []query.Characterization
 	read(t, "../analysis/testdata/describe/characterize.json", &tables)
+	var sets []struct {
+		Name string
+		query.Conditional
+	}
+	read(t, "../analysis/testdata/conditional/cases.json", &sets)
+	conditional := map[string]query.Conditional{}
+	for _, s := range sets {
+		conditional[s.Name] = s.Conditional
+	}
 	table := tables[0]
 	for i, n := range []int64{9233, 146} { // the file has sizes only
 		table.Arms = append(table.Arms, query.ArmSize{Level: []string{"no diabetes", "diabetes"}[i], N: n})
@@ -101,7 +110,7 @@ func results(t *testing.T) map[string]any {
 		"comparison": compared, "answer-refused": refused, "answer-rates": falls,
 		"answer-count": counted, "answer-means": means, "answer-nothing": nothing, "answer-model": model,
 		"regression": regressions["cnsim logistic with interaction"], "hazards": hazards["colon"], "survival": survivals["aml"],
-		"crosstab": crossTabs[0], "crosstab-layers": crossTabs[1], "description": descriptions[1], "histogram": histograms[0], "rates": rates[0],
+		"conditional": conditional["infert"], "crosstab": crossTabs[0], "crosstab-layers": crossTabs[1], "description": descriptions[1], "histogram": histograms[0], "rates": rates[0],
 		"characterization": table,
 		"quantiles": query.QuantileTable{N: 40, Omitted: 2, Columns: []query.ColumnQuantiles{{
 			Name: "age", All: []query.Quantile{{P: 0.25, Value: new(41.5)}, {P: 0.5, Low: new(50.0), High: new(55.0)}},

@@ -2,9 +2,12 @@ package dispatch_test
 
 import (
 	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -158,6 +161,56 @@ func TestDatasetsAreAnsweredAsByR(t *testing.T) {
 		require.Len(t, refused.Refused, 3)
 		require.Equal(t, "query.dataset", refused.Refused[0].Problem.Rule)
 		require.Contains(t, refused.Refused[0].Problem.Title, "analysis.columns[0].high: the site allows values up to 300")
+	})
+}
+
+// abortions is the schema of R's infert: cases of infertility with their controls.
+func abortions() dataset.Schema {
+	numeric := func(name string, high float64) dataset.Column {
+		return dataset.Column{Name: name, Kind: query.NumericValues, Domain: "ConditionOccurrence", High: high}
+	}
+	return dataset.Schema{
+		Name: "infert", Version: "R 4.2.2", Person: dataset.Person{Column: "pid", System: dataset.FHIR},
+		Columns: []dataset.Column{
+			{Name: "case", Kind: query.LogicalValues, Domain: "ConditionOccurrence", True: "1", False: "0"},
+			numeric("spontaneous", 2), numeric("induced", 2), numeric("stratum", 1000),
+		},
+	}
+}
+
+// example is a request of the researchers' guide, asked in the world's trial.
+func (w *world) example(t *testing.T, name string) query.Request {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join("../../deploy/docs/examples", name))
+	require.NoError(t, err)
+	var r query.Request
+	require.NoError(t, json.Unmarshal(raw, &r))
+	require.NoError(t, r.Validate())
+	r.Trial = w.trial.Design.ID
+	return r
+}
+
+// TestMatchedSetsAreAnsweredAsByR: the guide's example, under the limits that a hub has by default.
+func TestMatchedSetsAreAnsweredAsByR(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, peertest.People(90, 0), peertest.People(90, 0), peertest.People(90, 0))
+		rows := table(t, "../../../federation/analysis/testdata/conditional/infert.csv")
+		set := slices.Index(rows[0], "stratum")
+		for i, text := range shared(t, rows, 3, func(row int) int {
+			number, err := strconv.Atoi(rows[1+row][set])
+			require.NoError(t, err)
+			return number % 3
+		}) {
+			w.sites[i].LoadDataset(t, abortions(), text)
+		}
+		w.run(t)
+		fit := w.result(t, w.put(t, w.example(t, "matched.json"), time.Minute))
+		requireComplete(t, fit)
+		require.Equal(t, []int64{248, 83, 83}, []int64{fit.Conditional.N, fit.Conditional.Sets, fit.Conditional.Informative})
+		requireCoefficients(t, []query.Coefficient{
+			{Name: "spontaneous", Estimate: number(1.9858755166777202), SE: number(0.35244353980716997)},
+			{Name: "induced", Estimate: number(1.4090116318751364), SE: number(0.36071243624892346)},
+		}, fit.Conditional.Coefficients)
 	})
 }
 

@@ -98,6 +98,10 @@ func methodsOfRelapses() map[query.AnalysisKind]query.Analysis {
 		query.Compare: {query.Specs{Comparison: &query.ComparisonSpec{
 			Treatment: "early ~ age + pressure", Outcome: "Surv(time, outcome) ~ early", Grid: grid, Adjustment: query.Weighting, Estimand: query.ATT,
 		}}, []string{"early", "age", "pressure", "time", "outcome"}},
+		query.ConditionalLogistic: {
+			query.Specs{ConditionalLogistic: &query.ConditionalLogisticSpec{Formula: "relapse ~ pressure + strata(age)"}},
+			[]string{"relapse", "pressure", "age"},
+		},
 		query.Predict:    {query.Specs{Predict: &query.PredictSpec{Formula: "relapse ~ age + pressure", Share: 0.5, Groups: 4}}, []string{"relapse", "age", "pressure"}},
 		query.Prevalence: {query.Specs{Prevalence: &query.PrevalenceSpec{Property: "relapse", By: "sex"}}, []string{"relapse", "sex"}},
 	}
@@ -127,7 +131,7 @@ func TestEveryMethodGivesThePooledAnswer(t *testing.T) {
 			require.NoError(t, err)
 			frames := []*analysis.Frame{pooled}
 			for _, people := range sites {
-				if kind == query.Meta || kind == query.MixedModel { // about sites
+				if kind == query.Meta || kind == query.MixedModel || kind == query.ConditionalLogistic { // about sites, or sets within them
 					pooled, err = analysis.NewFrame(pooled.Columns())
 					require.NoError(t, err)
 					frames = append(frames, pooled)

@@ -41,6 +41,8 @@ const (
 	Propensity   AnalysisKind = "propensity"
 	Predict      AnalysisKind = "prediction"
 	Compare      AnalysisKind = "comparison"
+
+	ConditionalLogistic AnalysisKind = "conditional-logistic"
 )
 
 // Kinds returns the list.
@@ -50,7 +52,7 @@ func Kinds() []AnalysisKind {
 
 var rounds = []AnalysisKind{
 	GLM, Cox, KaplanMeier, CrossTab, Describe, Quantiles, Histogram, Characterize, Incidence, Prevalence,
-	NegBin, MixedModel, Meta, PCA, KMeans, Propensity, Predict, Compare,
+	NegBin, MixedModel, Meta, PCA, KMeans, Propensity, Predict, Compare, ConditionalLogistic,
 }
 
 // Known reports whether k is on the list.

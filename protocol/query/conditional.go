@@ -1,5 +1,24 @@
 package query
 
+// ConditionalLogisticSpec asks for a logistic regression within matched sets of persons, of
+// which each is of one site.
+type ConditionalLogisticSpec struct {
+	// Formula is case ~ terms + strata(set), with offset(…) if need be; see package formula.
+	// Persons of one site with the same values of all columns in strata(…) are a set.
+	Formula string `json:"formula"`
+
+	// Ties are exact if it is left out.
+	Ties Ties `json:"ties,omitempty"`
+}
+
+func (s *ConditionalLogisticSpec) columns() ([]string, error) { return named(s.Formula) }
+func (s *ConditionalLogisticSpec) answeredBy(o Outcome) bool {
+	return o.Conditional != nil && o.Conditional.Ties != ""
+}
+func (s *ConditionalLogisticSpec) words() string {
+	return "Conditional logistic regression of " + s.Formula + ", within matched sets of one site"
+}
+
 // Conditional is a model fitted by the likelihood within sets of rows. Of matched cases and
 // controls it is what R's summary(clogit(…)) shows, without the concordance, which is not a
 // sum over sites: coefficients are log odds ratios. Of a self-controlled case series, in

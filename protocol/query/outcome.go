@@ -25,6 +25,7 @@ type Outcome struct {
 	Effect           *PropensityEffect    `json:"propensityEffect,omitempty"`
 	Prediction       *Prediction          `json:"prediction,omitempty"`
 	Comparison       *Comparison          `json:"comparison,omitempty"`
+	Conditional      *Conditional         `json:"conditional,omitempty"`
 }
 
 // OutcomeOf returns the outcome that is one of the results, a pointer.

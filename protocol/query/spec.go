@@ -41,6 +41,8 @@ type Specs struct {
 	Propensity   *PropensitySpec   `json:"propensity,omitempty"`
 	Predict      *PredictSpec      `json:"prediction,omitempty"`
 	Comparison   *ComparisonSpec   `json:"comparison,omitempty"`
+
+	ConditionalLogistic *ConditionalLogisticSpec `json:"conditionalLogistic,omitempty"`
 }
 
 // of returns the spec of a kind, nil if it is not there, and whether it is the only one.
@@ -49,7 +51,7 @@ func (s Specs) of(kind AnalysisKind) (found spec, only bool) {
 		GLM: s.GLM, Cox: s.Cox, KaplanMeier: s.KaplanMeier, CrossTab: s.CrossTab, Describe: s.Describe, Quantiles: s.Quantiles,
 		Histogram: s.Histogram, Characterize: s.Characterize, Incidence: s.Incidence, Prevalence: s.Prevalence,
 		NegBin: s.NegBin, MixedModel: s.MixedModel, Meta: s.Meta, PCA: s.PCA, KMeans: s.KMeans, Propensity: s.Propensity, Predict: s.Predict,
-		Compare: s.Comparison,
+		Compare: s.Comparison, ConditionalLogistic: s.ConditionalLogistic,
 	}
 	only = true
 	for k, its := range all {
@@ -75,6 +77,7 @@ func (s Specs) normal() Specs {
 	s.Predict = plain(s.Predict, func(m *PredictSpec) *string { return &m.Formula })
 	s.Comparison = plain(s.Comparison, func(m *ComparisonSpec) *string { return &m.Treatment })
 	s.Comparison = plain(s.Comparison, func(m *ComparisonSpec) *string { return &m.Outcome })
+	s.ConditionalLogistic = plain(s.ConditionalLogistic, func(m *ConditionalLogisticSpec) *string { return &m.Formula })
 	return s
 }
 

@@ -23,7 +23,8 @@ declare <- function(d, name) {
 case <- function(name, file, d, formula, ties = "") {
   f <- as.formula(formula)
   used <- all.vars(f)
-  set <- sub(".*strata\\(([^)]*)\\).*", "\\1", formula)
+  strata <- regmatches(formula, gregexpr("(?<=strata\\()[^)]*", formula, perl = TRUE))[[1]]
+  set <- strata[1] # of a case series
   if (ties != "") d[[used[1]]] <- d[[used[1]]] == 1
   complete <- d[complete.cases(d[used]), used]
   y <- as.numeric(complete[[used[1]]])
@@ -51,7 +52,8 @@ case <- function(name, file, d, formula, ties = "") {
     v <- table[n, ]
     pairs_of(name = str(n), estimate = num(v[["coef"]]), se = num(if (is.na(v[["coef"]])) NA else v[["se(coef)"]]), statistic = num(v[["z"]]), p = num(v[["Pr(>|z|)"]]))
   })
-  size <- table(complete[[set]]); events <- tapply(y, complete[[set]], sum)
+  sets <- interaction(complete[strata], drop = TRUE)
+  size <- table(sets); events <- tapply(y, sets, sum)
   df <- sum(!is.na(coef(m)))
   paste0('{"name": ', str(name), ', "file": ', str(file),
     ',\n "columns": ', list_of(sapply(used, function(n) declare(d, n))), ',\n ',
@@ -104,6 +106,8 @@ cases <- c(
   case("infert in large sets", "infert.csv", infert, "case ~ age + spontaneous + induced + education + strata(parity)", "exact"),
   case("infert in large sets efron", "infert.csv", infert, "case ~ age + spontaneous + induced + education + strata(parity)", "efron"),
   case("infert in large sets breslow", "infert.csv", infert, "case ~ age + spontaneous + induced + education + strata(parity)", "breslow"),
+  case("infert crossed sets", "infert.csv", infert, "case ~ age + spontaneous + induced + strata(education) + strata(parity)", "exact"),
+  case("small crossed sets", "small.csv", small, "case ~ x + g + strata(set) + strata(one)", "efron"),
   case("small", "small.csv", small, "case ~ x + strata(set)", "exact"),
   case("small efron", "small.csv", small, "case ~ x + strata(set)", "efron"),
   case("small breslow", "small.csv", small, "case ~ x + strata(set)", "breslow"),

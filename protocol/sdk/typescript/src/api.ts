@@ -1684,6 +1684,7 @@ export interface components {
             characterize?: components["schemas"]["QueryCharacterizeSpec"];
             columns?: components["schemas"]["QueryColumn"][] | null;
             comparison?: components["schemas"]["QueryComparisonSpec"];
+            conditionalLogistic?: components["schemas"]["QueryConditionalLogisticSpec"];
             cox?: components["schemas"]["QueryCoxSpec"];
             crosstab?: components["schemas"]["QueryCrossTabSpec"];
             describe?: components["schemas"]["QueryDescribeSpec"];
@@ -1739,6 +1740,10 @@ export interface components {
             treatment: string;
             /** Format: double */
             truncate?: number;
+        };
+        QueryConditionalLogisticSpec: {
+            formula: string;
+            ties?: string;
         };
         QueryCoxSpec: {
             formula: string;
@@ -2579,6 +2584,7 @@ export type QueryAnalysis = components['schemas']['QueryAnalysis'];
 export type QueryCharacterizeSpec = components['schemas']['QueryCharacterizeSpec'];
 export type QueryColumn = components['schemas']['QueryColumn'];
 export type QueryComparisonSpec = components['schemas']['QueryComparisonSpec'];
+export type QueryConditionalLogisticSpec = components['schemas']['QueryConditionalLogisticSpec'];
 export type QueryCoxSpec = components['schemas']['QueryCoxSpec'];
 export type QueryCrossTabSpec = components['schemas']['QueryCrossTabSpec'];
 export type QueryDescribeSpec = components['schemas']['QueryDescribeSpec'];

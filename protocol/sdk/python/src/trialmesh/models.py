@@ -655,6 +655,7 @@ class QueryAnalysis:
     characterize: QueryCharacterizeSpec | None = None
     columns: list[QueryColumn] | None | None = None
     comparison: QueryComparisonSpec | None = None
+    conditional_logistic: QueryConditionalLogisticSpec | None = field(default=None, metadata={"json": "conditionalLogistic"})
     cox: QueryCoxSpec | None = None
     crosstab: QueryCrossTabSpec | None = None
     describe: QueryDescribeSpec | None = None
@@ -711,6 +712,12 @@ class QueryComparisonSpec:
     ties: str | None = None
     treatment: str
     truncate: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryConditionalLogisticSpec:
+    formula: str
+    ties: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
