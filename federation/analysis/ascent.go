@@ -23,6 +23,31 @@ type ascent struct {
 
 	NullLogLikelihood float64 `json:"nullLogLikelihood,omitempty"`
 	Score             float64 `json:"score,omitempty"` // the test's statistic
+
+	// Dependent says which covariates are linear combinations of others at coefficients of 0,
+	// nil if none is. They are at any coefficients, but where one runs away the rounding
+	// errors of small weights can hide it, and a step along them leads anywhere.
+	Dependent []bool `json:"dependent,omitempty"`
+}
+
+// of reports whether the state is that of a search among n covariates.
+func (a ascent) of(n int) bool {
+	return len(a.Coefficients) == n && (a.Before == nil || len(a.Before) == n) && (a.Dependent == nil || len(a.Dependent) == n)
+}
+
+// decompose decomposes the packed information on n covariates, less the dependent ones.
+func (a ascent) decompose(information []float64, n int) cholesky {
+	if a.Dependent != nil {
+		information = slices.Clone(information)
+		for i := range n {
+			for j := range i + 1 {
+				if a.Dependent[i] || a.Dependent[j] {
+					information[packed(i, j)] = 0
+				}
+			}
+		}
+	}
+	return decompose(information, n)
 }
 
 // Defaults of R's coxph.control.
@@ -38,6 +63,9 @@ func (a ascent) step(now float64, gradient []float64, information cholesky) (nex
 	switch {
 	case a.Before == nil:
 		a.NullLogLikelihood, a.Score = now, information.quadratic(gradient)
+		if slices.Contains(information.aliased, true) {
+			a.Dependent = information.aliased
+		}
 	case now == a.Best || math.Abs(1-a.Best/now) <= coxEpsilon:
 		return a, true, true
 	case a.Iterations == coxMaxIterations:

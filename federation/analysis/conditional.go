@@ -139,7 +139,7 @@ func (c conditional) Numbers(s conditionalState) int {
 
 // check reports a state that no round of this model leads to.
 func (c conditional) check(s conditionalState) error {
-	ok := s.Scale == nil || len(s.Scale) == c.p && len(s.Coefficients) == c.p && (s.Before == nil || len(s.Before) == c.p)
+	ok := s.Scale == nil || len(s.Scale) == c.p && s.of(c.p)
 	if !ok {
 		return errState
 	}

@@ -18,7 +18,7 @@ func (c conditional) Next(s conditionalState, pooled Pooled) (conditionalState, 
 		return next, nil, err
 	}
 	likelihood, gradient, square := pooled.Numbers[0], pooled.Numbers[1:1+c.p], pooled.Numbers[1+c.p:]
-	information := decompose(square, c.p)
+	information := s.decompose(square, c.p)
 	next, ended, converged := s.step(likelihood, gradient, information)
 	s.ascent = next
 	if !ended {

@@ -234,7 +234,7 @@ func (c cox) check(s coxState) error {
 		ok = ok && 0 <= t.Group && t.Group < c.groups() && t.Events >= 0 && (i == 0 || s.Times[i-1].Group <= t.Group)
 	}
 	if s.Coefficients != nil {
-		ok = ok && len(s.Coefficients) == c.p && (s.Before == nil || len(s.Before) == c.p) && len(s.Carry) == c.triple() &&
+		ok = ok && s.of(c.p) && len(s.Carry) == c.triple() &&
 			len(s.Sum.Gradient) == c.p && len(s.Sum.Square) == c.p && len(s.Sum.Information) == packed(c.p, 0)
 	}
 	if !ok {

@@ -122,7 +122,7 @@ func (c cox) decomposed(s coxState) cholesky {
 			}
 		}
 	}
-	return decompose(information, c.p)
+	return s.decompose(information, c.p)
 }
 
 // newton makes the step that the complete sums ask for, or ends.

@@ -139,27 +139,51 @@ func (m pca) covariance(s describeState, pooled Pooled, r *query.PrincipalCompon
 	return out, nil
 }
 
-// componentsOf decomposes a covariance matrix.
+// componentsOf decomposes a covariance matrix, by the singular values of its root: of a matrix
+// itself an eigenvalue has no digits left that is 1e16 times smaller than the largest.
 func componentsOf(covariance *mat.SymDense, r *query.PrincipalComponents) error {
-	var eigen mat.EigenSym
-	if !eigen.Factorize(covariance, true) {
-		return NoResult("the covariance matrix could not be decomposed")
-	}
-	var vectors mat.Dense
-	eigen.VectorsTo(&vectors)
-	values, whole := eigen.Values(nil), mat.Trace(covariance) // values rise
+	whole := mat.Trace(covariance)
 	if !(whole > 0) {
 		return NoResult("no column varies")
 	}
+	root, rank := triangleOf(covariance)
+	var parts mat.SVD
+	if !parts.Factorize(root, mat.SVDThinU) {
+		return NoResult("the covariance matrix could not be decomposed")
+	}
+	var vectors mat.Dense
+	parts.UTo(&vectors)
 	sum := 0.0
-	for k := len(values) - 1; k >= 0 && values[k] > collinear*whole; k-- {
-		sum += values[k]
+	for k, sd := range parts.Values(nil)[:rank] { // which fall
+		sum += sd * sd
 		r.Components = append(r.Components, query.PrincipalComponent{
-			SD: math.Sqrt(values[k]), Proportion: values[k] / whole, Cumulative: sum / whole,
-			Loadings: signed(mat.Col(nil, k, &vectors)),
+			SD: sd, Proportion: sd * sd / whole, Cumulative: sum / whole, Loadings: signed(mat.Col(nil, k, &vectors)),
 		})
 	}
 	return nil
+}
+
+// triangleOf returns the lower triangle L with L·Lᵀ the matrix, and its rank: a column that those
+// before it determine adds none.
+func triangleOf(covariance *mat.SymDense) (*mat.Dense, int) {
+	n, rank := covariance.SymmetricDim(), 0
+	lower := mat.NewDense(n, n, nil)
+	for i := range n {
+		for j := range i + 1 {
+			v := covariance.At(i, j)
+			for k := range j {
+				v -= lower.At(i, k) * lower.At(j, k)
+			}
+			switch pivot := lower.At(j, j); {
+			case j < i && pivot > 0:
+				lower.Set(i, j, v/pivot)
+			case j == i && v > collinear*covariance.At(i, i):
+				lower.Set(i, i, math.Sqrt(v))
+				rank++
+			}
+		}
+	}
+	return lower, rank
 }
 
 // signed returns the vector or its opposite, so that the first of its largest numbers, up

@@ -1,7 +1,8 @@
 # Writes cases.json: what R's package survival says of each question, and the
 # declaration of its columns. Run in this folder: Rscript survival.R
-# Rscript survival.R TERMS TIES FILE... writes to standard output the hazards by start, stop
-# and event in each file, of times in days up to 100.
+# Rscript survival.R TERMS STRATUM TIES FILE... writes to standard output the hazards by start,
+# stop and event in each file, of times in days up to 100, within the levels of a column if
+# STRATUM is not empty; without TIES, the curves by the one term, and the log-rank test.
 suppressPackageStartupMessages(library(survival))
 options(warn = 1)
 num <- function(v) ifelse(is.finite(v), sprintf("%.17g", v), "null")
@@ -155,8 +156,12 @@ factors <- function(d, ...) { for (n in c(...)) d[[n]] <- factor(d[[n]]); d }
 died <- function(d, name) { d[[name]] <- d[[name]] == 1; d }
 given <- commandArgs(TRUE)
 if (length(given) > 0) {
-  said <- sapply(given[-(1:2)], function(file)
-    cox("", file, died(factors(read(file), "g"), "event"), c("start", "stop", "event"), given[1], given[2], horizon = 100))
+  stratum <- if (given[2] != "") given[2]
+  said <- sapply(given[-(1:3)], function(file) {
+    d <- died(factors(read(file), "g", "s"), "event")
+    if (given[3] == "") km("", file, d, "stop", "event", given[1], stratum, horizon = 100)
+    else cox("", file, d, c("start", "stop", "event"), given[1], given[3], stratum, horizon = 100)
+  })
   writeLines(list_of(said))
   quit()
 }
@@ -170,6 +175,7 @@ colon <- died(factors(read("colon.csv"), "rx"), "status")
 collapse <- died(factors(read("collapse.csv.gz"), "female", "study"), "status")
 expand <- died(factors(read("expand.csv.gz"), "female", "study"), "status")
 small <- died(factors(read("small.csv"), "g", "s"), "event")
+alone <- died(factors(read("alone.csv"), "g"), "event")
 right <- c("time", "status")
 
 cases <- c(
@@ -207,6 +213,7 @@ cases <- c(
   cox("monotone", "small.csv", small, c("stop", "event"), "m + x", horizon = 40),
   cox("monotone spells", "small.csv", small, c("start", "stop", "event"), "m + x", horizon = 40),
   cox("collinear", "small.csv", small, c("stop", "event"), "x + x2 + one + g", horizon = 40),
+  cox("alone in a level", "alone.csv", alone, c("start", "stop", "event"), "x*g", "breslow", horizon = 100),
   cox("same within strata", "small.csv", small, c("stop", "event"), "x + g", stratum = "g", horizon = 40),
   cox("stratum without events", "small.csv", small, c("start", "stop", "event"), "x", stratum = "s", horizon = 40)
 )
