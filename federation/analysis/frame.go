@@ -330,8 +330,10 @@ func (f *Frame) TellsFew(rows []int, but []string, least int) bool {
 }
 
 // LargestShare returns the greatest share, 0 to 1, that one of some rows has in a numeric
-// column's sum of magnitudes over them, or of a power of the distances from the mean.
-func (f *Frame) LargestShare(rows []int, power float64) float64 {
+// column's sum of magnitudes over them, or of a power of the distances from the mean in one that
+// is not named. Where most of the squares are one row's, a regression's fit to the row is its
+// response.
+func (f *Frame) LargestShare(rows []int, power float64, but []string) float64 {
 	share := 0.0
 	for i, c := range f.columns {
 		if c.Kind != Numeric {
@@ -347,7 +349,10 @@ func (f *Frame) LargestShare(rows []int, power float64) float64 {
 		for _, v := range values {
 			mean += v / float64(len(values))
 		}
-		share = max(share, largest(values, math.Abs), largest(values, func(v float64) float64 { return math.Pow(math.Abs(v-mean), power) }))
+		share = max(share, largest(values, math.Abs))
+		if !slices.Contains(but, c.Name) {
+			share = max(share, largest(values, func(v float64) float64 { return math.Pow(math.Abs(v-mean), power) }))
+		}
 	}
 	return share
 }

@@ -116,8 +116,7 @@ type Iteration interface {
 	// event, and are not multiplied with another's values.
 	Times() []string
 
-	// Power is that of the distances from the mean of which a sum is shown by itself, 1 for
-	// none.
+	// Power is the highest of a column's distances from its mean that is summed.
 	Power() float64
 
 	// Start returns the state of the first round.
@@ -212,7 +211,7 @@ func (it iteration[S]) Power() float64 {
 	if p, ok := it.Rounds.(powered); ok {
 		return p.Power()
 	}
-	return 1
+	return 2
 }
 
 // Views are all columns together, unless the method takes them one by one.

@@ -254,9 +254,13 @@ func FrameAnswer(a query.Analysis, method analysis.Iteration, persons []omop.Per
 	if err != nil {
 		return release.Answer{}, err
 	}
+	power, err := powerOf(a)
+	if err != nil {
+		return release.Answer{}, err
+	}
 	times := slices.DeleteFunc(method.Times(), func(name string) bool { return !isTime(columns, name) })
 	out := release.Answer{
-		Frame:   &release.Frame{Values: frame, Power: method.Power(), Parameters: method.Parameters(), Times: times},
+		Frame:   &release.Frame{Values: frame, Power: max(method.Power(), power), Parameters: method.Parameters(), Times: times},
 		Used:    persons,
 		Measure: measure,
 		Sets:    make(map[string][][]omop.PersonID),
@@ -354,6 +358,27 @@ func ranges(columns []query.Column) (map[string]message.Digest, error) {
 		}
 	}
 	return out, nil
+}
+
+// powerOf returns the highest power of a column that a question's formulas sum: the square of
+// I(x^k). Nothing in them grows as exp(x) does, which counts as the highest that can be asked for.
+func powerOf(a query.Analysis) (float64, error) {
+	power := 0
+	for _, text := range a.Formulas() {
+		f, err := formula.Parse(text)
+		if err != nil {
+			return 0, err
+		}
+		for _, v := range slices.Concat(slices.Concat(f.Terms...), f.Offsets) {
+			switch v.Function {
+			case formula.Power:
+				power = max(power, 2*v.Power)
+			case formula.Exp:
+				power = 2 * formula.MaxPower
+			}
+		}
+	}
+	return float64(power), nil
 }
 
 // isTime reports whether a method may take a column for a time: a number of events or a

@@ -53,6 +53,7 @@ var attacks = []attack{
 	{"ak", "the first bin of a histogram that somebody is in", leastValue},
 	{"al", "the kurtosis of a column with one great value", greatValue},
 	{"am", "quantiles of one column in two plausible ranges", movedRange},
+	{"an", "a regression on a power of a value that is one person's alone", leverage},
 }
 
 // few is how many persons the attacker is after.

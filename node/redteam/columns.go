@@ -298,6 +298,31 @@ func greatValue(ctx context.Context, t *target) (Finding, error) {
 	return Finding{Outcome: Blunted, Learned: "moments of all"}, nil
 }
 
+// leverage fits a line through a high power of a value, of which one person has a great one: the
+// line meets the person's response.
+func leverage(ctx context.Context, t *target) (Finding, error) {
+	const great = 400
+	value := query.Column{Name: "value", From: query.FromMeasurement, Concepts: []int64{1}, Unit: "mm[Hg]", Take: query.TakeLast, High: 500}
+	a := query.Analysis{
+		Kind: query.GLM, Columns: []query.Column{counted("event", 1, 2), value},
+		Specs: query.Specs{GLM: &query.GLMSpec{Formula: "event ~ I(value^6)", Family: query.Gaussian}},
+	}
+	answer, err := t.answerTo(ctx, a, func(place int) []float64 {
+		if place == 0 {
+			return []float64{1, great}
+		}
+		return []float64{float64(place % 2), 20 + float64(place%40)}
+	})
+	if err != nil {
+		return failed(err, "that one person's value is far from the others")
+	}
+	line := answer.(*query.Regression).Coefficients
+	if math.Abs(*line[0].Estimate+*line[1].Estimate*math.Pow(great, 6)-1) < 0.01 {
+		return Finding{Outcome: Succeeded, Learned: "whether the person with the greatest value had the event"}, nil
+	}
+	return Finding{Outcome: Blunted, Learned: "a line through all"}, nil
+}
+
 // threeSums asks the same of three choices of four sites out of six, by which two are left over.
 func threeSums(ctx context.Context, t *target) (Finding, error) {
 	for _, sites := range [][]identity.DID{{"did:key:a", "did:key:b", "did:key:c", "did:key:d"}, {"did:key:a", "did:key:b", "did:key:e", "did:key:f"}} {

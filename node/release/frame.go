@@ -53,7 +53,7 @@ func (f Frame) table() analysis.Table {
 	var t analysis.Table
 	for _, view := range f.Views {
 		for _, rows := range view.Crossing(view.Columns()) {
-			t.Cells = append(t.Cells, analysis.Cell{N: int64(len(rows)), Sums: make([]analysis.Sum, 1), Largest: view.LargestShare(rows, f.Power)})
+			t.Cells = append(t.Cells, analysis.Cell{N: int64(len(rows)), Sums: make([]analysis.Sum, 1), Largest: view.LargestShare(rows, f.Power, f.Times)})
 		}
 	}
 	return t

@@ -285,6 +285,29 @@ func (a Analysis) Weights() string {
 	return ""
 }
 
+// Formulas returns the formulas of an analysis.
+func (a Analysis) Formulas() []string {
+	switch {
+	case a.GLM != nil:
+		return []string{a.GLM.Formula}
+	case a.Cox != nil:
+		return []string{a.Cox.Formula}
+	case a.NegBin != nil:
+		return []string{a.NegBin.Formula}
+	case a.MixedModel != nil:
+		return []string{a.MixedModel.Formula}
+	case a.Meta != nil && a.Meta.Model != nil:
+		return []string{a.Meta.Model.Formula}
+	case a.Propensity != nil:
+		return []string{a.Propensity.Treatment, a.Propensity.Outcome}
+	case a.Comparison != nil:
+		return []string{a.Comparison.Treatment}
+	case a.Predict != nil:
+		return []string{a.Predict.Formula}
+	}
+	return nil
+}
+
 // AnsweredBy reports whether an outcome is of a method in rounds that was asked for.
 func (a Analysis) AnsweredBy(o Outcome) bool {
 	spec, _ := a.of(a.Kind)
