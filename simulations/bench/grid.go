@@ -23,6 +23,7 @@ var methods = []struct {
 	analysis query.Analysis
 }{
 	{"count", network.Count},
+	{"km", network.Survival},
 	{"glm", network.Logistic},
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	hubclient "github.com/trialmesh/trialmesh/hub/client"
+	"github.com/trialmesh/trialmesh/protocol/cohort"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/simulations/population"
@@ -25,7 +26,8 @@ func Cohort(number int) json.RawMessage {
 }
 
 // Count asks how many they are, Mean for their blood pressure, Logistic for a logistic
-// regression of hypertension on age.
+// regression of hypertension on age, and Survival for the time, up to half a year, until
+// they come again, which about half of them do.
 var (
 	Count = query.Analysis{Kind: query.Count}
 	Mean  = query.Analysis{Kind: query.Moments, Variable: &query.Variable{
@@ -38,7 +40,22 @@ var (
 			{Name: "age", From: query.FromAge},
 		},
 	}
+	Survival = query.Analysis{
+		Kind: query.KaplanMeier, Specs: query.Specs{KaplanMeier: &query.KaplanMeierSpec{
+			Formula: "Surv(days, returned) ~ 1", Grid: query.Grid{Width: 10, Horizon: halfYear},
+		}},
+		Columns: []query.Column{untilVisit("days", query.FromFollowUp), untilVisit("returned", query.FromOutcome)},
+	}
 )
+
+const halfYear = 180 // days
+
+// untilVisit is a column of the follow-up from a person's first visit to their second.
+func untilVisit(name string, from query.Origin) query.Column {
+	return query.Column{
+		Name: name, From: from, Domain: cohort.VisitOccurrence, Concepts: []int64{population.Outpatient}, Window: &query.Window{From: 1, To: halfYear},
+	}
+}
 
 // ErrUnanswered reports a question to which not every node answered.
 var ErrUnanswered = errors.New("not every node answered")

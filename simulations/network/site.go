@@ -96,7 +96,7 @@ func (n *Network) populate(ctx context.Context, cfg node.Config, i int) (err err
 		if len(batch.Persons) == n.cfg.Persons {
 			break
 		}
-		if h.Person.YearOfBirth <= lastBirth && len(h.Visits) > 0 && measured(h) {
+		if h.Person.YearOfBirth <= lastBirth && followed(h) && measured(h) {
 			add(&batch, h, len(batch.Persons))
 		}
 	}
@@ -109,8 +109,13 @@ func (n *Network) populate(ctx context.Context, cfg node.Config, i int) (err err
 	})
 }
 
-// measured reports whether a person has a blood pressure: all questions are then about the
-// same persons, or the release gate would refuse the second as telling the first's rest.
+// followed and measured report whether a person was observed for half a year after their
+// first visit, and has a blood pressure: all questions are then about the same persons, or
+// the release gate would refuse the second as telling the first's rest.
+func followed(h *population.History) bool {
+	return len(h.Visits) > 0 && h.Visits[0].StartDate.AddDate(0, 0, halfYear).Before(h.ObservationPeriod.EndDate)
+}
+
 func measured(h *population.History) bool {
 	return slices.ContainsFunc(h.Measurements, func(m population.Measurement) bool { return m.MeasurementConceptID == population.Systolic })
 }

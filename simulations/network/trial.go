@@ -111,8 +111,9 @@ func (n *Network) openTrial() error {
 // sign signs the trial as its sponsor and approves it as its board.
 func (n *Network) sign(now time.Time) (trial.Registration, error) {
 	design := trial.Design{
-		ID: trialID, Title: "Simulation", Analyses: []string{string(query.Count), string(query.Moments), string(query.GLM)}, Disclosure: Policy(),
-		Opens: now.Add(-time.Hour).UTC().Truncate(time.Second), Closes: now.Add(paperLife).UTC().Truncate(time.Second),
+		ID: trialID, Title: "Simulation", Disclosure: Policy(),
+		Analyses: []string{string(query.Count), string(query.Moments), string(query.GLM), string(query.KaplanMeier)},
+		Opens:    now.Add(-time.Hour).UTC().Truncate(time.Second), Closes: now.Add(paperLife).UTC().Truncate(time.Second),
 	}
 	for _, s := range n.sites {
 		design.Nodes = append(design.Nodes, s.Node.DID())

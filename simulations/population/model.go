@@ -25,8 +25,9 @@ const (
 	unitMercury, unitBMI, unitPercent  = 8876, 9531, 8554
 	unitMilligramPerDeciliter, unitGFR = 8840, 720870 // mL/min/1.73 m2
 
-	outpatient = 9202  // Outpatient Visit
-	fromEHR    = 32817 // EHR
+	Outpatient = 9202 // Outpatient Visit
+
+	fromEHR = 32817 // EHR
 )
 
 // What follows is the model. Intercepts were fitted by simulation, so that a million

@@ -12,7 +12,7 @@ func (p *person) visits() {
 		}
 		visit := p.row(len(p.h.Visits))
 		p.h.Visits = append(p.h.Visits, Visit{
-			VisitOccurrenceID: visit, PersonID: p.id, VisitConceptID: outpatient,
+			VisitOccurrenceID: visit, PersonID: p.id, VisitConceptID: Outpatient,
 			StartDate: at.time(), EndDate: at.time(), VisitTypeConceptID: fromEHR,
 		})
 		p.measure(at, visit)
