@@ -11,8 +11,10 @@ import (
 // that comes then would compete with one of them after the other.
 
 const (
-	// quiet is how long no step was under way before a proof is begun.
-	quiet = 100 * time.Millisecond
+	// quiet is how long no step was under way before a proof is begun: longer than a step
+	// takes to the hub and its researcher and the next one back, or proofs would be begun in
+	// the midst of questions.
+	quiet = time.Second
 
 	// longestYield is how long a proof waits for steps at most. It is less than a hub waits
 	// for a proof, or none would ever be made at a node that is always asked.
@@ -25,6 +27,7 @@ type lane struct {
 
 	mu      sync.Mutex
 	steps   int           // under way
+	at      time.Time     // when steps changed last
 	changed chan struct{} // closed when steps changes
 }
 
@@ -42,14 +45,16 @@ func (l *lane) count(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.steps += n
+	l.at = time.Now()
 	close(l.changed)
 	l.changed = make(chan struct{})
 }
 
-func (l *lane) now() (steps int, changed <-chan struct{}) {
+// now says how many steps are under way, and since when.
+func (l *lane) now() (steps int, since time.Time, changed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.steps, l.changed
+	return l.steps, l.at, l.changed
 }
 
 // enter waits until a proof may be begun; leave is called when it is made. It fails if ctx
@@ -63,8 +68,8 @@ func (l *lane) enter(ctx context.Context) (leave func(), err error) {
 	over := time.NewTimer(longestYield)
 	defer over.Stop()
 	for {
-		steps, changed := l.now()
-		still := time.NewTimer(quiet)
+		steps, since, changed := l.now()
+		still := time.NewTimer(quiet - time.Since(since))
 		if steps > 0 {
 			still.Stop()
 		}

@@ -31,13 +31,18 @@ func TestProofsAreMadeBetweenQuestions(t *testing.T) {
 		require.Empty(t, made, "it came between two steps")
 		end()
 		leave := <-made
+		leave()
+		begun := time.Now()
+		go enter(t.Context())
+		leave = <-made
+		require.Zero(t, time.Since(begun), "it has been quiet for long enough")
 
 		go enter(t.Context())
 		time.Sleep(time.Hour)
 		require.Empty(t, made, "two at once")
 		end = l.step()
 		leave()
-		begun := time.Now()
+		begun = time.Now()
 		leave = <-made
 		require.Equal(t, longestYield, time.Since(begun), "a node that is always asked makes no proof")
 		end()
