@@ -76,6 +76,10 @@ type Config struct {
 	// this machine and are good for development only.
 	Circuits string
 
+	// Proofs checks proofs. Defaults to zero-knowledge ones. A simulation without a chain
+	// may have others, for circuits without keys, as its nodes then need: see node.Config.
+	Proofs registry.ProofChecker
+
 	// Chain is the http(s) URL of a JSON-RPC endpoint; empty for no chain. It
 	// may hold an access token and is never logged.
 	Chain string
@@ -134,6 +138,8 @@ func (c Config) validate() error {
 		return errors.New("hosts: at least one name or address")
 	case c.Circuits == "":
 		return errors.New("circuits: the folder of the proving keys is required")
+	case c.Proofs != nil && c.Chain != "":
+		return errors.New("proofs: a network with a chain has zero-knowledge proofs only")
 	}
 	return errors.Join(CheckOrigin(c.Origin), c.Policy.Validate(), c.Shape.Validate(), c.Queue.validate())
 }
@@ -229,7 +235,11 @@ func (h *Hub) openState(ctx context.Context) error {
 		return err
 	}
 	h.Reader, h.Ledger = registry.NewReader(h.db), ledger.NewPublished(h.db)
-	machine := registry.NewMachine(h.db, h.key.DID(), new(evidence.Proofs))
+	proofs := h.cfg.Proofs
+	if proofs == nil {
+		proofs = new(evidence.Proofs)
+	}
+	machine := registry.NewMachine(h.db, h.key.DID(), proofs)
 	h.replica, err = consensus.Open(ctx, consensus.Config{
 		Dir: filepath.Join(h.cfg.Dir, raftDir), ID: h.key.DID(), FSM: registry.NewFSM(machine, h.cfg.Dir),
 		Bootstrap: true, Log: h.cfg.Logger,
@@ -283,24 +293,34 @@ func (h *Hub) openAuthority(ctx context.Context) error {
 	return h.admitOperator(ctx)
 }
 
-// openCircuits makes or loads the development keys and registers them.
+// openCircuits registers the circuits.
 func (h *Hub) openCircuits(ctx context.Context) error {
 	h.keys = make(map[message.Digest]*prover.Keys)
 	for _, circuit := range []circuits.Circuit{h.cfg.Shape.Epoch(), h.cfg.Shape.Access()} {
-		keys, err := prover.DevelopmentKeys(ctx, h.cfg.Circuits, circuit)
+		registered, err := h.circuit(ctx, circuit)
 		if err != nil {
 			return err
 		}
-		published := keys.Published()
-		h.keys[keys.Verifying().Digest()] = keys
-		if _, err := h.log.Propose(ctx, registry.RegisterCircuit{Circuit: entry.Circuit{
-			Shape: circuit.String(), VerifyingKey: published.VerifyingKey, ProvingDigest: published.ProvingDigest, Development: published.Development,
-		}}); err != nil {
+		if _, err := h.log.Propose(ctx, registry.RegisterCircuit{Circuit: registered}); err != nil {
 			return fmt.Errorf("register circuit %s: %w", circuit, err)
 		}
 	}
 	h.cfg.Logger.WarnContext(ctx, "circuits use development keys: whoever made them could forge proofs", "shape", h.cfg.Shape.Access().String())
 	return nil
+}
+
+// circuit makes or loads a circuit's development keys, unless there are none in this network.
+func (h *Hub) circuit(ctx context.Context, c circuits.Circuit) (entry.Circuit, error) {
+	if h.cfg.Proofs != nil {
+		return entry.Circuit{Shape: c.String(), VerifyingKey: []byte(c.String()), Development: true}, nil
+	}
+	keys, err := prover.DevelopmentKeys(ctx, h.cfg.Circuits, c)
+	if err != nil {
+		return entry.Circuit{}, err
+	}
+	h.keys[keys.Verifying().Digest()] = keys
+	p := keys.Published()
+	return entry.Circuit{Shape: c.String(), VerifyingKey: p.VerifyingKey, ProvingDigest: p.ProvingDigest, Development: p.Development}, nil
 }
 
 // openNetwork binds the peers' ports and joins the group.

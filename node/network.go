@@ -20,6 +20,7 @@ import (
 	"github.com/trialmesh/trialmesh/federation/pki"
 	"github.com/trialmesh/trialmesh/federation/transport"
 	"github.com/trialmesh/trialmesh/node/api"
+	"github.com/trialmesh/trialmesh/node/consent"
 	"github.com/trialmesh/trialmesh/node/peer"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -52,6 +53,7 @@ type network struct {
 	url    string // of the hub's HTTPS API
 	shape  circuits.Shape
 	keys   string // folder of the proving keys
+	given  Prover // nil for one with the hub's keys
 	file   string // where the last word of the hub is kept
 	client *http.Client
 	log    *slog.Logger
@@ -62,13 +64,13 @@ type network struct {
 	last     entry.Network  // guarded by mu
 	proving  *peer.Proving  // guarded by mu; nil until complete
 	epochKey message.Digest // guarded by mu
-	prover   *prover.Prover // guarded by mu
+	prover   Prover         // guarded by mu
 	joined   func()         // called when proving becomes complete
 }
 
 func newNetwork(host *transport.Host, h home, cfg Config, file string, joined func()) (*network, error) {
 	n := &network{
-		host: host, hub: host.Hub(), url: h.hub.URL, shape: cfg.Shape, keys: cfg.Circuits, file: file, log: cfg.Logger, joined: joined,
+		host: host, hub: host.Hub(), url: h.hub.URL, shape: cfg.Shape, keys: cfg.Circuits, given: cfg.Prover, file: file, log: cfg.Logger, joined: joined,
 		client: &http.Client{Timeout: keyTime, Transport: &http.Transport{
 			Proxy:           http.ProxyFromEnvironment,
 			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: h.certificate.Roots()},
@@ -113,7 +115,7 @@ func (n *network) Proving() (peer.Proving, error) {
 }
 
 // EpochProver returns what consent epochs are proved with.
-func (n *network) EpochProver() (*prover.Prover, message.Digest, error) {
+func (n *network) EpochProver() (consent.Prover, message.Digest, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.prover == nil {
@@ -210,39 +212,58 @@ func remember(file string, told entry.Network) error {
 	return writeFile(file, raw)
 }
 
-// prepare loads the proving keys that the hub published.
+// prepare makes the prover ready for the circuits that the hub published.
 func (n *network) prepare(ctx context.Context, told entry.Network) error {
-	epoch, err := n.load(ctx, told, n.shape.Epoch())
+	epoch, err := find(told, n.shape.Epoch())
 	if err != nil {
 		return err
 	}
-	access, err := n.load(ctx, told, n.shape.Access())
+	access, err := find(told, n.shape.Access())
 	if err != nil {
 		return err
 	}
-	p, err := prover.New(prover.Config{Epoch: epoch, Access: access})
-	if err != nil {
-		return err
+	p := n.given
+	if p == nil {
+		if p, err = n.load(ctx, epoch, access); err != nil {
+			return err
+		}
 	}
 	n.mu.Lock()
-	n.prover, n.epochKey = p, epoch.Verifying().Digest()
+	n.prover, n.epochKey = p, message.Sum(epoch.VerifyingKey)
 	n.proving = &peer.Proving{
-		Prover: p, Circuit: access.Circuit(), Key: access.Verifying().Digest(),
+		Prover: p, Circuit: n.shape.Access(), Key: message.Sum(access.VerifyingKey),
 		Venue: query.Venue{ChainID: told.Trust.ChainID, Contract: told.Trust.AccessLog},
 	}
 	n.mu.Unlock()
-	n.log.InfoContext(ctx, "joined the network", "hub", n.hub, "development", access.Development())
+	n.log.InfoContext(ctx, "joined the network", "hub", n.hub, "development", access.Development)
 	n.joined()
 	return nil
 }
 
-// load returns the keys of a circuit, downloading them if need be.
-func (n *network) load(ctx context.Context, told entry.Network, circuit circuits.Circuit) (*prover.Keys, error) {
+// find returns what the hub says of a circuit.
+func find(told entry.Network, circuit circuits.Circuit) (entry.Circuit, error) {
 	i := slices.IndexFunc(told.Circuits, func(c entry.Circuit) bool { return c.Shape == circuit.String() })
 	if i < 0 {
-		return nil, fmt.Errorf("the hub has no circuit %s: set the node's shape to that of the network", circuit)
+		return entry.Circuit{}, fmt.Errorf("the hub has no circuit %s: set the node's shape to that of the network", circuit)
 	}
-	c := told.Circuits[i]
+	return told.Circuits[i], nil
+}
+
+// load returns the prover with the keys of both circuits.
+func (n *network) load(ctx context.Context, epoch, access entry.Circuit) (Prover, error) {
+	epochKeys, err := n.keysOf(ctx, epoch, n.shape.Epoch())
+	if err != nil {
+		return nil, err
+	}
+	accessKeys, err := n.keysOf(ctx, access, n.shape.Access())
+	if err != nil {
+		return nil, err
+	}
+	return prover.New(prover.Config{Epoch: epochKeys, Access: accessKeys})
+}
+
+// keysOf returns the keys of a circuit, downloading them if need be.
+func (n *network) keysOf(ctx context.Context, c entry.Circuit, circuit circuits.Circuit) (*prover.Keys, error) {
 	published := prover.Published{Circuit: circuit, VerifyingKey: c.VerifyingKey, ProvingDigest: c.ProvingDigest, Development: c.Development}
 	return prover.CachedKeys(ctx, n.keys, published, func(ctx context.Context) (io.ReadCloser, error) {
 		url := strings.TrimSuffix(n.url, "/") + "/v1/circuits/" + message.Sum(c.VerifyingKey).String() + "/proving-key"

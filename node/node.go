@@ -110,6 +110,10 @@ type Config struct {
 	// Circuits is the folder where proving keys are cached.
 	Circuits string
 
+	// Prover makes proofs. Defaults to a zero-knowledge one with the keys that the hub
+	// publishes. A simulation may have another, if its hub checks what that makes.
+	Prover Prover
+
 	// EpochWindow is how long a consent epoch holds. Defaults to 24 h.
 	EpochWindow time.Duration
 
@@ -120,6 +124,12 @@ type Config struct {
 	Now    func() time.Time // Defaults to time.Now.
 
 	restoring bool // the database does not know its raw store yet
+}
+
+// Prover makes the proofs of a node: of its consents and of what answers used.
+type Prover interface {
+	consent.Prover
+	peer.Prover
 }
 
 // processes are the names that a process beside the node may have.
