@@ -1,13 +1,18 @@
 package bench
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
+	"github.com/trialmesh/trialmesh/node/bench"
+	"github.com/trialmesh/trialmesh/node/peer/peertest"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/simulations/network"
 )
 
 func TestMaskingAddsUp(t *testing.T) {
@@ -27,6 +32,41 @@ func TestMaskingAddsUp(t *testing.T) {
 	require.NoError(t, err)
 	require.Positive(t, member)
 	require.Positive(t, hub)
+}
+
+// TestNetworkIsMeasured measures as little as gives figures, of one network in which
+// stand-ins take the place of proofs.
+func TestNetworkIsMeasured(t *testing.T) {
+	t.Parallel()
+	n, err := network.Start(t.Context(), network.Config{
+		Dir: t.TempDir(), Circuits: t.TempDir(), Researchers: meansResearchers, RoundTrip: time.Millisecond,
+		Shape: peertest.Shape, Proofs: peertest.Proofs{},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, n.Close()) })
+	cfg := bench.Config{For: time.Millisecond, Questions: 4, Progress: func(text string) { t.Log(text) }}
+	var measured []string
+	for _, measure := range []func(context.Context, bench.Config, *network.Network) ([]bench.Figure, error){
+		roundtrip, means, concurrent, regression,
+		func(ctx context.Context, cfg bench.Config, n *network.Network) ([]bench.Figure, error) {
+			return measureRows(ctx, cfg, n, 3, []time.Duration{time.Millisecond})
+		},
+	} {
+		figures, err := measure(t.Context(), cfg, n)
+		require.NoError(t, err)
+		for _, f := range figures {
+			measured = append(measured, f.Name)
+			if f.Name == "concurrent-failed" {
+				require.Zero(t, f.Value)
+				continue
+			}
+			require.Positive(t, f.Value, f.Name)
+		}
+	}
+	require.Equal(t, []string{
+		"count-roundtrip", "count-roundtrip-p95", "count-roundtrip-cpu", "means", "means-cpu", "concurrent", "concurrent-failed",
+		"mask-logistic", "mask-logistic-rounds", "count-3-1", "km-3-1", "glm-3-1",
+	}, measured)
 }
 
 func TestAllAreExplained(t *testing.T) {

@@ -34,17 +34,25 @@ func grid(ctx context.Context, cfg bench.Config) ([]bench.Figure, error) {
 	var figures []bench.Figure
 	for _, nodes := range cfg.Nodes {
 		err := with(ctx, cfg, network.Config{Nodes: nodes, RoundTrip: delays[len(delays)-1]}, func(n *network.Network) error {
-			for i, m := range methods {
-				row, err := measureRow(ctx, cfg, n, m.analysis, fmt.Sprintf("%s-%d", m.name, nodes), delays, i)
-				figures = append(figures, row...)
-				if err != nil {
-					return err
-				}
-			}
-			return nil
+			rows, err := measureRows(ctx, cfg, n, nodes, delays)
+			figures = append(figures, rows...)
+			return err
 		})
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%d nodes: %w", nodes, err)
+		}
+	}
+	return figures, nil
+}
+
+// measureRows asks the questions of all methods to one network.
+func measureRows(ctx context.Context, cfg bench.Config, n *network.Network, nodes int, delays []time.Duration) ([]bench.Figure, error) {
+	var figures []bench.Figure
+	for i, m := range methods {
+		row, err := measureRow(ctx, cfg, n, m.analysis, fmt.Sprintf("%s-%d", m.name, nodes), delays, i)
+		figures = append(figures, row...)
+		if err != nil {
+			return figures, err
 		}
 	}
 	return figures, nil

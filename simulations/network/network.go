@@ -4,8 +4,9 @@
 //
 // Start from [Start]; [Network.Ask] asks a question and waits for its result. Nodes
 // reach the hub over TCP on loopback, with TLS 1.3, through a [Delay] if the network is
-// to be wide. Proofs are real ones with development keys, and there is no chain. Nothing
-// here decides anything; it is what benchmarks and simulations of a network stand on.
+// to be wide. Proofs are real ones with development keys, unless others are configured,
+// and there is no chain. Nothing here decides anything; it is what benchmarks and
+// simulations of a network stand on.
 package network
 
 import (
@@ -21,6 +22,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/trialmesh/trialmesh/hub"
+	"github.com/trialmesh/trialmesh/hub/registry"
+	"github.com/trialmesh/trialmesh/node"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/zk/circuits"
@@ -52,7 +55,17 @@ type Config struct {
 	// Shape is that of the circuits. Defaults to circuits.Development.
 	Shape circuits.Shape
 
+	// Proofs stands in for zero-knowledge proofs of this shape, which take most of the
+	// time of a small network. Defaults to these.
+	Proofs Proofs
+
 	Logger *slog.Logger // Defaults to discarding.
+}
+
+// Proofs makes proofs and checks them.
+type Proofs interface {
+	node.Prover
+	registry.ProofChecker
 }
 
 func (c Config) withDefaults() Config {
@@ -201,11 +214,14 @@ func (n *Network) startHub() error {
 	if err != nil {
 		return err
 	}
-	n.hub, err = hub.Open(n.ctx, hub.Config{
+	cfg := hub.Config{
 		Dir: dir, Origin: "simulation.trialmesh.local/log", Hosts: []string{"127.0.0.1"}, Circuits: n.cfg.Circuits, Shape: n.cfg.Shape,
 		Policy: Policy(), Peers: []string{multiaddress(listen)}, Announce: []string{multiaddress(seen)}, Logger: n.cfg.Logger.With("party", "hub"),
-	})
-	if err != nil {
+	}
+	if n.cfg.Proofs != nil {
+		cfg.Proofs = n.cfg.Proofs
+	}
+	if n.hub, err = hub.Open(n.ctx, cfg); err != nil {
 		return err
 	}
 	n.run("hub", n.hub.Run)

@@ -53,6 +53,9 @@ func (n *Network) newSite(ctx context.Context, operator *hubclient.Client, i int
 		Dir: s.dir, Boards: []identity.DID{n.board.DID()}, Policy: Policy(), Shape: n.cfg.Shape, Circuits: n.cfg.Circuits,
 		EpochPause: 100 * time.Millisecond, Logger: n.cfg.Logger.With("party", name),
 	}
+	if n.cfg.Proofs != nil {
+		cfg.Prover = n.cfg.Proofs
+	}
 	if err := n.populate(ctx, cfg, i); err != nil {
 		return nil, err
 	}
