@@ -60,8 +60,10 @@ func untilVisit(name string, from query.Origin) query.Column {
 // ErrUnanswered reports a question to which not every node answered.
 var ErrUnanswered = errors.New("not every node answered")
 
-// questionTime is how long a question may take.
-const questionTime = 10 * time.Minute
+// questionTime is how long a question may take, and a request: on a machine that is busy
+// with other things too, questions that come at once shall take long and not fail. From an
+// hour on a question would wait for nodes that are away.
+const questionTime = 45 * time.Minute
 
 // Ask lets the i-th researcher ask and returns the answer, which all nodes gave.
 func (n *Network) Ask(ctx context.Context, i int, request query.Request) (hubclient.Question, error) {

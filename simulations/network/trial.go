@@ -52,7 +52,7 @@ func (n *Network) makeKeys() error {
 // client returns a client of the hub's API at url.
 func (n *Network) client(url, token string) (*hubclient.Client, error) {
 	root, _ := n.hub.RootPEM()
-	return hubclient.New(hubclient.Config{URL: url, Root: root, Token: token})
+	return hubclient.New(hubclient.Config{URL: url, Root: root, Token: token, Timeout: questionTime})
 }
 
 // operator returns a client with the operator's token, not through the relay.
