@@ -22,6 +22,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 	protocol "github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/study"
 	"github.com/trialmesh/trialmesh/protocol/trial"
 	"github.com/trialmesh/trialmesh/zk/circuits"
 )
@@ -139,7 +140,13 @@ func (p *Peer) judge(id protocol.ID, ask protocol.Ask) (question, error) {
 	if q.design, q.accept.Policy, err = p.permit(q); err != nil {
 		return question{}, err
 	}
-	return q, nil
+	if request.Study == nil {
+		return q, nil
+	}
+	if ask.Study == nil {
+		return question{}, study.ErrQuestion
+	}
+	return q, study.Verify(*ask.Study, request, q.design.Researchers)
 }
 
 // permit checks what of a judgement may change while a question goes on: whether the
