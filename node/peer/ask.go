@@ -223,7 +223,7 @@ func (p *Peer) answerable(ctx context.Context, q *question, until *time.Time) (a
 		return none, err
 	}
 	asked := approval.Case{
-		Query: q.id, Same: same, Envelope: q.ask.Request, Request: q.request, Hub: q.ask.Hub, Limits: q.accept.Policy, Until: q.until(until),
+		Query: q.id, Same: same, Envelope: q.ask.Request, Request: q.request, Hub: q.ask.Hub, Limits: q.accept.Policy, Sites: q.design.Nodes, Until: q.until(until),
 	}
 	if err := p.cfg.Approvals.Standing(ctx, asked); err != nil {
 		return none, err
