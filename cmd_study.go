@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,7 +45,8 @@ func newStudySign() *cobra.Command {
     - {name: by-age, cohort: seen, analysis: {kind: count, by: [age-group]}}
     - {name: by-sex, cohort: seen, analysis: {kind: count, by: [sex]}, purpose: "…"}
 
-Cohorts may be given as files with --cohort instead. A question's purpose is the
+Cohorts may be given as files with --cohort instead, and a question may name a
+dataset: in place of a cohort. A question's purpose is the
 study's unless it has one of its own. Everything is checked as the hospitals will
 read it; a version that was registered never changes.`,
 		Example: `  trialmesh study sign study.yaml --key researcher.key --out study.signed
@@ -175,7 +177,7 @@ func newStudyShow() *cobra.Command {
 			fmt.Fprintf(w, "study\t%s@%s\ntitle\t%s\ntrial\t%s\nauthor\t%s\ndigest\t%s\nledger\tregistered in entry %d\n",
 				s.Name, s.Version, printable(s.Title), s.Trial, s.Author, s.Digest, s.LedgerIndex)
 			for _, q := range s.Study.Questions {
-				fmt.Fprintf(w, "question\t%s\t%s of %s\n", q.Name, q.Analysis.Kind, q.Cohort)
+				fmt.Fprintf(w, "question\t%s\t%s of %s\n", q.Name, q.Analysis.Kind, cmp.Or(q.Cohort, q.Dataset))
 			}
 			for _, q := range s.Asked {
 				fmt.Fprintf(w, "asked\t%s\t%.12s, %s\n", q.Name, q.ID, q.State)

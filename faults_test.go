@@ -43,6 +43,7 @@ func TestFaults(t *testing.T) { //nolint:paralleltest // see above
 		{"three nodes cannot spare one", killOneOfThree},
 		{"hub down while nodes start", startWithoutHub},
 		{"node killed many times", killNodeOften},
+		{"node away while a question has days", awayForDays},
 		{"chain out of reach", cutChain},
 		{"full disk at the hub", fillHub},
 	} {
@@ -151,6 +152,15 @@ func killHub(t *testing.T, m *mesh) {
 // steps are the steps of a sum, as a node counts those it took.
 var steps = []query.Step{query.StepAsk, query.StepShare, query.StepMask, query.StepConfirm}
 
+// taken returns the last of the steps that a node has taken of a question, -1 before the first.
+func taken(t testing.TB, db *sqldb.DB, id query.ID) (step int) {
+	t.Helper()
+	require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
+		return tx.QueryRow(t.Context(), `SELECT coalesce(max(step), -1) FROM peer_question WHERE query = ?`, id.String()).Scan(&step)
+	}))
+	return step
+}
+
 // askUntil asks until a node has taken a step of the question, and noted so. It
 // asks again when the others have gone on without the node, which may have come
 // back only just before.
@@ -163,9 +173,7 @@ func (m *mesh) askUntil(t testing.TB, id trial.ID, deadline time.Duration, s *si
 		eventually(t, fmt.Sprintf("%s: step %s or an answer", s.dir, steps[step]), func() bool {
 			q, err := m.api.Question(t.Context(), asked.String(), "", 0)
 			require.NoError(t, err)
-			require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
-				return tx.QueryRow(t.Context(), `SELECT coalesce(max(step), -1) FROM peer_question WHERE query = ?`, asked.String()).Scan(&at)
-			}))
+			at = taken(t, db, asked)
 			return at >= step || q.Result != nil
 		})
 		if at >= step {
@@ -288,6 +296,38 @@ func killNodeOften(t *testing.T, m *mesh) {
 		}
 		return false
 	})
+}
+
+// awayForDays asks with days of time while a node is down, and kills the hub in between. The
+// question waits, and is answered once and by all when the node is back. One that is not back
+// at the deadline is named in an answer by the others; days of which pass in the tests of
+// package dispatch.
+func awayForDays(t *testing.T, m *mesh) {
+	absent := m.sites[2]
+	absent.kill()
+	id := m.ask(t, trialOfFour, 5*24*time.Hour)
+	for _, s := range m.sites {
+		if s != absent {
+			db := s.database(t)
+			eventually(t, s.log+": not asked", func() bool { return taken(t, db, id) >= 0 })
+		}
+	}
+	m.hub.kill()
+	m.hub.start(t)
+	q, err := m.api.Question(t.Context(), id.String(), "", 0)
+	require.NoError(t, err)
+	require.Nil(t, q.Result, "there are days left")
+	begun := time.Now()
+	absent.start(t)
+	m.complete(t, m.answer(t, id, hubclient.WaitResult), 4)
+	t.Logf("complete %s after the node was started", time.Since(begun).Round(time.Millisecond))
+	m.verified(t, id)
+
+	absent.kill()
+	q = m.answer(t, m.ask(t, trialOfAbsences, 5*time.Second), hubclient.WaitResult)
+	require.Equal(t, query.Partial, q.Result.State, "%+v", q.Result)
+	require.Equal(t, []query.Missing{{Node: absent.did, Step: query.StepAsk}}, q.Result.Missing)
+	require.EqualValues(t, 3*patientsPerSite, q.Result.Cells[0].N)
 }
 
 // cutChain takes the chain away. Nothing waits for it but what is written there.

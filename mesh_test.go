@@ -33,14 +33,15 @@ import (
 
 // The trials of a mesh: of four nodes, which can spare one, and of three, which
 // cannot. Each has patients of its own, as sums over the same persons and nearly the
-// same sites are refused: in the one for losses a site may be missing.
+// same sites are refused: in those for losses and absences a site may be missing.
 const (
-	trialOfFour   trial.ID = "four-sites"
-	trialOfThree  trial.ID = "three-sites"
-	trialOfLosses trial.ID = "four-sites-with-losses"
+	trialOfFour     trial.ID = "four-sites"
+	trialOfThree    trial.ID = "three-sites"
+	trialOfLosses   trial.ID = "four-sites-with-losses"
+	trialOfAbsences trial.ID = "four-sites-with-absences"
 )
 
-var trials = []trial.ID{trialOfFour, trialOfThree, trialOfLosses}
+var trials = []trial.ID{trialOfFour, trialOfThree, trialOfLosses, trialOfAbsences}
 
 // patientsPerSite consent to each trial, so that a site's count is 15 whatever is asked.
 const patientsPerSite = 15
@@ -102,6 +103,7 @@ func (m *mesh) join(t testing.TB) {
 	m.register(t, trialOfFour, m.sites)
 	m.register(t, trialOfThree, m.sites[:3])
 	m.register(t, trialOfLosses, m.sites)
+	m.register(t, trialOfAbsences, m.sites)
 }
 
 func (m *mesh) startHub(t testing.TB) {
@@ -202,7 +204,7 @@ func (m *mesh) register(t testing.TB, id trial.ID, sites []*site) {
 	t.Helper()
 	design := trial.Design{
 		ID: id, Title: "A trial of faults", Researchers: []identity.DID{m.researcher.key.DID()}, Analyses: []string{"count"},
-		Opens: time.Now().Add(-time.Hour), Closes: time.Now().Add(time.Hour),
+		Opens: time.Now().Add(-time.Hour), Closes: time.Now().Add(questionLife),
 	}
 	for _, s := range sites {
 		design.Nodes = append(design.Nodes, s.did)
@@ -270,10 +272,13 @@ func (m *mesh) longQuestion(t testing.TB, id trial.ID, padding int) message.Enve
 		Trial: id, Purpose: "a test of faults", Analysis: query.Analysis{Kind: query.Count},
 		Cohort: json.RawMessage(fmt.Sprintf(`{"Title":%q,"ConceptSets":[],"PrimaryCriteria":{"CriteriaList":[{"VisitOccurrence":{}}],
 			"ObservationWindow":{"PriorDays":0,"PostDays":%d},"PrimaryCriteriaLimit":{"Type":"First"}}}`, strings.Repeat("x", padding), m.asked)),
-	}, time.Now(), time.Hour, rand.Reader)
+	}, time.Now(), questionLife, rand.Reader)
 	require.NoError(t, err)
 	return e
 }
+
+// questionLife is how long a question is signed for, more than any may stay open.
+const questionLife = 15 * 24 * time.Hour
 
 // ask puts a new question and returns its id once it is acknowledged.
 func (m *mesh) ask(t testing.TB, id trial.ID, deadline time.Duration) query.ID {

@@ -28,16 +28,12 @@ func (a approvals) Record(ctx context.Context, id message.Digest, e message.Enve
 }
 
 // Size returns the band of how many persons a question would use, now. Nothing of it is
-// released or kept.
+// released or kept but that it was asked for.
 func (a approvals) Size(ctx context.Context, item approval.Item) (approval.Band, error) {
 	if a.peer == nil {
 		return "", errNotHere
 	}
-	n, err := a.peer.Size(ctx, item.Request)
-	if err != nil {
-		return "", err
-	}
-	return approval.BandOf(n), nil
+	return a.approvals.Size(ctx, item, a.peer.Size)
 }
 
 // Shown returns what a person who decides sees of a question.

@@ -326,7 +326,8 @@ func (n *Node) openDomain(ctx context.Context) error {
 		return err
 	}
 	n.approvals, err = approval.Open(ctx, approval.Config{
-		DB: n.db, Node: n.DID(), Policy: policy, Approvers: n.cfg.Approvers, Trail: n.trail, Log: n.cfg.Logger, Now: n.cfg.Now,
+		DB: n.db, Node: n.DID(), Policy: policy, Approvers: n.cfg.Approvers, Names: query.Concepts{Store: n.vocab},
+		Trail: n.trail, Log: n.cfg.Logger, Now: n.cfg.Now,
 	})
 	if err != nil {
 		return err

@@ -153,6 +153,13 @@ func (r *round) agree(ctx context.Context, words int) (map[identity.DID]query.Ac
 	}
 	r.registration = registration
 	ask := query.Ask{Request: r.q.Envelope, Trial: registration, LedgerIndex: r.q.LedgerIndex, Hub: r.cfg.Policy}
+	if part := r.q.Request.Study; part != nil {
+		of, err := r.cfg.Registry.StudyOf(ctx, part.Study)
+		if err != nil {
+			return nil, err
+		}
+		ask.Study = &of.Envelope
+	}
 	asked, err := gather(ctx, r, query.StepAsk, r.session.Members, func(identity.DID) (any, error) { return ask, nil },
 		func(node identity.DID, a query.Accept) error {
 			if err := r.checkPolicy(a.Policy, least); err != nil {

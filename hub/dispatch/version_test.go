@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -23,10 +25,13 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/version"
 )
 
-// before reads the conversation recorded of the version before.
-func before(t *testing.T) conversation {
+// file is the name of the conversation recorded of a version.
+func file(of version.Version) string { return fmt.Sprintf("version%d.json", of) }
+
+// said reads the conversation recorded of a version.
+func said(t *testing.T, of version.Version) conversation {
 	t.Helper()
-	raw, err := os.ReadFile("testdata/version1.json")
+	raw, err := os.ReadFile(filepath.Join("testdata", file(of)))
 	require.NoError(t, err)
 	var c conversation
 	require.NoError(t, json.Unmarshal(raw, &c))
@@ -74,65 +79,103 @@ func (s *script) Call(_ context.Context, to identity.DID, _ string, request []by
 	return nil, transport.ErrUnreachable
 }
 
-// TestTheHubUnderstandsNodesOfTheVersionBefore replays what they said, from the papers of
-// trial and consents on: the hub gets from it what the hub of then got.
-func TestTheHubUnderstandsNodesOfTheVersionBefore(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		c := before(t)
-		w := &world{db: sqltest.SQLite(t), policy: disclosure.Default()}
-		require.NoError(t, registry.Migrate(t.Context(), w.db))
-		w.reader = registry.NewReader(w.db)
-		w.log = &fakeLog{machine: registry.NewMachine(w.db, peertest.NewKey(t).DID(), peertest.Proofs{})}
-		for i, entry := range c.Entries {
-			w.log.entries = append(w.log.entries, entry)
-			_, err := w.log.machine.Apply(t.Context(), uint64(i+1), entry)
-			require.NoError(t, err, "%s", entry)
-		}
-		network := newScript(t, c)
-		w.drive(t, w.through(t, network))
-		for i, id := range c.Questions {
-			var want query.Result
-			require.NoError(t, json.Unmarshal(c.Results[i], &want))
-			require.Equal(t, query.Complete, want.State)
-			require.Equal(t, want, w.result(t, id))
-			w.proofs(t, id, 3)
-		}
-		known := make(map[string]bool)
-		for _, e := range c.Exchanges {
-			paths(t, "", e.Task, known)
-		}
-		for _, task := range network.tasks {
-			require.Empty(t, beyond(t, task, known), "a node of before gets nothing new from a hub that need not send it")
-		}
-	})
+// TestTheHubUnderstandsWhatIsOnRecord of nodes of this version and the one before: it
+// replays what they said, from the papers of trial and consents on, and the hub gets from it
+// what the hub of then got.
+func TestTheHubUnderstandsWhatIsOnRecord(t *testing.T) {
+	t.Parallel()
+	for of := range topics {
+		inBubbleNamed(t, file(of), func(t *testing.T) { replayed(t, said(t, of)) })
+	}
 }
 
-// TestNodesServeAHubOfTheVersionBefore: nodes of today get tasks with the fields of then
-// only, and answer to the end with nothing that a hub of then would not have read.
-func TestNodesServeAHubOfTheVersionBefore(t *testing.T) {
+func replayed(t *testing.T, c conversation) {
+	t.Helper()
+	w := &world{db: sqltest.SQLite(t), policy: disclosure.Default()}
+	require.NoError(t, registry.Migrate(t.Context(), w.db))
+	w.reader = registry.NewReader(w.db)
+	w.log = &fakeLog{machine: registry.NewMachine(w.db, peertest.NewKey(t).DID(), peertest.Proofs{})}
+	for i, entry := range c.Entries {
+		w.log.entries = append(w.log.entries, entry)
+		_, err := w.log.machine.Apply(t.Context(), uint64(i+1), entry)
+		require.NoError(t, err, "%s", entry)
+	}
+	network := newScript(t, c)
+	w.drive(t, w.through(t, network))
+	for i, id := range c.Questions {
+		var want query.Result
+		require.NoError(t, json.Unmarshal(c.Results[i], &want))
+		require.Equal(t, want, w.result(t, id))
+		if want.State == query.Complete {
+			w.proofs(t, id, 3)
+		}
+	}
+	known := make(map[string]bool)
+	for _, e := range c.Exchanges {
+		paths(t, "", e.Task, known)
+	}
+	for _, task := range network.tasks {
+		require.Empty(t, beyond(t, task, known), "a node of then gets nothing new from a hub that need not send it")
+	}
+}
+
+// TestNodesServeAHubOnRecord, of this version and the one before: nodes of today get tasks
+// with the fields of then only, and answer to the end with nothing that a hub of then would
+// not have read.
+func TestNodesServeAHubOnRecord(t *testing.T) {
+	t.Parallel()
+	for of := range topics {
+		inBubbleNamed(t, file(of), func(t *testing.T) { served(t, of) })
+	}
+}
+
+func served(t *testing.T, of version.Version) {
+	t.Helper()
+	then := said(t, of)
+	tasks, replies, entries := make(map[string]bool), make(map[string]bool), make(map[string]bool)
+	for _, e := range then.Exchanges {
+		paths(t, "", e.Task, tasks)
+		paths(t, "", e.Reply, replies)
+	}
+	for _, e := range then.Entries {
+		paths(t, "", e, entries)
+	}
+	now := converse(t, of, func(task []byte) []byte { return only(t, task, tasks) })
+	require.Len(t, now.Exchanges, len(then.Exchanges), "the same steps")
+	for _, e := range now.Exchanges {
+		require.Empty(t, beyond(t, e.Reply, replies), "what a node signs is read strictly")
+	}
+	for _, e := range now.Entries {
+		require.Empty(t, beyond(t, e, entries), "consent epochs, trial and questions are as they were")
+	}
+}
+
+// TestAnOlderNodeHearsOfNothingNew: each thing that a version brought is refused for a node
+// that does not know it, by the rule of package version, and nothing is sent that it could
+// only call malformed.
+func TestAnOlderNodeHearsOfNothingNew(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		then := before(t)
-		tasks, replies, entries := make(map[string]bool), make(map[string]bool), make(map[string]bool)
-		for _, e := range then.Exchanges {
-			paths(t, "", e.Task, tasks)
-			paths(t, "", e.Reply, replies)
+		w := newWorld(t, alike(3)...)
+		w.speaks = func(identity.DID) (version.Range, bool) { return version.Unsaid, true }
+		for i := range w.sites {
+			w.intercept(i, func(task query.Task) bool { require.Fail(t, "an old node hears "+string(task.Step)); return false })
 		}
-		for _, e := range then.Entries {
-			paths(t, "", e, entries)
+		w.run(t)
+		digest := w.schedule(t, time.Now().UTC())
+		w.propose(t, registry.AskOccurrence{Schedule: digest, Number: 1, Limits: registry.DefaultQueue})
+		asked := map[string]query.ID{"an occurrence": w.occurrences(t, digest)[0].Query}
+		for name, r := range w.novelties(t) {
+			asked[name] = w.put(t, r, time.Minute)
 		}
-		now := converse(t, func(task []byte) []byte { return only(t, task, tasks) })
-		for _, raw := range now.Results {
-			var result query.Result
-			require.NoError(t, json.Unmarshal(raw, &result))
-			require.Equal(t, query.Complete, result.State)
+		for name, id := range asked {
+			r := w.result(t, id)
+			require.Equal(t, query.Withheld, r.State, name)
+			require.Contains(t, r.Reason, "a node refused by rule protocol.version", name)
 		}
-		require.Len(t, now.Exchanges, len(then.Exchanges), "the same steps")
-		for _, e := range now.Exchanges {
-			require.Empty(t, beyond(t, e.Reply, replies), "what a node signs is read strictly")
-		}
-		for _, e := range now.Entries {
-			require.Empty(t, beyond(t, e, entries), "consent epochs, trial and questions are as they were")
-		}
+		cancelled := w.put(t, w.trial.Model(), time.Minute)
+		w.propose(t, w.cancellation(t, cancelled))
+		require.Equal(t, query.Cancelled, w.result(t, cancelled).State)
+		time.Sleep(time.Minute) // for nodes to be told
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/study"
 	"github.com/trialmesh/trialmesh/protocol/trial"
 )
 
@@ -401,6 +402,57 @@ func TestLiesAboutACancellationAreFound(t *testing.T) {
 			requireFails(t, report, []string{evidence.CheckCancelled}, l.entry(c))
 		})
 	}
+}
+
+// studyLies are those of a question that names a saved study.
+var studyLies = map[string]func(l *tale, study, asked *chapter){
+	"that is nowhere": func(l *tale, study, _ *chapter) { l.remove(study) },
+	"that came later": func(l *tale, study, _ *chapter) { l.move(study, l.one(entry.QuestionAnswered, l.id.String())) },
+	"twice": func(l *tale, study, _ *chapter) {
+		again := *study
+		l.insert(&again, study)
+	},
+	"of nobody of the trial": func(l *tale, c, _ *chapter) {
+		forge(l, c, must(identity.Generate(rand.Reader)), func(*study.Study) {})
+	},
+	"that says something else": func(l *tale, c, _ *chapter) {
+		forge(l, c, l.w.researcher, func(s *study.Study) { s.Title += " and more" })
+	},
+	"without a signature": func(l *tale, c, _ *chapter) {
+		edit(l, c, func(e *message.Envelope) { e.Signature = nil })
+	},
+	"and asks something else": func(l *tale, _, c *chapter) {
+		l.reask(c, func(r *query.Request) { r.Purpose = "marketing" })
+	},
+	"and another of its questions": func(l *tale, _, c *chapter) {
+		l.reask(c, func(r *query.Request) { r.Study.Question = "count" })
+	},
+	"and another of its versions": func(l *tale, _, c *chapter) {
+		l.reask(c, func(r *query.Request) { r.Study.Version = "2" })
+	},
+}
+
+func TestLiesAboutAStudyAreFound(t *testing.T) {
+	t.Parallel()
+	for what, tell := range studyLies {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			l := truth(t, network(t))
+			l.id = l.w.withheld
+			tell(l, l.one(entry.StudyRegistered, saved().String()), l.one(entry.QuestionAsked, l.id.String()))
+			report, err := evidence.VerifyQuery(t.Context(), l.tell(), *l.Trust, "", l.id)
+			require.NoError(t, err)
+			requireFails(t, report, []string{evidence.CheckStudy}, saved().Name)
+		})
+	}
+}
+
+// reask changes a question, which is signed as before, and lets its result be of it.
+func (l *tale) reask(asked *chapter, change func(*query.Request)) {
+	answered := l.one(entry.QuestionAnswered, asked.Subject)
+	l.id = forge(l, asked, l.w.researcher, change)
+	edit(l, answered, func(r *query.Result) { r.Query = l.id })
+	asked.Subject, answered.Subject = l.id.String(), l.id.String()
 }
 
 func TestLiesAreFound(t *testing.T) {

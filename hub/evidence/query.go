@@ -13,6 +13,7 @@ import (
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/study"
 	"github.com/trialmesh/trialmesh/protocol/trial"
 )
 
@@ -62,7 +63,11 @@ type question struct {
 // it to be a repetition of another.
 func (v *verification) question(ctx context.Context, id query.ID, only identity.DID, follow bool) *question {
 	q, asked := v.asked(ctx, id)
-	if !asked || !v.trial(ctx, q) || !v.result(ctx, q) {
+	if !asked || !v.trial(ctx, q) {
+		return nil
+	}
+	v.study(ctx, q)
+	if !v.result(ctx, q) {
 		return nil
 	}
 	if q.result.Repeats != nil {
@@ -186,6 +191,33 @@ func (v *verification) allowed(q *question, registration trial.Registration) boo
 		v.report.pass(r.name, string(q.design.ID), "%s", r.right)
 	}
 	return true
+}
+
+// study checks that a question which names a saved study is that study's: registered
+// before, by a researcher of the trial, with this question in it word for word.
+func (v *verification) study(ctx context.Context, q *question) {
+	part := q.body.Study
+	if part == nil {
+		return
+	}
+	subject := part.String()
+	leaves := v.find(entry.StudyRegistered, subject)
+	if len(leaves) != 1 {
+		v.report.fail(CheckStudy, subject, "the log records this version of the study %d times, not once", len(leaves))
+		return
+	}
+	s, err := open[study.Study](ctx, v, leaves[0], study.KindStudy)
+	if err == nil {
+		err = study.Verify(s.envelope, q.body, q.design.Researchers)
+	}
+	if err == nil && s.index >= q.index {
+		err = fmt.Errorf("the study was registered after the question, which is entry %d", q.index)
+	}
+	if err != nil {
+		v.report.fail(CheckStudy, subject, "%s: %v", leaves[0].place(), err)
+		return
+	}
+	v.report.pass(CheckStudy, subject, "entry %d registered the study before the question, which is its question %s", s.index, part.Question)
 }
 
 // result finds the question's result.

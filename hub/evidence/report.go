@@ -19,6 +19,7 @@ const (
 	CheckCopy       = "log.copy"       // a directory says which question it was made for
 
 	CheckQuestion   = "question.signed" // in the log, signed by the researcher, valid when asked
+	CheckStudy      = "question.study"  // it is the question of the saved study that it names
 	CheckTrial      = "trial.signed"    // registered before the question, signed
 	CheckApproval   = "trial.approved"  // approved by a board when the question was asked
 	CheckOpen       = "trial.open"      // the trial was open

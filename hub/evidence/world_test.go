@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -23,6 +24,7 @@ import (
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/study"
 	"github.com/trialmesh/trialmesh/protocol/trial"
 	"github.com/trialmesh/trialmesh/zk/circuits"
 	"github.com/trialmesh/trialmesh/zk/evm"
@@ -43,6 +45,7 @@ var (
 
 // world is a small network with a real chain, driven through the hub's state
 // machine: three nodes, a complete, a repeated, a partial, a withheld and a cancelled question.
+// The withheld one is of a saved study.
 type world struct {
 	chain      *inprocess.Chain
 	trust      evidence.Trust
@@ -144,6 +147,7 @@ func newWorld() (w *world, err error) {
 	}
 	w.do(registry.RevokeNode{Revocation: entry.Revocation{Node: w.sites[3].key.DID(), Reason: "test"}})
 	w.do(registry.RegisterTrial{Registration: w.registration()})
+	w.do(registry.RegisterStudy{Envelope: must(message.Seal(w.researcher, study.KindStudy, saved(), w.now, time.Hour, rand.Reader))})
 	for i, s := range w.sites[:3] {
 		w.publish(ctx, i, s, 1)
 	}
@@ -153,7 +157,7 @@ func newWorld() (w *world, err error) {
 	w.repeated = w.request(query.Count)
 	w.partial = w.ask(ctx, query.Moments, 2)
 	asked := w.now
-	w.withheld = w.request(query.Moments, query.BySex)
+	w.withheld = w.put(must(saved().Request("mean")))
 	w.do(registry.FinishQuestion{Result: query.Result{
 		Query: w.withheld, Trial: trialID, State: query.Withheld, Reason: "too few nodes", Asked: asked, Finished: w.now, Answered: []query.Answered{},
 	}})
@@ -316,7 +320,21 @@ func question(kind query.AnalysisKind, by ...query.Stratifier) query.Request {
 
 // request records a question.
 func (w *world) request(kind query.AnalysisKind, by ...query.Stratifier) query.ID {
-	e := must(message.Seal(w.researcher, query.KindRequest, question(kind, by...), w.now, time.Hour, rand.Reader))
+	return w.put(question(kind, by...))
+}
+
+// saved is a study of one question.
+func saved() study.Study {
+	mean := question(query.Moments, query.BySex)
+	return study.Study{
+		Name: "glucose", Version: "1", Title: "Glucose", Trial: trialID, Purpose: mean.Purpose,
+		Cohorts:   map[string]json.RawMessage{"diabetes": mean.Cohort},
+		Questions: []study.Question{{Name: "mean", Cohort: "diabetes", Analysis: mean.Analysis}},
+	}
+}
+
+func (w *world) put(r query.Request) query.ID {
+	e := must(message.Seal(w.researcher, query.KindRequest, r, w.now, time.Hour, rand.Reader))
 	w.do(registry.AskQuestion{Envelope: e, Deadline: w.now.Add(time.Minute)})
 	return e.Digest()
 }

@@ -53,6 +53,13 @@ func (r *Reader) Study(ctx context.Context, name, version string) (Study, error)
 	})
 }
 
+// StudyOf returns the study with a digest, as a question names it, or [ErrStudyUnknown].
+func (r *Reader) StudyOf(ctx context.Context, digest message.Digest) (Study, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) (Study, error) {
+		return studyOf(ctx, tx, selectStudy+`WHERE digest = ?`, digest.String())
+	})
+}
+
 // Studies returns up to limit versions of studies, newest first.
 func (r *Reader) Studies(ctx context.Context, limit int) ([]Study, error) {
 	return read(ctx, r.db, func(tx *sqldb.Tx) ([]Study, error) {

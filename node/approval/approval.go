@@ -72,6 +72,9 @@ type Config struct {
 	// Approvers may decide about questions. Defaults to nobody.
 	Approvers []identity.DID
 
+	// Names are told to the policy. Defaults to none.
+	Names Names
+
 	Log *slog.Logger     // Defaults to discarding.
 	Now func() time.Time // Defaults to time.Now.
 }
@@ -113,6 +116,8 @@ type Case struct {
 
 	Hub    disclosure.Policy // what the hub demands
 	Limits disclosure.Policy // the strictest of all
+
+	Sites []identity.DID // of the trial
 
 	// Until is how long the hub brings the question again.
 	Until time.Time

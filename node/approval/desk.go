@@ -85,7 +85,7 @@ func (d *Desk) Decide(ctx context.Context, c Case, size func(context.Context) (i
 		return Decision{}, err
 	}
 	if !found {
-		if err := in.touched(c.Request); err != nil {
+		if err := errors.Join(in.touched(c.Request), in.name(ctx, d.cfg.Names)); err != nil {
 			return Decision{}, err
 		}
 		var same bool
@@ -112,9 +112,24 @@ func (d *Desk) Decide(ctx context.Context, c Case, size func(context.Context) (i
 	return decision, nil
 }
 
+// Size returns the band of how many persons a question would use, for the site's own people
+// before they decide. That somebody looked is on the trail before the band is shown, the band
+// is not.
+func (d *Desk) Size(ctx context.Context, item Item, count func(context.Context, query.Request) (int, error)) (Band, error) {
+	n, err := count(ctx, item.Request)
+	if err != nil {
+		return "", err
+	}
+	err = d.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+		return d.cfg.Trail.Add(ctx, tx, audit.Record{At: d.cfg.Now(), Event: audit.ApprovalSized, Subject: item.Input.Query.String(), Rule: string(item.Gate)})
+	})
+	return BandOf(n), err
+}
+
 func (d *Desk) input(c Case) Input {
 	return Input{
 		Query: c.Query, Question: c.Same, Trial: c.Request.Trial, Researcher: c.Envelope.Issuer, Purpose: c.Request.Purpose,
+		Node: d.cfg.Node, Sites: append([]identity.DID{}, c.Sites...),
 		Size: Uncounted, Approvers: len(d.cfg.Approvers), Hub: c.Hub, Limits: c.Limits, Now: clock(d.cfg.Now()),
 	}
 }

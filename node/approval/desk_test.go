@@ -4,7 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,6 +17,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
+	"github.com/trialmesh/trialmesh/localstore/vocab"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -173,6 +178,43 @@ func TestQuestionWaitsForAPerson(t *testing.T) {
 		require.NoError(t, s.run(t, s.question(t, s.researcher)), "approved for this researcher before")
 		require.ErrorIs(t, s.run(t, s.question(t, key(t))), ErrWaiting, "another researcher's is another matter")
 	})
+}
+
+// glossary is a vocabulary of one of the question's two concepts.
+type glossary struct{}
+
+func (glossary) Concepts(_ context.Context, ids []int64) (map[int64]vocab.Concept, error) {
+	if !slices.Equal(ids, []int64{201826, 443238}) {
+		return nil, fmt.Errorf("asked for %v", ids)
+	}
+	return map[int64]vocab.Concept{201826: {ID: 201826, Name: "Type 2 diabetes mellitus", Domain: "Condition", Vocabulary: "SNOMED", Class: "Disorder", Code: "44054006"}}, nil
+}
+
+// TestAPolicyDecidesByTheSitesNames, and by who takes part in the trial.
+func TestAPolicyDecidesByTheSitesNames(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "site.rego"), []byte(`package trialmesh.approval
+
+decision := {"decision": "automatic", "reason": "diabetes, with a known partner"} if {
+	some concept in input.named
+	startswith(concept.name, "Type 2 diabetes")
+	concept.vocabulary == "SNOMED"
+	count(input.named) == 1
+	input.node in input.sites
+	"did:key:zPartner" in input.sites
+} else := {"decision": "refuse", "reason": "anything else"}
+`), 0o600))
+	s := open(t, sqltest.SQLite(t), dir)
+	unnamed := s.question(t, s.researcher)
+	unnamed.Sites = []identity.DID{"did:key:zNode", "did:key:zPartner"}
+	require.ErrorContains(t, s.run(t, unnamed), ErrPolicy.Rule, "the site has no vocabulary")
+	s.cfg.Names = glossary{}
+	named := s.question(t, s.researcher)
+	require.ErrorContains(t, s.run(t, named), ErrPolicy.Rule, "nobody else is in the trial")
+	named = s.question(t, s.researcher)
+	named.Sites = unnamed.Sites
+	require.NoError(t, s.run(t, named))
 }
 
 func TestRefusalStands(t *testing.T) {

@@ -2,6 +2,7 @@ package approval
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"time"
 
@@ -24,6 +25,11 @@ type Input struct {
 	Researcher identity.DID `json:"researcher"`
 	Purpose    string       `json:"purpose"`
 
+	// Node is this site's, Sites are all of the trial as its design names them, over which
+	// the answer would be pooled.
+	Node  identity.DID   `json:"node"`
+	Sites []identity.DID `json:"sites"`
+
 	Analysis    string             `json:"analysis"` // its kind
 	Stratifiers []query.Stratifier `json:"stratifiers"`
 	Variable    int64              `json:"variable,omitempty"` // concept of what is measured
@@ -34,6 +40,10 @@ type Input struct {
 	Domains    []cohort.Domain `json:"domains"`
 	Concepts   []int64         `json:"concepts"`
 	AnyConcept bool            `json:"anyConcept"`
+
+	// Named are those of Concepts that the site's vocabulary has, as it has them. What the
+	// researcher calls a concept is in no part of the input.
+	Named []Named `json:"named"`
 
 	// Datasets are the data sets read, sorted, Dataset the one in place of a cohort.
 	Datasets []string `json:"datasets"`
@@ -54,6 +64,30 @@ type Input struct {
 	Hub    disclosure.Policy `json:"hub"`    // what the hub demands
 	Limits disclosure.Policy `json:"limits"` // what applies, the strictest of all
 	Now    Clock             `json:"now"`
+}
+
+// Named is a concept as the site's vocabulary has it.
+type Named struct {
+	ID         int64  `json:"id"`
+	Name       string `json:"name"`
+	Domain     string `json:"domain"`     // for example "Measurement"
+	Vocabulary string `json:"vocabulary"` // for example "LOINC"
+	Code       string `json:"code"`       // in that vocabulary
+}
+
+// name fills in what the site calls the concepts.
+func (in *Input) name(ctx context.Context, v Names) error {
+	in.Named = []Named{}
+	if v == nil {
+		return nil
+	}
+	known, err := v.Concepts(ctx, in.Concepts)
+	for _, id := range in.Concepts {
+		if c, is := known[id]; is {
+			in.Named = append(in.Named, Named{c.ID, c.Name, c.Domain, c.Vocabulary, c.Code})
+		}
+	}
+	return err
 }
 
 // Earlier is a verdict about the same question.

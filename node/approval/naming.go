@@ -14,11 +14,16 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
-// Vocabulary is what the site calls concepts.
-type Vocabulary interface {
+// Names is what the site calls concepts.
+type Names interface {
 	// Concepts returns those of the concepts that the site's vocabulary has, also
 	// invalid ones.
 	Concepts(ctx context.Context, ids []int64) (map[int64]vocab.Concept, error)
+}
+
+// Vocabulary is what the site calls concepts, and what sets of them come to.
+type Vocabulary interface {
+	Names
 
 	// Reach counts the site's standard concepts that a concept set comes to, each once.
 	// What the vocabulary cannot tell is a refusal of type problem.Error.

@@ -32,6 +32,7 @@ const (
 	AccessProved      Event = "access proved"
 	PolicyDecided     Event = "policy decided"   // about a question: what it said, and the policy's digest
 	ApprovalAsked     Event = "approval asked"   // of the site's people, at a gate
+	ApprovalSized     Event = "approval sized"   // persons were counted for who decides, at a gate
 	ApprovalGiven     Event = "approval given"   // the gate and the verdict's digest
 	ApprovalRefused   Event = "approval refused" // likewise
 	ConsentRecorded   Event = "consent recorded"

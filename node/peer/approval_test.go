@@ -1,8 +1,10 @@
 package peer_test
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/trialmesh/trialmesh/node/approval"
+	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/peer/peertest"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -151,9 +154,18 @@ func TestSizeForWhoDecides(t *testing.T) {
 	list, err := s.Desk.Items(t.Context(), false)
 	require.NoError(t, err)
 	require.Equal(t, approval.Uncounted, list[0].Input.Size)
-	n, err := s.Peer.Size(t.Context(), list[0].Request)
+	band, err := s.Desk.Size(t.Context(), list[0], func(ctx context.Context, r query.Request) (n int, err error) {
+		n, err = s.Peer.Size(ctx, r)
+		require.Equal(t, 26, n)
+		return n, err
+	})
 	require.NoError(t, err)
-	require.Equal(t, 26, n)
+	require.Equal(t, approval.Under101, band)
+	trail, err := audit.Open(t.Context(), s.DB, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	records, err := trail.Latest(t.Context(), 1)
+	require.NoError(t, err)
+	require.Equal(t, audit.Record{At: records[0].At, Event: audit.ApprovalSized, Subject: a.Request.Digest().String(), Rule: "run"}, records[0])
 	_, found, err := s.Gate.Recall(t.Context(), a.Request.Digest())
 	require.NoError(t, err)
 	require.False(t, found)

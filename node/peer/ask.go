@@ -22,6 +22,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 	protocol "github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/study"
 	"github.com/trialmesh/trialmesh/protocol/trial"
 	"github.com/trialmesh/trialmesh/zk/circuits"
 )
@@ -139,7 +140,13 @@ func (p *Peer) judge(id protocol.ID, ask protocol.Ask) (question, error) {
 	if q.design, q.accept.Policy, err = p.permit(q); err != nil {
 		return question{}, err
 	}
-	return q, nil
+	if request.Study == nil {
+		return q, nil
+	}
+	if ask.Study == nil {
+		return question{}, study.ErrQuestion
+	}
+	return q, study.Verify(*ask.Study, request, q.design.Researchers)
 }
 
 // permit checks what of a judgement may change while a question goes on: whether the
@@ -216,7 +223,7 @@ func (p *Peer) answerable(ctx context.Context, q *question, until *time.Time) (a
 		return none, err
 	}
 	asked := approval.Case{
-		Query: q.id, Same: same, Envelope: q.ask.Request, Request: q.request, Hub: q.ask.Hub, Limits: q.accept.Policy, Until: q.until(until),
+		Query: q.id, Same: same, Envelope: q.ask.Request, Request: q.request, Hub: q.ask.Hub, Limits: q.accept.Policy, Sites: q.design.Nodes, Until: q.until(until),
 	}
 	if err := p.cfg.Approvals.Standing(ctx, asked); err != nil {
 		return none, err

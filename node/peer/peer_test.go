@@ -19,6 +19,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/study"
 	"github.com/trialmesh/trialmesh/protocol/trial"
 )
 
@@ -93,6 +94,50 @@ func requireRule(t *testing.T, rule string, a query.Answer) {
 	require.NotNil(t, a.Refusal, "the node answered")
 	require.Equal(t, rule, a.Refusal.Rule)
 	require.Empty(t, a.Body)
+}
+
+// TestAQuestionOfAStudyIsItsQuestion word for word, or a node refuses it.
+func TestAQuestionOfAStudyIsItsQuestion(t *testing.T) {
+	t.Parallel()
+	f := newField(t, 3)
+	about := f.trial.CountBySex()
+	s := study.Study{
+		Name: "glucose", Version: "1", Title: "Glucose", Trial: about.Trial, Purpose: about.Purpose,
+		Cohorts:   map[string]json.RawMessage{"all": about.Cohort},
+		Questions: []study.Question{{Name: "by-sex", Cohort: "all", Analysis: about.Analysis}},
+	}
+	sign := func(key identity.Key, s study.Study) *message.Envelope {
+		e, err := message.Seal(key, study.KindStudy, s, time.Now(), time.Hour, rand.Reader)
+		require.NoError(t, err)
+		return &e
+	}
+	good := sign(f.trial.Researcher, s)
+	other := s
+	other.Title = "Other"
+	for name, c := range map[string]struct {
+		study  *message.Envelope
+		change func(*query.Request)
+	}{
+		"without the study":      {nil, func(*query.Request) {}},
+		"another study":          {sign(f.trial.Researcher, other), func(*query.Request) {}},
+		"of nobody of the trial": {sign(f.hub, s), func(*query.Request) {}},
+		"another purpose":        {good, func(r *query.Request) { r.Purpose = "marketing" }},
+		"another question":       {good, func(r *query.Request) { r.Study.Question = "count" }},
+	} {
+		t.Run(name, func(t *testing.T) { //nolint:paralleltest // one site for all
+			r, err := s.Request("by-sex")
+			require.NoError(t, err)
+			c.change(&r)
+			ask := f.askAbout(t, r)
+			ask.Study = c.study
+			requireRule(t, study.ErrQuestion.Rule, bring(t, f.sites[0], ask.Request.Digest(), query.StepAsk, ask))
+		})
+	}
+	r, err := s.Request("by-sex")
+	require.NoError(t, err)
+	ask := f.askAbout(t, r)
+	ask.Study = good
+	accepted(t, bring(t, f.sites[0], ask.Request.Digest(), query.StepAsk, ask))
 }
 
 // TestAskIsJudged brings asks that a hub must not get an answer to.

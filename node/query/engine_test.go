@@ -291,6 +291,27 @@ func TestAttrition(t *testing.T) {
 	})
 }
 
+// TestWhatTheSiteDoesNotKeep is refused by its name wherever a cohort asks for it: a
+// criterion that is passed over would count too many.
+func TestWhatTheSiteDoesNotKeep(t *testing.T) {
+	t.Parallel()
+	c := four(t, sqltest.SQLite(t))
+	const specialty = `"ProviderSpecialty":[{"CONCEPT_ID":38004446}]`
+	const special = `{"ConditionOccurrence":{"CodesetId":1,` + specialty + `}}`
+	plain := string(cohort(anyWindow, hasDiabetes))
+	for name, asked := range map[string]struct{ definition, keeps string }{
+		"first event": {string(cohort(anyWindow, special)), "provider.specialty_concept_id"},
+		"rule": {plain[:len(plain)-1] + `,"InclusionRules":[{"name":"special","expression":{"Type":"ALL","CriteriaList":[
+			{"Criteria":` + special + `,"StartWindow":{"Start":{"Coeff":-1},"End":{"Coeff":1}},"Occurrence":{"Type":0,"Count":0}}],
+			"DemographicCriteriaList":[],"Groups":[]}}]}`, "provider.specialty_concept_id"},
+		"place": {string(cohort(anyWindow, `{"VisitOccurrence":{"PlaceOfService":[{"CONCEPT_ID":8782}]}}`)), "care_site."},
+	} {
+		_, err := c.engine.Evaluate(t.Context(), protocol.Request{Cohort: json.RawMessage(asked.definition), Analysis: protocol.Analysis{Kind: protocol.Count}}, all{})
+		require.ErrorContains(t, err, "rule query.no-table", name)
+		require.ErrorContains(t, err, asked.keeps, name)
+	}
+}
+
 func TestValues(t *testing.T) {
 	t.Parallel()
 	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {

@@ -8,8 +8,8 @@ import (
 )
 
 // Part says that a request is one question of a saved study; see package study. The
-// researcher signs it with the request, and the hub takes no request that is not
-// exactly the study's question.
+// researcher signs it with the request. Hub and nodes take no request that is not exactly
+// the study's question, and verification finds none.
 type Part struct {
 	Name     string         `json:"name"`
 	Version  string         `json:"version"`

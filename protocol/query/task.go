@@ -98,6 +98,9 @@ type Ask struct {
 
 	// Hub may only make the rules stricter.
 	Hub disclosure.Policy `json:"hub"`
+
+	// Study is the signed study of a request that says it is a question of one.
+	Study *message.Envelope `json:"study,omitempty"`
 }
 
 // Accept is a node's yes to [StepAsk].

@@ -5,7 +5,8 @@
 // a version never changes. A study authorizes nothing by itself: each question is
 // asked by a signed request of its own, made by [Study.Request], that names the study
 // and its digest. [Study.Check] is the one place that compares a request with the
-// question it says it is, so what names a study is exactly what the study says.
+// question it says it is, for hub, nodes and verifiers alike, so what names a study is
+// exactly what the study says.
 package study
 
 import (
@@ -17,6 +18,7 @@ import (
 	"strings"
 
 	"github.com/trialmesh/trialmesh/protocol/canonical"
+	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/protocol/query"
@@ -50,8 +52,9 @@ type Study struct {
 	Purpose string `json:"purpose,omitempty"`
 
 	// Cohorts are OHDSI cohort definitions by the names the questions use, each used
-	// at least once. Names are of the form of the study's.
-	Cohorts map[string]json.RawMessage `json:"cohorts"`
+	// at least once. Names are of the form of the study's. A study over data sets alone
+	// has none.
+	Cohorts map[string]json.RawMessage `json:"cohorts,omitempty"`
 
 	// Questions are 1 to [MaxQuestions], in the order in which they are asked.
 	Questions []Question `json:"questions"`
@@ -59,8 +62,9 @@ type Study struct {
 
 // Question is one question of a study.
 type Question struct {
-	Name     string         `json:"name"`   // of the form of the study's, once in a study
-	Cohort   string         `json:"cohort"` // one of the study's
+	Name     string         `json:"name"`              // of the form of the study's, once in a study
+	Cohort   string         `json:"cohort,omitempty"`  // one of the study's
+	Dataset  string         `json:"dataset,omitempty"` // in place of a cohort, as in query.Request
 	Analysis query.Analysis `json:"analysis"`
 	Purpose  string         `json:"purpose,omitempty"` // the study's if empty
 }
@@ -110,8 +114,12 @@ func (s Study) Validate() error {
 }
 
 func (s Study) validate(q Question, digest message.Digest) error {
-	if !query.PartName(q.Cohort) || s.Cohorts[q.Cohort] == nil {
-		return invalid("cohort: the name of one of the study's cohorts" + spelling.Hint(q.Cohort, slices.Sorted(maps.Keys(s.Cohorts))...))
+	switch {
+	case q.Dataset != "" && q.Cohort != "":
+		return invalid("cohort, dataset: a question is about one of them")
+	case q.Dataset == "" && (!query.PartName(q.Cohort) || s.Cohorts[q.Cohort] == nil):
+		return invalid("cohort: the name of one of the study's cohorts, or a dataset in its place" +
+			spelling.Hint(q.Cohort, slices.Sorted(maps.Keys(s.Cohorts))...))
 	}
 	return s.request(q, digest).Validate()
 }
@@ -140,7 +148,7 @@ func (s Study) Request(question string) (query.Request, error) {
 
 func (s Study) request(q Question, digest message.Digest) query.Request {
 	r := query.Request{
-		Trial: s.Trial, Cohort: s.Cohorts[q.Cohort], Analysis: q.Analysis, Purpose: q.Purpose,
+		Trial: s.Trial, Cohort: s.Cohorts[q.Cohort], Dataset: q.Dataset, Analysis: q.Analysis, Purpose: q.Purpose,
 		Study: &query.Part{Name: s.Name, Version: s.Version, Study: digest, Question: q.Name},
 	}
 	if r.Purpose == "" {
@@ -168,6 +176,17 @@ func (s Study) Check(r query.Request) error {
 		return ErrQuestion
 	}
 	return nil
+}
+
+// Verify returns [ErrQuestion] unless e is a study that one of these researchers signed, of
+// which r is exactly the question that it says it is. It reads no clock: what a study says
+// does not run out.
+func Verify(e message.Envelope, r query.Request, researchers []identity.DID) error {
+	s, err := message.Replay[Study](e, KindStudy)
+	if err != nil || !slices.Contains(researchers, e.Issuer) {
+		return ErrQuestion
+	}
+	return s.Check(r)
 }
 
 // ParseRef reads NAME@VERSION; version is empty for NAME alone.

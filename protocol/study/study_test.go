@@ -1,16 +1,30 @@
 package study_test
 
 import (
+	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/trialmesh/trialmesh/protocol/canonical"
+	"github.com/trialmesh/trialmesh/protocol/cohort"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/protocol/study"
 )
+
+func newKey(t *testing.T) identity.Key {
+	t.Helper()
+	key, err := identity.Generate(rand.Reader)
+	require.NoError(t, err)
+	return key
+}
 
 func sample() study.Study {
 	cohort := json.RawMessage(`{"PrimaryCriteria":{"CriteriaList":[{"VisitOccurrence":{}}],"ObservationWindow":{"PriorDays":0,"PostDays":0}}}`)
@@ -103,6 +117,62 @@ func TestARequestIsExactlyTheStudysQuestion(t *testing.T) {
 	alone, err := r.Question()
 	require.NoError(t, err)
 	require.Equal(t, alone, asked, "a study's question is the same question without the study")
+}
+
+// TestVerify: of whom the study is counts, not only what it says.
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	author, other := newKey(t), newKey(t)
+	sign := func(key identity.Key, s study.Study) message.Envelope {
+		e, err := message.Seal(key, study.KindStudy, s, time.Now().Add(-48*time.Hour), time.Hour, rand.Reader)
+		require.NoError(t, err)
+		return e
+	}
+	s := sample()
+	r, err := s.Request("all")
+	require.NoError(t, err)
+	researchers := []identity.DID{author.DID()}
+	good := sign(author, s)
+	require.NoError(t, study.Verify(good, r, researchers), "long after the time to register it")
+	require.NoError(t, study.Verify(sign(other, s), r, append(researchers, other.DID())), "another researcher's study")
+	altered, renamed, next := good, sign(other, s), sample()
+	altered.Body = bytes.Replace(good.Body, []byte("balance"), []byte("surplus"), 1)
+	renamed.Issuer = author.DID()
+	next.Version = "2026.2"
+	for name, e := range map[string]message.Envelope{
+		"none": {}, "altered": altered, "by nobody of the trial": sign(other, s), "in another's name": renamed, "another version": sign(author, next),
+	} {
+		require.ErrorIs(t, study.Verify(e, r, researchers), study.ErrQuestion, name)
+	}
+}
+
+// TestDatasetsAlone: a study needs no cohort if its questions are about data sets.
+func TestDatasetsAlone(t *testing.T) {
+	t.Parallel()
+	s := sample()
+	s.Cohorts = nil
+	for i := range s.Questions {
+		s.Questions[i].Cohort, s.Questions[i].Dataset = "", "registry"
+	}
+	s.Questions[1].Analysis = query.Analysis{
+		Kind: query.Histogram, Specs: query.Specs{Histogram: &query.HistogramSpec{Value: "crp", Breaks: []float64{0, 10, 500}}},
+		Columns: []query.Column{{Name: "crp", From: query.FromDataset, Domain: cohort.Measurement, Dataset: "registry", Kind: query.NumericValues, Low: 0, High: 500}},
+	}
+	require.NoError(t, s.Validate())
+	raw, err := canonical.Marshal(s)
+	require.NoError(t, err)
+	require.NotContains(t, string(raw), "cohort")
+	r, err := s.Request("by-sex")
+	require.NoError(t, err)
+	require.Equal(t, "registry", r.Dataset)
+	require.NoError(t, r.Validate())
+	require.NoError(t, s.Check(r))
+	r.Dataset = "other"
+	require.ErrorIs(t, s.Check(r), study.ErrQuestion)
+	s.Questions[0].Cohort = "seen"
+	require.ErrorContains(t, s.Validate(), "about one of them")
+	s.Questions[0].Cohort, s.Questions[0].Dataset = "", ""
+	require.ErrorContains(t, s.Validate(), "a dataset in its place")
 }
 
 // TestDigest: layout means nothing, every word of the study does.
