@@ -188,6 +188,18 @@ var methods = map[query.AnalysisKind]func(a query.Analysis, columns declared, le
 		}
 		return ConditionalLogistic{Formula: f, Ties: a.ConditionalLogistic.Ties, MinSets: least, Declared: columns}.New()
 	},
+	query.CaseSeries: func(a query.Analysis, _ declared, least int) (Iteration, error) {
+		columns := IntervalColumns(a.CaseSeries)
+		text := "events ~ "
+		for _, c := range columns[Levels:] {
+			text += c.Name + " + "
+		}
+		f, err := formula.Parse(text + "offset(log(days)) + strata(person)")
+		if err != nil {
+			return nil, err
+		}
+		return CaseSeries{Formula: f, MinSets: least, Declared: columns}.New()
+	},
 	query.Predict: func(a query.Analysis, columns declared, least int) (Iteration, error) {
 		s := a.Predict
 		f, err := formula.Parse(s.Formula)
@@ -234,7 +246,16 @@ func (d declared) pick(names []string) []Column {
 	return out
 }
 
-// ColumnsOf declares a question's columns.
+// FrameColumns declares the columns of a site's frame for a question in rounds: those of the
+// question, or, of a case series, [IntervalColumns].
+func FrameColumns(a query.Analysis) []Column {
+	if a.CaseSeries != nil {
+		return IntervalColumns(a.CaseSeries)
+	}
+	return ColumnsOf(a.Columns)
+}
+
+// ColumnsOf declares a question's columns, one value a person.
 func ColumnsOf(list []query.Column) []Column {
 	columns := make([]Column, len(list))
 	for i, c := range list {

@@ -56,7 +56,8 @@ func (e *Engine) frame(ctx context.Context, a query.Analysis, entries map[omop.P
 			return release.Answer{}, err
 		}
 	}
-	return frameAnswer(frame, method, subjects, a.Columns)
+	whole := release.Frame{Values: frame, Parameters: method.Parameters(), Times: method.Times()}
+	return frameAnswer(whole, frame, method.Views(), subjects, a.Columns)
 }
 
 // withoutWeight makes weights of 0 missing values: R leaves such rows out of the fit, so
@@ -214,17 +215,18 @@ func inWindow(w *query.Window, entry, day omop.Date) bool {
 	return w.From <= days && days <= w.To
 }
 
-// frameAnswer collects what the gate has to know besides the frame. For each view of the
-// method and each combination of levels that a person without a missing value in it has:
-// all persons with it, of whom the answer tells how many it leaves out, those without a
-// missing value, and their values.
-func frameAnswer(frame *analysis.Frame, method analysis.Iteration, subjects []subject, columns []query.Column) (release.Answer, error) {
+// frameAnswer collects what the gate has to know besides the whole frame, by a frame with a
+// row for each subject: the same, or what says of them what the whole does. For each view and
+// each combination of levels that a person without a missing value in it has: all persons
+// with it, of whom the answer tells how many it leaves out, those without a missing value,
+// and their values.
+func frameAnswer(whole release.Frame, frame *analysis.Frame, views [][]analysis.Column, subjects []subject, columns []query.Column) (release.Answer, error) {
 	measure, err := measureOfColumns(columns)
 	if err != nil {
 		return release.Answer{}, err
 	}
 	out := release.Answer{
-		Frame:   &release.Frame{Values: frame, Parameters: method.Parameters(), Times: method.Times()},
+		Frame:   &whole,
 		Measure: measure,
 		Sets:    make(map[string][][]omop.PersonID),
 		Values:  make(map[string][][]release.Value),
@@ -234,7 +236,7 @@ func frameAnswer(frame *analysis.Frame, method analysis.Iteration, subjects []su
 	}
 	var others [][]omop.PersonID
 	var cells []cell
-	for _, view := range method.Views() {
+	for _, view := range views {
 		complete, kept, err := frame.Complete(view)
 		if err != nil {
 			return release.Answer{}, err
@@ -304,6 +306,9 @@ func measureOfValues(c query.Column) string {
 	switch c.From {
 	case query.FromMeasurement:
 		return measureOf(c.Concepts[0])
+	case query.FromDays: // which are counted
+		c.From = query.FromCount
+		return measureOfValues(c)
 	case query.FromCount, query.FromFollowUp:
 		return fmt.Sprintf("%s %s %v", c.From, c.Domain, slices.Compact(slices.Sorted(slices.Values(c.Concepts))))
 	case query.FromDataset:

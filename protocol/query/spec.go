@@ -42,6 +42,7 @@ type Specs struct {
 	Comparison   *ComparisonSpec   `json:"comparison,omitempty"`
 
 	ConditionalLogistic *ConditionalLogisticSpec `json:"conditionalLogistic,omitempty"`
+	CaseSeries          *CaseSeriesSpec          `json:"selfControlledCaseSeries,omitempty"`
 }
 
 // of returns the spec of a kind, nil if it is not there, and whether it is the only one.
@@ -50,7 +51,7 @@ func (s Specs) of(kind AnalysisKind) (found spec, only bool) {
 		GLM: s.GLM, Cox: s.Cox, KaplanMeier: s.KaplanMeier, CrossTab: s.CrossTab, Describe: s.Describe, Quantiles: s.Quantiles,
 		Histogram: s.Histogram, Characterize: s.Characterize, Incidence: s.Incidence, Prevalence: s.Prevalence,
 		NegBin: s.NegBin, MixedModel: s.MixedModel, Meta: s.Meta, PCA: s.PCA, KMeans: s.KMeans, Propensity: s.Propensity, Predict: s.Predict,
-		Compare: s.Comparison, ConditionalLogistic: s.ConditionalLogistic,
+		Compare: s.Comparison, ConditionalLogistic: s.ConditionalLogistic, CaseSeries: s.CaseSeries,
 	}
 	only = true
 	for k, its := range all {

@@ -1702,7 +1702,17 @@ export interface components {
             prevalence?: components["schemas"]["QueryPrevalenceSpec"];
             propensity?: components["schemas"]["QueryPropensitySpec"];
             quantiles?: components["schemas"]["QueryQuantilesSpec"];
+            selfControlledCaseSeries?: components["schemas"]["QueryCaseSeriesSpec"];
             variable?: components["schemas"]["QueryVariable"];
+        };
+        QueryCaseSeriesSpec: {
+            ages?: number[] | null;
+            events: string;
+            exposures: string;
+            first?: boolean;
+            risks: components["schemas"]["QueryRiskPeriod"][] | null;
+            seasons?: boolean;
+            window?: components["schemas"]["QueryWindow"];
         };
         QueryCharacterizeSpec: {
             arm?: string;
@@ -1865,6 +1875,13 @@ export interface components {
             schedule?: components["schemas"]["QueryOccurrence"];
             study?: components["schemas"]["QueryPart"];
             trial: string;
+        };
+        QueryRiskPeriod: {
+            /** Format: int64 */
+            from: number;
+            name: string;
+            /** Format: int64 */
+            to: number;
         };
         QueryVariable: {
             /** Format: int64 */
@@ -2581,6 +2598,7 @@ export type PullRuns = components['schemas']['PullRuns'];
 export type PullWearableRequest = components['schemas']['PullWearableRequest'];
 export type PullsList = components['schemas']['PullsList'];
 export type QueryAnalysis = components['schemas']['QueryAnalysis'];
+export type QueryCaseSeriesSpec = components['schemas']['QueryCaseSeriesSpec'];
 export type QueryCharacterizeSpec = components['schemas']['QueryCharacterizeSpec'];
 export type QueryColumn = components['schemas']['QueryColumn'];
 export type QueryComparisonSpec = components['schemas']['QueryComparisonSpec'];
@@ -2605,6 +2623,7 @@ export type QueryPrevalenceSpec = components['schemas']['QueryPrevalenceSpec'];
 export type QueryPropensitySpec = components['schemas']['QueryPropensitySpec'];
 export type QueryQuantilesSpec = components['schemas']['QueryQuantilesSpec'];
 export type QueryRequest = components['schemas']['QueryRequest'];
+export type QueryRiskPeriod = components['schemas']['QueryRiskPeriod'];
 export type QueryVariable = components['schemas']['QueryVariable'];
 export type QueryWindow = components['schemas']['QueryWindow'];
 export type Recorded = components['schemas']['Recorded'];

@@ -673,7 +673,19 @@ class QueryAnalysis:
     prevalence: QueryPrevalenceSpec | None = None
     propensity: QueryPropensitySpec | None = None
     quantiles: QueryQuantilesSpec | None = None
+    self_controlled_case_series: QueryCaseSeriesSpec | None = field(default=None, metadata={"json": "selfControlledCaseSeries"})
     variable: QueryVariable | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryCaseSeriesSpec:
+    ages: list[int] | None | None = None
+    events: str
+    exposures: str
+    first: bool | None = None
+    risks: list[QueryRiskPeriod] | None
+    seasons: bool | None = None
+    window: QueryWindow | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -868,6 +880,13 @@ class QueryRequest:
     schedule: QueryOccurrence | None = None
     study: QueryPart | None = None
     trial: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryRiskPeriod:
+    from_: int = field(metadata={"json": "from"})
+    name: str
+    to: int
 
 
 @dataclass(frozen=True, kw_only=True)
