@@ -85,6 +85,7 @@ var (
 		query.Compare:      "Compare the new users of two drugs",
 
 		query.ConditionalLogistic: "Fit a logistic regression within matched sets",
+		query.ODAL:                "Fit a logistic model in four rounds, nearly",
 		query.CaseSeries:          "Compare the time after an exposure with a person's other time",
 	}
 	kindExamples = map[query.AnalysisKind]string{
@@ -109,6 +110,7 @@ var (
 		query.Compare: "--treatment 'celecoxib ~ age + sex' --outcome 'Surv(days, bleeding) ~ celecoxib' --grid-width 1 --grid-horizon 365 " +
 			"--adjustment strata --estimand ATT --strata 5 --columns columns.yaml",
 		query.ConditionalLogistic: "--formula 'relapse ~ pressure + strata(age) + strata(sex)' --columns columns.yaml",
+		query.ODAL:                "--formula 'relapse ~ age + sex' --columns columns.yaml",
 		query.CaseSeries: "--events bleedings --exposures doses --risks '[{\"name\": \"30 days\", \"from\": 0, \"to\": 29}]' --ages '[40, 65]' --seasons " +
 			"--columns columns.yaml",
 

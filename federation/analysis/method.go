@@ -200,6 +200,19 @@ var methods = map[query.AnalysisKind]func(a query.Analysis, columns declared, le
 		}
 		return CaseSeries{Formula: f, MinSets: least, Declared: columns}.New()
 	},
+	query.ODAL: func(a query.Analysis, columns declared, least int) (Iteration, error) {
+		f, err := formula.Parse(a.ODAL.Formula)
+		if err != nil {
+			return nil, err
+		}
+		m := OneShot{Formula: f, MinSites: leastSites, Declared: columns}
+		method, err := m.New()
+		if err != nil || least == 0 {
+			return method, err
+		}
+		m.MinRows = int64(max(least, rowsPerEstimate*method.Parameters()))
+		return m.New()
+	},
 	query.Predict: func(a query.Analysis, columns declared, least int) (Iteration, error) {
 		s := a.Predict
 		f, err := formula.Parse(s.Formula)
@@ -213,6 +226,9 @@ var methods = map[query.AnalysisKind]func(a query.Analysis, columns declared, le
 
 // leastSites is how many sites a common estimate of theirs is at least over, as a masked sum.
 const leastSites = 3
+
+// rowsPerEstimate is how many rows of its own a site needs for each parameter of its own model.
+const rowsPerEstimate = 10
 
 // startsFor returns the starting centres of clusters: on the diagonal, evenly from -1.5 to 1.5
 // standard deviations.

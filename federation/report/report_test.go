@@ -51,6 +51,8 @@ func results(t *testing.T) map[string]any {
 	for _, s := range sets {
 		conditional[s.Name] = s.Conditional
 	}
+	var shots []query.OneShot
+	read(t, "../analysis/testdata/oneshot/cases.json", &shots)
 	table := tables[0]
 	for i, n := range []int64{9233, 146} { // the file has sizes only
 		table.Arms = append(table.Arms, query.ArmSize{Level: []string{"no diabetes", "diabetes"}[i], N: n})
@@ -84,7 +86,7 @@ func results(t *testing.T) map[string]any {
 	return map[string]any{
 		"answer-count": counted, "answer-means": means, "answer-nothing": nothing, "answer-model": model,
 		"regression": regressions["cnsim logistic with interaction"], "hazards": hazards["colon"], "survival": survivals["aml"],
-		"conditional": conditional["infert"], "case-series": conditional["purpura"], "crosstab": crossTabs[0], "crosstab-layers": crossTabs[1], "description": descriptions[1], "histogram": histograms[0], "rates": rates[0],
+		"conditional": conditional["infert"], "case-series": conditional["purpura"], "one-shot": shots[3], "crosstab": crossTabs[0], "crosstab-layers": crossTabs[1], "description": descriptions[1], "histogram": histograms[0], "rates": rates[0],
 		"characterization": table,
 		"quantiles": query.QuantileTable{N: 40, Omitted: 2, Columns: []query.ColumnQuantiles{{
 			Name: "age", All: []query.Quantile{{P: 0.25, Value: new(41.5)}, {P: 0.5, Low: new(50.0), High: new(55.0)}},

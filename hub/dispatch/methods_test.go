@@ -126,6 +126,7 @@ func methodsOfRelapses() map[query.AnalysisKind]query.Analysis {
 			Events: "attacks", Exposures: "checks", Window: &query.Window{From: -watch, To: watch},
 			Risks: []query.RiskPeriod{{Name: "half a year", Window: query.Window{From: 1, To: days / 2}}},
 		}}, []string{"attacks", "checks"}},
+		query.ODAL:       {query.Specs{ODAL: &query.ODALSpec{Formula: "relapse ~ pressure"}}, []string{"relapse", "pressure"}},
 		query.Predict:    {query.Specs{Predict: &query.PredictSpec{Formula: "relapse ~ age + pressure", Share: 0.5, Groups: 4}}, []string{"relapse", "age", "pressure"}},
 		query.Prevalence: {query.Specs{Prevalence: &query.PrevalenceSpec{Property: "relapse", By: "sex"}}, []string{"relapse", "sex"}},
 	}
@@ -156,7 +157,7 @@ func TestEveryMethodGivesThePooledAnswer(t *testing.T) {
 			frames := []*analysis.Frame{pooled}
 			for _, people := range sites {
 				switch kind {
-				case query.Meta, query.MixedModel, query.ConditionalLogistic, query.CaseSeries: // about sites, or sets within them
+				case query.Meta, query.MixedModel, query.ConditionalLogistic, query.CaseSeries, query.ODAL: // about sites, or sets within them
 					pooled, err = analysis.NewFrame(pooled.Columns())
 					require.NoError(t, err)
 					frames = append(frames, pooled)

@@ -43,6 +43,7 @@ const (
 
 	ConditionalLogistic AnalysisKind = "conditional-logistic"
 	CaseSeries          AnalysisKind = "self-controlled-case-series"
+	ODAL                AnalysisKind = "odal"
 )
 
 // Kinds returns the list.
@@ -52,7 +53,7 @@ func Kinds() []AnalysisKind {
 
 var rounds = []AnalysisKind{
 	GLM, Cox, KaplanMeier, CrossTab, Describe, Quantiles, Histogram, Characterize, Incidence, Prevalence,
-	NegBin, MixedModel, Meta, PCA, KMeans, Propensity, Predict, Compare, ConditionalLogistic, CaseSeries,
+	NegBin, MixedModel, Meta, PCA, KMeans, Propensity, Predict, Compare, ConditionalLogistic, CaseSeries, ODAL,
 }
 
 // Known reports whether k is on the list.

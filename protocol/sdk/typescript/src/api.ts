@@ -1697,6 +1697,7 @@ export interface components {
             metaAnalysis?: components["schemas"]["QueryMetaSpec"];
             mixedModel?: components["schemas"]["QueryMixedModelSpec"];
             negativeBinomial?: components["schemas"]["QueryNegBinSpec"];
+            odal?: components["schemas"]["QueryODALSpec"];
             pca?: components["schemas"]["QueryPCASpec"];
             prediction?: components["schemas"]["QueryPredictSpec"];
             prevalence?: components["schemas"]["QueryPrevalenceSpec"];
@@ -1818,6 +1819,9 @@ export interface components {
             formula: string;
             link?: string;
             weights?: string;
+        };
+        QueryODALSpec: {
+            formula: string;
         };
         QueryOccurrence: {
             name: string;
@@ -2615,6 +2619,7 @@ export type QueryKaplanMeierSpec = components['schemas']['QueryKaplanMeierSpec']
 export type QueryMetaSpec = components['schemas']['QueryMetaSpec'];
 export type QueryMixedModelSpec = components['schemas']['QueryMixedModelSpec'];
 export type QueryNegBinSpec = components['schemas']['QueryNegBinSpec'];
+export type QueryODALSpec = components['schemas']['QueryODALSpec'];
 export type QueryOccurrence = components['schemas']['QueryOccurrence'];
 export type QueryPCASpec = components['schemas']['QueryPCASpec'];
 export type QueryPart = components['schemas']['QueryPart'];

@@ -668,6 +668,7 @@ class QueryAnalysis:
     meta_analysis: QueryMetaSpec | None = field(default=None, metadata={"json": "metaAnalysis"})
     mixed_model: QueryMixedModelSpec | None = field(default=None, metadata={"json": "mixedModel"})
     negative_binomial: QueryNegBinSpec | None = field(default=None, metadata={"json": "negativeBinomial"})
+    odal: QueryODALSpec | None = None
     pca: QueryPCASpec | None = None
     prediction: QueryPredictSpec | None = None
     prevalence: QueryPrevalenceSpec | None = None
@@ -813,6 +814,11 @@ class QueryNegBinSpec:
     formula: str
     link: str | None = None
     weights: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryODALSpec:
+    formula: str
 
 
 @dataclass(frozen=True, kw_only=True)
