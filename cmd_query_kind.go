@@ -86,6 +86,8 @@ var (
 		query.Compare:      "Compare the new users of two drugs",
 
 		query.ConditionalLogistic: "Fit a logistic regression within matched sets",
+		query.ODAL:                "Fit a logistic model in four rounds, nearly",
+		query.CaseSeries:          "Compare the time after an exposure with a person's other time",
 	}
 	kindExamples = map[query.AnalysisKind]string{
 		query.Count:        "--by sex,age-group",
@@ -109,6 +111,9 @@ var (
 		query.Compare: "--treatment 'celecoxib ~ age + sex' --outcome 'Surv(days, bleeding) ~ celecoxib' --grid-width 1 --grid-horizon 365 " +
 			"--adjustment strata --estimand ATT --strata 5 --columns columns.yaml",
 		query.ConditionalLogistic: "--formula 'relapse ~ pressure + strata(age) + strata(sex)' --columns columns.yaml",
+		query.ODAL:                "--formula 'relapse ~ age + sex' --columns columns.yaml",
+		query.CaseSeries: "--events bleedings --exposures doses --risks '[{\"name\": \"30 days\", \"from\": 0, \"to\": 29}]' --ages '[40, 65]' --seasons " +
+			"--columns columns.yaml",
 
 		query.Predict: "--formula 'relapse ~ age + pressure' --share 0.7 --columns columns.yaml",
 	}
@@ -117,7 +122,7 @@ var (
 		"ties": "efron or breslow; exact too within matched sets", "grid-width": "days between two points of time", "grid-horizon": "days after which follow-up ends", "restriction": "days to which means are restricted",
 		"factors": "two or three columns", "values": "columns", "value": "column", "by": "column whose levels are also told apart", "pairwise": "take each column, and each pair, over those who have it",
 		"probabilities": "from 0 to 1", "breaks": "ends of the ranges, rising", "variables": "columns", "arm": "column that makes the arms",
-		"events": "column that says whether, or how often", "time": "column with days at risk", "property": "column that says whether",
+		"events": "column that says whether, how often or on which days", "time": "column with days at risk", "property": "column that says whether",
 		"criterion": "REML or ML", "between": "variance between hospitals: DL, REML or PM; none for a fixed effect", "adjust": "take the standard error of Hartung and Knapp",
 		"model-formula": "each hospital's own model, in place of value and by", "model-family": "gaussian, binomial or poisson", "model-link": "link, if not the family's usual one",
 		"model-weights": "column with prior weights", "term": "name of the model's coefficient that is pooled",
@@ -125,6 +130,9 @@ var (
 		"treatment": "formula of the score: treatment ~ covariates", "outcome": "formula of the outcome's model, with the treatment", "adjustment": "weighting, strata or matching",
 		"estimand": "ATE, or ATT", "stabilized": "weights times the share of the arm", "truncate": "quantile above which weights are cut, 0.5 to 1", "strata": "2 to 20",
 		"caliper": "greatest distance of a pair, in standard deviations", "train": "column that says who is of the part that is fitted to", "share": "share of that part, 0.1 to 0.9",
+		"exposures": "column with the days of the exposures", "risks": "periods after an exposure, each with name, from and to in days",
+		"ages": "years at which another group of ages begins", "seasons": "tell the quarters of the year apart", "first": "count a person's first event only",
+		"window-from": "first observed day, from entry", "window-to": "last observed day, from entry",
 		"by-pair": "make each pair a stratum of its own", "groups": "of calibration, 2 to 20",
 	}
 )

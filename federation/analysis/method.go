@@ -188,6 +188,31 @@ var methods = map[query.AnalysisKind]func(a query.Analysis, columns declared, le
 		}
 		return ConditionalLogistic{Formula: f, Ties: a.ConditionalLogistic.Ties, MinSets: least, Declared: columns}.New()
 	},
+	query.CaseSeries: func(a query.Analysis, _ declared, least int) (Iteration, error) {
+		columns := IntervalColumns(a.CaseSeries)
+		text := "events ~ "
+		for _, c := range columns[Levels:] {
+			text += c.Name + " + "
+		}
+		f, err := formula.Parse(text + "offset(log(days)) + strata(person)")
+		if err != nil {
+			return nil, err
+		}
+		return CaseSeries{Formula: f, MinSets: least, Declared: columns}.New()
+	},
+	query.ODAL: func(a query.Analysis, columns declared, least int) (Iteration, error) {
+		f, err := formula.Parse(a.ODAL.Formula)
+		if err != nil {
+			return nil, err
+		}
+		m := OneShot{Formula: f, MinSites: leastSites, Declared: columns}
+		method, err := m.New()
+		if err != nil || least == 0 {
+			return method, err
+		}
+		m.MinRows = int64(max(least, rowsPerEstimate*method.Parameters()))
+		return m.New()
+	},
 	query.Predict: func(a query.Analysis, columns declared, least int) (Iteration, error) {
 		s := a.Predict
 		f, err := formula.Parse(s.Formula)
@@ -201,6 +226,9 @@ var methods = map[query.AnalysisKind]func(a query.Analysis, columns declared, le
 
 // leastSites is how many sites a common estimate of theirs is at least over, as a masked sum.
 const leastSites = 3
+
+// rowsPerEstimate is how many rows of its own a site needs for each parameter of its own model.
+const rowsPerEstimate = 10
 
 // startsFor returns the starting centres of clusters: on the diagonal, evenly from -1.5 to 1.5
 // standard deviations.
@@ -234,7 +262,16 @@ func (d declared) pick(names []string) []Column {
 	return out
 }
 
-// ColumnsOf declares a question's columns.
+// FrameColumns declares the columns of a site's frame for a question in rounds: those of the
+// question, or, of a case series, [IntervalColumns].
+func FrameColumns(a query.Analysis) []Column {
+	if a.CaseSeries != nil {
+		return IntervalColumns(a.CaseSeries)
+	}
+	return ColumnsOf(a.Columns)
+}
+
+// ColumnsOf declares a question's columns, one value a person.
 func ColumnsOf(list []query.Column) []Column {
 	columns := make([]Column, len(list))
 	for i, c := range list {

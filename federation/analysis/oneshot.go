@@ -23,19 +23,25 @@ import (
 // gradient may stop short of what the surrogate has to give. [GLM] gives the fit to all
 // rows itself, by more rounds; the point of this is fewer.
 //
+// Without a Lead each site with an estimate of its own leads, and what they find is averaged,
+// weighted by their rows: an answer that is no site's own.
+//
+// Either way it is near the fit to all rows as far as a site's rows are like the others': the
+// third derivatives of a site stand for those of all. The result has Cochran's Q of the
+// sites' own estimates.
+//
 // Source: Duan, Boland, Liu et al., JAMIA 27 (2020); Jordan, Lee and Yang, JASA 114 (2019).
 type OneShot struct {
 	Formula formula.Formula
 
 	// Sites is a factor that has one value in all rows of a site, and Lead the level of the
-	// site that leads.
+	// site that leads; "" if all of them do, and Sites is not used.
 	Sites Column
 	Lead  string
 
 	// MinRows is the least number of complete rows of the lead, and of a site with an
-	// estimate of its own. 0 and 1 ask for nothing.
-	MinRows int64
-
+	// estimate of its own, MinSites the least number of sites with one. 0 and 1 ask for nothing.
+	MinRows, MinSites int64
 	// Declared are the columns that the formula names, and perhaps others.
 	Declared []Column
 }
@@ -47,14 +53,20 @@ func (m OneShot) New() (Iteration, error) {
 	if o.model, err = (GLM{Formula: m.Formula, Family: query.Binomial, Declared: m.Declared}).check(); err != nil {
 		return nil, fmt.Errorf("one-shot: formula: %w", err)
 	}
+	if m.MinRows < 0 || m.MinRows > MaxPersons {
+		return nil, fmt.Errorf("one-shot: minRows: 0 to %d", MaxPersons)
+	}
+	if m.MinSites < 0 || m.MinSites > MaxSites {
+		return nil, fmt.Errorf("one-shot: minSites: 0 to %d", MaxSites)
+	}
+	if m.Lead == "" {
+		return Iterate(o), nil
+	}
 	if err := categorical(m.Sites); err != nil {
 		return nil, fmt.Errorf("one-shot: sites: %w", err)
 	}
 	if o.lead = slices.Index(m.Sites.levels(), m.Lead); o.lead < 0 {
 		return nil, fmt.Errorf("one-shot: lead: the column %s has no level %q", m.Sites.Name, m.Lead)
-	}
-	if m.MinRows < 0 || m.MinRows > MaxPersons {
-		return nil, fmt.Errorf("one-shot: minRows: 0 to %d", MaxPersons)
 	}
 	if _, err := NewFrame(o.Columns()); err != nil {
 		return nil, fmt.Errorf("one-shot: sites: %w", err)
@@ -77,12 +89,13 @@ type oneShotState struct {
 	// of rows, the score and information there.
 	Initial     []float64 `json:"initial,omitempty"`
 	InitialSE   []float64 `json:"initialSe,omitempty"` // in the columns' own units
+	Q           []float64 `json:"q,omitempty"`         // Cochran's, of each estimate
 	Score       []float64 `json:"score,omitempty"`
 	Information []float64 `json:"information,omitempty"` // packed
 }
 
 func (m oneShot) Columns() []Column {
-	if slices.ContainsFunc(m.model.columns, m.Sites.same) {
+	if m.Lead == "" || slices.ContainsFunc(m.model.columns, m.Sites.same) {
 		return m.model.columns
 	}
 	return append(slices.Clone(m.model.columns), m.Sites)
@@ -97,11 +110,11 @@ func (m oneShot) Numbers(s oneShotState) int {
 	case s.Sites == 0:
 		return m.model.Numbers(s.Scaled) + 2
 	case s.Initial == nil:
-		return 2 * p
+		return 3 * p
 	case s.Score == nil:
 		return p + packed(p, 0)
 	}
-	return 1 + p + packed(p, 0)
+	return 2 + p + packed(p, 0)
 }
 
 func (m oneShot) Site(s oneShotState, f *Frame, sums *Sums) error {
@@ -130,6 +143,7 @@ func (m oneShot) Site(s oneShotState, f *Frame, sums *Sums) error {
 			weight := 1 / (*c.SE * scale * *c.SE * scale)
 			sums.Add(j, weight)
 			sums.Add(p+j, weight**c.Estimate*scale)
+			sums.Add(2*p+j, weight**c.Estimate*scale**c.Estimate*scale)
 		}
 		return nil
 	}
@@ -143,18 +157,24 @@ func (m oneShot) Site(s oneShotState, f *Frame, sums *Sums) error {
 	if err != nil || !ok {
 		return err
 	}
+	n := float64(f.Len())
 	sums.Add(0, 1)
+	sums.Add(1, n)
 	for j, v := range at {
-		sums.Add(1+j, v)
+		sums.Add(2+j, n*v)
 	}
 	for k, v := range information {
-		sums.Add(1+p+k, v)
+		sums.Add(2+p+k, n*v)
 	}
 	return nil
 }
 
-// leads reports whether the rows are the lead's, and enough.
+// leads reports whether the rows are a lead's, and enough.
 func (m oneShot) leads(f *Frame) bool {
+	if m.Lead == "" {
+		_, ok := m.own(f)
+		return ok
+	}
 	return f.Len() > 0 && int64(f.Len()) >= m.MinRows &&
 		!slices.ContainsFunc(f.Values(m.Sites.Name), func(v float64) bool { return v != float64(m.lead) })
 }
@@ -264,7 +284,9 @@ func (m oneShot) Next(s oneShotState, pooled Pooled) (oneShotState, any, error) 
 			if !(weight > 0) {
 				return s, nil, ErrInconsistent
 			}
-			own[j] = pooled.Numbers[p+j] / weight / m.unit(s, j)
+			sum := pooled.Numbers[p+j]
+			own[j] = sum / weight / m.unit(s, j)
+			s.Q = append(s.Q, max(pooled.Numbers[2*p+j]-sum*sum/weight, 0))
 			s.InitialSE = append(s.InitialSE, 1/math.Sqrt(weight)/m.unit(s, j))
 		}
 		s.Initial = m.scaled(s, own)
@@ -279,14 +301,18 @@ func (m oneShot) Next(s oneShotState, pooled Pooled) (oneShotState, any, error) 
 		}
 		return s, nil, nil
 	}
-	if pooled.Numbers[0] != 1 {
-		return s, nil, NoResult("the lead found no maximum of the surrogate likelihood")
+	mean, err := m.average(s, pooled.Numbers)
+	if err != nil {
+		return s, nil, err
 	}
 	r := &query.OneShot{
 		Formula: m.Formula.String(), N: pooled.Rows, Omitted: pooled.Omitted, Sites: s.Sites,
 		Initial: m.table(s, s.Initial, s.InitialSE),
 	}
-	information, ses := decompose(pooled.Numbers[1+p:], p), make([]float64, p)
+	for _, q := range s.Q {
+		r.Heterogeneity = append(r.Heterogeneity, heterogeneityOf(q, s.Sites))
+	}
+	information, ses := decompose(mean[p:], p), make([]float64, p)
 	if information.rank < p {
 		return s, nil, ErrInconsistent
 	}
@@ -295,8 +321,40 @@ func (m oneShot) Next(s oneShotState, pooled Pooled) (oneShotState, any, error) 
 	for j := range p {
 		ses[j] = math.Sqrt(information.quadratic(m.model.own(aliased, j)) / float64(pooled.Rows))
 	}
-	r.Coefficients = m.table(s, pooled.Numbers[1:1+p], ses)
+	r.Coefficients = m.table(s, mean[:p], ses)
 	return s, r, nil
+}
+
+// average returns the mean of what the leads found, coefficients and then information, over
+// their rows.
+func (m oneShot) average(s oneShotState, sums []float64) ([]float64, error) {
+	leads, rows, least := sums[0], sums[1], float64(max(m.MinSites, 1))
+	if leads != math.Trunc(leads) || rows != math.Trunc(rows) || leads < 0 || rows < leads || m.Lead == "" && leads > float64(s.Sites) {
+		return nil, ErrInconsistent
+	}
+	if m.Lead != "" && leads != 1 {
+		return nil, NoResult("the lead found no maximum of the surrogate likelihood")
+	}
+	if m.Lead == "" && leads < least {
+		return nil, NoResult(fmt.Sprintf("%g sites found a maximum of the surrogate likelihood, and %g are needed", leads, least))
+	}
+	mean := slices.Clone(sums[2:])
+	for i := range mean {
+		mean[i] /= rows
+	}
+	return mean, nil
+}
+
+// heterogeneityOf says how far an estimate differs between sites, by Cochran's Q.
+func heterogeneityOf(q float64, sites int64) query.Heterogeneity {
+	h, df := query.Heterogeneity{Q: q, P: 1}, float64(sites-1)
+	if df > 0 {
+		h.P = chiSquaredAbove(q, df)
+	}
+	if q > df {
+		h.I2 = 100 * (q - df) / q
+	}
+	return h
 }
 
 // begin ends the first round.
@@ -306,11 +364,14 @@ func (m oneShot) begin(s oneShotState, pooled Pooled) (oneShotState, error) {
 	if sites != math.Trunc(sites) || sites < 0 || sites > float64(pooled.Sites) || leads != math.Trunc(leads) {
 		return s, ErrInconsistent
 	}
-	if leads != 1 {
+	if m.Lead != "" && leads != 1 {
 		return s, NoResult(fmt.Sprintf("%g sites can lead, and there must be one, with rows enough of that site only", leads))
 	}
 	if sites == 0 {
 		return s, NoResult("no site has an estimate of its own")
+	}
+	if sites < float64(m.MinSites) {
+		return s, NoResult(fmt.Sprintf("%g of %d sites have an estimate of their own, and %d are needed", sites, pooled.Sites, m.MinSites))
 	}
 	var err error
 	first := pooled

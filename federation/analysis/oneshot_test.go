@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
 	"github.com/trialmesh/trialmesh/protocol/formula"
@@ -28,6 +29,9 @@ var lungBySite = []analysis.Column{
 func (c oneShotCase) question(t require.TestingT) analysis.OneShot {
 	f, err := formula.Parse(c.OneShot.Formula)
 	require.NoError(t, err)
+	if c.Lead == "" {
+		return analysis.OneShot{Formula: f, Declared: lungBySite[:3]}
+	}
 	return analysis.OneShot{Formula: f, Sites: lungBySite[3], Lead: c.Lead, Declared: lungBySite[:3]}
 }
 
@@ -93,6 +97,42 @@ func TestOneShotOfAnySplit(t *testing.T) {
 	}
 }
 
+// TestOneShotOfAllSites: whatever the split over 2 to 20 sites, of which some have too few rows for
+// an estimate, the order of sites moves no bit and the answer stays near the fit to all.
+func TestOneShotOfAllSites(t *testing.T) {
+	t.Parallel()
+	cases := casesIn[oneShotCase](t, "oneshot")
+	c := cases[len(cases)-1]
+	rows := tableRows(t, "oneshot/lung.csv", lungBySite)
+	question := c.question(t)
+	question.MinRows = 30
+	m, err := question.New()
+	require.NoError(t, err)
+	for seed := range 12 {
+		sites := rapid.IntRange(2, 20).Example(seed)
+		large := rapid.IntRange(1, min(sites, 4)).Example(seed)
+		deal := rapid.SliceOfN(rapid.IntRange(0, large-1), len(rows), len(rows)).Example(seed)
+		frames := split(t, lungBySite, rows, sites, func(r int) int {
+			if r < sites {
+				return r
+			}
+			return deal[r]
+		})
+		outcome, err := analysis.Local(m, frames...)
+		require.NoError(t, err)
+		got := outcome.Result.(*query.OneShot)
+		require.EqualValues(t, len(rows), got.N)
+		require.LessOrEqual(t, got.Sites, int64(large))
+		for j, pooled := range c.Pooled {
+			require.InDelta(t, pooled, *got.Coefficients[j].Estimate, *got.Coefficients[j].SE)
+		}
+		slices.Reverse(frames)
+		turned, err := analysis.Local(m, frames...)
+		require.NoError(t, err)
+		require.Equal(t, outcome.Result, turned.Result, "the order of sites moves no bit")
+	}
+}
+
 func TestOneShotHasNoResult(t *testing.T) {
 	t.Parallel()
 	c := casesIn[oneShotCase](t, "oneshot")[0]
@@ -110,6 +150,10 @@ func TestOneShotHasNoResult(t *testing.T) {
 			of: func(m *analysis.OneShot) { m.MinRows = 87 },
 		},
 		"no site has an estimate of its own": {rows: rows[:3], deal: func(int) int { return 0 }},
+		"2 of 3 sites have an estimate of their own, and 3 are needed": {
+			rows: rows, deal: func(r int) int { return r % 2 },
+			of: func(m *analysis.OneShot) { m.Lead, m.MinSites = "", 3 },
+		},
 	} {
 		question := c.question(t)
 		if change.of != nil {
@@ -149,6 +193,7 @@ func TestOneShotRefuses(t *testing.T) {
 		"sites: column sex: it must be": func(m *analysis.OneShot) { m.Sites = lungBySite[2] },
 		"lead: the column site has no":  func(m *analysis.OneShot) { m.Lead = "e" },
 		"minRows: 0 to":                 func(m *analysis.OneShot) { m.MinRows = -1 },
+		"minSites: 0 to":                func(m *analysis.OneShot) { m.MinSites = -1 },
 	} {
 		question := c.question(t)
 		change(&question)

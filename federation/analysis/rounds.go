@@ -112,6 +112,10 @@ type Iteration interface {
 	// without a missing value in the columns of one view.
 	Views() [][]Column
 
+	// Persons returns how many persons the rows of a frame are of: as many as there are rows,
+	// unless the method takes several of each person.
+	Persons(*Frame) int
+
 	// Times names the columns that say how long persons were watched and whether until an
 	// event, and are not multiplied with another's values.
 	Times() []string
@@ -212,6 +216,22 @@ func (it iteration[S]) Power() float64 {
 		return p.Power()
 	}
 	return 2
+}
+
+// personal is a [Rounds] that takes several rows of a person, and the column that says whose
+// they are.
+type personal interface{ person() string }
+
+func (it iteration[S]) Persons(f *Frame) int {
+	p, ok := it.Rounds.(personal)
+	if !ok {
+		return f.Len()
+	}
+	of := make(map[float64]bool)
+	for _, v := range f.Values(p.person()) {
+		of[v] = true
+	}
+	return len(of)
 }
 
 // Views are all columns together, unless the method takes them one by one.

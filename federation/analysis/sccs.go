@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/trialmesh/trialmesh/protocol/formula"
+	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
 // CaseSeries fits the self-controlled case series model: how much more often a person has
@@ -44,5 +45,34 @@ func (m CaseSeries) New() (Iteration, error) {
 	if of := c.column(c.response); of.Kind != Numeric || of.Low < 0 || of.High > MaxPersons {
 		return nil, fmt.Errorf("case series: the column %s must be numeric, from 0 to %d: counts of events", c.response, MaxPersons)
 	}
-	return Iterate(c), nil
+	return Iterate(series{c}), nil
+}
+
+// series is a checked case series.
+type series struct{ conditional }
+
+// person is the column of the first strata(…).
+func (s series) person() string { return s.strata[0] }
+
+// Levels is the place of the first column of levels in [IntervalColumns].
+const Levels = 3
+
+// IntervalColumns declares the frame of a case series that is asked for, a row for each
+// interval of a person in which no level changes: the number of events in it, its days, which
+// of the site's persons it is of, and the levels.
+func IntervalColumns(s *query.CaseSeriesSpec) []Column {
+	columns := []Column{
+		{Name: "events", Kind: Numeric, High: query.MaxCount},
+		{Name: "days", Kind: Numeric, Low: 1, High: 2*query.MaxWindow + 1},
+		{Name: "person", Kind: Numeric, High: MaxPersons},
+	}
+	for _, levels := range []Column{
+		{Name: "risk", Levels: s.RiskLevels()}, {Name: "age", Levels: s.AgeLevels()}, {Name: "season", Levels: s.SeasonLevels()},
+	} {
+		if levels.Levels != nil {
+			levels.Kind = Factor
+			columns = append(columns, levels)
+		}
+	}
+	return columns
 }

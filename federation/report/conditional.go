@@ -2,15 +2,33 @@ package report
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
+// conditionalNames are what a conditional model's parts are called.
+type conditionalNames struct {
+	call, rows, sets    string
+	ratio, abbreviation string // of the exponential of a coefficient
+}
+
+func conditionalNamesOf(c query.Conditional) conditionalNames {
+	if c.Ties == "" {
+		return conditionalNames{"Self-controlled case series: " + c.Formula, "intervals", "persons", "Relative incidence", "RI"}
+	}
+	return conditionalNames{fmt.Sprintf("clogit(%s, method = %q)", c.Formula, string(c.Ties)), "persons", "sets", "Odds ratio", "OR"}
+}
+
 // conditionalBlocks reads like R's summary(clogit(…)).
 func conditionalBlocks(c query.Conditional) []block {
+	names := conditionalNamesOf(c)
 	blocks := []block{
-		lines{conditionalCall(c)},
-		lines{fmt.Sprintf("n= %d, number of events= %d", c.N, c.Events), conditionalSets(c)},
+		lines{names.call},
+		lines{
+			fmt.Sprintf("n= %d %s, number of events= %d", c.N, names.rows, c.Events),
+			fmt.Sprintf("%d %s, %d of them informative", c.Sets, names.sets, c.Informative),
+		},
 	}
 	if c.Omitted > 0 {
 		blocks = append(blocks, lines{fmt.Sprintf("%d left out for a missing value", c.Omitted)})
@@ -28,17 +46,9 @@ func conditionalBlocks(c query.Conditional) []block {
 	return append(blocks, warned(c.Converged, c.Warnings)...)
 }
 
-func conditionalCall(c query.Conditional) string {
-	return fmt.Sprintf("clogit(%s, method = %q)", c.Formula, string(c.Ties))
-}
-
-func conditionalSets(c query.Conditional) string {
-	return fmt.Sprintf("%d sets, %d of them informative", c.Sets, c.Informative)
-}
-
 func conditionalRows(c query.Conditional) rows {
 	var out rows
-	model := Row{Section: "model"}
+	model, ratio := Row{Section: "model"}, strings.ToLower(conditionalNamesOf(c).ratio)
 	out.text(model, "formula", c.Formula)
 	out.text(model, "ties", string(c.Ties))
 	out.size(c.N, c.Omitted)
@@ -48,9 +58,9 @@ func conditionalRows(c query.Conditional) rows {
 	for _, k := range c.Coefficients {
 		out.coefficient(k)
 		at := Row{Section: "coefficient", Name: k.Name}
-		out.number(at, "odds ratio", limit(k, 0))
-		out.number(at, "odds ratio lower", limit(k, -z95))
-		out.number(at, "odds ratio upper", limit(k, z95))
+		out.number(at, ratio, limit(k, 0))
+		out.number(at, ratio+" lower", limit(k, -z95))
+		out.number(at, ratio+" upper", limit(k, z95))
 	}
 	out.float(model, "null log likelihood", c.NullLogLikelihood)
 	out.float(model, "log likelihood", c.LogLikelihood)
@@ -62,5 +72,6 @@ func conditionalRows(c query.Conditional) rows {
 }
 
 func conditionalFigure(c query.Conditional) drawing {
-	return effects(c.Coefficients, z95, true, [2]string{"Odds ratio", "OR"}, c.Formula)
+	names := conditionalNamesOf(c)
+	return effects(c.Coefficients, z95, true, [2]string{names.ratio, names.abbreviation}, c.Formula)
 }

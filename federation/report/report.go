@@ -60,6 +60,7 @@ var views = map[reflect.Type]view{
 	of[query.Regression]():          {"a regression", show(regressionBlocks), list(regressionRows), draw(regressionFigure)},
 	of[query.Hazards]():             {"a proportional hazards model", show(hazardsBlocks), list(hazardsRows), draw(hazardsFigure)},
 	of[query.Conditional]():         {"a conditional regression", show(conditionalBlocks), list(conditionalRows), draw(conditionalFigure)},
+	of[query.OneShot]():             {"a one-shot regression", show(oneShotBlocks), figures, draw(oneShotFigure)},
 	of[query.Survival]():            {"a survival estimate", show(survivalBlocks), list(survivalRows), draw(survivalFigure)},
 	of[query.ContingencyTable]():    {"a cross-tabulation", show(crossTabBlocks), list(crossTabRows), nil},
 	of[query.Description]():         {"a description", show(descriptionBlocks), list(descriptionRows), nil},

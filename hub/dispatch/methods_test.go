@@ -12,8 +12,12 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
-// days bounds the follow-up of the tests' survival analyses.
-const days = 360
+// days bounds the follow-up of the tests' survival analyses, watch the observed days of the case
+// series before and after entry.
+const (
+	days  = 360
+	watch = 400
+)
 
 // relapseColumns say where the values of relapses come from, by name.
 var relapseColumns = map[string]query.Column{
@@ -25,6 +29,8 @@ var relapseColumns = map[string]query.Column{
 	"early":    {Name: "early", From: query.FromEvent, Domain: cohort.ConditionOccurrence, Concepts: []int64{peertest.Relapse}, Window: &query.Window{From: 1, To: days / 2}},
 	"relapses": {Name: "relapses", From: query.FromCount, Domain: cohort.ConditionOccurrence, Concepts: []int64{peertest.Relapse}, Window: &query.Window{From: 1, To: days}, High: 5},
 	"time":     {Name: "time", From: query.FromFollowUp, Domain: cohort.ConditionOccurrence, Concepts: []int64{peertest.Relapse}, Window: &query.Window{From: 1, To: days}},
+	"attacks":  {Name: "attacks", From: query.FromDays, Domain: cohort.ConditionOccurrence, Concepts: []int64{peertest.Relapse}},
+	"checks":   {Name: "checks", From: query.FromDays, Domain: cohort.Measurement, Concepts: []int64{peertest.Systolic}},
 	"outcome":  {Name: "outcome", From: query.FromOutcome, Domain: cohort.ConditionOccurrence, Concepts: []int64{peertest.Relapse}, Window: &query.Window{From: 1, To: days}},
 }
 
@@ -71,6 +77,20 @@ func row(p peertest.Person, columns []query.Column) []float64 {
 	return out
 }
 
+// intervals are the rows of somebody's case series: before the check on the day of entry and that
+// day, the half year after it, and what remains.
+func intervals(p peertest.Person, place int) [][]float64 {
+	if !p.Relapsed {
+		return nil
+	}
+	rows := [][]float64{{0, watch + 1, float64(place), 0}, {0, days / 2, float64(place), 1}, {0, watch - days/2, float64(place), 0}}
+	rows[1][0] = 1
+	if p.After > days/2 {
+		rows[1][0], rows[2][0] = 0, 1
+	}
+	return rows
+}
+
 // methodsOfRelapses are questions of every method in rounds, with the columns each names.
 func methodsOfRelapses() map[query.AnalysisKind]query.Analysis {
 	grid := query.Grid{Width: 1, Horizon: days}
@@ -102,6 +122,11 @@ func methodsOfRelapses() map[query.AnalysisKind]query.Analysis {
 			query.Specs{ConditionalLogistic: &query.ConditionalLogisticSpec{Formula: "relapse ~ pressure + strata(age)"}},
 			[]string{"relapse", "pressure", "age"},
 		},
+		query.CaseSeries: {query.Specs{CaseSeries: &query.CaseSeriesSpec{
+			Events: "attacks", Exposures: "checks", Window: &query.Window{From: -watch, To: watch},
+			Risks: []query.RiskPeriod{{Name: "half a year", Window: query.Window{From: 1, To: days / 2}}},
+		}}, []string{"attacks", "checks"}},
+		query.ODAL:       {query.Specs{ODAL: &query.ODALSpec{Formula: "relapse ~ pressure"}}, []string{"relapse", "pressure"}},
 		query.Predict:    {query.Specs{Predict: &query.PredictSpec{Formula: "relapse ~ age + pressure", Share: 0.5, Groups: 4}}, []string{"relapse", "age", "pressure"}},
 		query.Prevalence: {query.Specs{Prevalence: &query.PrevalenceSpec{Property: "relapse", By: "sex"}}, []string{"relapse", "sex"}},
 	}
@@ -127,17 +152,24 @@ func TestEveryMethodGivesThePooledAnswer(t *testing.T) {
 		for kind, a := range methodsOfRelapses() {
 			method, err := analysis.InRounds(a, w.policy.MinCell)
 			require.NoError(t, err, kind)
-			pooled, err := analysis.NewFrame(analysis.ColumnsOf(a.Columns))
+			pooled, err := analysis.NewFrame(analysis.FrameColumns(a))
 			require.NoError(t, err)
 			frames := []*analysis.Frame{pooled}
 			for _, people := range sites {
-				if kind == query.Meta || kind == query.MixedModel || kind == query.ConditionalLogistic { // about sites, or sets within them
+				switch kind {
+				case query.Meta, query.MixedModel, query.ConditionalLogistic, query.CaseSeries, query.ODAL: // about sites, or sets within them
 					pooled, err = analysis.NewFrame(pooled.Columns())
 					require.NoError(t, err)
 					frames = append(frames, pooled)
 				}
-				for _, p := range people {
-					require.NoError(t, pooled.Append(row(p, a.Columns)))
+				for i, p := range people {
+					rows := [][]float64{row(p, a.Columns)}
+					if kind == query.CaseSeries {
+						rows = intervals(p, i)
+					}
+					for _, r := range rows {
+						require.NoError(t, pooled.Append(r))
+					}
 				}
 			}
 			if len(frames) > 1 {
@@ -160,5 +192,30 @@ func TestEveryMethodGivesThePooledAnswer(t *testing.T) {
 		for _, kind := range query.Kinds() {
 			require.Equal(t, kind.InRounds(), asked[kind], "each method in rounds: %s", kind)
 		}
+	})
+}
+
+// TestACaseSeriesIsJudgedByPeriod: as a whole there are enough relapses, but few of them are soon;
+// and of two periods that end a few days apart, few relapse in between.
+func TestACaseSeriesIsJudgedByPeriod(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		until := func(w *world, day int) query.Result {
+			r := w.trial.CountBySex()
+			r.Analysis = methodsOfRelapses()[query.CaseSeries]
+			r.Analysis.CaseSeries.Risks[0].To = day
+			return w.result(t, w.put(t, r, time.Minute))
+		}
+		w := newWorld(t, spread(relapses())...)
+		w.run(t)
+		requireComplete(t, until(w, days/2))
+		between := until(w, days/2+20)
+		require.Equal(t, query.Withheld, between.State)
+		require.Equal(t, "release.differencing", between.Refused[0].Problem.Rule)
+
+		other := newWorld(t, spread(relapses())...)
+		other.run(t)
+		few := until(other, 20)
+		require.Equal(t, query.Withheld, few.State)
+		require.Equal(t, "release.levels", few.Refused[0].Problem.Rule)
 	})
 }

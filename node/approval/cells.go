@@ -76,7 +76,7 @@ func names(columns []analysis.Column) []string {
 }
 
 func together(a query.Analysis, words []uint64, bands bool) ([]Cell, error) {
-	columns := analysis.ColumnsOf(a.Columns)
+	columns := analysis.FrameColumns(a)
 	frame, err := analysis.FrameOf(columns, words)
 	if err != nil {
 		return nil, fmt.Errorf("show %s: %w", a.Kind, err)
@@ -93,9 +93,10 @@ func together(a query.Analysis, words []uint64, bands bool) ([]Cell, error) {
 		}
 		cell := Cell{Together: names(view)}
 		if bands {
-			cell.Size = BandOf(complete.Len())
+			cell.Size = BandOf(method.Persons(complete))
 		} else {
-			cell.N, cell.Omitted = int64(complete.Len()), int64(frame.Len()-complete.Len())
+			cell.N = int64(method.Persons(complete))
+			cell.Omitted = int64(method.Persons(frame)) - cell.N
 		}
 		cells = append(cells, cell)
 	}

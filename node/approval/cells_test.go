@@ -10,6 +10,30 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
+// TestCellsOfACaseSeries count persons, not their intervals.
+func TestCellsOfACaseSeries(t *testing.T) {
+	t.Parallel()
+	a := query.Analysis{
+		Kind: query.CaseSeries,
+		Specs: query.Specs{CaseSeries: &query.CaseSeriesSpec{
+			Events: "attacks", Exposures: "doses", Risks: []query.RiskPeriod{{Name: "after", Window: query.Window{To: 30}}},
+		}},
+		Columns: []query.Column{
+			{Name: "attacks", From: query.FromDays, Domain: "ConditionOccurrence", Concepts: []int64{1}},
+			{Name: "doses", From: query.FromDays, Domain: "DrugExposure", Concepts: []int64{2}},
+		},
+	}
+	frame, err := analysis.NewFrame(analysis.FrameColumns(a))
+	require.NoError(t, err)
+	for person := range 12 {
+		require.NoError(t, frame.Append([]float64{0, 300, float64(person), 0}))
+		require.NoError(t, frame.Append([]float64{1, 31, float64(person), 1}))
+	}
+	cells, err := Cells(query.Request{Analysis: a}, frame.Bits(), false)
+	require.NoError(t, err)
+	require.Equal(t, []Cell{{Together: []string{"events", "risk", "days", "person"}, N: 12}}, cells)
+}
+
 // TestCellsOfSums say which columns go together, and over whom.
 func TestCellsOfSums(t *testing.T) {
 	t.Parallel()

@@ -179,7 +179,7 @@ func (p *Peer) words(ctx context.Context, q question, n int, released release.Re
 	if err != nil {
 		return nil, err
 	}
-	frame, err := released.Frame(analysis.ColumnsOf(q.request.Analysis.Columns))
+	frame, err := released.Frame(analysis.FrameColumns(q.request.Analysis))
 	if err != nil {
 		return nil, err
 	}

@@ -81,18 +81,19 @@ type Engine struct{ cfg Config }
 // NewEngine returns an Engine over the site's tables and their index.
 func NewEngine(cfg Config) *Engine { return &Engine{cfg} }
 
-// entry is when a person enters the cohort, and until when they are observed from then on.
+// entry is when a person enters the cohort, and since and until when they are observed then.
 // Of an attrition it is how many rules in turn hold for who enters by the primary criteria.
 type entry struct {
-	day, observed omop.Date
-	rules         int
+	day, since, observed omop.Date
+	rules                int
 }
 
 // subject is a person of the cohort.
 type subject struct {
 	omop.Demographics
 	entry    omop.Date
-	observed omop.Date // the end of the observation period that the entry is in
+	since    omop.Date // the beginning of the observation period that the entry is in
+	observed omop.Date // and its end
 	strata   []int
 	cell     int
 	value    float64
@@ -105,6 +106,9 @@ func (e *Engine) Evaluate(ctx context.Context, r query.Request, permission Permi
 	entries, err := e.asked(ctx, r, permission)
 	if err != nil {
 		return release.Answer{}, fmt.Errorf("evaluate question: %w", err)
+	}
+	if r.Analysis.CaseSeries != nil {
+		return e.caseSeries(ctx, r.Analysis, entries)
 	}
 	if r.Analysis.Kind.InRounds() {
 		return e.frame(ctx, r.Analysis, entries)
@@ -223,22 +227,23 @@ func (e *Engine) find(ctx context.Context, d cohort.Definition, permission Permi
 	for _, e := range found.Entries {
 		person := personOf(people, e.Person)
 		if first, known := entries[person]; !known || omop.Date(e.Start) < first.day {
-			entries[person] = entry{day: omop.Date(e.Start), observed: observed(people, e.Person, e.Start)}
+			since, until := observed(people, e.Person, e.Start)
+			entries[person] = entry{day: omop.Date(e.Start), since: since, observed: until}
 		}
 	}
 	return entries, nil
 }
 
-// observed returns the end of the observation period that a day is in, that day if it is in
+// observed returns the ends of the observation period that a day is in, that day if it is in
 // none.
-func observed(people *events.People, person uint32, day events.Day) omop.Date {
-	end := day
+func observed(people *events.People, person uint32, day events.Day) (since, until omop.Date) {
+	start, end := day, day
 	for i := people.Periods[person]; i < people.Periods[person+1]; i++ {
-		if people.PeriodStart[i] <= day {
-			end = max(end, people.PeriodEnd[i])
+		if people.PeriodStart[i] <= day && day <= people.PeriodEnd[i] {
+			start, end = min(start, people.PeriodStart[i]), max(end, people.PeriodEnd[i])
 		}
 	}
-	return omop.Date(end)
+	return omop.Date(start), omop.Date(end)
 }
 
 func personOf(people *events.People, ordinal uint32) (id omop.PersonID) {
@@ -260,7 +265,7 @@ func (e *Engine) subjects(ctx context.Context, tx *sqldb.Tx, entries map[omop.Pe
 		if !member {
 			continue
 		}
-		s := subject{Demographics: person, entry: entered.day, observed: entered.observed, strata: make([]int, len(by))}
+		s := subject{Demographics: person, entry: entered.day, since: entered.since, observed: entered.observed, strata: make([]int, len(by))}
 		for i, stratifier := range by {
 			levels := stratifier.Levels()
 			s.strata[i] = level(stratifier, levels, person, entered.day)

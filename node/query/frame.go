@@ -227,10 +227,7 @@ func inWindow(w *query.Window, entry, day omop.Date) bool {
 }
 
 // FrameAnswer makes a frame of the values of some persons, by column, and collects what else
-// the gate has to know. For each view of the method and each combination of levels that a
-// person without a missing value in it has: all persons with it, of whom the answer tells how
-// many it leaves out, those without a missing value, and their values; and who is told from most
-// by a number of events or the like, as who is in a cohort would be.
+// the gate has to know.
 func FrameAnswer(a query.Analysis, method analysis.Iteration, persons []omop.PersonID, values [][]float64) (release.Answer, error) {
 	columns := a.Columns
 	withoutWeight(a, values)
@@ -250,6 +247,21 @@ func FrameAnswer(a query.Analysis, method analysis.Iteration, persons []omop.Per
 			return release.Answer{}, err
 		}
 	}
+	whole := release.Frame{
+		Values: frame, Power: method.Power(), Parameters: method.Parameters(),
+		Times: slices.DeleteFunc(method.Times(), func(name string) bool { return !isTime(columns, name) }),
+	}
+	return judged(a, whole, frame, method.Views(), persons)
+}
+
+// judged collects what the gate has to know besides the whole frame, by a frame with a row for
+// each person: the same, or what says of them what the whole does. For each view and
+// each combination of levels that a person without a missing value in it has: all persons
+// with it, of whom the answer tells how many it leaves out, those without a missing value,
+// and their values; and who is told from most by a number of events or the like, as who is in a
+// cohort would be.
+func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, views [][]analysis.Column, persons []omop.PersonID) (release.Answer, error) {
+	columns := a.Columns
 	measure, err := measureOfColumns(columns)
 	if err != nil {
 		return release.Answer{}, err
@@ -258,9 +270,9 @@ func FrameAnswer(a query.Analysis, method analysis.Iteration, persons []omop.Per
 	if err != nil {
 		return release.Answer{}, err
 	}
-	times := slices.DeleteFunc(method.Times(), func(name string) bool { return !isTime(columns, name) })
+	whole.Power = max(whole.Power, power)
 	out := release.Answer{
-		Frame:   &release.Frame{Values: frame, Power: max(method.Power(), power), Parameters: method.Parameters(), Times: times},
+		Frame:   &whole,
 		Used:    persons,
 		Measure: measure,
 		Sets:    make(map[string][][]omop.PersonID),
@@ -271,7 +283,7 @@ func FrameAnswer(a query.Analysis, method analysis.Iteration, persons []omop.Per
 	}
 	var others [][]omop.PersonID
 	var cells []cell
-	for _, view := range method.Views() {
+	for _, view := range views {
 		complete, kept, err := frame.Complete(view)
 		if err != nil {
 			return release.Answer{}, err
@@ -287,7 +299,7 @@ func FrameAnswer(a query.Analysis, method analysis.Iteration, persons []omop.Per
 				continue
 			}
 			cells = append(cells, cell{view, some})
-			for _, odd := range frame.Odd(some, append(absent(columns, view), times...)) {
+			for _, odd := range frame.Odd(some, append(absent(columns, view), whole.Times...)) {
 				others = append(others, identities(persons, odd))
 			}
 			out.Sets[membership] = append(out.Sets[membership], identities(persons, rows))
@@ -419,7 +431,7 @@ func valuesIn(cells []cell, frame *analysis.Frame, column query.Column, persons 
 			continue
 		}
 		for _, row := range c.rows {
-			if column.From == query.FromCount && numbers[row] == 0 {
+			if measureOfValues(column) == string(query.FromCount) && numbers[row] == 0 {
 				continue
 			}
 			sets[i] = append(sets[i], persons[row])
@@ -437,6 +449,8 @@ func measureOfValues(c query.Column) string {
 	switch c.From {
 	case query.FromMeasurement:
 		return measureOf(c.Concepts[0])
+	case query.FromDays: // which are counted
+		return string(query.FromCount)
 	case query.FromAge, query.FromCount, query.FromFollowUp:
 		return string(c.From)
 	case query.FromDataset:

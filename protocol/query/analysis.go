@@ -43,6 +43,8 @@ const (
 	Compare      AnalysisKind = "comparison"
 
 	ConditionalLogistic AnalysisKind = "conditional-logistic"
+	CaseSeries          AnalysisKind = "self-controlled-case-series"
+	ODAL                AnalysisKind = "odal"
 )
 
 // Kinds returns the list.
@@ -52,7 +54,7 @@ func Kinds() []AnalysisKind {
 
 var rounds = []AnalysisKind{
 	GLM, Cox, KaplanMeier, CrossTab, Describe, Quantiles, Histogram, Characterize, Incidence, Prevalence,
-	NegBin, MixedModel, Meta, PCA, KMeans, Propensity, Predict, Compare, ConditionalLogistic,
+	NegBin, MixedModel, Meta, PCA, KMeans, Propensity, Predict, Compare, ConditionalLogistic, CaseSeries, ODAL,
 }
 
 // Known reports whether k is on the list.
@@ -234,6 +236,9 @@ func (a Analysis) validateRounds(s spec) error {
 		if err := c.validate(i); err != nil {
 			return err
 		}
+		if (c.From == FromDays) != (a.Kind == CaseSeries) {
+			return invalid(fmt.Sprintf("analysis.columns[%d].from: the columns of a %s are from %s, and those of no other kind", i, CaseSeries, FromDays))
+		}
 		if slices.ContainsFunc(a.Columns[:i], func(o Column) bool { return o.Name == c.Name }) {
 			return invalid(fmt.Sprintf("analysis.columns[%d].name: stands twice", i))
 		}
@@ -332,7 +337,11 @@ func (a Analysis) WordsNamed(name func(concept int64) string) string {
 		v := a.Variable
 		fmt.Fprintf(&b, "Analysis %s of each person's %s value of %s in %s, between %g and %g, over the cohort", a.Kind, v.Take, name(v.Concept), v.Unit, v.Low, v.High)
 	case spec != nil:
-		b.WriteString(spec.words() + ", over the cohort, one row a person, where")
+		rows := "one row a person"
+		if a.Kind == CaseSeries {
+			rows = "of whom those with an event count"
+		}
+		b.WriteString(spec.words() + ", over the cohort, " + rows + ", where")
 		for _, c := range a.Columns {
 			fmt.Fprintf(&b, "\n  - %s is %s", c.Name, c.words(name))
 		}

@@ -77,6 +77,8 @@ const (
 	FromFollowUp Origin = "follow-up"
 	FromOutcome  Origin = "outcome"
 
+	FromDays Origin = "days" // the days on which there are such events, for a case series
+
 	FromDataset Origin = "dataset" // a column of a named data set, missing for who has no row
 )
 
@@ -103,7 +105,7 @@ func (c Column) Reads() cohort.Domain {
 	switch c.From {
 	case FromMeasurement:
 		return cohort.Measurement
-	case FromEvent, FromCount, FromFollowUp, FromOutcome, FromDataset:
+	case FromEvent, FromCount, FromFollowUp, FromOutcome, FromDays, FromDataset:
 		return c.Domain
 	}
 	return cohort.Person
@@ -126,6 +128,8 @@ func (c Column) words(name func(concept int64) string) string {
 		return fmt.Sprintf("the days until %s%s, or until the end of observation", c.event(name), when)
 	case FromOutcome:
 		return fmt.Sprintf("whether %s ended the follow-up%s", c.event(name), when)
+	case FromDays:
+		return fmt.Sprintf("the days with a %s of %s", c.Domain, c.any(name))
 	case FromDataset:
 		return c.datasetWords()
 	}
@@ -173,6 +177,11 @@ func (c Column) validate(i int) error {
 	case FromMeasurement:
 		return c.validateMeasurement(bad)
 	case FromEvent, FromCount:
+		return c.validateEvent(bad)
+	case FromDays:
+		if c.Window != nil {
+			return bad("window: days have none; the case series has one")
+		}
 		return c.validateEvent(bad)
 	case FromFollowUp, FromOutcome:
 		return c.validateFollowUp(bad)

@@ -132,6 +132,9 @@ func (r Request) validateDataset() error {
 	case slices.Contains(r.Analysis.By, ByAgeGroup):
 		return invalid("analysis.by: age groups are those on the day of entry, which only a cohort has; ask over a cohort, or with the age as a column of the data set")
 	}
+	if r.Analysis.Kind == CaseSeries {
+		return invalid("analysis.kind: a case series needs observation periods, which only a cohort has; ask over a cohort")
+	}
 	for i, c := range r.Analysis.Columns {
 		switch c.From {
 		case FromAge, FromAgeGroup, FromFollowUp, FromOutcome:

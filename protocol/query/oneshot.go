@@ -1,7 +1,19 @@
 package query
 
-// OneShot is a logistic regression by a surrogate likelihood around one site's: nearly what a
-// fit to all rows gives.
+// ODALSpec asks for a logistic regression in four rounds, whatever the model: by surrogates of
+// the likelihood of all rows, of which each site maximizes its own.
+type ODALSpec struct {
+	Formula string `json:"formula"` // as of a GLMSpec of the binomial family
+}
+
+func (s *ODALSpec) columns() ([]string, error) { return named(s.Formula) }
+func (s *ODALSpec) answeredBy(o Outcome) bool  { return o.OneShot != nil }
+func (s *ODALSpec) words() string {
+	return "Logistic regression by one exchange of derivatives (ODAL) of " + s.Formula
+}
+
+// OneShot is a logistic regression by surrogate likelihoods around sites' own: nearly what a
+// fit to all rows gives where sites' rows are alike. Where they are not, it may be far from it.
 type OneShot struct {
 	Formula string `json:"formula"` // with its terms written out
 
@@ -15,6 +27,11 @@ type OneShot struct {
 	// its variances.
 	Initial []Coefficient `json:"initial"`
 
-	// Coefficients are those at the surrogate's maximum, with errors by its information.
+	// Heterogeneity is how far each of these coefficients differs between sites, by Cochran's
+	// Q, with no variance between sites in it.
+	Heterogeneity []Heterogeneity `json:"heterogeneity"`
+
+	// Coefficients are those at the surrogates' maxima, weighted by the sites' rows, with
+	// errors by the mean of their information.
 	Coefficients []Coefficient `json:"coefficients"`
 }

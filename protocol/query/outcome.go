@@ -26,6 +26,7 @@ type Outcome struct {
 	Prediction       *Prediction          `json:"prediction,omitempty"`
 	Comparison       *Comparison          `json:"comparison,omitempty"`
 	Conditional      *Conditional         `json:"conditional,omitempty"`
+	OneShot          *OneShot             `json:"oneShot,omitempty"`
 }
 
 // OutcomeOf returns the outcome that is one of the results, a pointer.

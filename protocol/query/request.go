@@ -186,7 +186,7 @@ func (r Request) Scopes() (consent.Mask, error) {
 		}
 		mask |= consent.MaskOf(scope)
 	}
-	if len(r.Analysis.By) > 0 {
+	if s := r.Analysis.CaseSeries; len(r.Analysis.By) > 0 || s != nil && len(s.Ages) > 0 {
 		mask |= consent.MaskOf(consent.Demographics)
 	}
 	if r.Analysis.Variable != nil {

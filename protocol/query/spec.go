@@ -43,6 +43,8 @@ type Specs struct {
 	Comparison   *ComparisonSpec   `json:"comparison,omitempty"`
 
 	ConditionalLogistic *ConditionalLogisticSpec `json:"conditionalLogistic,omitempty"`
+	CaseSeries          *CaseSeriesSpec          `json:"selfControlledCaseSeries,omitempty"`
+	ODAL                *ODALSpec                `json:"odal,omitempty"`
 }
 
 // of returns the spec of a kind, nil if it is not there, and whether it is the only one.
@@ -51,7 +53,7 @@ func (s Specs) of(kind AnalysisKind) (found spec, only bool) {
 		GLM: s.GLM, Cox: s.Cox, KaplanMeier: s.KaplanMeier, CrossTab: s.CrossTab, Describe: s.Describe, Quantiles: s.Quantiles,
 		Histogram: s.Histogram, Characterize: s.Characterize, Incidence: s.Incidence, Prevalence: s.Prevalence,
 		NegBin: s.NegBin, MixedModel: s.MixedModel, Meta: s.Meta, PCA: s.PCA, KMeans: s.KMeans, Propensity: s.Propensity, Predict: s.Predict,
-		Compare: s.Comparison, ConditionalLogistic: s.ConditionalLogistic,
+		Compare: s.Comparison, ConditionalLogistic: s.ConditionalLogistic, CaseSeries: s.CaseSeries, ODAL: s.ODAL,
 	}
 	only = true
 	for k, its := range all {
@@ -78,6 +80,7 @@ func (s Specs) normal() Specs {
 	s.Comparison = plain(s.Comparison, func(m *ComparisonSpec) *string { return &m.Treatment })
 	s.Comparison = plain(s.Comparison, func(m *ComparisonSpec) *string { return &m.Outcome })
 	s.ConditionalLogistic = plain(s.ConditionalLogistic, func(m *ConditionalLogisticSpec) *string { return &m.Formula })
+	s.ODAL = plain(s.ODAL, func(m *ODALSpec) *string { return &m.Formula })
 	return s
 }
 

@@ -1697,12 +1697,23 @@ export interface components {
             metaAnalysis?: components["schemas"]["QueryMetaSpec"];
             mixedModel?: components["schemas"]["QueryMixedModelSpec"];
             negativeBinomial?: components["schemas"]["QueryNegBinSpec"];
+            odal?: components["schemas"]["QueryODALSpec"];
             pca?: components["schemas"]["QueryPCASpec"];
             prediction?: components["schemas"]["QueryPredictSpec"];
             prevalence?: components["schemas"]["QueryPrevalenceSpec"];
             propensity?: components["schemas"]["QueryPropensitySpec"];
             quantiles?: components["schemas"]["QueryQuantilesSpec"];
+            selfControlledCaseSeries?: components["schemas"]["QueryCaseSeriesSpec"];
             variable?: components["schemas"]["QueryVariable"];
+        };
+        QueryCaseSeriesSpec: {
+            ages?: number[] | null;
+            events: string;
+            exposures: string;
+            first?: boolean;
+            risks: components["schemas"]["QueryRiskPeriod"][] | null;
+            seasons?: boolean;
+            window?: components["schemas"]["QueryWindow"];
         };
         QueryCharacterizeSpec: {
             arm?: string;
@@ -1809,6 +1820,9 @@ export interface components {
             link?: string;
             weights?: string;
         };
+        QueryODALSpec: {
+            formula: string;
+        };
         QueryOccurrence: {
             name: string;
             /** Format: int64 */
@@ -1865,6 +1879,13 @@ export interface components {
             schedule?: components["schemas"]["QueryOccurrence"];
             study?: components["schemas"]["QueryPart"];
             trial: string;
+        };
+        QueryRiskPeriod: {
+            /** Format: int64 */
+            from: number;
+            name: string;
+            /** Format: int64 */
+            to: number;
         };
         QueryVariable: {
             /** Format: int64 */
@@ -2581,6 +2602,7 @@ export type PullRuns = components['schemas']['PullRuns'];
 export type PullWearableRequest = components['schemas']['PullWearableRequest'];
 export type PullsList = components['schemas']['PullsList'];
 export type QueryAnalysis = components['schemas']['QueryAnalysis'];
+export type QueryCaseSeriesSpec = components['schemas']['QueryCaseSeriesSpec'];
 export type QueryCharacterizeSpec = components['schemas']['QueryCharacterizeSpec'];
 export type QueryColumn = components['schemas']['QueryColumn'];
 export type QueryComparisonSpec = components['schemas']['QueryComparisonSpec'];
@@ -2597,6 +2619,7 @@ export type QueryKaplanMeierSpec = components['schemas']['QueryKaplanMeierSpec']
 export type QueryMetaSpec = components['schemas']['QueryMetaSpec'];
 export type QueryMixedModelSpec = components['schemas']['QueryMixedModelSpec'];
 export type QueryNegBinSpec = components['schemas']['QueryNegBinSpec'];
+export type QueryODALSpec = components['schemas']['QueryODALSpec'];
 export type QueryOccurrence = components['schemas']['QueryOccurrence'];
 export type QueryPCASpec = components['schemas']['QueryPCASpec'];
 export type QueryPart = components['schemas']['QueryPart'];
@@ -2605,6 +2628,7 @@ export type QueryPrevalenceSpec = components['schemas']['QueryPrevalenceSpec'];
 export type QueryPropensitySpec = components['schemas']['QueryPropensitySpec'];
 export type QueryQuantilesSpec = components['schemas']['QueryQuantilesSpec'];
 export type QueryRequest = components['schemas']['QueryRequest'];
+export type QueryRiskPeriod = components['schemas']['QueryRiskPeriod'];
 export type QueryVariable = components['schemas']['QueryVariable'];
 export type QueryWindow = components['schemas']['QueryWindow'];
 export type Recorded = components['schemas']['Recorded'];

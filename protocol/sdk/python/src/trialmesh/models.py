@@ -668,12 +668,25 @@ class QueryAnalysis:
     meta_analysis: QueryMetaSpec | None = field(default=None, metadata={"json": "metaAnalysis"})
     mixed_model: QueryMixedModelSpec | None = field(default=None, metadata={"json": "mixedModel"})
     negative_binomial: QueryNegBinSpec | None = field(default=None, metadata={"json": "negativeBinomial"})
+    odal: QueryODALSpec | None = None
     pca: QueryPCASpec | None = None
     prediction: QueryPredictSpec | None = None
     prevalence: QueryPrevalenceSpec | None = None
     propensity: QueryPropensitySpec | None = None
     quantiles: QueryQuantilesSpec | None = None
+    self_controlled_case_series: QueryCaseSeriesSpec | None = field(default=None, metadata={"json": "selfControlledCaseSeries"})
     variable: QueryVariable | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryCaseSeriesSpec:
+    ages: list[int] | None | None = None
+    events: str
+    exposures: str
+    first: bool | None = None
+    risks: list[QueryRiskPeriod] | None
+    seasons: bool | None = None
+    window: QueryWindow | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -804,6 +817,11 @@ class QueryNegBinSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QueryODALSpec:
+    formula: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class QueryOccurrence:
     name: str
     number: int
@@ -868,6 +886,13 @@ class QueryRequest:
     schedule: QueryOccurrence | None = None
     study: QueryPart | None = None
     trial: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryRiskPeriod:
+    from_: int = field(metadata={"json": "from"})
+    name: str
+    to: int
 
 
 @dataclass(frozen=True, kw_only=True)
