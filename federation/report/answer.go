@@ -87,7 +87,11 @@ func (a Answer) facts() facts {
 		f.add("repeats", "the answer to "+r.Repeats.String())
 	}
 	for _, n := range r.Refused {
-		f.add("refused", fmt.Sprintf("%s  %s (%s)", n.Node.Short(), n.Problem.Title, n.Problem.Rule))
+		why := n.Problem.Title
+		if n.Problem.Detail != "" {
+			why += ": " + n.Problem.Detail
+		}
+		f.add("refused", fmt.Sprintf("%s  %s (%s)", n.Node.Short(), why, n.Problem.Rule))
 	}
 	for _, n := range r.Missing {
 		f.add("missing", fmt.Sprintf("%s  at step %s", n.Node.Short(), n.Step))
@@ -159,21 +163,26 @@ func (a Answer) cells() *table {
 	if total := a.Result.Total; total != nil && len(list) != 1 {
 		list = append(list[:len(list):len(list)], *total)
 	}
-	var means, sds []*float64
-	partly := false
+	var means, sds, meanNoise, sdNoise []*float64
+	partly, noised := false, false
 	for _, c := range list {
 		means, sds = append(means, c.Mean), append(sds, c.SD)
-		partly = partly || c.SitesWithheld > 0
+		meanNoise, sdNoise = append(meanNoise, c.MeanNoiseSD), append(sdNoise, c.SDNoiseSD)
+		partly, noised = partly || c.SitesWithheld > 0, noised || c.MeanNoiseSD != nil
 	}
 	moments := a.Request.Analysis.Kind == query.Moments
 	t.head = append(t.head, "n")
 	if moments {
 		t.head = append(t.head, "mean", "sd")
 	}
+	if noised {
+		t.head = append(t.head, "noise of mean", "noise of sd")
+	}
 	if partly {
 		t.head = append(t.head, "sites withheld")
 	}
 	mean, sd := align(5, means...), align(5, sds...)
+	ofMean, ofSD := align(3, meanNoise...), align(3, sdNoise...)
 	for i, c := range list {
 		levels := make([]string, t.words)
 		copy(levels, c.Levels)
@@ -188,6 +197,12 @@ func (a Answer) cells() *table {
 			cells = append(cells, withheld, withheld)
 		case moments:
 			cells = append(cells, mean[i], sd[i])
+		}
+		switch {
+		case noised && c.Withheld:
+			cells = append(cells, withheld, withheld)
+		case noised:
+			cells = append(cells, ofMean[i], ofSD[i])
 		}
 		if partly {
 			cells = append(cells, fmt.Sprint(c.SitesWithheld))
@@ -235,6 +250,8 @@ func answerRows(a Answer, inner view) rows {
 	if len(r.Cells) > 0 {
 		out.count(question, "withheld cells", int64(r.WithheldCells))
 		out.float(question, "max rounding error", r.MaxRoundingError)
+	}
+	if len(r.Cells) > 0 || r.MaxNoiseSD > 0 {
 		out.float(question, "max noise sd", r.MaxNoiseSD)
 	}
 	if inner.rows != nil {
@@ -260,4 +277,6 @@ func (r *rows) cell(at Row, c query.Cell, kind query.AnalysisKind) {
 	}
 	r.number(at, "mean", c.Mean)
 	r.number(at, "sd", c.SD)
+	r.noise(at, "mean noise sd", c.MeanNoiseSD)
+	r.noise(at, "sd noise sd", c.SDNoiseSD)
 }

@@ -27,7 +27,7 @@ func ratesBlocks(r query.Rates) []block {
 			cells = append(cells, one(7, x.Time))
 		}
 		cells = append(cells, one(4, x.Estimate))
-		cells = append(cells, limitCells(x.Exact)...)
+		cells = append(cells, limitCells(limitsOf(x))...)
 		if !incidence {
 			cells = append(cells, limitCells(x.Wilson)...)
 		}
@@ -37,7 +37,18 @@ func ratesBlocks(r query.Rates) []block {
 	if !incidence {
 		note = "Exact limits by Clopper and Pearson."
 	}
+	if r.All.NoiseSD != nil {
+		note = fmt.Sprintf("Normal limits, which allow for the noise: its standard deviation in the estimate of all is %s.", one(3, r.All.NoiseSD))
+	}
 	return []block{lines{persons(r.N, r.Omitted)}, t, lines{note}}
+}
+
+// limitsOf are the exact limits, or those that allow for noise where there is some.
+func limitsOf(x query.Rate) *query.Limits {
+	if x.Noised != nil {
+		return x.Noised
+	}
+	return x.Exact
 }
 
 func limitCells(l *query.Limits) []string {
@@ -64,10 +75,11 @@ func (r *rows) rate(at Row, x query.Rate) {
 		r.number(at, "time", x.Time)
 	}
 	r.number(at, "estimate", x.Estimate)
+	r.noise(at, "noise sd", x.NoiseSD)
 	for _, l := range []struct {
 		name   string
 		limits *query.Limits
-	}{{"exact", x.Exact}, {"wilson", x.Wilson}} {
+	}{{"exact", x.Exact}, {"wilson", x.Wilson}, {"noised", x.Noised}} {
 		if l.limits != nil {
 			r.float(at, l.name+" lower", l.limits.Lower)
 			r.float(at, l.name+" upper", l.limits.Upper)
@@ -83,8 +95,8 @@ func ratesFigure(r query.Rates) drawing {
 	}
 	for _, g := range append(append([]query.GroupRate{}, r.Groups...), query.GroupRate{Level: "All", Rate: r.All}) {
 		e := figure.Effect{Name: g.Level, Estimate: math.NaN(), Text: "not estimable", Pooled: g.Level == "All"}
-		if g.Estimate != nil && g.Exact != nil {
-			e.Estimate, e.Low, e.High = *g.Estimate, g.Exact.Lower, g.Exact.Upper
+		if limits := limitsOf(g.Rate); g.Estimate != nil && limits != nil {
+			e.Estimate, e.Low, e.High = *g.Estimate, limits.Lower, limits.Upper
 			e.Text = interval(e.Estimate, e.Low, e.High)
 		}
 		p.Rows = append(p.Rows, e)

@@ -56,7 +56,11 @@ func (e *Engine) frame(ctx context.Context, a query.Analysis, entries map[omop.P
 			return release.Answer{}, err
 		}
 	}
-	return frameAnswer(frame, method, subjects, a.Columns)
+	answer, err := frameAnswer(frame, method, subjects, a.Columns)
+	if err == nil && slices.Contains(analysis.NoisedKinds(), a.Kind) {
+		answer.Frame.Noised, err = analysis.WithNoise(a, 0)
+	}
+	return answer, err
 }
 
 // withoutWeight makes weights of 0 missing values: R leaves such rows out of the fit, so

@@ -76,19 +76,14 @@ func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
 	if err != nil {
 		return Released{}, err
 	}
-	if d.q.Policy.Noise != "" {
-		if table, err = d.addNoise(table, a.Table.Cells); err != nil {
-			return Released{}, err
-		}
-	}
-	words, err := a.words(table)
+	words, frame, err := d.words(a, table)
 	if err != nil {
 		return Released{}, err
 	}
 	if err := d.spend(ctx, cost); err != nil {
 		return Released{}, err
 	}
-	r := row{source: d.q.ID.String(), measure: a.Measure, words: words, used: used, frame: a.Frame != nil}
+	r := row{source: d.q.ID.String(), measure: a.Measure, words: words, used: used, frame: frame}
 	return Released{words: words, used: a.Used}, d.remember(ctx, r, sets)
 }
 

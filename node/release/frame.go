@@ -43,6 +43,10 @@ type Frame struct {
 
 	Parameters int      // numbers that the method estimates of a view
 	Times      []string // columns that only say how long persons were watched
+
+	// Noised is the method in the form that takes noise, nil if there is none. Where the
+	// policy asks for noise, what is let out and kept is its vector, in place of the frame.
+	Noised analysis.Noised
 }
 
 // table is what the rules for tables see of a frame: the sums over each combination of
@@ -125,12 +129,23 @@ func withhold(sets []measureSet) []measureSet {
 	return out
 }
 
-// words returns what is kept of a released answer: the vector, or the frame's values.
-func (a Answer) words(table analysis.Table) ([]uint64, error) {
-	if a.Frame != nil {
-		return a.Frame.Values.Bits(), nil
+// words returns what is kept of a released answer, with the policy's noise: the vector, or
+// the frame's values.
+func (d *decision) words(a Answer, table analysis.Table) (words []uint64, frame bool, err error) {
+	noise := d.q.Policy.Noise != ""
+	switch {
+	case a.Frame != nil && noise:
+		words, err = d.blurFrame(a.Frame)
+		return words, false, err
+	case a.Frame != nil:
+		return a.Frame.Values.Bits(), true, nil
+	case noise:
+		if table, err = d.blurTable(table, a.Table); err != nil {
+			return nil, false, err
+		}
 	}
-	return analysis.Encode(table)
+	words, err = analysis.Encode(table)
+	return words, false, err
 }
 
 // Frame returns the frame that was let pass, over the columns of the question.

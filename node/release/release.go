@@ -80,6 +80,9 @@ type Question struct {
 
 	// Design is the trial's own policy, which every site of it applies.
 	Design disclosure.Policy
+
+	// Hub is the hub's own, which it may tell every site.
+	Hub disclosure.Policy
 }
 
 // Answer is one site's answer before the gate: a table, or the frame of a method in rounds.

@@ -52,6 +52,10 @@ type Error struct {
 	Kind   Kind
 	Public string
 	Rule   string // the refusing rule, for example "release.cell-threshold"; may be empty
+
+	// Detail says, for this once, which identifier or field, and what to change; may be
+	// empty. Errors that differ by it only match.
+	Detail string
 }
 
 // New returns an error of the given kind whose text may be shown to anyone.
@@ -62,18 +66,30 @@ func Refusal(rule, public string) *Error {
 	return &Error{Kind: Refused, Public: public, Rule: rule}
 }
 
+// With returns the error with a detail. It does not repeat input but for names of the
+// question's own.
+func (e *Error) With(detail string) *Error {
+	out := *e
+	out.Detail = detail
+	return &out
+}
+
 func (e *Error) Error() string {
-	if e.Rule != "" {
-		return fmt.Sprintf("%s (rule %s)", e.Public, e.Rule)
+	text := e.Public
+	if e.Detail != "" {
+		text += ": " + e.Detail
 	}
-	return e.Public
+	if e.Rule != "" {
+		text = fmt.Sprintf("%s (rule %s)", text, e.Rule)
+	}
+	return text
 }
 
 // Is makes errors of the same kind, rule and text equal, so that an error that
 // crossed the network still matches its sentinel.
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
-	return ok && *t == *e
+	return ok && t.Kind == e.Kind && t.Public == e.Public && t.Rule == e.Rule
 }
 
 // Document is the RFC 9457 body, media type application/problem+json.
@@ -96,7 +112,7 @@ func From(err error) Document {
 	if !known {
 		status = http.StatusInternalServerError
 	}
-	return Document{Type: typePrefix + string(e.Kind), Title: e.Public, Status: status, Rule: e.Rule}
+	return Document{Type: typePrefix + string(e.Kind), Title: e.Public, Status: status, Detail: e.Detail, Rule: e.Rule}
 }
 
 // Err returns the error that d describes, so that a refusal survives the network.
@@ -107,9 +123,5 @@ func (d Document) Err() error {
 			kind = k
 		}
 	}
-	text := d.Title
-	if d.Detail != "" {
-		text += ": " + d.Detail
-	}
-	return &Error{Kind: kind, Public: text, Rule: d.Rule}
+	return &Error{Kind: kind, Public: d.Title, Detail: d.Detail, Rule: d.Rule}
 }

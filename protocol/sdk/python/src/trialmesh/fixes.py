@@ -21,7 +21,7 @@ FIXES = {
     "release.frame-size": "fewer columns, or a narrower cohort",
     "release.budget": "the hundred questions are used up; a new approval gives no more: the sponsor registers a trial with a new id",
     "release.privacy-budget": "the trial has noise added to its counts, and what its answers may tell is used up, by you or by all; what was answered can be had again",
-    "release.noise": "noise is asked for, and there is none for means: ask for a count",
+    "release.noise": "a policy has `noise`, and this kind of analysis has no answer with it that would be private; the sentence says whose policy, and which kinds have one",
     "release.rate": "the hospital decides only so many new questions of a researcher or a trial a day or week; the sentence says from when on to submit it again. Repeats are free",
     "trial.unapproved": "no board that this hospital trusts approved the trial, or the approval ran out: the sponsor registers the same design with a new one",
     "trial.closed": "the design does not allow it: time, person, kind of analysis or hospital",
