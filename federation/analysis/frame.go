@@ -268,10 +268,9 @@ rows:
 }
 
 // Odd returns how many of some rows have another value in a numeric column than more than
-// half of them, the fewest of all columns but those named; 0 if there is no such column.
-// Sums less that value are about them alone.
-func (f *Frame) Odd(rows []int, but []string) int {
-	fewest := 0
+// half of them, the fewest of all columns but those named, and in which; 0 if there is no
+// such column. Sums less that value are about them alone.
+func (f *Frame) Odd(rows []int, but []string) (fewest int, column string) {
 	for i, c := range f.columns {
 		if c.Kind != Numeric || slices.Contains(but, c.Name) {
 			continue
@@ -283,16 +282,15 @@ func (f *Frame) Odd(rows []int, but []string) int {
 		}
 		odd := len(rows) - same
 		if 0 < odd && odd < same && (fewest == 0 || odd < fewest) {
-			fewest = odd
+			fewest, column = odd, c.Name
 		}
 	}
-	return fewest
+	return fewest, column
 }
 
 // LargestShare returns the greatest share, 0 to 1, that one of some rows has in a numeric
-// column's sum of magnitudes over them.
-func (f *Frame) LargestShare(rows []int) float64 {
-	share := 0.0
+// column's sum of magnitudes over them, and of which column.
+func (f *Frame) LargestShare(rows []int) (share float64, column string) {
 	for i, c := range f.columns {
 		if c.Kind != Numeric {
 			continue
@@ -303,9 +301,9 @@ func (f *Frame) LargestShare(rows []int) float64 {
 				sum, largest = sum+math.Abs(v), max(largest, math.Abs(v))
 			}
 		}
-		if sum > 0 {
-			share = max(share, largest/sum)
+		if sum > 0 && largest/sum > share {
+			share, column = largest/sum, c.Name
 		}
 	}
-	return share
+	return share, column
 }

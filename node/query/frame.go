@@ -232,6 +232,7 @@ func frameAnswer(frame *analysis.Frame, method analysis.Iteration, subjects []su
 		Measure: measure,
 		Sets:    make(map[string][][]omop.PersonID),
 		Values:  make(map[string][][]release.Value),
+		Columns: make(map[string]string),
 	}
 	for _, s := range subjects {
 		out.Used = append(out.Used, s.ID)
@@ -254,6 +255,7 @@ func frameAnswer(frame *analysis.Frame, method analysis.Iteration, subjects []su
 				continue
 			}
 			cells = append(cells, cell{view, some})
+			out.Labels = append(out.Labels, label(frame, view, some[0]))
 			out.Sets[membership] = append(out.Sets[membership], identities(subjects, rows))
 			out.Sets[measure] = append(out.Sets[measure], identities(subjects, some))
 			for _, row := range rows {
@@ -271,12 +273,27 @@ func frameAnswer(frame *analysis.Frame, method analysis.Iteration, subjects []su
 	out.Sets[membership] = append(out.Sets[membership], others...)
 	for _, c := range columns {
 		if of := measureOfValues(c); of != "" {
+			out.Columns[of] = c.Name
 			sets, values := valuesIn(cells, frame, c.Name, subjects)
 			out.Sets[of] = append(out.Sets[of], sets...)
 			out.Values[of] = append(out.Values[of], values...)
 		}
 	}
 	return out, nil
+}
+
+// label names a cell by the levels that one of its rows has.
+func label(frame *analysis.Frame, view []analysis.Column, row int) string {
+	text := ""
+	for _, c := range view {
+		switch v := frame.Values(c.Name)[row]; c.Kind {
+		case analysis.Factor:
+			text = joined(text, c.Name+" = "+c.Levels[int(v)])
+		case analysis.Logical:
+			text = joined(text, c.Name+" = "+[]string{"no", "yes"}[int(v)])
+		}
+	}
+	return text
 }
 
 // cell is a combination of levels in a view, with the rows of those who miss nothing in it.

@@ -4,16 +4,19 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
 // Why the gate does not let a frame's sums out, besides the rules for a table whose
 // cells are the combinations of levels.
 var (
-	ErrLevels     = problem.Refusal("release.levels", "some combination of levels and yes-or-no values of the model's columns has fewer persons here than the policy demands, and not none, or one person has most of a sum over it: leave a column out or ask about a wider cohort")
-	ErrOdd        = problem.Refusal("release.few-differ", "in some combination of levels nearly all persons here have one value in a numeric column, and those who have another are fewer than the policy demands: leave the column out, ask whether there is such an event in place of how many, or ask about a wider cohort")
+	ErrLevels     = problem.Refusal("release.levels", "a combination of levels and yes-or-no values of the model's columns has fewer persons here than the policy demands, and not none")
+	ErrDominance  = problem.Refusal("release.dominance", "one person has a larger share of a sum of the model's columns here than the policy allows")
+	ErrOdd        = problem.Refusal("release.few-differ", "nearly all persons here have one value in a numeric column, and those who have another are fewer than the policy demands")
 	ErrParameters = problem.Refusal("release.parameters", "the model has too many parameters for the number of persons: leave terms out or ask about a wider cohort")
 	ErrFrameSize  = problem.Refusal("release.frame-size", "the persons times the columns of the model, or the combinations of levels, are more than this node keeps for one question")
 )
@@ -54,26 +57,65 @@ type Frame struct {
 // could give each of them, and those of nested events what lies between two.
 func (f Frame) table() analysis.Table {
 	var t analysis.Table
-	for _, view := range f.Views {
-		for _, rows := range view.Crossing(view.Columns()) {
-			t.Cells = append(t.Cells, analysis.Cell{N: int64(len(rows)), Sums: make([]analysis.Sum, 1), Largest: view.LargestShare(rows)})
-		}
+	for _, c := range f.cells() {
+		share, _ := c.view.LargestShare(c.rows)
+		t.Cells = append(t.Cells, analysis.Cell{N: int64(len(c.rows)), Sums: make([]analysis.Sum, 1), Largest: share})
 	}
 	return t
 }
 
-// fewDiffer reports whether in some combination of levels fewer than least persons, but
-// some, have another value in a numeric column than most.
-func (f Frame) fewDiffer(least int) bool {
+// frameCell are the rows of a cell in its view.
+type frameCell struct {
+	view *analysis.Frame
+	rows []int
+}
+
+// cells are those of the table.
+func (f Frame) cells() (list []frameCell) {
 	for _, view := range f.Views {
 		for _, rows := range view.Crossing(view.Columns()) {
-			if n := view.Odd(rows, f.Times); 0 < n && n < least {
-				return true
-			}
+			list = append(list, frameCell{view, rows})
 		}
 	}
-	return false
+	return list
 }
+
+// fewDiffer refuses if in some combination of levels fewer than least persons, but some,
+// have another value in a numeric column than most.
+func (a Answer) fewDiffer(least int) error {
+	for place, c := range a.Frame.cells() {
+		if n, column := c.view.Odd(c.rows, a.Frame.Times); 0 < n && n < least {
+			return ErrOdd.With(fmt.Sprintf("column %s in %s; leave it out, ask whether there is such an event in place of how many, or ask about a wider cohort", column, a.named(a.Measure, place)))
+		}
+	}
+	return nil
+}
+
+// fewOrOne refuses if a combination of levels has few persons, or one who has most of a sum.
+func (a Answer) fewOrOne(p disclosure.Policy) error {
+	var small []string
+	for place, c := range a.Table.Cells {
+		if c.N > 0 && c.N < least(p) {
+			small = append(small, a.named(a.Measure, place))
+		}
+	}
+	if len(small) > 0 {
+		if more := len(small) - mostNamed; more > 0 {
+			small = append(small[:mostNamed], fmt.Sprintf("and %d more", more))
+		}
+		return ErrLevels.With(strings.Join(small, ", ") + "; leave out a column, join levels, or ask about a wider cohort")
+	}
+	for place, c := range a.Frame.cells() {
+		if dominated(a.Table.Cells[place], p.MaxShare) {
+			_, column := c.view.LargestShare(c.rows)
+			return ErrDominance.With(fmt.Sprintf("column %s in %s; leave it out, or ask about a wider cohort", column, a.named(a.Measure, place)))
+		}
+	}
+	return nil
+}
+
+// mostNamed is how many cells one refusal names.
+const mostNamed = 3
 
 // fewest is the number of complete rows of the view that has fewest.
 func (f Frame) fewest() int {
@@ -95,22 +137,21 @@ func (d *decision) checkFrame(ctx context.Context, a Answer) ([]measureSet, erro
 	if err != nil {
 		return nil, err
 	}
-	judged := d.suppress(a.Table)
-	refusal := ErrLevels
-	switch {
-	case len(shown(judged)) == 0:
-		refusal = ErrCells
-	case slices.Contains(d.small, true):
-	case f.fewDiffer(d.q.Policy.MinCell):
-		refusal = ErrOdd
-	default:
+	refusal := a.fewOrOne(d.q.Policy)
+	if !slices.ContainsFunc(a.Table.Cells, func(c analysis.Cell) bool { return c.N >= least(d.q.Policy) }) {
+		refusal = ErrCells.With(fewer(d.q.Policy))
+	}
+	if refusal == nil {
+		refusal = a.fewDiffer(d.q.Policy.MinCell)
+	}
+	if refusal == nil {
 		if sets, err = d.safe(ctx, a.Table, a); err != nil {
 			return nil, err
 		}
 		if f.Parameters*personsPerParameterHere <= f.fewest() {
 			return sets, nil
 		}
-		refusal = ErrParameters
+		refusal = ErrParameters.With(fmt.Sprintf("%d parameters need at least %d persons here", f.Parameters, f.Parameters*personsPerParameterHere))
 	}
 	sets = withhold(sets)
 	if err := d.compare(ctx, sets); err != nil {
