@@ -323,6 +323,8 @@ func valuesIn(cells []cell, frame *analysis.Frame, name string, subjects []subje
 // column whose values are told by who is in a cell.
 func measureOfValues(c query.Column) string {
 	switch c.From {
+	case query.FromAge:
+		return string(query.FromAge)
 	case query.FromMeasurement:
 		return measureOf(c.Concepts[0])
 	case query.FromCount, query.FromFollowUp:

@@ -27,23 +27,49 @@ func (t *target) answerTo(ctx context.Context, a query.Analysis, row func(place 
 	if err != nil {
 		return nil, err
 	}
-	frame, err := analysis.NewFrame(analysis.ColumnsOf(a.Columns))
+	_, own, err := t.frameOf(ctx, a, row)
 	if err != nil {
 		return nil, err
 	}
+	all := []*analysis.Frame{own}
+	for range sites - 1 { // of which the attacker knows all: nobody is there
+		nobody, err := analysis.NewFrame(own.Columns())
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, nobody)
+	}
+	answer, err := analysis.Local(method, all...)
+	return answer.Result, err
+}
+
+// frameOf asks a method in rounds of all persons, and returns the question and the frame that
+// is let pass. What the gate hears of the frame is what node/query tells it.
+func (t *target) frameOf(ctx context.Context, a query.Analysis, row func(place int) []float64) (asked release.Question, own *analysis.Frame, err error) {
+	method, err := analysis.InRounds(a, t.policy.MinCell)
+	if err != nil {
+		return asked, nil, err
+	}
+	frame, err := analysis.NewFrame(analysis.ColumnsOf(a.Columns))
+	if err != nil {
+		return asked, nil, err
+	}
 	for place := range t.persons {
 		if err := frame.Append(row(place)); err != nil {
-			return nil, err
+			return asked, nil, err
 		}
 	}
 	out := release.Answer{
-		Measure: "columns", Used: t.persons, Sets: make(map[string][][]omop.PersonID),
+		Measure: "columns", Used: t.persons, Sets: make(map[string][][]omop.PersonID), Values: make(map[string][][]release.Value),
 		Frame: &release.Frame{Values: frame, Parameters: method.Parameters(), Times: method.Times()},
+	}
+	for _, c := range a.Columns {
+		out.Measure += " " + c.Name
 	}
 	for _, view := range method.Views() {
 		complete, kept, err := frame.Complete(view)
 		if err != nil {
-			return nil, err
+			return asked, nil, err
 		}
 		out.Frame.Views = append(out.Frame.Views, complete)
 		for _, rows := range complete.Crossing(view) {
@@ -52,30 +78,30 @@ func (t *target) answerTo(ctx context.Context, a query.Analysis, row func(place 
 				persons = append(persons, t.persons[kept[r]])
 			}
 			out.Sets[out.Measure] = append(out.Sets[out.Measure], persons)
+			for _, c := range a.Columns {
+				column := frame.Values(c.Name)
+				var in []omop.PersonID
+				var values []release.Value
+				if complete.Values(c.Name) != nil && (c.From == query.FromAge || c.From == query.FromMeasurement || c.From == query.FromCount) {
+					in = persons
+					for _, r := range rows {
+						values = append(values, release.Value{Person: t.persons[kept[r]], Number: column[kept[r]]})
+					}
+				}
+				out.Sets[c.Name], out.Values[c.Name] = append(out.Sets[c.Name], in), append(out.Values[c.Name], values)
+			}
 		}
 	}
-	asked := release.Question{Same: message.Sum([]byte(a.Words())), Trial: "red-team", Researcher: "did:key:attacker", Policy: t.policy}
+	asked = release.Question{Same: message.Sum([]byte(a.Words())), Trial: "red-team", Researcher: "did:key:attacker", Policy: t.policy}
 	if _, err := rand.Read(asked.ID[:]); err != nil {
-		return nil, err
+		return asked, nil, err
 	}
 	released, err := t.gate.Release(ctx, asked, out, t.now)
 	if err != nil {
-		return nil, err
+		return asked, nil, err
 	}
-	own, err := released.Frame(frame.Columns())
-	if err != nil {
-		return nil, err
-	}
-	all := []*analysis.Frame{own}
-	for range sites - 1 { // of which the attacker knows all: nobody is there
-		nobody, err := analysis.NewFrame(frame.Columns())
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, nobody)
-	}
-	answer, err := analysis.Local(method, all...)
-	return answer.Result, err
+	own, err = released.Frame(frame.Columns())
+	return asked, own, err
 }
 
 // failed returns the finding of a method that gave no answer.

@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
@@ -103,7 +104,7 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // what is left holds numbers of persons only
 	report := Report{Began: cfg.Now().UTC(), Persons: len(persons) / 100 * 100, Withstood: true}
-	for _, a := range attacks {
+	for _, a := range all() {
 		t := &target{policy: cfg.Policy, persons: persons, dsn: "sqlite:" + filepath.Join(dir, a.letter+".db"), now: report.Began}
 		f, err := t.suffer(ctx, a)
 		if err != nil {
@@ -119,6 +120,17 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 type attack struct {
 	letter, name string
 	run          func(ctx context.Context, t *target) (Finding, error)
+}
+
+// all returns the attacks in order.
+func all() []attack { return slices.Concat(attacks, columnAttacks) }
+
+// Letters name the attacks, in order.
+func Letters() (list []string) {
+	for _, a := range all() {
+		list = append(list, a.letter)
+	}
+	return list
 }
 
 // target is a gate under one attack.

@@ -75,6 +75,9 @@ func TestEveryAttackFails(t *testing.T) {
 		"w": {redteam.Refused, "release.differencing"},
 		"x": {redteam.Blunted, ""},
 		"y": {redteam.Blunted, ""},
+
+		"z":  {redteam.Refused, "release.differencing"},
+		"aa": {redteam.Refused, "release.sites"},
 	}
 	got := make(map[string]end)
 	for letter, f := range run(t, disclosure.Default()) {
@@ -98,7 +101,7 @@ func TestEveryAttackFailsWithNoise(t *testing.T) {
 func TestAttacksSucceedWithoutAGate(t *testing.T) {
 	t.Parallel()
 	found := run(t, disclosure.Policy{MinSites: 1})
-	for _, letter := range []string{"b", "c", "h", "i", "l", "m", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x", "y"} {
+	for _, letter := range []string{"b", "c", "h", "i", "l", "m", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x", "y", "z", "aa"} {
 		require.Equal(t, redteam.Succeeded, found[letter].Outcome, "attack %s: %s", letter, found[letter].Learned)
 	}
 }
