@@ -173,7 +173,7 @@ func TestASiteRestsOnEnough(t *testing.T) {
 	t.Parallel()
 	f, err := formula.Parse("ill ~ x")
 	require.NoError(t, err)
-	columns := []analysis.Column{{Name: "ill", Kind: analysis.Logical}, {Name: "x", Kind: analysis.Numeric, High: 100}}
+	columns := []analysis.Column{{Name: "ill", Kind: analysis.Numeric, High: 1}, {Name: "x", Kind: analysis.Numeric, High: 100}}
 	for name, c := range map[string]struct {
 		rows, ill int
 		family    query.Family

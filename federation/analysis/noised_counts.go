@@ -121,10 +121,10 @@ func (m rates) noisedResult(splits [][]blurred, noise float64) (any, error) {
 	for g := range m.groups() {
 		var n, events, time float64
 		if m.time == nil {
-			without, with := parts[2*g].count(m.least), parts[2*g+1].count(m.least)
+			without, with := parts[2*g].count(0), parts[2*g+1].count(0)
 			n, events = float64(without+with), float64(with)
 		} else {
-			n = float64(parts[g].count(m.least))
+			n = float64(parts[g].count(0))
 			events, time = math.Round(max(0, parts[g].sums[0]*m.most())), max(0, parts[g].sums[1])
 		}
 		groups := []int{0}
@@ -139,6 +139,7 @@ func (m rates) noisedResult(splits [][]blurred, noise float64) (any, error) {
 		}
 		pooled.Rows += int64(n)
 	}
+	m.least = 0 // what noise makes small says nothing of who is few
 	_, result, err := m.Next(oneRound{}, pooled)
 	if r, found := result.(*query.Rates); found {
 		r.All = m.blur(r.All, noise*math.Sqrt(float64(m.groups())))
