@@ -58,5 +58,5 @@ func (a approvals) cells(ctx context.Context, item approval.Item) ([]approval.Ce
 	if err != nil || !found || released.Digest() != item.Numbers {
 		return nil, err
 	}
-	return approval.Cells(item.Request, released.Words(), item.Decision.Bands)
+	return approval.Cells(item.Request, released.Words(), item.Decision.Bands, item.Input.Limits.Noise != "")
 }

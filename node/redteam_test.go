@@ -32,7 +32,7 @@ func TestANodeWithstandsTheRedTeam(t *testing.T) {
 	report, err := n.redTeam(t.Context())
 	require.NoError(t, err)
 	require.True(t, report.Withstood, "%+v", report.Findings)
-	require.Len(t, report.Findings, 40, "from a to z and aa to an")
+	require.Len(t, report.Findings, len(redteam.Letters()))
 	decided, err := n.gate.Summary(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, decided, "no question was decided in the node's own memory")

@@ -2,33 +2,40 @@ package analysis
 
 import (
 	"math"
+	"slices"
 
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
 // result writes the table.
 func (m characterize) result(s characterizeState, pooled Pooled) *query.Characterization {
-	r := &query.Characterization{N: s.N[0], Omitted: pooled.Rows - s.N[0]}
+	counts := s.Counts
+	return m.table(s.N, pooled.Rows-s.N[0], func(variable, group int) query.VariateGroup {
+		c := m.Variables[variable]
+		if c.Kind == Numeric {
+			return m.ofNumber(s, slices.IndexFunc(m.values, c.same), group)
+		}
+		levels := counts[:len(c.levels())]
+		counts = counts[len(levels):]
+		return ofFactor(levels, s.N[group])
+	})
+}
+
+// table writes the table of persons by group, and of variables in groups, which are asked
+// for in order.
+func (m characterize) table(n []int64, omitted int64, of func(variable, group int) query.VariateGroup) *query.Characterization {
+	r := &query.Characterization{N: n[0], Omitted: omitted}
 	if m.Arm != nil {
 		r.Arm = m.Arm.Name
 		for g, level := range m.Arm.levels() {
-			r.Arms = append(r.Arms, query.ArmSize{Level: level, N: s.N[1+g]})
+			r.Arms = append(r.Arms, query.ArmSize{Level: level, N: n[1+g]})
 		}
 	}
-	number, counts := 0, s.Counts
-	for _, c := range m.Variables {
+	for i, c := range m.Variables {
 		v := query.Variate{Name: c.Name, Levels: c.levels()}
 		var groups []query.VariateGroup
-		for g, n := range s.N {
-			if c.Kind == Numeric {
-				groups = append(groups, m.ofNumber(s, number, g))
-				continue
-			}
-			groups = append(groups, ofFactor(counts[:len(v.Levels)], n))
-			counts = counts[len(v.Levels):]
-		}
-		if c.Kind == Numeric {
-			number++
+		for g := range n {
+			groups = append(groups, of(i, g))
 		}
 		for _, g := range groups {
 			v.Withheld = v.Withheld || m.hidden(g)

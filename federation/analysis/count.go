@@ -81,7 +81,7 @@ func (m Count) Pool(sum []uint64, sites int) (CountResult, error) {
 	if err := m.Validate(); err != nil {
 		return CountResult{}, err
 	}
-	cells, err := decode(sum, cellCount(m.By), 0, sites)
+	cells, err := decode(sum, cellCount(m.By), 0, sites, false)
 	if err != nil {
 		return CountResult{}, fmt.Errorf("pool count: %w", err)
 	}

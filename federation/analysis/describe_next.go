@@ -53,6 +53,9 @@ func welch(a, b query.Moment) *query.MeanDifference {
 		return nil
 	}
 	first, second := *a.Variance/float64(a.N), *b.Variance/float64(b.N)
+	if a.NoiseSD != nil && b.NoiseSD != nil {
+		first, second = first+*a.NoiseSD**a.NoiseSD, second+*b.NoiseSD**b.NoiseSD
+	}
 	se := math.Sqrt(first + second)
 	df := (first + second) * (first + second) / (first*first/float64(a.N-1) + second*second/float64(b.N-1))
 	difference := *a.Mean - *b.Mean

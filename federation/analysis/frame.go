@@ -267,10 +267,15 @@ rows:
 	return out
 }
 
+// Odd are the rows of a numeric column in which most rows have one value, and these another.
+type Odd struct {
+	Column string
+	Rows   []int
+}
+
 // Odd returns, for each numeric column but those named of which half or more of some rows have
 // one value, the rows that have another. Sums less that value are about them alone.
-func (f *Frame) Odd(rows []int, but []string) [][]int {
-	var odd [][]int
+func (f *Frame) Odd(rows []int, but []string) (odd []Odd) {
 	for i, c := range f.columns {
 		if c.Kind != Numeric || slices.Contains(but, c.Name) {
 			continue
@@ -284,7 +289,7 @@ func (f *Frame) Odd(rows []int, but []string) [][]int {
 			}
 		}
 		if n := with[most]; n < len(rows) && 2*n >= len(rows) {
-			odd = append(odd, slices.DeleteFunc(slices.Clone(rows), func(row int) bool { return f.values[i][row] == most }))
+			odd = append(odd, Odd{c.Name, slices.DeleteFunc(slices.Clone(rows), func(row int) bool { return f.values[i][row] == most })})
 		}
 	}
 	return odd
@@ -294,25 +299,27 @@ func (f *Frame) Odd(rows []int, but []string) [][]int {
 // rows have each: a description has four powers.
 const fewValues = 5
 
-// TellsFew reports whether sums over some rows of products and powers of numeric columns, but
-// those named, would be about some of them but fewer than least: those in which the same
-// columns are odd, or those with one of few values.
-func (f *Frame) TellsFew(rows []int, but []string, least int) bool {
-	in := make(map[int]uint64) // the columns in which a row is odd, as bits
-	for column, odd := range f.Odd(rows, but) {
-		for _, row := range odd {
-			in[row] |= 1 << column
+// TellsFew returns the columns by which sums over some rows of products and powers of numeric
+// columns, but those named, would be about some of them but fewer than least: those that are odd
+// in the same columns, or those with one of few values. Without any, they are about more.
+func (f *Frame) TellsFew(rows []int, but []string, least int) (columns []string) {
+	in := make(map[int]string) // the columns in which a row is odd
+	list := f.Odd(rows, but)
+	for _, odd := range list {
+		for _, row := range odd.Rows {
+			in[row] += " " + odd.Column
 		}
 	}
-	alike := make(map[uint64]int)
+	alike := make(map[string]int)
 	for _, row := range rows {
 		alike[in[row]]++
 	}
 	few := func(n int) bool { return n < least }
-	for _, n := range alike {
-		if few(n) {
-			return true
+	if slices.ContainsFunc(slices.Collect(maps.Values(alike)), few) {
+		for _, odd := range list {
+			columns = append(columns, odd.Column)
 		}
+		return columns
 	}
 	for i, c := range f.columns {
 		if c.Kind != Numeric || slices.Contains(but, c.Name) {
@@ -323,18 +330,17 @@ func (f *Frame) TellsFew(rows []int, but []string, least int) bool {
 			with[f.values[i][row]]++
 		}
 		if len(with) > 1 && len(with) <= fewValues && slices.ContainsFunc(slices.Collect(maps.Values(with)), few) {
-			return true
+			return []string{c.Name}
 		}
 	}
-	return false
+	return nil
 }
 
 // LargestShare returns the greatest share, 0 to 1, that one of some rows has in a numeric
 // column's sum of magnitudes over them, or of a power of the distances from the mean in one that
-// is not named. Where most of the squares are one row's, a regression's fit to the row is its
-// response.
-func (f *Frame) LargestShare(rows []int, power float64, but []string) float64 {
-	share := 0.0
+// is not named, and in which column. Where most of the squares are one row's, a regression's fit
+// to the row is its response.
+func (f *Frame) LargestShare(rows []int, power float64, but []string) (share float64, column string) {
 	for i, c := range f.columns {
 		if c.Kind != Numeric {
 			continue
@@ -349,12 +355,15 @@ func (f *Frame) LargestShare(rows []int, power float64, but []string) float64 {
 		for _, v := range values {
 			mean += v / float64(len(values))
 		}
-		share = max(share, largest(values, math.Abs))
+		most := largest(values, math.Abs)
 		if !slices.Contains(but, c.Name) {
-			share = max(share, largest(values, func(v float64) float64 { return math.Pow(math.Abs(v-mean), power) }))
+			most = max(most, largest(values, func(v float64) float64 { return math.Pow(math.Abs(v-mean), power) }))
+		}
+		if most > share {
+			share, column = most, c.Name
 		}
 	}
-	return share
+	return share, column
 }
 
 // largest returns the greatest share of a value in the sum of what each counts.

@@ -48,13 +48,17 @@ func (m histogram) Numbers(oneRound) int { return len(m.Breaks) + 1 }
 
 func (m histogram) Site(_ oneRound, f *Frame, sums *Sums) error {
 	for _, v := range f.Values(m.Value.Name) {
-		at := sort.SearchFloat64s(m.Breaks, v) // the bin's upper end is in it
-		if v == m.Breaks[0] {
-			at = 1
-		}
-		sums.Add(at, 1)
+		sums.Add(m.bin(v), 1)
 	}
 	return nil
+}
+
+// bin is the number that counts a value.
+func (m histogram) bin(v float64) int {
+	if v == m.Breaks[0] {
+		return 1
+	}
+	return sort.SearchFloat64s(m.Breaks, v) // the bin's upper end is in it
 }
 
 func (m histogram) Next(_ oneRound, pooled Pooled) (oneRound, any, error) {

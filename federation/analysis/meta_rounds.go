@@ -41,6 +41,12 @@ type Meta struct {
 	// MinRows is the least number of complete rows of a site with an estimate, MinSites
 	// the least number of such sites. 0 and 1 ask for nothing.
 	MinRows, MinSites int64
+
+	// RowsPerParameter are how many rows a site's model needs for each of its parameters, and
+	// EventsPerParameter how many rows with an event, of an outcome that is counted, and
+	// as many without one, of an outcome that is yes or no; MinRows of each at least. 0 asks
+	// for nothing. With few sites the sums tell each site's estimate, as a forest plot does.
+	RowsPerParameter, EventsPerParameter int64
 }
 
 // New checks the question and returns the method.
@@ -137,7 +143,7 @@ func (m metaRounds) Site(s poolingState, f *Frame, sums *Sums) error {
 
 // effect returns the site's own estimate, if it has one.
 func (m metaRounds) effect(f *Frame) (Effect, bool) {
-	if f.Len() == 0 || int64(f.Len()) < m.MinRows {
+	if f.Len() == 0 || !m.enough(f) {
 		return Effect{}, false
 	}
 	estimate := m.coefficient
@@ -146,6 +152,34 @@ func (m metaRounds) effect(f *Frame) (Effect, bool) {
 	}
 	e, ok := estimate(f)
 	return e, ok && math.Abs(e.Estimate) < maxMean && checkEffects([]Effect{e}) == nil
+}
+
+// enough reports whether a site's rows are as many as its own estimate needs.
+func (m metaRounds) enough(f *Frame) bool {
+	parameters := int64(m.Parameters())
+	if rows := int64(f.Len()); rows < max(m.MinRows, m.RowsPerParameter*parameters) {
+		return false
+	}
+	if m.fit == nil || m.EventsPerParameter == 0 {
+		return true
+	}
+	with, without := int64(0), int64(0)
+	for _, y := range f.Values(m.Model.Formula.Response.Columns[0]) {
+		if y > 0 {
+			with++
+		}
+		if y < 1 { // also a share of those whom a row stands for
+			without++
+		}
+	}
+	least := max(m.MinRows, m.EventsPerParameter*parameters)
+	switch m.Model.Family {
+	case query.Binomial:
+		return with >= least && without >= least
+	case query.Poisson:
+		return with >= least
+	}
+	return true
 }
 
 // coefficient fits the model to the site's rows alone. A fit that fails for any reason is

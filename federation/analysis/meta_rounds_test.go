@@ -188,3 +188,55 @@ func TestMetaInRoundsRefuses(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 }
+
+// TestASiteRestsOnEnough: under limits a site has no estimate of its own if its model has
+// fewer than ten rows a parameter, or three events, or rows without one; where there are
+// no limits it has.
+func TestASiteRestsOnEnough(t *testing.T) {
+	t.Parallel()
+	f, err := formula.Parse("ill ~ x")
+	require.NoError(t, err)
+	columns := []analysis.Column{{Name: "ill", Kind: analysis.Numeric, High: 1}, {Name: "x", Kind: analysis.Numeric, High: 100}}
+	for name, c := range map[string]struct {
+		rows, ill int
+		family    query.Family
+		want      bool
+	}{
+		"enough":                  {24, 12, query.Binomial, true},
+		"few rows":                {19, 9, query.Binomial, false},
+		"few are ill":             {24, 5, query.Binomial, false},
+		"few are well":            {24, 19, query.Binomial, false},
+		"few are counted":         {24, 5, query.Poisson, false},
+		"all are counted":         {24, 24, query.Poisson, true},
+		"nothing that is counted": {24, 5, query.Gaussian, true},
+	} {
+		frame := func(rows, ill int) *analysis.Frame {
+			frame, err := analysis.NewFrame(columns)
+			require.NoError(t, err)
+			for i := range rows {
+				row := []float64{0, float64((i*i + 3*i) % 17)}
+				if i*ill/rows != (i+1)*ill/rows {
+					row[0] = 1
+				}
+				require.NoError(t, frame.Append(row))
+			}
+			return frame
+		}
+		sites := []*analysis.Frame{frame(c.rows, c.ill), frame(60, 30), frame(60, 30)}
+		question := analysis.Meta{Model: &analysis.GLM{Formula: f, Family: c.family, Declared: columns}, Term: "x"}
+		for _, limits := range []bool{false, true} {
+			if limits {
+				question.MinRows, question.RowsPerParameter, question.EventsPerParameter = 5, 10, 3
+			}
+			m, err := question.New()
+			require.NoError(t, err)
+			outcome, err := analysis.Local(m, sites...)
+			require.NoError(t, err, name)
+			want := 3
+			if limits && !c.want {
+				want = 2
+			}
+			require.Equal(t, want, outcome.Result.(*query.MetaAnalysis).Sites, name)
+		}
+	}
+}

@@ -126,6 +126,9 @@ var methods = map[query.AnalysisKind]func(a query.Analysis, columns declared, le
 	query.Meta: func(a query.Analysis, columns declared, least int) (Iteration, error) {
 		s := a.Meta
 		m := Meta{Term: s.Term, Between: Between(s.Between), Adjust: s.Adjust, MinRows: int64(least), MinSites: leastSites}
+		if least > 1 {
+			m.RowsPerParameter, m.EventsPerParameter = rowsPerParameter, eventsPerParameter
+		}
 		if s.Model == nil {
 			value, by := columns.one(s.Value), columns.one(s.By)
 			if value == nil || by == nil {
@@ -223,6 +226,13 @@ var methods = map[query.AnalysisKind]func(a query.Analysis, columns declared, le
 		return Prediction{Formula: f, Train: s.Train, Share: s.Share, Groups: cmp.Or(s.Groups, 10), MinCell: int64(least), Declared: columns}.New()
 	},
 }
+
+// What a site's own model rests on where the limits ask for something: as many persons a
+// parameter as the release gates ask of all sites together, and of events as of one site.
+const (
+	rowsPerParameter   = 10
+	eventsPerParameter = 3
+)
 
 // leastSites is how many sites a common estimate of theirs is at least over, as a masked sum.
 const leastSites = 3

@@ -27,6 +27,9 @@ type Moments struct {
 	By   []Stratifier `json:"by,omitempty"`
 	Low  float64      `json:"low"`
 	High float64      `json:"high"`
+
+	// Noise says of sums that are pooled that there may be noise in them.
+	Noise bool `json:"-"`
 }
 
 // Validate checks the parameters against the package's limits.
@@ -58,7 +61,7 @@ func (m Moments) Tabulate(rows Rows) (Table, error) {
 	scale := m.scale()
 	cells := make([]Cell, cellCount(m.By))
 	for i := range cells {
-		cells[i].Sums = make([]Sum, sums)
+		cells[i].Sums, cells[i].Grid = make([]Sum, sums), make([]int64, gridSums)
 	}
 	total, largest := make([]float64, len(cells)), make([]float64, len(cells)) // of |value|
 	index := -1
@@ -81,6 +84,7 @@ func (m Moments) Tabulate(rows Rows) (Table, error) {
 			return Table{}, fmt.Errorf("moments: overflow: more than %d persons at row %d", MaxPersons, index)
 		}
 		cells[i].addValue(row.Value / scale)
+		cells[i].addToGrid(m.column(), row.Value)
 		total[i] += math.Abs(row.Value)
 		largest[i] = max(largest[i], math.Abs(row.Value))
 	}
@@ -89,7 +93,7 @@ func (m Moments) Tabulate(rows Rows) (Table, error) {
 			cells[i].Largest = largest[i] / total[i]
 		}
 	}
-	return Table{Cells: cells}, nil
+	return Table{Cells: cells, Blur: m.blur}, nil
 }
 
 // addValue adds one person's scaled value.
@@ -134,7 +138,7 @@ func (m Moments) Pool(sum []uint64, sites int) (MomentsResult, error) {
 	if err := m.Validate(); err != nil {
 		return MomentsResult{}, err
 	}
-	cells, err := decode(sum, cellCount(m.By), sums, sites)
+	cells, err := decode(sum, cellCount(m.By), sums, sites, m.Noise)
 	if err != nil {
 		return MomentsResult{}, fmt.Errorf("pool moments: %w", err)
 	}
@@ -175,11 +179,14 @@ func (m Moments) summarize(c pooledCell) (Summary, error) {
 	second.Add(second, c.sums[2].units())
 	spread := new(big.Int).Mul(n, second)
 	spread.Sub(spread, new(big.Int).Mul(first, first))
-	if spread.Sign() < 0 {
+	if spread.Sign() < 0 && !m.Noise {
 		return Summary{}, ErrInconsistent
 	}
 	s.Mean = ptr(scale * quotient(first, 63, n))
-	if c.n == 1 {
+	if m.Noise {
+		s.Mean = ptr(max(m.Low, min(m.High, *s.Mean)))
+	}
+	if c.n == 1 || spread.Sign() < 0 {
 		return s, nil
 	}
 	s.Variance = ptr(scale * scale * quotient(spread, 126, new(big.Int).Mul(n, big.NewInt(c.n-1))))

@@ -66,6 +66,14 @@ func (a number) limbs() [numberWords]uint64 {
 	}
 }
 
+// numberOf returns the number that limbs were taken of.
+func numberOf(limbs []uint64) number {
+	return number{
+		high: int64(limbs[1]>>(64-limbBits) | limbs[2]<<(2*limbBits-64)),
+		low:  limbs[0] | limbs[1]<<limbBits,
+	}
+}
+
 // fromLimbs returns the number that the sums of sites' limbs are, rounded once, or
 // [ErrInconsistent] if no such sites' limbs add up to them.
 func fromLimbs(words []uint64, sites int) (float64, error) {

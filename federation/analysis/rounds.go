@@ -182,14 +182,22 @@ func (it iteration[S]) Site(raw State, f *Frame) ([]uint64, error) {
 	if sums.broken {
 		return nil, ErrNumber
 	}
-	words := make([]uint64, 0, rowWords+numberWords*n)
-	words = append(words, uint64(complete.Len()), uint64(f.Len()-complete.Len()))
-	for _, number := range sums.numbers {
+	return encodeSums(complete.Len(), f.Len()-complete.Len(), sums.numbers), nil
+}
+
+// encodeSums returns a site's vector: rows, rows left out, and numbers.
+func encodeSums(rows, omitted int, numbers []number) []uint64 {
+	words := make([]uint64, 0, rowWords+numberWords*len(numbers))
+	words = append(words, uint64(rows), uint64(omitted))
+	for _, number := range numbers {
 		limbs := number.limbs()
 		words = append(words, limbs[:]...)
 	}
-	return words, nil
+	return words
 }
+
+// method returns the method itself, for those that have another form.
+func (it iteration[S]) method() any { return it.Rounds }
 
 // keeper is a [Rounds] that sees the rows with a missing value too, as NaN, because it
 // takes each of its views over those who have it.

@@ -13,6 +13,14 @@ const wordsBefore = 2
 // holds small cells and therefore does not print or marshal.
 type Table struct {
 	Cells []Cell
+
+	// Blur returns a cell of so many persons whose sums on the grid are these, all with
+	// noise; see [Cell.Grid]. It is nil if the method has no form for that.
+	Blur func(n int64, grid []int64) Cell
+
+	// Noise says that there is noise in the sums, which may then be larger than those of so
+	// many persons.
+	Noise bool
 }
 
 // Cell is what one site knows about one combination of levels.
@@ -24,6 +32,10 @@ type Cell struct {
 	// the cell's sum of |value|; 0 for a count and for an empty cell. It is for
 	// the gate's dominance rule and is never encoded.
 	Largest float64
+
+	// Grid holds sums of numbers in units of 2^-GridPlaces, of which a person adds to
+	// each 1 at most. It is for the gate's noise and is never encoded.
+	Grid []int64
 
 	Withheld bool // the gate keeps this cell back
 }
@@ -82,13 +94,21 @@ func Encode(t Table) ([]uint64, error) {
 		}
 		words = append(words, uint64(c.N), flag(c.Withheld))
 		for _, s := range c.Sums {
-			if !s.fits(c.N) {
+			if !s.fits(c.N + slack(t.Noise)) {
 				return nil, fmt.Errorf("encode table: overflow: a sum of cell %d is larger than its persons allow", i)
 			}
 			words = append(words, uint64(s.Coarse), uint64(s.Fine))
 		}
 	}
 	return words, nil
+}
+
+// slack is by how many persons' numbers noise may change a sum: more than it ever does.
+func slack(noise bool) int64 {
+	if noise {
+		return MaxPersons / 2
+	}
+	return 0
 }
 
 func flag(b bool) uint64 {
@@ -105,8 +125,8 @@ type pooledCell struct {
 	sums     []Sum
 }
 
-// decode reads the sum of the words of several sites.
-func decode(words []uint64, cells, sums, sites int) ([]pooledCell, error) {
+// decode reads the sum of the words of several sites, with noise or without.
+func decode(words []uint64, cells, sums, sites int, noise bool) ([]pooledCell, error) {
 	if sites < 1 || sites > MaxSites {
 		return nil, fmt.Errorf("%d sites, want 1 to %d", sites, MaxSites)
 	}
@@ -128,7 +148,7 @@ func decode(words []uint64, cells, sums, sites int) ([]pooledCell, error) {
 		}
 		for k := range sums {
 			s := Sum{Coarse: int64(w[wordsBefore+2*k]), Fine: int64(w[wordsBefore+2*k+1])}
-			if !s.fits(c.n) {
+			if !s.fits(c.n + slack(noise)) {
 				return nil, fmt.Errorf("cell %d: %w", i, ErrInconsistent)
 			}
 			c.sums = append(c.sums, s)

@@ -212,21 +212,26 @@ func (a Answer) cells() *table {
 	if total := a.Result.Total; total != nil && len(list) != 1 {
 		list = append(list[:len(list):len(list)], *total)
 	}
-	var means, sds []*float64
-	partly := false
+	var means, sds, meanNoise, sdNoise []*float64
+	partly, noised := false, false
 	for _, c := range list {
 		means, sds = append(means, c.Mean), append(sds, c.SD)
-		partly = partly || c.SitesWithheld > 0
+		meanNoise, sdNoise = append(meanNoise, c.MeanNoiseSD), append(sdNoise, c.SDNoiseSD)
+		partly, noised = partly || c.SitesWithheld > 0, noised || c.MeanNoiseSD != nil
 	}
 	moments := a.Request.Analysis.Kind == query.Moments
 	t.head = append(t.head, "n")
 	if moments {
 		t.head = append(t.head, "mean", "sd")
 	}
+	if noised {
+		t.head = append(t.head, "noise of mean", "noise of sd")
+	}
 	if partly {
 		t.head = append(t.head, "sites withheld")
 	}
 	mean, sd := align(5, means...), align(5, sds...)
+	ofMean, ofSD := align(3, meanNoise...), align(3, sdNoise...)
 	for i, c := range list {
 		levels := make([]string, t.words)
 		copy(levels, c.Levels)
@@ -241,6 +246,12 @@ func (a Answer) cells() *table {
 			cells = append(cells, withheld, withheld)
 		case moments:
 			cells = append(cells, mean[i], sd[i])
+		}
+		switch {
+		case noised && c.Withheld:
+			cells = append(cells, withheld, withheld)
+		case noised:
+			cells = append(cells, ofMean[i], ofSD[i])
 		}
 		if partly {
 			cells = append(cells, fmt.Sprint(c.SitesWithheld))
@@ -297,6 +308,8 @@ func answerRows(a Answer, inner view) rows {
 	if len(r.Cells) > 0 {
 		out.count(question, "withheld cells", int64(r.WithheldCells))
 		out.float(question, "max rounding error", r.MaxRoundingError)
+	}
+	if len(r.Cells) > 0 || r.MaxNoiseSD > 0 {
 		out.float(question, "max noise sd", r.MaxNoiseSD)
 	}
 	if inner.rows != nil {
@@ -322,4 +335,6 @@ func (r *rows) cell(at Row, c query.Cell, kind query.AnalysisKind) {
 	}
 	r.number(at, "mean", c.Mean)
 	r.number(at, "sd", c.SD)
+	r.noise(at, "mean noise sd", c.MeanNoiseSD)
+	r.noise(at, "sd noise sd", c.SDNoiseSD)
 }

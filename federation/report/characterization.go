@@ -20,7 +20,7 @@ func characterizationBlocks(c query.Characterization) []block {
 	for _, v := range c.Variables {
 		addVariate(t, v, len(c.Arms), compared)
 	}
-	blocks := []block{t}
+	blocks := append([]block{t}, warned(true, c.Warnings)...)
 	var notes lines
 	if c.Omitted > 0 {
 		notes = append(notes, fmt.Sprintf("%d left out because their arm is missing", c.Omitted))
@@ -138,6 +138,7 @@ func characterizationRows(c query.Characterization) rows {
 			out.number(Row{Section: "variable", Name: v.Name}, "standardized difference", v.Difference)
 		}
 	}
+	out.warnings(c.Warnings)
 	return out
 }
 
@@ -145,6 +146,7 @@ func characterizationRows(c query.Characterization) rows {
 func (r *rows) variate(at Row, v query.Variate, g query.VariateGroup) {
 	r.count(at, "n", g.N)
 	r.count(at, "missing", g.Missing)
+	r.noise(at, "mean noise sd", g.NoiseSD)
 	for i, level := range v.Levels {
 		if i < len(g.Counts) {
 			r.count(at, "count: "+level, g.Counts[i])

@@ -40,7 +40,27 @@ func descriptionBlocks(d query.Description) []block {
 	if len(d.Pairs) > 0 {
 		blocks = append(blocks, pairTable(d.Pairs))
 	}
-	return blocks
+	if noise := noiseOfMeans(d.Columns); noise != nil {
+		blocks = append(blocks, noise)
+	}
+	return append(blocks, warned(true, d.Warnings)...)
+}
+
+// noiseOfMeans has the standard deviation of the noise in each mean and variance, nil if
+// there is none.
+func noiseOfMeans(columns []query.ColumnDescription) block {
+	t := &table{title: "Standard deviation of the noise", head: []string{"", "", "of the mean", "of the variance"}, words: 2}
+	noised := false
+	for _, c := range columns {
+		for _, g := range append([]query.Grouped{{Moment: c.All}}, c.Groups...) {
+			noised = noised || g.NoiseSD != nil
+			t.add(c.Name, g.Level, one(3, g.NoiseSD), one(3, g.VarianceNoiseSD))
+		}
+	}
+	if !noised {
+		return nil
+	}
+	return t
 }
 
 // equals puts a sign before a p value that has none.
@@ -83,6 +103,7 @@ func descriptionRows(d query.Description) rows {
 		out.number(at, "covariance", p.Covariance)
 		out.number(at, "correlation", p.Correlation)
 	}
+	out.warnings(d.Warnings)
 	return out
 }
 
@@ -91,6 +112,8 @@ func (r *rows) moment(at Row, m query.Moment) {
 	r.number(at, "mean", m.Mean)
 	r.number(at, "variance", m.Variance)
 	r.number(at, "sd", m.SD)
+	r.noise(at, "mean noise sd", m.NoiseSD)
+	r.noise(at, "variance noise sd", m.VarianceNoiseSD)
 	for _, s := range []struct {
 		name  string
 		shape query.Shape

@@ -70,7 +70,7 @@ func timedBlocks(r timedRates) []block {
 			x = perThousand(x, units)
 		}
 		cells = append(cells, one(4, x.Estimate))
-		cells = append(cells, limitCells(x.Exact)...)
+		cells = append(cells, limitCells(limitsOf(x))...)
 		if !incidence {
 			cells = append(cells, limitCells(x.Wilson)...)
 		}
@@ -80,7 +80,18 @@ func timedBlocks(r timedRates) []block {
 	if incidence {
 		notes = lines{fmt.Sprintf("Rates are per %s; the time is in %s.", per, name), "Exact limits by Garwood."}
 	}
+	if r.All.NoiseSD != nil {
+		notes[len(notes)-1] = fmt.Sprintf("Normal limits, which allow for the noise: its standard deviation in the estimate of all is %s.", one(3, perThousand(r.All, units).NoiseSD))
+	}
 	return []block{lines{persons(r.N, r.Omitted)}, t, notes}
+}
+
+// limitsOf are the exact limits, or those that allow for noise where there is some.
+func limitsOf(x query.Rate) *query.Limits {
+	if x.Noised != nil {
+		return x.Noised
+	}
+	return x.Exact
 }
 
 func limitCells(l *query.Limits) []string {
@@ -113,10 +124,11 @@ func (r *rows) rate(at Row, x query.Rate) {
 		r.number(at, "time", x.Time)
 	}
 	r.number(at, "estimate", x.Estimate)
+	r.noise(at, "noise sd", x.NoiseSD)
 	for _, l := range []struct {
 		name   string
 		limits *query.Limits
-	}{{"exact", x.Exact}, {"wilson", x.Wilson}} {
+	}{{"exact", x.Exact}, {"wilson", x.Wilson}, {"noised", x.Noised}} {
 		if l.limits != nil {
 			r.float(at, l.name+" lower", l.limits.Lower)
 			r.float(at, l.name+" upper", l.limits.Upper)
@@ -140,8 +152,8 @@ func timedFigure(r timedRates) drawing {
 		if incidence {
 			x = perThousand(x, units)
 		}
-		if x.Estimate != nil && x.Exact != nil {
-			e.Estimate, e.Low, e.High = *x.Estimate, x.Exact.Lower, x.Exact.Upper
+		if limits := limitsOf(x); x.Estimate != nil && limits != nil {
+			e.Estimate, e.Low, e.High = *x.Estimate, limits.Lower, limits.Upper
 			e.Text = interval(e.Estimate, e.Low, e.High)
 		}
 		p.Rows = append(p.Rows, e)

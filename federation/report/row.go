@@ -56,6 +56,13 @@ func (r *rows) number(at Row, figure string, v *float64) {
 	*r = append(*r, at)
 }
 
+// noise adds the standard deviation of noise, where there is some.
+func (r *rows) noise(at Row, figure string, v *float64) {
+	if v != nil {
+		r.number(at, figure, v)
+	}
+}
+
 func (r *rows) float(at Row, figure string, v float64) { r.number(at, figure, &v) }
 
 func (r *rows) count(at Row, figure string, n int64) { r.float(at, figure, float64(n)) }

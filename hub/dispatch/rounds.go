@@ -28,7 +28,7 @@ func (r *round) iterate(ctx context.Context, result *query.Result) error {
 	if err != nil {
 		return err
 	}
-	method, err := analysis.InRounds(r.q.Request.Analysis, disclosure.Strictest(r.cfg.Policy, design.Disclosure).MinCell)
+	method, err := analysis.Public(r.q.Request.Analysis, disclosure.Strictest(r.cfg.Policy, design.Disclosure))
 	if err != nil {
 		return err
 	}
@@ -52,6 +52,10 @@ func (r *round) iterate(ctx context.Context, result *query.Result) error {
 		}
 		if err != nil {
 			return err
+		}
+		if noised, ok := method.(analysis.Noised); ok {
+			result.MaxNoiseSD = result.Policy.NoiseSD(len(result.Answered))
+			method = noised.Under(result.MaxNoiseSD)
 		}
 		step, err := method.Next(state, sum, len(result.Answered))
 		if err != nil {

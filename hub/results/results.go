@@ -8,6 +8,7 @@ package results
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
@@ -58,6 +59,7 @@ func Fill(result *query.Result, r query.Request, sum []uint64) error {
 		result.MaxRoundingError = result.Policy.RoundingError(sites)
 		result.MaxNoiseSD = result.Policy.NoiseSD(sites)
 	case analysis.Moments:
+		method.Noise = result.Policy.Noise != ""
 		pooled, err := method.Pool(sum, sites)
 		if err != nil {
 			return fmt.Errorf("pool moments: %w", err)
@@ -66,11 +68,18 @@ func Fill(result *query.Result, r query.Request, sum []uint64) error {
 		for _, c := range pooled.Cells {
 			cell := summary(c.Summary, base)
 			cell.Levels = c.Levels
+			if method.Noise {
+				cell.MeanNoiseSD, cell.SDNoiseSD = method.NoiseSD(c.Summary, result.Policy.NoiseSD(sites))
+			}
 			result.Cells = append(result.Cells, cell)
 		}
 		total := summary(pooled.Pooled, base)
+		if method.Noise {
+			total.MeanNoiseSD, total.SDNoiseSD = method.NoiseSD(pooled.Pooled, result.Policy.NoiseSD(sites)*math.Sqrt(float64(len(pooled.Cells))))
+		}
 		result.Total = &total
 		result.MaxRoundingError = result.Policy.RoundingError(1)
+		result.MaxNoiseSD = result.Policy.NoiseSD(sites)
 	}
 	for i := range result.Cells {
 		c := &result.Cells[i]

@@ -25,10 +25,13 @@ type Cell struct {
 
 // Cells reads the words that one site released for an analysis, before they are masked. Of a
 // method in rounds, whose sums are not known yet, it is the persons whom they are over, in
-// bands if that is asked for.
-func Cells(r query.Request, words []uint64, bands bool) ([]Cell, error) {
+// bands if that is asked for. Where the limits ask for noise it is in the words already.
+func Cells(r query.Request, words []uint64, bands, noise bool) ([]Cell, error) {
 	a := r.Analysis
-	if a.Kind.InRounds() {
+	switch {
+	case a.Kind.InRounds() && noise:
+		return blurred(a, words, bands)
+	case a.Kind.InRounds():
 		return together(a, words, bands)
 	}
 	method, err := analysis.For(r)
@@ -54,6 +57,7 @@ func Cells(r query.Request, words []uint64, bands bool) ([]Cell, error) {
 			cells = append(cells, Cell{Levels: c.Levels, N: c.N, Withheld: c.WithheldBy > 0})
 		}
 	case analysis.Moments:
+		method.Noise = noise
 		own, err := method.Pool(words, 1)
 		if err != nil {
 			return nil, fmt.Errorf("show moments: %w", err)
@@ -73,6 +77,25 @@ func names(columns []analysis.Column) []string {
 		list[i] = c.Name
 	}
 	return list
+}
+
+// blurred returns the columns of a vector with noise, and the persons it counts.
+func blurred(a query.Analysis, words []uint64, bands bool) ([]Cell, error) {
+	method, err := analysis.WithNoise(a, 0)
+	if err != nil {
+		return nil, err
+	}
+	n, err := method.Counted(words)
+	if err != nil {
+		return nil, fmt.Errorf("show %s: %w", a.Kind, err)
+	}
+	cell := Cell{Together: names(method.Columns())}
+	if bands {
+		cell.Size = BandOf(int(n))
+	} else {
+		cell.N = n
+	}
+	return []Cell{cell}, nil
 }
 
 func together(a query.Analysis, words []uint64, bands bool) ([]Cell, error) {

@@ -29,7 +29,7 @@ func TestCellsOfACaseSeries(t *testing.T) {
 		require.NoError(t, frame.Append([]float64{0, 300, float64(person), 0}))
 		require.NoError(t, frame.Append([]float64{1, 31, float64(person), 1}))
 	}
-	cells, err := Cells(query.Request{Analysis: a}, frame.Bits(), false)
+	cells, err := Cells(query.Request{Analysis: a}, frame.Bits(), false, false)
 	require.NoError(t, err)
 	require.Equal(t, []Cell{{Together: []string{"events", "risk", "days", "person"}, N: 12}}, cells)
 }
@@ -49,12 +49,21 @@ func TestCellsOfSums(t *testing.T) {
 		}
 		require.NoError(t, frame.Append([]float64{float64(i % 2), age}))
 	}
-	cells, err := Cells(query.Request{Analysis: a}, frame.Bits(), false)
+	cells, err := Cells(query.Request{Analysis: a}, frame.Bits(), false, false)
 	require.NoError(t, err)
 	require.Equal(t, []Cell{
 		{Together: []string{"fever"}, N: 20}, {Together: []string{"fever", "age"}, N: 15, Omitted: 5}, {Together: []string{"age"}, N: 15, Omitted: 5},
 	}, cells)
-	cells, err = Cells(query.Request{Analysis: a}, frame.Bits(), true)
+	cells, err = Cells(query.Request{Analysis: a}, frame.Bits(), true, false)
 	require.NoError(t, err)
 	require.Equal(t, []Cell{{Together: []string{"fever"}, Size: Under101}, {Together: []string{"fever", "age"}, Size: Under101}, {Together: []string{"age"}, Size: Under101}}, cells)
+
+	noised, err := analysis.WithNoise(a, 0)
+	require.NoError(t, err)
+	words, err := noised.Site(nil, frame)
+	require.NoError(t, err)
+	require.NoError(t, noised.Blur(words, func() (int64, error) { return 1 << analysis.GridPlaces, nil }))
+	cells, err = Cells(query.Request{Analysis: a}, words, false, true)
+	require.NoError(t, err)
+	require.Equal(t, []Cell{{Together: []string{"fever", "age"}, N: 23}}, cells, "one more in each of three parts")
 }

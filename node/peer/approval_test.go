@@ -201,7 +201,7 @@ func TestReleaseWaitsForApproval(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, found)
 	require.Equal(t, released.Digest(), list[0].Numbers)
-	cells, err := approval.Cells(list[0].Request, released.Words(), false)
+	cells, err := approval.Cells(list[0].Request, released.Words(), false, false)
 	require.NoError(t, err)
 	require.Equal(t, []approval.Cell{
 		{Levels: []string{"female"}, N: 15}, {Levels: []string{"male"}, N: 15}, {Levels: []string{"other or unknown"}},

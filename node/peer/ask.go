@@ -242,7 +242,7 @@ func (p *Peer) answerable(ctx context.Context, q *question, until *time.Time) (a
 		return none, err
 	}
 	released, err := p.cfg.Gate.Release(ctx, release.Question{
-		ID: q.id, Same: same, Trial: q.design.ID, Researcher: q.ask.Request.Issuer, Policy: q.accept.Policy, Design: q.design.Disclosure,
+		ID: q.id, Same: same, Trial: q.design.ID, Researcher: q.ask.Request.Issuer, Policy: q.accept.Policy, Design: q.design.Disclosure, Hub: q.ask.Hub,
 	}, answer, use.At)
 	if err != nil {
 		return none, err
@@ -321,7 +321,7 @@ func (p *Peer) member(ctx context.Context, q question, n int) (*secagg.Member, e
 
 // inRounds returns the question's method in rounds, under the limits that all parties know.
 func (q question) inRounds() (analysis.Iteration, error) {
-	return analysis.InRounds(q.request.Analysis, disclosure.Strictest(q.ask.Hub, q.design.Disclosure).MinCell)
+	return analysis.Public(q.request.Analysis, disclosure.Strictest(q.ask.Hub, q.design.Disclosure))
 }
 
 // session returns the session of a round's masked sum: as the trial says for the first, and

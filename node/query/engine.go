@@ -146,7 +146,33 @@ func (e *Engine) Evaluate(ctx context.Context, r query.Request, permission Permi
 	if err != nil {
 		return release.Answer{}, fmt.Errorf("evaluate question: %w", err)
 	}
-	return answer(table, subjects, r.Analysis), nil
+	out := answer(table, subjects, r.Analysis)
+	axes, err := r.Axes()
+	out.Labels = labels(axes)
+	return out, err
+}
+
+// labels names the cells of a table by their levels, the last axis fastest.
+func labels(axes []query.Axis) []string {
+	list := []string{""}
+	for _, axis := range axes {
+		var next []string
+		for _, before := range list {
+			for _, level := range axis.Levels {
+				next = append(next, joined(before, axis.Name+" = "+level))
+			}
+		}
+		list = next
+	}
+	return list
+}
+
+// joined puts what else a cell is made by behind what it is made by already.
+func joined(before, more string) string {
+	if before == "" {
+		return more
+	}
+	return before + ", " + more
 }
 
 func lookup(values map[omop.PersonID]float64, p omop.PersonID) (float64, bool) {
@@ -370,6 +396,7 @@ func answer(table analysis.Table, subjects []subject, a query.Analysis) release.
 		out.Measure = measureOf(v.Concept)
 		out.Sets[out.Measure] = measured
 		out.Values = map[string][][]release.Value{out.Measure: values}
+		out.Columns = map[string]string{out.Measure: "the variable"}
 	}
 	return out
 }

@@ -251,6 +251,11 @@ func FrameAnswer(a query.Analysis, method analysis.Iteration, persons []omop.Per
 		Values: frame, Power: method.Power(), Parameters: method.Parameters(),
 		Times: slices.DeleteFunc(method.Times(), func(name string) bool { return !isTime(columns, name) }),
 	}
+	if slices.Contains(analysis.NoisedKinds(), a.Kind) {
+		if whole.Noised, err = analysis.WithNoise(a, 0); err != nil {
+			return release.Answer{}, err
+		}
+	}
 	return judged(a, whole, frame, method.Views(), persons)
 }
 
@@ -277,6 +282,7 @@ func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, views 
 		Measure: measure,
 		Sets:    make(map[string][][]omop.PersonID),
 		Values:  make(map[string][][]release.Value),
+		Columns: make(map[string]string),
 	}
 	if out.Choices, err = choices(a); err != nil {
 		return release.Answer{}, err
@@ -299,8 +305,9 @@ func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, views 
 				continue
 			}
 			cells = append(cells, cell{view, some})
+			out.Labels = append(out.Labels, label(frame, view, some[0]))
 			for _, odd := range frame.Odd(some, append(absent(columns, view), whole.Times...)) {
-				others = append(others, identities(persons, odd))
+				others = append(others, identities(persons, odd.Rows))
 			}
 			out.Sets[membership] = append(out.Sets[membership], identities(persons, rows))
 			out.Sets[measure] = append(out.Sets[measure], identities(persons, some))
@@ -319,6 +326,7 @@ func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, views 
 	out.Sets[membership] = append(out.Sets[membership], others...)
 	for _, c := range columns {
 		if of := measureOfValues(c); of != "" {
+			out.Columns[of] = c.Name
 			sets, values := valuesIn(cells, frame, c, persons)
 			out.Sets[of] = append(out.Sets[of], sets...)
 			out.Values[of] = append(out.Values[of], values...)
@@ -412,6 +420,20 @@ func absent(columns []query.Column, view []analysis.Column) (names []string) {
 		}
 	}
 	return names
+}
+
+// label names a cell by the levels that one of its rows has.
+func label(frame *analysis.Frame, view []analysis.Column, row int) string {
+	text := ""
+	for _, c := range view {
+		switch v := frame.Values(c.Name)[row]; c.Kind {
+		case analysis.Factor:
+			text = joined(text, c.Name+" = "+c.Levels[int(v)])
+		case analysis.Logical:
+			text = joined(text, c.Name+" = "+[]string{"no", "yes"}[int(v)])
+		}
+	}
+	return text
 }
 
 // cell is a combination of levels in a view, with the rows of those who miss nothing in it.

@@ -54,6 +54,8 @@ var attacks = []attack{
 	{"al", "the kurtosis of a column with one great value", greatValue},
 	{"am", "quantiles of one column in two plausible ranges", movedRange},
 	{"an", "a regression on a power of a value that is one person's alone", leverage},
+	{"ao", "a model with a column more, which few lack, for the ages of those few", fewLack},
+	{"ap", "a model with a column more over a site more, for that site's sums", columnMore},
 }
 
 // few is how many persons the attacker is after.

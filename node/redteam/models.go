@@ -28,6 +28,29 @@ func (t *target) answerTo(ctx context.Context, a query.Analysis, row func(place 
 	if err != nil {
 		return nil, err
 	}
+	_, own, err := t.frameOf(ctx, a, row)
+	if err != nil {
+		return nil, err
+	}
+	all := []*analysis.Frame{own}
+	for range sites - 1 { // of which the attacker knows all: nobody is there
+		nobody, err := analysis.NewFrame(own.Columns())
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, nobody)
+	}
+	answer, err := analysis.Local(method, all...)
+	return answer.Result, err
+}
+
+// frameOf asks a method in rounds of all persons, and returns the question and the frame that
+// is let pass. What the gate hears of the frame is what the node tells it.
+func (t *target) frameOf(ctx context.Context, a query.Analysis, row func(place int) []float64) (asked release.Question, own *analysis.Frame, err error) {
+	method, err := analysis.InRounds(a, t.policy.MinCell)
+	if err != nil {
+		return asked, nil, err
+	}
 	values := make([][]float64, len(a.Columns))
 	for place := range t.persons {
 		for c, v := range row(place) {
@@ -36,35 +59,22 @@ func (t *target) answerTo(ctx context.Context, a query.Analysis, row func(place 
 	}
 	out, err := site.FrameAnswer(a, method, t.persons, values)
 	if err != nil {
-		return nil, err
+		return asked, nil, err
 	}
 	same, err := canonical.Marshal(a)
 	if err != nil {
-		return nil, err
+		return asked, nil, err
 	}
-	asked := release.Question{Same: message.Sum(same), Trial: "red-team", Researcher: "did:key:attacker", Policy: t.policy}
+	asked = release.Question{Same: message.Sum(same), Trial: "red-team", Researcher: "did:key:attacker", Policy: t.policy}
 	if _, err := rand.Read(asked.ID[:]); err != nil {
-		return nil, err
+		return asked, nil, err
 	}
 	released, err := t.gate.Release(ctx, asked, out, t.now)
 	if err != nil {
-		return nil, err
+		return asked, nil, err
 	}
-	columns := out.Frame.Values.Columns()
-	own, err := released.Frame(columns)
-	if err != nil {
-		return nil, err
-	}
-	all := []*analysis.Frame{own}
-	for range sites - 1 { // of which the attacker knows all: nobody is there
-		nobody, err := analysis.NewFrame(columns)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, nobody)
-	}
-	answer, err := analysis.Local(method, all...)
-	return answer.Result, err
+	own, err = released.Frame(out.Frame.Values.Columns())
+	return asked, own, err
 }
 
 // failed returns the finding of a method that gave no answer.

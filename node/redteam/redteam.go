@@ -121,6 +121,14 @@ type attack struct {
 	run          func(ctx context.Context, t *target) (Finding, error)
 }
 
+// Letters name the attacks, in order.
+func Letters() (list []string) {
+	for _, a := range attacks {
+		list = append(list, a.letter)
+	}
+	return list
+}
+
 // target is a gate under one attack.
 type target struct {
 	policy  disclosure.Policy

@@ -91,6 +91,8 @@ func TestEveryAttackFails(t *testing.T) {
 		"al": {redteam.Refused, "release.cell-threshold"},
 		"am": {redteam.Refused, "release.choice"},
 		"an": {redteam.Refused, "release.cell-threshold"},
+		"ao": {redteam.Refused, "release.differencing"},
+		"ap": {redteam.Refused, "release.sites"},
 	}
 	got := make(map[string]end)
 	for letter, f := range run(t, disclosure.Default()) {
@@ -114,7 +116,7 @@ func TestEveryAttackFailsWithNoise(t *testing.T) {
 func TestAttacksSucceedWithoutAGate(t *testing.T) {
 	t.Parallel()
 	found := run(t, disclosure.Policy{MinSites: 1})
-	for _, letter := range []string{"b", "c", "h", "i", "l", "m", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x", "y", "aa", "ab", "ac", "ad", "ae", "af", "ag", "ah", "ai", "aj", "ak", "al", "am", "an"} {
+	for _, letter := range []string{"b", "c", "h", "i", "l", "m", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x", "y", "aa", "ab", "ac", "ad", "ae", "af", "ag", "ah", "ai", "aj", "ak", "al", "am", "an", "ao", "ap"} {
 		require.Equal(t, redteam.Succeeded, found[letter].Outcome, "attack %s: %s", letter, found[letter].Learned)
 	}
 }

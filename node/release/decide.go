@@ -20,6 +20,8 @@ type decision struct {
 	now    time.Time
 	random io.Reader
 
+	answer Answer
+
 	// withheld are the sets behind an answer of which nothing is released.
 	withheld []measureSet
 
@@ -63,6 +65,7 @@ func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
 	if d.behind, err = a.behind(); err != nil {
 		return Released{}, err
 	}
+	d.answer = a
 	if a.Nested && !nested(d.behind[a.Measure]) {
 		return Released{}, errors.New("release: a step of the answer is no part of the one before")
 	}
@@ -73,22 +76,20 @@ func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
 	} else {
 		table, sets, err = d.protect(ctx, d.suppress(a.Table), a)
 	}
+	if bare := (*problem.Error)(nil); errors.Is(err, ErrDifference) && errors.As(err, &bare) && bare.Detail == "" {
+		err = d.blame(ctx)
+	}
 	if err != nil {
 		return Released{}, err
 	}
-	if d.q.Policy.Noise != "" {
-		if table, err = d.addNoise(table, a.Table.Cells); err != nil {
-			return Released{}, err
-		}
-	}
-	words, err := a.words(table)
+	words, frame, err := d.words(a, table)
 	if err != nil {
 		return Released{}, err
 	}
 	if err := d.spend(ctx, cost); err != nil {
 		return Released{}, err
 	}
-	r := row{source: d.q.ID.String(), measure: a.Measure, words: words, used: used, frame: a.Frame != nil}
+	r := row{source: d.q.ID.String(), measure: a.Measure, words: words, used: used, frame: frame}
 	return Released{words: words, used: a.Used}, d.remember(ctx, r, sets)
 }
 
@@ -183,22 +184,23 @@ type row struct {
 }
 
 func (d *decision) remember(ctx context.Context, r row, sets []measureSet) error {
-	if err := d.insert(ctx, "", "", r); err != nil {
+	if err := d.insert(ctx, &problem.Error{}, r); err != nil {
 		return err
 	}
 	return d.insertSets(ctx, sets)
 }
 
 func (d *decision) refuse(ctx context.Context, why *problem.Error) error {
-	if err := d.insert(ctx, why.Rule, why.Public, row{source: d.q.ID.String()}); err != nil {
+	if err := d.insert(ctx, why, row{source: d.q.ID.String()}); err != nil {
 		return err
 	}
 	return d.insertSets(ctx, d.withheld)
 }
 
-func (d *decision) insert(ctx context.Context, rule, public string, r row) error {
+// insert writes the decision down: what was let out, if why names no rule.
+func (d *decision) insert(ctx context.Context, why *problem.Error, r row) error {
 	var words, used []byte
-	if rule == "" {
+	if why.Rule == "" {
 		words, used = wordsToBytes(r.words), r.used.bytes()
 	}
 	if r.frame {
@@ -210,9 +212,9 @@ func (d *decision) insert(ctx context.Context, rule, public string, r row) error
 	}
 	// The gate's lock makes the next number the next.
 	_, err := d.tx.Exec(ctx, `INSERT INTO release
-		(sequence, query, source, question, trial, researcher, limits, rule, public, measure, words, used, released_at)
-		VALUES ((SELECT coalesce(max(sequence), 0) + 1 FROM release), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		d.q.ID.String(), r.source, d.q.Same.String(), d.q.Trial, d.q.Researcher, limits(d.q.Policy), rule, public,
+		(sequence, query, source, question, trial, researcher, limits, rule, public, detail, measure, words, used, released_at)
+		VALUES ((SELECT coalesce(max(sequence), 0) + 1 FROM release), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		d.q.ID.String(), r.source, d.q.Same.String(), d.q.Trial, d.q.Researcher, limits(d.q.Policy), why.Rule, why.Public, why.Detail,
 		r.measure, words, used, d.now.Unix())
 	return err
 }

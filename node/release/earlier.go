@@ -128,7 +128,7 @@ func (d *decision) compareOne(ctx context.Context, s measureSet) error {
 		return err
 	}
 	defer rows.Close()
-	var same, near bool
+	var same, near, beside bool
 	for rows.Next() {
 		var raw []byte
 		var withheld int
@@ -144,19 +144,24 @@ func (d *decision) compareOne(ctx context.Context, s measureSet) error {
 		switch n := only + others; {
 		case n >= least:
 		case s.limits != "" && e.limits != "" && s.limits != e.limits && (n == 0 || s.withheld && e.withheld):
-			return ErrLimits
+			return ErrLimits.With(d.answer.named(s.measure, s.cell))
 		case n == 0:
 			same = true
 		case s.spare:
-		case !s.withheld || !e.withheld:
+		case !s.withheld && !e.withheld:
 			near = true
+		case !s.withheld || !e.withheld:
+			beside = true
 		}
 	}
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	if near && !same {
-		return ErrDifference
+	switch {
+	case near && !same:
+		return ErrDifference.With(d.apart(s.measure, s.cell))
+	case beside && !same:
+		return ErrNear.With(d.apart(s.measure, s.cell))
 	}
 	return nil
 }

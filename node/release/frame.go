@@ -4,16 +4,19 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
 // Why the gate does not let a frame's sums out, besides the rules for a table whose
 // cells are the combinations of levels.
 var (
-	ErrLevels     = problem.Refusal("release.levels", "some combination of levels and yes-or-no values of the model's columns has fewer persons here than the policy demands, and not none, or one person has most of a sum over it: leave a column out or ask about a wider cohort")
-	ErrOdd        = problem.Refusal("release.few-differ", "in some combination of levels numeric columns tell some persons here from the others, and they are fewer than the policy demands: those with another value than most, in one column or in several at once, or with one of few values; leave a column out, ask whether there is such an event in place of how many, or ask about a wider cohort")
+	ErrLevels     = problem.Refusal("release.levels", "a combination of levels and yes-or-no values of the model's columns has fewer persons here than the policy demands, and not none")
+	ErrDominance  = problem.Refusal("release.dominance", "one person has a larger share of a sum of the model's columns here than the policy allows")
+	ErrOdd        = problem.Refusal("release.few-differ", "numeric columns tell some persons here from the others, and they are fewer than the policy demands: those with another value than most, in one column or in several at once, or with one of few values")
 	ErrParameters = problem.Refusal("release.parameters", "the model has too many parameters for the number of persons: leave terms out or ask about a wider cohort")
 	ErrFrameSize  = problem.Refusal("release.frame-size", "the persons times the columns of the model, or the combinations of levels, are more than this node keeps for one question")
 )
@@ -44,6 +47,10 @@ type Frame struct {
 	Power      float64  // of the distances from a column's mean that are summed
 	Parameters int      // numbers that the method estimates of a view
 	Times      []string // columns that only say how long persons were watched, and why it ended
+
+	// Noised is the method in the form that takes noise, nil if there is none. Where the
+	// policy asks for noise, what is let out and kept is its vector, in place of the frame.
+	Noised analysis.Noised
 }
 
 // table is what the rules for tables see of a frame: the sums over each combination of
@@ -51,39 +58,83 @@ type Frame struct {
 // could give each of them, and those of nested events what lies between two.
 func (f Frame) table() analysis.Table {
 	var t analysis.Table
-	for _, view := range f.Views {
-		for _, rows := range view.Crossing(view.Columns()) {
-			t.Cells = append(t.Cells, analysis.Cell{N: int64(len(rows)), Sums: make([]analysis.Sum, 1), Largest: view.LargestShare(rows, f.Power, f.Times)})
-		}
+	for _, c := range f.cells() {
+		share, _ := c.view.LargestShare(c.rows, f.Power, f.Times)
+		t.Cells = append(t.Cells, analysis.Cell{N: int64(len(c.rows)), Sums: make([]analysis.Sum, 1), Largest: share})
 	}
 	return t
 }
 
-// fewDiffer reports whether sums over some combination of levels would be about some persons
-// there, but fewer than least; see [analysis.Frame.TellsFew]. Times are summed over all, however
-// their watch ended.
-func (f Frame) fewDiffer(least int) bool {
+// frameCell are the rows of a cell in its view.
+type frameCell struct {
+	view *analysis.Frame
+	rows []int
+}
+
+// cells are those of the table.
+func (f Frame) cells() (list []frameCell) {
 	for _, view := range f.Views {
+		for _, rows := range view.Crossing(view.Columns()) {
+			list = append(list, frameCell{view, rows})
+		}
+	}
+	return list
+}
+
+// fewDiffer refuses if sums over some combination of levels would be about some persons there,
+// but fewer than least; see [analysis.Frame.TellsFew]. Times are summed over all, however their
+// watch ended.
+func (a Answer) fewDiffer(least int) error {
+	const fix = "leave a column out, ask whether there is such an event in place of how many, or ask about a wider cohort"
+	for place, c := range a.Frame.cells() {
+		if columns := c.view.TellsFew(c.rows, a.Frame.Times, least); columns != nil {
+			return ErrOdd.With(fmt.Sprintf("%s in %s; %s", strings.Join(columns, ", "), a.named(a.Measure, place), fix))
+		}
+	}
+	for _, view := range a.Frame.Views {
 		var others []analysis.Column
 		var numbers []string
 		for _, c := range view.Columns() {
-			if !slices.Contains(f.Times, c.Name) {
+			if !slices.Contains(a.Frame.Times, c.Name) {
 				others, numbers = append(others, c), append(numbers, c.Name)
 			}
 		}
-		for _, rows := range view.Crossing(view.Columns()) {
-			if view.TellsFew(rows, f.Times, least) {
-				return true
-			}
-		}
 		for _, rows := range view.Crossing(others) {
-			if slices.ContainsFunc(view.Odd(rows, numbers), func(odd []int) bool { return len(odd) < least }) {
-				return true
+			for _, odd := range view.Odd(rows, numbers) {
+				if len(odd.Rows) < least {
+					return ErrOdd.With(odd.Column + "; " + fix)
+				}
 			}
 		}
 	}
-	return false
+	return nil
 }
+
+// fewOrOne refuses if a combination of levels has few persons, or one who has most of a sum.
+func (a Answer) fewOrOne(p disclosure.Policy) error {
+	var small []string
+	for place, c := range a.Table.Cells {
+		if c.N > 0 && c.N < least(p) {
+			small = append(small, a.named(a.Measure, place))
+		}
+	}
+	if len(small) > 0 {
+		if more := len(small) - mostNamed; more > 0 {
+			small = append(small[:mostNamed], fmt.Sprintf("and %d more", more))
+		}
+		return ErrLevels.With(strings.Join(small, ", ") + "; leave out a column, join levels, or ask about a wider cohort")
+	}
+	for place, c := range a.Frame.cells() {
+		if dominated(a.Table.Cells[place], p.MaxShare) {
+			_, column := c.view.LargestShare(c.rows, a.Frame.Power, a.Frame.Times)
+			return ErrDominance.With(fmt.Sprintf("column %s in %s; leave it out, or ask about a wider cohort", column, a.named(a.Measure, place)))
+		}
+	}
+	return nil
+}
+
+// mostNamed is how many cells one refusal names.
+const mostNamed = 3
 
 // fewest is the number of complete rows of the view that has fewest.
 func (f Frame) fewest() int {
@@ -105,22 +156,21 @@ func (d *decision) checkFrame(ctx context.Context, a Answer) ([]measureSet, erro
 	if err != nil {
 		return nil, err
 	}
-	judged := d.suppress(a.Table)
-	refusal := ErrLevels
-	switch {
-	case len(shown(judged)) == 0:
-		refusal = ErrCells
-	case slices.Contains(d.small, true):
-	case f.fewDiffer(d.q.Policy.MinCell):
-		refusal = ErrOdd
-	default:
+	refusal := a.fewOrOne(d.q.Policy)
+	if !slices.ContainsFunc(a.Table.Cells, func(c analysis.Cell) bool { return c.N >= least(d.q.Policy) }) {
+		refusal = ErrCells.With(fewer(d.q.Policy))
+	}
+	if refusal == nil {
+		refusal = a.fewDiffer(d.q.Policy.MinCell)
+	}
+	if refusal == nil {
 		if sets, err = d.safe(ctx, a.Table, a); err != nil {
 			return nil, err
 		}
 		if f.Parameters*personsPerParameterHere <= f.fewest() {
 			return sets, nil
 		}
-		refusal = ErrParameters
+		refusal = ErrParameters.With(fmt.Sprintf("%d parameters need at least %d persons here", f.Parameters, f.Parameters*personsPerParameterHere))
 	}
 	sets = withhold(sets)
 	if err := d.compare(ctx, sets); err != nil {
@@ -139,12 +189,23 @@ func withhold(sets []measureSet) []measureSet {
 	return out
 }
 
-// words returns what is kept of a released answer: the vector, or the frame's values.
-func (a Answer) words(table analysis.Table) ([]uint64, error) {
-	if a.Frame != nil {
-		return a.Frame.Values.Bits(), nil
+// words returns what is kept of a released answer, with the policy's noise: the vector, or
+// the frame's values.
+func (d *decision) words(a Answer, table analysis.Table) (words []uint64, frame bool, err error) {
+	noise := d.q.Policy.Noise != ""
+	switch {
+	case a.Frame != nil && noise:
+		words, err = d.blurFrame(a.Frame)
+		return words, false, err
+	case a.Frame != nil:
+		return a.Frame.Values.Bits(), true, nil
+	case noise:
+		if table, err = d.blurTable(table, a.Table); err != nil {
+			return nil, false, err
+		}
 	}
-	return analysis.Encode(table)
+	words, err = analysis.Encode(table)
+	return words, false, err
 }
 
 // Frame returns the frame that was let pass, over the columns of the question.

@@ -137,8 +137,8 @@ func TestFrameIsRefused(t *testing.T) {
 		"few with a value":    {40, 20, 1, func(i int) float64 { return map[bool]float64{true: 1, false: math.NaN()}[i < 10] }, release.ErrCells},
 		"few cases":           {40, 10, 1, small, release.ErrLevels},
 		"few others":          {40, 30, 1, small, release.ErrLevels},
-		"one outweighs cases": {40, 20, 1, func(i int) float64 { return map[bool]float64{true: 1000, false: 0.1}[i == 0] }, release.ErrLevels},
-		"one outweighs all":   {40, 0, 1, func(i int) float64 { return map[bool]float64{true: 1000, false: 0.1}[i == 0] }, release.ErrCells},
+		"one outweighs cases": {40, 20, 1, func(i int) float64 { return map[bool]float64{true: 1000, false: 0.1}[i == 0] }, release.ErrDominance},
+		"one outweighs all":   {40, 0, 1, func(i int) float64 { return map[bool]float64{true: 1000, false: 0.1}[i == 0] }, release.ErrDominance},
 		"few differ":          {40, 20, 1, func(i int) float64 { return map[bool]float64{true: 9, false: 7}[i < 5] }, release.ErrOdd},
 		"too many parameters": {40, 20, 14, small, release.ErrParameters},
 	} {
@@ -160,20 +160,23 @@ func TestFrameIsRefused(t *testing.T) {
 // model's or a count, and whether it was shown or not.
 func TestModelOfNearlyTheSamePersons(t *testing.T) {
 	t.Parallel()
-	for name, before := range map[string]release.Answer{
-		"after a model":           model(t, ids(1, 40), 15, 3, small),
-		"after a count":           count(ids(1, 40)),
-		"after one that was kept": model(t, ids(1, 40), 3, 3, small),
+	for name, c := range map[string]struct {
+		before release.Answer
+		want   error
+	}{
+		"after a model":           {model(t, ids(1, 40), 15, 3, small), release.ErrDifference},
+		"after a count":           {count(ids(1, 40)), release.ErrDifference},
+		"after one that was kept": {model(t, ids(1, 40), 3, 3, small), release.ErrNear},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			gate := open(t, sqltest.SQLite(t))
-			_, err := gate.Release(t.Context(), ask("first"), before, now)
+			_, err := gate.Release(t.Context(), ask("first"), c.before, now)
 			if name != "after one that was kept" {
 				require.NoError(t, err)
 			}
 			_, err = gate.Release(t.Context(), ask("second"), model(t, ids(1, 38), 15, 3, small), now)
-			require.ErrorIs(t, err, release.ErrDifference)
+			require.ErrorIs(t, err, c.want)
 			_, err = gate.Release(t.Context(), ask("third"), model(t, ids(101, 140), 15, 3, small), now)
 			require.NoError(t, err)
 		})
@@ -255,7 +258,7 @@ func TestModelAddsUpWithheldCells(t *testing.T) {
 	_, err := gate.Release(t.Context(), byRace, races, now)
 	require.NoError(t, err)
 	_, err = gate.Release(t.Context(), all, model(t, ids(1, 230), 100, 3, small), now)
-	require.ErrorIs(t, err, release.ErrDifference)
+	require.ErrorIs(t, err, release.ErrMargins)
 
 	gate = open(t, sqltest.SQLite(t))
 	_, err = gate.Release(t.Context(), all, model(t, ids(1, 230), 100, 3, small), now)

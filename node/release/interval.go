@@ -231,7 +231,7 @@ func (d *decision) margins(ctx context.Context, sets []measureSet, measure strin
 		return err
 	}
 	if found {
-		return ErrDifference
+		return ErrMargins.With(fmt.Sprintf("ask for fewer strata, or for those that were asked for before%s", d.ofColumn(measure)))
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"gonum.org/v1/gonum/mathext"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
 	"github.com/trialmesh/trialmesh/localstore/omop"
@@ -19,6 +20,7 @@ import (
 	"github.com/trialmesh/trialmesh/node/release/noise"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
 var today = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
@@ -189,12 +191,166 @@ var errNone = fmt.Errorf("no randomness")
 
 func (none) Read([]byte) (int, error) { return 0, errNone }
 
-func TestNoiseForSumsIsRefused(t *testing.T) {
+// TestNoNoiseNoAnswer: what has no sound noise is refused, with whose policy it is, the
+// field and what to do, and so is what the other sites would sum up differently.
+func TestNoNoiseNoAnswer(t *testing.T) {
 	t.Parallel()
-	a := counted(span(1, 100))
-	a.Table.Cells[0].Sums = make([]analysis.Sum, 3)
-	_, err := noisy(t, sqltest.SQLite(t), 1).Release(t.Context(), about("mean", disclosure.Policy{Noise: disclosure.Gaussian, NoiseScale: 10}), a, today)
+	gate := noisy(t, sqltest.SQLite(t), 1)
+	p := disclosure.Policy{Noise: disclosure.Gaussian, NoiseScale: 10, TrialEpsilon: 100}
+	sums := counted(span(1, 100))
+	sums.Table.Cells[0].Sums = make([]analysis.Sum, 3)
+	_, err := gate.Release(t.Context(), about("sums", p), sums, today)
 	require.ErrorIs(t, err, ErrNoise)
+
+	model := framed(t, 40)
+	model.Frame.Noised = nil
+	for whose, q := range map[string]Question{
+		"of this site":          about("model", p),
+		"of the hub":            {Hub: p, Policy: p},
+		"of the trial's design": {Design: p, Hub: p, Policy: p},
+	} {
+		_, _ = rand.Read(q.ID[:])
+		q.Same = message.Sum([]byte(whose))
+		_, err = gate.Release(t.Context(), q, model, today)
+		require.ErrorIs(t, err, ErrNoise)
+		require.ErrorContains(t, err, "ask for count, moments, crosstab,")
+		require.ErrorContains(t, err, "have disclosure.noise taken out of the policy "+whose)
+	}
+	_, err = gate.Release(t.Context(), about("only here", p), framed(t, 40), today)
+	require.ErrorIs(t, err, ErrNoise)
+	require.ErrorContains(t, err, "only this site's policy asks for noise (disclosure.noise)")
+}
+
+// measured is the answer to moments of persons with values from 0 to 10, of which the
+// middle is the mean.
+func measured(t *testing.T, persons set, low, high float64) Answer {
+	t.Helper()
+	a := counted(persons)
+	m := analysis.Moments{Low: low, High: high}
+	var values []Value
+	table, err := m.Tabulate(func(yield func(analysis.Row, error) bool) {
+		for i := range persons {
+			values = append(values, Value{a.Used[i], low + (high-low)*float64(i%11)/10})
+			if !yield(analysis.Row{Value: values[i].Number, HasValue: true}, nil) {
+				return
+			}
+		}
+	})
+	require.NoError(t, err)
+	a.Table, a.Measure, a.Sets = table, "concept 1", map[string][][]omop.PersonID{"concept 1": {a.Used}, "persons": {a.Used}}
+	a.Values = map[string][][]Value{"concept 1": {values}}
+	return a
+}
+
+// framed is the answer to a prevalence of something that every other one of n persons has.
+func framed(t *testing.T, n int64) Answer {
+	t.Helper()
+	a := query.Analysis{
+		Kind: query.Prevalence, Columns: []query.Column{{Name: "ill", From: query.FromEvent, Domain: "ConditionOccurrence", Concepts: []int64{1}}},
+		Specs: query.Specs{Prevalence: &query.PrevalenceSpec{Property: "ill"}},
+	}
+	frame, err := analysis.NewFrame(analysis.ColumnsOf(a.Columns))
+	require.NoError(t, err)
+	persons, err := span(1, n).persons()
+	require.NoError(t, err)
+	cells := make([][]omop.PersonID, 2)
+	for i, person := range persons {
+		require.NoError(t, frame.Append([]float64{float64(i % 2)}))
+		cells[i%2] = append(cells[i%2], person)
+	}
+	method, err := analysis.WithNoise(a, 0)
+	require.NoError(t, err)
+	return Answer{
+		Measure: "columns", Used: persons, Sets: map[string][][]omop.PersonID{"columns": cells},
+		Frame: &Frame{Values: frame, Views: []*analysis.Frame{frame}, Parameters: 1, Noised: method},
+	}
+}
+
+// TestNoiseInSums: means and standard deviations of three sites with a Gaussian that they
+// share scatter by what the answer says, and not at all around another value.
+func TestNoiseInSums(t *testing.T) {
+	t.Parallel()
+	const low, high, persons, questions, scale = 30.0, 50.0, 400, 40, 20
+	p := disclosure.Policy{Noise: disclosure.Gaussian, NoiseScale: scale, TrialEpsilon: 1000}
+	m := analysis.Moments{Low: low, High: high, Noise: true}
+	var scatter, expected float64
+	var sites []*Gate
+	for seed := range byte(3) {
+		sites = append(sites, noisy(t, sqltest.SQLite(t), seed))
+	}
+	for i := range questions {
+		var sum []uint64
+		for _, gate := range sites {
+			q := about(fmt.Sprint(i), p)
+			q.Design = q.Policy
+			r, err := gate.Release(t.Context(), q, measured(t, span(1, persons), low, high), today)
+			require.NoError(t, err)
+			if sum == nil {
+				sum = make([]uint64, len(r.Words()))
+			}
+			for k, w := range r.Words() {
+				sum[k] += w
+			}
+		}
+		pooled, err := m.Pool(sum, 3)
+		require.NoError(t, err)
+		// The shares of two sites are as wide as asked for, and there are three.
+		mean, deviation := m.NoiseSD(pooled.Pooled, scale*math.Sqrt(1.5))
+		scatter += math.Pow((*pooled.Pooled.Mean-40) / *mean, 2)
+		expected++
+		require.InDelta(t, 20*math.Sqrt(0.1), *pooled.Pooled.SD, 6**deviation)
+		require.InDelta(t, 3*persons, pooled.Pooled.N, 6*scale*math.Sqrt(1.5))
+	}
+	// Σ of squares of standard normal numbers.
+	require.Greater(t, mathext.GammaIncRegComp(expected/2, scatter/2), 1e-3, "not more")
+	require.Greater(t, mathext.GammaIncReg(expected/2, scatter/2), 1e-3, "nor less")
+}
+
+// TestSumsCostWhatMoves: a mean costs as much as three counts, each of which moves by one at
+// most; three answers at once as much as one after the other (Bun and Steinke, lemma 1.7).
+func TestSumsCostWhatMoves(t *testing.T) {
+	t.Parallel()
+	db := sqltest.SQLite(t)
+	gate := noisy(t, db, 1)
+	spent := func() (rho noise.Rho) {
+		require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
+			return tx.QueryRow(t.Context(), "SELECT CAST(coalesce(sum(rho), 0) AS BIGINT) FROM release_privacy").Scan(&rho)
+		}))
+		return rho
+	}
+	p := disclosure.Policy{Noise: disclosure.Gaussian, NoiseScale: 10, TrialEpsilon: 2.2}
+	_, err := gate.Release(t.Context(), about("mean", p), measured(t, span(1, 100), 0, 10), today)
+	require.NoError(t, err)
+	require.Equal(t, 3*noise.OfScale(10), spent())
+	require.InDelta(t, 3*1e9/(2*10*10), float64(spent()), 4)
+
+	q := about("prevalence", p)
+	q.Design = q.Policy
+	first, err := gate.Release(t.Context(), q, framed(t, 400), today)
+	require.NoError(t, err)
+	require.Equal(t, 4*noise.OfScale(10), spent(), "somebody is ill, or is not, or is left out")
+
+	again := q
+	_, _ = rand.Read(again.ID[:])
+	gate.random = none{}
+	second, err := gate.Release(t.Context(), again, framed(t, 400), today)
+	require.NoError(t, err)
+	require.Equal(t, first.Words(), second.Words(), "drawn once")
+	require.Equal(t, 4*noise.OfScale(10), spent(), "and paid for once")
+	_, err = gate.Release(t.Context(), about("without chance", p), measured(t, span(1001, 1100), 0, 10), today)
+	require.ErrorIs(t, err, errNone)
+	require.Equal(t, 4*noise.OfScale(10), spent(), "what is not let out costs nothing")
+
+	gate.random = chance.NewChaCha8([32]byte{2})
+	// By the conversion of the discrete Gaussian's authors 19 counts of ρ 0.005 give ε 2.083,
+	// 22 give 2.256.
+	for i := range int64(5) {
+		from := 2000 + 1000*i
+		_, err = gate.Release(t.Context(), about(fmt.Sprint(i), p), measured(t, span(from, from+100), 0, 10), today)
+		require.NoError(t, err)
+	}
+	_, err = gate.Release(t.Context(), about("too much", p), measured(t, span(10_000, 10_100), 0, 10), today)
+	require.ErrorIs(t, err, ErrPrivacy)
 }
 
 // TestOnlyTheDesignsNoiseIsShared: three sites share what all of them have read;

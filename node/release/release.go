@@ -36,8 +36,10 @@ import (
 
 // Why the gate refuses. The sentences are public and hold no number of the site.
 var (
-	ErrCells      = problem.Refusal("release.cell-threshold", "no cell of the answer has as many persons as the policy demands")
-	ErrDifference = problem.Refusal("release.differencing", "the answer would differ from one given before by fewer persons than the policy allows")
+	ErrCells      = problem.Refusal("release.cell-threshold", "every cell of the answer has fewer persons than the policy demands, or one who has most of its sum")
+	ErrDifference = problem.Refusal("release.differencing", "numbers of this answer and of those given before could be subtracted to leave fewer persons than the policy allows")
+	ErrNear       = problem.Refusal("release.near-threshold", "of two numbers about nearly the same persons, this one and one asked for before, one would be shown and the other withheld, which tells that they lie at the threshold")
+	ErrMargins    = problem.Refusal("release.margins", "with the numbers around it the answer would tell a withheld cell more exactly than that it is withheld")
 	ErrAudit      = problem.Refusal("release.audit", "so many numbers about these persons were released that the node cannot tell whether one more would give a few of them away")
 	ErrLimits     = problem.Refusal("release.limits", "the same persons were asked about under other disclosure limits before; what was shown then stands")
 	ErrSites      = problem.Refusal("release.sites", "the same numbers were added up over other sites before; sums over several choices of sites would give the numbers of a few of them away")
@@ -81,12 +83,20 @@ type Question struct {
 
 	// Design is the trial's own policy, which every site of it applies.
 	Design disclosure.Policy
+
+	// Hub is the hub's own, which it may tell every site.
+	Hub disclosure.Policy
 }
 
 // Answer is one site's answer before the gate: a table, or the frame of a method in rounds.
 type Answer struct {
 	Table analysis.Table
 	Frame *Frame
+
+	// Labels are the names of the table's cells by the levels that make them, for refusals;
+	// "" is the whole cohort. Columns say which column of the question a measure is of.
+	Labels  []string
+	Columns map[string]string
 
 	// Used are all persons whose records were looked at.
 	Used []omop.PersonID
@@ -148,10 +158,10 @@ func (Released) MarshalJSON() ([]byte, error) {
 // error of the refusal. found is false if the gate has not seen the question.
 func (g *Gate) Recall(ctx context.Context, id query.ID) (r Released, found bool, err error) {
 	err = g.db.Read(ctx, func(tx *sqldb.Tx) error {
-		var rule, public string
+		var rule, public, detail string
 		var words, bits, used []byte
-		err := tx.QueryRow(ctx, `SELECT r.rule, r.public, r.words, f.bits, r.used FROM release r LEFT JOIN release_frame f ON f.query = r.source
-			WHERE r.query = ?`, id.String()).Scan(&rule, &public, &words, &bits, &used)
+		err := tx.QueryRow(ctx, `SELECT r.rule, r.public, r.detail, r.words, f.bits, r.used FROM release r LEFT JOIN release_frame f ON f.query = r.source
+			WHERE r.query = ?`, id.String()).Scan(&rule, &public, &detail, &words, &bits, &used)
 		switch {
 		case errors.Is(err, sqldb.ErrNoRows):
 			return nil
@@ -159,7 +169,7 @@ func (g *Gate) Recall(ctx context.Context, id query.ID) (r Released, found bool,
 			return err
 		case rule != "":
 			found = true
-			return problem.Refusal(rule, public)
+			return problem.Refusal(rule, public).With(detail)
 		}
 		found = true
 		if words == nil && bits == nil {

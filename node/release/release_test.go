@@ -218,7 +218,7 @@ func TestAttacks(t *testing.T) {
 			gate := open(t, sqltest.SQLite(t))
 			_, _ = gate.Release(t.Context(), ask("first"), order[0], now)
 			_, err := gate.Release(t.Context(), ask("second"), order[1], now)
-			require.ErrorIs(t, err, release.ErrDifference, "one is withheld and the other is not because of one person")
+			require.ErrorIs(t, err, release.ErrNear, "one is withheld and the other is not because of one person")
 		}
 	})
 	t.Run("d, f: again and again", func(t *testing.T) {

@@ -3,9 +3,11 @@ package release
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
+	"github.com/trialmesh/trialmesh/protocol/disclosure"
 )
 
 // protect withholds more cells of a table until what is left, with everything
@@ -18,7 +20,7 @@ import (
 // If nothing can be left, the error is that of the whole table.
 func (d *decision) protect(ctx context.Context, t analysis.Table, a Answer) (analysis.Table, []measureSet, error) {
 	sets, whole := d.safe(ctx, t, a)
-	if !errors.Is(whole, ErrDifference) {
+	if !given(whole) {
 		return t, sets, whole
 	}
 	cells := shown(t) // from the fewest persons
@@ -28,7 +30,7 @@ func (d *decision) protect(ctx context.Context, t analysis.Table, a Answer) (ana
 			break
 		}
 		try := without(t, cell)
-		if sets, err := d.safe(ctx, try, a); !errors.Is(err, ErrDifference) {
+		if sets, err := d.safe(ctx, try, a); !given(err) {
 			return try, sets, d.orWhole(err, whole)
 		}
 	}
@@ -41,7 +43,7 @@ func (d *decision) protect(ctx context.Context, t analysis.Table, a Answer) (ana
 		switch {
 		case err == nil:
 			kept, keptSets = try, sets
-		case !errors.Is(err, ErrDifference):
+		case !given(err):
 			return t, nil, d.orWhole(err, whole)
 		}
 	}
@@ -91,7 +93,7 @@ func (d *decision) safe(ctx context.Context, t analysis.Table, a Answer) ([]meas
 	}
 	if len(shown(t)) == 0 {
 		d.withheld = sets
-		return nil, ErrCells
+		return nil, ErrCells.With(fewer(d.q.Policy))
 	}
 	if err := d.audit(ctx, sets); err != nil {
 		return nil, err
@@ -101,4 +103,9 @@ func (d *decision) safe(ctx context.Context, t analysis.Table, a Answer) ([]meas
 	}
 	exact := len(t.Cells[0].Sums) > 0
 	return sets, d.margins(ctx, sets, a.Measure, exact, exact)
+}
+
+// fewer says what to change where cells are too small.
+func fewer(p disclosure.Policy) string {
+	return fmt.Sprintf("a cell needs at least %d persons here; ask for fewer strata, or about a wider cohort", least(p))
 }

@@ -46,13 +46,13 @@ type Policy struct {
 	TrialPerDay       int `json:"trialPerDay,omitempty"`
 	TrialPerWeek      int `json:"trialPerWeek,omitempty"`
 
-	// Noise is what counts are made differentially private with, none if empty. A
+	// Noise is what counts and sums are made differentially private with, none if empty. A
 	// question that no noise is defined for is then refused.
 	Noise Noise `json:"noise,omitempty"`
 
 	// NoiseScale is the scale of the noise in the sum over sites, in persons: a
-	// Gaussian's standard deviation, or Laplace's b. There is one exactly if there is
-	// noise.
+	// Gaussian's standard deviation, or Laplace's b. Of a sum of values a person is half the
+	// width of their declared range. There is one exactly if there is noise.
 	NoiseScale int `json:"noiseScale,omitempty"`
 
 	// ResearcherEpsilon and TrialEpsilon bound the (ε, δ) that the answers with noise of

@@ -64,7 +64,8 @@ func Refusal(rule, public string) *Error {
 	return &Error{Kind: Refused, Public: public, Rule: rule}
 }
 
-// With returns the error with a detail. It still is the one it was made of.
+// With returns the error with a detail, which repeats no input but for names of the question's
+// own. It still is the one it was made of.
 func (e *Error) With(detail string) *Error {
 	told := *e
 	told.Detail = detail

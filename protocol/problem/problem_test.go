@@ -25,7 +25,7 @@ func TestRefusalSurvivesTheNetwork(t *testing.T) {
 		problem.TooMany: 429, problem.Withheld: 422, problem.Refused: 403, problem.Unavailable: 503, problem.Internal: 500,
 	} {
 		sentinel := &problem.Error{Kind: kind, Public: "no", Rule: "a.rule"}
-		d := problem.From(fmt.Errorf("secret: %w", sentinel.With("which")))
+		d := problem.From(fmt.Errorf("secret: %w", sentinel.With("field x: leave it out")))
 		require.Equal(t, status, d.Status)
 		raw, err := json.Marshal(d)
 		require.NoError(t, err)
@@ -33,7 +33,7 @@ func TestRefusalSurvivesTheNetwork(t *testing.T) {
 		var back problem.Document
 		require.NoError(t, json.Unmarshal(raw, &back))
 		require.ErrorIs(t, back.Err(), sentinel)
-		require.Equal(t, "no: which (rule a.rule)", back.Err().Error())
+		require.EqualError(t, back.Err(), "no: field x: leave it out (rule a.rule)")
 		require.NotErrorIs(t, back.Err(), problem.New(kind, "yes"))
 	}
 	require.ErrorIs(t, problem.Document{Type: "about:blank", Title: "x"}.Err(), problem.New(problem.Internal, "x"))

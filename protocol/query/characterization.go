@@ -25,6 +25,9 @@ type Characterization struct {
 
 	Arms      []ArmSize `json:"arms,omitempty"`
 	Variables []Variate `json:"variables"`
+
+	// Warnings say what noise does to the numbers, where there is some.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // ArmSize is an arm with its persons.
@@ -63,5 +66,6 @@ type VariateGroup struct {
 	// Of a number.
 	Mean      *float64   `json:"mean,omitempty"`
 	SD        *float64   `json:"sd,omitempty"`
+	NoiseSD   *float64   `json:"noiseSd,omitempty"`   // the standard deviation of noise in the mean
 	Quartiles []Quantile `json:"quartiles,omitempty"` // 1st, median, 3rd
 }

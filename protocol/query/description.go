@@ -34,6 +34,9 @@ type Description struct {
 
 	// Pairs are of two different columns, the later one second.
 	Pairs []Pair `json:"pairs,omitempty"`
+
+	// Warnings say what noise does to the numbers, where there is some.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // ColumnDescription describes one column, for everybody and for each group.
@@ -61,6 +64,10 @@ type Moment struct {
 	SD       *float64 `json:"sd,omitempty"`
 	Skewness Shape    `json:"skewness"`
 	Kurtosis Shape    `json:"kurtosis"` // excess over the normal distribution's 3
+
+	// Of noise in the mean and in the variance, the standard deviation; absent without noise.
+	NoiseSD         *float64 `json:"noiseSd,omitempty"`
+	VarianceNoiseSD *float64 `json:"varianceNoiseSd,omitempty"`
 }
 
 // Shape is a skewness or kurtosis by each of the three definitions in use: those of

@@ -62,6 +62,11 @@ type Rate struct {
 
 	// Wilson's limits, R's prop.test without correction; prevalence only.
 	Wilson *Limits `json:"wilson,omitempty"`
+
+	// Where there is noise, its standard deviation in the estimate, and in place of the other
+	// limits normal ones that allow for it.
+	NoiseSD *float64 `json:"noiseSd,omitempty"`
+	Noised  *Limits  `json:"noised,omitempty"`
 }
 
 // Limits of an estimate.

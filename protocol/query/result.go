@@ -116,4 +116,8 @@ type Cell struct {
 	// Mean and SD (n-1) are there for moments, when N allows them.
 	Mean *float64 `json:"mean,omitempty"`
 	SD   *float64 `json:"sd,omitempty"`
+
+	// Where there is noise, bounds of its standard deviation in Mean and in SD.
+	MeanNoiseSD *float64 `json:"meanNoiseSd,omitempty"`
+	SDNoiseSD   *float64 `json:"sdNoiseSd,omitempty"`
 }

@@ -73,6 +73,25 @@ func TestGaussianHasItsDistribution(t *testing.T) {
 	}
 }
 
+// TestWideGaussianHasItsDistribution: noise in sums of values is drawn in units of 2^-20, so
+// that numbers are cut into twenty ranges of equal chance instead.
+func TestWideGaussianHasItsDistribution(t *testing.T) {
+	t.Parallel()
+	random := seeded(40)
+	const sd, ranges = 7 << 20, 20
+	var seen [ranges]float64
+	for range draws {
+		k, err := noise.Gaussian(random, big.NewRat(sd*sd, 1))
+		require.NoError(t, err)
+		seen[int(ranges*(1+math.Erf(float64(k)/sd/math.Sqrt2))/2)]++
+	}
+	statistic := 0.0
+	for _, n := range seen {
+		statistic += (n - draws/ranges) * (n - draws/ranges) / (draws / ranges)
+	}
+	require.Greater(t, mathext.GammaIncRegComp((ranges-1)/2.0, statistic/2), 0.001)
+}
+
 // TestAnotherDistributionDoesNotFit: the test above can tell.
 func TestAnotherDistributionDoesNotFit(t *testing.T) {
 	t.Parallel()
@@ -106,10 +125,11 @@ func TestParametersOutOfRange(t *testing.T) {
 	for _, scale := range []*big.Rat{new(big.Rat), big.NewRat(-1, 1), big.NewRat(1<<40+1, 1)} {
 		_, err := noise.Laplace(rand.Reader, scale)
 		require.Error(t, err)
-		_, err = noise.Gaussian(rand.Reader, scale)
+		_, err = noise.Gaussian(rand.Reader, new(big.Rat).Mul(scale, new(big.Rat).Abs(scale)))
 		require.Error(t, err)
 	}
-	_, err := noise.Gaussian(rand.Reader, big.NewRat(1<<40, 1))
+	widest := big.NewRat(1<<40, 1)
+	_, err := noise.Gaussian(rand.Reader, widest.Mul(widest, widest))
 	require.NoError(t, err)
 }
 

@@ -19,17 +19,22 @@ import (
 	"math/big"
 )
 
-// most bounds the parameters, so that every draw fits an int64 but for a chance
-// below 2^-1000.
+// most bounds a scale or standard deviation, so that every draw fits an int64 but for a
+// chance below 2^-1000.
 const most = 1 << 40
 
-var errScale = errors.New("noise: a scale or variance is positive and at most 2^40")
+var (
+	mostScale    = big.NewRat(most, 1)
+	mostVariance = new(big.Rat).Mul(mostScale, mostScale)
+)
+
+var errScale = errors.New("noise: a scale is positive and at most 2^40, a variance at most its square")
 
 // Laplace draws from the discrete Laplace distribution of the given scale b, where
 // k has a probability in proportion to exp(-|k|/b). Added to a number that one person
 // changes by at most one it gives 1/b-differential privacy.
 func Laplace(random io.Reader, b *big.Rat) (int64, error) {
-	if b.Sign() <= 0 || b.Cmp(big.NewRat(most, 1)) > 0 {
+	if b.Sign() <= 0 || b.Cmp(mostScale) > 0 {
 		return 0, errScale
 	}
 	s := source{random: random}
@@ -41,7 +46,7 @@ func Laplace(random io.Reader, b *big.Rat) (int64, error) {
 // where k has a probability in proportion to exp(-k²/2σ²). Added to a number that one
 // person changes by at most one it gives 1/2σ²-zero-concentrated privacy.
 func Gaussian(random io.Reader, variance *big.Rat) (int64, error) {
-	if variance.Sign() <= 0 || variance.Cmp(big.NewRat(most, 1)) > 0 {
+	if variance.Sign() <= 0 || variance.Cmp(mostVariance) > 0 {
 		return 0, errScale
 	}
 	s := source{random: random}
