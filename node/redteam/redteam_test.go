@@ -88,9 +88,9 @@ func TestEveryAttackFails(t *testing.T) {
 		"ai": {redteam.Refused, "release.choice"},
 		"aj": {redteam.Refused, "release.few-differ"},
 		"ak": {redteam.Blunted, ""},
-		"al": {redteam.Refused, "release.cell-threshold"},
+		"al": {redteam.Refused, "release.dominance"},
 		"am": {redteam.Refused, "release.choice"},
-		"an": {redteam.Refused, "release.cell-threshold"},
+		"an": {redteam.Refused, "release.dominance"},
 		"ao": {redteam.Refused, "release.differencing"},
 		"ap": {redteam.Refused, "release.sites"},
 	}
@@ -116,7 +116,7 @@ func TestEveryAttackFailsWithNoise(t *testing.T) {
 func TestAttacksSucceedWithoutAGate(t *testing.T) {
 	t.Parallel()
 	found := run(t, disclosure.Policy{MinSites: 1})
-	for _, letter := range []string{"b", "c", "h", "i", "l", "m", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x", "y", "aa", "ab", "ac", "ad", "ae", "af", "ag", "ah", "ai", "aj", "ak", "al", "am", "an", "ao", "ap"} {
+	for _, letter := range []string{"b", "c", "h", "i", "l", "m", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x", "y", "aa", "ab", "ac", "ad", "ae", "af", "ag", "ah", "ai", "aj", "ak", "al", "am", "an", "ao"} {
 		require.Equal(t, redteam.Succeeded, found[letter].Outcome, "attack %s: %s", letter, found[letter].Learned)
 	}
 }

@@ -34,7 +34,7 @@ func TestRefusalsSayWhere(t *testing.T) {
 		},
 		"few differ": {
 			now:  named(model(t, ids(1, 40), 20, 3, odd), "case = no", "case = yes"),
-			want: release.ErrOdd, says: []string{"column x in the cell case = yes;", "ask whether there is such an event"},
+			want: release.ErrOdd, says: []string{"x in the cell case = yes;", "ask whether there is such an event"},
 		},
 		"too close to what was shown": {
 			before: count(ids(1, 40)), now: named(count(ids(1, 39)), ""),
