@@ -15,6 +15,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/protocol/schedule"
 	"github.com/trialmesh/trialmesh/protocol/study"
+	"github.com/trialmesh/trialmesh/protocol/trial"
 )
 
 // FSM is a [Machine] as the replicated log drives it. The state is a database
@@ -119,6 +120,15 @@ func checkEnvelopes(ctx context.Context, tx *sqldb.Tx) error {
 	} {
 		if err := checkEach(ctx, tx, stored.kind, stored.sql); err != nil {
 			return fmt.Errorf("a message of kind %s: %w", stored.kind, err)
+		}
+	}
+	registrations, err := documents[trial.Registration](ctx, tx, `SELECT document FROM trial`)
+	if err != nil {
+		return err
+	}
+	for _, r := range registrations {
+		if _, err := r.Open(); err != nil {
+			return fmt.Errorf("a trial: %w", err)
 		}
 	}
 	return nil
