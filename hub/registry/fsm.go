@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/trialmesh/trialmesh/federation/consensus"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -37,6 +38,12 @@ func (f *FSM) Apply(index uint64, command []byte) (any, error) {
 		return Outcome{LedgerIndex: -1, Existed: true}, nil
 	}
 	return out, err
+}
+
+// ApplyBatch runs commands in one transaction. A refused one changes nothing but the applied
+// index, as if it were alone.
+func (f *FSM) ApplyBatch(commands []consensus.Committed) ([]consensus.Applied, error) {
+	return f.machine.applyAll(context.Background(), commands)
 }
 
 // Snapshot copies the database as it is.
