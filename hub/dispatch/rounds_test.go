@@ -109,9 +109,9 @@ func TestHubThatDiesGoesOnWithTheNextRound(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, relapses()...)
 		id := w.put(t, w.trial.Model(), time.Minute)
-		for i := range 12 {
+		for i := range 8 {
 			ctx, cancel := context.WithCancel(t.Context())
-			log := &dyingLog{fakeLog: w.log, die: cancel, left: 11, after: i%2 == 0}
+			log := &dyingLog{fakeLog: w.log, die: cancel, left: 4, after: i%2 == 0}
 			require.NoError(t, w.dispatcher(t, log).Run(ctx))
 		}
 		w.run(t)
