@@ -80,7 +80,7 @@ func (c *changes) announceOf(id query.ID) {
 // whole state anew at each.
 func (h *Hub) committed(body registry.Body) {
 	switch b := body.(type) {
-	case registry.RecordAnswer, registry.CloseStep, registry.RecordRound:
+	case registry.RecordAnswer, registry.CloseStep, registry.RecordStep, registry.RecordRound:
 		h.announce()
 		return
 	case registry.FinishQuestion:

@@ -228,7 +228,9 @@ func (h *Hub) openState(ctx context.Context) error {
 	if h.key, err = readKey(filepath.Join(h.cfg.Dir, hubKeyFile)); err != nil {
 		return fmt.Errorf("read key (was the directory made by hub init?): %w", err)
 	}
-	if h.db, err = sqldb.Open(ctx, sqldb.Config{DSN: "sqlite:" + filepath.Join(h.cfg.Dir, stateFile)}); err != nil {
+	// What is lost of the state in a power cut comes again from the replicated log, and
+	// checkpoints are signed again over the same leaves.
+	if h.db, err = sqldb.Open(ctx, sqldb.Config{DSN: "sqlite:" + filepath.Join(h.cfg.Dir, stateFile), Replayed: true}); err != nil {
 		return err
 	}
 	if err := registry.Migrate(ctx, h.db); err != nil {

@@ -33,6 +33,26 @@ type FSM interface {
 	Restore(snapshot io.Reader) error
 }
 
+// Batcher is an FSM that carries out commands that were committed together at less cost
+// than one by one.
+type Batcher interface {
+	// ApplyBatch does what [FSM.Apply] does for each command in turn. An error is that of
+	// the batch, of which nothing may be in the state then, and ends the replica.
+	ApplyBatch(commands []Committed) ([]Applied, error)
+}
+
+// Committed is a command with its index.
+type Committed struct {
+	Index   uint64
+	Command []byte
+}
+
+// Applied is what Apply returns for a command that does not end the replica.
+type Applied struct {
+	Value any
+	Err   error // of package problem, or nil
+}
+
 // machine is an FSM in raft's terms. After a failure it applies and captures
 // nothing: raft would take the state for one with the command in it.
 type machine struct {
@@ -57,6 +77,39 @@ func (m machine) Apply(l *raft.Log) any {
 		return nil
 	}
 	return outcome{value, err}
+}
+
+// ApplyBatch applies what was committed together.
+func (m machine) ApplyBatch(logs []*raft.Log) []any {
+	out := make([]any, len(logs))
+	batcher, is := m.fsm.(Batcher)
+	if !is || len(logs) == 1 {
+		for i, l := range logs {
+			if l.Type == raft.LogCommand {
+				out[i] = m.Apply(l)
+			}
+		}
+		return out
+	}
+	if m.failure.cause() != nil {
+		return out
+	}
+	var commands []Committed
+	var places []int
+	for i, l := range logs {
+		if l.Type == raft.LogCommand {
+			commands, places = append(commands, Committed{l.Index, l.Data}), append(places, i)
+		}
+	}
+	applied, err := batcher.ApplyBatch(commands)
+	if err != nil {
+		_ = m.failure.set(fmt.Errorf("commands from %d on cannot be applied: %w", logs[0].Index, err))
+		return out
+	}
+	for i, a := range applied {
+		out[places[i]] = outcome{a.Value, a.Err}
+	}
+	return out
 }
 
 func (m machine) Snapshot() (raft.FSMSnapshot, error) {

@@ -14,7 +14,9 @@ type Guard interface {
 	// Once records value for the step of the session with this ID and returns
 	// nil; or returns nil if exactly this value is recorded already; or returns
 	// [ErrChanged] if another one is. A recorded value is durable before Once
-	// returns. Calls for one session may be concurrent. Records may be dropped
+	// returns, or before anything leaves the site that the member returned after it:
+	// a caller may write a step's values together, and drops the step's message if
+	// one has changed. Calls for one session may be concurrent. Records may be dropped
 	// once the question can no longer be asked.
 	Once(ctx context.Context, session message.Digest, step string, value message.Digest) error
 }

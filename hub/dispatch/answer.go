@@ -31,6 +31,10 @@ type round struct {
 
 	waiting []identity.DID // whose people had not decided when last asked
 
+	// untouched says that nothing was on record of the question's steps but what is
+	// committed from here on, so that there is nothing to look up.
+	untouched bool
+
 	// Who dropped out on the way, and why.
 	refused []query.Refused
 	missing []query.Missing
@@ -48,11 +52,17 @@ var (
 // itself could not go on; the question stays open.
 func (d *Dispatcher) answer(ctx context.Context, q registry.Question) (query.Result, error) {
 	r := &round{Dispatcher: d, q: q, n: 1}
-	if err := r.whoWaits(ctx); err != nil {
+	touched, err := d.cfg.Registry.Touched(ctx, q.ID)
+	if err != nil {
 		return query.Result{}, err
 	}
+	if r.untouched = !touched; touched {
+		if err := r.whoWaits(ctx); err != nil {
+			return query.Result{}, err
+		}
+	}
 	result := query.Result{Query: q.ID, Trial: q.Request.Trial, Asked: q.Asked, Answered: []query.Answered{}}
-	err := r.result(ctx, &result)
+	err = r.result(ctx, &result)
 	result.Refused, result.Missing, result.Finished = r.refused, r.missing, d.cfg.Now()
 	var none analysis.NoResult
 	switch {

@@ -43,7 +43,7 @@ func (r *round) stepTime(step query.Step) time.Duration {
 // to send to a node; verify refuses an answer before it is committed, so that
 // nothing a liar sends can stand in the others' way.
 func gather[T any](ctx context.Context, r *round, step query.Step, nodes []identity.DID, body func(identity.DID) (any, error), verify func(identity.DID, T) error) (map[identity.DID]T, error) {
-	closed, done, err := r.cfg.Registry.Closed(ctx, r.q.ID, step)
+	closed, answers, done, err := r.recorded(ctx, step)
 	if err != nil {
 		return nil, err
 	}
@@ -58,13 +58,9 @@ func gather[T any](ctx context.Context, r *round, step query.Step, nodes []ident
 			}
 			return verify(node, value)
 		}
-		if closed, err = r.collect(ctx, step, nodes, body, check); err != nil {
+		if closed, answers, err = r.collect(ctx, step, nodes, answers, body, check); err != nil {
 			return nil, fmt.Errorf("step %s: %w", step, err)
 		}
-	}
-	answers, err := r.cfg.Registry.Answers(ctx, r.q.ID, step)
-	if err != nil {
-		return nil, err
 	}
 	values := make(map[identity.DID]T, len(closed))
 	for _, node := range nodes {
@@ -87,12 +83,21 @@ func gather[T any](ctx context.Context, r *round, step query.Step, nodes []ident
 	return values, nil
 }
 
-// collect asks the nodes that have not answered the step, then closes it.
-func (r *round) collect(ctx context.Context, step query.Step, nodes []identity.DID, body func(identity.DID) (any, error), check func(identity.DID, json.RawMessage) error) ([]identity.DID, error) {
-	known, err := r.cfg.Registry.Answers(ctx, r.q.ID, step)
-	if err != nil {
-		return nil, err
+// recorded returns what is on record of a step: with whom the question goes on after it,
+// the answers, and whether it is over. Nothing is of a question that is new here.
+func (r *round) recorded(ctx context.Context, step query.Step) (closed []identity.DID, answers map[identity.DID]query.Answer, over bool, err error) {
+	if r.untouched {
+		return nil, nil, false, nil
 	}
+	if closed, over, err = r.cfg.Registry.Closed(ctx, r.q.ID, step); err != nil {
+		return nil, nil, false, err
+	}
+	answers, err = r.cfg.Registry.Answers(ctx, r.q.ID, step)
+	return closed, answers, over, err
+}
+
+// collect asks the nodes that have not answered the step, then closes it.
+func (r *round) collect(ctx context.Context, step query.Step, nodes []identity.DID, known map[identity.DID]query.Answer, body func(identity.DID) (any, error), check func(identity.DID, json.RawMessage) error) ([]identity.DID, map[identity.DID]query.Answer, error) {
 	limit := r.stepTime(step)
 	inTurns := step == query.StepAsk && r.patient() && r.cfg.Now().Before(r.q.WaitsUntil())
 	if inTurns || step == query.StepAsk && len(r.waiting) > 0 {
@@ -102,12 +107,14 @@ func (r *round) collect(ctx context.Context, step query.Step, nodes []identity.D
 	defer cancel()
 	var group sync.WaitGroup
 	var away atomic.Bool
+	commit := newTogether(r, step, nodes, len(known) > 0 || len(r.waiting) > 0)
+	defer commit.stop()
 	for _, node := range nodes {
 		if _, answered := known[node]; answered {
 			continue
 		}
 		group.Go(func() {
-			err := r.ask(wait, step, node, inTurns, body, check)
+			err := r.ask(wait, step, node, inTurns, body, check, commit)
 			if errors.Is(err, errWaits) { // then those that are silent are asked in turns
 				time.AfterFunc(turn, cancel)
 				return
@@ -122,15 +129,20 @@ func (r *round) collect(ctx context.Context, step query.Step, nodes []identity.D
 		})
 	}
 	group.Wait()
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	if commit.answers != nil {
+		return commit.closed, commit.answers, nil
 	}
-	if known, err = r.cfg.Registry.Answers(ctx, r.q.ID, step); err != nil {
-		return nil, err
+	r.untouched = false
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	known, err := r.cfg.Registry.Answers(ctx, r.q.ID, step)
+	if err != nil {
+		return nil, nil, err
 	}
 	if step == query.StepAsk {
 		if err := r.wait(ctx, away.Load()); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	var good []identity.DID
@@ -140,17 +152,17 @@ func (r *round) collect(ctx context.Context, step query.Step, nodes []identity.D
 		}
 	}
 	if _, err := r.cfg.Log.Propose(ctx, registry.CloseStep{Query: r.q.ID, Step: step, Nodes: good}); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	closed, _, err := r.cfg.Registry.Closed(ctx, r.q.ID, step) // another leader may have been first
-	return closed, err
+	closed, known, _, err := r.recorded(ctx, step) // another leader may have been first
+	return closed, known, err
 }
 
 // ask sends a step to one node until it answers and the answer is committed,
 // or ctx ends, or once if the question is asked in turns. A node that signs what cannot be
 // taken is not asked again: it
 // would say the same, and the others would wait for it.
-func (r *round) ask(ctx context.Context, step query.Step, node identity.DID, once bool, body func(identity.DID) (any, error), check func(identity.DID, json.RawMessage) error) error {
+func (r *round) ask(ctx context.Context, step query.Step, node identity.DID, once bool, body func(identity.DID) (any, error), check func(identity.DID, json.RawMessage) error, commit *together) error {
 	content, err := body(node)
 	if err != nil {
 		return err
@@ -182,7 +194,7 @@ func (r *round) ask(ctx context.Context, step query.Step, node identity.DID, onc
 		if answer.Step == query.StepWait && slices.Contains(r.waiting, node) {
 			return fmt.Errorf("%w: %w", errHopeless, errWaits) // on record already
 		}
-		_, err = r.cfg.Log.Propose(ctx, registry.RecordAnswer{Envelope: envelope})
+		err = commit.commit(ctx, envelope, answer)
 		if errors.Is(err, registry.ErrNotAsked) || errors.Is(err, registry.ErrQuestionClosed) {
 			err = fmt.Errorf("%w: %w", errHopeless, err)
 		}

@@ -173,7 +173,7 @@ func TestHubDiesAtEveryStep(t *testing.T) {
 				r := w.result(t, id)
 				require.Equal(t, query.Complete, r.State, r.Reason)
 				require.EqualValues(t, 75, r.Cells[0].N)
-				require.Greater(t, deaths, 10)
+				require.Greater(t, deaths, 8, "five steps, the result and three proofs")
 				w.replay(t)
 				t.Logf("%d lives", deaths)
 			})

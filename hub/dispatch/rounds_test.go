@@ -94,7 +94,7 @@ func TestRegressionIsTheOneOfR(t *testing.T) {
 		require.Equal(t, id, *second.Repeats)
 
 		wide := w.trial.Model()
-		wide.Analysis.GLM.Formula = "relapse ~ (age + I(age^2) + I(age^3) + I(age^4) + pressure + I(pressure^2) + I(pressure^3))*sex"
+		wide.Analysis.GLM.Formula = "relapse ~ (age + sqrt(age) + pressure + sqrt(pressure) + log(pressure) + age:pressure + age:sqrt(pressure))*sex"
 		refused := w.result(t, w.put(t, wide, 10*time.Second))
 		require.Equal(t, query.Withheld, refused.State)
 		require.Contains(t, refused.Reason, "release.parameters", "ten persons for each of 24 parameters")
@@ -109,9 +109,9 @@ func TestHubThatDiesGoesOnWithTheNextRound(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, relapses()...)
 		id := w.put(t, w.trial.Model(), time.Minute)
-		for i := range 12 {
+		for i := range 8 {
 			ctx, cancel := context.WithCancel(t.Context())
-			log := &dyingLog{fakeLog: w.log, die: cancel, left: 11, after: i%2 == 0}
+			log := &dyingLog{fakeLog: w.log, die: cancel, left: 4, after: i%2 == 0}
 			require.NoError(t, w.dispatcher(t, log).Run(ctx))
 		}
 		w.run(t)

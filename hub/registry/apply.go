@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/trialmesh/trialmesh/federation/consensus"
 	"github.com/trialmesh/trialmesh/hub/ledger"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/protocol/canonical"
@@ -82,6 +83,50 @@ func (m *Machine) Apply(ctx context.Context, index uint64, data []byte) (Outcome
 	return Outcome{}, err
 }
 
+// applyAll runs commands in one transaction, which holds all of them or, with an error, none.
+// A refused one is taken back by itself.
+func (m *Machine) applyAll(ctx context.Context, commands []consensus.Committed) ([]consensus.Applied, error) {
+	applied := make([]consensus.Applied, len(commands))
+	err := m.db.Write(ctx, func(tx *sqldb.Tx) error {
+		for i, c := range commands {
+			err := advance(ctx, tx, c.Index)
+			if errors.Is(err, ErrApplied) {
+				applied[i].Value = Outcome{LedgerIndex: -1, Existed: true}
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			out, err := m.applyOne(ctx, tx, c.Command)
+			var refused *problem.Error
+			if err != nil && !errors.As(err, &refused) {
+				return fmt.Errorf("command %d: %w", c.Index, err)
+			}
+			applied[i] = consensus.Applied{Value: out, Err: err}
+		}
+		return nil
+	})
+	return applied, err
+}
+
+// applyOne runs a command of which nothing is left if it is refused.
+func (m *Machine) applyOne(ctx context.Context, tx *sqldb.Tx, data []byte) (Outcome, error) {
+	if _, err := tx.Exec(ctx, `SAVEPOINT command`); err != nil {
+		return Outcome{}, err
+	}
+	out, err := m.apply(ctx, tx, data)
+	if err != nil {
+		if _, failed := tx.Exec(ctx, `ROLLBACK TO command`); failed != nil {
+			return Outcome{}, fmt.Errorf("take back a refused command: %w", failed)
+		}
+		out = Outcome{}
+	}
+	if _, failed := tx.Exec(ctx, `RELEASE command`); failed != nil {
+		return Outcome{}, failed
+	}
+	return out, err
+}
+
 // advance moves the applied index to index.
 func advance(ctx context.Context, tx *sqldb.Tx, index uint64) error {
 	n, err := tx.Exec(ctx, `UPDATE registry_applied SET log_index = ? WHERE log_index < ?`, int64(index), int64(index))
@@ -149,6 +194,8 @@ func (m *Machine) apply(ctx context.Context, tx *sqldb.Tx, data []byte) (Outcome
 		return run(c.Body, s.recordAnswer)
 	case KindCloseStep:
 		return run(c.Body, s.closeStep)
+	case KindRecordStep:
+		return run(c.Body, s.recordStep)
 	case KindFinishQuestion:
 		return run(c.Body, s.finishQuestion)
 	case KindCancelQuestion:

@@ -107,10 +107,9 @@ func (s step) allowed(request query.Request, researcher identity.DID) error {
 	for _, approval := range registration.Approvals {
 		boards = append(boards, approval.Issuer)
 	}
-	_, err = registration.Check(trial.Ask{
+	return registration.Allows(design, trial.Ask{
 		Researcher: researcher, Node: design.Nodes[0], Analysis: string(request.Analysis.Kind), At: s.at,
 	}, boards)
-	return err
 }
 
 // repeat finishes a question at once with what was released to the same
@@ -157,17 +156,68 @@ func (s step) recordAnswer(c RecordAnswer) (Outcome, error) {
 	if err := s.open(answer.Query); err != nil {
 		return Outcome{}, err
 	}
-	asked, err := s.takesPart(answer.Query, c.Envelope.Issuer)
-	if err != nil || !asked {
-		return Outcome{}, firstError(err, ErrNotAsked)
-	}
-	raw, err := json.Marshal(c.Envelope)
+	design, err := s.designOf(answer.Query)
 	if err != nil {
 		return Outcome{}, err
 	}
+	added, err := s.addAnswer(design, answer, c.Envelope)
+	return silent(!added), err
+}
+
+// addAnswer keeps an answer of a node of the trial, and reports false if the node has
+// answered the step before.
+func (s step) addAnswer(design trial.Design, answer query.Answer, e message.Envelope) (added bool, err error) {
+	if !slices.Contains(design.Nodes, e.Issuer) {
+		return false, ErrNotAsked
+	}
+	if enrolled, err := s.enrolled(e.Issuer); err != nil || !enrolled {
+		return false, firstError(err, ErrNotAsked)
+	}
+	raw, err := json.Marshal(e)
+	if err != nil {
+		return false, err
+	}
 	n, err := s.tx.Exec(s.ctx, `INSERT INTO answer (query, step, node, envelope) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		answer.Query.String(), answer.Step, c.Envelope.Issuer, raw)
-	return silent(n == 0), err
+		answer.Query.String(), answer.Step, e.Issuer, raw)
+	return n > 0, err
+}
+
+// ErrStep refuses answers and the end of their step together, if they are not of one step
+// or part of it is on record already. Each may still be recorded by itself.
+var ErrStep = problem.New(problem.Conflict, "the answers are not the first of one step of the question")
+
+func (s step) recordStep(c RecordStep) (Outcome, error) {
+	if err := s.open(c.Query); err != nil {
+		return Outcome{}, err
+	}
+	design, err := s.designOf(c.Query)
+	if err != nil {
+		return Outcome{}, err
+	}
+	answered := make([]identity.DID, 0, len(c.Answers)) // other than by a refusal
+	for _, e := range c.Answers {
+		answer, err := message.Open[query.Answer](e, query.KindAnswer, s.at)
+		if err != nil {
+			return Outcome{}, err
+		}
+		if answer.Query != c.Query || answer.Step != c.Step {
+			return Outcome{}, ErrStep
+		}
+		if added, err := s.addAnswer(design, answer, e); err != nil || !added {
+			return Outcome{}, firstError(err, ErrStep)
+		}
+		if answer.Refusal == nil {
+			answered = append(answered, e.Issuer)
+		}
+	}
+	if slices.ContainsFunc(c.Nodes, func(node identity.DID) bool { return !slices.Contains(answered, node) }) {
+		return Outcome{}, ErrStep
+	}
+	out, err := s.closeStep(c.CloseStep)
+	if err == nil && out.Existed {
+		err = ErrStep
+	}
+	return out, err
 }
 
 func (s step) closeStep(c CloseStep) (Outcome, error) {
@@ -361,19 +411,16 @@ func (s step) enrolled(node identity.DID) (bool, error) {
 	return s.exists(`SELECT 1 FROM node WHERE did = ? AND revoked_at IS NULL`, node)
 }
 
-// takesPart reports whether a node is one of the question's trial and still admitted.
-func (s step) takesPart(id query.ID, node identity.DID) (bool, error) {
+// designOf returns the design of a question's trial.
+func (s step) designOf(id query.ID) (trial.Design, error) {
 	var of trial.ID
 	err := s.tx.QueryRow(s.ctx, `SELECT trial FROM question WHERE id = ?`, id.String()).Scan(&of)
 	if errors.Is(err, sqldb.ErrNoRows) {
-		return false, ErrQuestionUnknown
+		return trial.Design{}, ErrQuestionUnknown
 	}
 	if err != nil {
-		return false, err
+		return trial.Design{}, err
 	}
 	_, design, err := trialOf(s.ctx, s.tx, of)
-	if err != nil || !slices.Contains(design.Nodes, node) {
-		return false, err
-	}
-	return s.enrolled(node)
+	return design, err
 }

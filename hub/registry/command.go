@@ -54,6 +54,7 @@ const (
 	KindRegisterSchedule  Kind = 26
 	KindAskOccurrence     Kind = 27
 	KindCancelSchedule    Kind = 28
+	KindRecordStep        Kind = 29
 )
 
 // Command is one entry of the replicated log.
@@ -183,6 +184,13 @@ type (
 		Nodes []identity.DID `json:"nodes"`
 	}
 
+	// RecordStep is a RecordAnswer for each node that was asked and the CloseStep after
+	// them, of one step of one question: all of it holds or none.
+	RecordStep struct {
+		CloseStep
+		Answers []message.Envelope `json:"answers"` // of query.Answer, none on record before
+	}
+
 	// RecordRound fixes the state at which a round of a question takes its sum.
 	RecordRound struct {
 		Query query.ID        `json:"query"`
@@ -237,6 +245,7 @@ func (RegisterTrial) kind() Kind     { return KindRegisterTrial }
 func (PublishEpoch) kind() Kind      { return KindPublishEpoch }
 func (AskQuestion) kind() Kind       { return KindAskQuestion }
 func (RecordAnswer) kind() Kind      { return KindRecordAnswer }
+func (RecordStep) kind() Kind        { return KindRecordStep }
 func (CloseStep) kind() Kind         { return KindCloseStep }
 func (RecordRound) kind() Kind       { return KindRecordRound }
 func (FinishQuestion) kind() Kind    { return KindFinishQuestion }

@@ -15,13 +15,14 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/protocol/schedule"
 	"github.com/trialmesh/trialmesh/protocol/study"
+	"github.com/trialmesh/trialmesh/protocol/trial"
 )
 
 // TestAForgedSnapshotIsRefused: another organization's replica gives a question, a
-// study or a schedule that nobody signed.
+// study, a schedule or a trial that nobody signed.
 func TestAForgedSnapshotIsRefused(t *testing.T) {
 	t.Parallel()
-	for table, kind := range map[string]message.Kind{"question": query.KindRequest, "study": study.KindStudy, "schedule": schedule.KindSchedule} {
+	for table, kind := range map[string]message.Kind{"question": query.KindRequest, "study": study.KindStudy, "schedule": schedule.KindSchedule, "trial": trial.KindDesign} {
 		t.Run(table, func(t *testing.T) {
 			t.Parallel()
 			forge(t, table, kind)
@@ -55,9 +56,16 @@ func forge(t *testing.T, table string, kind message.Kind) {
 		var digest string
 		var document []byte
 		require.NoError(t, tx.QueryRow(t.Context(), `SELECT d.digest, d.bytes FROM document d, `+table+` q WHERE d.digest = q.document`).Scan(&digest, &document))
-		require.NoError(t, json.Unmarshal(document, &envelope))
-		envelope.Signature[0] ^= 1
-		forged, err := json.Marshal(envelope)
+		var content any = &envelope
+		var registration trial.Registration
+		signed := &envelope
+		if kind == trial.KindDesign {
+			content, signed = &registration, &registration.Design
+		}
+		require.NoError(t, json.Unmarshal(document, content))
+		signed.Signature[0] ^= 1
+		envelope = *signed
+		forged, err := json.Marshal(content)
 		require.NoError(t, err)
 		_, err = tx.Exec(t.Context(), `UPDATE document SET bytes = ? WHERE digest = ?`, forged, digest)
 		return err

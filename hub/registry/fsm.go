@@ -9,12 +9,14 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/trialmesh/trialmesh/federation/consensus"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/protocol/schedule"
 	"github.com/trialmesh/trialmesh/protocol/study"
+	"github.com/trialmesh/trialmesh/protocol/trial"
 )
 
 // FSM is a [Machine] as the replicated log drives it. The state is a database
@@ -36,6 +38,12 @@ func (f *FSM) Apply(index uint64, command []byte) (any, error) {
 		return Outcome{LedgerIndex: -1, Existed: true}, nil
 	}
 	return out, err
+}
+
+// ApplyBatch runs commands in one transaction. A refused one changes nothing but the applied
+// index, as if it were alone.
+func (f *FSM) ApplyBatch(commands []consensus.Committed) ([]consensus.Applied, error) {
+	return f.machine.applyAll(context.Background(), commands)
 }
 
 // Snapshot copies the database as it is.
@@ -119,6 +127,15 @@ func checkEnvelopes(ctx context.Context, tx *sqldb.Tx) error {
 	} {
 		if err := checkEach(ctx, tx, stored.kind, stored.sql); err != nil {
 			return fmt.Errorf("a message of kind %s: %w", stored.kind, err)
+		}
+	}
+	registrations, err := documents[trial.Registration](ctx, tx, `SELECT document FROM trial`)
+	if err != nil {
+		return err
+	}
+	for _, r := range registrations {
+		if _, err := r.Open(); err != nil {
+			return fmt.Errorf("a trial: %w", err)
 		}
 	}
 	return nil

@@ -231,6 +231,14 @@ func (r *Reader) Signed(ctx context.Context, id query.ID, at query.Step) (map[id
 	})
 }
 
+// Touched reports whether any step of a question is on record, or part of one.
+func (r *Reader) Touched(ctx context.Context, id query.ID) (bool, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) (bool, error) {
+		return step{ctx: ctx, tx: tx}.exists(`SELECT 1 FROM answer WHERE query = ? UNION ALL SELECT 1 FROM step_closed WHERE query = ?
+			UNION ALL SELECT 1 FROM question_round WHERE query = ? LIMIT 1`, id.String(), id.String(), id.String())
+	})
+}
+
 // Waiting returns the nodes whose people have to decide about an open question and
 // have not, ascending.
 func (r *Reader) Waiting(ctx context.Context, id query.ID) ([]identity.DID, error) {

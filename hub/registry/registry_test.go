@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/trialmesh/trialmesh/federation/consensus"
 	"github.com/trialmesh/trialmesh/hub/registry"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
@@ -145,6 +146,34 @@ func (h *hub) replay(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.Equal(t, h.hash(t), other.hash(t), "a replay gives another state")
+	h.replayTogether(t)
+}
+
+// replayTogether replays the log as commands that were committed together, some of them twice.
+func (h *hub) replayTogether(t *testing.T) {
+	t.Helper()
+	other := newHub(t)
+	fsm := registry.NewFSM(registry.NewMachine(other.db, h.key.DID(), peertest.Proofs{}), t.TempDir())
+	const most = 7
+	for from := 0; from < len(h.entries); from += most - 1 {
+		var batch []consensus.Committed
+		for i := from; i < min(from+most, len(h.entries)); i++ {
+			batch = append(batch, consensus.Committed{Index: uint64(i + 1), Command: h.entries[i]})
+		}
+		applied, err := fsm.ApplyBatch(batch)
+		require.NoError(t, err)
+		for i, a := range applied {
+			switch want := h.errs[from+i]; {
+			case i == 0 && from > 0: // it was the last of the batch before
+				require.Equal(t, consensus.Applied{Value: registry.Outcome{LedgerIndex: -1, Existed: true}}, a)
+			case want != nil:
+				require.EqualError(t, a.Err, want.Error())
+			default:
+				require.NoError(t, a.Err)
+			}
+		}
+	}
+	require.Equal(t, h.hash(t), other.hash(t), "commands together give another state")
 }
 
 // TestRefusals lists what every command refuses; none changes anything.

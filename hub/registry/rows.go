@@ -123,7 +123,7 @@ func trialOf(ctx context.Context, tx *sqldb.Tx, id trial.ID) (trial.Registration
 	if err != nil {
 		return trial.Registration{}, trial.Design{}, err
 	}
-	design, err := registration.Open()
+	design, err := registration.Stored()
 	return registration, design, err
 }
 

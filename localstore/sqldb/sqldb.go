@@ -6,7 +6,8 @@
 // truth (schema, COPY) differs in files per dialect.
 //
 // A SQLite database has one writer connection and a pool of readers, in WAL mode
-// with synchronous=FULL: when Write returns nil the change is on disk. Write must
+// with synchronous=FULL unless [Config.Replayed] says otherwise: when Write returns nil the
+// change is on disk. Write must
 // not be called from inside another Write of the same DB: on SQLite the inner one
 // would wait for the outer one until its context ends. A Read inside a Write takes
 // a second connection and does not see what the Write has changed.
@@ -54,6 +55,12 @@ type Config struct {
 	// LockWait is how long a statement waits for another process's lock before
 	// it ends with [ErrLocked], 1 ms to 1 minute. Defaults to 5 s.
 	LockWait time.Duration
+
+	// Replayed says that whatever is written here can be written again from a log that is
+	// on disk before: SQLite then syncs at checkpoints only (synchronous=NORMAL). A power
+	// cut takes the last transactions with it and leaves the state of before them; the end
+	// of the process takes nothing. It changes nothing on PostgreSQL.
+	Replayed bool
 }
 
 func (c Config) withDefaults() Config {

@@ -39,6 +39,9 @@ func newConnector(path string, cfg Config, extra map[string]string) connector {
 		// fifth of the time of short transactions.
 		"_stmt_cache_size": {"128"},
 	}
+	if cfg.Replayed {
+		q.Set("_synchronous", "NORMAL")
+	}
 	for k, v := range extra {
 		q.Set(k, v)
 	}

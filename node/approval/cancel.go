@@ -32,14 +32,12 @@ func (d *Desk) Cancel(ctx context.Context, id query.ID, by identity.DID, underWa
 }
 
 // Cancelled returns [ErrCancelled] for a question that was cancelled.
-func (d *Desk) Cancelled(ctx context.Context, id query.ID) error {
-	return d.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		cancelled, err := cancelled(ctx, tx, id)
-		if err == nil && cancelled {
-			err = ErrCancelled
-		}
-		return err
-	})
+func (d *Desk) Cancelled(ctx context.Context, tx *sqldb.Tx, id query.ID) error {
+	cancelled, err := cancelled(ctx, tx, id)
+	if err == nil && cancelled {
+		err = ErrCancelled
+	}
+	return err
 }
 
 func cancelled(ctx context.Context, tx *sqldb.Tx, id query.ID) (bool, error) {

@@ -2,6 +2,7 @@ package consent
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -32,41 +33,57 @@ func (b Basis) Persons() int { return len(b.persons) }
 // waited for days is answered under the consents of when it was asked, less those that
 // have ended since. Else it returns [ErrNoEpoch].
 func (b *Book) EpochFor(ctx context.Context, use consent.Use, asked time.Time, questionIndex int64) (message.Digest, error) {
-	e, err := b.epoch(ctx, `SELECT envelope, shards, ledger_index FROM consent_epoch
-		WHERE trial = ? AND ledger_index < ? ORDER BY number DESC LIMIT 1`, use.Trial, questionIndex)
-	switch {
-	case err != nil:
-		return message.Digest{}, err
-	case e == nil || !e.epoch.Covers(use.At) && !e.epoch.Covers(asked):
-		return message.Digest{}, ErrNoEpoch
-	}
-	return e.envelope.Digest(), nil
+	var digest message.Digest
+	err := b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		var text string
+		err := tx.QueryRow(ctx, `SELECT digest FROM consent_epoch WHERE trial = ? AND ledger_index < ? ORDER BY number DESC LIMIT 1`,
+			use.Trial, questionIndex).Scan(&text)
+		if errors.Is(err, sqldb.ErrNoRows) {
+			return ErrNoEpoch
+		}
+		if err := errors.Join(err, digest.UnmarshalText([]byte(text))); err != nil {
+			return err
+		}
+		e, err := b.epochByDigest(ctx, tx, digest)
+		if err == nil && !e.epoch.Covers(use.At) && !e.epoch.Covers(asked) {
+			err = ErrNoEpoch
+		}
+		return err
+	})
+	return digest, err
 }
 
 // Usable returns whose records a use may touch, under an epoch that
 // [Book.EpochFor] gave. A withdrawal that came since counts at once.
-func (b *Book) Usable(ctx context.Context, use consent.Use, epoch message.Digest) (Basis, error) {
-	e, err := b.epochByDigest(ctx, epoch)
+func (b *Book) Usable(ctx context.Context, use consent.Use, epoch message.Digest) (basis Basis, err error) {
+	err = b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		basis, err = b.UsableIn(ctx, tx, use, epoch)
+		return err
+	})
+	return basis, err
+}
+
+// UsableIn is [Book.Usable] as a transaction sees it.
+func (b *Book) UsableIn(ctx context.Context, tx *sqldb.Tx, use consent.Use, epoch message.Digest) (Basis, error) {
+	e, err := b.epochByDigest(ctx, tx, epoch)
 	if err != nil {
 		return Basis{}, err
 	}
 	basis := Basis{Epoch: epoch, persons: make(map[omop.PersonID]bool)}
-	err = b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		at := use.At.Unix()
-		return tx.Each(ctx, `SELECT slot, person_id, scopes, from_at, to_at FROM consent_slot WHERE trial = ? AND status = ?`, []any{use.Trial, int64(circuits.Active)}, func(rows *sqldb.Rows) error {
-			var slot, scopes, from, to int64
-			var person omop.PersonID
-			if err := rows.Scan(&slot, &person, &scopes, &from, &to); err != nil {
-				return err
-			}
-			if at < from || at >= to || !consent.Mask(scopes).Covers(use.Scopes) {
-				return nil
-			}
-			if leaf, window, there := e.opening.at(int(slot), b.cfg.Shape.ShardSize); there && leaf.permits(use.Scopes, window) {
-				basis.persons[person] = true
-			}
+	at := use.At.Unix()
+	err = tx.Each(ctx, `SELECT slot, person_id, scopes, from_at, to_at FROM consent_slot WHERE trial = ? AND status = ?`, []any{use.Trial, int64(circuits.Active)}, func(rows *sqldb.Rows) error {
+		var slot, scopes, from, to int64
+		var person omop.PersonID
+		if err := rows.Scan(&slot, &person, &scopes, &from, &to); err != nil {
+			return err
+		}
+		if at < from || at >= to || !consent.Mask(scopes).Covers(use.Scopes) {
 			return nil
-		})
+		}
+		if leaf, window, there := e.opening.at(int(slot), b.cfg.Shape.ShardSize); there && leaf.permits(use.Scopes, window) {
+			basis.persons[person] = true
+		}
+		return nil
 	})
 	return basis, err
 }
@@ -95,19 +112,24 @@ type Evidence struct {
 // the same whenever it is made.
 func (b *Book) Witness(ctx context.Context, ev Evidence) (circuits.AccessWitness, error) {
 	w := circuits.AccessWitness{Need: ev.Need, Min: uint32(ev.Min), QueryHash: ev.Hash}
-	e, err := b.epochByDigest(ctx, ev.Epoch)
-	if err != nil {
-		return w, err
-	}
-	slots, err := b.slots(ctx, e, ev.Used)
-	if err != nil {
-		return w, err
-	}
-	for i, open := range e.opening.Shards {
-		use := circuits.ShardUse{}
-		if use.Epoch, err = b.shardWitness(e.epoch.Trial, i, open); err != nil {
-			return w, err
+	var e *storedEpoch
+	var slots []int
+	err := b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
+		if e, err = b.epochByDigest(ctx, tx, ev.Epoch); err != nil {
+			return err
 		}
+		slots, err = b.slots(ctx, tx, e, ev.Used)
+		return err
+	})
+	if err != nil {
+		return w, err
+	}
+	shards, err := e.witness()
+	if err != nil {
+		return w, err
+	}
+	for i := range shards {
+		use := circuits.ShardUse{Epoch: shards[i]}
 		if use.Salt, err = b.derive("used salt", ev.Query.String(), strconv.Itoa(i)); err != nil {
 			return w, err
 		}
@@ -123,24 +145,22 @@ func (b *Book) Witness(ctx context.Context, ev Evidence) (circuits.AccessWitness
 
 // slots returns the slots of persons in the epoch, ascending. It fails if one
 // of them is not there.
-func (b *Book) slots(ctx context.Context, e *storedEpoch, persons []omop.PersonID) ([]int, error) {
+func (b *Book) slots(ctx context.Context, tx *sqldb.Tx, e *storedEpoch, persons []omop.PersonID) ([]int, error) {
 	wanted := make(map[omop.PersonID]bool, len(persons))
 	for _, p := range persons {
 		wanted[p] = true
 	}
 	var slots []int
-	err := b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		return tx.Each(ctx, `SELECT slot, person_id FROM consent_slot WHERE trial = ?`, []any{e.epoch.Trial}, func(rows *sqldb.Rows) error {
-			var slot int64
-			var person omop.PersonID
-			if err := rows.Scan(&slot, &person); err != nil {
-				return err
-			}
-			if _, _, there := e.opening.at(int(slot), b.cfg.Shape.ShardSize); wanted[person] && there {
-				slots = append(slots, int(slot))
-			}
-			return nil
-		})
+	err := tx.Each(ctx, `SELECT slot, person_id FROM consent_slot WHERE trial = ?`, []any{e.epoch.Trial}, func(rows *sqldb.Rows) error {
+		var slot int64
+		var person omop.PersonID
+		if err := rows.Scan(&slot, &person); err != nil {
+			return err
+		}
+		if _, _, there := e.opening.at(int(slot), b.cfg.Shape.ShardSize); wanted[person] && there {
+			slots = append(slots, int(slot))
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"time"
 
 	"github.com/trialmesh/trialmesh/localstore/omop"
@@ -66,7 +67,12 @@ type Config struct {
 }
 
 // Book is the site's record of consents. It is safe for concurrent use.
-type Book struct{ cfg Config }
+type Book struct {
+	cfg Config
+
+	mu     sync.Mutex
+	epochs []*storedEpoch // read last, the latest last; guarded by mu
+}
 
 // Open brings the book's tables up to date and returns the book.
 func Open(ctx context.Context, cfg Config) (*Book, error) {
@@ -83,7 +89,7 @@ func Open(ctx context.Context, cfg Config) (*Book, error) {
 	if err := sqldb.Migrate(ctx, cfg.DB, "consent", own); err != nil {
 		return nil, fmt.Errorf("consent: %w", err)
 	}
-	return &Book{cfg}, nil
+	return &Book{cfg: cfg}, nil
 }
 
 // Record takes a signed message about consent of the given person. It is

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
@@ -136,7 +138,14 @@ type storedEpoch struct {
 	envelope message.Envelope
 	opening  opening
 	recorded bool
+
+	digest  message.Digest
+	witness func() ([]circuits.EpochWitness, error) // by shard: what its proofs are made from
 }
+
+// keptEpochs is how many epochs stay in memory. Every step of every question reads the one
+// that it is answered under.
+const keptEpochs = 4
 
 // lastEpoch returns the newest epoch that is on the ledger or has to be brought
 // there, nil for none.
@@ -144,39 +153,71 @@ func (b *Book) lastEpoch(ctx context.Context, id trial.ID) (*storedEpoch, error)
 	return b.epoch(ctx, `SELECT envelope, shards, ledger_index FROM consent_epoch WHERE trial = ? AND aside_at IS NULL ORDER BY number DESC LIMIT 1`, id)
 }
 
-// epochByDigest returns an epoch, or errEpochAbsent.
-func (b *Book) epochByDigest(ctx context.Context, digest message.Digest) (*storedEpoch, error) {
-	e, err := b.epoch(ctx, `SELECT envelope, shards, ledger_index FROM consent_epoch WHERE digest = ?`, digest.String())
-	if err == nil && e == nil {
-		err = fmt.Errorf("%w: %s", errEpochAbsent, digest)
+// epochByDigest returns an epoch, or errEpochAbsent. What it says, without recorded, never
+// changes, so the last ones read are kept.
+func (b *Book) epochByDigest(ctx context.Context, tx *sqldb.Tx, digest message.Digest) (*storedEpoch, error) {
+	b.mu.Lock()
+	i := slices.IndexFunc(b.epochs, func(e *storedEpoch) bool { return e.digest == digest })
+	if i >= 0 {
+		e := b.epochs[i]
+		b.epochs = append(slices.Delete(b.epochs, i, i+1), e)
+		b.mu.Unlock()
+		return e, nil
 	}
-	return e, err
+	b.mu.Unlock()
+	e, err := readEpoch(ctx, tx, `SELECT envelope, shards, ledger_index FROM consent_epoch WHERE digest = ?`, digest.String())
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return nil, fmt.Errorf("%w: %s", errEpochAbsent, digest)
+	}
+	if err != nil {
+		return nil, err
+	}
+	e.digest = digest
+	e.witness = sync.OnceValues(func() ([]circuits.EpochWitness, error) {
+		shards := make([]circuits.EpochWitness, len(e.opening.Shards))
+		for i, open := range e.opening.Shards {
+			var err error
+			if shards[i], err = b.shardWitness(e.epoch.Trial, i, open); err != nil {
+				return nil, err
+			}
+		}
+		return shards, nil
+	})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.epochs = append(b.epochs, e)
+	b.epochs = slices.Delete(b.epochs, 0, max(0, len(b.epochs)-keptEpochs))
+	return e, nil
 }
 
 // epoch returns the epoch that a statement selects, or nil.
-func (b *Book) epoch(ctx context.Context, sql string, args ...any) (*storedEpoch, error) {
-	var e storedEpoch
-	err := b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		var rawEnvelope, shards []byte
-		var index *int64
-		err := tx.QueryRow(ctx, sql, args...).Scan(&rawEnvelope, &shards, &index)
-		if err != nil {
-			return err
-		}
-		e.recorded = index != nil
-		if err := json.Unmarshal(rawEnvelope, &e.envelope); err != nil {
-			return fmt.Errorf("consent: stored epoch: %w", err)
-		}
-		if e.epoch, err = message.Stored[consent.Epoch](e.envelope, consent.KindEpoch); err != nil {
-			return err
-		}
-		e.opening, err = opened(ctx, tx, e.epoch, shards)
+func (b *Book) epoch(ctx context.Context, sql string, args ...any) (e *storedEpoch, err error) {
+	err = b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		e, err = readEpoch(ctx, tx, sql, args...)
 		return err
 	})
 	if errors.Is(err, sqldb.ErrNoRows) {
 		return nil, nil
 	}
+	return e, err
+}
+
+func readEpoch(ctx context.Context, tx *sqldb.Tx, sql string, args ...any) (*storedEpoch, error) {
+	var e storedEpoch
+	var rawEnvelope, shards []byte
+	var index *int64
+	err := tx.QueryRow(ctx, sql, args...).Scan(&rawEnvelope, &shards, &index)
 	if err != nil {
+		return nil, err
+	}
+	e.recorded = index != nil
+	if err := json.Unmarshal(rawEnvelope, &e.envelope); err != nil {
+		return nil, fmt.Errorf("consent: stored epoch: %w", err)
+	}
+	if e.epoch, err = message.Stored[consent.Epoch](e.envelope, consent.KindEpoch); err != nil {
+		return nil, err
+	}
+	if e.opening, err = opened(ctx, tx, e.epoch, shards); err != nil {
 		return nil, err
 	}
 	return &e, nil

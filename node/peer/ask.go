@@ -47,7 +47,7 @@ var ordinals = []protocol.Step{protocol.StepAsk, protocol.StepShare, protocol.St
 // so that a node that would have to refuse does so before others depend on it.
 func (p *Peer) ask(ctx context.Context, task protocol.Task) (json.RawMessage, error) {
 	digest := message.Sum(task.Body)
-	if known, err := p.recall(ctx, task.Query, digest); known != nil || err != nil {
+	if known, err := p.earlier(ctx, task.Query, digest); known != nil || err != nil {
 		return known, err
 	}
 	ask, err := parseAsk(task.Body)
@@ -80,18 +80,24 @@ func (p *Peer) ask(ctx context.Context, task protocol.Task) (json.RawMessage, er
 	if _, err := rand.Read(q.secret[:]); err != nil {
 		return nil, err
 	}
-	member, err := p.member(ctx, q, 1)
+	r := newRecent(q)
+	member, err := p.member(ctx, r, 1)
 	if err != nil {
 		return nil, err
 	}
-	if q.accept.Advertisement, err = marshal(member.Advertise(ctx)); err != nil {
+	if r.accept.Advertisement, err = marshal(member.Advertise(ctx)); err != nil {
 		return nil, err
 	}
-	answer, err := json.Marshal(q.accept)
+	answer, err := json.Marshal(r.accept)
 	if err != nil {
 		return nil, err
 	}
-	return answer, p.keep(ctx, q, leave, digest, task.Body, answer)
+	if err := p.keep(ctx, r, leave, digest, task.Body, answer); err != nil {
+		return nil, err
+	}
+	r.notes.written()
+	p.remember(r)
+	return answer, nil
 }
 
 // parseAsk reads the body of [protocol.StepAsk]. Of what a newer hub says besides, only
@@ -137,7 +143,10 @@ func (p *Peer) judge(id protocol.ID, ask protocol.Ask) (question, error) {
 		return question{}, refused("query.invalid", err)
 	}
 	q := question{id: id, request: request, ask: ask}
-	if q.design, q.accept.Policy, err = p.permit(q); err != nil {
+	if q.design, err = q.ask.Trial.Open(); err != nil {
+		return question{}, refused("trial.invalid", err)
+	}
+	if q.accept.Policy, err = p.permit(q); err != nil {
 		return question{}, err
 	}
 	if request.Study == nil {
@@ -150,53 +159,64 @@ func (p *Peer) judge(id protocol.ID, ask protocol.Ask) (question, error) {
 }
 
 // permit checks what of a judgement may change while a question goes on: whether the
-// signatures of researcher and boards still hold, and the trial and the policies allow it.
-func (p *Peer) permit(q question) (trial.Design, disclosure.Policy, error) {
+// signatures of researcher and boards are still in force, and the trial and the policies
+// allow it. That the signatures are theirs was verified when the question came.
+func (p *Peer) permit(q question) (disclosure.Policy, error) {
 	now, none := p.cfg.Now(), disclosure.Policy{}
 	if !now.Before(q.ask.Request.Expires) {
-		return trial.Design{}, none, message.ErrExpired
+		return none, message.ErrExpired
 	}
-	design, err := q.ask.Trial.Check(trial.Ask{
+	if err := q.ask.Trial.Allows(q.design, trial.Ask{
 		Researcher: q.ask.Request.Issuer, Node: p.cfg.Key.DID(), Analysis: string(q.request.Analysis.Kind), At: now,
-	}, p.cfg.Boards)
-	if err != nil {
-		return design, none, refused("trial.invalid", err)
+	}, p.cfg.Boards); err != nil {
+		return none, refused("trial.invalid", err)
 	}
-	if design.ID != q.request.Trial {
-		return design, none, trial.ErrUnapproved
+	if q.design.ID != q.request.Trial {
+		return none, trial.ErrUnapproved
 	}
 	if err := q.ask.Hub.Validate(); err != nil {
-		return design, none, ErrHubPolicy
+		return none, ErrHubPolicy
 	}
-	demanded := disclosure.Strictest(design.Disclosure, q.ask.Hub)
+	demanded := disclosure.Strictest(q.design.Disclosure, q.ask.Hub)
 	switch {
 	case demanded.MinSites < p.cfg.Policy.MinSites && secagg.MinMembers < p.cfg.Policy.MinSites:
-		return design, none, ErrMinSites
+		return none, ErrMinSites
 	case q.request.Analysis.Kind.HasThreshold() && demanded.MinCell < p.cfg.Policy.MinCell:
-		return design, none, ErrThreshold
+		return none, ErrThreshold
 	}
-	return design, disclosure.Strictest(p.cfg.Policy, demanded), nil
+	return disclosure.Strictest(p.cfg.Policy, demanded), nil
 }
 
 // pin holds a trial to the design under which this node first judged a question
 // of it sound, or refuses with [ErrDesign]. Consents, budgets and the memory of
 // earlier answers are by trial: under a second design, approved or not, they
-// would be used for what nobody was asked about.
+// would be used for what nobody was asked about. What was pinned stays so, and is written once.
 func (p *Peer) pin(ctx context.Context, q question) error {
-	return p.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
-		if _, err := tx.Exec(ctx, `INSERT INTO peer_trial (trial, design) VALUES (?, ?) ON CONFLICT DO NOTHING`,
-			q.design.ID, q.ask.Trial.Design.Digest().String()); err != nil {
+	brought := q.ask.Trial.Design.Digest()
+	p.mu.Lock()
+	pinned, known := p.pinned[q.design.ID]
+	p.mu.Unlock()
+	if !known {
+		if err := p.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+			if _, err := tx.Exec(ctx, `INSERT INTO peer_trial (trial, design) VALUES (?, ?) ON CONFLICT DO NOTHING`, q.design.ID, brought.String()); err != nil {
+				return err
+			}
+			var text string
+			if err := tx.QueryRow(ctx, `SELECT design FROM peer_trial WHERE trial = ?`, q.design.ID).Scan(&text); err != nil {
+				return err
+			}
+			return pinned.UnmarshalText([]byte(text))
+		}); err != nil {
 			return err
 		}
-		var design string
-		if err := tx.QueryRow(ctx, `SELECT design FROM peer_trial WHERE trial = ?`, q.design.ID).Scan(&design); err != nil {
-			return err
-		}
-		if design != q.ask.Trial.Design.Digest().String() {
-			return ErrDesign
-		}
-		return nil
-	})
+		p.mu.Lock()
+		p.pinned[q.design.ID] = pinned
+		p.mu.Unlock()
+	}
+	if pinned != brought {
+		return ErrDesign
+	}
+	return nil
 }
 
 // refused makes a refusal out of an error that tells what is wrong with the input.
@@ -308,17 +328,6 @@ func permitted(released release.Released, basis book.Basis) error {
 	return nil
 }
 
-// member returns this node's side of the masked sum of a round.
-func (p *Peer) member(ctx context.Context, q question, n int) (*secagg.Member, error) {
-	session, err := p.session(ctx, q, n)
-	if err != nil {
-		return nil, err
-	}
-	return p.seats.get(q.id, session, q.secret, func() (*secagg.Member, error) {
-		return secagg.NewMember(q.secret, session, p.cfg.Key, p.cfg.Gate)
-	})
-}
-
 // inRounds returns the question's method in rounds, under the limits that all parties know.
 func (q question) inRounds() (analysis.Iteration, error) {
 	return analysis.Public(q.request.Analysis, disclosure.Strictest(q.ask.Hub, q.design.Disclosure))
@@ -357,11 +366,14 @@ func (p *Peer) session(ctx context.Context, q question, n int) (secagg.Session, 
 	return secagg.ForRound(q.id, n, first.Survivors, words)
 }
 
-// recall returns the earlier answer to the same ask, nil if there is none, or
-// [ErrReplayed].
-func (p *Peer) recall(ctx context.Context, id protocol.ID, digest message.Digest) (json.RawMessage, error) {
+// earlier returns the earlier answer to the same ask, nil if there is none, or
+// [ErrReplayed], or [approval.ErrCancelled].
+func (p *Peer) earlier(ctx context.Context, id protocol.ID, digest message.Digest) (json.RawMessage, error) {
 	var answer []byte
 	err := p.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		if err := p.cfg.Approvals.Cancelled(ctx, tx, id); err != nil {
+			return err
+		}
 		var stored string
 		var step int
 		if err := tx.QueryRow(ctx, `SELECT digest, answer, step FROM peer_question WHERE query = ?`, id.String()).Scan(&stored, &answer, &step); err != nil {
@@ -380,13 +392,16 @@ func (p *Peer) recall(ctx context.Context, id protocol.ID, digest message.Digest
 
 // keep accepts a question: from here on its released numbers may be masked and
 // sent, so this is also when their release goes on record.
-func (p *Peer) keep(ctx context.Context, q question, leave approval.Leave, digest message.Digest, ask, answer []byte) error {
+func (p *Peer) keep(ctx context.Context, q *recent, leave approval.Leave, digest message.Digest, ask, answer []byte) error {
 	return p.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
 		if err := p.cfg.Approvals.Answered(ctx, tx, q.id, leave); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `INSERT INTO peer_question (query, digest, ask, answer, step, secret) VALUES (?, ?, ?, ?, 0, ?)`,
 			q.id.String(), digest.String(), ask, answer, q.secret[:]); err != nil {
+			return err
+		}
+		if err := q.notes.write(ctx, tx, p.cfg.Gate, q.id); err != nil {
 			return err
 		}
 		for _, event := range []audit.Event{audit.NumbersReleased, audit.QuestionAccepted} {
@@ -400,29 +415,47 @@ func (p *Peer) keep(ctx context.Context, q question, leave approval.Leave, diges
 	})
 }
 
-// load returns a question that was accepted before.
-func (p *Peer) load(ctx context.Context, id protocol.ID) (question, error) {
-	q := question{id: id}
-	var ask, answer, secret []byte
-	err := p.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		return tx.QueryRow(ctx, `SELECT ask, answer, step, secret, access FROM peer_question WHERE query = ?`, id.String()).
-			Scan(&ask, &answer, &q.step, &secret, &q.access)
-	})
-	if errors.Is(err, sqldb.ErrNoRows) {
-		return q, ErrUnasked
+// load returns a question that was accepted before and not cancelled since.
+func (p *Peer) load(ctx context.Context, tx *sqldb.Tx, id protocol.ID) (*recent, error) {
+	if err := p.cfg.Approvals.Cancelled(ctx, tx, id); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		return q, err
+	q := p.recalled(id)
+	if q == nil {
+		var err error
+		if q, err = accepted(ctx, tx, id); err != nil {
+			return nil, err
+		}
+		p.remember(q)
+	}
+	var secret []byte
+	q.secret, q.access = [32]byte{}, nil
+	if err := tx.QueryRow(ctx, `SELECT step, secret, access FROM peer_question WHERE query = ?`, id.String()).Scan(&q.step, &secret, &q.access); err != nil {
+		return nil, err
 	}
 	copy(q.secret[:], secret)
+	return q, nil
+}
+
+// accepted reads what does not change of a question any more.
+func accepted(ctx context.Context, tx *sqldb.Tx, id protocol.ID) (*recent, error) {
+	q := question{id: id}
+	var ask, answer []byte
+	err := tx.QueryRow(ctx, `SELECT ask, answer FROM peer_question WHERE query = ?`, id.String()).Scan(&ask, &answer)
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return nil, ErrUnasked
+	}
+	if err != nil {
+		return nil, err
+	}
 	if err := errors.Join(json.Unmarshal(ask, &q.ask), json.Unmarshal(answer, &q.accept)); err != nil {
-		return q, fmt.Errorf("peer: stored question %s: %w", id, err)
+		return nil, fmt.Errorf("peer: stored question %s: %w", id, err)
 	}
 	if q.request, err = message.Stored[protocol.Request](q.ask.Request, protocol.KindRequest); err != nil {
-		return q, err
+		return nil, err
 	}
-	q.design, err = q.ask.Trial.Open()
-	return q, err
+	q.design, err = q.ask.Trial.Stored()
+	return newRecent(q), err
 }
 
 // ahead returns the step's place in the order and its round, or refuses a step that lies
@@ -444,13 +477,20 @@ func (q question) ahead(step protocol.Step) (ordinal, n int, err error) {
 	return ordinal, n, nil
 }
 
-// advance notes that a question got to a step.
-func (p *Peer) advance(ctx context.Context, q question, ordinal int) error {
-	if ordinal == q.step {
+// advance records what a step did and that the question got there.
+func (p *Peer) advance(ctx context.Context, q *recent, ordinal int) error {
+	if ordinal == q.step && q.notes.none() {
 		return nil
 	}
-	return p.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+	if err := p.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+		if err := q.notes.write(ctx, tx, p.cfg.Gate, q.id); err != nil {
+			return err
+		}
 		_, err := tx.Exec(ctx, `UPDATE peer_question SET step = ? WHERE query = ? AND step < ?`, ordinal, q.id.String(), ordinal)
 		return err
-	})
+	}); err != nil {
+		return err
+	}
+	q.notes.written()
+	return nil
 }

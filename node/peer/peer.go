@@ -38,6 +38,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 	protocol "github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/trial"
 	"github.com/trialmesh/trialmesh/zk/circuits"
 )
 
@@ -108,13 +109,14 @@ type Peer struct {
 
 	evaluations prometheus.Histogram // seconds
 	lane        *lane
-	seats       *seats
 
 	refusals *rate.Limiter // of records of single refusals
 	counted  atomic.Int64  // refusals that are not on the trail yet
 
-	mu   sync.Mutex
-	busy map[protocol.ID]*turn // one task of a question at a time; guarded by mu
+	mu     sync.Mutex
+	busy   map[protocol.ID]*turn       // one task of a question at a time; guarded by mu
+	recent []*recent                   // used last, the latest last; guarded by mu
+	pinned map[trial.ID]message.Digest // as in peer_trial, as far as known; guarded by mu
 }
 
 // Open brings the peer's table up to date and returns the peer.
@@ -132,8 +134,8 @@ func Open(ctx context.Context, cfg Config) (*Peer, error) {
 		return nil, err
 	}
 	return &Peer{
-		cfg: cfg, evaluations: newEvaluations(), lane: newLane(), seats: newSeats(),
-		refusals: newRefusals(), busy: make(map[protocol.ID]*turn),
+		cfg: cfg, evaluations: newEvaluations(), lane: newLane(), refusals: newRefusals(),
+		busy: make(map[protocol.ID]*turn), pinned: make(map[trial.ID]message.Digest),
 	}, nil
 }
 
@@ -293,21 +295,21 @@ func (p *Peer) stop(id protocol.ID, cause error) {
 }
 
 func (p *Peer) step(ctx context.Context, task protocol.Task) (json.RawMessage, error) {
-	if task.Step == protocol.StepCancel {
+	switch task.Step {
+	case protocol.StepCancel:
 		return nil, p.erase(ctx, task.Query)
-	}
-	if err := p.cfg.Approvals.Cancelled(ctx, task.Query); err != nil {
-		return nil, err
-	}
-	if task.Step == protocol.StepAsk {
+	case protocol.StepAsk:
 		return p.ask(ctx, task)
+	case protocol.StepProve:
+		var q *recent
+		err := p.cfg.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
+			q, err = p.load(ctx, tx, task.Query)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		return p.prove(ctx, q.question)
 	}
-	q, err := p.load(ctx, task.Query)
-	if err != nil {
-		return nil, err
-	}
-	if task.Step == protocol.StepProve {
-		return p.prove(ctx, q)
-	}
-	return p.sum(ctx, q, task)
+	return p.sum(ctx, task)
 }

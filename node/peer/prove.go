@@ -91,7 +91,7 @@ func (p *Peer) forget(ctx context.Context, q question) error {
 
 // erase erases the secret of a question's masks, and its rounds.
 func (p *Peer) erase(ctx context.Context, id protocol.ID) error {
-	p.seats.drop(id)
+	p.drop(id)
 	return p.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
 		if _, err := tx.Exec(ctx, `UPDATE peer_question SET secret = ? WHERE query = ?`, []byte{}, id.String()); err != nil {
 			return err

@@ -27,7 +27,7 @@ var (
 // next opens round n: it adds up the round before from the signed answers of the sites,
 // computes the state that follows and takes part if it is the one that came. So the hub
 // cannot have a sum taken at a state of its choice.
-func (p *Peer) next(ctx context.Context, q question, n int, task protocol.Task) (json.RawMessage, error) {
+func (p *Peer) next(ctx context.Context, q *recent, released release.Released, n int, task protocol.Task) (json.RawMessage, error) {
 	var body protocol.Advance
 	if err := json.Unmarshal(task.Body, &body); err != nil {
 		return nil, ErrTask
@@ -36,14 +36,14 @@ func (p *Peer) next(ctx context.Context, q question, n int, task protocol.Task) 
 	if err != nil {
 		return nil, err
 	}
-	state, err := p.state(ctx, q, method, n-1)
+	state, err := p.state(ctx, q.question, method, n-1)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.catchUp(ctx, q, n-1, body.Before); err != nil {
+	if err := p.catchUp(ctx, q, released, n-1, body.Before); err != nil {
 		return nil, err
 	}
-	sum, sites, err := p.replay(ctx, q, n-1, body)
+	sum, sites, err := p.replay(ctx, q.question, n-1, body)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (p *Peer) next(ctx context.Context, q question, n int, task protocol.Task) 
 	case err != nil, !analysis.Follows(body.State, step.State):
 		return nil, ErrState
 	}
-	if err := p.keepState(ctx, q, n, body.State); err != nil {
+	if err := p.keepState(ctx, q.question, n, body.State); err != nil {
 		return nil, err
 	}
 	member, err := p.member(ctx, q, n)
@@ -74,8 +74,8 @@ func (p *Peer) next(ctx context.Context, q question, n int, task protocol.Task) 
 
 // catchUp takes the last step of a round that this node's numbers are in, if the hub went on
 // without its help.
-func (p *Peer) catchUp(ctx context.Context, q question, n int, round protocol.Round) error {
-	_, err := p.unmasked(ctx, q, n)
+func (p *Peer) catchUp(ctx context.Context, q *recent, released release.Released, n int, round protocol.Round) error {
+	_, err := p.unmasked(ctx, q.question, n)
 	if !errors.Is(err, ErrRound) {
 		return err
 	}
@@ -83,8 +83,10 @@ func (p *Peer) catchUp(ctx context.Context, q question, n int, round protocol.Ro
 	if err != nil {
 		return err
 	}
-	_, err = p.round(ctx, q, n, protocol.StepUnmask, protocol.Task{Query: q.id, Body: body})
-	return err
+	if _, err = p.round(ctx, q, released, n, protocol.StepUnmask, protocol.Task{Query: q.id, Body: body}); err != nil {
+		return err
+	}
+	return p.advance(ctx, q, q.step)
 }
 
 // enough refuses a model of too many parameters for the persons at all sites together,
@@ -220,23 +222,6 @@ func (p *Peer) keepState(ctx context.Context, q question, n int, state analysis.
 			return ErrReplayed
 		}
 		return nil
-	})
-}
-
-// keepUnmasked records whose sum a round is, for the round after it.
-func (p *Peer) keepUnmasked(ctx context.Context, q question, n int, round protocol.Round) error {
-	if !q.request.Analysis.Kind.InRounds() {
-		return nil
-	}
-	round.Confirmations = nil
-	raw, err := json.Marshal(round)
-	if err != nil {
-		return err
-	}
-	return p.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO peer_round (query, round, state, unmasked) VALUES (?, ?, ?, ?)
-			ON CONFLICT (query, round) DO UPDATE SET unmasked = excluded.unmasked`, q.id.String(), n, []byte("{}"), raw)
-		return err
 	})
 }
 

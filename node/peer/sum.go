@@ -7,30 +7,42 @@ import (
 
 	"github.com/trialmesh/trialmesh/federation/secagg"
 	"github.com/trialmesh/trialmesh/localstore/omop"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node/consent"
+	"github.com/trialmesh/trialmesh/node/release"
 	protocol "github.com/trialmesh/trialmesh/protocol/query"
 )
 
 type personID = omop.PersonID
 
-// sum takes one step of the masked sum. The question moves on only once the
-// step's answer is there; what binds it before is the member's own guard.
-func (p *Peer) sum(ctx context.Context, q question, task protocol.Task) (json.RawMessage, error) {
-	ordinal, n, err := q.ahead(task.Step)
-	if err != nil {
+// sum takes one step of the masked sum. The answer leaves, and the question moves on, only
+// once what binds this node to it is on disk.
+func (p *Peer) sum(ctx context.Context, task protocol.Task) (json.RawMessage, error) {
+	var q *recent
+	var ordinal, n int
+	var released release.Released
+	if err := p.cfg.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
+		if q, err = p.load(ctx, tx, task.Query); err != nil {
+			return err
+		}
+		if ordinal, n, err = q.ahead(task.Step); err != nil {
+			return err
+		}
+		if q.secret == ([32]byte{}) {
+			return ErrReplayed // the masks are forgotten; the question is over
+		}
+		released, err = p.stands(ctx, tx, q.question)
+		return err
+	}); err != nil {
 		return nil, err
 	}
-	if q.secret == ([32]byte{}) {
-		return nil, ErrReplayed // the masks are forgotten; the question is over
-	}
-	if err := p.stands(ctx, q); err != nil {
-		return nil, err
-	}
+	q.notes.begin()
 	var answer json.RawMessage
+	var err error
 	if plain, _ := task.Step.Split(); plain == protocol.StepAdvance {
-		answer, err = p.next(ctx, q, n, task)
+		answer, err = p.next(ctx, q, released, n, task)
 	} else {
-		answer, err = p.round(ctx, q, n, plain, task)
+		answer, err = p.round(ctx, q, released, n, plain, task)
 	}
 	if err != nil {
 		return nil, err
@@ -38,32 +50,33 @@ func (p *Peer) sum(ctx context.Context, q question, task protocol.Task) (json.Ra
 	return answer, p.advance(ctx, q, ordinal)
 }
 
-// stands refuses a question that would be refused if it came now. The hub decides
-// how long it holds a question between two steps; a withdrawal, the end of the
-// trial or of a signature counts until the last.
-func (p *Peer) stands(ctx context.Context, q question) error {
-	if _, _, err := p.permit(q); err != nil {
-		return err
+// stands returns what was released for a question, or refuses one that would be refused if
+// it came now. The hub decides how long it holds a question between two steps; a withdrawal,
+// the end of the trial or of a signature counts until the last.
+func (p *Peer) stands(ctx context.Context, tx *sqldb.Tx, q question) (release.Released, error) {
+	var none release.Released
+	if _, err := p.permit(q); err != nil {
+		return none, err
 	}
 	use, err := p.use(q)
 	if err != nil {
-		return err
+		return none, err
 	}
-	basis, err := p.cfg.Consents.Usable(ctx, use, q.accept.Epoch)
+	basis, err := p.cfg.Consents.UsableIn(ctx, tx, use, q.accept.Epoch)
 	if err != nil {
-		return err
+		return none, err
 	}
-	released, found, err := p.cfg.Gate.Recall(ctx, q.id)
+	released, found, err := p.cfg.Gate.RecallIn(ctx, tx, q.id)
 	if err != nil {
-		return err
+		return none, err
 	}
 	if !found {
-		return ErrUnasked
+		return none, ErrUnasked
 	}
-	return permitted(released, basis)
+	return released, permitted(released, basis)
 }
 
-func (p *Peer) round(ctx context.Context, q question, n int, step protocol.Step, task protocol.Task) (json.RawMessage, error) {
+func (p *Peer) round(ctx context.Context, q *recent, released release.Released, n int, step protocol.Step, task protocol.Task) (json.RawMessage, error) {
 	var round protocol.Round
 	if err := json.Unmarshal(task.Body, &round); err != nil {
 		return nil, ErrTask
@@ -88,7 +101,7 @@ func (p *Peer) round(ctx context.Context, q question, n int, step protocol.Step,
 	}
 	switch step {
 	case protocol.StepMask:
-		return p.mask(ctx, q, n, member, roster, inbox)
+		return p.mask(ctx, q.question, released, n, member, roster, inbox)
 	case protocol.StepConfirm:
 		if len(round.Survivors) < p.cfg.Policy.MinSites {
 			return nil, ErrMinSites
@@ -105,27 +118,22 @@ func (p *Peer) round(ctx context.Context, q question, n int, step protocol.Step,
 		if err != nil {
 			return nil, err
 		}
-		if err := p.cfg.Gate.Sum(ctx, q.id, round.Survivors); err != nil {
-			return nil, err
+		q.notes.sites = round.Survivors
+		if q.request.Analysis.Kind.InRounds() {
+			round.Confirmations = nil
+			if q.notes.unmasked, err = json.Marshal(round); err != nil {
+				return nil, err
+			}
+			q.notes.round = n
 		}
-		if err := p.keepUnmasked(ctx, q, n, round); err != nil {
-			return nil, err
-		}
-		p.seats.drop(q.id)
+		delete(q.members, n) // with all that it knows
 		return json.Marshal(reveal)
 	}
 	return nil, ErrTask
 }
 
 // mask sends the round's vector, masked, and in the first round commits to the records used.
-func (p *Peer) mask(ctx context.Context, q question, n int, member *secagg.Member, roster secagg.Roster, inbox secagg.Inbox) (json.RawMessage, error) {
-	released, found, err := p.cfg.Gate.Recall(ctx, q.id)
-	if err != nil {
-		return nil, err
-	}
-	if !found {
-		return nil, ErrUnasked
-	}
+func (p *Peer) mask(ctx context.Context, q question, released release.Released, n int, member *secagg.Member, roster secagg.Roster, inbox secagg.Inbox) (json.RawMessage, error) {
 	words, err := p.words(ctx, q, n, released)
 	if err != nil {
 		return nil, err
@@ -153,11 +161,11 @@ func (p *Peer) mask(ctx context.Context, q question, n int, member *secagg.Membe
 	if err != nil {
 		return nil, err
 	}
-	public, err := witness.Public(proving.Circuit)
+	commitment, err := witness.Commitment(proving.Circuit)
 	if err != nil {
 		return nil, fmt.Errorf("commit to the records used: %w", err)
 	}
-	return json.Marshal(protocol.MaskedAnswer{Masked: raw, Commitment: public.UsedDigest})
+	return json.Marshal(protocol.MaskedAnswer{Masked: raw, Commitment: commitment})
 }
 
 // evidence says what the question's access proof is about.

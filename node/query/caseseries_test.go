@@ -96,7 +96,7 @@ func TestIntervalsOfACaseSeries(t *testing.T) {
 		require.Len(t, answer.Frame.Views, 3, "events, the baseline, the period")
 		require.Equal(t, [][]omop.PersonID{both, both, never, twice}, answer.Sets[answer.Measure],
 			"who has events; who in the baseline; who was in no period; who has some there")
-		require.Equal(t, []release.Value{{Person: both[0], Number: 2}, {Person: both[1], Number: 1}}, answer.Values["count ConditionOccurrence [201826]"][0])
+		require.Equal(t, []release.Value{{Person: both[0], Number: 2}, {Person: both[1], Number: 1}}, answer.Values["count"][0])
 	})
 }
 

@@ -122,7 +122,8 @@ func (d *decision) compare(ctx context.Context, sets []measureSet) error {
 func (d *decision) compareOne(ctx context.Context, s measureSet) error {
 	// Sets whose sizes differ by least or more differ by at least as much.
 	least := d.q.Policy.MinDifference * perPerson(s.measure)
-	rows, err := d.tx.Query(ctx, `SELECT members, withheld, limits FROM release_set WHERE measure = ? AND withheld <> ? AND size BETWEEN ? AND ?`,
+	// A thousand questions about the same persons are one set here.
+	rows, err := d.tx.Query(ctx, `SELECT DISTINCT members, withheld, limits FROM release_set WHERE measure = ? AND withheld <> ? AND size BETWEEN ? AND ?`,
 		s.measure, hiddenSet, len(s.members)-least+1, len(s.members)+least-1)
 	if err != nil {
 		return err

@@ -298,7 +298,8 @@ func (d *decision) readWithin(ctx context.Context, measure string, everybody set
 	return once(same), nil
 }
 
-// readFigures returns the earlier figures of a measure, question by question.
+// readFigures returns the earlier figures of a measure, question by question, without those
+// of questions that show the same as another.
 func (d *decision) readFigures(ctx context.Context, measure string, exact bool) ([][]figure, error) {
 	rows, err := d.tx.Query(ctx, `SELECT query, members, withheld, limits FROM release_set
 		WHERE measure = ? AND cell <> ? ORDER BY query, cell`, measure, unionCell)
@@ -307,28 +308,60 @@ func (d *decision) readFigures(ctx context.Context, measure string, exact bool) 
 	}
 	defer rows.Close()
 	var questions [][]figure
-	var asked string
-	for rows.Next() {
-		var name, under string
-		var raw []byte
-		var withheld int
-		if err := rows.Scan(&name, &raw, &withheld, &under); err != nil {
-			return nil, err
+	known := make(map[string]bool)
+	var of string // the query that question is of
+	var question []storedFigure
+	add := func() error {
+		key := fmt.Sprintf("%x", question)
+		if len(question) == 0 || known[key] {
+			return nil
 		}
-		f := figure{withheld: withheld == 1, hidden: withheld == hiddenSet, exact: exact || under == ""}
-		if f.members, err = parseSet(raw); err != nil {
-			return nil, err
+		known[key] = true
+		figures := make([]figure, len(question))
+		for i, f := range question {
+			var err error
+			if figures[i], err = f.figure(exact); err != nil {
+				return err
+			}
 		}
-		if f.policy, err = parseLimits(under); err != nil {
-			return nil, err
-		}
-		if name != asked {
-			questions, asked = append(questions, nil), name
-		}
-		last := len(questions) - 1
-		questions[last] = append(questions[last], f)
+		questions = append(questions, figures)
+		return nil
 	}
-	return questions, rows.Err()
+	for rows.Next() {
+		var name string
+		var f storedFigure
+		if err := rows.Scan(&name, &f.members, &f.withheld, &f.limits); err != nil {
+			return nil, err
+		}
+		if name != of {
+			if err := add(); err != nil {
+				return nil, err
+			}
+			of, question = name, nil
+		}
+		question = append(question, f)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	err = add()
+	return questions, err
+}
+
+// storedFigure is a row of release_set.
+type storedFigure struct {
+	members  []byte // of a set
+	withheld int
+	limits   string
+}
+
+func (s storedFigure) figure(exact bool) (f figure, err error) {
+	f = figure{withheld: s.withheld == 1, hidden: s.withheld == hiddenSet, exact: exact || s.limits == ""}
+	if f.members, err = parseSet(s.members); err != nil {
+		return f, err
+	}
+	f.policy, err = parseLimits(s.limits)
+	return f, err
 }
 
 // total returns the persons of some figures.

@@ -158,27 +158,30 @@ func (Released) MarshalJSON() ([]byte, error) {
 // error of the refusal. found is false if the gate has not seen the question.
 func (g *Gate) Recall(ctx context.Context, id query.ID) (r Released, found bool, err error) {
 	err = g.db.Read(ctx, func(tx *sqldb.Tx) error {
-		var rule, public, detail string
-		var words, bits, used []byte
-		err := tx.QueryRow(ctx, `SELECT r.rule, r.public, r.detail, r.words, f.bits, r.used FROM release r LEFT JOIN release_frame f ON f.query = r.source
-			WHERE r.query = ?`, id.String()).Scan(&rule, &public, &detail, &words, &bits, &used)
-		switch {
-		case errors.Is(err, sqldb.ErrNoRows):
-			return nil
-		case err != nil:
-			return err
-		case rule != "":
-			found = true
-			return problem.Refusal(rule, public).With(detail)
-		}
-		found = true
-		if words == nil && bits == nil {
-			return ErrForgotten
-		}
-		r, err = restore(words, bits, used)
+		r, found, err = g.RecallIn(ctx, tx, id)
 		return err
 	})
 	return r, found, err
+}
+
+// RecallIn is [Gate.Recall] as a transaction sees it.
+func (g *Gate) RecallIn(ctx context.Context, tx *sqldb.Tx, id query.ID) (r Released, found bool, err error) {
+	var rule, public, detail string
+	var words, bits, used []byte
+	err = tx.QueryRow(ctx, `SELECT r.rule, r.public, r.detail, r.words, f.bits, r.used FROM release r LEFT JOIN release_frame f ON f.query = r.source
+		WHERE r.query = ?`, id.String()).Scan(&rule, &public, &detail, &words, &bits, &used)
+	switch {
+	case errors.Is(err, sqldb.ErrNoRows):
+		return r, false, nil
+	case err != nil:
+		return r, false, err
+	case rule != "":
+		return r, true, problem.Refusal(rule, public).With(detail)
+	case words == nil && bits == nil:
+		return r, true, ErrForgotten
+	}
+	r, err = restore(words, bits, used)
+	return r, true, err
 }
 
 // restore makes a vector of its words, or of the bits of a frame.
@@ -244,22 +247,22 @@ func (g *Gate) Forget(ctx context.Context, before time.Time) (questions int64, e
 	return questions, nil
 }
 
-// Once remembers what this node acted on in a step of a masked sum; see [secagg.Guard].
-func (g *Gate) Once(ctx context.Context, session message.Digest, step string, value message.Digest) error {
-	return g.db.Write(ctx, func(tx *sqldb.Tx) error {
-		if _, err := tx.Exec(ctx, `INSERT INTO release_guard (session, step, value) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
-			session.String(), step, value.String()); err != nil {
-			return err
-		}
-		var stored string
-		if err := tx.QueryRow(ctx, `SELECT value FROM release_guard WHERE session = ? AND step = ?`, session.String(), step).Scan(&stored); err != nil {
-			return err
-		}
-		if stored != value.String() {
-			return secagg.ErrChanged
-		}
-		return nil
-	})
+// Once remembers what this node acted on in a step of a masked sum, for good once the
+// transaction is committed; see [secagg.Guard].
+func (g *Gate) Once(ctx context.Context, tx *sqldb.Tx, session message.Digest, step string, value message.Digest) error {
+	n, err := tx.Exec(ctx, `INSERT INTO release_guard (session, step, value) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
+		session.String(), step, value.String())
+	if err != nil || n > 0 {
+		return err
+	}
+	var stored string
+	if err := tx.QueryRow(ctx, `SELECT value FROM release_guard WHERE session = ? AND step = ?`, session.String(), step).Scan(&stored); err != nil {
+		return err
+	}
+	if stored != value.String() {
+		return secagg.ErrChanged
+	}
+	return nil
 }
 
 // Summary counts decisions by rule; "" is released. It is for status pages.

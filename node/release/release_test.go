@@ -498,14 +498,16 @@ func TestConcurrentQuestionsThatDiffer(t *testing.T) {
 func TestOnce(t *testing.T) {
 	t.Parallel()
 	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
-		gate := open(t, db)
+		once := func(session message.Digest, step string, value message.Digest) error {
+			gate := open(t, db) // as after a restart
+			return db.Write(t.Context(), func(tx *sqldb.Tx) error { return gate.Once(t.Context(), tx, session, step, value) })
+		}
 		session, value := message.Digest{1}, message.Digest{2}
-		require.NoError(t, gate.Once(t.Context(), session, "vector", value))
-		require.NoError(t, gate.Once(t.Context(), session, "vector", value))
-		require.ErrorIs(t, gate.Once(t.Context(), session, "vector", message.Digest{3}), secagg.ErrChanged)
-		require.NoError(t, gate.Once(t.Context(), session, "survivors", message.Digest{3}))
-		require.NoError(t, gate.Once(t.Context(), message.Digest{4}, "vector", message.Digest{3}))
-		require.ErrorIs(t, open(t, db).Once(t.Context(), session, "vector", message.Digest{3}), secagg.ErrChanged, "after a restart")
+		require.NoError(t, once(session, "vector", value))
+		require.NoError(t, once(session, "vector", value))
+		require.ErrorIs(t, once(session, "vector", message.Digest{3}), secagg.ErrChanged)
+		require.NoError(t, once(session, "survivors", message.Digest{3}))
+		require.NoError(t, once(message.Digest{4}, "vector", message.Digest{3}))
 	})
 }
 

@@ -51,7 +51,8 @@ func TestACaseSeriesRefuses(t *testing.T) {
 	t.Parallel()
 	for want, change := range map[string]func(*query.Request){
 		"selfControlledCaseSeries.events": func(r *query.Request) { r.Analysis.CaseSeries.Exposures = "bleedings" },
-		"risks: 1 to 10":                  func(r *query.Request) { r.Analysis.CaseSeries.Risks = nil },
+		"risks: is missing":               func(r *query.Request) { r.Analysis.CaseSeries.Risks = nil },
+		"risks: 1 to 10":                  func(r *query.Request) { r.Analysis.CaseSeries.Risks = make([]query.RiskPeriod, 11) },
 		"risks[1].from: the periods":      func(r *query.Request) { r.Analysis.CaseSeries.Risks[1].From = -1 },
 		"risks[0].name":                   func(r *query.Request) { r.Analysis.CaseSeries.Risks[0].Name = "baseline" },
 		"risks[1].name":                   func(r *query.Request) { r.Analysis.CaseSeries.Risks[1].Name = "before" },

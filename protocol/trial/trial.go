@@ -145,6 +145,12 @@ func (r Registration) Open() (Design, error) {
 	return design, nil
 }
 
+// Stored returns the design of a registration that [Registration.Open] accepted before it
+// was stored where nobody else writes. It verifies nothing.
+func (r Registration) Stored() (Design, error) {
+	return message.Stored[Design](r.Design, KindDesign)
+}
+
 // Ask is the part of a question that a trial's approval is about.
 type Ask struct {
 	Researcher identity.DID
@@ -160,22 +166,31 @@ func (r Registration) Check(ask Ask, boards []identity.DID) (Design, error) {
 	if err != nil {
 		return Design{}, err
 	}
+	if err := r.Allows(design, ask, boards); err != nil {
+		return Design{}, err
+	}
+	return design, nil
+}
+
+// Allows is [Registration.Check] of a registration that was opened before, with its design:
+// what of it depends on the question and its time.
+func (r Registration) Allows(design Design, ask Ask, boards []identity.DID) error {
 	approved := slices.ContainsFunc(r.Approvals, func(e message.Envelope) bool {
 		return slices.Contains(boards, e.Issuer) && !ask.At.Add(message.Skew).Before(e.Issued) && ask.At.Before(e.Expires)
 	})
 	switch {
 	case !approved:
-		return Design{}, ErrUnapproved
+		return ErrUnapproved
 	case ask.At.Before(design.Opens) || !ask.At.Before(design.Closes):
-		return Design{}, ErrClosed.With(fmt.Sprintf("it is from %s to %s", design.Opens.UTC().Format(time.RFC3339), design.Closes.UTC().Format(time.RFC3339)))
+		return ErrClosed.With(fmt.Sprintf("it is from %s to %s", design.Opens.UTC().Format(time.RFC3339), design.Closes.UTC().Format(time.RFC3339)))
 	case !slices.Contains(design.Researchers, ask.Researcher):
-		return Design{}, ErrResearcher.With("it is signed by " + ask.Researcher.Short())
+		return ErrResearcher.With("it is signed by " + ask.Researcher.Short())
 	case !slices.Contains(design.Nodes, ask.Node):
-		return Design{}, ErrNode
+		return ErrNode
 	case !slices.Contains(design.Analyses, ask.Analysis):
-		return Design{}, ErrAnalysis.With("it was approved for " + strings.Join(design.Analyses, ", "))
+		return ErrAnalysis.With("it was approved for " + strings.Join(design.Analyses, ", "))
 	}
-	return design, nil
+	return nil
 }
 
 func invalid(detail string) error {

@@ -66,9 +66,10 @@ func (n *Network) newSite(ctx context.Context, operator *hubclient.Client, i int
 	return s, nil
 }
 
-// vocabulary is all that the questions need: a unit.
+// vocabulary is all that the questions need: what is measured, and its unit.
 var vocabulary = fstest.MapFS{
 	"CONCEPT.csv": {Data: []byte("concept_id\tconcept_name\tdomain_id\tvocabulary_id\tconcept_class_id\tstandard_concept\tconcept_code\tvalid_start_date\tvalid_end_date\tinvalid_reason\n" +
+		"3004249\tSystolic blood pressure\tMeasurement\tLOINC\tClinical Observation\tS\t8480-6\t19700101\t20991231\t\n" +
 		"8876\tmillimeter mercury column\tUnit\tUCUM\tUnit\tS\tmm[Hg]\t19700101\t20991231\t\n")},
 	"CONCEPT_RELATIONSHIP.csv": {Data: []byte("concept_id_1\tconcept_id_2\trelationship_id\tvalid_start_date\tvalid_end_date\tinvalid_reason\n")},
 }

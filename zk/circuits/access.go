@@ -117,7 +117,28 @@ func (w AccessWitness) Public(c Circuit) (AccessPublic, error) {
 	return public, err
 }
 
+// Commitment checks the witness and returns the UsedDigest of what its proof will state.
+// It is what an answer says, a fiftieth of the work of [AccessWitness.Public].
+func (w AccessWitness) Commitment(c Circuit) (Element, error) {
+	public, _, err := w.check(c)
+	return public.UsedDigest, err
+}
+
 func (w AccessWitness) open(c Circuit) (AccessPublic, []openShard, error) {
+	public, shards, err := w.check(c)
+	if err != nil {
+		return public, nil, err
+	}
+	roots := make([]fr.Element, len(shards))
+	for k := range shards {
+		roots[k] = shards[k].matrix.hash().root()
+	}
+	public.MatrixDigest = fromField(sponge(TagMatrixDigest, roots))
+	return public, shards, nil
+}
+
+// check is open without the matrices' hashes.
+func (w AccessWitness) check(c Circuit) (AccessPublic, []openShard, error) {
 	public := AccessPublic{QueryHash: w.QueryHash, Min: w.Min}
 	if !c.IsAccess() {
 		return public, nil, fmt.Errorf("access: circuit %s is of the other kind", c)
@@ -136,13 +157,12 @@ func (w AccessWitness) open(c Circuit) (AccessPublic, []openShard, error) {
 		return public, nil, fmt.Errorf("access: %d shards, the circuit has %d", len(w.Shards), c.shape.Shards)
 	}
 	shards := make([]openShard, c.shape.Shards)
-	roots, commitments := make([]fr.Element, len(shards)), make([]fr.Element, len(shards))
+	commitments := make([]fr.Element, len(shards))
 	var count int
 	for k := range shards {
 		if shards[k], err = w.openShard(c.shape.ShardSize, k); err != nil {
 			return public, nil, fmt.Errorf("access: shard %d: %w", k, err)
 		}
-		roots[k] = shards[k].matrix.root()
 		commitments[k] = commitBitmap(shards[k].salt, shards[k].used)
 		for _, used := range shards[k].used {
 			if used {
@@ -153,7 +173,6 @@ func (w AccessWitness) open(c Circuit) (AccessPublic, []openShard, error) {
 	if count < int(w.Min) {
 		return public, nil, errors.New("access: fewer records were used than the minimum to be stated")
 	}
-	public.MatrixDigest = fromField(sponge(TagMatrixDigest, roots))
 	public.UsedDigest = fromField(sponge(TagUsedDigest, commitments))
 	return public, shards, nil
 }
@@ -161,7 +180,7 @@ func (w AccessWitness) open(c Circuit) (AccessPublic, []openShard, error) {
 // openShard checks shard k; beyond the list it is the empty shard.
 func (w AccessWitness) openShard(shardSize, k int) (openShard, error) {
 	if k >= len(w.Shards) {
-		return openShard{emptyMatrix(shardSize), make([]bool, shardSize), fr.Element{}}, nil
+		return openShard{newMatrix(shardSize, nil, Window{}, [scopes]fr.Element{}), make([]bool, shardSize), fr.Element{}}, nil
 	}
 	use := w.Shards[k]
 	m, err := use.Epoch.matrix(shardSize)

@@ -77,7 +77,7 @@ func (w EpochWitness) Public(c Circuit) (EpochPublic, error) {
 			return EpochPublic{}, fmt.Errorf("epoch: record %d: %w", i, err)
 		}
 	}
-	return EpochPublic{fromField(merkleRoot(leaves)), w.Window, fromField(m.root())}, nil
+	return EpochPublic{fromField(merkleRoot(leaves)), w.Window, fromField(m.hash().root())}, nil
 }
 
 // slot returns the consent in slot i; beyond the list slots are empty.
@@ -88,7 +88,7 @@ func (w EpochWitness) slot(i int) (c Consent) {
 	return c
 }
 
-// matrix checks all but the leaves and computes the matrix.
+// matrix checks all but the leaves and fills in the matrix, without hashes.
 func (w EpochWitness) matrix(shardSize int) (*matrix, error) {
 	if len(w.Consents) > shardSize {
 		return nil, fmt.Errorf("%d consents in a shard of %d", len(w.Consents), shardSize)

@@ -72,7 +72,7 @@ func matrixRootWith(t *testing.T, w EpochWitness, scope consent.Scope, slot int,
 
 // rootWith computes the root over columns some of which hold any word at all.
 func (m *matrix) rootWith(word map[consent.Scope]fr.Element) fr.Element {
-	commitments := slices.Clone(m.levels[0])
+	commitments := slices.Clone(m.hash().levels[0])
 	for scope, w := range word {
 		commitments[scope] = sponge(TagBitmap, []fr.Element{m.salts[scope], w})
 	}

@@ -38,10 +38,11 @@ func commitBitmap(salt fr.Element, bitmap []bool) fr.Element {
 type matrix struct {
 	bitmaps [scopes][]bool
 	salts   [scopes]fr.Element
-	levels  [scopeDepth + 1][]fr.Element // commitments, then their parents, up to the root
+	levels  [scopeDepth + 1][]fr.Element // commitments, then their parents, up to the root; nil before hash
 }
 
-// newMatrix fills in the bitmaps; consents beyond the list are empty slots.
+// newMatrix fills in the bitmaps; consents beyond the list are empty slots. It hashes
+// nothing: an answer needs the bitmaps, only its proof the commitments to them.
 func newMatrix(shardSize int, consents []Consent, w Window, salts [scopes]fr.Element) *matrix {
 	m := &matrix{salts: salts}
 	for j := range m.bitmaps {
@@ -50,9 +51,14 @@ func newMatrix(shardSize int, consents []Consent, w Window, salts [scopes]fr.Ele
 			m.bitmaps[j][i] = c.Attributes.permitsThroughout(w) && c.Attributes.Mask>>j&1 == 1
 		}
 	}
+	return m
+}
+
+// hash fills in the levels and returns m.
+func (m *matrix) hash() *matrix {
 	m.levels[0] = make([]fr.Element, scopes)
 	for j := range m.levels[0] {
-		m.levels[0][j] = commitBitmap(salts[j], m.bitmaps[j])
+		m.levels[0][j] = commitBitmap(m.salts[j], m.bitmaps[j])
 	}
 	for l := range scopeDepth {
 		below := m.levels[l]
@@ -78,7 +84,7 @@ func (m *matrix) siblings(j consent.Scope) (path [scopeDepth][width]fr.Element) 
 
 // emptyMatrix is the matrix of the defined empty shard: nobody in it, salts 0.
 func emptyMatrix(shardSize int) *matrix {
-	return newMatrix(shardSize, nil, Window{}, [scopes]fr.Element{})
+	return newMatrix(shardSize, nil, Window{}, [scopes]fr.Element{}).hash()
 }
 
 // MatrixDigest returns the digest over the matrix roots of one access proof, in

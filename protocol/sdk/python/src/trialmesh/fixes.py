@@ -39,7 +39,7 @@ FIXES = {
     "schedule.occurrence": "the request is one of a schedule: the hub asks it when it is due, see query schedule show",
     "schedule.signature": "somebody else signed the schedule's requests, or its cancellation: sign it with the researcher's key, or cancel it with the sponsor's",
     "schedule.canceller": "somebody else signed the schedule's requests, or its cancellation: sign it with the researcher's key, or cancel it with the sponsor's",
-    "study.question": "the request names a study and is not its question: ask it with study run",
+    "study.question": "the request names a study and is not its question, or nobody of the trial signed that study: ask it with study run",
     "registry.queue-full": "too many questions of all researchers are open at the hub (status 429): wait for an answer to yours, or submit it later",
     "consent.no-epoch": "the hospital has no consents on the ledger that hold now; ask its operator, then ask again",
     "approval.refused": "the hospital's people, or its rules, say no; the sentence may say why. Talk to the hospital",
