@@ -21,34 +21,40 @@ type characterizeCase struct {
 	query.Characterization
 }
 
-func (c characterizeCase) method(t require.TestingT, least int64) analysis.Iteration {
+func (c characterizeCase) least(t require.TestingT, least int64) analysis.Iteration {
 	m, err := analysis.Characterize{Variables: c.Declared, Arm: &c.By, MinCell: least}.New()
 	require.NoError(t, err)
 	return m
 }
 
+func (c characterizeCase) method(t require.TestingT) analysis.Iteration { return c.least(t, 0) }
+
 func TestCharacterizeIsTheOneOfR(t *testing.T) {
 	t.Parallel()
 	for _, c := range known[characterizeCase](t, "characterize.json") {
-		m := c.method(t, 0)
+		m := c.least(t, 0)
 		result, err := alone(t, m, tableRows(t, c.File, m.Columns()))
 		require.NoError(t, err)
-		got := result.(*query.Characterization)
-		require.Equal(t, []any{c.Arm, c.N, c.Omitted}, []any{got.Arm, got.N, got.Omitted})
-		for i, n := range c.Sizes {
-			require.Equal(t, query.ArmSize{Level: c.By.Levels[i], N: n}, got.Arms[i])
+		c.equal(t, result)
+	}
+}
+
+func (c characterizeCase) equal(t require.TestingT, result any) {
+	got := result.(*query.Characterization)
+	require.Equal(t, []any{c.Arm, c.N, c.Omitted}, []any{got.Arm, got.N, got.Omitted})
+	for i, n := range c.Sizes {
+		require.Equal(t, query.ArmSize{Level: c.By.Levels[i], N: n}, got.Arms[i])
+	}
+	require.Len(t, got.Variables, len(c.Variables))
+	for i, w := range c.Variables {
+		g := got.Variables[i]
+		require.Equal(t, w.Name, g.Name)
+		require.Equal(t, w.Levels, g.Levels)
+		nearGroup(t, *w.All, *g.All)
+		for k := range w.Arms {
+			nearGroup(t, w.Arms[k], g.Arms[k])
 		}
-		require.Len(t, got.Variables, len(c.Variables))
-		for i, w := range c.Variables {
-			g := got.Variables[i]
-			require.Equal(t, w.Name, g.Name)
-			require.Equal(t, w.Levels, g.Levels)
-			nearGroup(t, *w.All, *g.All)
-			for k := range w.Arms {
-				nearGroup(t, w.Arms[k], g.Arms[k])
-			}
-			near(t, w.Difference, g.Difference, 0, "difference of "+w.Name)
-		}
+		near(t, w.Difference, g.Difference, 0, "difference of "+w.Name)
 	}
 }
 
@@ -66,7 +72,7 @@ func TestSplitMovesNoBitOfCharacterize(t *testing.T) {
 	var rows [][][]float64
 	var whole []any
 	for _, c := range cases {
-		m := c.method(t, 5)
+		m := c.least(t, 5)
 		table := tableRows(t, c.File, m.Columns())
 		table[3][0], table[7][len(table[7])-1] = math.NaN(), math.NaN()
 		result, err := alone(t, m, table)
@@ -76,7 +82,7 @@ func TestSplitMovesNoBitOfCharacterize(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		i := rapid.IntRange(0, len(cases)-1).Draw(t, "case")
-		require.Equal(t, whole[i], dealt(t, cases[i].method(t, 5), rows[i]))
+		require.Equal(t, whole[i], dealt(t, cases[i].least(t, 5), rows[i]))
 	})
 }
 

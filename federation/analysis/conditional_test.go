@@ -68,8 +68,6 @@ func TestConditionalLikelihoodsAreThoseOfR(t *testing.T) {
 	}
 }
 
-func (c conditionalCase) declared() []analysis.Column { return c.Columns }
-
 func (c conditionalCase) equal(t require.TestingT, result any) {
 	want, got := c.Conditional, result.(*query.Conditional)
 	require.Equal(t, want.Ties, got.Ties)

@@ -33,35 +33,39 @@ func TestDescribeIsTheOneOfR(t *testing.T) {
 		m := c.method(t)
 		result, err := alone(t, m, tableRows(t, c.File, m.Columns()))
 		require.NoError(t, err)
-		got := result.(*query.Description)
-		require.Equal(t, c.N, got.N)
-		require.Equal(t, c.Omitted, got.Omitted)
-		require.Len(t, got.Columns, len(c.Description.Columns))
-		for i, w := range c.Description.Columns {
-			g := got.Columns[i]
-			require.Equal(t, w.Name, g.Name)
-			nearMoment(t, w.All, g.All)
-			require.Len(t, g.Groups, len(w.Groups))
-			for k := range w.Groups {
-				require.Equal(t, w.Groups[k].Level, g.Groups[k].Level)
-				nearMoment(t, w.Groups[k].Moment, g.Groups[k].Moment)
-			}
-			if w.Welch == nil {
-				require.Nil(t, g.Welch)
-				continue
-			}
-			nearSignificance(t, &w.Welch.Significance, &g.Welch.Significance, "Welch's t")
-			near(t, &w.Welch.Estimate, &g.Welch.Estimate, 1e-3, "difference")
-			near(t, &w.Welch.Lower, &g.Welch.Lower, 1e-3, "lower limit")
-			near(t, &w.Welch.Upper, &g.Welch.Upper, 1e-3, "upper limit")
+		c.equal(t, result)
+	}
+}
+
+func (c describeCase) equal(t require.TestingT, result any) {
+	got := result.(*query.Description)
+	require.Equal(t, c.N, got.N)
+	require.Equal(t, c.Omitted, got.Omitted)
+	require.Len(t, got.Columns, len(c.Description.Columns))
+	for i, w := range c.Description.Columns {
+		g := got.Columns[i]
+		require.Equal(t, w.Name, g.Name)
+		nearMoment(t, w.All, g.All)
+		require.Len(t, g.Groups, len(w.Groups))
+		for k := range w.Groups {
+			require.Equal(t, w.Groups[k].Level, g.Groups[k].Level)
+			nearMoment(t, w.Groups[k].Moment, g.Groups[k].Moment)
 		}
-		require.Len(t, got.Pairs, len(c.Pairs))
-		for i, w := range c.Pairs {
-			g := got.Pairs[i]
-			require.Equal(t, []any{w.First, w.Second, w.N}, []any{g.First, g.Second, g.N})
-			near(t, w.Covariance, g.Covariance, 0, "covariance")
-			near(t, w.Correlation, g.Correlation, 1e-3, "correlation")
+		if w.Welch == nil {
+			require.Nil(t, g.Welch)
+			continue
 		}
+		nearSignificance(t, &w.Welch.Significance, &g.Welch.Significance, "Welch's t")
+		near(t, &w.Welch.Estimate, &g.Welch.Estimate, 1e-3, "difference")
+		near(t, &w.Welch.Lower, &g.Welch.Lower, 1e-3, "lower limit")
+		near(t, &w.Welch.Upper, &g.Welch.Upper, 1e-3, "upper limit")
+	}
+	require.Len(t, got.Pairs, len(c.Pairs))
+	for i, w := range c.Pairs {
+		g := got.Pairs[i]
+		require.Equal(t, []any{w.First, w.Second, w.N}, []any{g.First, g.Second, g.N})
+		near(t, w.Covariance, g.Covariance, 0, "covariance")
+		near(t, w.Correlation, g.Correlation, 1e-3, "correlation")
 	}
 }
 

@@ -16,20 +16,29 @@ type histogramCase struct {
 	query.FrequencyTable
 }
 
+func (c histogramCase) method(t require.TestingT) analysis.Iteration {
+	m, err := analysis.Histogram{Value: analysis.Column{Name: c.Name, Kind: analysis.Numeric, High: 100}, Breaks: c.Breaks}.New()
+	require.NoError(t, err)
+	return m
+}
+
 func TestHistogramIsTheOneOfR(t *testing.T) {
 	t.Parallel()
 	for _, c := range known[histogramCase](t, "histogram.json") {
-		m, err := analysis.Histogram{Value: analysis.Column{Name: c.Name, Kind: analysis.Numeric, High: 100}, Breaks: c.Breaks}.New()
-		require.NoError(t, err)
+		m := c.method(t)
 		result, err := alone(t, m, tableRows(t, c.File, m.Columns()))
 		require.NoError(t, err)
-		got := result.(*query.FrequencyTable)
-		for i := range c.Bins {
-			near(t, &c.Bins[i].Density, &got.Bins[i].Density, 0, "density")
-			got.Bins[i].Density = c.Bins[i].Density
-		}
-		require.Equal(t, &c.FrequencyTable, got)
+		c.equal(t, result)
 	}
+}
+
+func (c histogramCase) equal(t require.TestingT, result any) {
+	got := result.(*query.FrequencyTable)
+	for i := range c.Bins {
+		near(t, &c.Bins[i].Density, &got.Bins[i].Density, 0, "density")
+		got.Bins[i].Density = c.Bins[i].Density
+	}
+	require.Equal(t, &c.FrequencyTable, got)
 }
 
 // TestHistogramJoinsSmallBins: no bin shows fewer than the least number of persons, bins

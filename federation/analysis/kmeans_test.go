@@ -19,30 +19,36 @@ type kmeansCase struct {
 	query.Clusters
 }
 
-func (c kmeansCase) method(t require.TestingT, least int64) analysis.Iteration {
+func (c kmeansCase) least(t require.TestingT, least int64) analysis.Iteration {
 	m, err := analysis.KMeans{Values: c.Declared, Starts: c.Starts, Scale: c.Scale, Steps: c.Steps, MinCell: least}.New()
 	require.NoError(t, err)
 	return m
 }
 
+func (c kmeansCase) method(t require.TestingT) analysis.Iteration { return c.least(t, 0) }
+
 func TestKMeansIsTheOneOfR(t *testing.T) {
 	t.Parallel()
 	for _, c := range casesIn[kmeansCase](t, "kmeans") {
-		result, err := alone(t, c.method(t, 0), tableRows(t, c.File, c.Declared))
+		result, err := alone(t, c.least(t, 0), tableRows(t, c.File, c.Declared))
 		require.NoError(t, err)
-		got := result.(*query.Clusters)
-		require.Equal(t, []any{c.N, c.Iterations, c.Converged, false}, []any{got.N, got.Iterations, got.Converged, got.Held}, c.File)
-		near(t, &c.WithinSS, &got.WithinSS, 0, "within")
-		near(t, &c.BetweenSS, &got.BetweenSS, 0, "between")
-		near(t, &c.TotalSS, &got.TotalSS, 0, "total")
-		require.Len(t, got.Clusters, len(c.Clusters.Clusters))
-		for i, w := range c.Clusters.Clusters {
-			g := got.Clusters[i]
-			require.Equal(t, w.N, g.N)
-			near(t, &w.WithinSS, &g.WithinSS, 0, "within a cluster")
-			for j := range w.Center {
-				near(t, &w.Center[j], &g.Center[j], 1e-2, "centre")
-			}
+		c.equal(t, result)
+	}
+}
+
+func (c kmeansCase) equal(t require.TestingT, result any) {
+	got := result.(*query.Clusters)
+	require.Equal(t, []any{c.N, c.Iterations, c.Converged, false}, []any{got.N, got.Iterations, got.Converged, got.Held}, c.File)
+	near(t, &c.WithinSS, &got.WithinSS, 0, "within")
+	near(t, &c.BetweenSS, &got.BetweenSS, 0, "between")
+	near(t, &c.TotalSS, &got.TotalSS, 0, "total")
+	require.Len(t, got.Clusters, len(c.Clusters.Clusters))
+	for i, w := range c.Clusters.Clusters {
+		g := got.Clusters[i]
+		require.Equal(t, w.N, g.N)
+		near(t, &w.WithinSS, &g.WithinSS, 0, "within a cluster")
+		for j := range w.Center {
+			near(t, &w.Center[j], &g.Center[j], 1e-2, "centre")
 		}
 	}
 }
@@ -61,7 +67,7 @@ func TestSplitMovesNoBitOfKMeans(t *testing.T) {
 		if cases[i].N == 150 && seed%2 == 0 { // elsewhere the starting clusters are smaller
 			least = 5
 		}
-		m := cases[i].method(t, least)
+		m := cases[i].least(t, least)
 		whole, err := alone(t, m, rows[i])
 		require.NoError(t, err)
 		outcome, err := analysis.Local(m, someSplit(t, seed, m.Columns(), rows[i])...)

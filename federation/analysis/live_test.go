@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -12,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,11 +19,15 @@ import (
 	"github.com/trialmesh/trialmesh/federation/analysis"
 )
 
-// oracle is what R says of one model.
+// oracle is what R says of one question.
 type oracle interface {
-	declared() []analysis.Column
 	method(t require.TestingT) analysis.Iteration
 	equal(t require.TestingT, result any)
+}
+
+// sited is an oracle of a table whose last column says at which site each row is.
+type sited interface {
+	declared() []analysis.Column
 }
 
 // live is a method with made-up data. To add one, let its script in testdata take args and
@@ -31,56 +35,104 @@ type oracle interface {
 type live struct {
 	name   string
 	script string
-	args   []string // of which the first is the formula, or its terms
+	args   []string // as the script's first lines say
 	said   func(t *testing.T, raw []byte) []oracle
-
-	draw func(r *rand.Rand) [][]string // makes a table up
-
-	// deal says at which of some sites each row is.
-	deal func(t require.TestingT, r *rand.Rand, sites int, of oracle, rows [][]float64) func(row int) int
+	draw   func(r *rand.Rand) [][]string // makes a table up
+	deal   dealing
 }
 
-// liveTables is how many tables are drawn for each method.
+// dealing says at which of some sites each row is.
+type dealing func(t require.TestingT, r *rand.Rand, sites int, of oracle, columns []analysis.Column, rows [][]float64) func(row int) int
+
+// liveTables is how many tables are drawn for each method, if nothing else is asked for.
 const liveTables = 8
 
 var lives = []live{
-	{"logistic", "glm/glm.R", []string{"y ~ x*g + I(z^2)", "binomial"}, read[glmCase], byRow(chance), anyhow},
-	{"poisson", "glm/glm.R", []string{"y ~ x + g + log(z)", "poisson"}, read[glmCase], byRow(count), anyhow},
-	{"gaussian", "glm/glm.R", []string{"y ~ x*z + g - 1", "gaussian"}, read[glmCase], byRow(normal), anyhow},
+	{"logistic", "glm/glm.R", []string{"y ~ x*g + I(z^2)", "binomial()", ""}, read[glmCase], byRow(chance), anyhow},
+	{"logistic with weights", "glm/glm.R", []string{"y ~ x + g", "binomial()", "w"}, read[glmCase], byRow(chance), anyhow},
+	{"logistic, separated", "glm/glm.R", []string{"y ~ x + g", "binomial()", ""}, read[glmCase], separated, anyhow},
+	{"binomial log", "glm/glm.R", []string{"y ~ g", "binomial('log')", ""}, read[glmCase], byRow(chance), anyhow},
+	{"poisson", "glm/glm.R", []string{"y ~ x + g + log(z)", "poisson()", ""}, read[glmCase], byRow(count), anyhow},
+	{"poisson with offset and weights", "glm/glm.R", []string{"y ~ x*s + offset(log(z))", "poisson()", "w"}, read[glmCase], byRow(count), anyhow},
+	{"poisson square root", "glm/glm.R", []string{"y ~ g*s", "poisson('sqrt')", ""}, read[glmCase], byRow(count), anyhow},
+	{"poisson identity", "glm/glm.R", []string{"y ~ g", "poisson('identity')", ""}, read[glmCase], byRow(several), anyhow},
+	{"gaussian", "glm/glm.R", []string{"y ~ x*z + g - 1", "gaussian()", ""}, read[glmCase], byRow(normal), anyhow},
+	{"gaussian with weights", "glm/glm.R", []string{"y ~ x*g*s + offset(z)", "gaussian()", "w"}, read[glmCase], byRow(normal), anyhow},
+	{"gaussian, nearly collinear", "glm/glm.R", []string{"y ~ a + b + c + d", "gaussian()", ""}, read[glmCase], trending, anyhow},
 	{"negative binomial", "negbin/negbin.R", []string{"y ~ x + g + offset(log(z))"}, read[negBinCase], byRow(overdispersed), anyhow},
-	{"cox efron", "survival/survival.R", []string{"x + g", "efron"}, read[survivalCase], drawSpells, anyhow},
-	{"cox breslow", "survival/survival.R", []string{"x*g", "breslow"}, read[survivalCase], drawSpells, anyhow},
+	{"cox efron", "survival/survival.R", []string{"x + g", "", "efron"}, read[survivalCase], drawSpells, anyhow},
+	{"cox breslow", "survival/survival.R", []string{"x*g", "", "breslow"}, read[survivalCase], drawSpells, anyhow},
+	{"cox within strata", "survival/survival.R", []string{"x + z + g", "s", "efron"}, read[survivalCase], drawSpells, anyhow},
+	{"curves", "survival/survival.R", []string{"g", "", ""}, read[survivalCase], drawSpells, anyhow},
+	{"curves within strata", "survival/survival.R", []string{"g", "s", ""}, read[survivalCase], drawSpells, anyhow},
 	{"clogit exact", "conditional/conditional.R", []string{"y ~ x + g + offset(z) + strata(set)", "exact"}, read[conditionalCase], drawSets(chance), wholeSets},
 	{"clogit efron", "conditional/conditional.R", []string{"y ~ x*g + strata(set)", "efron"}, read[conditionalCase], drawSets(chance), wholeSets},
 	{"clogit breslow", "conditional/conditional.R", []string{"y ~ x + I(z^2) + strata(set)", "breslow"}, read[conditionalCase], drawSets(chance), wholeSets},
+	{"case series", "conditional/conditional.R", []string{"y ~ x + g + offset(log(z)) + strata(set)", ""}, read[conditionalCase], drawSets(count), wholeSets},
 	{"mixed", "mixed/mixed.R", []string{"y ~ x + g + offset(z)", "REML"}, read[mixedCase], drawSites, asDrawn},
 	{"mixed by likelihood", "mixed/mixed.R", []string{"y ~ x*g", "ML"}, read[mixedCase], drawSites, asDrawn},
-	{"case series", "conditional/conditional.R", []string{"y ~ x + g + offset(log(z)) + strata(set)", ""}, read[conditionalCase], drawSets(count), wholeSets},
+
+	{"table of two", "describe/crosstab.R", []string{"s,y"}, read[crossTabCase], byRow(chance), anyhow},
+	{"table of three by two", "describe/crosstab.R", []string{"g,y"}, read[crossTabCase], byRow(chance), anyhow},
+	{"tables of two within strata", "describe/crosstab.R", []string{"s,y,g"}, read[crossTabCase], byRow(chance), anyhow},
+	{"tables of three within strata", "describe/crosstab.R", []string{"g,y,s"}, read[crossTabCase], byRow(chance), anyhow},
+	{"moments", "describe/describe.R", []string{"x,z,y", "s"}, read[describeCase], byRow(normal), anyhow},
+	{"quantiles", "describe/quantiles.R", []string{"x", "g"}, read[quantilesCase], byRow(normal), anyhow},
+	{"quantiles of ties", "describe/quantiles.R", []string{"y", "g"}, read[quantilesCase], byRow(count), anyhow},
+	{"histogram", "describe/rates.R", []string{"histogram", "z", "0.25,0.3,0.55,0.8,1.2,1.25,2"}, read[histogramCase], byRow(normal), anyhow},
+	{"first table", "describe/characterize.R", []string{"x,z,g", "s"}, read[characterizeCase], byRow(normal), anyhow},
+	{"incidence", "describe/rates.R", []string{"w", "z", "g"}, read[ratesCase], byRow(normal), anyhow},
+	{"prevalence", "describe/rates.R", []string{"y", "", "g"}, read[ratesCase], byRow(chance), anyhow},
+	{"components", "pca/pca.R", []string{"x,z,y", "TRUE"}, read[pcaCase], byRow(normal), anyhow},
+	{"components, nearly collinear", "pca/pca.R", []string{"a,b,c,d", "FALSE"}, read[pcaCase], trending, anyhow},
+	{"clusters", "kmeans/kmeans.R", []string{"x,z", "-1,0,1,0,0,1"}, read[kmeansCase], byRow(normal), anyhow},
+
+	{"meta-analysis of slopes", "meta/meta.R", []string{"y ~ x", "gaussian", "x"}, by("REML adjusted"), drawSites, asDrawn},
+	{"meta-analysis by moments", "meta/meta.R", []string{"y ~ x", "gaussian", "x"}, by("DL"), drawSites, asDrawn},
+	{"meta-analysis by Paule and Mandel", "meta/meta.R", []string{"y ~ x", "gaussian", "x"}, by("PM adjusted"), drawSites, asDrawn},
+	{"meta-analysis of a fixed effect", "meta/meta.R", []string{"y ~ x", "gaussian", "x"}, by(""), drawSites, asDrawn},
+
+	{"weights of all", "propensity/propensity.R", []string{"low ~ smoke + age", "binomial", "weighting", "ATE"}, read[propensityCase], births, anyhow},
+	{"weights of the treated", "propensity/propensity.R", []string{"bwt ~ smoke", "gaussian", "weighting", "ATT"}, read[propensityCase], births, anyhow},
+	{"strata of the score", "propensity/propensity.R", []string{"bwt ~ smoke + lwt", "gaussian", "strata", "ATE"}, read[propensityCase], births, anyhow},
+	{"pairs", "propensity/propensity.R", []string{"bwt ~ smoke", "gaussian", "matching", "ATT"}, read[propensityCase], births, inTurn},
+	{"comparison by weights", "comparison/comparison.R", []string{"weighting", "ATE", "efron"}, read[comparisonCase], treated, anyhow},
+	{"comparison within strata", "comparison/comparison.R", []string{"strata", "ATT", "breslow"}, read[comparisonCase], treated, anyhow},
+	{"comparison of pairs", "comparison/comparison.R", []string{"matching", "ATT", "efron"}, read[comparisonCase], treated, inTurn},
+	{"prediction", "prediction/prediction.R", []string{"y ~ x + z", "4"}, read[predictionCase], trained, anyhow},
+	{"one shot", "oneshot/oneshot.R", []string{"died ~ age + sex", "a"}, read[oneShotCase], ledSites, asDrawn},
 }
 
-// TestRSaysTheSameOfMadeUpData, if TRIALMESH_R is a seed for them, any number. It needs
-// Rscript and R's packages survival, MASS and lme4: on Debian r-base-core, r-cran-survival,
-// r-cran-mass and r-cran-lme4.
+// TestRSaysTheSameOfMadeUpData, if TRIALMESH_R is a seed for them, any number, or a seed and how
+// many tables each method gets, as 7,100. With -artifacts the tables are kept. It needs
+// Rscript and R's packages survival, MASS, lme4, metafor, e1071, sandwich and pROC: on Debian
+// r-base-core and r-cran- with each name in lower case.
 func TestRSaysTheSameOfMadeUpData(t *testing.T) {
 	text := os.Getenv("TRIALMESH_R")
 	if text == "" {
 		t.Skip("TRIALMESH_R is no seed")
 	}
+	text, many, given := strings.Cut(text, ",")
 	seed, err := strconv.ParseUint(text, 10, 64)
 	require.NoError(t, err)
+	tables := liveTables
+	if given {
+		tables, err = strconv.Atoi(many)
+		require.NoError(t, err)
+	}
 	for i, l := range lives {
 		t.Run(l.name, func(t *testing.T) {
 			t.Parallel()
-			l.check(t, rand.New(rand.NewPCG(seed, uint64(i))))
+			l.check(t, rand.New(rand.NewPCG(seed, uint64(i))), tables)
 		})
 	}
 }
 
-func (l live) check(t *testing.T, r *rand.Rand) {
+func (l live) check(t *testing.T, r *rand.Rand, tables int) {
 	t.Helper()
-	folder := t.TempDir()
+	folder := t.ArtifactDir()
 	var files []string
-	for i := range liveTables {
+	for i := range tables {
 		file := filepath.Join(folder, strconv.Itoa(i)+".csv")
 		var table bytes.Buffer
 		require.NoError(t, csv.NewWriter(&table).WriteAll(l.draw(r)))
@@ -96,34 +148,60 @@ func (l live) check(t *testing.T, r *rand.Rand) {
 	said := l.said(t, raw)
 	require.Len(t, said, len(files))
 	for i, of := range said {
-		rows := fileRows(t, files[i], of.declared())
-		sites := 2 + r.IntN(19)
-		frames := split(t, of.declared(), rows, maxDrawnSites, l.deal(t, r, sites, of, rows))
-		outcome, err := analysis.Local(of.method(t), frames...)
-		require.NoError(t, err)
-		of.equal(t, outcome.Result)
+		columns := of.method(t).Columns()
+		if of, ok := of.(sited); ok {
+			columns = of.declared()
+		}
+		rows := fileRows(t, files[i], columns)
+		frames := split(t, columns, rows, maxDrawnSites, l.deal(t, r, 2+r.IntN(maxDrawnSites-1), of, columns, rows))
+		t.Run(filepath.Base(files[i]), func(t *testing.T) {
+			outcome, err := analysis.Local(of.method(t), frames...)
+			require.NoError(t, err)
+			of.equal(t, outcome.Result)
+		})
 	}
 }
 
 // maxDrawnSites bounds the sites of a made-up table.
 const maxDrawnSites = 20
 
-func anyhow(_ require.TestingT, r *rand.Rand, sites int, _ oracle, rows [][]float64) func(row int) int {
+// anyhow deals at random; or but one person to one site; or by a factor, so that sites lack
+// its levels; or almost each person to another site.
+func anyhow(_ require.TestingT, r *rand.Rand, sites int, _ oracle, columns []analysis.Column, rows [][]float64) func(row int) int {
 	deal := make([]int, len(rows))
-	for i := range deal {
-		deal[i] = r.IntN(sites)
+	factor := slices.IndexFunc(columns, func(c analysis.Column) bool { return c.Kind == analysis.Factor })
+	how, alone := r.IntN(4), r.IntN(len(rows))
+	for i, row := range rows {
+		switch {
+		case how == 0 && i != alone:
+			deal[i] = 1
+		case how == 1 && factor >= 0 && !math.IsNaN(row[factor]):
+			deal[i] = int(row[factor])
+		case how == 2:
+			deal[i] = i % maxDrawnSites
+		case how == 3:
+			deal[i] = r.IntN(sites)
+		}
 	}
 	return func(row int) int { return deal[row] }
 }
 
-func wholeSets(t require.TestingT, r *rand.Rand, sites int, of oracle, rows [][]float64) func(row int) int {
-	deal := anyhow(t, r, sites, of, rows)
-	set := setOf(t, of.(conditionalCase).Formula, of.declared(), rows)
-	return func(row int) int { return deal(int(set(row))) }
+func wholeSets(t require.TestingT, r *rand.Rand, sites int, of oracle, columns []analysis.Column, rows [][]float64) func(row int) int {
+	deal := make([]int, len(rows))
+	for i := range deal {
+		deal[i] = r.IntN(sites)
+	}
+	set := setOf(t, of.(conditionalCase).Formula, columns, rows)
+	return func(row int) int { return deal[int(set(row))] }
 }
 
-func asDrawn(_ require.TestingT, _ *rand.Rand, _ int, _ oracle, rows [][]float64) func(row int) int {
+func asDrawn(_ require.TestingT, _ *rand.Rand, _ int, _ oracle, _ []analysis.Column, rows [][]float64) func(row int) int {
 	return siteOf(rows)
+}
+
+// inTurn deals to the three sites within which the scripts find pairs.
+func inTurn(require.TestingT, *rand.Rand, int, oracle, []analysis.Column, [][]float64) func(row int) int {
+	return func(row int) int { return row % 3 }
 }
 
 // read reads the cases that R wrote.
@@ -138,89 +216,16 @@ func read[C oracle](t *testing.T, raw []byte) []oracle {
 	return said
 }
 
-// covariates returns x, z above 0 and the factor g as fields, and a predictor.
-func covariates(r *rand.Rand) (fields []string, predictor float64) {
-	x, z, g := r.NormFloat64(), 0.1+2*r.Float64(), r.IntN(3)
-	fields = []string{fmt.Sprintf("%.3f", x), fmt.Sprintf("%.4f", z), string("abc"[g])}
-	if r.IntN(30) == 0 {
-		fields[0] = ""
-	}
-	return fields, 0.5*x - 0.3*z + 0.4*float64(g)
-}
-
-// byRow draws a table of x, z, g and a response.
-func byRow(response func(r *rand.Rand, predictor float64) string) func(r *rand.Rand) [][]string {
-	return func(r *rand.Rand) [][]string {
-		table := [][]string{{"x", "z", "g", "y"}}
-		for range 60 + r.IntN(140) {
-			fields, predictor := covariates(r)
-			table = append(table, append(fields, response(r, predictor)))
+// by reads cases that are to be answered by an estimator.
+func by(estimator string) func(t *testing.T, raw []byte) []oracle {
+	return func(t *testing.T, raw []byte) []oracle {
+		t.Helper()
+		var cases []metaRoundsCase
+		require.NoError(t, json.Unmarshal(raw, &cases))
+		var said []oracle
+		for _, c := range cases {
+			said = append(said, estimated{c, estimator})
 		}
-		return table
+		return said
 	}
-}
-
-// drawSets draws 20 to 60 sets of 1 to 6 rows.
-func drawSets(response func(r *rand.Rand, predictor float64) string) func(r *rand.Rand) [][]string {
-	return func(r *rand.Rand) [][]string {
-		table := [][]string{{"set", "x", "z", "g", "y"}}
-		for set := range 20 + r.IntN(40) {
-			for range 1 + r.IntN(6) {
-				fields, predictor := covariates(r)
-				table = append(table, append(append([]string{strconv.Itoa(set)}, fields...), response(r, predictor-0.5)))
-			}
-		}
-		return table
-	}
-}
-
-// drawSpells draws a table of x, z, g, whole days start and stop, and event.
-func drawSpells(r *rand.Rand) [][]string {
-	table := [][]string{{"x", "z", "g", "start", "stop", "event"}}
-	for range 60 + r.IntN(140) {
-		fields, predictor := covariates(r)
-		start := r.IntN(20)
-		stop := start + 1 + int(min(r.ExpFloat64()*20*math.Exp(-predictor), 70))
-		table = append(table, append(fields, strconv.Itoa(start), strconv.Itoa(stop), strconv.Itoa(r.IntN(2))))
-	}
-	return table
-}
-
-// drawSites draws 5 to 20 sites, of which some vary and some do not.
-func drawSites(r *rand.Rand) [][]string {
-	table := [][]string{{"x", "z", "g", "y", "site"}}
-	spread := float64(r.IntN(3))
-	for site := range 5 + r.IntN(maxDrawnSites-4) {
-		intercept := spread * r.NormFloat64()
-		for range 1 + r.IntN(20) {
-			fields, predictor := covariates(r)
-			table = append(table, append(fields, normal(r, predictor+intercept), string(rune('a'+site))))
-		}
-	}
-	return table
-}
-
-func chance(r *rand.Rand, predictor float64) string {
-	if r.Float64() < 1/(1+math.Exp(-predictor)) {
-		return "1"
-	}
-	return "0"
-}
-
-func normal(r *rand.Rand, predictor float64) string {
-	return fmt.Sprintf("%.4f", predictor+r.NormFloat64())
-}
-
-// count draws of a Poisson distribution: the arrivals before time 1.
-func count(r *rand.Rand, predictor float64) string {
-	n := -1
-	for time := 0.0; time < 1; n++ {
-		time += r.ExpFloat64() / math.Exp(predictor)
-	}
-	return strconv.Itoa(n)
-}
-
-// overdispersed draws a count of a mean that varies.
-func overdispersed(r *rand.Rand, predictor float64) string {
-	return count(r, 1+predictor+math.Log(r.ExpFloat64()))
 }

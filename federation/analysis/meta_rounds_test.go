@@ -51,21 +51,44 @@ func TestMetaInRoundsIsTheOneOfMetafor(t *testing.T) {
 			outcome, err := analysis.Local(m, frames...)
 			require.NoError(t, err)
 			require.LessOrEqual(t, outcome.Rounds, 20)
-			got := outcome.Result.(*query.MetaAnalysis)
-			name := c.File + ", " + estimator
-			require.Equal(t, want.Sites, got.Sites, name)
-			near(t, &want.Estimate, &got.Estimate, want.SE, name+": estimate")
-			near(t, &want.SE, &got.SE, 0, name+": se")
-			near(t, &want.Lower, &got.Lower, want.SE, name+": lower limit")
-			near(t, &want.Upper, &got.Upper, want.SE, name+": upper limit")
-			near(t, &want.Statistic, &got.Statistic, 1, name+": statistic")
-			near(t, &want.P, &got.P, 1e-3, name+": p")
-			near(t, &want.Heterogeneity.Tau2, &got.Heterogeneity.Tau2, want.SE*want.SE, name+": τ²")
-			near(t, &want.Heterogeneity.I2, &got.Heterogeneity.I2, 1, name+": I²")
-			near(t, &want.Heterogeneity.Q, &got.Heterogeneity.Q, 0, name+": Q")
-			near(t, &want.Heterogeneity.P, &got.Heterogeneity.P, 1e-3, name+": p of Q")
+			nearMeta(t, want, *outcome.Result.(*query.MetaAnalysis), c.File+", "+estimator)
 		}
 	}
+}
+
+func nearMeta(t require.TestingT, want, got query.MetaAnalysis, name string) {
+	require.Equal(t, want.Sites, got.Sites, name)
+	near(t, &want.Estimate, &got.Estimate, want.SE, name+": estimate")
+	near(t, &want.SE, &got.SE, 0, name+": se")
+	near(t, &want.Lower, &got.Lower, want.SE, name+": lower limit")
+	near(t, &want.Upper, &got.Upper, want.SE, name+": upper limit")
+	near(t, &want.Statistic, &got.Statistic, 1, name+": statistic")
+	near(t, &want.P, &got.P, 1e-3, name+": p")
+	near(t, &want.Heterogeneity.Tau2, &got.Heterogeneity.Tau2, want.SE*want.SE, name+": τ²")
+	near(t, &want.Heterogeneity.I2, &got.Heterogeneity.I2, 1, name+": I²")
+	near(t, &want.Heterogeneity.Q, &got.Heterogeneity.Q, 0, name+": Q")
+	near(t, &want.Heterogeneity.P, &got.Heterogeneity.P, 1e-3, name+": p of Q")
+}
+
+// estimated is a case by one estimator.
+type estimated struct {
+	metaRoundsCase
+	estimator string
+}
+
+func (c estimated) method(t require.TestingT) analysis.Iteration {
+	m, err := c.question(t, c.estimator).New()
+	require.NoError(t, err)
+	return m
+}
+
+// declared ends in the site.
+func (c estimated) declared() []analysis.Column {
+	return append(slices.Clone(c.Columns), analysis.Column{Name: "site", Kind: analysis.Factor, Levels: siteNames})
+}
+
+func (c estimated) equal(t require.TestingT, result any) {
+	nearMeta(t, c.Answers[c.estimator], *result.(*query.MetaAnalysis), c.estimator)
 }
 
 // TestMetaInRoundsIsThatOfTheEstimates: however rows are dealt, the answer is the one that

@@ -55,8 +55,6 @@ func TestNegativeBinomialIsTheOneOfR(t *testing.T) {
 	}
 }
 
-func (c negBinCase) declared() []analysis.Column { return c.Columns }
-
 func (c negBinCase) equal(t require.TestingT, result any) {
 	want, got := c.NegativeBinomial, result.(*query.NegativeBinomial)
 	require.Equal(t, query.NegBinomial, got.Family)

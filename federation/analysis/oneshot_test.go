@@ -31,22 +31,34 @@ func (c oneShotCase) question(t require.TestingT) analysis.OneShot {
 	return analysis.OneShot{Formula: f, Sites: lungBySite[3], Lead: c.Lead, Declared: lungBySite[:3]}
 }
 
+func (c oneShotCase) method(t require.TestingT) analysis.Iteration {
+	m, err := c.question(t).New()
+	require.NoError(t, err)
+	return m
+}
+
+func (c oneShotCase) declared() []analysis.Column { return lungBySite }
+
+func (c oneShotCase) equal(t require.TestingT, result any) {
+	got := result.(*query.OneShot)
+	require.Equal(t, []int64{c.N, c.OneShot.Sites}, []int64{got.N, got.Sites})
+	nearEstimates(t, c.Initial, got.Initial)
+	nearEstimates(t, c.Coefficients, got.Coefficients)
+}
+
 // TestOneShotIsTheFormula: what R makes of ODAL's formula, and how near that is to the fit to
 // all rows.
 func TestOneShotIsTheFormula(t *testing.T) {
 	t.Parallel()
 	for _, c := range casesIn[oneShotCase](t, "oneshot") {
-		m, err := c.question(t).New()
-		require.NoError(t, err)
+		m := c.method(t)
 		rows := tableRows(t, "oneshot/lung.csv", lungBySite)
 		frames := split(t, lungBySite, rows, 5, func(r int) int { return int(rows[r][3]) }) // two sites are empty
 		outcome, err := analysis.Local(m, frames...)
 		require.NoError(t, err)
 		require.Equal(t, 4, outcome.Rounds)
+		c.equal(t, outcome.Result)
 		got := outcome.Result.(*query.OneShot)
-		require.Equal(t, []int64{c.N, c.OneShot.Sites}, []int64{got.N, got.Sites})
-		nearEstimates(t, c.Initial, got.Initial)
-		nearEstimates(t, c.Coefficients, got.Coefficients)
 		for j, pooled := range c.Pooled {
 			k := got.Coefficients[j]
 			require.InDelta(t, pooled, *k.Estimate, 0.02**k.SE, "the fit to all rows")

@@ -44,23 +44,27 @@ func TestPCAIsTheOneOfR(t *testing.T) {
 	for _, c := range casesIn[pcaCase](t, "pca") {
 		result, err := alone(t, c.method(t), tableRows(t, c.File, c.Declared))
 		require.NoError(t, err)
-		got := result.(*query.PrincipalComponents)
-		require.Equal(t, c.N, got.N)
-		require.Len(t, got.Columns, len(c.Columns))
-		for i, w := range c.Columns {
-			require.Equal(t, w.Name, got.Columns[i].Name)
-			near(t, &w.Center, &got.Columns[i].Center, 0, c.File+": center of "+w.Name)
-			near(t, w.Scale, got.Columns[i].Scale, 0, c.File+": scale of "+w.Name)
-		}
-		require.Len(t, got.Components, len(c.Components))
-		for i, w := range c.Components {
-			g := got.Components[i]
-			near(t, &w.SD, &g.SD, 0, c.File+": sd")
-			near(t, &w.Proportion, &g.Proportion, 0, c.File+": proportion")
-			near(t, &w.Cumulative, &g.Cumulative, 0, c.File+": cumulative")
-			for j := range w.Loadings {
-				near(t, &w.Loadings[j], &g.Loadings[j], 1, c.File+": loading")
-			}
+		c.equal(t, result)
+	}
+}
+
+func (c pcaCase) equal(t require.TestingT, result any) {
+	got := result.(*query.PrincipalComponents)
+	require.Equal(t, c.N, got.N)
+	require.Len(t, got.Columns, len(c.Columns))
+	for i, w := range c.Columns {
+		require.Equal(t, w.Name, got.Columns[i].Name)
+		near(t, &w.Center, &got.Columns[i].Center, 0, c.File+": center of "+w.Name)
+		near(t, w.Scale, got.Columns[i].Scale, 0, c.File+": scale of "+w.Name)
+	}
+	require.Len(t, got.Components, len(c.Components))
+	for i, w := range c.Components {
+		g := got.Components[i]
+		near(t, &w.SD, &g.SD, 0, c.File+": sd")
+		near(t, &w.Proportion, &g.Proportion, 0, c.File+": proportion")
+		near(t, &w.Cumulative, &g.Cumulative, 0, c.File+": cumulative")
+		for j := range w.Loadings {
+			near(t, &w.Loadings[j], &g.Loadings[j], 1, c.File+": loading")
 		}
 	}
 }

@@ -26,7 +26,7 @@ func (c predictionCase) question(t require.TestingT) analysis.Prediction {
 	return analysis.Prediction{Formula: f, Train: "train", Groups: c.Wanted, Declared: c.Declared}
 }
 
-func (c predictionCase) method(t require.TestingT, change func(*analysis.Prediction)) analysis.Iteration {
+func (c predictionCase) with(t require.TestingT, change func(*analysis.Prediction)) analysis.Iteration {
 	question := c.question(t)
 	change(&question)
 	m, err := question.New()
@@ -36,31 +36,37 @@ func (c predictionCase) method(t require.TestingT, change func(*analysis.Predict
 
 func asItIs(*analysis.Prediction) {}
 
+func (c predictionCase) method(t require.TestingT) analysis.Iteration { return c.with(t, asItIs) }
+
 func TestPredictionIsTheOneOfR(t *testing.T) {
 	t.Parallel()
 	for _, c := range casesIn[predictionCase](t, "prediction") {
-		m := c.method(t, asItIs)
+		m := c.method(t)
 		outcome, err := analysis.Local(m, split(t, m.Columns(), tableRows(t, c.File, m.Columns()), 3, func(r int) int { return r % 3 })...)
 		require.NoError(t, err)
 		require.LessOrEqual(t, outcome.Rounds, 25)
-		got := outcome.Result.(*query.Prediction)
-		nearEstimates(t, c.Model.Coefficients, got.Model.Coefficients)
-		require.Equal(t, []int64{c.N, c.Cases}, []int64{got.N, got.Cases})
-		near(t, c.AUC.Value, got.AUC.Value, 0, "area")
-		near(t, &c.Brier, &got.Brier, 0, "Brier score")
-		near(t, &c.MeanRisk, &got.MeanRisk, 0, "mean risk")
-		near(t, c.Intercept.Estimate, got.Intercept.Estimate, *c.Intercept.SE, "intercept")
-		near(t, c.Intercept.SE, got.Intercept.SE, 0, "se of the intercept")
-		near(t, c.Slope.Estimate, got.Slope.Estimate, 0, "slope")
-		near(t, c.Slope.SE, got.Slope.SE, 0, "se of the slope")
-		require.Len(t, got.Groups, len(c.Groups))
-		for i, w := range c.Groups {
-			g := got.Groups[i]
-			require.Equal(t, []int64{w.N, w.Events}, []int64{g.N, g.Events})
-			near(t, &w.Expected, &g.Expected, 0, "expected events")
-			if i > 0 {
-				near(t, &w.Low, &g.Low, 0, "lower end of a group")
-			}
+		c.equal(t, outcome.Result)
+	}
+}
+
+func (c predictionCase) equal(t require.TestingT, result any) {
+	got := result.(*query.Prediction)
+	nearEstimates(t, c.Model.Coefficients, got.Model.Coefficients)
+	require.Equal(t, []int64{c.N, c.Cases}, []int64{got.N, got.Cases})
+	near(t, c.AUC.Value, got.AUC.Value, 0, "area")
+	near(t, &c.Brier, &got.Brier, 0, "Brier score")
+	near(t, &c.MeanRisk, &got.MeanRisk, 0, "mean risk")
+	near(t, c.Intercept.Estimate, got.Intercept.Estimate, *c.Intercept.SE, "intercept")
+	near(t, c.Intercept.SE, got.Intercept.SE, 0, "se of the intercept")
+	near(t, c.Slope.Estimate, got.Slope.Estimate, 0, "slope")
+	near(t, c.Slope.SE, got.Slope.SE, 0, "se of the slope")
+	require.Len(t, got.Groups, len(c.Groups))
+	for i, w := range c.Groups {
+		g := got.Groups[i]
+		require.Equal(t, []int64{w.N, w.Events}, []int64{g.N, g.Events})
+		near(t, &w.Expected, &g.Expected, 0, "expected events")
+		if i > 0 {
+			near(t, &w.Low, &g.Low, 0, "lower end of a group")
 		}
 	}
 }
@@ -69,7 +75,7 @@ func TestSplitMovesNoBitOfPrediction(t *testing.T) {
 	t.Parallel()
 	c := casesIn[predictionCase](t, "prediction")[1]
 	for seed := range 4 {
-		m := c.method(t, func(m *analysis.Prediction) {
+		m := c.with(t, func(m *analysis.Prediction) {
 			if seed%2 == 1 {
 				m.Train, m.Share, m.Seed, m.MinCell = "", 0.5, 7, 5
 			}
@@ -90,7 +96,7 @@ func TestPredictionTellsNoFewPersons(t *testing.T) {
 	t.Parallel()
 	const least = 5
 	for _, c := range casesIn[predictionCase](t, "prediction") {
-		m := c.method(t, func(m *analysis.Prediction) { m.MinCell = least })
+		m := c.with(t, func(m *analysis.Prediction) { m.MinCell = least })
 		result, err := alone(t, m, tableRows(t, c.File, m.Columns()))
 		require.NoError(t, err)
 		got := result.(*query.Prediction)
@@ -121,7 +127,7 @@ func TestPredictionByHash(t *testing.T) {
 	c := casesIn[predictionCase](t, "prediction")[0]
 	var cases []int64
 	for _, seed := range []uint64{1, 2, 3} {
-		m := c.method(t, func(m *analysis.Prediction) { m.Train, m.Share, m.Seed = "", 0.7, seed })
+		m := c.with(t, func(m *analysis.Prediction) { m.Train, m.Share, m.Seed = "", 0.7, seed })
 		require.NotContains(t, columnNames(m.Columns()), "train")
 		result, err := alone(t, m, tableRows(t, c.File, m.Columns()))
 		require.NoError(t, err)
@@ -148,7 +154,7 @@ func TestPredictionHasNoResult(t *testing.T) {
 		"the model of the event: there is nobody without": func(r []float64) bool { return r[3] == 0 },
 		"1 or more are needed with the event and without": func(r []float64) bool { return r[3] == 1 || r[0] == 0 },
 	} {
-		m := c.method(t, asItIs)
+		m := c.with(t, asItIs)
 		require.Equal(t, []string{"low", "smoke", "ht", "train"}, columnNames(m.Columns()))
 		rows := slices.DeleteFunc(tableRows(t, c.File, m.Columns()), func(r []float64) bool { return !keep(r) })
 		_, err := alone(t, m, rows)
@@ -163,7 +169,7 @@ func TestPredictionOfEqualRisks(t *testing.T) {
 	t.Parallel()
 	c := casesIn[predictionCase](t, "prediction")[2]
 	c.Formula = "low ~ 1"
-	m := c.method(t, asItIs)
+	m := c.with(t, asItIs)
 	result, err := alone(t, m, tableRows(t, c.File, m.Columns()))
 	require.NoError(t, err)
 	got := result.(*query.Prediction)

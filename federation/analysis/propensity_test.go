@@ -66,31 +66,35 @@ func TestPropensityIsTheOneOfR(t *testing.T) {
 		outcome, err := analysis.Local(m, split(t, m.Columns(), rows, c.Sites, func(r int) int { return r % c.Sites })...)
 		require.NoError(t, err)
 		require.LessOrEqual(t, outcome.Rounds, 35)
-		got := outcome.Result.(*query.PropensityEffect)
-		require.EqualValues(t, len(rows), got.N)
-		nearEstimates(t, c.Score.Coefficients, got.Score.Coefficients)
-		nearEstimates(t, c.Outcome.Coefficients, got.Outcome.Coefficients)
-		for _, arms := range [][2]query.PropensityArm{{c.Treated, got.Treated}, {c.Untreated, got.Untreated}} {
-			require.Equal(t, []int64{arms[0].N, arms[0].Used}, []int64{arms[1].N, arms[1].Used})
-			near(t, &arms[0].Effective, &arms[1].Effective, 0, "effective number")
-		}
-		require.Len(t, got.Balance, len(c.Balance))
-		for i, w := range c.Balance {
-			g := got.Balance[i]
-			require.Equal(t, w.Name, strings.TrimSuffix(g.Name, "TRUE"))
-			near(t, w.Before, g.Before, 1e-2, "difference before of "+w.Name)
-			near(t, w.After, g.After, 1e-2, "difference after of "+w.Name)
-		}
-		if c.Truncate > 0 {
-			near(t, &c.Cuts[0], got.Truncated, 0, "greatest weight")
-		}
-		near(t, c.Caliper, got.Caliper, 0, "caliper")
-		require.Len(t, got.Strata, len(c.Strata))
-		for i, w := range c.Strata {
-			require.Equal(t, []int64{w.Untreated, w.Treated}, []int64{got.Strata[i].Untreated, got.Strata[i].Treated})
-			if i > 0 {
-				near(t, &c.Cuts[i-1], &got.Strata[i].Low, 0, "lower end of a stratum")
-			}
+		c.equal(t, outcome.Result)
+	}
+}
+
+func (c propensityCase) equal(t require.TestingT, result any) {
+	got := result.(*query.PropensityEffect)
+	require.Equal(t, c.Untreated.N+c.Treated.N, got.N)
+	nearEstimates(t, c.Score.Coefficients, got.Score.Coefficients)
+	nearEstimates(t, c.Outcome.Coefficients, got.Outcome.Coefficients)
+	for _, arms := range [][2]query.PropensityArm{{c.Treated, got.Treated}, {c.Untreated, got.Untreated}} {
+		require.Equal(t, []int64{arms[0].N, arms[0].Used}, []int64{arms[1].N, arms[1].Used})
+		near(t, &arms[0].Effective, &arms[1].Effective, 0, "effective number")
+	}
+	require.Len(t, got.Balance, len(c.Balance))
+	for i, w := range c.Balance {
+		g := got.Balance[i]
+		require.Equal(t, w.Name, strings.TrimSuffix(g.Name, "TRUE"))
+		near(t, w.Before, g.Before, 1e-2, "difference before of "+w.Name)
+		near(t, w.After, g.After, 1e-2, "difference after of "+w.Name)
+	}
+	if c.Truncate > 0 {
+		near(t, &c.Cuts[0], got.Truncated, 0, "greatest weight")
+	}
+	near(t, c.Caliper, got.Caliper, 0, "caliper")
+	require.Len(t, got.Strata, len(c.Strata))
+	for i, w := range c.Strata {
+		require.Equal(t, []int64{w.Untreated, w.Treated}, []int64{got.Strata[i].Untreated, got.Strata[i].Treated})
+		if i > 0 {
+			near(t, &c.Cuts[i-1], &got.Strata[i].Low, 0, "lower end of a stratum")
 		}
 	}
 }

@@ -23,24 +23,34 @@ type quantilesCase struct {
 	Groups        [][]float64     `json:"groups"`
 }
 
+func (c quantilesCase) method(t require.TestingT) analysis.Iteration {
+	value := analysis.Column{Name: c.Value, Kind: analysis.Numeric, Low: -10, High: 100}
+	m, err := analysis.Quantiles{Values: []analysis.Column{value}, By: &c.By, Probabilities: c.Probabilities}.New()
+	require.NoError(t, err)
+	return m
+}
+
+func (c quantilesCase) equal(t require.TestingT, result any) {
+	got := result.(*query.QuantileTable)
+	require.Equal(t, c.N, got.N)
+	require.Equal(t, c.Omitted, got.Omitted)
+	require.Equal(t, c.All, valuesOf(t, got.Columns[0].All))
+	require.Len(t, got.Columns[0].Groups, len(c.Groups))
+	for i, g := range got.Columns[0].Groups {
+		require.Equal(t, c.Groups[i], valuesOf(t, g.Quantiles), g.Level)
+	}
+}
+
 // TestQuantilesAreThoseOfR, to the last bit.
 func TestQuantilesAreThoseOfR(t *testing.T) {
 	t.Parallel()
 	for _, c := range known[quantilesCase](t, "quantiles.json") {
-		value := analysis.Column{Name: c.Value, Kind: analysis.Numeric, Low: -10, High: 100}
-		m, err := analysis.Quantiles{Values: []analysis.Column{value}, By: &c.By, Probabilities: c.Probabilities}.New()
-		require.NoError(t, err)
+		m := c.method(t)
 		rows := tableRows(t, c.File, m.Columns())
 		outcome, err := analysis.Local(m, split(t, m.Columns(), rows, 3, func(r int) int { return r % 3 })...)
 		require.NoError(t, err)
 		require.LessOrEqual(t, outcome.Rounds, 12)
-		got := outcome.Result.(*query.QuantileTable)
-		require.Equal(t, c.N, got.N)
-		require.Equal(t, c.Omitted, got.Omitted)
-		require.Equal(t, c.All, valuesOf(t, got.Columns[0].All))
-		for i, g := range got.Columns[0].Groups {
-			require.Equal(t, c.Groups[i], valuesOf(t, g.Quantiles), g.Level)
-		}
+		c.equal(t, outcome.Result)
 	}
 }
 

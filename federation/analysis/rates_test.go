@@ -41,14 +41,18 @@ func TestRatesAreThoseOfR(t *testing.T) {
 		m := c.method(t)
 		result, err := alone(t, m, tableRows(t, c.File, m.Columns()))
 		require.NoError(t, err)
-		got := result.(*query.Rates)
-		require.Equal(t, []int64{c.N, c.Omitted}, []int64{got.N, got.Omitted})
-		nearRate(t, c.All, got.All)
-		require.Len(t, got.Groups, len(c.Groups))
-		for i, w := range c.Groups {
-			require.Equal(t, w.Level, got.Groups[i].Level)
-			nearRate(t, w.Rate, got.Groups[i].Rate)
-		}
+		c.equal(t, result)
+	}
+}
+
+func (c ratesCase) equal(t require.TestingT, result any) {
+	got := result.(*query.Rates)
+	require.Equal(t, []int64{c.N, c.Omitted}, []int64{got.N, got.Omitted})
+	nearRate(t, c.All, got.All)
+	require.Len(t, got.Groups, len(c.Groups))
+	for i, w := range c.Groups {
+		require.Equal(t, w.Level, got.Groups[i].Level)
+		nearRate(t, w.Rate, got.Groups[i].Rate)
 	}
 }
 

@@ -1,11 +1,14 @@
 # Writes cases.json: hormonal treatment in rotterdam by R's package survival, with weights and
 # strata made here from the fitted score; pairs are found here, site by site, and times merged
 # by the rules that the methods state. Run in this folder: Rscript comparison.R
+# Rscript comparison.R ADJUSTMENT ESTIMAND TIES FILE... writes to standard output that of each file
+# with the columns of rotterdam: weights, three strata, or pairs of three sites that take rows in
+# turn.
 suppressMessages(library(survival))
 num <- function(v) ifelse(is.finite(v), sprintf("%.17g", v), "null")
 list_of <- function(v) paste0("[", paste(v, collapse = ", "), "]")
-all <- read.csv("rotterdam.csv")
-all$size <- factor(all$size)
+read <- function(file) { d <- read.csv(file); d$size <- factor(d$size); d }
+all <- read("rotterdam.csv")
 
 # Highest score first; each the nearest left, of its own site.
 match_in <- function(l, t, rows, caliper) {
@@ -94,6 +97,16 @@ case <- function(adjustment, estimand, ties = "efron", width = 30, horizon = 360
     '}, "adjustment": "', adjustment, '", "estimand": "', estimand, '", "stabilized": ', tolower(stabilized), ', "truncate": ', truncate, ', "strata": ', strata,
     ', "caliper": ', caliper, ', "byPair": ', tolower(by_pair), '}, "sites": ', sites, ', "least": ', least, ', "times": ', times,
     ',\n "crude": ', if (least > 0) "null" else compared(d, ties, horizon), ',\n "adjusted": ', adjusted, "}")
+}
+given <- commandArgs(TRUE)
+if (length(given) > 0) {
+  writeLines(list_of(sapply(given[-(1:3)], function(file) {
+    all <<- read(file)
+    switch(given[1], weighting = case("weighting", given[2], given[3], width = 90),
+      strata = case("strata", given[2], given[3], width = 90, strata = 3),
+      matching = case("matching", given[2], given[3], width = 90, caliper = 0.2, sites = 3))
+  })))
+  quit()
 }
 writeLines(paste0("[\n", paste(c(
   case("weighting", "ATE"),

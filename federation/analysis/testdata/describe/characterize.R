@@ -1,5 +1,7 @@
 # Writes characterize.json: the cells of a first table by R. Run in this folder:
 # Rscript characterize.R
+# Rscript characterize.R VARIABLES ARM FILE... writes to standard output those of each file, of
+# variables parted by commas, of which g is a factor.
 num <- function(v) ifelse(is.finite(v), sprintf("%.17g", v), "null")
 str <- function(s) paste0('"', s, '"')
 list_of <- function(v) paste0("[", paste(v, collapse = ", "), "]")
@@ -33,6 +35,11 @@ case <- function(file, d, variables, arm) {
     ',\n "arm": ', str(arm), ', "n": ', nrow(d), ', "omitted": ', all - nrow(d), ', "sizes": ', list_of(table(g)), ',\n "variables": ', list_of(paste0("\n  ", rows)), "}")
 }
 factors <- function(d, ...) { for (n in c(...)) d[[n]] <- factor(d[[n]]); d }
+given <- commandArgs(TRUE)
+if (length(given) > 0) {
+  writeLines(list_of(sapply(given[-(1:2)], function(file) case("", factors(read.csv(file), "g", given[2]), strsplit(given[1], ",")[[1]], given[2]))))
+  quit()
+}
 cnsim <- factors(read.csv("../glm/cnsim.csv.gz"), "DIS_DIAB", "GENDER")
 mtcars <- factors(read.csv("../glm/mtcars.csv"), "cyl", "gear", "am")
 esoph <- factors(read.csv("../glm/esoph.csv"), "agegp", "alcgp")

@@ -1,4 +1,6 @@
 # Writes crosstab.json: what R says of tables of counts. Run in this folder: Rscript crosstab.R
+# Rscript crosstab.R COLUMNS FILE... writes to standard output those of each file, of two or
+# three columns parted by commas.
 # fisher.test finds the odds ratio and its limits to four digits only, so that they are
 # sought again here, from the same equations.
 num <- function(v) ifelse(is.finite(v), sprintf("%.17g", v), "null")
@@ -45,6 +47,11 @@ tab <- function(counts, dim, names) {
   t <- aperm(array(counts, rev(dim)), rev(seq_along(dim)))
   dimnames(t) <- setNames(lapply(dim, function(n) letters[seq_len(n)]), names)
   t
+}
+given <- commandArgs(TRUE)
+if (length(given) > 0) {
+  writeLines(list_of(sapply(given[-1], function(file) case("", table(read.csv(file)[strsplit(given[1], ",")[[1]]])))))
+  quit()
 }
 cnsim <- read.csv("../glm/cnsim.csv.gz")
 esoph_like <- tab(c(1, 2, 1, 0, 3, 3, 6, 1, 10, 10, 14, 9, 6, 7, 12, 11), c(4, 4), c("income", "satisfaction"))

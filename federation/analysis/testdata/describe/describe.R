@@ -1,5 +1,7 @@
 # Writes describe.json: what R and its package e1071 say of columns. Run in this folder:
 # Rscript describe.R
+# Rscript describe.R COLUMNS BY FILE... writes to standard output that of each file: of columns
+# parted by commas, pairwise, by the levels of another.
 suppressMessages(library(e1071))
 num <- function(v) ifelse(is.finite(v), sprintf("%.17g", v), "null")
 str <- function(s) paste0('"', s, '"')
@@ -29,6 +31,11 @@ case <- function(file, d, columns, by, pairwise) {
   declare <- sapply(columns, function(n) { v <- range(whole[[n]], na.rm = TRUE); paste0('{"name": ', str(n), ', "kind": "numeric", "low": ', num(min(0, 2 * v[1])), ', "high": ', num(1.5 * v[2]), "}") })
   paste0('{"file": ', str(file), ', "values": ', list_of(declare), ', "by": ', if (is.null(by)) "null" else paste0('{"name": ', str(by), ', "kind": "factor", "levels": ', list_of(str(levels(g))), "}"),
     ', "pairwise": ', tolower(pairwise), ',\n "n": ', nrow(d), ', "omitted": ', all - nrow(d), ',\n "columns": ', list_of(described), ',\n "pairs": ', list_of(pairs), "}")
+}
+given <- commandArgs(TRUE)
+if (length(given) > 0) {
+  writeLines(list_of(sapply(given[-(1:2)], function(file) case("", read.csv(file), strsplit(given[1], ",")[[1]], given[2], TRUE))))
+  quit()
 }
 cnsim <- read.csv("../glm/cnsim.csv.gz")
 mtcars <- read.csv("../glm/mtcars.csv")

@@ -1,5 +1,8 @@
 # Writes rates.json and histogram.json: what R says of events in time, of shares, and of
 # values between breaks. Run in this folder: Rscript rates.R
+# Rscript rates.R EVENTS TIME BY FILE... writes to standard output the rates of each file, or the
+# shares without TIME. Rscript rates.R histogram VALUE BREAKS FILE... counts the values between
+# breaks parted by commas.
 # binom.test and poisson.test of R are by qbeta and qgamma, which have all digits.
 num <- function(v) ifelse(is.finite(v), sprintf("%.17g", v), "null")
 str <- function(s) paste0('"', s, '"')
@@ -18,6 +21,21 @@ case <- function(file, d, events, time, by) {
     ', "by": {"name": ', str(by), ', "kind": "factor", "levels": ', list_of(str(levels(g))), '},\n "n": ', nrow(d), ', "omitted": ', all - nrow(d),
     ', "all": ', of(seq_len(nrow(d))), ',\n "groups": ', list_of(sapply(levels(g), function(l) sub("^\\{", paste0('{"level": ', str(l), ", "), of(which(g == l))))), "}")
 }
+histogram <- function(file, v, value, breaks) {
+  n <- sum(is.na(v)); v <- v[!is.na(v)]
+  inside <- v[v >= min(breaks) & v <= max(breaks)]
+  h <- hist(inside, breaks, plot = FALSE)
+  bins <- paste0('{"low": ', num(breaks[-length(breaks)]), ', "high": ', num(breaks[-1]), ', "count": ', h$counts, ', "density": ', num(h$density), "}")
+  paste0('{"file": ', str(file), ', "name": ', str(value), ', "breaks": ', list_of(num(breaks)), ', "n": ', length(inside), ', "outside": ', length(v) - length(inside),
+    ', "omitted": ', n, ', "bins": ', list_of(bins), "}")
+}
+given <- commandArgs(TRUE)
+if (length(given) > 0) {
+  writeLines(list_of(sapply(given[-(1:3)], function(file) { d <- read.csv(file)
+    if (given[1] == "histogram") histogram("", d[[given[2]]], given[2], as.numeric(strsplit(given[3], ",")[[1]]))
+    else case("", d, given[1], if (given[2] != "") given[2], given[3]) })))
+  quit()
+}
 cnsim <- read.csv("../glm/cnsim.csv.gz")
 infert <- read.csv("../glm/infert.csv")
 esoph <- read.csv("../glm/esoph.csv")
@@ -29,14 +47,6 @@ cases <- c(
 )
 writeLines(paste0("[\n", paste(cases, collapse = ",\n"), "\n]"), "rates.json")
 
-histogram <- function(file, v, value, breaks) {
-  n <- sum(is.na(v)); v <- v[!is.na(v)]
-  inside <- v[v >= min(breaks) & v <= max(breaks)]
-  h <- hist(inside, breaks, plot = FALSE)
-  bins <- paste0('{"low": ', num(breaks[-length(breaks)]), ', "high": ', num(breaks[-1]), ', "count": ', h$counts, ', "density": ', num(h$density), "}")
-  paste0('{"file": ', str(file), ', "name": ', str(value), ', "breaks": ', list_of(num(breaks)), ', "n": ', length(inside), ', "outside": ', length(v) - length(inside),
-    ', "omitted": ', n, ', "bins": ', list_of(bins), "}")
-}
 mtcars <- read.csv("../glm/mtcars.csv")
 cases <- c(
   histogram("glm/cnsim.csv.gz", cnsim$LAB_TSC, "LAB_TSC", seq(0, 12, 0.5)),

@@ -1,7 +1,7 @@
 # Writes cases.json: what R says of each model, and the declaration of its columns.
 # Run in this folder: Rscript glm.R
-# Rscript glm.R FORMULA FAMILY FILE... writes to standard output that of one model for
-# each file.
+# Rscript glm.R FORMULA FAMILY WEIGHTS FILE... writes to standard output that of one model for
+# each file, with a column of weights if that is not empty. FAMILY is a call, as binomial("log").
 options(contrasts = c("contr.treatment", "contr.treatment"), warn = 1)
 num <- function(v) ifelse(is.finite(v), sprintf("%.17g", v), "null")
 str <- function(s) paste0('"', gsub('"', '\\\\"', s), '"')
@@ -26,6 +26,8 @@ case <- function(name, file, d, formula, family, weights = NULL) {
     warning = function(w) { if (grepl("^glm.fit", conditionMessage(w))) warned <<- c(warned, conditionMessage(w)); # not of fractional counts
       invokeRestart("muffleWarning") })
   s <- coef(summary(m))
+  # Of weights that are 0 glm takes the logarithm, so that its AIC is infinite; lm leaves them out.
+  aic <- if (family$family == "gaussian" && any(m$prior.weights == 0)) AIC(lm(f, d, weights = .w)) else AIC(m)
   rows <- sapply(names(coef(m)), function(n) {
     v <- if (n %in% rownames(s)) s[n, ] else rep(NA, 4)
     paste0('{"name": ', str(n), ', "estimate": ', num(coef(m)[[n]]), ', "se": ', num(v[2]), ', "statistic": ', num(v[3]), ', "p": ', num(v[4]), "}")
@@ -35,16 +37,17 @@ case <- function(name, file, d, formula, family, weights = NULL) {
     ',\n "columns": ', list_of(sapply(used, function(n) declare(d, n))),
     ',\n "n": ', sum(m$prior.weights > 0), ', "omitted": ', length(m$na.action),
     ', "dispersion": ', num(summary(m)$dispersion), ', "deviance": ', num(m$deviance), ', "df": ', m$df.residual,
-    ', "nullDeviance": ', num(m$null.deviance), ', "nullDf": ', m$df.null, ', "aic": ', num(AIC(m)),
+    ', "nullDeviance": ', num(m$null.deviance), ', "nullDf": ', m$df.null, ', "aic": ', num(aic),
     ', "iterations": ', m$iter, ', "converged": ', tolower(m$converged), ', "warnings": ', list_of(if (length(warned)) str(warned)),
     ',\n "coefficients": [', paste(rows, collapse = ",\n  "), "]}")
 }
 
-read <- function(file) read.csv(file, stringsAsFactors = FALSE, na.strings = "", check.names = FALSE)
+read <- function(file, factors = FALSE) read.csv(file, stringsAsFactors = factors, na.strings = "", check.names = FALSE)
 factors <- function(d, ...) { for (n in c(...)) d[[n]] <- factor(d[[n]]); d }
 given <- commandArgs(TRUE)
 if (length(given) > 0) {
-  said <- sapply(given[-(1:2)], function(file) case("", file, factors(read(file), "g"), given[1], get(given[2])()))
+  said <- sapply(given[-(1:3)], function(file)
+    case("", file, read(file, TRUE), given[1], eval(parse(text = given[2])), if (given[3] != "") given[3]))
   writeLines(list_of(said))
   quit()
 }

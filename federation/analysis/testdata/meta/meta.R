@@ -1,6 +1,8 @@
 # Writes cases.json: what R's package metafor says of the estimates of several sites, each
 # made by glm, or of two means, from the site's own rows. The tolerance for Paule and
 # Mandel's estimate is set to 1e-15. Run in this folder: Rscript meta.R
+# Rscript meta.R FORMULA FAMILY TERM FILE... writes to standard output that of each file, whose
+# rows are of the sites in column site; of the difference of two means if FAMILY is "".
 suppressMessages(library(metafor))
 num <- function(v) sprintf("%.17g", v)
 list_of <- function(v) paste0("[", paste(v, collapse = ", "), "]")
@@ -21,21 +23,29 @@ case <- function(file, site, yi, vi, d, columns, formula = "", family = "", term
   paste0('{"file": "', file, '", "formula": "', formula, '", "family": "', family, '", "term": "', term, '", "sites": ', list_of(site - 1),
     ',\n "columns": ', declare(d, columns, logical), ',\n "answers": {', paste(parts, collapse = ",\n  "), "}}")
 }
-models <- function(file, site, formula, family, term, logical = character()) {
-  d <- read.csv(file.path("..", file), na.strings = "")
+read <- function(file) read.csv(file, na.strings = "")
+models <- function(file, site, formula, family, term, logical = character(), d = read(file.path("..", file))) {
   s <- site(d)
   fits <- lapply(split(d, s), function(part) summary(glm(as.formula(formula), family, part))$coefficients)
   estimates <- do.call(rbind, lapply(fits, function(f) f[rownames(f) == term, 1:2]))
   case(file, s, estimates[, 1], estimates[, 2]^2, d, all.vars(as.formula(formula)), formula, family, term, logical)
 }
-means <- function(file, site, value, by) {
-  d <- read.csv(file.path("..", file), na.strings = "")
+means <- function(file, site, value, by, d = read(file.path("..", file))) {
   s <- site(d)
   e <- do.call(rbind, lapply(split(d, s), function(part) {
     v <- split(part[[value]], part[[by]])
     c(mean(v[[2]]) - mean(v[[1]]), var(v[[1]]) / length(v[[1]]) + var(v[[2]]) / length(v[[2]]))
   }))
   case(file, s, e[, 1], e[, 2], d, c(value, by))
+}
+given <- commandArgs(TRUE)
+if (length(given) > 0) {
+  at <- function(d) match(d$site, unique(d$site))
+  writeLines(list_of(sapply(given[-(1:3)], function(file) {
+    names <- all.vars(as.formula(given[1]))
+    if (given[2] == "") means("", at, names[1], names[2], read(file)) else models("", at, given[1], given[2], given[3], d = read(file))
+  })))
+  quit()
 }
 turn <- function(k) function(d) (seq_len(nrow(d)) - 1) %% k + 1
 writeLines(paste0("[\n", paste(c(

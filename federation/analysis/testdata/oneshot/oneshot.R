@@ -1,6 +1,8 @@
 # Writes cases.json: ODAL's formula in base R, as package pda is not in Debian: the mean of
 # the sites' own glm fits, weighted by inverse variances, and the surrogate's maximum by
 # Newton's steps. Also the fit to all rows. Run in this folder: Rscript oneshot.R
+# Rscript oneshot.R FORMULA LEAD FILE... writes to standard output that of each file with the
+# columns of lung.
 num <- function(v) sprintf("%.17g", v)
 list_of <- function(v) paste0("[", paste(v, collapse = ", "), "]")
 case <- function(d, formula, lead) {
@@ -24,6 +26,11 @@ case <- function(d, formula, lead) {
   table_of <- function(b, s) list_of(paste0('{"name": "', names(b), '", "estimate": ', num(b), ', "se": ', num(s), "}"))
   paste0('{"formula": "', formula, '", "lead": "', lead, '", "n": ', nrow(d), ', "sites": ', length(fits), ',\n "initial": ', table_of(start, 1 / sqrt(rowSums(weights))),
     ',\n "coefficients": ', table_of(b, se), ',\n "pooled": ', list_of(num(pooled)), "}")
+}
+given <- commandArgs(TRUE)
+if (length(given) > 0) {
+  writeLines(list_of(sapply(given[-(1:2)], function(file) case(read.csv(file), given[1], given[2]))))
+  quit()
 }
 lung <- read.csv("lung.csv")
 writeLines(paste0("[\n", paste(c(

@@ -1,6 +1,7 @@
 # Writes cases.json: a logistic model fitted by glm to the rows with train = 1, and how it
 # predicts the others: the area by pROC, the rest in base R. Run in this folder:
 # Rscript prediction.R
+# Rscript prediction.R FORMULA GROUPS FILE... writes to standard output that of each file.
 suppressMessages(library(pROC))
 num <- function(v) sprintf("%.17g", v)
 list_of <- function(v) paste0("[", paste(v, collapse = ", "), "]")
@@ -23,6 +24,11 @@ case <- function(file, formula, groups) {
     ',\n "model": {"coefficients": ', list_of(paste0('{"name": "', rownames(coefs), '", "estimate": ', num(coefs[, 1]), ', "se": ', num(coefs[, 2]), "}")), "}",
     ',\n "n": ', length(y), ', "cases": ', sum(y), ', "auc": {"value": ', num(as.numeric(auc(y, p, quiet = TRUE, direction = "<"))), '}, "brier": ', num(mean((y - p)^2)), ', "meanRisk": ', num(mean(p)),
     ',\n "intercept": ', one(glm(y ~ offset(l), family = binomial)), ', "slope": ', one(glm(y ~ l, family = binomial)), ',\n "groups": ', list_of(rows), "}")
+}
+given <- commandArgs(TRUE)
+if (length(given) > 0) {
+  writeLines(list_of(sapply(given[-(1:2)], function(file) case(file, given[1], as.numeric(given[2])))))
+  quit()
 }
 writeLines(paste0("[\n", paste(c(
   case("pima.csv", "type ~ glu + bmi + ped + age", 10),

@@ -1,11 +1,14 @@
 # Writes cases.json: effects of smoking in birthwt by base R's glm, with weights made here
 # from the fitted score, and robust variances of package sandwich; pairs are found here, site
 # by site, by the rule that the method states. Run in this folder: Rscript propensity.R
+# Rscript propensity.R OUTCOME FAMILY ADJUSTMENT ESTIMAND FILE... writes to standard output that of
+# each file with the columns of birthwt: weights cut off at their 0.95 quantile, four strata, or
+# pairs of three sites that take rows in turn.
 suppressMessages(library(sandwich))
 num <- function(v) ifelse(is.finite(v), sprintf("%.17g", v), "null")
 list_of <- function(v) paste0("[", paste(v, collapse = ", "), "]")
-d <- read.csv("birthwt.csv")
-d$race <- factor(d$race)
+read <- function(file) { d <- read.csv(file); d$race <- factor(d$race); d }
+d <- read("birthwt.csv")
 t <- d$smoke
 
 # Highest score first; each the nearest left, of its own site.
@@ -55,7 +58,7 @@ case <- function(treatment, outcome, family, adjustment, estimand, stabilized = 
   x <- model.matrix(score)[, -1]
   mean_w <- function(z, k) sum(w[t == k] * z[t == k]) / sum(w[t == k])
   balance <- sapply(colnames(x), function(n) {
-    z <- x[, n]; level <- grepl("race|ht|ui", n)
+    z <- x[, n]; level <- all(z %in% 0:1)
     var_of <- function(z) if (level) mean(z) * (1 - mean(z)) else var(z)
     s <- if (estimand == "ATE") sqrt((var_of(z[t == 1]) + var_of(z[t == 0])) / 2) else sqrt(var_of(z[t == 1]))
     paste0('{"name": "', n, '", "before": ', num((mean(z[t == 1]) - mean(z[t == 0])) / s), ', "after": ', num((mean_w(z, 1) - mean_w(z, 0)) / s), "}")
@@ -69,6 +72,16 @@ case <- function(treatment, outcome, family, adjustment, estimand, stabilized = 
     ',\n "score": {"coefficients": ', table_of(score, vcov(score)), '},\n "outcome": {"coefficients": ', table_of(m, v), "}}")
 }
 score <- "smoke ~ age + lwt + race + ht + ui"
+given <- commandArgs(TRUE)
+if (length(given) > 0) {
+  writeLines(list_of(sapply(given[-(1:4)], function(file) {
+    d <<- read(file); t <<- d$smoke
+    switch(given[3], weighting = case(score, given[1], given[2], "weighting", given[4], truncate = 0.95),
+      strata = case(score, given[1], given[2], "strata", given[4], strata = 4),
+      matching = case(score, given[1], given[2], "matching", given[4], caliper = 0.2, sites = 3))
+  })))
+  quit()
+}
 writeLines(paste0("[\n", paste(c(
   case(score, "bwt ~ smoke", "gaussian", "weighting", "ATE"),
   case(score, "low ~ smoke + age", "binomial", "weighting", "ATE", stabilized = TRUE, truncate = 0.95),
