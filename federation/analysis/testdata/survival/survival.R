@@ -111,7 +111,7 @@ km <- function(name, file, d, time, event, arm = NULL, stratum = NULL, width = 1
   if (!is.null(arm)) {
     s <- survdiff(as.formula(paste0(left, right, strata)), e)
     sums <- function(v) if (is.matrix(v)) rowSums(v) else v
-    rank <- sub("}$", paste0(', "observed": ', list_of(num(sums(s$obs))), ', "expected": ', list_of(num(sums(s$exp))), "}"), test_of(s$chisq, length(s$n) - 1))
+    rank <- sub("}$", paste0(', "observed": ', list_of(num(sums(s$obs))), ', "expected": ', list_of(num(sums(s$exp))), "}"), test_of(s$chisq, sum(sums(s$exp) > 0) - 1)) # as survdiff prints it
   }
   paste0(head_of(name, "km", file, paste0(left, right, strata), used, d, surv, width, horizon), '"survival": ',
     pairs_of(n = sum(table[, "records"]), omitted = sum(!complete.cases(d[used])), restriction = num(restriction),
