@@ -76,8 +76,15 @@ func TestIntervalsOfACaseSeries(t *testing.T) {
 			"ages and seasons": {
 				protocol.CaseSeriesSpec{Risks: []protocol.RiskPeriod{soon}, Ages: []int{18}, Seasons: true, Window: &protocol.Window{From: -5, To: 120}},
 				[][]float64{
-					{0, 1, 0, 0, 0, 0}, {0, 3, 0, 1, 0, 0}, {1, 4, 0, 0, 0, 0}, {0, 3, 0, 1, 0, 0}, {0, 19, 0, 0, 0, 0}, {0, 31, 0, 0, 1, 0}, {1, 65, 0, 0, 1, 1},
-					{1, 35, 1, 0, 1, 1}, {0, 91, 1, 0, 1, 2},
+					{0, 1, 0, 0, 0, 0},
+					{0, 3, 0, 1, 0, 0},
+					{1, 4, 0, 0, 0, 0},
+					{0, 3, 0, 1, 0, 0},
+					{0, 19, 0, 0, 0, 0},
+					{0, 31, 0, 0, 1, 0},
+					{1, 65, 0, 0, 1, 1},
+					{1, 35, 1, 0, 1, 1},
+					{0, 91, 1, 0, 1, 2},
 				},
 			},
 			"after entry": {
