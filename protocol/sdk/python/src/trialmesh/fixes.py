@@ -17,7 +17,7 @@ FIXES = {
     "release.audit": "so much was asked about these people that the hospital cannot rule out a combination that shows a few; ask something simpler, or use the answers there are",
     "release.limits": "the hub or the trial changed its limits since these people were asked about; the answer from before stands",
     "release.sites": "an answer over other hospitals exists; use that one",
-    "release.choice": "these people, or some of them with others, were asked about in the same way with other breaks, another width of the grid or restriction, another plausible range of quantiles, another share, caliper, cut or number of strata: ask with those, or about other people",
+    "release.choice": "these people, or some of them with others, were asked about in the same way with other breaks, periods or ages, another width of the grid or restriction, another plausible range of quantiles, another share, caliper, cut or number of strata: ask with those, or about other people",
     "release.levels": "some combination of the levels of your factors and of yes and no of your events has 1 to 10 persons at that hospital: leave a column out, or widen the cohort",
     "release.few-differ": "in some combination of levels 1 to 10 persons are told from the others by numeric columns: half or more have one value and they another, or in two such columns at once, or the column has five values at most and one is theirs. Leave a column out, lower the most that counts, or ask whether there is such an event in place of how many",
     "peer.threshold": "that hospital demands a larger least cell than hub and trial; have the trial's design demand as much",
