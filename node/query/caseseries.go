@@ -253,3 +253,13 @@ func summary(intervals []interval, factors []analysis.Column) []float64 {
 	}
 	return row
 }
+
+// intervalsOf is what of a case series says how days are cut, whatever names stand in it. Who is
+// in a period with and without its last day may be the same persons, and the events not.
+func intervalsOf(s query.CaseSeriesSpec) query.CaseSeriesSpec {
+	s.Events, s.Exposures, s.Risks = "", "", slices.Clone(s.Risks)
+	for i := range s.Risks {
+		s.Risks[i].Name = ""
+	}
+	return s
+}

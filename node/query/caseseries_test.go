@@ -76,8 +76,15 @@ func TestIntervalsOfACaseSeries(t *testing.T) {
 			"ages and seasons": {
 				protocol.CaseSeriesSpec{Risks: []protocol.RiskPeriod{soon}, Ages: []int{18}, Seasons: true, Window: &protocol.Window{From: -5, To: 120}},
 				[][]float64{
-					{0, 1, 0, 0, 0, 0}, {0, 3, 0, 1, 0, 0}, {1, 4, 0, 0, 0, 0}, {0, 3, 0, 1, 0, 0}, {0, 19, 0, 0, 0, 0}, {0, 31, 0, 0, 1, 0}, {1, 65, 0, 0, 1, 1},
-					{1, 35, 1, 0, 1, 1}, {0, 91, 1, 0, 1, 2},
+					{0, 1, 0, 0, 0, 0},
+					{0, 3, 0, 1, 0, 0},
+					{1, 4, 0, 0, 0, 0},
+					{0, 3, 0, 1, 0, 0},
+					{0, 19, 0, 0, 0, 0},
+					{0, 31, 0, 0, 1, 0},
+					{1, 65, 0, 0, 1, 1},
+					{1, 35, 1, 0, 1, 1},
+					{0, 91, 1, 0, 1, 2},
 				},
 			},
 			"after entry": {
@@ -98,6 +105,24 @@ func TestIntervalsOfACaseSeries(t *testing.T) {
 			"who has events; who in the baseline; who was in no period; who has some there")
 		require.Equal(t, []release.Value{{Person: both[0], Number: 2}, {Person: both[1], Number: 1}}, answer.Values["count"][0])
 	})
+}
+
+// TestADayMoreIsAnotherChoice: the gate sees the same persons and as many events, but one of them
+// is on that day.
+func TestADayMoreIsAnotherChoice(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, sqltest.SQLite(t))
+	c.observed(t, "anna", day("1980-03-01"), day("2020-01-01"), day("2020-12-31"),
+		[]omop.Date{day("2020-02-05"), day("2020-02-11"), day("2020-07-01")}, []omop.Date{day("2020-02-01")})
+	until := func(name string, to int) release.Answer {
+		return c.evaluate(t, series(protocol.CaseSeriesSpec{Risks: []protocol.RiskPeriod{period(name, 0, to)}}))
+	}
+	short, long := until("soon", 9), until("soon", 10)
+	require.Equal(t, [][]any{{short.Sets, short.Values}}, [][]any{{long.Sets, long.Values}})
+	require.NotEqual(t, rowsOf(short.Frame.Values), rowsOf(long.Frame.Values))
+	require.Len(t, short.Choices, 1)
+	require.NotEqual(t, short.Choices, long.Choices)
+	require.Equal(t, short.Choices, until("early", 9).Choices, "under another name")
 }
 
 // TestACaseSeriesOfTheTablesIsThatOfR: the vaccine and purpura of 35 children, from the days on

@@ -352,6 +352,8 @@ func choices(a query.Analysis) (map[string]message.Digest, error) {
 		chosen = []float64{s.Propensity.Truncate, float64(s.Propensity.Strata), s.Propensity.Caliper}
 	case s.Comparison != nil:
 		chosen = []float64{s.Comparison.Grid.Width, s.Comparison.Truncate, float64(s.Comparison.Strata), s.Comparison.Caliper}
+	case s.CaseSeries != nil:
+		chosen = intervalsOf(*s.CaseSeries)
 	case s.Quantiles != nil, s.Characterize != nil:
 		return ranges(a.Columns)
 	default:

@@ -15,6 +15,7 @@ func (s *ConditionalLogisticSpec) columns() ([]string, error) { return named(s.F
 func (s *ConditionalLogisticSpec) answeredBy(o Outcome) bool {
 	return o.Conditional != nil && o.Conditional.Ties != ""
 }
+
 func (s *ConditionalLogisticSpec) words() string {
 	return "Conditional logistic regression of " + s.Formula + ", within matched sets of one site"
 }

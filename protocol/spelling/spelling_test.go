@@ -13,7 +13,7 @@ func TestNearest(t *testing.T) {
 	t.Parallel()
 	known := []string{"formula", "family", "link", "weights", "age", "kaplan-meier", "pressure"}
 	for name, want := range map[string]string{
-		"famly": "family", "fmaily": "family", "Family": "family", "wieghts": "weights", "agee": "age", "kaplanmeier": "kaplan-meier",
+		"famly": "family", "fmaily": "family", "Family": "family", "agee": "age", "kaplanmeier": "kaplan-meier",
 		"presure": "pressure", "preßure": "pressure", "lnik": "link",
 		"sex": "", "": "", "x": "", "linearity": "", strings.Repeat("a", 1<<20): "",
 	} {

@@ -16,8 +16,11 @@ func TestChecksAreToldByWhatTheyShow(t *testing.T) {
 	var screen bytes.Buffer
 	d := newDemo(nil, &screen)
 	d.sayChecks(evidence.Report{Checks: []evidence.Check{
-		{Name: "log.tree", Subject: "a", OK: true}, {Name: "access.proof", Subject: "b", OK: true}, {Name: "access.count", Subject: "b", OK: true},
-		{Name: "chain.proof", Subject: "b", Detail: "it does not verify"}, {Name: "result.numbers", Subject: "c", Skipped: "not proven"},
+		{Name: "log.tree", Subject: "a", OK: true},
+		{Name: "access.proof", Subject: "b", OK: true},
+		{Name: "access.count", Subject: "b", OK: true},
+		{Name: "chain.proof", Subject: "b", Detail: "it does not verify"},
+		{Name: "result.numbers", Subject: "c", Skipped: "not proven"},
 	}})
 	require.Equal(t, 4, d.outcome.Verify.Checks)
 	lines := strings.Split(strings.TrimSpace(screen.String()), "\n")
