@@ -17,6 +17,7 @@ type figure struct {
 	hidden   bool              // nothing is let out of it; see [decision.leavers]
 	exact    bool              // the number is not rounded
 	policy   disclosure.Policy // under which
+	made     made              // what is known of the set without any number
 }
 
 // least is the smallest number of persons that is not withheld for being few.
@@ -124,7 +125,8 @@ type view struct {
 	groups  grouping
 	earlier int // figures that were let out before
 
-	everything, marks, before *program
+	everything, before *program
+	marked             map[string]marked // by whole
 }
 
 // newView returns the view of some figures, given by place, of which those before
@@ -173,7 +175,7 @@ func (v *view) tells(i int) (bool, error) {
 	if lo <= 1+slack && hi >= top-slack {
 		return false, nil
 	}
-	markLo, markHi, err := v.span(&v.marks, i, len(v.figures), figure.marks)
+	markLo, markHi, err := v.marks(i)
 	if err != nil {
 		return false, err
 	}
@@ -214,7 +216,7 @@ func (d *decision) margins(ctx context.Context, sets []measureSet, measure strin
 	var fresh []figure
 	for _, s := range sets {
 		if s.measure == measure && s.cell != unionCell {
-			fresh = append(fresh, figure{s.members, s.withheld, s.hidden, exact, d.q.Policy})
+			fresh = append(fresh, figure{s.members, s.withheld, s.hidden, exact, d.q.Policy, s.made})
 		}
 	}
 	key := within{measure, before}
@@ -301,7 +303,7 @@ func (d *decision) readWithin(ctx context.Context, measure string, everybody set
 // readFigures returns the earlier figures of a measure, question by question, without those
 // of questions that show the same as another.
 func (d *decision) readFigures(ctx context.Context, measure string, exact bool) ([][]figure, error) {
-	rows, err := d.tx.Query(ctx, `SELECT query, members, withheld, limits FROM release_set
+	rows, err := d.tx.Query(ctx, `SELECT query, members, withheld, limits, whole, levels FROM release_set
 		WHERE measure = ? AND cell <> ? ORDER BY query, cell`, measure, unionCell)
 	if err != nil {
 		return nil, err
@@ -330,7 +332,7 @@ func (d *decision) readFigures(ctx context.Context, measure string, exact bool) 
 	for rows.Next() {
 		var name string
 		var f storedFigure
-		if err := rows.Scan(&name, &f.members, &f.withheld, &f.limits); err != nil {
+		if err := rows.Scan(&name, &f.members, &f.withheld, &f.limits, &f.whole, &f.levels); err != nil {
 			return nil, err
 		}
 		if name != of {
@@ -353,10 +355,12 @@ type storedFigure struct {
 	members  []byte // of a set
 	withheld int
 	limits   string
+	whole    string
+	levels   string
 }
 
 func (s storedFigure) figure(exact bool) (f figure, err error) {
-	f = figure{withheld: s.withheld == 1, hidden: s.withheld == hiddenSet, exact: exact || s.limits == ""}
+	f = figure{withheld: s.withheld == 1, hidden: s.withheld == hiddenSet, exact: exact || s.limits == "", made: made{whole: s.whole}.of(s.levels)}
 	if f.members, err = parseSet(s.members); err != nil {
 		return f, err
 	}
@@ -377,7 +381,7 @@ func total(figures []figure) set {
 func once(figures []figure) []figure {
 	seen := make(map[string]bool, len(figures))
 	return slices.DeleteFunc(figures, func(f figure) bool {
-		key := fmt.Sprint(f.withheld, f.hidden, f.exact, f.policy) + string(f.members.bytes())
+		key := fmt.Sprint(f.withheld, f.hidden, f.exact, f.policy, f.made) + string(f.members.bytes())
 		had := seen[key]
 		seen[key] = true
 		return had
