@@ -223,12 +223,14 @@ func (d *decision) readReleased(ctx context.Context, measure string) ([]set, err
 	return sets, rows.Err()
 }
 
-func (d *decision) insertSets(ctx context.Context, sets []measureSet) error {
+func (d *decision) insertSets(ctx context.Context, sets []measureSet, refused bool) error {
 	for _, s := range sets {
 		withheld := 0
 		switch {
 		case s.hidden:
 			withheld = hiddenSet
+		case s.withheld && refused:
+			withheld = refusedSet
 		case s.withheld:
 			withheld = 1
 		}

@@ -14,6 +14,7 @@ import (
 type figure struct {
 	members  set
 	withheld bool
+	refused  bool              // withheld with its whole answer, which does not say that anybody is in it
 	hidden   bool              // nothing is let out of it; see [decision.leavers]
 	exact    bool              // the number is not rounded
 	policy   disclosure.Policy // under which
@@ -57,6 +58,10 @@ func (f figure) top() int64 {
 func (f figure) marks() (lo, hi float64) {
 	switch {
 	case f.hidden:
+		return 0, math.Inf(1)
+	case f.refused && f.few():
+		return 0, float64(f.least() - 1)
+	case f.refused:
 		return 0, math.Inf(1)
 	case f.few():
 		return 1, float64(f.least() - 1)
@@ -183,6 +188,9 @@ func (v *view) tells(i int) (bool, error) {
 	if !narrow(lo, hi) {
 		return false, nil
 	}
+	if i >= v.earlier {
+		return true, nil // that its persons were told of under another name is not known
+	}
 	beforeLo, beforeHi, err := v.span(&v.before, i, v.earlier, figure.all)
 	if err != nil {
 		return false, err
@@ -216,7 +224,7 @@ func (d *decision) margins(ctx context.Context, sets []measureSet, measure strin
 	var fresh []figure
 	for _, s := range sets {
 		if s.measure == measure && s.cell != unionCell {
-			fresh = append(fresh, figure{s.members, s.withheld, s.hidden, exact, d.q.Policy, s.made})
+			fresh = append(fresh, figure{members: s.members, withheld: s.withheld, hidden: s.hidden, exact: exact, policy: d.q.Policy, made: s.made})
 		}
 	}
 	key := within{measure, before}
@@ -360,7 +368,7 @@ type storedFigure struct {
 }
 
 func (s storedFigure) figure(exact bool) (f figure, err error) {
-	f = figure{withheld: s.withheld == 1, hidden: s.withheld == hiddenSet, exact: exact || s.limits == "", made: made{whole: s.whole}.of(s.levels)}
+	f = figure{withheld: s.withheld == 1 || s.withheld == refusedSet, refused: s.withheld == refusedSet, hidden: s.withheld == hiddenSet, exact: exact || s.limits == "", made: made{whole: s.whole}.of(s.levels)}
 	if f.members, err = parseSet(s.members); err != nil {
 		return f, err
 	}
@@ -381,7 +389,7 @@ func total(figures []figure) set {
 func once(figures []figure) []figure {
 	seen := make(map[string]bool, len(figures))
 	return slices.DeleteFunc(figures, func(f figure) bool {
-		key := fmt.Sprint(f.withheld, f.hidden, f.exact, f.policy, f.made) + string(f.members.bytes())
+		key := fmt.Sprint(f.withheld, f.refused, f.hidden, f.exact, f.policy, f.made) + string(f.members.bytes())
 		had := seen[key]
 		seen[key] = true
 		return had
