@@ -148,31 +148,28 @@ func (e *Engine) Evaluate(ctx context.Context, r query.Request, permission Permi
 	}
 	out := answer(table, subjects, r.Analysis)
 	axes, err := r.Axes()
+	if err != nil {
+		return release.Answer{}, err
+	}
 	out.Labels = labels(axes)
+	r.Analysis.By = nil
+	out.Whole, err = r.Question()
 	return out, err
 }
 
 // labels names the cells of a table by their levels, the last axis fastest.
-func labels(axes []query.Axis) []string {
-	list := []string{""}
+func labels(axes []query.Axis) [][]string {
+	list := [][]string{nil}
 	for _, axis := range axes {
-		var next []string
+		var next [][]string
 		for _, before := range list {
 			for _, level := range axis.Levels {
-				next = append(next, joined(before, axis.Name+" = "+level))
+				next = append(next, append(slices.Clone(before), axis.Name+" = "+level))
 			}
 		}
 		list = next
 	}
 	return list
-}
-
-// joined puts what else a cell is made by behind what it is made by already.
-func joined(before, more string) string {
-	if before == "" {
-		return more
-	}
-	return before + ", " + more
 }
 
 func lookup(values map[omop.PersonID]float64, p omop.PersonID) (float64, bool) {

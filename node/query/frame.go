@@ -425,17 +425,17 @@ func absent(columns []query.Column, view []analysis.Column) (names []string) {
 }
 
 // label names a cell by the levels that one of its rows has.
-func label(frame *analysis.Frame, view []analysis.Column, row int) string {
-	text := ""
+func label(frame *analysis.Frame, view []analysis.Column, row int) []string {
+	var levels []string
 	for _, c := range view {
 		switch v := frame.Values(c.Name)[row]; c.Kind {
 		case analysis.Factor:
-			text = joined(text, c.Name+" = "+c.Levels[int(v)])
+			levels = append(levels, c.Name+" = "+c.Levels[int(v)])
 		case analysis.Logical:
-			text = joined(text, c.Name+" = "+[]string{"no", "yes"}[int(v)])
+			levels = append(levels, c.Name+" = "+[]string{"no", "yes"}[int(v)])
 		}
 	}
-	return text
+	return levels
 }
 
 // cell is a combination of levels in a view, with the rows of those who miss nothing in it.

@@ -17,8 +17,8 @@ func (a Answer) named(measure string, cell int) string {
 	switch {
 	case cell == unionCell:
 		text = "all of its persons"
-	case cell < len(a.Labels) && a.Labels[cell] != "":
-		text = "the cell " + a.Labels[cell]
+	case cell < len(a.Labels) && len(a.Labels[cell]) > 0:
+		text = "the cell " + strings.Join(a.Labels[cell], ", ")
 	case cell < max(len(a.Table.Cells), 1):
 		text = "the whole cohort"
 	}

@@ -187,14 +187,14 @@ func (d *decision) remember(ctx context.Context, r row, sets []measureSet) error
 	if err := d.insert(ctx, &problem.Error{}, r); err != nil {
 		return err
 	}
-	return d.insertSets(ctx, sets)
+	return d.insertSets(ctx, sets, false)
 }
 
 func (d *decision) refuse(ctx context.Context, why *problem.Error) error {
 	if err := d.insert(ctx, why, row{source: d.q.ID.String()}); err != nil {
 		return err
 	}
-	return d.insertSets(ctx, d.withheld)
+	return d.insertSets(ctx, d.withheld, true)
 }
 
 // insert writes the decision down: what was let out, if why names no rule.

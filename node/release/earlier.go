@@ -22,6 +22,7 @@ type measureSet struct {
 	spare    bool   // only so that others do not come out: the mark says nothing of the threshold
 	hidden   bool   // no number is about it, but two shown ones would tell it
 	choice   bool   // whose values are cut in the way that limits names
+	made     made   // what is known of the set without its number
 	limits   string // under which the number is shown or kept back; "" for sets that only come along
 }
 
@@ -44,13 +45,13 @@ func (d *decision) judgedSets(t analysis.Table, a Answer) ([]measureSet, error) 
 			if len(s) == 0 || withheld && measure != a.Measure {
 				continue
 			}
-			sets = append(sets, measureSet{measure: measure, cell: i, members: s, withheld: withheld, spare: withheld && !d.small[i], limits: under})
+			sets = append(sets, measureSet{measure: measure, cell: i, members: s, withheld: withheld, spare: withheld && !d.small[i], made: d.made(a, i), limits: under})
 			if !withheld {
 				all = union(all, s)
 			}
 		}
 		if a.Nested && measure == a.Measure {
-			sets = append(sets, d.leavers(measure, cells)...)
+			sets = append(sets, d.leavers(a, cells)...)
 		}
 		if len(all) > 0 {
 			sets = append(sets, measureSet{measure: measure, cell: unionCell, members: all, limits: under})
@@ -222,18 +223,20 @@ func (d *decision) readReleased(ctx context.Context, measure string) ([]set, err
 	return sets, rows.Err()
 }
 
-func (d *decision) insertSets(ctx context.Context, sets []measureSet) error {
+func (d *decision) insertSets(ctx context.Context, sets []measureSet, refused bool) error {
 	for _, s := range sets {
 		withheld := 0
 		switch {
 		case s.hidden:
 			withheld = hiddenSet
+		case s.withheld && refused:
+			withheld = refusedSet
 		case s.withheld:
 			withheld = 1
 		}
-		if _, err := d.tx.Exec(ctx, `INSERT INTO release_set (query, measure, cell, size, members, withheld, limits)
-			VALUES (?, ?, ?, ?, ?, ?, ?)`,
-			d.q.ID.String(), s.measure, s.cell, len(s.members), s.members.bytes(), withheld, s.limits); err != nil {
+		if _, err := d.tx.Exec(ctx, `INSERT INTO release_set (query, measure, cell, size, members, withheld, limits, whole, levels)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			d.q.ID.String(), s.measure, s.cell, len(s.members), s.members.bytes(), withheld, s.limits, s.made.whole, s.made.text()); err != nil {
 			return err
 		}
 	}

@@ -14,9 +14,11 @@ import (
 type figure struct {
 	members  set
 	withheld bool
+	refused  bool              // withheld with its whole answer, which does not say that anybody is in it
 	hidden   bool              // nothing is let out of it; see [decision.leavers]
 	exact    bool              // the number is not rounded
 	policy   disclosure.Policy // under which
+	made     made              // what is known of the set without any number
 }
 
 // least is the smallest number of persons that is not withheld for being few.
@@ -56,6 +58,10 @@ func (f figure) top() int64 {
 func (f figure) marks() (lo, hi float64) {
 	switch {
 	case f.hidden:
+		return 0, math.Inf(1)
+	case f.refused && f.few():
+		return 0, float64(f.least() - 1)
+	case f.refused:
 		return 0, math.Inf(1)
 	case f.few():
 		return 1, float64(f.least() - 1)
@@ -124,7 +130,8 @@ type view struct {
 	groups  grouping
 	earlier int // figures that were let out before
 
-	everything, marks, before *program
+	everything, before *program
+	marked             map[string]marked // by whole
 }
 
 // newView returns the view of some figures, given by place, of which those before
@@ -173,13 +180,16 @@ func (v *view) tells(i int) (bool, error) {
 	if lo <= 1+slack && hi >= top-slack {
 		return false, nil
 	}
-	markLo, markHi, err := v.span(&v.marks, i, len(v.figures), figure.marks)
+	markLo, markHi, err := v.marks(i)
 	if err != nil {
 		return false, err
 	}
 	narrow := func(lo, hi float64) bool { return lo > max(1, markLo)+slack || hi < min(top, markHi)-slack }
 	if !narrow(lo, hi) {
 		return false, nil
+	}
+	if i >= v.earlier {
+		return true, nil // that its persons were told of under another name is not known
 	}
 	beforeLo, beforeHi, err := v.span(&v.before, i, v.earlier, figure.all)
 	if err != nil {
@@ -214,7 +224,7 @@ func (d *decision) margins(ctx context.Context, sets []measureSet, measure strin
 	var fresh []figure
 	for _, s := range sets {
 		if s.measure == measure && s.cell != unionCell {
-			fresh = append(fresh, figure{s.members, s.withheld, s.hidden, exact, d.q.Policy})
+			fresh = append(fresh, figure{members: s.members, withheld: s.withheld, hidden: s.hidden, exact: exact, policy: d.q.Policy, made: s.made})
 		}
 	}
 	key := within{measure, before}
@@ -301,7 +311,7 @@ func (d *decision) readWithin(ctx context.Context, measure string, everybody set
 // readFigures returns the earlier figures of a measure, question by question, without those
 // of questions that show the same as another.
 func (d *decision) readFigures(ctx context.Context, measure string, exact bool) ([][]figure, error) {
-	rows, err := d.tx.Query(ctx, `SELECT query, members, withheld, limits FROM release_set
+	rows, err := d.tx.Query(ctx, `SELECT query, members, withheld, limits, whole, levels FROM release_set
 		WHERE measure = ? AND cell <> ? ORDER BY query, cell`, measure, unionCell)
 	if err != nil {
 		return nil, err
@@ -330,7 +340,7 @@ func (d *decision) readFigures(ctx context.Context, measure string, exact bool) 
 	for rows.Next() {
 		var name string
 		var f storedFigure
-		if err := rows.Scan(&name, &f.members, &f.withheld, &f.limits); err != nil {
+		if err := rows.Scan(&name, &f.members, &f.withheld, &f.limits, &f.whole, &f.levels); err != nil {
 			return nil, err
 		}
 		if name != of {
@@ -353,10 +363,12 @@ type storedFigure struct {
 	members  []byte // of a set
 	withheld int
 	limits   string
+	whole    string
+	levels   string
 }
 
 func (s storedFigure) figure(exact bool) (f figure, err error) {
-	f = figure{withheld: s.withheld == 1, hidden: s.withheld == hiddenSet, exact: exact || s.limits == ""}
+	f = figure{withheld: s.withheld == 1 || s.withheld == refusedSet, refused: s.withheld == refusedSet, hidden: s.withheld == hiddenSet, exact: exact || s.limits == "", made: made{whole: s.whole}.of(s.levels)}
 	if f.members, err = parseSet(s.members); err != nil {
 		return f, err
 	}
@@ -377,7 +389,7 @@ func total(figures []figure) set {
 func once(figures []figure) []figure {
 	seen := make(map[string]bool, len(figures))
 	return slices.DeleteFunc(figures, func(f figure) bool {
-		key := fmt.Sprint(f.withheld, f.hidden, f.exact, f.policy) + string(f.members.bytes())
+		key := fmt.Sprint(f.withheld, f.refused, f.hidden, f.exact, f.policy, f.made) + string(f.members.bytes())
 		had := seen[key]
 		seen[key] = true
 		return had

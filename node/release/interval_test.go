@@ -1,6 +1,7 @@
 package release
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -63,20 +64,21 @@ func TestAllMarginsOfTheLargestTable(t *testing.T) {
 	}
 	var figures []figure
 	for axes := range 8 {
-		behind := make(map[int]set)
+		behind := make(map[string]set) // by levels
 		for i, cell := range cells {
-			at, rest := 0, i
+			var m made
 			for axis := range slices.Backward(levels) {
 				if axes&(1<<axis) != 0 {
-					at = at*levels[axis] + rest%levels[axis]
+					m = m.with(fmt.Sprintf("axis %d = %d", axis, i%levels[axis]))
 				}
-				rest /= levels[axis]
+				i /= levels[axis]
 			}
-			behind[at] = union(behind[at], cell)
+			behind[m.text()] = union(behind[m.text()], cell)
 		}
-		for _, members := range behind {
+		for text, members := range behind {
 			f := rounded(number(members))
 			f.withheld = int64(len(members)) < f.least()
+			f.made = made{whole: "everybody"}.of(text)
 			figures = append(figures, f)
 		}
 	}

@@ -93,10 +93,15 @@ type Answer struct {
 	Table analysis.Table
 	Frame *Frame
 
-	// Labels are the names of the table's cells by the levels that make them, for refusals;
-	// "" is the whole cohort. Columns say which column of the question a measure is of.
-	Labels  []string
+	// Labels are the levels that make each of the table's cells, as "axis = level"; none is the
+	// whole cohort. Columns say which column of the question a measure is of.
+	Labels  [][]string
 	Columns map[string]string
+
+	// Whole names what is asked but for the levels. A cell of fewer levels includes one of
+	// more if both are of the same whole, which is known without any number. If it is zero,
+	// no cell is known to include another but the steps of one answer.
+	Whole message.Digest
 
 	// Used are all persons whose records were looked at.
 	Used []omop.PersonID

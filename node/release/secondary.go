@@ -92,17 +92,26 @@ func (d *decision) safe(ctx context.Context, t analysis.Table, a Answer) ([]meas
 		return nil, err
 	}
 	if len(shown(t)) == 0 {
+		// This refusal says that all cells are few, which may bound others like marks.
+		if err := d.bounds(ctx, t, a, sets); err != nil {
+			return nil, err
+		}
 		d.withheld = sets
 		return nil, ErrCells.With(fewer(d.q.Policy))
 	}
 	if err := d.audit(ctx, sets); err != nil {
 		return nil, err
 	}
+	return sets, d.bounds(ctx, t, a, sets)
+}
+
+// bounds refuses if the answer, with earlier ones, bounds a withheld cell.
+func (d *decision) bounds(ctx context.Context, t analysis.Table, a Answer, sets []measureSet) error {
 	if a.Frame != nil {
-		return sets, d.frameMargins(ctx, sets)
+		return d.frameMargins(ctx, sets)
 	}
-	exact := len(t.Cells[0].Sums) > 0
-	return sets, d.margins(ctx, sets, a.Measure, exact, exact)
+	exact := len(t.Cells) > 0 && len(t.Cells[0].Sums) > 0
+	return d.margins(ctx, sets, a.Measure, exact, exact)
 }
 
 // fewer says what to change where cells are too small.

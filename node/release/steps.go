@@ -5,6 +5,9 @@ import "slices"
 // hiddenSet is in place of 1 or 0 in the column "withheld" for a set that no number is about.
 const hiddenSet = 2
 
+// refusedSet is there for a withheld set of an answer of which nothing was released.
+const refusedSet = 3
+
 // nested reports whether each set is a part of the one before.
 func nested(sets []set) bool {
 	for i := 1; i < len(sets); i++ {
@@ -20,13 +23,13 @@ func nested(sets []set) bool {
 // must not be bounded either, as by 20 who are shown before a step that is withheld
 // because few are left: eight leave at least. So [narrows] looks at them as at cells that
 // are withheld and do not even have a mark, now and with what is asked later.
-func (d *decision) leavers(measure string, cells []set) []measureSet {
+func (d *decision) leavers(a Answer, cells []set) []measureSet {
 	var sets []measureSet
 	for i := 1; i < len(cells); i++ {
 		left := cells[i-1].minus(cells[i])
 		if n := len(left); n > 0 && n < d.q.Policy.MinDifference {
 			place := len(cells) + i // after the cells' own
-			sets = append(sets, measureSet{measure: measure, cell: place, members: left, hidden: true, limits: limits(d.q.Policy)})
+			sets = append(sets, measureSet{measure: a.Measure, cell: place, members: left, hidden: true, made: d.made(a, i-1).with(step(i, "left")), limits: limits(d.q.Policy)})
 		}
 	}
 	return sets
