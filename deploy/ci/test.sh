@@ -21,6 +21,7 @@ if [ -z "${TMPDIR-}" ] && [ -w $shm ] && ! findmnt -no OPTIONS $shm | grep -q no
 	[ "$(df -k --output=avail $shm | tail -1)" -gt 8000000 ] && [ "$(awk '/^MemAvailable/ {print $2}' /proc/meminfo)" -gt 8000000 ]; then
 	export GOTMPDIR=${GOTMPDIR-/tmp}
 	TMPDIR=$(mktemp -d $shm/trialmesh-test-XXXXXX)
+	chmod 711 "$TMPDIR" # PostgreSQL runs as a user of its own
 	export TMPDIR
 	trap 'rm -rf "$TMPDIR"' EXIT
 fi
