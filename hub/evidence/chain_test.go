@@ -2,12 +2,14 @@ package evidence_test
 
 import (
 	"net"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/trialmesh/trialmesh/hub/evidence"
 	"github.com/trialmesh/trialmesh/protocol/consent"
+	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
@@ -20,7 +22,7 @@ func TestChainContradicts(t *testing.T) {
 		}, []string{evidence.CheckChainAnchor}},
 
 		"the log is shorter than every anchored checkpoint": {func(l *tale) string {
-			l.chapters = l.chapters[:17]
+			l.chapters = l.chapters[:slices.Index(l.chapters, l.one(entry.QuestionAsked, l.w.repeated.String()))]
 			return l.HubAnchor
 		}, []string{evidence.CheckChainAnchor}},
 
