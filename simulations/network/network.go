@@ -205,7 +205,24 @@ func (n *Network) startHub() error {
 	if err := hub.Init(dir, "Simulation"); err != nil {
 		return err
 	}
-	// The port for nodes is chosen before the hub is there: invitations name the relay.
+	for attempt := 0; ; attempt++ {
+		err := n.openHub(dir)
+		if err == nil {
+			break
+		}
+		if attempt == 2 { // twice another program took the port first; this is something else
+			return err
+		}
+	}
+	n.run("hub", n.hub.Run)
+	api, err := n.relay(n.hub.URL()[len("https://"):])
+	n.url = "https://" + api
+	return err
+}
+
+// openHub opens the hub at a port that was free a moment ago: invitations name the relay, which
+// has to know the port before the hub is there.
+func (n *Network) openHub(dir string) error {
 	listen, err := freeAddress()
 	if err != nil {
 		return err
@@ -221,12 +238,7 @@ func (n *Network) startHub() error {
 	if n.cfg.Proofs != nil {
 		cfg.Proofs = n.cfg.Proofs
 	}
-	if n.hub, err = hub.Open(n.ctx, cfg); err != nil {
-		return err
-	}
-	n.run("hub", n.hub.Run)
-	api, err := n.relay(n.hub.URL()[len("https://"):])
-	n.url = "https://" + api
+	n.hub, err = hub.Open(n.ctx, cfg)
 	return err
 }
 
