@@ -223,16 +223,24 @@ func (d *decision) readReleased(ctx context.Context, measure string) ([]set, err
 	return sets, rows.Err()
 }
 
+// What the column "withheld" of a stored set says of its number.
+const (
+	shownSet    = iota
+	withheldSet // in an answer that shows others
+	hiddenSet   // there is none; see [measureSet]
+	refusedSet  // with its whole answer
+)
+
 func (d *decision) insertSets(ctx context.Context, sets []measureSet, refused bool) error {
 	for _, s := range sets {
-		withheld := 0
+		withheld := shownSet
 		switch {
 		case s.hidden:
 			withheld = hiddenSet
 		case s.withheld && refused:
 			withheld = refusedSet
 		case s.withheld:
-			withheld = 1
+			withheld = withheldSet
 		}
 		if _, err := d.tx.Exec(ctx, `INSERT INTO release_set (query, measure, cell, size, members, withheld, limits, whole, levels)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,

@@ -368,7 +368,10 @@ type storedFigure struct {
 }
 
 func (s storedFigure) figure(exact bool) (f figure, err error) {
-	f = figure{withheld: s.withheld == 1 || s.withheld == refusedSet, refused: s.withheld == refusedSet, hidden: s.withheld == hiddenSet, exact: exact || s.limits == "", made: made{whole: s.whole}.of(s.levels)}
+	f = figure{
+		withheld: s.withheld == withheldSet || s.withheld == refusedSet, refused: s.withheld == refusedSet, hidden: s.withheld == hiddenSet,
+		exact: exact || s.limits == "", made: made{whole: s.whole}.of(s.levels),
+	}
 	if f.members, err = parseSet(s.members); err != nil {
 		return f, err
 	}

@@ -2,12 +2,6 @@ package release
 
 import "slices"
 
-// hiddenSet is in place of 1 or 0 in the column "withheld" for a set that no number is about.
-const hiddenSet = 2
-
-// refusedSet is there for a withheld set of an answer of which nothing was released.
-const refusedSet = 3
-
 // nested reports whether each set is a part of the one before.
 func nested(sets []set) bool {
 	for i := 1; i < len(sets); i++ {
