@@ -57,6 +57,7 @@ var migrations embed.FS
 type Gate struct {
 	db     *sqldb.DB
 	random io.Reader // of noise; not the system's in tests only
+	memory *memory
 }
 
 // Open brings the gate's tables up to date and returns the gate.
@@ -68,7 +69,7 @@ func Open(ctx context.Context, db *sqldb.DB) (*Gate, error) {
 	if err := sqldb.Migrate(ctx, db, "release", own); err != nil {
 		return nil, fmt.Errorf("release: %w", err)
 	}
-	return &Gate{db: db, random: rand.Reader}, nil
+	return &Gate{db: db, random: rand.Reader, memory: newMemory()}, nil
 }
 
 // Question is what an answer is to.
@@ -215,7 +216,10 @@ func (g *Gate) Release(ctx context.Context, q Question, a Answer, now time.Time)
 		if err := tx.Lock(ctx, "release"); err != nil {
 			return err
 		}
-		d := newDecision(tx, q, now, g.random)
+		g.memory.mu.Lock()
+		defer g.memory.mu.Unlock()
+		defer g.memory.trim()
+		d := newDecision(tx, q, now, g.random, g.memory)
 		var err error
 		out, err = d.decide(ctx, a)
 		if errors.As(err, &refusal) {
