@@ -69,35 +69,74 @@ func (p *Peer) ask(ctx context.Context, task protocol.Task) (json.RawMessage, er
 	if err := p.pin(ctx, q); err != nil {
 		return nil, err
 	}
-	leave, err := p.answerable(ctx, &q, task.Until)
+	asked, err := q.asked(task.Until)
 	if err != nil {
 		return nil, err
 	}
-	if task.Until != nil { // a hub from before approvals refuses what it does not know
-		public := leave.Public()
-		q.accept.Leave = &public
-	}
-	if _, err := rand.Read(q.secret[:]); err != nil {
-		return nil, err
-	}
-	r := newRecent(q)
-	member, err := p.member(ctx, r, 1)
+	gates, err := p.admit(ctx, &q, asked)
 	if err != nil {
 		return nil, err
 	}
-	if r.accept.Advertisement, err = marshal(member.Advertise(ctx)); err != nil {
+	use, basis, unreleased, err := p.evaluate(ctx, &q)
+	if err != nil {
+		return nil, err
+	}
+	decide := func(then func(*sqldb.Tx, release.Released) error) (release.Released, error) {
+		return p.cfg.Gate.ReleaseThen(ctx, release.Question{
+			ID: q.id, Same: asked.Same, Trial: q.design.ID, Researcher: q.ask.Request.Issuer, Policy: q.accept.Policy, Design: q.design.Disclosure, Hub: q.ask.Hub,
+		}, unreleased, use.At, then)
+	}
+	if gates.At(approval.Release) {
+		released, err := decide(func(_ *sqldb.Tx, released release.Released) error { return permitted(released, basis) })
+		if err != nil {
+			return nil, err
+		}
+		if err := p.cfg.Approvals.Pass(ctx, asked, approval.Release, released.Digest()); err != nil {
+			return nil, err
+		}
+	}
+	r, leave, err := p.accept(ctx, q, asked, task)
+	if err != nil {
 		return nil, err
 	}
 	answer, err := json.Marshal(r.accept)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.keep(ctx, r, leave, digest, task.Body, answer); err != nil {
+	// What was decided and that it was accepted are on disk together, before anything leaves.
+	if _, err := decide(func(tx *sqldb.Tx, released release.Released) error {
+		if err := permitted(released, basis); err != nil {
+			return err // a repeated answer may be of persons whom this epoch does not hold
+		}
+		return p.keep(ctx, tx, r, leave, digest, task.Body, answer)
+	}); err != nil {
 		return nil, err
 	}
 	r.notes.written()
 	p.remember(r)
 	return answer, nil
+}
+
+// accept returns the question as this node takes part in it.
+func (p *Peer) accept(ctx context.Context, q question, asked approval.Case, task protocol.Task) (*recent, approval.Leave, error) {
+	leave, err := p.cfg.Approvals.Leave(ctx, asked)
+	if err != nil {
+		return nil, leave, err
+	}
+	if task.Until != nil { // a hub from before approvals refuses what it does not know
+		public := leave.Public()
+		q.accept.Leave = &public
+	}
+	if _, err := rand.Read(q.secret[:]); err != nil {
+		return nil, leave, err
+	}
+	r := newRecent(q)
+	member, err := p.member(ctx, r, 1)
+	if err != nil {
+		return nil, leave, err
+	}
+	r.accept.Advertisement, err = marshal(member.Advertise(ctx))
+	return r, leave, err
 }
 
 // parseAsk reads the body of [protocol.StepAsk]. Of what a newer hub says besides, only
@@ -232,50 +271,26 @@ func refused(rule string, err error) error {
 // decides by that.
 const sizeTime = time.Minute
 
-// answerable takes the question through the gates of the site's people, evaluates it and
-// takes it through the release gate between them. Nothing is evaluated before policy and
-// people let it run, unless the policy decides by how many persons it is about. It returns
-// [approval.ErrWaiting] while a person has to decide.
-func (p *Peer) answerable(ctx context.Context, q *question, until *time.Time) (approval.Leave, error) {
-	var none approval.Leave
+// asked returns what is put before policy and people.
+func (q question) asked(until *time.Time) (approval.Case, error) {
 	same, err := q.request.Question()
-	if err != nil {
-		return none, err
-	}
-	asked := approval.Case{
+	return approval.Case{
 		Query: q.id, Same: same, Envelope: q.ask.Request, Request: q.request, Hub: q.ask.Hub, Limits: q.accept.Policy, Sites: q.design.Nodes, Until: q.until(until),
-	}
+	}, err
+}
+
+// admit takes the question through policy and, where it says so, people. Nothing is evaluated
+// before, unless the policy decides by how many persons it is about. It returns
+// [approval.ErrWaiting] while a person has to decide.
+func (p *Peer) admit(ctx context.Context, q *question, asked approval.Case) (approval.Decision, error) {
 	if err := p.cfg.Approvals.Standing(ctx, asked); err != nil {
-		return none, err
+		return approval.Decision{}, err
 	}
 	decision, err := p.cfg.Approvals.Decide(ctx, asked, func(ctx context.Context) (int, error) { return p.size(ctx, *q) })
-	if err != nil {
-		return none, err
+	if err == nil && decision.At(approval.Run) {
+		err = p.cfg.Approvals.Pass(ctx, asked, approval.Run, message.Digest{})
 	}
-	if decision.At(approval.Run) {
-		if err := p.cfg.Approvals.Pass(ctx, asked, approval.Run, message.Digest{}); err != nil {
-			return none, err
-		}
-	}
-	use, basis, answer, err := p.evaluate(ctx, q)
-	if err != nil {
-		return none, err
-	}
-	released, err := p.cfg.Gate.Release(ctx, release.Question{
-		ID: q.id, Same: same, Trial: q.design.ID, Researcher: q.ask.Request.Issuer, Policy: q.accept.Policy, Design: q.design.Disclosure, Hub: q.ask.Hub,
-	}, answer, use.At)
-	if err != nil {
-		return none, err
-	}
-	if err := permitted(released, basis); err != nil {
-		return none, err // a repeated answer may be of persons whom this epoch does not hold
-	}
-	if decision.At(approval.Release) {
-		if err := p.cfg.Approvals.Pass(ctx, asked, approval.Release, released.Digest()); err != nil {
-			return none, err
-		}
-	}
-	return p.cfg.Approvals.Leave(ctx, asked)
+	return decision, err
 }
 
 // until is how long the hub brings a question again, as far as it says.
@@ -392,27 +407,25 @@ func (p *Peer) earlier(ctx context.Context, id protocol.ID, digest message.Diges
 
 // keep accepts a question: from here on its released numbers may be masked and
 // sent, so this is also when their release goes on record.
-func (p *Peer) keep(ctx context.Context, q *recent, leave approval.Leave, digest message.Digest, ask, answer []byte) error {
-	return p.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
-		if err := p.cfg.Approvals.Answered(ctx, tx, q.id, leave); err != nil {
+func (p *Peer) keep(ctx context.Context, tx *sqldb.Tx, q *recent, leave approval.Leave, digest message.Digest, ask, answer []byte) error {
+	if err := p.cfg.Approvals.Answered(ctx, tx, q.id, leave); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `INSERT INTO peer_question (query, digest, ask, answer, step, secret) VALUES (?, ?, ?, ?, 0, ?)`,
+		q.id.String(), digest.String(), ask, answer, q.secret[:]); err != nil {
+		return err
+	}
+	if err := q.notes.write(ctx, tx, p.cfg.Gate, q.id); err != nil {
+		return err
+	}
+	for _, event := range []audit.Event{audit.NumbersReleased, audit.QuestionAccepted} {
+		if err := p.cfg.Trail.Add(ctx, tx, audit.Record{
+			At: p.cfg.Now(), Event: event, Actor: q.ask.Request.Issuer, Subject: q.id.String(),
+		}); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `INSERT INTO peer_question (query, digest, ask, answer, step, secret) VALUES (?, ?, ?, ?, 0, ?)`,
-			q.id.String(), digest.String(), ask, answer, q.secret[:]); err != nil {
-			return err
-		}
-		if err := q.notes.write(ctx, tx, p.cfg.Gate, q.id); err != nil {
-			return err
-		}
-		for _, event := range []audit.Event{audit.NumbersReleased, audit.QuestionAccepted} {
-			if err := p.cfg.Trail.Add(ctx, tx, audit.Record{
-				At: p.cfg.Now(), Event: event, Actor: q.ask.Request.Issuer, Subject: q.id.String(),
-			}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // load returns a question that was accepted before and not cancelled since.
