@@ -31,6 +31,7 @@ import (
 type question struct {
 	id      protocol.ID
 	request protocol.Request
+	scopes  consent.Mask // of the request
 	design  trial.Design
 	ask     protocol.Ask
 	accept  protocol.Accept
@@ -63,8 +64,8 @@ func (p *Peer) ask(ctx context.Context, task protocol.Task) (json.RawMessage, er
 	if err != nil {
 		return nil, err
 	}
-	if err := provable(q.request, proving.Circuit); err != nil {
-		return nil, err
+	if _, err := circuits.PackScopes(q.scopes, proving.Circuit.Shape().Slots); err != nil {
+		return nil, ErrScopes
 	}
 	if err := p.pin(ctx, q); err != nil {
 		return nil, err
@@ -157,18 +158,6 @@ func parseAsk(body json.RawMessage) (protocol.Ask, error) {
 	return ask, nil
 }
 
-// provable refuses a question that needs more permissions than one proof holds.
-func provable(r protocol.Request, circuit circuits.Circuit) error {
-	need, err := r.Scopes()
-	if err != nil {
-		return err
-	}
-	if _, err := circuits.PackScopes(need, circuit.Shape().Slots); err != nil {
-		return ErrScopes
-	}
-	return nil
-}
-
 // judge checks everything about a question that does not depend on data.
 func (p *Peer) judge(id protocol.ID, ask protocol.Ask) (question, error) {
 	request, err := message.Open[protocol.Request](ask.Request, protocol.KindRequest, p.cfg.Now())
@@ -182,6 +171,9 @@ func (p *Peer) judge(id protocol.ID, ask protocol.Ask) (question, error) {
 		return question{}, refused("query.invalid", err)
 	}
 	q := question{id: id, request: request, ask: ask}
+	if q.scopes, err = request.Scopes(); err != nil {
+		return question{}, err
+	}
 	if q.design, err = q.ask.Trial.Open(); err != nil {
 		return question{}, refused("trial.invalid", err)
 	}
@@ -316,9 +308,7 @@ func (p *Peer) size(ctx context.Context, q question) (int, error) {
 func (p *Peer) evaluate(ctx context.Context, q *question) (use consent.Use, basis book.Basis, answer release.Answer, err error) {
 	begun := time.Now() // a duration for the metrics, not a time to act on
 	defer func() { p.evaluations.Observe(time.Since(begun).Seconds()) }()
-	if use, err = p.use(*q); err != nil {
-		return use, basis, answer, err
-	}
+	use = p.use(*q)
 	if q.accept.Epoch, err = p.cfg.Consents.EpochFor(ctx, use, q.ask.Request.Issued, q.ask.LedgerIndex); err != nil {
 		return use, basis, answer, err
 	}
@@ -330,9 +320,8 @@ func (p *Peer) evaluate(ctx context.Context, q *question) (use consent.Use, basi
 }
 
 // use is what a question would use records for, now.
-func (p *Peer) use(q question) (consent.Use, error) {
-	scopes, err := q.request.Scopes()
-	return consent.Use{Trial: q.design.ID, Node: p.cfg.Key.DID(), Scopes: scopes, At: p.cfg.Now()}, err
+func (p *Peer) use(q question) consent.Use {
+	return consent.Use{Trial: q.design.ID, Node: p.cfg.Key.DID(), Scopes: q.scopes, At: p.cfg.Now()}
 }
 
 // permitted refuses numbers that hold somebody whose record may not be used.
@@ -465,6 +454,9 @@ func accepted(ctx context.Context, tx *sqldb.Tx, id protocol.ID) (*recent, error
 		return nil, fmt.Errorf("peer: stored question %s: %w", id, err)
 	}
 	if q.request, err = message.Stored[protocol.Request](q.ask.Request, protocol.KindRequest); err != nil {
+		return nil, err
+	}
+	if q.scopes, err = q.request.Scopes(); err != nil {
 		return nil, err
 	}
 	q.design, err = q.ask.Trial.Stored()
