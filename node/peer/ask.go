@@ -31,6 +31,7 @@ import (
 type question struct {
 	id      protocol.ID
 	request protocol.Request
+	scopes  consent.Mask // of the request
 	design  trial.Design
 	ask     protocol.Ask
 	accept  protocol.Accept
@@ -63,41 +64,80 @@ func (p *Peer) ask(ctx context.Context, task protocol.Task) (json.RawMessage, er
 	if err != nil {
 		return nil, err
 	}
-	if err := provable(q.request, proving.Circuit); err != nil {
-		return nil, err
+	if _, err := circuits.PackScopes(q.scopes, proving.Circuit.Shape().Slots); err != nil {
+		return nil, ErrScopes
 	}
 	if err := p.pin(ctx, q); err != nil {
 		return nil, err
 	}
-	leave, err := p.answerable(ctx, &q, task.Until)
+	asked, err := q.asked(task.Until)
 	if err != nil {
 		return nil, err
 	}
-	if task.Until != nil { // a hub from before approvals refuses what it does not know
-		public := leave.Public()
-		q.accept.Leave = &public
-	}
-	if _, err := rand.Read(q.secret[:]); err != nil {
-		return nil, err
-	}
-	r := newRecent(q)
-	member, err := p.member(ctx, r, 1)
+	gates, err := p.admit(ctx, &q, asked)
 	if err != nil {
 		return nil, err
 	}
-	if r.accept.Advertisement, err = marshal(member.Advertise(ctx)); err != nil {
+	use, basis, unreleased, err := p.evaluate(ctx, &q)
+	if err != nil {
+		return nil, err
+	}
+	decide := func(then func(*sqldb.Tx, release.Released) error) (release.Released, error) {
+		return p.cfg.Gate.ReleaseThen(ctx, release.Question{
+			ID: q.id, Same: asked.Same, Trial: q.design.ID, Researcher: q.ask.Request.Issuer, Policy: q.accept.Policy, Design: q.design.Disclosure, Hub: q.ask.Hub,
+		}, unreleased, use.At, then)
+	}
+	if gates.At(approval.Release) {
+		released, err := decide(func(_ *sqldb.Tx, released release.Released) error { return permitted(released, basis) })
+		if err != nil {
+			return nil, err
+		}
+		if err := p.cfg.Approvals.Pass(ctx, asked, approval.Release, released.Digest()); err != nil {
+			return nil, err
+		}
+	}
+	r, leave, err := p.accept(ctx, q, asked, task)
+	if err != nil {
 		return nil, err
 	}
 	answer, err := json.Marshal(r.accept)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.keep(ctx, r, leave, digest, task.Body, answer); err != nil {
+	// What was decided and that it was accepted are on disk together, before anything leaves.
+	if _, err := decide(func(tx *sqldb.Tx, released release.Released) error {
+		if err := permitted(released, basis); err != nil {
+			return err // a repeated answer may be of persons whom this epoch does not hold
+		}
+		return p.keep(ctx, tx, r, leave, digest, task.Body, answer)
+	}); err != nil {
 		return nil, err
 	}
 	r.notes.written()
 	p.remember(r)
 	return answer, nil
+}
+
+// accept returns the question as this node takes part in it.
+func (p *Peer) accept(ctx context.Context, q question, asked approval.Case, task protocol.Task) (*recent, approval.Leave, error) {
+	leave, err := p.cfg.Approvals.Leave(ctx, asked)
+	if err != nil {
+		return nil, leave, err
+	}
+	if task.Until != nil { // a hub from before approvals refuses what it does not know
+		public := leave.Public()
+		q.accept.Leave = &public
+	}
+	if _, err := rand.Read(q.secret[:]); err != nil {
+		return nil, leave, err
+	}
+	r := newRecent(q)
+	member, err := p.member(ctx, r, 1)
+	if err != nil {
+		return nil, leave, err
+	}
+	r.accept.Advertisement, err = marshal(member.Advertise(ctx))
+	return r, leave, err
 }
 
 // parseAsk reads the body of [protocol.StepAsk]. Of what a newer hub says besides, only
@@ -118,18 +158,6 @@ func parseAsk(body json.RawMessage) (protocol.Ask, error) {
 	return ask, nil
 }
 
-// provable refuses a question that needs more permissions than one proof holds.
-func provable(r protocol.Request, circuit circuits.Circuit) error {
-	need, err := r.Scopes()
-	if err != nil {
-		return err
-	}
-	if _, err := circuits.PackScopes(need, circuit.Shape().Slots); err != nil {
-		return ErrScopes
-	}
-	return nil
-}
-
 // judge checks everything about a question that does not depend on data.
 func (p *Peer) judge(id protocol.ID, ask protocol.Ask) (question, error) {
 	request, err := message.Open[protocol.Request](ask.Request, protocol.KindRequest, p.cfg.Now())
@@ -143,6 +171,9 @@ func (p *Peer) judge(id protocol.ID, ask protocol.Ask) (question, error) {
 		return question{}, refused("query.invalid", err)
 	}
 	q := question{id: id, request: request, ask: ask}
+	if q.scopes, err = request.Scopes(); err != nil {
+		return question{}, err
+	}
 	if q.design, err = q.ask.Trial.Open(); err != nil {
 		return question{}, refused("trial.invalid", err)
 	}
@@ -232,50 +263,26 @@ func refused(rule string, err error) error {
 // decides by that.
 const sizeTime = time.Minute
 
-// answerable takes the question through the gates of the site's people, evaluates it and
-// takes it through the release gate between them. Nothing is evaluated before policy and
-// people let it run, unless the policy decides by how many persons it is about. It returns
-// [approval.ErrWaiting] while a person has to decide.
-func (p *Peer) answerable(ctx context.Context, q *question, until *time.Time) (approval.Leave, error) {
-	var none approval.Leave
+// asked returns what is put before policy and people.
+func (q question) asked(until *time.Time) (approval.Case, error) {
 	same, err := q.request.Question()
-	if err != nil {
-		return none, err
-	}
-	asked := approval.Case{
+	return approval.Case{
 		Query: q.id, Same: same, Envelope: q.ask.Request, Request: q.request, Hub: q.ask.Hub, Limits: q.accept.Policy, Sites: q.design.Nodes, Until: q.until(until),
-	}
+	}, err
+}
+
+// admit takes the question through policy and, where it says so, people. Nothing is evaluated
+// before, unless the policy decides by how many persons it is about. It returns
+// [approval.ErrWaiting] while a person has to decide.
+func (p *Peer) admit(ctx context.Context, q *question, asked approval.Case) (approval.Decision, error) {
 	if err := p.cfg.Approvals.Standing(ctx, asked); err != nil {
-		return none, err
+		return approval.Decision{}, err
 	}
 	decision, err := p.cfg.Approvals.Decide(ctx, asked, func(ctx context.Context) (int, error) { return p.size(ctx, *q) })
-	if err != nil {
-		return none, err
+	if err == nil && decision.At(approval.Run) {
+		err = p.cfg.Approvals.Pass(ctx, asked, approval.Run, message.Digest{})
 	}
-	if decision.At(approval.Run) {
-		if err := p.cfg.Approvals.Pass(ctx, asked, approval.Run, message.Digest{}); err != nil {
-			return none, err
-		}
-	}
-	use, basis, answer, err := p.evaluate(ctx, q)
-	if err != nil {
-		return none, err
-	}
-	released, err := p.cfg.Gate.Release(ctx, release.Question{
-		ID: q.id, Same: same, Trial: q.design.ID, Researcher: q.ask.Request.Issuer, Policy: q.accept.Policy, Design: q.design.Disclosure, Hub: q.ask.Hub,
-	}, answer, use.At)
-	if err != nil {
-		return none, err
-	}
-	if err := permitted(released, basis); err != nil {
-		return none, err // a repeated answer may be of persons whom this epoch does not hold
-	}
-	if decision.At(approval.Release) {
-		if err := p.cfg.Approvals.Pass(ctx, asked, approval.Release, released.Digest()); err != nil {
-			return none, err
-		}
-	}
-	return p.cfg.Approvals.Leave(ctx, asked)
+	return decision, err
 }
 
 // until is how long the hub brings a question again, as far as it says.
@@ -301,9 +308,7 @@ func (p *Peer) size(ctx context.Context, q question) (int, error) {
 func (p *Peer) evaluate(ctx context.Context, q *question) (use consent.Use, basis book.Basis, answer release.Answer, err error) {
 	begun := time.Now() // a duration for the metrics, not a time to act on
 	defer func() { p.evaluations.Observe(time.Since(begun).Seconds()) }()
-	if use, err = p.use(*q); err != nil {
-		return use, basis, answer, err
-	}
+	use = p.use(*q)
 	if q.accept.Epoch, err = p.cfg.Consents.EpochFor(ctx, use, q.ask.Request.Issued, q.ask.LedgerIndex); err != nil {
 		return use, basis, answer, err
 	}
@@ -315,9 +320,8 @@ func (p *Peer) evaluate(ctx context.Context, q *question) (use consent.Use, basi
 }
 
 // use is what a question would use records for, now.
-func (p *Peer) use(q question) (consent.Use, error) {
-	scopes, err := q.request.Scopes()
-	return consent.Use{Trial: q.design.ID, Node: p.cfg.Key.DID(), Scopes: scopes, At: p.cfg.Now()}, err
+func (p *Peer) use(q question) consent.Use {
+	return consent.Use{Trial: q.design.ID, Node: p.cfg.Key.DID(), Scopes: q.scopes, At: p.cfg.Now()}
 }
 
 // permitted refuses numbers that hold somebody whose record may not be used.
@@ -392,27 +396,25 @@ func (p *Peer) earlier(ctx context.Context, id protocol.ID, digest message.Diges
 
 // keep accepts a question: from here on its released numbers may be masked and
 // sent, so this is also when their release goes on record.
-func (p *Peer) keep(ctx context.Context, q *recent, leave approval.Leave, digest message.Digest, ask, answer []byte) error {
-	return p.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
-		if err := p.cfg.Approvals.Answered(ctx, tx, q.id, leave); err != nil {
+func (p *Peer) keep(ctx context.Context, tx *sqldb.Tx, q *recent, leave approval.Leave, digest message.Digest, ask, answer []byte) error {
+	if err := p.cfg.Approvals.Answered(ctx, tx, q.id, leave); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `INSERT INTO peer_question (query, digest, ask, answer, step, secret) VALUES (?, ?, ?, ?, 0, ?)`,
+		q.id.String(), digest.String(), ask, answer, q.secret[:]); err != nil {
+		return err
+	}
+	if err := q.notes.write(ctx, tx, p.cfg.Gate, q.id); err != nil {
+		return err
+	}
+	for _, event := range []audit.Event{audit.NumbersReleased, audit.QuestionAccepted} {
+		if err := p.cfg.Trail.Add(ctx, tx, audit.Record{
+			At: p.cfg.Now(), Event: event, Actor: q.ask.Request.Issuer, Subject: q.id.String(),
+		}); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `INSERT INTO peer_question (query, digest, ask, answer, step, secret) VALUES (?, ?, ?, ?, 0, ?)`,
-			q.id.String(), digest.String(), ask, answer, q.secret[:]); err != nil {
-			return err
-		}
-		if err := q.notes.write(ctx, tx, p.cfg.Gate, q.id); err != nil {
-			return err
-		}
-		for _, event := range []audit.Event{audit.NumbersReleased, audit.QuestionAccepted} {
-			if err := p.cfg.Trail.Add(ctx, tx, audit.Record{
-				At: p.cfg.Now(), Event: event, Actor: q.ask.Request.Issuer, Subject: q.id.String(),
-			}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // load returns a question that was accepted before and not cancelled since.
@@ -452,6 +454,9 @@ func accepted(ctx context.Context, tx *sqldb.Tx, id protocol.ID) (*recent, error
 		return nil, fmt.Errorf("peer: stored question %s: %w", id, err)
 	}
 	if q.request, err = message.Stored[protocol.Request](q.ask.Request, protocol.KindRequest); err != nil {
+		return nil, err
+	}
+	if q.scopes, err = q.request.Scopes(); err != nil {
 		return nil, err
 	}
 	q.design, err = q.ask.Trial.Stored()

@@ -58,11 +58,7 @@ func (p *Peer) stands(ctx context.Context, tx *sqldb.Tx, q question) (release.Re
 	if _, err := p.permit(q); err != nil {
 		return none, err
 	}
-	use, err := p.use(q)
-	if err != nil {
-		return none, err
-	}
-	basis, err := p.cfg.Consents.UsableIn(ctx, tx, use, q.accept.Epoch)
+	basis, err := p.cfg.Consents.UsableIn(ctx, tx, p.use(q), q.accept.Epoch)
 	if err != nil {
 		return none, err
 	}
@@ -170,15 +166,11 @@ func (p *Peer) mask(ctx context.Context, q question, released release.Released, 
 
 // evidence says what the question's access proof is about.
 func (p *Peer) evidence(q question, proving Proving, used []omop.PersonID) (consent.Evidence, error) {
-	need, err := q.request.Scopes()
-	if err != nil {
-		return consent.Evidence{}, err
-	}
 	hash, err := proving.Venue.Hash(p.cfg.Key.DID(), q.id)
 	if err != nil {
 		return consent.Evidence{}, err
 	}
-	return consent.Evidence{Query: q.id, Epoch: q.accept.Epoch, Used: used, Need: need, Min: q.accept.Policy.MinCell, Hash: hash}, nil
+	return consent.Evidence{Query: q.id, Epoch: q.accept.Epoch, Used: used, Need: q.scopes, Min: q.accept.Policy.MinCell, Hash: hash}, nil
 }
 
 // marshal returns a step's message as JSON.

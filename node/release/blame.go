@@ -41,7 +41,7 @@ func (d *decision) apart(measure string, cell int) string {
 // if one alone is.
 func (d *decision) blame(ctx context.Context) error {
 	for _, measure := range slices.Sorted(maps.Keys(d.behind)) {
-		earlier, err := d.readReleased(ctx, measure)
+		before, err := d.memory.of(ctx, d.tx, measure)
 		if err != nil {
 			return err
 		}
@@ -49,7 +49,7 @@ func (d *decision) blame(ctx context.Context) error {
 			if len(persons) == 0 {
 				continue
 			}
-			found, err := infersWithin(&d.spent, earlier, []set{persons}, d.q.Policy.MinDifference*perPerson(measure))
+			found, err := infersWithin(&d.spent, before.released, []set{persons}, d.q.Policy.MinDifference*perPerson(measure))
 			switch {
 			case errors.Is(err, ErrAudit):
 				return ErrDifference

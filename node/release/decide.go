@@ -29,15 +29,15 @@ type decision struct {
 
 	small    []bool              // cells that are withheld for their own sake
 	spent    int                 // multiplications of the audit
-	released map[string][]set    // behind all numbers let out before, by measure
+	memory   *memory             // of earlier decisions
 	within   map[within][]figure // let out before that numbers of the answer could be taken together with
 	compared map[string]error    // what [decision.compareOne] said of a cell
 }
 
-func newDecision(tx *sqldb.Tx, q Question, now time.Time, random io.Reader) *decision {
+func newDecision(tx *sqldb.Tx, q Question, now time.Time, random io.Reader, earlier *memory) *decision {
 	return &decision{
-		tx: tx, q: q, now: now, random: random,
-		released: make(map[string][]set), within: make(map[within][]figure), compared: make(map[string]error),
+		tx: tx, q: q, now: now, random: random, memory: earlier,
+		within: make(map[within][]figure), compared: make(map[string]error),
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
-	"github.com/trialmesh/trialmesh/localstore/sqldb"
 )
 
 // unionCell is the place of the union of a question's released cells.
@@ -70,17 +69,21 @@ func (d *decision) judgedSets(t analysis.Table, a Answer) ([]measureSet, error) 
 // unchosen refuses if values of some of the persons, or of them and others, were cut in
 // another way.
 func (d *decision) unchosen(ctx context.Context, s measureSet) error {
-	return d.tx.Each(ctx, `SELECT members FROM release_set WHERE measure = ? AND limits <> ? AND withheld = 0`, []any{s.measure, s.limits}, func(rows *sqldb.Rows) error {
-		var raw []byte
-		if err := rows.Scan(&raw); err != nil {
-			return err
-		}
-		earlier, err := parseSet(raw)
-		if only, others := s.members.differences(earlier); err == nil && min(only, others) < d.q.Policy.MinDifference {
-			return ErrChoice
-		}
+	before, err := d.memory.of(ctx, d.tx, s.measure)
+	if err != nil {
 		return err
-	})
+	}
+	for _, cuts := range before.compared {
+		for _, e := range cuts {
+			if e.limits == s.limits || e.withheld != shownSet {
+				continue
+			}
+			if only, others := s.members.differences(e.members); min(only, others) < d.q.Policy.MinDifference {
+				return ErrChoice
+			}
+		}
+	}
+	return nil
 }
 
 // compare refuses if a number is about nearly the same persons as an earlier
@@ -123,41 +126,26 @@ func (d *decision) compare(ctx context.Context, sets []measureSet) error {
 func (d *decision) compareOne(ctx context.Context, s measureSet) error {
 	// Sets whose sizes differ by least or more differ by at least as much.
 	least := d.q.Policy.MinDifference * perPerson(s.measure)
-	// A thousand questions about the same persons are one set here.
-	rows, err := d.tx.Query(ctx, `SELECT DISTINCT members, withheld, limits FROM release_set WHERE measure = ? AND withheld <> ? AND size BETWEEN ? AND ?`,
-		s.measure, hiddenSet, len(s.members)-least+1, len(s.members)+least-1)
+	before, err := d.memory.of(ctx, d.tx, s.measure)
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
 	var same, near, beside bool
-	for rows.Next() {
-		var raw []byte
-		var withheld int
-		var e measureSet
-		if err := rows.Scan(&raw, &withheld, &e.limits); err != nil {
-			return err
-		}
-		if e.members, err = parseSet(raw); err != nil {
-			return err
-		}
-		e.withheld = withheld != 0
+	for e := range before.near(len(s.members), least) {
+		withheld := e.withheld != shownSet
 		only, others := s.members.differences(e.members)
 		switch n := only + others; {
 		case n >= least:
-		case s.limits != "" && e.limits != "" && s.limits != e.limits && (n == 0 || s.withheld && e.withheld):
+		case s.limits != "" && e.limits != "" && s.limits != e.limits && (n == 0 || s.withheld && withheld):
 			return ErrLimits.With(d.answer.named(s.measure, s.cell))
 		case n == 0:
 			same = true
 		case s.spare:
-		case !s.withheld && !e.withheld:
+		case !s.withheld && !withheld:
 			near = true
-		case !s.withheld || !e.withheld:
+		case !s.withheld || !withheld:
 			beside = true
 		}
-	}
-	if err := rows.Err(); err != nil {
-		return err
 	}
 	switch {
 	case near && !same:
@@ -181,15 +169,11 @@ func (d *decision) audit(ctx context.Context, sets []measureSet) error {
 		}
 	}
 	for measure, cells := range fresh {
-		earlier, known := d.released[measure]
-		if !known {
-			var err error
-			if earlier, err = d.readReleased(ctx, measure); err != nil {
-				return err
-			}
-			d.released[measure] = earlier
+		before, err := d.memory.of(ctx, d.tx, measure)
+		if err != nil {
+			return err
 		}
-		found, err := infersWithin(&d.spent, earlier, cells, d.q.Policy.MinDifference*perPerson(measure))
+		found, err := infersWithin(&d.spent, before.released, cells, d.q.Policy.MinDifference*perPerson(measure))
 		if err != nil {
 			return err
 		}
@@ -198,29 +182,6 @@ func (d *decision) audit(ctx context.Context, sets []measureSet) error {
 		}
 	}
 	return nil
-}
-
-// readReleased returns the sets behind all numbers of a measure that were let out.
-// Unions of cells are left out, as they add nothing to what can be reckoned.
-func (d *decision) readReleased(ctx context.Context, measure string) ([]set, error) {
-	rows, err := d.tx.Query(ctx, `SELECT DISTINCT members FROM release_set WHERE measure = ? AND withheld = 0 AND cell <> ?`, measure, unionCell)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var sets []set
-	for rows.Next() {
-		var raw []byte
-		if err := rows.Scan(&raw); err != nil {
-			return nil, err
-		}
-		s, err := parseSet(raw)
-		if err != nil {
-			return nil, err
-		}
-		sets = append(sets, s)
-	}
-	return sets, rows.Err()
 }
 
 // What the column "withheld" of a stored set says of its number.

@@ -280,103 +280,35 @@ const maxWithin = 1 << 15
 // include everybody asked about now, or are among them; and where that is too
 // many, of questions about the same.
 func (d *decision) readWithin(ctx context.Context, measure string, everybody set, exact bool) ([]figure, error) {
-	questions, err := d.readFigures(ctx, measure, exact)
+	before, err := d.memory.of(ctx, d.tx, measure)
 	if err != nil {
 		return nil, err
 	}
-	var all, nested, same []figure
-	for _, question := range questions {
-		all = append(all, question...)
-		outside, missing := total(question).differences(everybody)
+	var all, nested, same []kept
+	for _, question := range before.questions {
+		all = append(all, question.figures...)
+		outside, missing := question.total.differences(everybody)
 		if outside == 0 || missing == 0 {
-			nested = append(nested, question...)
+			nested = append(nested, question.figures...)
 		}
 		if outside == 0 && missing == 0 {
-			same = append(same, question...)
+			same = append(same, question.figures...)
 		}
 	}
-	for _, figures := range [][]figure{all, nested} {
-		figures = once(figures)
-		sets := make([]set, len(figures))
-		for i, f := range figures {
-			sets[i] = f.members
+	for _, sets := range [][]kept{all, nested} {
+		figures, err := before.figures(sets, exact)
+		if err != nil {
+			return nil, err
 		}
-		if len(figures)*len(groups(sets).sizes) <= maxWithin {
+		members := make([]set, len(figures))
+		for i, f := range figures {
+			members[i] = f.members
+		}
+		if len(figures)*len(groups(members).sizes) <= maxWithin {
 			return figures, nil
 		}
 	}
-	return once(same), nil
-}
-
-// readFigures returns the earlier figures of a measure, question by question, without those
-// of questions that show the same as another.
-func (d *decision) readFigures(ctx context.Context, measure string, exact bool) ([][]figure, error) {
-	rows, err := d.tx.Query(ctx, `SELECT query, members, withheld, limits, whole, levels FROM release_set
-		WHERE measure = ? AND cell <> ? ORDER BY query, cell`, measure, unionCell)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var questions [][]figure
-	known := make(map[string]bool)
-	var of string // the query that question is of
-	var question []storedFigure
-	add := func() error {
-		key := fmt.Sprintf("%x", question)
-		if len(question) == 0 || known[key] {
-			return nil
-		}
-		known[key] = true
-		figures := make([]figure, len(question))
-		for i, f := range question {
-			var err error
-			if figures[i], err = f.figure(exact); err != nil {
-				return err
-			}
-		}
-		questions = append(questions, figures)
-		return nil
-	}
-	for rows.Next() {
-		var name string
-		var f storedFigure
-		if err := rows.Scan(&name, &f.members, &f.withheld, &f.limits, &f.whole, &f.levels); err != nil {
-			return nil, err
-		}
-		if name != of {
-			if err := add(); err != nil {
-				return nil, err
-			}
-			of, question = name, nil
-		}
-		question = append(question, f)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	err = add()
-	return questions, err
-}
-
-// storedFigure is a row of release_set.
-type storedFigure struct {
-	members  []byte // of a set
-	withheld int
-	limits   string
-	whole    string
-	levels   string
-}
-
-func (s storedFigure) figure(exact bool) (f figure, err error) {
-	f = figure{
-		withheld: s.withheld == withheldSet || s.withheld == refusedSet, refused: s.withheld == refusedSet, hidden: s.withheld == hiddenSet,
-		exact: exact || s.limits == "", made: made{whole: s.whole}.of(s.levels),
-	}
-	if f.members, err = parseSet(s.members); err != nil {
-		return f, err
-	}
-	f.policy, err = parseLimits(s.limits)
-	return f, err
+	return before.figures(same, exact)
 }
 
 // total returns the persons of some figures.
@@ -386,15 +318,4 @@ func total(figures []figure) set {
 		sets[i] = f.members
 	}
 	return union(sets...)
-}
-
-// once returns the figures, each once.
-func once(figures []figure) []figure {
-	seen := make(map[string]bool, len(figures))
-	return slices.DeleteFunc(figures, func(f figure) bool {
-		key := fmt.Sprint(f.withheld, f.refused, f.hidden, f.exact, f.policy, f.made) + string(f.members.bytes())
-		had := seen[key]
-		seen[key] = true
-		return had
-	})
 }

@@ -57,6 +57,7 @@ var migrations embed.FS
 type Gate struct {
 	db     *sqldb.DB
 	random io.Reader // of noise; not the system's in tests only
+	memory *memory
 }
 
 // Open brings the gate's tables up to date and returns the gate.
@@ -68,7 +69,7 @@ func Open(ctx context.Context, db *sqldb.DB) (*Gate, error) {
 	if err := sqldb.Migrate(ctx, db, "release", own); err != nil {
 		return nil, fmt.Errorf("release: %w", err)
 	}
-	return &Gate{db: db, random: rand.Reader}, nil
+	return &Gate{db: db, random: rand.Reader, memory: newMemory()}, nil
 }
 
 // Question is what an answer is to.
@@ -206,33 +207,53 @@ func restore(words, bits, used []byte) (Released, error) {
 // decided before keeps its decision. An error of package problem is a refusal;
 // any other means that nothing was decided.
 func (g *Gate) Release(ctx context.Context, q Question, a Answer, now time.Time) (Released, error) {
-	if r, found, err := g.Recall(ctx, q.ID); found || err != nil {
-		return r, err
-	}
+	return g.ReleaseThen(ctx, q, a, now, func(*sqldb.Tx, Released) error { return nil })
+}
+
+// ReleaseThen is [Gate.Release] that does something with what is let out in the same
+// transaction. An error of then, which is returned, undoes the decision unless it stood before.
+func (g *Gate) ReleaseThen(ctx context.Context, q Question, a Answer, now time.Time, then func(*sqldb.Tx, Released) error) (Released, error) {
 	var out Released
 	var refusal *problem.Error
+	var undone error
 	err := g.db.Write(ctx, func(tx *sqldb.Tx) error {
 		if err := tx.Lock(ctx, "release"); err != nil {
 			return err
 		}
-		d := newDecision(tx, q, now, g.random)
 		var err error
-		out, err = d.decide(ctx, a)
-		if errors.As(err, &refusal) {
-			return d.refuse(ctx, refusal)
+		if out, refusal, err = g.decide(ctx, tx, q, a, now); err != nil || refusal != nil {
+			return err
 		}
-		return err
+		undone = then(tx, out)
+		return undone
 	})
 	switch {
-	case errors.Is(err, sqldb.ErrConflict): // another process decided this question meanwhile
-		r, _, err := g.Recall(ctx, q.ID)
-		return r, err
+	case undone != nil:
+		return Released{}, undone
 	case err != nil:
 		return Released{}, fmt.Errorf("release: %w", err)
 	case refusal != nil:
 		return Released{}, refusal
 	}
 	return out, nil
+}
+
+// decide returns what was decided before, or judges the answer. A refusal is on record too.
+func (g *Gate) decide(ctx context.Context, tx *sqldb.Tx, q Question, a Answer, now time.Time) (out Released, refusal *problem.Error, err error) {
+	out, found, err := g.RecallIn(ctx, tx, q.ID)
+	if !found && err == nil {
+		g.memory.mu.Lock()
+		defer g.memory.mu.Unlock()
+		defer g.memory.trim()
+		d := newDecision(tx, q, now, g.random, g.memory)
+		if out, err = d.decide(ctx, a); errors.As(err, &refusal) {
+			return Released{}, refusal, d.refuse(ctx, refusal)
+		}
+	}
+	if errors.As(err, &refusal) {
+		return Released{}, refusal, nil
+	}
+	return out, nil, err
 }
 
 // Forget deletes the values behind the sums of methods in rounds that were let out before a

@@ -3,8 +3,10 @@ package release
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -37,38 +39,61 @@ func sum(ctx context.Context, tx *sqldb.Tx, id query.ID, sites []identity.DID) e
 	if err := tx.Lock(ctx, "release"); err != nil {
 		return err
 	}
-	// Two questions are about the same persons if the union of what was released of their
-	// measure is the same, whatever they were broken down by; and have sums in common if
-	// one column's values are, whatever other columns a model has. Persons or values that
-	// are nearly the same are refused before there is a sum.
-	rows, err := tx.Query(ctx, `SELECT DISTINCT other_sum.sites FROM release AS mine
-		JOIN release_set AS my_set ON my_set.query = mine.source AND my_set.cell = ?
-		JOIN release_set AS other_set ON other_set.measure = my_set.measure AND other_set.cell = my_set.cell
-			AND other_set.size = my_set.size AND other_set.members = my_set.members
-		JOIN release AS other ON other.source = other_set.query
-		JOIN release_sum AS other_sum ON other_sum.query = other.query
-		WHERE mine.query = ? AND other.query <> mine.query
-			AND (my_set.measure = mine.measure AND my_set.measure = other.measure OR my_set.measure LIKE ?)`, unionCell, id.String(), valuesOf+"%")
+	about, err := addedUp(ctx, tx, id)
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var raw []byte
-		var earlier []identity.DID
-		if err := rows.Scan(&raw); err != nil {
+	for _, persons := range about {
+		earlier, err := persons.sites(ctx, tx, id)
+		if err != nil {
 			return err
 		}
-		if err := json.Unmarshal(raw, &earlier); err != nil {
-			return err
-		}
-		if !slices.Equal(sites, earlier) {
+		if earlier != nil && !slices.Equal(sites, earlier) {
 			return ErrSites
 		}
 	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
 	_, err = tx.Exec(ctx, `INSERT INTO release_sum (query, sites) VALUES (?, ?) ON CONFLICT DO NOTHING`, id.String(), string(text))
 	return err
+}
+
+// summed is what a sum is about. Two questions are about the same persons if the union of what
+// was released of their own measure is the same, whatever they were broken down by; and have
+// sums in common if one column's values are, whatever other columns a model has. Persons or
+// values that are nearly the same are refused before there is a sum.
+type summed struct {
+	measure string
+	size    int
+	members []byte // of a set
+}
+
+// addedUp returns what the sum of a question is about.
+func addedUp(ctx context.Context, tx *sqldb.Tx, id query.ID) (about []summed, err error) {
+	err = tx.Each(ctx, `SELECT s.measure, s.size, s.members FROM release r JOIN release_set s ON s.query = r.source AND s.cell = ?
+		WHERE r.query = ? AND (s.measure = r.measure OR s.measure LIKE ?)`, []any{unionCell, id.String(), valuesOf + "%"}, func(rows *sqldb.Rows) error {
+		var s summed
+		err := rows.Scan(&s.measure, &s.size, &s.members)
+		about = append(about, s)
+		return err
+	})
+	return about, err
+}
+
+// sites returns over which sites the same was added up for another question, nil if it was
+// not. All such sums are over the same sites, so that any of them tells.
+func (s summed) sites(ctx context.Context, tx *sqldb.Tx, but query.ID) (sites []identity.DID, err error) {
+	own := ""
+	if !strings.HasPrefix(s.measure, valuesOf) {
+		own = "AND r.measure = s.measure"
+	}
+	var raw []byte
+	err = tx.QueryRow(ctx, `SELECT sum.sites FROM release_set s JOIN release r ON r.source = s.query JOIN release_sum sum ON sum.query = r.query
+		WHERE s.measure = ? AND s.size = ? AND s.cell = ? AND s.members = ? AND r.query <> ? `+own+` LIMIT 1`,
+		s.measure, s.size, unionCell, s.members, but.String()).Scan(&raw)
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return sites, json.Unmarshal(raw, &sites)
 }
