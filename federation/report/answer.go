@@ -77,8 +77,9 @@ func (a Answer) outcome() any {
 	return out
 }
 
-// measured adds to an outcome the unit of what its figure has on an axis: of a time days, but
-// for a column of a data set in another one.
+// measured adds to an outcome what only the question says of it: the unit of what its figure
+// has on an axis, of a time days, but for a column of a data set in another one; and what a
+// meta-analysis pools.
 func (a Answer) measured(outcome any) any {
 	switch v := outcome.(type) {
 	case query.FrequencyTable:
@@ -86,6 +87,10 @@ func (a Answer) measured(outcome any) any {
 	case query.Rates:
 		if spec := a.Request.Analysis.Incidence; spec != nil {
 			return timedRates{v, a.timeUnit(spec.Time)}
+		}
+	case query.MetaAnalysis:
+		if spec := a.Request.Analysis.Meta; spec != nil {
+			return a.statedBy(*spec, v)
 		}
 	case query.Survival:
 		return timedSurvival{v, a.timeUnit(a.watched())}

@@ -235,6 +235,28 @@ func TestAnswersSayTheUnitsOfTheirNumbers(t *testing.T) {
 	}
 }
 
+// TestMetaAnalysesSayWhatTheyPool, and how.
+func TestMetaAnalysesSayWhatTheyPool(t *testing.T) {
+	t.Parallel()
+	result := results(t)["meta"].(query.MetaAnalysis)
+	for want, asked := range map[string]query.Analysis{
+		"k = 13; random effects; tau^2 by REML)\n\nPooled: mean of bmi, arm drug less control\n": {
+			Specs: query.Specs{Meta: &query.MetaSpec{Value: "bmi", By: "arm", Between: "REML"}}, Columns: []query.Column{{Name: "arm", Levels: []string{"control", "drug"}}},
+		},
+		"k = 13; fixed effect)\n\nPooled: coefficient age of ill ~ age\n": {
+			Specs: query.Specs{Meta: &query.MetaSpec{Model: &query.GLMSpec{Formula: "ill ~ age"}, Term: "age"}},
+		},
+	} {
+		asked.Kind = query.Meta
+		answer := Answer{Request: query.Request{Analysis: asked}, Result: query.Result{State: query.Complete, Outcome: query.Outcome{MetaAnalysis: &result}}}
+		var text, figure bytes.Buffer
+		require.NoError(t, Render(&text, answer, Table))
+		require.Contains(t, text.String(), want)
+		require.NoError(t, Render(&figure, answer, SVG))
+		require.Regexp(t, "(Difference of means|Coefficient) \\(95 % CI\\)", figure.String())
+	}
+}
+
 // TestCurvesLeaveOutArmsOfNobody, such as a sex that the data do not have.
 func TestCurvesLeaveOutArmsOfNobody(t *testing.T) {
 	t.Parallel()
