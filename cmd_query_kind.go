@@ -33,12 +33,16 @@ With --print it is shown, as JSON, and not asked: what is printed can be given t
 	const common = " --trial bp-2026 --purpose \"…\" --cohort cohort.json"
 	const network = " \\\n    --key researcher.key --hub https://hub.example:7420 --root root.pem --token-file researcher.token"
 	cmd.Example = "  trialmesh query " + string(kind) + strings.TrimRight(" "+kindExamples[kind], " ") + common + network
+	if specType(kind) != nil && kind != query.CaseSeries { // which needs observation periods
+		cmd.Example += "\n  trialmesh query " + string(kind) + " " + kindExamples[kind] + " --trial bp-2026 --purpose \"…\" --dataset registry --print"
+	}
 	if kind == query.Moments {
 		cmd.Aliases = []string{"means"}
 	}
 	cmd.Flags().String("trial", "", "the trial's id (required)")
 	cmd.Flags().String("purpose", "", "what the answer is for, in words; public (required)")
-	cmd.Flags().String("cohort", "", "file with the cohort definition, as ATLAS exports it (required)")
+	cmd.Flags().String("cohort", "", "file with the cohort definition, as ATLAS exports it (required, or --dataset)")
+	cmd.Flags().String("dataset", "", "in place of a cohort: name of a data set of the hospitals, for everybody with a row in it")
 	cmd.Flags().Bool("print", false, "print the question as JSON instead of asking it")
 	addAsking(cmd, true)
 	switch {
@@ -237,12 +241,23 @@ func dashed(name string) string {
 	return b.String()
 }
 
+// requiredMark takes from a flag's words that it is required.
+var requiredMark = strings.NewReplacer(" (required)", "", " (required, or --dataset)", "; or --dataset")
+
 // askKind builds the question of the flags, and asks or prints it.
 func askKind(cmd *cobra.Command, kind query.AnalysisKind) error {
 	show, _ := cmd.Flags().GetBool("print")
-	needed := []string{"trial", "purpose", "cohort", "key", "hub"}
-	if show {
-		needed = needed[:3]
+	needed := []string{"trial", "purpose"}
+	switch of, whole := cmd.Flags().Changed("cohort"), cmd.Flags().Changed("dataset"); {
+	case of && whole:
+		return usageError{errors.New("--cohort or --dataset, not both: columns of a data set can be had with a cohort too")}
+	case !whole:
+		needed = append(needed, "cohort")
+	default:
+		needed = append(needed, "dataset")
+	}
+	if !show {
+		needed = append(needed, "key", "hub")
 	}
 	if specType(kind) != nil {
 		needed = append(needed, "columns")
@@ -257,7 +272,7 @@ func askKind(cmd *cobra.Command, kind query.AnalysisKind) error {
 	needed = append(needed, requiredFlags(kind)...)
 	for _, name := range needed {
 		if given := cmd.Flags().Lookup(name); !given.Changed || given.Value.String() == "" {
-			return usageError{fmt.Errorf("--%s is missing (%s): see %s --help", name, strings.TrimSuffix(given.Usage, " (required)"), cmd.CommandPath())}
+			return usageError{fmt.Errorf("--%s is missing (%s): see %s --help", name, requiredMark.Replace(given.Usage), cmd.CommandPath())}
 		}
 	}
 	request, err := requestOf(cmd, kind)
@@ -307,14 +322,20 @@ func requestOf(cmd *cobra.Command, kind query.AnalysisKind) (query.Request, erro
 		variable["take"], _ = cmd.Flags().GetString("take")
 		a["variable"] = variable
 	}
-	path, _ := cmd.Flags().GetString("cohort")
-	var definition json.RawMessage
-	if err := readValue(cmd, path, &definition); err != nil {
-		return query.Request{}, err
-	}
 	trial, _ := cmd.Flags().GetString("trial")
 	purpose, _ := cmd.Flags().GetString("purpose")
-	raw, err := json.Marshal(map[string]any{"trial": trial, "purpose": purpose, "cohort": definition, "analysis": a})
+	asked := map[string]any{"trial": trial, "purpose": purpose, "analysis": a}
+	if dataset, _ := cmd.Flags().GetString("dataset"); dataset != "" {
+		asked["dataset"] = dataset
+	} else {
+		path, _ := cmd.Flags().GetString("cohort")
+		var definition json.RawMessage
+		if err := readValue(cmd, path, &definition); err != nil {
+			return query.Request{}, err
+		}
+		asked["cohort"] = definition
+	}
+	raw, err := json.Marshal(asked)
 	if err != nil {
 		return query.Request{}, err
 	}

@@ -68,6 +68,24 @@ func TestShortcutsMakeTheQuestionOfTheirKind(t *testing.T) {
 	}
 }
 
+// TestShortcutsAskADataSet in place of a cohort.
+func TestShortcutsAskADataSet(t *testing.T) {
+	t.Parallel()
+	columns := filepath.Join(t.TempDir(), "columns.yaml")
+	require.NoError(t, os.WriteFile(columns, []byte(`
+- {name: crp, from: dataset, dataset: registry, domain: Measurement, kind: numeric, low: 0, high: 500, unit: mg/L}
+- {name: arm, from: dataset, dataset: registry, domain: DrugExposure, kind: factor, levels: [control, drug]}
+`), 0o600))
+	asking := []string{"query", "describe", "--values", "crp", "--by", "arm", "--trial", "bp-2026", "--purpose", "Why?", "--columns", columns, "--print"}
+	var got query.Request
+	require.NoError(t, json.Unmarshal([]byte(must(t, append(asking, "--dataset", "registry")...)), &got))
+	require.Equal(t, "registry", got.Dataset)
+	require.Len(t, got.Analysis.Columns, 2)
+	require.NoError(t, got.Validate())
+	require.Contains(t, call(t, asking...).stderr, "--cohort is missing (file with the cohort definition, as ATLAS exports it; or --dataset)")
+	require.Contains(t, call(t, append(asking, "--dataset", "registry", "--cohort", columns)...).stderr, "--cohort or --dataset, not both")
+}
+
 func TestShortcutsHaveAFlagForEachFieldOfTheirSpec(t *testing.T) {
 	t.Parallel()
 	for _, kind := range query.Kinds() {

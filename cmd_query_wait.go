@@ -37,6 +37,9 @@ func showUntil(cmd *cobra.Command, c *client.Client, id, wait string, limit time
 		q, err := c.Question(cmd.Context(), id, wait, min(poll, max(time.Until(end), 0)))
 		if err != nil {
 			line.clear()
+			if wait != "" && cmd.Context().Err() != nil {
+				return fmt.Errorf("%w: question %.12s goes on, and query show %.12s --wait %s waits for it again", context.Cause(cmd.Context()), id, id, wait)
+			}
 			return err
 		}
 		if !q.Request.Analysis.Kind.InRounds() {

@@ -114,6 +114,25 @@ func TestWaitShowsTheHubsEvents(t *testing.T) {
 }
 
 // TestRoundsAreToldNowAndThen where there is no terminal; what nodes do is told at once.
+// TestAnInterruptedWaitSaysHowToGoOn: the question is the hub's, and stays open.
+func TestAnInterruptedWaitSaysHowToGoOn(t *testing.T) {
+	t.Parallel()
+	asked := make(chan struct{}, 1)
+	cmd := command(t.Context(), askingHub(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		tell(w, query.Progress{State: query.Open})
+		asked <- struct{}{}
+		<-r.Context().Done()
+	})...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	require.NoError(t, cmd.Start())
+	<-asked
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	require.Error(t, cmd.Wait())
+	require.Contains(t, stderr.String(), "question 0101010101 goes on, and query show 0101010101 --wait result waits for it again")
+}
+
 func TestRoundsAreToldNowAndThen(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer

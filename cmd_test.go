@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -202,6 +203,8 @@ func TestErrorsAreJSONWhereItIsAskedFor(t *testing.T) {
 	require.JSONEq(t, `{"error":"what?","status":2}`, said(usageError{errors.New("what?")}, "--json"))
 	require.Contains(t, said(fmt.Errorf("%w: %w", hubclient.ErrUnreachable, syscall.ECONNREFUSED), "--json"), `"hint":"nothing listens there`)
 	require.NotContains(t, said(fmt.Errorf("dial: %w", syscall.ECONNREFUSED), "--json"), "hint", "a server of somebody else")
+	foreign := fmt.Errorf("%w: %w", hubclient.ErrUnreachable, x509.UnknownAuthorityError{})
+	require.Contains(t, said(foreign), "hint: give the hub's root certificate with --root")
 	gone := httptest.NewServer(nil)
 	gone.Close()
 	node, err := nodeclient.New(gone.URL, "")

@@ -16,7 +16,7 @@ import (
 func TestFixesAreThoseOfTheGuide(t *testing.T) {
 	t.Parallel()
 	list := fixes()
-	require.Equal(t, "use a UCUM unit that the hospitals' vocabularies have", list["query.unit"])
+	require.Equal(t, "use a UCUM unit that the hospitals' vocabularies have, as mm[Hg] and not mmHg", list["query.unit"])
 	require.Contains(t, list["cohort.unsupported"], "remove the element")
 	require.NotContains(t, strings.Join([]string{list["protocol.version"], list["schedule.occurrence"]}, ""), "`")
 

@@ -10,6 +10,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -219,7 +220,10 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 // hintFor says what to do next about errors that people meet often.
 func hintFor(err error) string {
 	var p *problem.Error
+	var unknown x509.UnknownAuthorityError
 	switch {
+	case errors.As(err, &unknown) && errors.Is(err, hubclient.ErrUnreachable):
+		return "give the hub's root certificate with --root; its operator has it as root.pem"
 	case errors.Is(err, syscall.ECONNREFUSED) && (nodeclient.Unreachable(err) || errors.Is(err, hubclient.ErrUnreachable)): // not a server of others
 		return "nothing listens there: start it with hub run or node run"
 	case errors.Is(err, sqldb.ErrForbidden):

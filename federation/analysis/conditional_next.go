@@ -74,7 +74,7 @@ func (c conditional) counted(s conditionalState, pooled Pooled) (conditionalStat
 	case of[conditionalInformative] == 0:
 		return s, NoResult("no set has both rows with and rows without an event, or several rows and an event")
 	case of[conditionalInformative] < float64(c.enough()):
-		return s, NoResult(fmt.Sprintf("fewer than %d sets say anything of the coefficients", c.enough()))
+		return s, NoResult(fmt.Sprintf("fewer than %d sets say anything of the coefficients: leave a covariate out, or ask about more sets", c.enough()))
 	}
 	s.N, s.Sets, s.Informative = pooled.Rows, int64(of[conditionalSets]), int64(of[conditionalInformative])
 	s.Events, s.Coefficients, s.Scale = int64(of[conditionalEvents]), make([]float64, c.p), make([]float64, c.p)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/trialmesh/trialmesh/protocol/formula"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
@@ -67,7 +68,7 @@ func (a Answer) view() view {
 // outcome is what was released in place of a table of levels, nil for none.
 func (a Answer) outcome() any {
 	if !a.Request.Analysis.Attrition || len(a.Result.Cells) == 0 {
-		return a.timed(a.Result.Outcome.Value())
+		return a.measured(a.Result.Outcome.Value())
 	}
 	var out Attrition
 	for _, c := range a.Result.Cells {
@@ -76,21 +77,73 @@ func (a Answer) outcome() any {
 	return out
 }
 
-// timed adds to incidence rates the unit of their time: days, but for a column of a data set
-// in another one.
-func (a Answer) timed(outcome any) any {
-	rates, is := outcome.(query.Rates)
-	spec := a.Request.Analysis.Incidence
-	if !is || spec == nil {
-		return outcome
+// measured adds to an outcome what only the question says of it: the unit of what its figure
+// has on an axis, of a time days, but for a column of a data set in another one; and what a
+// meta-analysis pools.
+func (a Answer) measured(outcome any) any {
+	switch v := outcome.(type) {
+	case query.FrequencyTable:
+		return measuredFrequencies{v, a.unitOf(v.Name)}
+	case query.Rates:
+		if spec := a.Request.Analysis.Incidence; spec != nil {
+			return timedRates{v, a.timeUnit(spec.Time)}
+		}
+	case query.MetaAnalysis:
+		if spec := a.Request.Analysis.Meta; spec != nil {
+			return a.statedBy(*spec, v)
+		}
+	case query.Survival:
+		return timedSurvival{v, a.timeUnit(a.watched())}
+	case query.Comparison:
+		return timedComparison{v, a.timeUnit(a.watched())}
 	}
-	r := inDays(rates)
+	return outcome
+}
+
+// watched is the column with the time until an event.
+func (a Answer) watched() string {
+	text, _ := a.Request.Analysis.Watched()
+	f, err := formula.Parse(text)
+	if err != nil || f.Response == nil {
+		return ""
+	}
+	return f.Response.Columns[0]
+}
+
+// timeUnit is the unit of a column with times.
+func (a Answer) timeUnit(name string) timeUnit { return cmp.Or(timeUnit(a.unitOf(name)), days) }
+
+// unitOf is the UCUM code of a column's unit, empty for none.
+func (a Answer) unitOf(name string) string {
 	for _, c := range a.Request.Analysis.Columns {
-		if c.Name == spec.Time && c.Unit != "" {
-			r.unit = c.Unit
+		switch {
+		case c.Name != name:
+		case c.From == query.FromAge:
+			return string(years)
+		case c.From == query.FromFollowUp:
+			return string(days)
+		default:
+			return c.Unit
 		}
 	}
-	return r
+	return ""
+}
+
+// units say in which unit the numbers are, empty if there are none with a unit.
+func (a Answer) units() string {
+	if len(a.Result.Cells) == 0 && a.Result.Outcome.Value() == nil {
+		return ""
+	}
+	if v := a.Request.Analysis.Variable; v != nil && v.Unit != "" {
+		return "mean and sd in " + v.Unit
+	}
+	var list []string
+	for _, c := range a.Request.Analysis.Columns {
+		if unit := timeUnit(a.unitOf(c.Name)).name(); unit != "" && unit != c.Name {
+			list = append(list, c.Name+" in "+unit)
+		}
+	}
+	return strings.Join(list, ", ")
 }
 
 func answerBlocks(a Answer, inner view) []block {
@@ -139,6 +192,9 @@ func (a Answer) facts() facts {
 	}
 	if r.Rounds > 0 {
 		f.add("rounds", fmt.Sprint(r.Rounds))
+	}
+	if units := a.units(); units != "" {
+		f.add("units", units)
 	}
 	for _, n := range r.Answered {
 		if n.Leave != nil {
@@ -270,6 +326,7 @@ func answerRows(a Answer, inner view) rows {
 	out.text(question, "purpose", a.Request.Purpose)
 	out.text(question, "state", string(r.State))
 	out.text(question, "reason", r.Reason)
+	out.text(question, "units", a.units())
 	for _, n := range a.Notes {
 		out.text(question, n.Name, n.Text)
 	}

@@ -8,15 +8,26 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
-// comparisonBlocks shows the hazard ratios first, then the arms, then how the score made them
-// alike.
+// timedComparison is a comparison by a time in a unit that the question knows.
+type timedComparison struct {
+	query.Comparison
+	unit timeUnit
+}
+
 func comparisonBlocks(c query.Comparison) []block {
+	return timedComparisonBlocks(timedComparison{c, days})
+}
+
+// timedComparisonBlocks shows the hazard ratios first, then the arms, then how the score made them
+// alike.
+func timedComparisonBlocks(c timedComparison) []block {
 	blocks := []block{
 		lines{fmt.Sprintf("Comparison of new users (%s) by propensity score: %s", c.Estimand, c.Adjustment), persons(c.N, c.Omitted)},
-		hazardRatioTable(c),
+		hazardRatioTable(c.Comparison),
 	}
 	if arms := comparedArms(c); len(arms.rows) > 0 {
-		blocks = append(blocks, arms, lines{"Rates are per 1,000 person-years, with Garwood's exact limits; times are days."})
+		_, per, name := c.unit.scale()
+		blocks = append(blocks, arms, lines{fmt.Sprintf("Rates are per %s, with Garwood's exact limits; times are in %s.", per, name)})
 	} else {
 		blocks = append(blocks, lines{"The arms are not shown: with those of the pairs they would tell of the few who are in none."})
 	}
@@ -81,9 +92,10 @@ func hazardRatioTable(c query.Comparison) *table {
 
 // comparedArms has a line for each arm, without and with adjustment where that has arms of
 // its own.
-func comparedArms(c query.Comparison) *table {
+func comparedArms(c timedComparison) *table {
+	units, _, _ := c.unit.scale()
 	t := &table{title: "Arms:", head: []string{"", "n", "events", "time", "rate", "lower .95", "upper .95", "median"}, words: 1}
-	for _, s := range sections(c) {
+	for _, s := range sections(c.Comparison) {
 		for _, a := range []struct {
 			name string
 			arm  *query.ComparedArm
@@ -95,7 +107,7 @@ func comparedArms(c query.Comparison) *table {
 			if s.name == "adjusted" {
 				name += ", in pairs"
 			}
-			r := perThousand(a.arm.Rate, daysInYear)
+			r := perThousand(a.arm.Rate, units)
 			cells := []string{name, fmt.Sprint(r.N), fmt.Sprint(r.Events), one(7, r.Time), one(4, r.Estimate)}
 			t.add(append(append(cells, limitCells(r.Exact)...), one(5, a.arm.Survival.Median))...)
 		}
@@ -117,9 +129,22 @@ func leastAlike(list []query.Balance) string {
 	return fmt.Sprintf("Least alike after adjustment: %s, by %.3f standard deviations; 0.1 is a usual bound.", name, most)
 }
 
-// comparisonFigure draws the curves of the arms, those of the pairs where there are some; or
-// the hazard ratios alone.
+// timedComparisonRows has the rates by one unit of time, as the result has them, and what that is.
+func timedComparisonRows(c timedComparison) rows {
+	var out rows
+	out.text(Row{Section: "model"}, "time unit", string(c.unit))
+	return append(out, figures(c.Comparison)...)
+}
+
+func comparisonRows(c query.Comparison) rows { return timedComparisonRows(timedComparison{c, days}) }
+
 func comparisonFigure(c query.Comparison) drawing {
+	return timedComparisonFigure(timedComparison{c, days})
+}
+
+// timedComparisonFigure draws the curves of the arms, those of the pairs where there are some; or
+// the hazard ratios alone.
+func timedComparisonFigure(c timedComparison) drawing {
 	hazard := func(name string, h query.HazardRatio) string {
 		if h.Ratio == nil || h.Low == nil || h.High == nil {
 			return name + " not estimable"
@@ -131,7 +156,7 @@ func comparisonFigure(c query.Comparison) drawing {
 			continue
 		}
 		p := figure.Curves{
-			Title: "Survival curves of the treated and the untreated", Time: "Time (days)", Share: "Survival probability",
+			Title: "Survival curves of the treated and the untreated", Time: "Time (" + c.unit.name() + ")", Share: "Survival probability",
 			Note: hazard("Adjusted HR", c.Adjusted.Hazard),
 		}
 		for _, a := range []struct {
@@ -145,7 +170,7 @@ func comparisonFigure(c query.Comparison) drawing {
 		return p
 	}
 	p := figure.Forest{Title: "Hazard ratios of the treated with 95 % confidence intervals", Names: "Comparison", Effect: "Hazard ratio (95 % CI)", Numbers: "HR (95 % CI)", Log: true, None: 1}
-	for _, s := range sections(c) {
+	for _, s := range sections(c.Comparison) {
 		e := figure.Effect{Name: s.name, Estimate: math.NaN(), Text: "not estimable"}
 		if h := s.Hazard; finite(h.Ratio) && finite(h.Low) && finite(h.High) {
 			e.Estimate, e.Low, e.High = *h.Ratio, *h.Low, *h.High

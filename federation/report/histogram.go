@@ -34,7 +34,24 @@ func histogramRows(h query.FrequencyTable) rows {
 }
 
 func histogramFigure(h query.FrequencyTable) drawing {
+	return measuredFigure(measuredFrequencies{h, ""})
+}
+
+// measuredFrequencies is a histogram of values in a unit that the question knows.
+type measuredFrequencies struct {
+	query.FrequencyTable
+	unit string // UCUM code, empty for none
+}
+
+func measuredBlocks(h measuredFrequencies) []block { return histogramBlocks(h.FrequencyTable) }
+
+func measuredRows(h measuredFrequencies) rows { return histogramRows(h.FrequencyTable) }
+
+func measuredFigure(h measuredFrequencies) drawing {
 	p := figure.Histogram{Title: "Histogram of " + h.Name, Value: h.Name}
+	if h.unit != "" {
+		p.Value += " (" + timeUnit(h.unit).name() + ")"
+	}
 	for _, b := range h.Bins {
 		p.Bins = append(p.Bins, figure.Bin{Low: b.Low, High: b.High, Density: b.Density})
 	}

@@ -11,48 +11,38 @@ import (
 // timedRates are incidence rates by persons' time in a unit that the question knows.
 type timedRates struct {
 	query.Rates
-	unit string // UCUM code of the column with the time
+	unit timeUnit
 }
 
-// daysInYear is how many days a year has on average, as UCUM defines a_j.
-const daysInYear = 365.25
-
-// calendar is how many of a UCUM unit a year has, and what they are called.
-var calendar = map[string]struct {
-	perYear float64
-	name    string
-}{"h": {24 * daysInYear, "hours"}, "d": {daysInYear, "days"}, "wk": {daysInYear / 7, "weeks"}, "mo": {12, "months"}, "a": {1, "years"}}
-
-// scale is how many units of time a rate is by, and what that and the unit are called. Times
-// of a unit that is not one of a calendar stay as they are.
-func (r timedRates) scale() (units float64, per, name string) {
-	if unit, known := calendar[r.unit]; known {
-		return unit.perYear, "1,000 person-years", unit.name
-	}
-	return 1, "1,000 " + r.unit, r.unit
-}
-
-// perThousand is a rate by thousand times so many units of the persons' time.
+// perThousand is a rate by thousand times so many units of the persons' time, with its limits
+// and its noise.
 func perThousand(x query.Rate, units float64) query.Rate {
-	if x.Estimate != nil {
-		v := *x.Estimate * 1000 * units
-		x.Estimate = &v
+	times := func(v *float64) *float64 {
+		if v == nil {
+			return nil
+		}
+		return new(*v * 1000 * units)
 	}
-	if x.Exact != nil {
-		x.Exact = &query.Limits{Lower: x.Exact.Lower * 1000 * units, Upper: x.Exact.Upper * 1000 * units}
+	limits := func(l *query.Limits) *query.Limits {
+		if l == nil {
+			return nil
+		}
+		return &query.Limits{Lower: *times(&l.Lower), Upper: *times(&l.Upper)}
 	}
+	x.Estimate, x.NoiseSD = times(x.Estimate), times(x.NoiseSD)
+	x.Exact, x.Noised = limits(x.Exact), limits(x.Noised)
 	return x
 }
 
 // inDays are rates by the unit that a time has if nobody says another.
-func inDays(r query.Rates) timedRates { return timedRates{r, "d"} }
+func inDays(r query.Rates) timedRates { return timedRates{r, days} }
 
 // ratesBlocks has a line for all and for each level.
-func ratesBlocks(r query.Rates) []block { return timedBlocks(inDays(r)) }
+func ratesBlocks(r query.Rates) []block { return timedRatesBlocks(inDays(r)) }
 
-func timedBlocks(r timedRates) []block {
+func timedRatesBlocks(r timedRates) []block {
 	incidence := r.All.Time != nil
-	units, per, name := r.scale()
+	units, per, name := r.unit.scale()
 	t := &table{head: []string{"", "n", "events"}, words: 1}
 	if incidence {
 		t.head = append(t.head, "time", "rate", "lower .95", "upper .95")
@@ -80,8 +70,11 @@ func timedBlocks(r timedRates) []block {
 	if incidence {
 		notes = lines{fmt.Sprintf("Rates are per %s; the time is in %s.", per, name), "Exact limits by Garwood."}
 	}
-	if r.All.NoiseSD != nil {
-		notes[len(notes)-1] = fmt.Sprintf("Normal limits, which allow for the noise: its standard deviation in the estimate of all is %s.", one(3, perThousand(r.All, units).NoiseSD))
+	if sd := r.All.NoiseSD; sd != nil {
+		if incidence {
+			sd = perThousand(r.All, units).NoiseSD
+		}
+		notes[len(notes)-1] = fmt.Sprintf("Normal limits, which allow for the noise: its standard deviation in the estimate of all is %s.", one(3, sd))
 	}
 	return []block{lines{persons(r.N, r.Omitted)}, t, notes}
 }
@@ -101,14 +94,14 @@ func limitCells(l *query.Limits) []string {
 	return []string{one(4, &l.Lower), one(4, &l.Upper)}
 }
 
-func ratesRows(r query.Rates) rows { return timedRows(inDays(r)) }
+func ratesRows(r query.Rates) rows { return timedRatesRows(inDays(r)) }
 
-// timedRows has the estimates by one unit of time, as the result has them, and what that is.
-func timedRows(r timedRates) rows {
+// timedRatesRows has the estimates by one unit of time, as the result has them, and what that is.
+func timedRatesRows(r timedRates) rows {
 	var out rows
 	out.size(r.N, r.Omitted)
 	if r.All.Time != nil {
-		out.text(Row{Section: "model"}, "time unit", r.unit)
+		out.text(Row{Section: "model"}, "time unit", string(r.unit))
 	}
 	out.rate(Row{Section: "rate"}, r.All)
 	for _, g := range r.Groups {
@@ -136,13 +129,13 @@ func (r *rows) rate(at Row, x query.Rate) {
 	}
 }
 
-func ratesFigure(r query.Rates) drawing { return timedFigure(inDays(r)) }
+func ratesFigure(r query.Rates) drawing { return timedRatesFigure(inDays(r)) }
 
-// timedFigure draws the rates with their exact limits, all last.
-func timedFigure(r timedRates) drawing {
+// timedRatesFigure draws the rates with their exact limits, all last.
+func timedRatesFigure(r timedRates) drawing {
 	p := figure.Forest{Title: "Shares with 95 % confidence intervals", Names: "Group", Effect: "Share (95 % CI)", Numbers: "Share (95 % CI)", None: math.NaN()}
 	incidence := r.All.Time != nil
-	units, per, _ := r.scale()
+	units, per, _ := r.unit.scale()
 	if incidence {
 		p.Title, p.Effect, p.Numbers = "Rates with 95 % confidence intervals", "Rate per "+per+" (95 % CI)", "Rate (95 % CI)"
 	}

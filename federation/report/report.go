@@ -75,8 +75,12 @@ var views = map[reflect.Type]view{
 	of[query.Clusters]():            {"a clustering", show(clustersBlocks), figures, nil},
 	of[query.PropensityEffect]():    {"an adjusted effect", show(propensityBlocks), figures, draw(propensityFigure)},
 	of[query.Prediction]():          {"a prediction", show(predictionBlocks), figures, draw(predictionFigure)},
-	of[query.Comparison]():          {"a comparison", show(comparisonBlocks), figures, draw(comparisonFigure)},
-	of[timedRates]():                {"a table of rates", show(timedBlocks), list(timedRows), draw(timedFigure)},
+	of[query.Comparison]():          {"a comparison", show(comparisonBlocks), list(comparisonRows), draw(comparisonFigure)},
+	of[timedRates]():                {"a table of rates", show(timedRatesBlocks), list(timedRatesRows), draw(timedRatesFigure)},
+	of[statedMeta]():                {"a meta-analysis", show(statedMetaBlocks), list(statedMetaRows), draw(statedMetaFigure)},
+	of[measuredFrequencies]():       {"a histogram", show(measuredBlocks), list(measuredRows), draw(measuredFigure)},
+	of[timedSurvival]():             {"a survival estimate", show(timedSurvivalBlocks), list(timedSurvivalRows), draw(timedSurvivalFigure)},
+	of[timedComparison]():           {"a comparison", show(timedComparisonBlocks), list(timedComparisonRows), draw(timedComparisonFigure)},
 	of[Attrition]():                 {"an attrition", show(attritionBlocks), list(attritionRows), draw(attritionFigure)},
 }
 

@@ -160,6 +160,115 @@ func TestReports(t *testing.T) {
 	}
 }
 
+// TestTimesAreInTheUnitOfTheirColumn of a data set that counts months.
+func TestTimesAreInTheUnitOfTheirColumn(t *testing.T) {
+	t.Parallel()
+	columns := []query.Column{{Name: "months", From: query.FromDataset, Unit: "mo"}, {Name: "died", From: query.FromDataset}, {Name: "drug", From: query.FromDataset}}
+	list := results(t)
+	survival, compared := list["survival"].(query.Survival), list["comparison"].(query.Comparison)
+	r := query.Rate{N: 100, Events: 6, Time: new(1200.0), Estimate: new(0.005), Exact: &query.Limits{Lower: 0.002, Upper: 0.01}}
+	noised := r
+	noised.NoiseSD, noised.Noised = new(0.001), &query.Limits{Lower: 0.001, Upper: 0.012}
+	compared.Crude.Untreated.Rate = r
+	ask := func(a query.Analysis, out query.Outcome) Answer {
+		a.Columns = columns
+		return Answer{Request: query.Request{Analysis: a}, Result: query.Result{State: query.Complete, Outcome: out}}
+	}
+	curves := ask(query.Analysis{Kind: query.KaplanMeier, Specs: query.Specs{KaplanMeier: &query.KaplanMeierSpec{Formula: "Surv(months, died) ~ drug"}}}, query.Outcome{Survival: &survival})
+	drugs := ask(query.Analysis{Kind: query.Compare, Specs: query.Specs{Comparison: &query.ComparisonSpec{Outcome: "Surv(months, died) ~ drug"}}}, query.Outcome{Comparison: &compared})
+	rate := ask(query.Analysis{Kind: query.Incidence, Specs: query.Specs{Incidence: &query.IncidenceSpec{Time: "months"}}}, query.Outcome{Rates: &query.Rates{All: noised}})
+	for _, c := range []struct {
+		answer Answer
+		format Format
+		want   []string
+	}{
+		{curves, Table, []string{"times are in months"}},
+		{curves, CSV, []string{"time unit,,,,,mo"}},
+		{curves, SVG, []string{"Time (months)"}},
+		{drugs, Table, []string{"Rates are per 1,000 person-years", "times are in months", "1200    60        24       120"}},
+		{drugs, CSV, []string{"time unit,,,,,mo"}},
+		{drugs, SVG, []string{"Time (months)"}},
+		{rate, Table, []string{"60        12       144", "in the estimate of all is 12."}},
+		{rate, SVG, []string{"60.00 (12.00 to 144.00)"}},
+	} {
+		var b bytes.Buffer
+		require.NoError(t, Render(&b, c.answer, c.format))
+		for _, want := range c.want {
+			require.Contains(t, b.String(), want, c.format)
+		}
+	}
+}
+
+// TestAnswersSayTheUnitsOfTheirNumbers, which the result does not know.
+func TestAnswersSayTheUnitsOfTheirNumbers(t *testing.T) {
+	t.Parallel()
+	histogram := results(t)["histogram"].(query.FrequencyTable)
+	columns := []query.Column{
+		{Name: "age", From: query.FromAge},
+		{Name: histogram.Name, From: query.FromMeasurement, Unit: "mg/dL"},
+		{Name: "ill", From: query.FromEvent},
+		{Name: "days", From: query.FromFollowUp},
+	}
+	for _, c := range []struct {
+		asked  query.Analysis
+		result query.Result
+		want   map[Format]string
+	}{
+		{query.Analysis{Kind: query.Histogram, Columns: columns}, query.Result{Outcome: query.Outcome{Histogram: &histogram}}, map[Format]string{
+			Table: "units     age in years, " + histogram.Name + " in mg/dL\n", CSV: "units,,,,,\"age in years, ", SVG: histogram.Name + " (mg/dL)",
+		}},
+		{query.Analysis{Kind: query.Moments, Variable: &query.Variable{Unit: "mm[Hg]"}}, query.Result{Cells: []query.Cell{{N: 20, Mean: new(1.0)}}}, map[Format]string{
+			Table: "units     mean and sd in mm[Hg]\n", CSV: "units,,,,,mean and sd in mm[Hg]",
+		}},
+	} {
+		c.result.State = query.Complete
+		answer := Answer{Request: query.Request{Analysis: c.asked}, Result: c.result}
+		for format, want := range c.want {
+			var b bytes.Buffer
+			require.NoError(t, Render(&b, answer, format))
+			require.Contains(t, b.String(), want, format)
+		}
+		answer.Result = query.Result{State: query.Withheld}
+		var b bytes.Buffer
+		require.NoError(t, Render(&b, answer, Table))
+		require.NotContains(t, b.String(), "units", "there are no numbers")
+	}
+}
+
+// TestMetaAnalysesSayWhatTheyPool, and how.
+func TestMetaAnalysesSayWhatTheyPool(t *testing.T) {
+	t.Parallel()
+	result := results(t)["meta"].(query.MetaAnalysis)
+	for want, asked := range map[string]query.Analysis{
+		"k = 13; random effects; tau^2 by REML)\n\nPooled: mean of bmi, arm drug less control\n": {
+			Specs: query.Specs{Meta: &query.MetaSpec{Value: "bmi", By: "arm", Between: "REML"}}, Columns: []query.Column{{Name: "arm", Levels: []string{"control", "drug"}}},
+		},
+		"k = 13; fixed effect)\n\nPooled: coefficient age of ill ~ age\n": {
+			Specs: query.Specs{Meta: &query.MetaSpec{Model: &query.GLMSpec{Formula: "ill ~ age"}, Term: "age"}},
+		},
+	} {
+		asked.Kind = query.Meta
+		answer := Answer{Request: query.Request{Analysis: asked}, Result: query.Result{State: query.Complete, Outcome: query.Outcome{MetaAnalysis: &result}}}
+		var text, figure bytes.Buffer
+		require.NoError(t, Render(&text, answer, Table))
+		require.Contains(t, text.String(), want)
+		require.NoError(t, Render(&figure, answer, SVG))
+		require.Regexp(t, "(Difference of means|Coefficient) \\(95 % CI\\)", figure.String())
+	}
+}
+
+// TestCurvesLeaveOutArmsOfNobody, such as a sex that the data do not have.
+func TestCurvesLeaveOutArmsOfNobody(t *testing.T) {
+	t.Parallel()
+	survival := results(t)["survival"].(query.Survival)
+	survival.Arms = append(survival.Arms[:len(survival.Arms):len(survival.Arms)], query.SurvivalArm{Name: "other or unknown"})
+	var figure, text bytes.Buffer
+	require.NoError(t, Render(&figure, survival, SVG))
+	require.NotContains(t, figure.String(), "other or unknown")
+	require.NoError(t, Render(&text, survival, Table))
+	require.Contains(t, text.String(), "\nother or unknown  0 ", "the table says that there is nobody")
+}
+
 func TestEveryOutcomeHasItsOwnView(t *testing.T) {
 	t.Parallel()
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[query.Outcome]()) {

@@ -9,8 +9,16 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
-// survivalBlocks reads like R's print and summary of survfit(…), and survdiff(…).
-func survivalBlocks(s query.Survival) []block {
+// timedSurvival is a survival estimate by a time in a unit that the question knows.
+type timedSurvival struct {
+	query.Survival
+	unit timeUnit
+}
+
+func survivalBlocks(s query.Survival) []block { return timedSurvivalBlocks(timedSurvival{s, days}) }
+
+// timedSurvivalBlocks reads like R's print and summary of survfit(…), and survdiff(…).
+func timedSurvivalBlocks(s timedSurvival) []block {
 	t := &table{head: []string{"", "n", "events", "rmean*", "se(rmean)", "median", "0.95LCL", "0.95UCL"}, words: 1}
 	columns := make([][]*float64, 7)
 	for _, a := range s.Arms {
@@ -32,7 +40,7 @@ func survivalBlocks(s query.Survival) []block {
 	blocks := []block{
 		lines{fmt.Sprintf("survfit(%s)", s.Formula), persons(s.N, s.Omitted)},
 		t,
-		lines{fmt.Sprintf("* restricted mean with upper limit = %s", one(7, &s.Restriction))},
+		lines{fmt.Sprintf("* restricted mean with upper limit = %s; times are in %s", one(7, &s.Restriction), s.unit.name())},
 	}
 	for _, a := range s.Arms {
 		if len(a.Curve) > 0 {
@@ -42,7 +50,7 @@ func survivalBlocks(s query.Survival) []block {
 	if slices.ContainsFunc(s.Arms, func(a query.SurvivalArm) bool { return len(a.Curve) > 0 && curveOf(a).More }) {
 		blocks = append(blocks, lines{"A point stands for as many events as the least cell at least. The rest, after the last point, is dotted in a figure."})
 	}
-	return append(blocks, logRankBlocks(s)...)
+	return append(blocks, logRankBlocks(s.Survival)...)
 }
 
 func armName(name string) string {
@@ -89,9 +97,12 @@ func logRankBlocks(s query.Survival) []block {
 	return []block{t, lines{fmt.Sprintf("Chisq= %s  on %d degrees of freedom, p= %s", one(3, rounded(&l.Statistic, 1)), l.DF, pValue(1, &l.P))}}
 }
 
-func survivalRows(s query.Survival) rows {
+func survivalRows(s query.Survival) rows { return timedSurvivalRows(timedSurvival{s, days}) }
+
+func timedSurvivalRows(s timedSurvival) rows {
 	var out rows
 	out.text(Row{Section: "model"}, "formula", s.Formula)
+	out.text(Row{Section: "model"}, "time unit", string(s.unit))
 	out.size(s.N, s.Omitted)
 	out.float(Row{Section: "model"}, "restriction", s.Restriction)
 	for _, a := range s.Arms {
@@ -144,11 +155,16 @@ func curveOf(a query.SurvivalArm) figure.Arm {
 	return arm
 }
 
-func survivalFigure(s query.Survival) drawing {
-	p := figure.Curves{Title: "Survival curves: " + s.Formula, Time: "Time (days)", Share: "Survival probability"}
+func survivalFigure(s query.Survival) drawing { return timedSurvivalFigure(timedSurvival{s, days}) }
+
+func timedSurvivalFigure(s timedSurvival) drawing {
+	p := figure.Curves{Title: "Survival curves: " + s.Formula, Time: "Time (" + s.unit.name() + ")", Share: "Survival probability"}
 	p.End = s.Restriction
 	there := false
 	for _, a := range s.Arms {
+		if a.N == 0 {
+			continue // a level that nobody has
+		}
 		there = there || len(a.Curve) > 0
 		p.Arms = append(p.Arms, curveOf(a))
 	}

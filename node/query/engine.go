@@ -359,7 +359,7 @@ func (e *Engine) quantity(ctx context.Context, field string, concept int64, unit
 		return omop.Quantity{}, err
 	}
 	if id == 0 {
-		return omop.Quantity{}, ErrUnit.With(field)
+		return omop.Quantity{}, ErrUnit.With(fmt.Sprintf("%s, unit %.64q", field, unit))
 	}
 	return omop.Quantity{Concept: concept, Units: []int64{id}}, nil
 }

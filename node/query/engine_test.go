@@ -339,7 +339,7 @@ func TestValues(t *testing.T) {
 		r.Analysis.Variable.Unit = "furlong"
 		_, err := c.engine.Evaluate(t.Context(), r, all{})
 		require.ErrorIs(t, err, query.ErrUnit)
-		require.ErrorContains(t, err, "does not have the variable's unit: analysis.variable")
+		require.ErrorContains(t, err, `does not have the variable's unit: analysis.variable, unit "furlong"`)
 		vocabulary := c.cfg
 		vocabulary.Vocabulary = lacks{c.cfg.Vocabulary, 42}
 		_, err = query.NewEngine(vocabulary).Evaluate(t.Context(), r, all{})
