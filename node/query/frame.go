@@ -271,11 +271,13 @@ func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, views 
 	if err != nil {
 		return release.Answer{}, err
 	}
-	power, err := powerOf(a)
-	if err != nil {
-		return release.Answer{}, err
+	for _, m := range a.Models() {
+		products, err := analysis.NewProducts(m, analysis.ColumnsOf(columns))
+		if err != nil {
+			return release.Answer{}, err
+		}
+		whole.Products = append(whole.Products, products)
 	}
-	whole.Power = max(whole.Power, power)
 	out := release.Answer{
 		Frame:   &whole,
 		Used:    persons,
@@ -380,27 +382,6 @@ func ranges(columns []query.Column) (map[string]message.Digest, error) {
 		}
 	}
 	return out, nil
-}
-
-// powerOf returns the highest power of a column that a question's formulas sum: the square of
-// I(x^k). Nothing in them grows as exp(x) does, which counts as the highest that can be asked for.
-func powerOf(a query.Analysis) (float64, error) {
-	power := 0
-	for _, text := range a.Formulas() {
-		f, err := formula.Parse(text)
-		if err != nil {
-			return 0, err
-		}
-		for _, v := range slices.Concat(slices.Concat(f.Terms...), f.Offsets) {
-			switch v.Function {
-			case formula.Power:
-				power = max(power, 2*v.Power)
-			case formula.Exp:
-				power = 2 * formula.MaxPower
-			}
-		}
-	}
-	return float64(power), nil
 }
 
 // isTime reports whether a method may take a column for a time: a number of events or a
