@@ -7,12 +7,16 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
-// These attacks choose what a method makes of the values.
+// These attacks choose what a method makes of the values: a function of them, a number of
+// clusters, an order, a model of a score.
 
 // measured is a column of measurements up to high.
 func measured(name string, high float64) query.Column {
 	return query.Column{Name: name, From: query.FromMeasurement, Concepts: []int64{1}, Unit: "mg/dL", Take: query.TakeLast, High: high}
 }
+
+// spreadOf is a value of a person's own.
+func spreadOf(place int) float64 { return 60 + float64(place*37%450)/4 }
 
 // sixthPowers takes the mean of the sixth powers of a measurement, in which the one great value
 // has nearly all, and a small share of the values themselves.
@@ -62,4 +66,71 @@ func offsetAlone(ctx context.Context, t *target) (Finding, error) {
 		return Finding{Outcome: Succeeded, Learned: "the greatest value"}, nil
 	}
 	return Finding{Outcome: Blunted, Learned: "a sum over all"}, nil
+}
+
+// clusterMore divides everybody into nine clusters, and then into ten, whose last border lies a
+// few persons further: sizes and centres tell the sum of their values.
+func clusterMore(ctx context.Context, t *target) (Finding, error) {
+	of := func(clusters int) query.Analysis {
+		return query.Analysis{
+			Kind: query.KMeans, Columns: []query.Column{measured("value", 200)},
+			Specs: query.Specs{KMeans: &query.KMeansSpec{Values: []string{"value"}, Clusters: clusters, Steps: 1}},
+		}
+	}
+	row := func(place int) []float64 { return []float64{spreadOf(place)} }
+	return t.differ(ctx, of(9), of(10), [2]func(int) []float64{row, row}, func(answer any) float64 {
+		clusters := answer.(*query.Clusters).Clusters
+		return float64(clusters[len(clusters)-1].N)
+	}, "the values of the few between two borders")
+}
+
+// otherOrder asks for a prediction with the same columns in another order, on which the hash
+// depends that decides whom it is fitted to. The attacker knows which values come to which
+// part in each order; enough orders, or one that moves a single combination of values, tell
+// how many persons have each.
+func otherOrder(ctx context.Context, t *target) (Finding, error) {
+	event, value := survivalOf("", query.Specs{}).Columns[1], column("value", 1000)
+	with := func(columns ...query.Column) query.Analysis {
+		return query.Analysis{
+			Kind: query.Predict, Columns: columns,
+			Specs: query.Specs{Predict: &query.PredictSpec{Formula: "ended ~ value", Share: 0.5, Groups: 2}},
+		}
+	}
+	for _, a := range []query.Analysis{with(event, value), with(value, event)} {
+		if _, err := t.answerTo(ctx, a, func(place int) []float64 {
+			row := []float64{float64(place / 3 % 2), float64(place % 40)}
+			if a.Columns[0].Name == value.Name {
+				row[0], row[1] = row[1], row[0]
+			}
+			return row
+		}); err != nil {
+			return failed(err, "how many are in one choice of half of the combinations of values")
+		}
+	}
+	return Finding{Outcome: Succeeded, Learned: "how many are in another choice of half of the combinations"}, nil
+}
+
+// otherScore divides everybody into two strata by the score of a treatment by a value, and then by
+// its square, which puts the border between two other values.
+func otherScore(ctx context.Context, t *target) (Finding, error) {
+	of := func(treatment string) query.Analysis {
+		return query.Analysis{
+			Kind: query.Propensity,
+			Columns: []query.Column{
+				measured("value", 200), {Name: "treated", From: query.FromEvent, Domain: "DrugExposure", Concepts: []int64{1}},
+				{Name: "age", From: query.FromAge},
+			},
+			Specs: query.Specs{Propensity: &query.PropensitySpec{
+				Treatment: treatment, Outcome: "age ~ treated", Family: query.Gaussian, Adjustment: query.Stratified, Estimand: query.ATE, Strata: 2,
+			}},
+		}
+	}
+	row := func(place int) []float64 {
+		value := spreadOf(place)
+		return []float64{value, ifBelow(place*13%230, int(value)), ageOf(place)}
+	}
+	return t.differ(ctx, of("treated ~ value"), of("treated ~ I(value^2)"), [2]func(int) []float64{row, row}, func(answer any) float64 {
+		first := answer.(*query.PropensityEffect).Strata[0]
+		return float64(first.Treated + first.Untreated)
+	}, "how many have a value between two borders")
 }
