@@ -14,8 +14,10 @@ import (
 func TestProductsAreOfWhatAModelSums(t *testing.T) {
 	t.Parallel()
 	columns := []analysis.Column{
-		{Name: "y", Kind: analysis.Numeric, High: 20}, {Name: "x", Kind: analysis.Numeric, High: 700},
-		{Name: "w", Kind: analysis.Numeric, High: 20}, {Name: "sex", Kind: analysis.Factor, Levels: []string{"female", "male"}},
+		{Name: "y", Kind: analysis.Numeric, High: 20},
+		{Name: "x", Kind: analysis.Numeric, High: 700},
+		{Name: "w", Kind: analysis.Numeric, High: 20},
+		{Name: "sex", Kind: analysis.Factor, Levels: []string{"female", "male"}},
 	}
 	f, err := analysis.NewFrame(columns)
 	require.NoError(t, err)

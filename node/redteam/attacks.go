@@ -61,6 +61,7 @@ var attacks = []attack{
 	{"as", "clusters of the same persons, one more of them", clusterMore},
 	{"at", "a prediction with its columns in another order, and so fitted to others", otherOrder},
 	{"au", "strata of a propensity score by another power of its covariate", otherScore},
+	{"av", "as many models of other products of columns as there are persons, to solve them for a value", manyModels},
 }
 
 // few is how many persons the attacker is after.

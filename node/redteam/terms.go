@@ -2,7 +2,9 @@ package redteam
 
 import (
 	"context"
+	"fmt"
 	"math"
+	"strings"
 
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
@@ -117,7 +119,8 @@ func otherScore(ctx context.Context, t *target) (Finding, error) {
 		return query.Analysis{
 			Kind: query.Propensity,
 			Columns: []query.Column{
-				measured("value", 200), {Name: "treated", From: query.FromEvent, Domain: "DrugExposure", Concepts: []int64{1}},
+				measured("value", 200),
+				{Name: "treated", From: query.FromEvent, Domain: "DrugExposure", Concepts: []int64{1}},
 				{Name: "age", From: query.FromAge},
 			},
 			Specs: query.Specs{Propensity: &query.PropensitySpec{
@@ -133,4 +136,56 @@ func otherScore(ctx context.Context, t *target) (Finding, error) {
 		first := answer.(*query.PropensityEffect).Strata[0]
 		return float64(first.Treated + first.Untreated)
 	}, "how many have a value between two borders")
+}
+
+// manyModels regresses a value on products of other columns, nine at a time, whose values the
+// attacker knows: each parameter is an equation about everybody's values. With as many as there
+// are persons he solves them; of a hundred persons with columns like these the values come out to
+// eight digits.
+func manyModels(ctx context.Context, t *target) (Finding, error) {
+	const persons, covariates, atOnce = 100, 8, 9
+	of := *t
+	of.persons = t.persons[:persons]
+	terms := productsOf(covariates)
+	equations := 0
+	for ; equations < persons && len(terms) >= atOnce; terms = terms[atOnce:] {
+		a := query.Analysis{Kind: query.GLM, Specs: query.Specs{GLM: &query.GLMSpec{Formula: "x0 ~ " + strings.Join(terms[:atOnce], " + "), Family: query.Gaussian}}}
+		var places []int
+		for j := range covariates + 1 {
+			name := fmt.Sprintf("x%d", j)
+			if !strings.Contains(a.GLM.Formula, name) {
+				continue
+			}
+			c := measured(name, 200)
+			c.Concepts = []int64{int64(1 + j)}
+			a.Columns, places = append(a.Columns, c), append(places, j)
+		}
+		if _, err := of.answerTo(ctx, a, func(place int) (row []float64) {
+			for _, j := range places {
+				row = append(row, 60+float64((place*(13*j+7)+j*j*29)%801)/10)
+			}
+			return row
+		}); err != nil {
+			return failed(err, fmt.Sprintf("%d equations about the values of %d", equations, persons))
+		}
+		equations += atOnce
+	}
+	if equations < persons {
+		return Finding{Outcome: Blunted, Learned: "fewer equations than there are values"}, nil
+	}
+	return Finding{Outcome: Succeeded, Learned: "everybody's value"}, nil
+}
+
+// productsOf are the columns x1 to xn, their squares, and the products of two and of three.
+func productsOf(n int) (terms []string) {
+	for i := 1; i <= n; i++ {
+		terms = append(terms, fmt.Sprintf("x%d", i), fmt.Sprintf("I(x%d^2)", i), fmt.Sprintf("I(x%d^3)", i))
+		for j := i + 1; j <= n; j++ {
+			terms = append(terms, fmt.Sprintf("x%d:x%d", i, j))
+			for k := j + 1; k <= n; k++ {
+				terms = append(terms, fmt.Sprintf("x%d:x%d:x%d", i, j, k))
+			}
+		}
+	}
+	return terms
 }

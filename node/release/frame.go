@@ -179,10 +179,13 @@ func (d *decision) checkFrame(ctx context.Context, a Answer) ([]measureSet, erro
 		if sets, err = d.safe(ctx, a.Table, a); err != nil {
 			return nil, err
 		}
-		if f.Parameters*personsPerParameterHere <= f.fewest() {
-			return sets, nil
+		var parameters []measureSet
+		if parameters, refusal, err = d.parameters(ctx, a); err != nil {
+			return nil, err
 		}
-		refusal = ErrParameters.With(fmt.Sprintf("%d parameters need at least %d persons here", f.Parameters, f.Parameters*personsPerParameterHere))
+		if refusal == nil {
+			return append(sets, parameters...), nil
+		}
 	}
 	sets = withhold(sets)
 	if err := d.compare(ctx, sets); err != nil {

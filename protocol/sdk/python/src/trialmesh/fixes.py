@@ -24,7 +24,7 @@ FIXES = {
     "release.dominance": "one person has most of the sum of the column that the sentence names: leave it out, or widen the cohort",
     "release.few-differ": "in the combination of levels that the sentence names, 1 to 10 persons are told from the others by its numeric columns: half or more have one value and they another, or in two such columns at once, or the column has five values at most and one is theirs. Leave a column out, lower the most that counts, or ask whether there is such an event in place of how many",
     "peer.threshold": "that hospital demands a larger least cell than hub and trial; have the trial's design demand as much",
-    "release.parameters": "too many terms: a coefficient needs 3 persons at each hospital and 10 over all",
+    "release.parameters": "too many terms: a coefficient needs 3 persons at each hospital and 10 over all, and the coefficients of all models of the same persons need 2 each at that hospital: leave terms out, use the answers there are, or widen the cohort",
     "release.forgotten": "the values behind this answer were deleted after 30 days; ask again",
     "release.frame-size": "fewer columns, or a narrower cohort",
     "release.budget": "the hundred questions are used up; a new approval gives no more: the sponsor registers a trial with a new id",
