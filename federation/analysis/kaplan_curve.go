@@ -121,7 +121,7 @@ func (k kaplanMeier) mean(curve []query.SurvivalPoint) (mean, se *float64) {
 
 // thin leaves out points so that each that stays stands for at least least events since
 // the one before, and as many persons are at risk at it. What comes after the last is
-// left out too.
+// left out too: at least as many events, or none, since all of an arm are told.
 func thin(curve []query.SurvivalPoint, least int64) []query.SurvivalPoint {
 	if least == 0 {
 		return curve
@@ -135,6 +135,9 @@ func thin(curve []query.SurvivalPoint, least int64) []query.SurvivalPoint {
 			out = append(out, p)
 			events, censored = 0, 0
 		}
+	}
+	if last := len(out) - 1; last >= 0 && 0 < events && events < least {
+		out = out[:last]
 	}
 	return out
 }

@@ -208,7 +208,10 @@ func (m noised) Next(_ State, sum []uint64, sites int) (Step, error) {
 		return Step{}, err
 	}
 	result, err := m.result(splits, m.sd)
-	return Step{Result: result}, err
+	if err != nil {
+		return Step{}, err
+	}
+	return final(result)
 }
 
 // parts returns the parts of each split.

@@ -269,11 +269,32 @@ func (it iteration[S]) Next(raw State, sum []uint64, sites int) (Step, error) {
 		return Step{}, err
 	}
 	next, result, err := it.Rounds.Next(state, pooled)
-	if err != nil || result != nil {
-		return Step{Result: result}, err
+	switch {
+	case err != nil:
+		return Step{}, err
+	case result != nil:
+		return final(result)
 	}
 	out, err := canonical.Marshal(next)
-	return Step{State: out}, err
+	return Step{State: out}, finiteOr(err)
+}
+
+// final ends a method with a result, which has to have a form that travels.
+func final(result any) (Step, error) {
+	if _, err := json.Marshal(result); err != nil {
+		return Step{}, finiteOr(err)
+	}
+	return Step{Result: result}, nil
+}
+
+// finiteOr makes a number without a form in JSON the end of a method: sums that no honest sites
+// send lead there, and trying again would not change them.
+func finiteOr(err error) error {
+	var value *json.UnsupportedValueError
+	if errors.As(err, &value) {
+		return NoResult("a number grew beyond all bounds: these sums have no answer")
+	}
+	return err
 }
 
 // pool reads the sum of the words of several sites.

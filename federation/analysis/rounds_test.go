@@ -125,3 +125,38 @@ func TestNextRefusesWhatNoSitesSend(t *testing.T) {
 	_, err = m.Next(analysis.State(`{"unknown":1}`), make([]uint64, 5), 2)
 	require.Error(t, err)
 }
+
+// runaway is a method whose state, or result, is the inverse of a sum.
+type runaway struct {
+	total
+	ends bool
+}
+
+type inverse struct{ Of float64 }
+
+func (runaway) Start() inverse      { return inverse{} }
+func (runaway) Numbers(inverse) int { return 1 }
+
+func (runaway) Site(inverse, *analysis.Frame, *analysis.Sums) error { return nil }
+
+func (m runaway) Next(_ inverse, p analysis.Pooled) (inverse, any, error) {
+	of := inverse{1 / p.Numbers[0]}
+	if m.ends {
+		return inverse{}, of, nil
+	}
+	return of, nil, nil
+}
+
+// TestWhatCannotTravelEndsAMethod: any other error would have the hub take the same step again,
+// for ever.
+func TestWhatCannotTravelEndsAMethod(t *testing.T) {
+	t.Parallel()
+	for _, ends := range []bool{false, true} {
+		m := analysis.Iterate(runaway{ends: ends})
+		state, err := m.Start()
+		require.NoError(t, err)
+		_, err = m.Next(state, make([]uint64, 5), 3)
+		var none analysis.NoResult
+		require.ErrorAs(t, err, &none)
+	}
+}

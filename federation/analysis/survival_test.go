@@ -165,12 +165,15 @@ func TestThinnedCurvesShowNoFewEvents(t *testing.T) {
 	for i, arm := range outcome.Result.(*query.Survival).Arms {
 		require.NotEmpty(t, arm.Curve)
 		require.Equal(t, whole.Arms[i].Median, arm.Median)
+		left := arm.Events
 		for _, p := range arm.Curve {
+			left -= p.Events
 			require.GreaterOrEqual(t, p.Events, int64(11))
 			require.GreaterOrEqual(t, p.AtRisk, int64(11))
 			k := slices.IndexFunc(whole.Arms[i].Curve, func(q query.SurvivalPoint) bool { return q.Time == p.Time })
 			require.Equal(t, whole.Arms[i].Curve[k].Survival, p.Survival)
 		}
+		require.True(t, left == 0 || left >= 11, "after the last point of arm %d", i)
 	}
 }
 

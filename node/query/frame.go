@@ -271,11 +271,13 @@ func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, views 
 	if err != nil {
 		return release.Answer{}, err
 	}
-	power, err := powerOf(a)
-	if err != nil {
-		return release.Answer{}, err
+	for _, m := range a.Models() {
+		products, err := analysis.NewProducts(m, analysis.ColumnsOf(columns))
+		if err != nil {
+			return release.Answer{}, err
+		}
+		whole.Products = append(whole.Products, products)
 	}
-	whole.Power = max(whole.Power, power)
 	out := release.Answer{
 		Frame:   &whole,
 		Used:    persons,
@@ -346,12 +348,17 @@ func choices(a query.Analysis) (map[string]message.Digest, error) {
 	case s.Histogram != nil:
 		i := slices.IndexFunc(a.Columns, func(c query.Column) bool { return c.Name == s.Histogram.Value })
 		about, chosen = about+" "+measureOfValues(a.Columns[i]), s.Histogram.Breaks
-	case s.Predict != nil:
-		chosen = []float64{s.Predict.Share, float64(s.Predict.Groups)}
+	case s.Predict != nil: // whom it is fitted to is decided by all columns' values, in their order
+		chosen = []any{s.Predict.Formula, nameless(a.Columns), s.Predict.Share, s.Predict.Groups}
+		if s.Predict.Train != "" {
+			about += " by a column"
+		}
 	case s.Propensity != nil:
-		chosen = []float64{s.Propensity.Truncate, float64(s.Propensity.Strata), s.Propensity.Caliper}
+		chosen = []any{scoreOf(a, s.Propensity.Treatment), s.Propensity.Truncate, s.Propensity.Strata, s.Propensity.Caliper}
 	case s.Comparison != nil:
-		chosen = []float64{s.Comparison.Grid.Width, s.Comparison.Truncate, float64(s.Comparison.Strata), s.Comparison.Caliper}
+		chosen = []any{scoreOf(a, s.Comparison.Treatment), s.Comparison.Grid.Width, s.Comparison.Truncate, s.Comparison.Strata, s.Comparison.Caliper}
+	case s.KMeans != nil:
+		return clusters(a)
 	case s.CaseSeries != nil:
 		chosen = intervalsOf(*s.CaseSeries)
 	case s.Quantiles != nil, s.Characterize != nil:
@@ -361,6 +368,42 @@ func choices(a query.Analysis) (map[string]message.Digest, error) {
 	}
 	raw, err := canonical.Marshal(chosen)
 	return map[string]message.Digest{about: message.Sum(raw)}, err
+}
+
+// nameless are columns without the names by which a question calls them.
+func nameless(columns []query.Column) []query.Column {
+	columns = slices.Clone(columns)
+	for i := range columns {
+		columns[i].Column, columns[i].Name = columns[i].DatasetColumn(), ""
+		columns[i].Concepts = slices.Compact(slices.Sorted(slices.Values(columns[i].Concepts)))
+	}
+	return columns
+}
+
+// scoreOf is what a propensity score is made of: its formula, and where the values of the
+// columns come from that it names. Another score puts persons into other strata and pairs.
+func scoreOf(a query.Analysis, treatment string) []any {
+	f, _ := formula.Parse(treatment) // it was parsed before
+	columns := slices.DeleteFunc(slices.Clone(a.Columns), func(c query.Column) bool { return !slices.Contains(f.Columns(), c.Name) })
+	return []any{f.String(), nameless(columns)}
+}
+
+// clusters are the choices of a division into clusters, of each column that they are made by:
+// between the borders of two divisions are few, and the centres tell the sums of their values.
+func clusters(a query.Analysis) (map[string]message.Digest, error) {
+	measure, err := measureOfColumns(a.Columns)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := canonical.Marshal([]any{measure, a.KMeans.Clusters, a.KMeans.Steps})
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]message.Digest)
+	for _, c := range a.Columns {
+		out[string(a.Kind)+" "+measureOfValues(c)] = message.Sum(raw)
+	}
+	return out, nil
 }
 
 // ranges are the choices of a search for quantiles, which cuts a column's declared range.
@@ -380,27 +423,6 @@ func ranges(columns []query.Column) (map[string]message.Digest, error) {
 		}
 	}
 	return out, nil
-}
-
-// powerOf returns the highest power of a column that a question's formulas sum: the square of
-// I(x^k). Nothing in them grows as exp(x) does, which counts as the highest that can be asked for.
-func powerOf(a query.Analysis) (float64, error) {
-	power := 0
-	for _, text := range a.Formulas() {
-		f, err := formula.Parse(text)
-		if err != nil {
-			return 0, err
-		}
-		for _, v := range slices.Concat(slices.Concat(f.Terms...), f.Offsets) {
-			switch v.Function {
-			case formula.Power:
-				power = max(power, 2*v.Power)
-			case formula.Exp:
-				power = 2 * formula.MaxPower
-			}
-		}
-	}
-	return float64(power), nil
 }
 
 // isTime reports whether a method may take a column for a time: a number of events or a
@@ -497,9 +519,7 @@ func identities(persons []omop.PersonID, rows []int) []omop.PersonID {
 // called and in which order they come.
 func measureOfColumns(list []query.Column) (string, error) {
 	var columns []string
-	for _, c := range list {
-		c.Column, c.Name = c.DatasetColumn(), ""
-		c.Concepts = slices.Compact(slices.Sorted(slices.Values(c.Concepts)))
+	for _, c := range nameless(list) {
 		raw, err := canonical.Marshal(c)
 		if err != nil {
 			return "", err

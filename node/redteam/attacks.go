@@ -56,6 +56,12 @@ var attacks = []attack{
 	{"an", "a regression on a power of a value that is one person's alone", leverage},
 	{"ao", "a model with a column more, which few lack, for the ages of those few", fewLack},
 	{"ap", "a model with a column more over a site more, for that site's sums", columnMore},
+	{"aq", "the mean of the sixth powers of a response, nearly all of which are one person's", sixthPowers},
+	{"ar", "the intercept beside an offset, in whose exponential one person has most", offsetAlone},
+	{"as", "clusters of the same persons, one more of them", clusterMore},
+	{"at", "a prediction with its columns in another order, and so fitted to others", otherOrder},
+	{"au", "strata of a propensity score by another power of its covariate", otherScore},
+	{"av", "as many models of other products of columns as there are persons, to solve them for a value", manyModels},
 }
 
 // few is how many persons the attacker is after.

@@ -44,9 +44,10 @@ type Frame struct {
 	// together.
 	Views []*analysis.Frame
 
-	Power      float64  // of the distances from a column's mean that are summed
-	Parameters int      // numbers that the method estimates of a view
-	Times      []string // columns that only say how long persons were watched, and why it ended
+	Power      float64             // of the distances from a column's mean that are summed
+	Products   []analysis.Products // of columns, that models sum
+	Parameters int                 // numbers that the method estimates of a view
+	Times      []string            // columns that only say how long persons were watched, and why it ended
 
 	// Noised is the method in the form that takes noise, nil if there is none. Where the
 	// policy asks for noise, what is let out and kept is its vector, in place of the frame.
@@ -59,10 +60,21 @@ type Frame struct {
 func (f Frame) table() analysis.Table {
 	var t analysis.Table
 	for _, c := range f.cells() {
-		share, _ := c.view.LargestShare(c.rows, f.Power, f.Times)
+		share, _ := f.largestShare(c)
 		t.Cells = append(t.Cells, analysis.Cell{N: int64(len(c.rows)), Sums: make([]analysis.Sum, 1), Largest: share})
 	}
 	return t
+}
+
+// largestShare returns the greatest share of a person in a sum over a cell, and of what.
+func (f Frame) largestShare(c frameCell) (share float64, column string) {
+	share, column = c.view.LargestShare(c.rows, f.Power, f.Times)
+	for _, p := range f.Products {
+		if s, product := p.LargestShare(c.view, c.rows); s > share {
+			share, column = s, product
+		}
+	}
+	return share, column
 }
 
 // frameCell are the rows of a cell in its view.
@@ -126,7 +138,7 @@ func (a Answer) fewOrOne(p disclosure.Policy) error {
 	}
 	for place, c := range a.Frame.cells() {
 		if dominated(a.Table.Cells[place], p.MaxShare) {
-			_, column := c.view.LargestShare(c.rows, a.Frame.Power, a.Frame.Times)
+			_, column := a.Frame.largestShare(c)
 			return ErrDominance.With(fmt.Sprintf("column %s in %s; leave it out, or ask about a wider cohort", column, a.named(a.Measure, place)))
 		}
 	}
@@ -167,10 +179,13 @@ func (d *decision) checkFrame(ctx context.Context, a Answer) ([]measureSet, erro
 		if sets, err = d.safe(ctx, a.Table, a); err != nil {
 			return nil, err
 		}
-		if f.Parameters*personsPerParameterHere <= f.fewest() {
-			return sets, nil
+		var parameters []measureSet
+		if parameters, refusal, err = d.parameters(ctx, a); err != nil {
+			return nil, err
 		}
-		refusal = ErrParameters.With(fmt.Sprintf("%d parameters need at least %d persons here", f.Parameters, f.Parameters*personsPerParameterHere))
+		if refusal == nil {
+			return append(sets, parameters...), nil
+		}
 	}
 	sets = withhold(sets)
 	if err := d.compare(ctx, sets); err != nil {

@@ -290,27 +290,46 @@ func (a Analysis) Weights() string {
 	return ""
 }
 
-// Formulas returns the formulas of an analysis.
-func (a Analysis) Formulas() []string {
+// Model is what an analysis fits to the persons' values.
+type Model struct {
+	Formula string
+	Weights string // the column with prior weights, "" for none
+
+	// Linear says that the mean is the linear predictor itself, so that an offset counts as it
+	// is. Otherwise what is summed may grow as its exponential does.
+	Linear bool
+}
+
+// Models returns the models of an analysis.
+func (a Analysis) Models() []Model {
 	switch {
 	case a.GLM != nil:
-		return []string{a.GLM.Formula}
+		return []Model{a.GLM.model()}
 	case a.Cox != nil:
-		return []string{a.Cox.Formula}
+		return []Model{{Formula: a.Cox.Formula}}
 	case a.NegBin != nil:
-		return []string{a.NegBin.Formula}
+		return []Model{{Formula: a.NegBin.Formula, Weights: a.NegBin.Weights, Linear: a.NegBin.Link == LinkIdentity}}
 	case a.MixedModel != nil:
-		return []string{a.MixedModel.Formula}
+		return []Model{{Formula: a.MixedModel.Formula, Linear: true}}
 	case a.Meta != nil && a.Meta.Model != nil:
-		return []string{a.Meta.Model.Formula}
+		return []Model{a.Meta.Model.model()}
 	case a.Propensity != nil:
-		return []string{a.Propensity.Treatment, a.Propensity.Outcome}
+		s := a.Propensity
+		return []Model{{Formula: s.Treatment}, GLMSpec{Formula: s.Outcome, Family: s.Family, Link: s.Link}.model()}
 	case a.Comparison != nil:
-		return []string{a.Comparison.Treatment}
+		return []Model{{Formula: a.Comparison.Treatment}, {Formula: a.Comparison.Outcome}}
 	case a.Predict != nil:
-		return []string{a.Predict.Formula}
+		return []Model{{Formula: a.Predict.Formula}}
+	case a.ConditionalLogistic != nil:
+		return []Model{{Formula: a.ConditionalLogistic.Formula}}
+	case a.ODAL != nil:
+		return []Model{{Formula: a.ODAL.Formula}}
 	}
 	return nil
+}
+
+func (s GLMSpec) model() Model {
+	return Model{Formula: s.Formula, Weights: s.Weights, Linear: s.Link == LinkIdentity || s.Link == "" && s.Family == Gaussian}
 }
 
 // AnsweredBy reports whether an outcome is of a method in rounds that was asked for.
