@@ -337,15 +337,17 @@ func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, views 
 
 // choices returns what a question chose of how values are cut, by what is cut: two ways of it
 // differ by those who lie between the cuts.
-func choices(a query.Analysis) (map[string]message.Digest, error) {
+func choices(a query.Analysis) (map[string]release.Choice, error) {
 	var chosen any
+	var of string
 	about := string(a.Kind)
 	switch s := a.Specs; {
 	case s.KaplanMeier != nil:
 		chosen = []float64{s.KaplanMeier.Grid.Width, s.KaplanMeier.Restriction}
 	case s.Histogram != nil:
 		i := slices.IndexFunc(a.Columns, func(c query.Column) bool { return c.Name == s.Histogram.Value })
-		about, chosen = about+" "+measureOfValues(a.Columns[i]), s.Histogram.Breaks
+		of = measureOfValues(a.Columns[i])
+		about, chosen = about+" "+of, s.Histogram.Breaks
 	case s.Predict != nil:
 		chosen = []float64{s.Predict.Share, float64(s.Predict.Groups)}
 	case s.Propensity != nil:
@@ -359,24 +361,30 @@ func choices(a query.Analysis) (map[string]message.Digest, error) {
 	default:
 		return nil, nil
 	}
+	choice, err := choiceOf(chosen, of)
+	return map[string]release.Choice{about: choice}, err
+}
+
+// choiceOf names a way of cutting the values behind a measure.
+func choiceOf(chosen any, of string) (release.Choice, error) {
 	raw, err := canonical.Marshal(chosen)
-	return map[string]message.Digest{about: message.Sum(raw)}, err
+	return release.Choice{Way: message.Sum(raw).String(), Of: of}, err
 }
 
 // ranges are the choices of a search for quantiles, which cuts a column's declared range.
-func ranges(columns []query.Column) (map[string]message.Digest, error) {
-	out := make(map[string]message.Digest)
+func ranges(columns []query.Column) (map[string]release.Choice, error) {
+	out := make(map[string]release.Choice)
 	for i, c := range analysis.ColumnsOf(columns) {
 		if of := measureOfValues(columns[i]); of != "" {
-			raw, err := canonical.Marshal([]float64{c.Low, c.High})
+			choice, err := choiceOf([]float64{c.Low, c.High}, of)
 			if err != nil {
 				return nil, err
 			}
-			about, chosen := "quantiles "+of, message.Sum(raw)
-			if other, known := out[about]; known && other != chosen {
+			about := "quantiles " + of
+			if other, known := out[about]; known && other != choice {
 				return nil, release.ErrChoice
 			}
-			out[about] = chosen
+			out[about] = choice
 		}
 	}
 	return out, nil

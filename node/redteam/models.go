@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
+	"github.com/trialmesh/trialmesh/localstore/omop"
 	site "github.com/trialmesh/trialmesh/node/query"
 	"github.com/trialmesh/trialmesh/node/release"
 	"github.com/trialmesh/trialmesh/protocol/canonical"
@@ -24,11 +25,16 @@ const watched = 2000
 // answerTo asks a method in rounds of all persons, whose values row gives by place, and
 // returns what it answers. A second result is the refusal, if it is refused.
 func (t *target) answerTo(ctx context.Context, a query.Analysis, row func(place int) []float64) (any, error) {
+	return t.answerOf(ctx, t.everybody(), a, row)
+}
+
+// answerOf is answerTo for some of the persons.
+func (t *target) answerOf(ctx context.Context, c cohort, a query.Analysis, row func(place int) []float64) (any, error) {
 	method, err := analysis.InRounds(a, t.policy.MinCell)
 	if err != nil {
 		return nil, err
 	}
-	_, own, err := t.frameOf(ctx, a, row)
+	_, own, err := t.frameOf(ctx, c, a, row)
 	if err != nil {
 		return nil, err
 	}
@@ -44,20 +50,22 @@ func (t *target) answerTo(ctx context.Context, a query.Analysis, row func(place 
 	return answer.Result, err
 }
 
-// frameOf asks a method in rounds of all persons, and returns the question and the frame that
+// frameOf asks a method in rounds of some persons, and returns the question and the frame that
 // is let pass. What the gate hears of the frame is what the node tells it.
-func (t *target) frameOf(ctx context.Context, a query.Analysis, row func(place int) []float64) (asked release.Question, own *analysis.Frame, err error) {
+func (t *target) frameOf(ctx context.Context, c cohort, a query.Analysis, row func(place int) []float64) (asked release.Question, own *analysis.Frame, err error) {
 	method, err := analysis.InRounds(a, t.policy.MinCell)
 	if err != nil {
 		return asked, nil, err
 	}
 	values := make([][]float64, len(a.Columns))
-	for place := range t.persons {
-		for c, v := range row(place) {
-			values[c] = append(values[c], v)
+	persons := make([]omop.PersonID, len(c))
+	for i, place := range c {
+		persons[i] = t.persons[place]
+		for column, v := range row(place) {
+			values[column] = append(values[column], v)
 		}
 	}
-	out, err := site.FrameAnswer(a, method, t.persons, values)
+	out, err := site.FrameAnswer(a, method, persons, values)
 	if err != nil {
 		return asked, nil, err
 	}
@@ -65,7 +73,7 @@ func (t *target) frameOf(ctx context.Context, a query.Analysis, row func(place i
 	if err != nil {
 		return asked, nil, err
 	}
-	asked = release.Question{Same: message.Sum(same), Trial: "red-team", Researcher: "did:key:attacker", Policy: t.policy}
+	asked = release.Question{Same: message.Sum(fmt.Append(same, c)), Trial: "red-team", Researcher: "did:key:attacker", Policy: t.policy}
 	if _, err := rand.Read(asked.ID[:]); err != nil {
 		return asked, nil, err
 	}

@@ -93,6 +93,7 @@ func TestEveryAttackFails(t *testing.T) {
 		"an": {redteam.Refused, "release.dominance"},
 		"ao": {redteam.Refused, "release.differencing"},
 		"ap": {redteam.Refused, "release.sites"},
+		"aq": {redteam.Refused, "release.choice"},
 	}
 	got := make(map[string]end)
 	for letter, f := range run(t, disclosure.Default()) {
@@ -116,7 +117,7 @@ func TestEveryAttackFailsWithNoise(t *testing.T) {
 func TestAttacksSucceedWithoutAGate(t *testing.T) {
 	t.Parallel()
 	found := run(t, disclosure.Policy{MinSites: 1})
-	for _, letter := range []string{"b", "c", "h", "i", "l", "m", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x", "y", "aa", "ab", "ac", "ad", "ae", "af", "ag", "ah", "ai", "aj", "ak", "al", "am", "an", "ao"} {
+	for _, letter := range []string{"b", "c", "h", "i", "l", "m", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x", "y", "aa", "ab", "ac", "ad", "ae", "af", "ag", "ah", "ai", "aj", "ak", "al", "am", "an", "ao", "aq"} {
 		require.Equal(t, redteam.Succeeded, found[letter].Outcome, "attack %s: %s", letter, found[letter].Learned)
 	}
 }

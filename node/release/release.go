@@ -117,7 +117,7 @@ type Answer struct {
 
 	// Choices are, by what is cut, the ways in which a question has values cut: breaks, a grid
 	// of times. Only a frame has any.
-	Choices map[string]message.Digest
+	Choices map[string]Choice
 
 	// Nested says of a count that each cell's persons are among those of the cell before,
 	// as the steps of an attrition are. Otherwise nobody is in two cells.
