@@ -335,56 +335,61 @@ func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, views 
 	return out, nil
 }
 
+// gridOfTimes is cut alike by all methods that read times from a grid.
+const gridOfTimes = "grid of times"
+
 // choices returns what a question chose of how values are cut, by what is cut: two ways of it
-// differ by those who lie between the cuts.
+// differ by those who lie between the cuts. A regression has none: levels are those that data
+// have, and what a formula does with a number it does with everybody's.
 func choices(a query.Analysis) (map[string]release.Choice, error) {
-	var chosen any
-	var of string
-	about := string(a.Kind)
+	out := make(map[string]release.Choice)
+	add := func(about string, choice release.Choice, chosen any) error {
+		raw, err := canonical.Marshal(chosen)
+		choice.Way = message.Sum(raw).String()
+		out[about] = choice
+		return err
+	}
+	if _, grid := a.Watched(); grid != nil {
+		if err := add(gridOfTimes, release.Choice{}, grid.Width); err != nil {
+			return nil, err
+		}
+	}
+	kind := string(a.Kind)
 	switch s := a.Specs; {
 	case s.KaplanMeier != nil:
-		chosen = []float64{s.KaplanMeier.Grid.Width, s.KaplanMeier.Restriction}
+		return out, add(kind, release.Choice{}, []float64{s.KaplanMeier.Grid.Width, s.KaplanMeier.Restriction})
 	case s.Histogram != nil:
 		i := slices.IndexFunc(a.Columns, func(c query.Column) bool { return c.Name == s.Histogram.Value })
-		of = measureOfValues(a.Columns[i])
-		about, chosen = about+" "+of, s.Histogram.Breaks
+		of := measureOfValues(a.Columns[i])
+		return out, add(kind+" "+of, release.Choice{Of: of}, s.Histogram.Breaks)
 	case s.Predict != nil:
-		chosen = []float64{s.Predict.Share, float64(s.Predict.Groups)}
+		return out, add(kind, release.Choice{}, []float64{s.Predict.Share, float64(s.Predict.Groups)})
 	case s.Propensity != nil:
-		chosen = []float64{s.Propensity.Truncate, float64(s.Propensity.Strata), s.Propensity.Caliper}
+		return out, add(kind, release.Choice{}, []float64{s.Propensity.Truncate, float64(s.Propensity.Strata), s.Propensity.Caliper})
 	case s.Comparison != nil:
-		chosen = []float64{s.Comparison.Grid.Width, s.Comparison.Truncate, float64(s.Comparison.Strata), s.Comparison.Caliper}
+		return out, add(kind, release.Choice{}, []float64{s.Comparison.Grid.Width, s.Comparison.Truncate, float64(s.Comparison.Strata), s.Comparison.Caliper})
 	case s.CaseSeries != nil:
-		chosen = intervalsOf(*s.CaseSeries)
+		return out, add(kind, release.Choice{}, intervalsOf(*s.CaseSeries))
+	case s.KMeans != nil: // whatever their number, those of the same persons' values lie apart
+		measure, err := measureOfColumns(a.Columns)
+		if err != nil {
+			return nil, err
+		}
+		return out, add(kind+" "+measure, release.Choice{Follows: true}, nil)
 	case s.Quantiles != nil, s.Characterize != nil:
-		return ranges(a.Columns)
-	default:
-		return nil, nil
-	}
-	choice, err := choiceOf(chosen, of)
-	return map[string]release.Choice{about: choice}, err
-}
-
-// choiceOf names a way of cutting the values behind a measure.
-func choiceOf(chosen any, of string) (release.Choice, error) {
-	raw, err := canonical.Marshal(chosen)
-	return release.Choice{Way: message.Sum(raw).String(), Of: of}, err
-}
-
-// ranges are the choices of a search for quantiles, which cuts a column's declared range.
-func ranges(columns []query.Column) (map[string]release.Choice, error) {
-	out := make(map[string]release.Choice)
-	for i, c := range analysis.ColumnsOf(columns) {
-		if of := measureOfValues(columns[i]); of != "" {
-			choice, err := choiceOf([]float64{c.Low, c.High}, of)
-			if err != nil {
-				return nil, err
+		for i, c := range analysis.ColumnsOf(a.Columns) {
+			of := measureOfValues(a.Columns[i])
+			if of == "" {
+				continue
 			}
 			about := "quantiles " + of
-			if other, known := out[about]; known && other != choice {
+			earlier, known := out[about]
+			if err := add(about, release.Choice{Of: of}, []float64{c.Low, c.High}); err != nil {
+				return nil, err
+			}
+			if known && out[about] != earlier {
 				return nil, release.ErrChoice
 			}
-			out[about] = choice
 		}
 	}
 	return out, nil

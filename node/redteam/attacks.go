@@ -57,6 +57,8 @@ var attacks = []attack{
 	{"ao", "a model with a column more, which few lack, for the ages of those few", fewLack},
 	{"ap", "a model with a column more over a site more, for that site's sums", columnMore},
 	{"aq", "histograms of overlapping cohorts and of what is only in either, with a break moved", overlapping},
+	{"ar", "a Cox model on a grid moved past one person's event", shiftedGrid},
+	{"as", "clusters of all, and of all but some, between whose borders one person lies", shiftedBorder},
 }
 
 // few is how many persons the attacker is after.

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"slices"
+
+	"github.com/trialmesh/trialmesh/protocol/message"
 )
 
 // Choice is the way in which a question has values cut.
@@ -15,6 +17,10 @@ type Choice struct {
 	// Of is the measure behind whose sets are those with a value to cut; the answer's own if
 	// it is empty.
 	Of string
+
+	// Follows says that the cuts follow from the values, as the borders between clusters do: of
+	// other persons they are others.
+	Follows bool
 }
 
 // cutOf begins the measure of the persons whose values were cut, by what is cut.
@@ -27,10 +33,14 @@ const wholeCut = 0
 // and the cells.
 func (d *decision) chosen(a Answer) (sets []measureSet) {
 	for about, c := range a.Choices {
-		add := func(cell int, members set) {
-			sets = append(sets, measureSet{measure: cutOf + about, cell: cell, members: members, choice: true, limits: c.Way})
+		all, way := union(d.behind[a.Measure]...), c.Way
+		if c.Follows {
+			way += " of " + message.Sum(all.bytes()).String()
 		}
-		add(wholeCut, union(d.behind[a.Measure]...))
+		add := func(cell int, members set) {
+			sets = append(sets, measureSet{measure: cutOf + about, cell: cell, members: members, choice: true, limits: way})
+		}
+		add(wholeCut, all)
 		of := d.behind[a.Measure]
 		if c.Of != "" {
 			of = d.behind[c.Of]

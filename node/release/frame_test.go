@@ -331,6 +331,27 @@ func TestChoicesInTurn(t *testing.T) {
 	}
 }
 
+// TestClustersOfThePersonsAskedAboutBefore: the same may be put into clusters again, and others.
+func TestClustersOfThePersonsAskedAboutBefore(t *testing.T) {
+	t.Parallel()
+	gate := open(t, sqltest.SQLite(t))
+	for i, c := range []struct {
+		persons []omop.PersonID
+		want    error
+	}{
+		{ids(1, 90), nil},
+		{ids(1, 90), nil},
+		{ids(1, 60), release.ErrChoice},
+		{ids(1, 120), release.ErrChoice},
+		{ids(61, 150), nil},
+	} {
+		a := frameOfPersons(t, c.persons)
+		a.Choices = map[string]release.Choice{"clusters": {Follows: true}}
+		_, err := gate.Release(t.Context(), ask(fmt.Sprint(i)), a, now)
+		require.ErrorIs(t, err, c.want, i)
+	}
+}
+
 // frameOfPersons is the answer about some persons, each of whom has values of its own.
 func frameOfPersons(t *testing.T, persons []omop.PersonID) release.Answer {
 	t.Helper()

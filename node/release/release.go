@@ -44,7 +44,7 @@ var (
 	ErrLimits     = problem.Refusal("release.limits", "the same persons were asked about under other disclosure limits before; what was shown then stands")
 	ErrSites      = problem.Refusal("release.sites", "the same numbers were added up over other sites before; sums over several choices of sites would give the numbers of a few of them away")
 	ErrChanged    = problem.Refusal("release.changed", "persons in the earlier answer to this question have since left; it is not repeated until enough others have come or gone")
-	ErrChoice     = problem.Refusal("release.choice", "these persons, or some of them with others, were asked about with other breaks or periods, another grid of times, range of quantiles, share, caliper, cut of weights or number of strata before; the two answers would differ by those who lie between: ask in the same way")
+	ErrChoice     = problem.Refusal("release.choice", "these persons, or some of them with others, were asked about with other breaks or periods, another grid of times, range of quantiles, share, caliper, cut of weights or number of strata before, or were put into clusters; the two answers would differ by those who lie between: ask in the same way")
 	ErrForgotten  = problem.Refusal("release.forgotten", "the values behind this question's answer were deleted meanwhile; ask again")
 	ErrBudget     = problem.Refusal("release.budget", "the researcher has had as many questions of this trial answered here as the policy allows")
 )
