@@ -59,6 +59,7 @@ var attacks = []attack{
 	{"aq", "histograms of overlapping cohorts and of what is only in either, with a break moved", overlapping},
 	{"ar", "a Cox model on a grid moved past one person's event", shiftedGrid},
 	{"as", "clusters of all, and of all but some, between whose borders one person lies", shiftedBorder},
+	{"at", "a step of a survival curve in which few are lost", fewLost},
 }
 
 // few is how many persons the attacker is after.

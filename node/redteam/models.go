@@ -196,6 +196,41 @@ func steps(ctx context.Context, t *target) (Finding, error) {
 	return Finding{Outcome: Blunted, Learned: "steps of as many events as the policy wants"}, nil
 }
 
+// fewLost looks for a step of a survival curve in which few are lost, by what is shown of them,
+// by those at risk, and by those whom the steps leave over.
+func fewLost(ctx context.Context, t *target) (Finding, error) {
+	a := survivalOf(query.KaplanMeier, query.Specs{KaplanMeier: &query.KaplanMeierSpec{
+		Formula: "Surv(days, ended) ~ 1", Grid: query.Grid{Width: 1, Horizon: watched},
+	}})
+	a.Columns = a.Columns[:2]
+	const lost = 200 // from which place on
+	answer, err := t.answerTo(ctx, a, func(place int) []float64 {
+		life := lifeOf(place)[:2]
+		if life[1] == 0 && (place < lost || place >= lost+2*few) {
+			life[0] = watched
+		}
+		return life
+	})
+	if err != nil {
+		return failed(err, "nothing")
+	}
+	arm := answer.(*query.Survival).Arms[0]
+	tells := func(censored int64) bool { return 0 < censored && censored < int64(t.top()) }
+	found, left, lostLater := false, arm.N, arm.N-arm.Events
+	for i, p := range arm.Curve {
+		if i > 0 {
+			before := arm.Curve[i-1]
+			found = found || tells(before.AtRisk-p.AtRisk-before.Events)
+		}
+		found = found || tells(p.Censored) || tells(left-p.AtRisk)
+		left, lostLater = left-p.Events-p.Censored, lostLater-p.Censored
+	}
+	if found || tells(lostLater) {
+		return Finding{Outcome: Succeeded, Learned: "between which days few were lost"}, nil
+	}
+	return Finding{Outcome: Blunted, Learned: "steps in which as many were lost as the policy wants, or nobody", Off: half(1, t.top())}, nil
+}
+
 // neighbours fits a Cox model whose risk sets differ by one person each.
 func neighbours(ctx context.Context, t *target) (Finding, error) {
 	a := survivalOf(query.Cox, query.Specs{Cox: &query.CoxSpec{Formula: "Surv(days, ended) ~ age", Grid: query.Grid{Width: 1, Horizon: watched}}})

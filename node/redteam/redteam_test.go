@@ -96,6 +96,7 @@ func TestEveryAttackFails(t *testing.T) {
 		"aq": {redteam.Refused, "release.choice"},
 		"ar": {redteam.Refused, "release.choice"},
 		"as": {redteam.Refused, "release.choice"},
+		"at": {redteam.Blunted, ""},
 	}
 	got := make(map[string]end)
 	for letter, f := range run(t, disclosure.Default()) {
@@ -119,7 +120,7 @@ func TestEveryAttackFailsWithNoise(t *testing.T) {
 func TestAttacksSucceedWithoutAGate(t *testing.T) {
 	t.Parallel()
 	found := run(t, disclosure.Policy{MinSites: 1})
-	for _, letter := range []string{"b", "c", "h", "i", "l", "m", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x", "y", "aa", "ab", "ac", "ad", "ae", "af", "ag", "ah", "ai", "aj", "ak", "al", "am", "an", "ao", "aq", "ar", "as"} {
+	for _, letter := range []string{"b", "c", "h", "i", "l", "m", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x", "y", "aa", "ab", "ac", "ad", "ae", "af", "ag", "ah", "ai", "aj", "ak", "al", "am", "an", "ao", "aq", "ar", "as", "at"} {
 		require.Equal(t, redteam.Succeeded, found[letter].Outcome, "attack %s: %s", letter, found[letter].Learned)
 	}
 }
