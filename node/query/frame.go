@@ -251,12 +251,24 @@ func FrameAnswer(a query.Analysis, method analysis.Iteration, persons []omop.Per
 		Values: frame, Power: method.Power(), Parameters: method.Parameters(),
 		Times: slices.DeleteFunc(method.Times(), func(name string) bool { return !isTime(columns, name) }),
 	}
+	if whole.Varied, err = variedIn(method, frame); err != nil {
+		return release.Answer{}, err
+	}
 	if slices.Contains(analysis.NoisedKinds(), a.Kind) {
 		if whole.Noised, err = analysis.WithNoise(a, 0); err != nil {
 			return release.Answer{}, err
 		}
 	}
 	return judged(a, whole, frame, method.Views(), persons)
+}
+
+// variedIn says in how many sets of complete rows covariates vary; see [analysis.Iteration].
+func variedIn(method analysis.Iteration, frame *analysis.Frame) ([]analysis.Varied, error) {
+	complete, _, err := frame.Complete(method.Columns())
+	if err != nil {
+		return nil, err
+	}
+	return method.Varied(complete)
 }
 
 // judged collects what the gate has to know besides the whole frame, by a frame with a row for

@@ -60,6 +60,9 @@ var attacks = []attack{
 	{"ar", "a Cox model on a grid moved past one person's event", shiftedGrid},
 	{"as", "clusters of all, and of all but some, between whose borders one person lies", shiftedBorder},
 	{"at", "a step of a survival curve in which few are lost", fewLost},
+	{"au", "a conditional model of pairs that are matched by a covariate but for one", oneSet},
+	{"av", "a case series with a period of risk a day longer", longerRisk},
+	{"aw", "a site's own estimates, taken out of an exchange of derivatives", ownEstimate},
 }
 
 // few is how many persons the attacker is after.

@@ -30,23 +30,28 @@ func (t *target) answerTo(ctx context.Context, a query.Analysis, row func(place 
 
 // answerOf is answerTo for some of the persons.
 func (t *target) answerOf(ctx context.Context, c cohort, a query.Analysis, row func(place int) []float64) (any, error) {
-	method, err := analysis.InRounds(a, t.policy.MinCell)
-	if err != nil {
-		return nil, err
-	}
 	_, own, err := t.frameOf(ctx, c, a, row)
 	if err != nil {
 		return nil, err
 	}
-	all := []*analysis.Frame{own}
-	for range sites - 1 { // of which the attacker knows all: nobody is there
+	return t.pooled(a, own)
+}
+
+// pooled is what a method answers of the frame that was let pass and those of the other sites,
+// of which the attacker knows all: nobody is there, if nothing else is given.
+func (t *target) pooled(a query.Analysis, own *analysis.Frame, others ...*analysis.Frame) (any, error) {
+	method, err := analysis.InRounds(a, t.policy.MinCell)
+	if err != nil {
+		return nil, err
+	}
+	for len(others) < sites-1 {
 		nobody, err := analysis.NewFrame(own.Columns())
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, nobody)
+		others = append(others, nobody)
 	}
-	answer, err := analysis.Local(method, all...)
+	answer, err := analysis.Local(method, append(others, own)...)
 	return answer.Result, err
 }
 
@@ -69,6 +74,11 @@ func (t *target) frameOf(ctx context.Context, c cohort, a query.Analysis, row fu
 	if err != nil {
 		return asked, nil, err
 	}
+	return t.pass(ctx, a, c, out)
+}
+
+// pass has the gate judge the answer about some persons.
+func (t *target) pass(ctx context.Context, a query.Analysis, c cohort, out release.Answer) (asked release.Question, own *analysis.Frame, err error) {
 	same, err := canonical.Marshal(a)
 	if err != nil {
 		return asked, nil, err

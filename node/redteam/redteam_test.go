@@ -97,6 +97,9 @@ func TestEveryAttackFails(t *testing.T) {
 		"ar": {redteam.Refused, "release.choice"},
 		"as": {redteam.Refused, "release.choice"},
 		"at": {redteam.Blunted, ""},
+		"au": {redteam.Refused, "release.few-differ"},
+		"av": {redteam.Refused, "release.differencing"},
+		"aw": {redteam.Refused, "release.levels"},
 	}
 	got := make(map[string]end)
 	for letter, f := range run(t, disclosure.Default()) {
@@ -120,7 +123,7 @@ func TestEveryAttackFailsWithNoise(t *testing.T) {
 func TestAttacksSucceedWithoutAGate(t *testing.T) {
 	t.Parallel()
 	found := run(t, disclosure.Policy{MinSites: 1})
-	for _, letter := range []string{"b", "c", "h", "i", "l", "m", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x", "y", "aa", "ab", "ac", "ad", "ae", "af", "ag", "ah", "ai", "aj", "ak", "al", "am", "an", "ao", "aq", "ar", "as", "at"} {
+	for _, letter := range []string{"b", "c", "h", "i", "l", "m", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x", "y", "aa", "ab", "ac", "ad", "ae", "af", "ag", "ah", "ai", "aj", "ak", "al", "am", "an", "ao", "aq", "ar", "as", "at", "au", "av", "aw"} {
 		require.Equal(t, redteam.Succeeded, found[letter].Outcome, "attack %s: %s", letter, found[letter].Learned)
 	}
 }

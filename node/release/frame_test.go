@@ -307,6 +307,20 @@ func TestOneWayOfCutting(t *testing.T) {
 	}
 }
 
+// TestCovariatesThatVaryInFewSets of rows here, whatever those of other sites do.
+func TestCovariatesThatVaryInFewSets(t *testing.T) {
+	t.Parallel()
+	for sets, want := range map[int]error{0: nil, 1: release.ErrOdd, 10: release.ErrOdd, 11: nil} {
+		a := frameOfPersons(t, ids(1, 90))
+		a.Frame.Varied = []analysis.Varied{{Covariate: "x", Sets: 40}, {Covariate: "age", Sets: sets}}
+		_, err := open(t, sqltest.SQLite(t)).Release(t.Context(), ask("q"), a, now)
+		require.ErrorIs(t, err, want, sets)
+		if want != nil {
+			require.ErrorContains(t, err, "age, which varies in fewer than 11 sets")
+		}
+	}
+}
+
 // TestChoicesInTurn: of cohorts that overlap each may be cut in its own way, until what is
 // only in one and only in the other is asked for.
 func TestChoicesInTurn(t *testing.T) {
