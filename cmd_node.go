@@ -253,7 +253,7 @@ func runNode(cmd *cobra.Command, _ []string) error {
 	}
 	n, err := node.Open(cmd.Context(), node.Config{
 		Dir: dir, DSN: s.Database, Raw: s.Raw, Process: s.Process, Listen: s.Listen, Boards: boards, Circuits: s.Circuits, Shape: s.Shape.Shape,
-		EpochWindow: s.EpochWindow, EpochPause: s.EpochPause, Policy: policy, Logger: log,
+		EpochWindow: s.EpochWindow, EpochPause: s.EpochPause, Policy: policy.WithRates(), Logger: log,
 		ApprovalPolicy: s.ApprovalPolicy, Approvers: approvers,
 		Secure:     node.Secure{URL: s.URL, Certificate: s.Certificate, Key: s.Key},
 		CDSOrigins: s.CDSOrigins,

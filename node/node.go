@@ -93,7 +93,7 @@ type Config struct {
 	// Boards are the ethics boards whose approvals count at this site.
 	Boards []identity.DID
 
-	// Policy is the site's own disclosure policy. Defaults to disclosure.Default.
+	// Policy is the site's own disclosure policy. Defaults to disclosure.Default, with rates.
 	Policy disclosure.Policy
 
 	// ApprovalPolicy is the bundle that decides which questions pass, wait for a
@@ -143,7 +143,7 @@ func (c Config) withDefaults() Config {
 		c.Listen = "127.0.0.1:0"
 	}
 	if c.Policy == (disclosure.Policy{}) {
-		c.Policy = disclosure.Default()
+		c.Policy = disclosure.Default().WithRates()
 	}
 	if c.Shape == (circuits.Shape{}) {
 		c.Shape = circuits.Development

@@ -87,6 +87,40 @@ func (c conditional) Site(s conditionalState, f *Frame, sums *Sums) error {
 	return nil
 }
 
+// Varied counts the informative sets of a site in which each covariate varies. Those of
+// all sites are enough where [conditional.counted] says so, but of one site they may be few whose
+// sums are left when those of the others are known.
+func (c conditional) Varied(f *Frame) ([]Varied, error) {
+	sets, err := c.sets(f)
+	if err != nil {
+		return nil, err
+	}
+	varied := make([]Varied, c.p)
+	for j := range varied {
+		varied[j].Covariate = c.matrix.Names[1+j]
+	}
+	for _, members := range sets {
+		events := 0.0
+		for _, m := range members {
+			events += m.events
+		}
+		if !c.informative(len(members), events) {
+			continue
+		}
+		for j := range varied {
+			if c.varies(members, j) {
+				varied[j].Sets++
+			}
+		}
+	}
+	return varied, nil
+}
+
+// varies reports whether a covariate has several values in a set.
+func (c conditional) varies(members []member, covariate int) bool {
+	return slices.ContainsFunc(members, func(m member) bool { return m.x[covariate] != 0 })
+}
+
 func (c conditional) large(members []member) bool {
 	return c.ties == query.Exact && len(members) > MaxExactSet
 }
@@ -114,7 +148,7 @@ func (c conditional) count(members []member, sums *Sums) {
 	sums.Add(conditionalInformativeRows, n)
 	for j := range c.p {
 		half := c.half(j)
-		if half == 0 || !slices.ContainsFunc(members, func(m member) bool { return m.x[j] != 0 }) {
+		if half == 0 || !c.varies(members, j) {
 			continue
 		}
 		mean, squares := 0.0, 0.0

@@ -188,6 +188,31 @@ func TestConditionalLikelihoodsSayWhyThereIsNoResult(t *testing.T) {
 	require.ErrorContains(t, err, "must be whole numbers")
 }
 
+// TestSetsInWhichACovariateVaries are those that say something of it, at one site.
+func TestSetsInWhichACovariateVaries(t *testing.T) {
+	t.Parallel()
+	f, err := formula.Parse("case ~ x + strata(set)")
+	require.NoError(t, err)
+	m, err := analysis.ConditionalLogistic{Formula: f, Declared: matched()}.New()
+	require.NoError(t, err)
+	rows := [][]float64{
+		{1, 1, 3, 0}, {1, 0, 1, 0}, // varies
+		{2, 1, 2, 0}, {2, 0, 2, 0}, // does not
+		{3, 0, 3, 0}, {3, 0, 1, 0}, // without a case
+		{4, 1, 3, 0}, // of one
+		{5, 1, 5, 0}, {5, 0, 5, 0}, {5, 0, 6, 0},
+	}
+	got, err := m.Varied(split(t, matched(), rows, 1, func(int) int { return 0 })[0])
+	require.NoError(t, err)
+	require.Equal(t, []analysis.Varied{{Covariate: "x", Sets: 2}}, got)
+
+	other, err := analysis.Describe{Values: matched()[:1]}.New()
+	require.NoError(t, err)
+	got, err = other.Varied(split(t, matched(), rows, 1, func(int) int { return 0 })[0])
+	require.NoError(t, err)
+	require.Empty(t, got, "a method without sets")
+}
+
 func TestConditionalLikelihoodsRefuseWhatTheyCannotFit(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

@@ -152,3 +152,27 @@ func TestDescribeRefuses(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 }
+
+// TestExactMeansTellHowMany: a mean of whole numbers is a fraction whose denominator divides
+// their number. So what is shown exactly tells its n, rounded beside it or not.
+func TestExactMeansTellHowMany(t *testing.T) {
+	t.Parallel()
+	age := analysis.Column{Name: "age", Kind: analysis.Numeric, High: 130}
+	m, err := analysis.Describe{Values: []analysis.Column{age}}.New()
+	require.NoError(t, err)
+	for _, n := range []int{317, 1000, 2003} {
+		rows := make([][]float64, n)
+		for i := range rows {
+			rows[i] = []float64{20 + float64(i*i%71)}
+		}
+		result, err := alone(t, m, rows)
+		require.NoError(t, err)
+		mean := *result.(*query.Description).Columns[0].All.Mean
+		of := 1
+		for math.Abs(mean*float64(of)-math.Round(mean*float64(of))) > 1e-6 {
+			of++
+		}
+		require.Zero(t, n%of)
+		require.Greater(t, of, n/10, "so n is one of few numbers, of which rounding leaves one")
+	}
+}

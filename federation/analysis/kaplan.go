@@ -32,9 +32,9 @@ type KaplanMeier struct {
 	// 0 for the Horizon.
 	Restriction float64
 
-	// MinAtRisk leaves points out of the curves so that from each to the next, and at the
-	// last, there are at least so many events, and before it so many at risk. The
-	// estimates at the points that are left are the same. 0 leaves all in.
+	// MinAtRisk joins steps of the curves so that each, and what comes after the last, is of so
+	// many events at least, and of so many censored or none, and before each so many are at
+	// risk. The estimates at the points that are left are the same. 0 and 1 leave all in.
 	MinAtRisk int
 
 	// Declared are the columns that the formula names, and perhaps others.

@@ -71,7 +71,9 @@ func (k kaplanMeier) curve(name string, l lifeTable) query.SurvivalArm {
 	arm.MedianLow = median(arm.Curve, func(p query.SurvivalPoint) *float64 { return p.Low })
 	arm.MedianHigh = median(arm.Curve, func(p query.SurvivalPoint) *float64 { return p.High })
 	arm.Mean, arm.MeanSE = k.mean(arm.Curve)
-	arm.Curve = thin(arm.Curve, int64(k.MinAtRisk))
+	merged := merge(arm.Curve, int64(k.MinAtRisk))
+	arm.Merged = len(arm.Curve) - len(merged)
+	arm.Curve = merged
 	return arm
 }
 
@@ -119,25 +121,31 @@ func (k kaplanMeier) mean(curve []query.SurvivalPoint) (mean, se *float64) {
 	return ptr(min(k.Restriction, curve[0].Time) + area), ptr(math.Sqrt(variance))
 }
 
-// thin leaves out points so that each that stays stands for at least least events since
-// the one before, and as many persons are at risk at it. What comes after the last is
-// left out too: at least as many events, or none, since all of an arm are told.
-func thin(curve []query.SurvivalPoint, least int64) []query.SurvivalPoint {
-	if least == 0 {
+// merge joins the steps of a curve so that each, and what is left after the last, is of least
+// events at least, and of as many censored or none: a step's number of censored is what those at
+// risk before and after it differ by, and what its fall tells of them beside its events. Each
+// is shown at its last time, where as many are at risk. Those at risk are then those with
+// whom it begins; of a step that is one time, as in R, those just before it.
+func merge(curve []query.SurvivalPoint, least int64) []query.SurvivalPoint {
+	if least <= 1 {
 		return curve
 	}
+	few := func(n int64) bool { return 0 < n && n < least }
 	out := []query.SurvivalPoint{}
+	begins := curve[0].AtRisk
 	var events, censored int64
 	for _, p := range curve {
 		events, censored = events+p.Events, censored+p.Censored
-		if events >= least && p.AtRisk >= least {
-			p.Events, p.Censored = events, censored
+		if events >= least && !few(censored) && p.AtRisk >= least {
+			p.AtRisk, p.Events, p.Censored = begins, events, censored
 			out = append(out, p)
-			events, censored = 0, 0
+			begins, events, censored = begins-events-censored, 0, 0
 		}
 	}
-	if last := len(out) - 1; last >= 0 && 0 < events && events < least {
-		out = out[:last]
+	for len(out) > 0 && (few(events) || few(censored)) {
+		last := out[len(out)-1]
+		events, censored = events+last.Events, censored+last.Censored
+		out = out[:len(out)-1]
 	}
 	return out
 }

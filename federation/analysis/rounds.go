@@ -123,6 +123,10 @@ type Iteration interface {
 	// Power is the highest of a column's distances from its mean that is summed.
 	Power() float64
 
+	// Varied says in how many sets of a frame's rows the covariates of a likelihood within
+	// sets vary; nil for another method. The frame has no missing values.
+	Varied(*Frame) ([]Varied, error)
+
 	// Start returns the state of the first round.
 	Start() (State, error)
 
@@ -214,6 +218,24 @@ func (it iteration[S]) Times() []string {
 		return t.Times()
 	}
 	return nil
+}
+
+// Varied is in how many sets of rows a covariate varies, of those that say anything of it.
+type Varied struct {
+	Covariate string
+	Sets      int
+}
+
+// matched is a [Rounds] with a likelihood within sets.
+type matched interface {
+	Varied(*Frame) ([]Varied, error)
+}
+
+func (it iteration[S]) Varied(f *Frame) ([]Varied, error) {
+	if w, ok := it.Rounds.(matched); ok {
+		return w.Varied(f)
+	}
+	return nil, nil
 }
 
 // powered is a [Rounds] that shows sums of powers.

@@ -151,29 +151,44 @@ func TestSplitMovesNoBitOfSurvival(t *testing.T) {
 	})
 }
 
-// TestThinnedCurvesShowNoFewEvents, and the same estimates where they show one.
-func TestThinnedCurvesShowNoFewEvents(t *testing.T) {
+// TestMergedStepsAreOfMany, of events and of censored, also what is left after the last, and
+// have the same estimates where they show one.
+func TestMergedStepsAreOfMany(t *testing.T) {
 	t.Parallel()
-	c := survivalCaseOf(t, "km", "lung by sex")
-	f, err := formula.Parse(c.Formula)
-	require.NoError(t, err)
-	m, err := analysis.KaplanMeier{Formula: f, Grid: c.Grid, Restriction: 365, MinAtRisk: 11, Declared: c.Columns}.New()
-	require.NoError(t, err)
-	outcome, err := analysis.Local(m, split(t, c.Columns, c.rows(t), 3, func(r int) int { return r % 3 })...)
-	require.NoError(t, err)
-	whole := c.whole(t).(*query.Survival)
-	for i, arm := range outcome.Result.(*query.Survival).Arms {
-		require.NotEmpty(t, arm.Curve)
-		require.Equal(t, whole.Arms[i].Median, arm.Median)
-		left := arm.Events
-		for _, p := range arm.Curve {
-			left -= p.Events
-			require.GreaterOrEqual(t, p.Events, int64(11))
-			require.GreaterOrEqual(t, p.AtRisk, int64(11))
-			k := slices.IndexFunc(whole.Arms[i].Curve, func(q query.SurvivalPoint) bool { return q.Time == p.Time })
-			require.Equal(t, whole.Arms[i].Curve[k].Survival, p.Survival)
+	for _, least := range []int{0, 1, 2, 5, 11} {
+		c := survivalCaseOf(t, "km", "lung by sex")
+		f, err := formula.Parse(c.Formula)
+		require.NoError(t, err)
+		m, err := analysis.KaplanMeier{Formula: f, Grid: c.Grid, Restriction: 365, MinAtRisk: least, Declared: c.Columns}.New()
+		require.NoError(t, err)
+		outcome, err := analysis.Local(m, split(t, c.Columns, c.rows(t), 3, func(r int) int { return r % 3 })...)
+		require.NoError(t, err)
+		whole := c.whole(t).(*query.Survival)
+		for i, arm := range outcome.Result.(*query.Survival).Arms {
+			exact := whole.Arms[i]
+			require.NotEmpty(t, arm.Curve)
+			require.Equal(t, exact.Median, arm.Median)
+			require.Equal(t, len(exact.Curve)-len(arm.Curve), arm.Merged)
+			if least <= 1 {
+				require.Equal(t, exact.Curve, arm.Curve)
+				continue
+			}
+			many := func(n int64) { require.True(t, n == 0 || n >= int64(least), "%d of at least %d", n, least) }
+			events, censored := arm.Events, arm.N-arm.Events
+			for _, p := range arm.Curve {
+				require.NotZero(t, p.Events)
+				many(p.Events)
+				many(p.Censored)
+				require.Equal(t, events+censored, p.AtRisk, "when the step begins, as all the others say too")
+				events, censored = events-p.Events, censored-p.Censored
+				k := slices.IndexFunc(exact.Curve, func(q query.SurvivalPoint) bool { return q.Time == p.Time })
+				require.Equal(t, []any{exact.Curve[k].Survival, exact.Curve[k].SE}, []any{p.Survival, p.SE})
+				require.GreaterOrEqual(t, exact.Curve[k].AtRisk, int64(least))
+			}
+			many(events)
+			many(censored)
+			t.Logf("least %d, %s: %d of %d points", least, arm.Name, len(arm.Curve), len(exact.Curve))
 		}
-		require.True(t, left == 0 || left >= 11, "after the last point of arm %d", i)
 	}
 }
 

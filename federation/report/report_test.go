@@ -104,12 +104,13 @@ func results(t *testing.T) map[string]any {
 		Kind: query.Incidence, Specs: query.Specs{Incidence: &query.IncidenceSpec{Events: "falls", Time: "years"}}, Columns: []query.Column{{Name: "years", From: query.FromDataset, Unit: "a"}},
 	}
 	falls.Result.Cells, falls.Result.Total, falls.Result.Rates, falls.Result.WithheldCells, falls.Result.MaxRoundingError = nil, nil, &rates[0], 0, 0
-	thinned := survivals["aml"]
-	thinned.Arms = slices.Clone(thinned.Arms)
-	thinned.Arms[0].Curve = thinned.Arms[0].Curve[:3]
+	merged := survivals["aml"]
+	merged.Arms = slices.Clone(merged.Arms)
+	merged.Arms[0].Merged = len(merged.Arms[0].Curve) - 3
+	merged.Arms[0].Curve = merged.Arms[0].Curve[:3]
 	return map[string]any{
-		"survival-thinned": thinned,
-		"comparison":       compared, "answer-refused": refused, "answer-rates": falls,
+		"survival-merged": merged,
+		"comparison":      compared, "answer-refused": refused, "answer-rates": falls,
 		"answer-count": counted, "answer-means": means, "answer-nothing": nothing, "answer-model": model,
 		"regression": regressions["cnsim logistic with interaction"], "hazards": hazards["colon"], "survival": survivals["aml"],
 		"conditional": conditional["infert"], "case-series": conditional["purpura"], "one-shot": shots[3], "crosstab": crossTabs[0], "crosstab-layers": crossTabs[1], "description": descriptions[1], "histogram": histograms[0], "rates": rates[0],

@@ -47,8 +47,15 @@ func timedSurvivalBlocks(s timedSurvival) []block {
 			blocks = append(blocks, curveTable(a))
 		}
 	}
+	merged := 0
+	for _, a := range s.Arms {
+		merged += a.Merged
+	}
+	if merged > 0 {
+		blocks = append(blocks, lines{fmt.Sprintf("Steps were merged, by %d times: each is of as many events as the least cell at least, and of as many censored or none.", merged)})
+	}
 	if slices.ContainsFunc(s.Arms, func(a query.SurvivalArm) bool { return len(a.Curve) > 0 && curveOf(a).More }) {
-		blocks = append(blocks, lines{"A point stands for as many events as the least cell at least. The rest, after the last point, is dotted in a figure."})
+		blocks = append(blocks, lines{"The rest, after the last point, is dotted in a figure."})
 	}
 	return append(blocks, logRankBlocks(s.Survival)...)
 }
@@ -109,6 +116,9 @@ func timedSurvivalRows(s timedSurvival) rows {
 		at := Row{Section: "arm", Name: a.Name}
 		out.count(at, "n", a.N)
 		out.count(at, "events", a.Events)
+		if a.Merged > 0 {
+			out.count(at, "merged times", int64(a.Merged))
+		}
 		out.number(at, "median", a.Median)
 		out.number(at, "median lower", a.MedianLow)
 		out.number(at, "median upper", a.MedianHigh)

@@ -30,13 +30,35 @@ type interval struct {
 // caseSeries makes the site's frame for a case series: the intervals of each person of the
 // cohort with an event in the observed days.
 func (e *Engine) caseSeries(ctx context.Context, a query.Analysis, entries map[omop.PersonID]entry) (release.Answer, error) {
-	method, err := analysis.InRounds(a, 0)
-	if err != nil {
-		return release.Answer{}, err
-	}
 	list, err := e.histories(ctx, a, entries)
 	if err != nil {
 		return release.Answer{}, fmt.Errorf("make case series: %w", err)
+	}
+	return seriesAnswer(a, list)
+}
+
+// Life is what a case series without ages takes of a person: the first and the last day that is
+// observed, and those of events and exposures, rising.
+type Life struct {
+	Person            omop.PersonID
+	From, To          omop.Date
+	Events, Exposures []omop.Date
+}
+
+// SeriesAnswer is [FrameAnswer] for a case series.
+func SeriesAnswer(a query.Analysis, lives []Life) (release.Answer, error) {
+	list := make([]history, len(lives))
+	for i, l := range lives {
+		list[i] = history{subject{Demographics: omop.Demographics{ID: l.Person}, entry: l.From, since: l.From, observed: l.To}, l.Events, l.Exposures}
+	}
+	return seriesAnswer(a, list)
+}
+
+// seriesAnswer makes the frame of some histories, and collects what else the gate has to know.
+func seriesAnswer(a query.Analysis, list []history) (release.Answer, error) {
+	method, err := analysis.InRounds(a, 0)
+	if err != nil {
+		return release.Answer{}, err
 	}
 	columns := analysis.FrameColumns(a)
 	frame, err := analysis.NewFrame(columns)
@@ -70,7 +92,12 @@ func (e *Engine) caseSeries(ctx context.Context, a query.Analysis, entries map[o
 		}
 		cases = append(cases, h.ID)
 	}
-	out, err := judged(a, release.Frame{Values: frame, Power: method.Power(), Parameters: method.Parameters()}, persons, views, cases)
+	varied, err := variedIn(method, frame)
+	if err != nil {
+		return release.Answer{}, err
+	}
+	whole := release.Frame{Values: frame, Power: method.Power(), Parameters: method.Parameters(), Varied: varied}
+	out, err := judged(a, whole, persons, views, cases)
 	out.Used = used
 	return out, err
 }

@@ -251,12 +251,24 @@ func FrameAnswer(a query.Analysis, method analysis.Iteration, persons []omop.Per
 		Values: frame, Power: method.Power(), Parameters: method.Parameters(),
 		Times: slices.DeleteFunc(method.Times(), func(name string) bool { return !isTime(columns, name) }),
 	}
+	if whole.Varied, err = variedIn(method, frame); err != nil {
+		return release.Answer{}, err
+	}
 	if slices.Contains(analysis.NoisedKinds(), a.Kind) {
 		if whole.Noised, err = analysis.WithNoise(a, 0); err != nil {
 			return release.Answer{}, err
 		}
 	}
 	return judged(a, whole, frame, method.Views(), persons)
+}
+
+// variedIn says in how many sets of complete rows covariates vary; see [analysis.Iteration].
+func variedIn(method analysis.Iteration, frame *analysis.Frame) ([]analysis.Varied, error) {
+	complete, _, err := frame.Complete(method.Columns())
+	if err != nil {
+		return nil, err
+	}
+	return method.Varied(complete)
 }
 
 // judged collects what the gate has to know besides the whole frame, by a frame with a row for
@@ -337,89 +349,68 @@ func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, views 
 	return out, nil
 }
 
+// gridOfTimes is cut alike by all methods that read times from a grid.
+const gridOfTimes = "grid of times"
+
 // choices returns what a question chose of how values are cut, by what is cut: two ways of it
-// differ by those who lie between the cuts.
-func choices(a query.Analysis) (map[string]message.Digest, error) {
-	var chosen any
-	about := string(a.Kind)
+// differ by those who lie between the cuts. A regression has none: levels are those that data
+// have, and what a formula does with a number it does with everybody's.
+func choices(a query.Analysis) (map[string]release.Choice, error) {
+	out := make(map[string]release.Choice)
+	add := func(about string, choice release.Choice, chosen any) error {
+		raw, err := canonical.Marshal(chosen)
+		choice.Way = message.Sum(raw).String()
+		out[about] = choice
+		return err
+	}
+	if _, grid := a.Watched(); grid != nil {
+		if err := add(gridOfTimes, release.Choice{}, grid.Width); err != nil {
+			return nil, err
+		}
+	}
+	kind := string(a.Kind)
 	switch s := a.Specs; {
 	case s.KaplanMeier != nil:
-		chosen = []float64{s.KaplanMeier.Grid.Width, s.KaplanMeier.Restriction}
+		return out, add(kind, release.Choice{}, []float64{s.KaplanMeier.Grid.Width, s.KaplanMeier.Restriction})
 	case s.Histogram != nil:
 		i := slices.IndexFunc(a.Columns, func(c query.Column) bool { return c.Name == s.Histogram.Value })
-		about, chosen = about+" "+measureOfValues(a.Columns[i]), s.Histogram.Breaks
+		of := measureOfValues(a.Columns[i])
+		return out, add(kind+" "+of, release.Choice{Of: of}, s.Histogram.Breaks)
 	case s.Predict != nil: // whom it is fitted to is decided by all columns' values, in their order
-		chosen = []any{s.Predict.Formula, nameless(a.Columns), s.Predict.Share, s.Predict.Groups}
 		if s.Predict.Train != "" {
-			about += " by a column"
+			kind += " by a column"
 		}
+		return out, add(kind, release.Choice{}, []any{s.Predict.Formula, nameless(a.Columns), s.Predict.Share, s.Predict.Groups})
 	case s.Propensity != nil:
-		chosen = []any{scoreOf(a, s.Propensity.Treatment), s.Propensity.Truncate, s.Propensity.Strata, s.Propensity.Caliper}
+		return out, add(kind, release.Choice{}, []any{scoreOf(a, s.Propensity.Treatment), s.Propensity.Truncate, s.Propensity.Strata, s.Propensity.Caliper})
 	case s.Comparison != nil:
-		chosen = []any{scoreOf(a, s.Comparison.Treatment), s.Comparison.Grid.Width, s.Comparison.Truncate, s.Comparison.Strata, s.Comparison.Caliper}
-	case s.KMeans != nil:
-		return clusters(a)
+		return out, add(kind, release.Choice{}, []any{scoreOf(a, s.Comparison.Treatment), s.Comparison.Grid.Width, s.Comparison.Truncate, s.Comparison.Strata, s.Comparison.Caliper})
 	case s.CaseSeries != nil:
-		chosen = intervalsOf(*s.CaseSeries)
-	case s.Quantiles != nil, s.Characterize != nil:
-		return ranges(a.Columns)
-	default:
-		return nil, nil
-	}
-	raw, err := canonical.Marshal(chosen)
-	return map[string]message.Digest{about: message.Sum(raw)}, err
-}
-
-// nameless are columns without the names by which a question calls them.
-func nameless(columns []query.Column) []query.Column {
-	columns = slices.Clone(columns)
-	for i := range columns {
-		columns[i].Column, columns[i].Name = columns[i].DatasetColumn(), ""
-		columns[i].Concepts = slices.Compact(slices.Sorted(slices.Values(columns[i].Concepts)))
-	}
-	return columns
-}
-
-// scoreOf is what a propensity score is made of: its formula, and where the values of the
-// columns come from that it names. Another score puts persons into other strata and pairs.
-func scoreOf(a query.Analysis, treatment string) []any {
-	f, _ := formula.Parse(treatment) // it was parsed before
-	columns := slices.DeleteFunc(slices.Clone(a.Columns), func(c query.Column) bool { return !slices.Contains(f.Columns(), c.Name) })
-	return []any{f.String(), nameless(columns)}
-}
-
-// clusters are the choices of a division into clusters, of each column that they are made by:
-// between the borders of two divisions are few, and the centres tell the sums of their values.
-func clusters(a query.Analysis) (map[string]message.Digest, error) {
-	measure, err := measureOfColumns(a.Columns)
-	if err != nil {
-		return nil, err
-	}
-	raw, err := canonical.Marshal([]any{measure, a.KMeans.Clusters, a.KMeans.Steps})
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[string]message.Digest)
-	for _, c := range a.Columns {
-		out[string(a.Kind)+" "+measureOfValues(c)] = message.Sum(raw)
-	}
-	return out, nil
-}
-
-// ranges are the choices of a search for quantiles, which cuts a column's declared range.
-func ranges(columns []query.Column) (map[string]message.Digest, error) {
-	out := make(map[string]message.Digest)
-	for i, c := range analysis.ColumnsOf(columns) {
-		if of := measureOfValues(columns[i]); of != "" {
-			raw, err := canonical.Marshal([]float64{c.Low, c.High})
-			if err != nil {
+		return out, add(kind, release.Choice{}, intervalsOf(*s.CaseSeries))
+	case s.KMeans != nil: // between the borders of two divisions are few, and the centres tell the sums of their values
+		measure, err := measureOfColumns(a.Columns)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range a.Columns {
+			if err := add(kind+" "+measureOfValues(c), release.Choice{Follows: true}, []any{measure, s.KMeans.Clusters, s.KMeans.Steps}); err != nil {
 				return nil, err
 			}
-			about, chosen := "quantiles "+of, message.Sum(raw)
-			if other, known := out[about]; known && other != chosen {
+		}
+	case s.Quantiles != nil, s.Characterize != nil:
+		for i, c := range analysis.ColumnsOf(a.Columns) {
+			of := measureOfValues(a.Columns[i])
+			if of == "" {
+				continue
+			}
+			about := "quantiles " + of
+			earlier, known := out[about]
+			if err := add(about, release.Choice{Of: of}, []float64{c.Low, c.High}); err != nil {
+				return nil, err
+			}
+			if known && out[about] != earlier {
 				return nil, release.ErrChoice
 			}
-			out[about] = chosen
 		}
 	}
 	return out, nil
@@ -532,4 +523,22 @@ func measureOfColumns(list []query.Column) (string, error) {
 		return "", err
 	}
 	return "columns " + message.Sum(raw).String(), nil
+}
+
+// nameless are columns without the names by which a question calls them.
+func nameless(columns []query.Column) []query.Column {
+	columns = slices.Clone(columns)
+	for i := range columns {
+		columns[i].Column, columns[i].Name = columns[i].DatasetColumn(), ""
+		columns[i].Concepts = slices.Compact(slices.Sorted(slices.Values(columns[i].Concepts)))
+	}
+	return columns
+}
+
+// scoreOf is what a propensity score is made of: its formula, and where the values of the
+// columns come from that it names. Another score puts persons into other strata and pairs.
+func scoreOf(a query.Analysis, treatment string) []any {
+	f, _ := formula.Parse(treatment) // it was parsed before
+	columns := slices.DeleteFunc(slices.Clone(a.Columns), func(c query.Column) bool { return !slices.Contains(f.Columns(), c.Name) })
+	return []any{f.String(), nameless(columns)}
 }

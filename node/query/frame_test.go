@@ -160,3 +160,47 @@ func TestWatchEndsAtTheHorizon(t *testing.T) {
 	require.Equal(t, []float64{10, 56, 56}, answer.Frame.Values.Values("days")[:3], "the first point that is not before the horizon is 56")
 	require.Equal(t, []float64{0, 1, 0, 1}, answer.Frame.Values.Values("ended"))
 }
+
+// TestChoicesAreComparedWhereTheyCutTheSame: curves and models read times from one kind of
+// grid, and borders between clusters follow from the values.
+func TestChoicesAreComparedWhereTheyCutTheSame(t *testing.T) {
+	t.Parallel()
+	window := &protocol.Window{To: 100}
+	columns := []protocol.Column{
+		{Name: "days", From: protocol.FromFollowUp, Domain: "Death", Window: window},
+		{Name: "ended", From: protocol.FromOutcome, Domain: "Death", Window: window},
+		{Name: "age", From: protocol.FromAge},
+	}
+	chosen := func(kind protocol.AnalysisKind, specs protocol.Specs, columns ...protocol.Column) map[string]release.Choice {
+		a := protocol.Analysis{Kind: kind, Specs: specs, Columns: columns}
+		method, err := analysis.InRounds(a, 11)
+		require.NoError(t, err)
+		answer, err := query.FrameAnswer(a, method, nil, make([][]float64, len(columns)))
+		require.NoError(t, err)
+		return answer.Choices
+	}
+	curve := func(width float64) map[string]release.Choice {
+		return chosen(protocol.KaplanMeier, protocol.Specs{KaplanMeier: &protocol.KaplanMeierSpec{
+			Formula: "Surv(days, ended) ~ 1", Grid: protocol.Grid{Width: width, Horizon: 100},
+		}}, columns[:2]...)
+	}
+	hazards := func(width float64) map[string]release.Choice {
+		return chosen(protocol.Cox, protocol.Specs{Cox: &protocol.CoxSpec{
+			Formula: "Surv(days, ended) ~ age", Grid: protocol.Grid{Width: width, Horizon: 100},
+		}}, columns...)
+	}
+	const grid = "grid of times"
+	require.Equal(t, curve(7)[grid], hazards(7)[grid])
+	require.NotEqual(t, curve(7)[grid], hazards(8)[grid])
+	require.Len(t, curve(7), 2, "and its restriction")
+
+	clusters := func(n int) map[string]release.Choice {
+		return chosen(protocol.KMeans, protocol.Specs{KMeans: &protocol.KMeansSpec{Values: []string{"age"}, Clusters: n}}, columns[2])
+	}
+	require.Len(t, clusters(2), 1)
+	require.Equal(t, clusters(2), clusters(3))
+	for _, c := range clusters(2) {
+		require.True(t, c.Follows)
+	}
+	require.Empty(t, chosen(protocol.GLM, protocol.Specs{GLM: &protocol.GLMSpec{Formula: "ended ~ age", Family: protocol.Binomial}}, columns[1:]...))
+}

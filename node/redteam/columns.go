@@ -387,14 +387,14 @@ func fewLack(ctx context.Context, t *target) (Finding, error) {
 func columnMore(ctx context.Context, t *target) (Finding, error) {
 	less, more := models()
 	three := []identity.DID{"did:key:a", "did:key:b", "did:key:c"}
-	first, _, err := t.frameOf(ctx, less, func(place int) []float64 { return []float64{ageOf(place)} })
+	first, _, err := t.frameOf(ctx, t.everybody(), less, func(place int) []float64 { return []float64{ageOf(place)} })
 	if err != nil {
 		return failed(err, "nothing")
 	}
 	if err := t.gate.Sum(ctx, first.ID, three); err != nil {
 		return refusal(err, "nothing")
 	}
-	second, _, err := t.frameOf(ctx, more, func(place int) []float64 { return []float64{ageOf(place), float64(place % 900)} })
+	second, _, err := t.frameOf(ctx, t.everybody(), more, func(place int) []float64 { return []float64{ageOf(place), float64(place % 900)} })
 	if err != nil {
 		return failed(err, "the sum of three")
 	}

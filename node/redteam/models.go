@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
+	"github.com/trialmesh/trialmesh/localstore/omop"
 	site "github.com/trialmesh/trialmesh/node/query"
 	"github.com/trialmesh/trialmesh/node/release"
 	"github.com/trialmesh/trialmesh/protocol/canonical"
@@ -24,48 +25,65 @@ const watched = 2000
 // answerTo asks a method in rounds of all persons, whose values row gives by place, and
 // returns what it answers. A second result is the refusal, if it is refused.
 func (t *target) answerTo(ctx context.Context, a query.Analysis, row func(place int) []float64) (any, error) {
+	return t.answerOf(ctx, t.everybody(), a, row)
+}
+
+// answerOf is answerTo for some of the persons.
+func (t *target) answerOf(ctx context.Context, c cohort, a query.Analysis, row func(place int) []float64) (any, error) {
+	_, own, err := t.frameOf(ctx, c, a, row)
+	if err != nil {
+		return nil, err
+	}
+	return t.pooled(a, own)
+}
+
+// pooled is what a method answers of the frame that was let pass and those of the other sites,
+// of which the attacker knows all: nobody is there, if nothing else is given.
+func (t *target) pooled(a query.Analysis, own *analysis.Frame, others ...*analysis.Frame) (any, error) {
 	method, err := analysis.InRounds(a, t.policy.MinCell)
 	if err != nil {
 		return nil, err
 	}
-	_, own, err := t.frameOf(ctx, a, row)
-	if err != nil {
-		return nil, err
-	}
-	all := []*analysis.Frame{own}
-	for range sites - 1 { // of which the attacker knows all: nobody is there
+	for len(others) < sites-1 {
 		nobody, err := analysis.NewFrame(own.Columns())
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, nobody)
+		others = append(others, nobody)
 	}
-	answer, err := analysis.Local(method, all...)
+	answer, err := analysis.Local(method, append(others, own)...)
 	return answer.Result, err
 }
 
-// frameOf asks a method in rounds of all persons, and returns the question and the frame that
+// frameOf asks a method in rounds of some persons, and returns the question and the frame that
 // is let pass. What the gate hears of the frame is what the node tells it.
-func (t *target) frameOf(ctx context.Context, a query.Analysis, row func(place int) []float64) (asked release.Question, own *analysis.Frame, err error) {
+func (t *target) frameOf(ctx context.Context, c cohort, a query.Analysis, row func(place int) []float64) (asked release.Question, own *analysis.Frame, err error) {
 	method, err := analysis.InRounds(a, t.policy.MinCell)
 	if err != nil {
 		return asked, nil, err
 	}
 	values := make([][]float64, len(a.Columns))
-	for place := range t.persons {
-		for c, v := range row(place) {
-			values[c] = append(values[c], v)
+	persons := make([]omop.PersonID, len(c))
+	for i, place := range c {
+		persons[i] = t.persons[place]
+		for column, v := range row(place) {
+			values[column] = append(values[column], v)
 		}
 	}
-	out, err := site.FrameAnswer(a, method, t.persons, values)
+	out, err := site.FrameAnswer(a, method, persons, values)
 	if err != nil {
 		return asked, nil, err
 	}
+	return t.pass(ctx, a, c, out)
+}
+
+// pass has the gate judge the answer about some persons.
+func (t *target) pass(ctx context.Context, a query.Analysis, c cohort, out release.Answer) (asked release.Question, own *analysis.Frame, err error) {
 	same, err := canonical.Marshal(a)
 	if err != nil {
 		return asked, nil, err
 	}
-	asked = release.Question{Same: message.Sum(same), Trial: "red-team", Researcher: "did:key:attacker", Policy: t.policy}
+	asked = release.Question{Same: message.Sum(fmt.Append(same, c)), Trial: "red-team", Researcher: "did:key:attacker", Policy: t.policy}
 	if _, err := rand.Read(asked.ID[:]); err != nil {
 		return asked, nil, err
 	}
@@ -186,6 +204,41 @@ func steps(ctx context.Context, t *target) (Finding, error) {
 		}
 	}
 	return Finding{Outcome: Blunted, Learned: "steps of as many events as the policy wants"}, nil
+}
+
+// fewLost looks for a step of a survival curve in which few are lost, by what is shown of them,
+// by those at risk, and by those whom the steps leave over.
+func fewLost(ctx context.Context, t *target) (Finding, error) {
+	a := survivalOf(query.KaplanMeier, query.Specs{KaplanMeier: &query.KaplanMeierSpec{
+		Formula: "Surv(days, ended) ~ 1", Grid: query.Grid{Width: 1, Horizon: watched},
+	}})
+	a.Columns = a.Columns[:2]
+	const lost = 200 // from which place on
+	answer, err := t.answerTo(ctx, a, func(place int) []float64 {
+		life := lifeOf(place)[:2]
+		if life[1] == 0 && (place < lost || place >= lost+2*few) {
+			life[0] = watched
+		}
+		return life
+	})
+	if err != nil {
+		return failed(err, "nothing")
+	}
+	arm := answer.(*query.Survival).Arms[0]
+	tells := func(censored int64) bool { return 0 < censored && censored < int64(t.top()) }
+	found, left, lostLater := false, arm.N, arm.N-arm.Events
+	for i, p := range arm.Curve {
+		if i > 0 {
+			before := arm.Curve[i-1]
+			found = found || tells(before.AtRisk-p.AtRisk-before.Events)
+		}
+		found = found || tells(p.Censored) || tells(left-p.AtRisk)
+		left, lostLater = left-p.Events-p.Censored, lostLater-p.Censored
+	}
+	if found || tells(lostLater) {
+		return Finding{Outcome: Succeeded, Learned: "between which days few were lost"}, nil
+	}
+	return Finding{Outcome: Blunted, Learned: "steps in which as many were lost as the policy wants, or nobody", Off: half(1, t.top())}, nil
 }
 
 // neighbours fits a Cox model whose risk sets differ by one person each.

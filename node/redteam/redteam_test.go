@@ -93,12 +93,19 @@ func TestEveryAttackFails(t *testing.T) {
 		"an": {redteam.Refused, "release.dominance"},
 		"ao": {redteam.Refused, "release.differencing"},
 		"ap": {redteam.Refused, "release.sites"},
-		"aq": {redteam.Refused, "release.dominance"},
-		"ar": {redteam.Refused, "release.dominance"},
+		"aq": {redteam.Refused, "release.choice"},
+		"ar": {redteam.Refused, "release.choice"},
 		"as": {redteam.Refused, "release.choice"},
-		"at": {redteam.Refused, "release.choice"},
-		"au": {redteam.Refused, "release.choice"},
-		"av": {redteam.Refused, "release.parameters"},
+		"at": {redteam.Blunted, ""},
+		"au": {redteam.Refused, "release.few-differ"},
+		"av": {redteam.Refused, "release.differencing"},
+		"aw": {redteam.Refused, "release.levels"},
+		"ax": {redteam.Refused, "release.dominance"},
+		"ay": {redteam.Refused, "release.dominance"},
+		"az": {redteam.Refused, "release.choice"},
+		"ba": {redteam.Refused, "release.choice"},
+		"bb": {redteam.Refused, "release.choice"},
+		"bc": {redteam.Refused, "release.parameters"},
 	}
 	got := make(map[string]end)
 	for letter, f := range run(t, disclosure.Default()) {
@@ -122,7 +129,7 @@ func TestEveryAttackFailsWithNoise(t *testing.T) {
 func TestAttacksSucceedWithoutAGate(t *testing.T) {
 	t.Parallel()
 	found := run(t, disclosure.Policy{MinSites: 1})
-	for _, letter := range []string{"b", "c", "h", "i", "l", "m", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x", "y", "aa", "ab", "ac", "ad", "ae", "af", "ag", "ah", "ai", "aj", "ak", "al", "am", "an", "ao", "aq", "ar", "as", "at", "av"} {
+	for _, letter := range []string{"b", "c", "h", "i", "l", "m", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x", "y", "aa", "ab", "ac", "ad", "ae", "af", "ag", "ah", "ai", "aj", "ak", "al", "am", "an", "ao", "aq", "ar", "as", "at", "au", "av", "aw", "ax", "ay", "az", "ba", "bc"} {
 		require.Equal(t, redteam.Succeeded, found[letter].Outcome, "attack %s: %s", letter, found[letter].Learned)
 	}
 }

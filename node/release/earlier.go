@@ -20,7 +20,7 @@ type measureSet struct {
 	withheld bool   // the number is kept back
 	spare    bool   // only so that others do not come out: the mark says nothing of the threshold
 	hidden   bool   // no number is about it, but two shown ones would tell it
-	choice   bool   // whose values are cut in the way that limits names
+	choice   bool   // whose values are cut in the way that limits names, see [Choice]
 	made     made   // what is known of the set without its number
 	limits   string // under which the number is shown or kept back; "" for sets that only come along
 }
@@ -56,34 +56,7 @@ func (d *decision) judgedSets(t analysis.Table, a Answer) ([]measureSet, error) 
 			sets = append(sets, measureSet{measure: measure, cell: unionCell, members: all, limits: under})
 		}
 	}
-	for about, chosen := range a.Choices {
-		all := set{}
-		for _, s := range d.behind[a.Measure] {
-			all = union(all, s)
-		}
-		sets = append(sets, measureSet{measure: "cut of " + about, members: all, choice: true, limits: chosen.String()})
-	}
-	return sets, nil
-}
-
-// unchosen refuses if values of some of the persons, or of them and others, were cut in
-// another way.
-func (d *decision) unchosen(ctx context.Context, s measureSet) error {
-	before, err := d.memory.of(ctx, d.tx, s.measure)
-	if err != nil {
-		return err
-	}
-	for _, cuts := range before.compared {
-		for _, e := range cuts {
-			if e.limits == s.limits || e.withheld != shownSet {
-				continue
-			}
-			if only, others := s.members.differences(e.members); min(only, others) < d.q.Policy.MinDifference {
-				return ErrChoice
-			}
-		}
-	}
-	return nil
+	return append(sets, d.chosen(a)...), nil
 }
 
 // compare refuses if a number is about nearly the same persons as an earlier
@@ -161,6 +134,9 @@ func (d *decision) compareOne(ctx context.Context, s measureSet) error {
 func (d *decision) audit(ctx context.Context, sets []measureSet) error {
 	if d.q.Policy.MinDifference <= 1 {
 		return nil
+	}
+	if err := d.auditChoices(ctx, sets); err != nil {
+		return err
 	}
 	fresh := make(map[string][]set)
 	for _, s := range sets {

@@ -16,7 +16,7 @@ import (
 var (
 	ErrLevels     = problem.Refusal("release.levels", "a combination of levels and yes-or-no values of the model's columns has fewer persons here than the policy demands, and not none")
 	ErrDominance  = problem.Refusal("release.dominance", "one person has a larger share of a sum of the model's columns here than the policy allows")
-	ErrOdd        = problem.Refusal("release.few-differ", "numeric columns tell some persons here from the others, and they are fewer than the policy demands: those with another value than most, in one column or in several at once, or with one of few values")
+	ErrOdd        = problem.Refusal("release.few-differ", "numeric columns tell some persons here from the others, and they are fewer than the policy demands: those with another value than most, in one column or in several at once, with one of few values, or in whose sets of rows one varies")
 	ErrParameters = problem.Refusal("release.parameters", "the model has too many parameters for the number of persons: leave terms out or ask about a wider cohort")
 	ErrFrameSize  = problem.Refusal("release.frame-size", "the persons times the columns of the model, or the combinations of levels, are more than this node keeps for one question")
 )
@@ -48,6 +48,10 @@ type Frame struct {
 	Products   []analysis.Products // of columns, that models sum
 	Parameters int                 // numbers that the method estimates of a view
 	Times      []string            // columns that only say how long persons were watched, and why it ended
+
+	// Varied says, of a likelihood within sets of rows, in how many of them here each covariate
+	// varies, whose differences are all that is summed of it.
+	Varied []analysis.Varied
 
 	// Noised is the method in the form that takes noise, nil if there is none. Where the
 	// policy asks for noise, what is let out and kept is its vector, in place of the frame.
@@ -101,6 +105,11 @@ func (a Answer) fewDiffer(least int) error {
 	for place, c := range a.Frame.cells() {
 		if columns := c.view.TellsFew(c.rows, a.Frame.Times, least); columns != nil {
 			return ErrOdd.With(fmt.Sprintf("%s in %s; %s", strings.Join(columns, ", "), a.named(a.Measure, place), fix))
+		}
+	}
+	for _, v := range a.Frame.Varied {
+		if 0 < v.Sets && v.Sets < least {
+			return ErrOdd.With(fmt.Sprintf("%s, which varies in fewer than %d sets of rows; %s", v.Covariate, least, fix))
 		}
 	}
 	for _, view := range a.Frame.Views {

@@ -1,7 +1,9 @@
 package release_test
 
 import (
+	"fmt"
 	"math"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -12,7 +14,6 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
 	"github.com/trialmesh/trialmesh/node/release"
-	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
@@ -274,8 +275,8 @@ func TestModelAddsUpWithheldCells(t *testing.T) {
 func TestOneWayOfCutting(t *testing.T) {
 	t.Parallel()
 	cut := func(way string, persons []omop.PersonID) release.Answer {
-		a := model(t, persons, len(persons)/2, 3, small)
-		a.Choices = map[string]message.Digest{"histogram age": message.Sum([]byte(way))}
+		a := frameOfPersons(t, persons)
+		a.Choices = map[string]release.Choice{"histogram age": {Way: way}}
 		return a
 	}
 	for name, c := range map[string]struct {
@@ -303,5 +304,105 @@ func TestOneWayOfCutting(t *testing.T) {
 			_, err = gate.Release(t.Context(), ask("second"), c.second, now)
 			require.ErrorIs(t, err, c.want)
 		})
+	}
+}
+
+// TestCovariatesThatVaryInFewSets of rows here, whatever those of other sites do.
+func TestCovariatesThatVaryInFewSets(t *testing.T) {
+	t.Parallel()
+	for sets, want := range map[int]error{0: nil, 1: release.ErrOdd, 10: release.ErrOdd, 11: nil} {
+		a := frameOfPersons(t, ids(1, 90))
+		a.Frame.Varied = []analysis.Varied{{Covariate: "x", Sets: 40}, {Covariate: "age", Sets: sets}}
+		_, err := open(t, sqltest.SQLite(t)).Release(t.Context(), ask("q"), a, now)
+		require.ErrorIs(t, err, want, sets)
+		if want != nil {
+			require.ErrorContains(t, err, "age, which varies in fewer than 11 sets")
+		}
+	}
+}
+
+// TestChoicesInTurn: of cohorts that overlap each may be cut in its own way, until what is
+// only in one and only in the other is asked for.
+func TestChoicesInTurn(t *testing.T) {
+	t.Parallel()
+	gate := open(t, sqltest.SQLite(t))
+	for i, c := range []struct {
+		way     string
+		persons []omop.PersonID
+		want    error
+	}{
+		{"tens", ids(1, 60), nil},
+		{"tens", ids(1, 30), nil},
+		{"fives", ids(31, 90), nil},
+		{"fives", ids(61, 90), release.ErrChoice},
+		{"tens", ids(61, 90), release.ErrChoice}, // of fewer of those who were asked about with fives
+		{"fives", ids(70, 130), nil},
+	} {
+		a := frameOfPersons(t, c.persons)
+		a.Choices = map[string]release.Choice{"histogram age": {Way: c.way}}
+		_, err := gate.Release(t.Context(), ask(fmt.Sprint(i)), a, now)
+		require.ErrorIs(t, err, c.want, i)
+	}
+}
+
+// TestClustersOfThePersonsAskedAboutBefore: the same may be put into clusters again, and others.
+func TestClustersOfThePersonsAskedAboutBefore(t *testing.T) {
+	t.Parallel()
+	gate := open(t, sqltest.SQLite(t))
+	for i, c := range []struct {
+		persons []omop.PersonID
+		want    error
+	}{
+		{ids(1, 90), nil},
+		{ids(1, 90), nil},
+		{ids(1, 60), release.ErrChoice},
+		{ids(1, 120), release.ErrChoice},
+		{ids(61, 150), nil},
+	} {
+		a := frameOfPersons(t, c.persons)
+		a.Choices = map[string]release.Choice{"clusters": {Follows: true}}
+		_, err := gate.Release(t.Context(), ask(fmt.Sprint(i)), a, now)
+		require.ErrorIs(t, err, c.want, i)
+	}
+}
+
+// frameOfPersons is the answer about some persons, each of whom has values of its own.
+func frameOfPersons(t *testing.T, persons []omop.PersonID) release.Answer {
+	t.Helper()
+	f, err := analysis.NewFrame(frameColumns)
+	require.NoError(t, err)
+	for _, p := range persons {
+		v, err := p.Value()
+		require.NoError(t, err)
+		n := v.(int64)
+		require.NoError(t, f.Append([]float64{10 + float64(n*7%40), float64(n % 2)}))
+	}
+	return frameAnswer(t, f, persons, 3)
+}
+
+// TestChoicesOfHonestCohorts: three studies ask for histograms of cohorts of one hospital, of
+// which each has a share of the persons, and of the older half of each, every study with the
+// breaks that it likes. None is refused.
+func TestChoicesOfHonestCohorts(t *testing.T) {
+	t.Parallel()
+	gate := open(t, sqltest.SQLite(t))
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := range 24 {
+		share := 0.05 + 0.15*random.Float64()
+		var all, older []omop.PersonID
+		for n := range int64(2000) {
+			if random.Float64() < share {
+				all = append(all, ids(n, n)...)
+				if n%20 < 10 {
+					older = append(older, ids(n, n)...)
+				}
+			}
+		}
+		for part, persons := range [][]omop.PersonID{all, older} {
+			a := frameOfPersons(t, persons)
+			a.Choices = map[string]release.Choice{"histogram age": {Way: fmt.Sprint("of study ", i%3)}}
+			_, err := gate.Release(t.Context(), ask(fmt.Sprint(i, part)), a, now)
+			require.NoError(t, err)
+		}
 	}
 }

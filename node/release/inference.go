@@ -198,6 +198,7 @@ func (g grouping) keep(n int) grouping {
 type search struct {
 	field field
 	sizes []int // persons behind each column, descending
+	cut   bool  // the persons' columns come twice, see [coincide]
 }
 
 // over reports whether the search has cost what it may.
@@ -238,7 +239,7 @@ func (s *search) light(space [][]uint64, spare int) (bool, error) {
 		}
 	}
 	for _, part := range s.field.parts(s.unproven(space, column, spare), column, len(s.sizes)) {
-		if found, err := s.branch(part, column, spare); found || err != nil {
+		if found, err := s.branch(part, column, spare, nil); found || err != nil {
 			return found, err
 		}
 	}
@@ -294,14 +295,14 @@ func (s *search) unproven(space [][]uint64, column, spare int) [][]uint64 {
 
 // branch decides column after column: all vectors are zero there, or the
 // persons are paid for out of spare.
-func (s *search) branch(space [][]uint64, column, spare int) (bool, error) {
-	if space = s.unproven(space, column, spare); !s.isNew(space) {
+func (s *search) branch(space [][]uint64, column, spare int, paid []int) (bool, error) {
+	if space = s.unproven(space, column, spare); !s.isNew(space, paid) {
 		return false, nil
 	}
 	if s.over() {
 		return false, ErrAudit
 	}
-	for ; column < len(s.sizes) && s.isNew(space); column++ {
+	for ; column < len(s.sizes) && s.isNew(space, paid); column++ {
 		if !slices.ContainsFunc(space, func(row []uint64) bool { return row[column] != 0 }) {
 			continue
 		}
@@ -310,17 +311,36 @@ func (s *search) branch(space [][]uint64, column, spare int) (bool, error) {
 			space = without
 			continue
 		}
-		if found, err := s.branch(without, column+1, spare); found || err != nil {
+		if found, err := s.branch(without, column+1, spare, paid); found || err != nil {
 			return found, err
 		}
 		spare -= s.sizes[column]
+		paid = append(paid[:len(paid):len(paid)], column)
 	}
-	return s.isNew(space), nil
+	return s.isNew(space, paid), nil
 }
 
-// isNew reports whether the space holds more than earlier sets gave.
-func (s *search) isNew(space [][]uint64) bool {
+// isNew reports whether the space holds more than earlier sets gave; and, of values that are
+// cut in two ways, whether the two are about some persons besides those paid for.
+func (s *search) isNew(space [][]uint64, paid []int) bool {
+	fresh := len(s.sizes)
+	if s.cut {
+		fresh *= 2
+		if !slices.ContainsFunc(space, func(row []uint64) bool { return s.isCut(row, paid) }) {
+			return false
+		}
+	}
 	return slices.ContainsFunc(space, func(row []uint64) bool {
-		return slices.ContainsFunc(row[len(s.sizes):], func(v uint64) bool { return v != 0 })
+		return slices.ContainsFunc(row[fresh:], func(v uint64) bool { return v != 0 })
 	})
+}
+
+// isCut reports whether the one way's share of a vector is about persons besides those paid for.
+func (s *search) isCut(row []uint64, paid []int) bool {
+	for column, v := range row[len(s.sizes) : 2*len(s.sizes)] {
+		if v != 0 && !slices.Contains(paid, column) {
+			return true
+		}
+	}
+	return false
 }

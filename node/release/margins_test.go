@@ -173,9 +173,11 @@ func solve(knows []seen, cells []int) (lo, hi float64, err error) {
 func TestMarginsThatBoundedWithheldCells(t *testing.T) {
 	t.Parallel()
 	everybody := func(by ...int) margin { return margin{by: by, only: -1} }
+	of := func(axis, level int, by ...int) margin { return margin{by: by, only: axis, only2: level} }
 	for name, c := range map[string]struct {
 		sizes [crossed]int64
 		exact bool
+		few   []margin // asked first, and refused because all their cells are few
 		given []margin
 		last  margin
 		want  error
@@ -186,7 +188,7 @@ func TestMarginsThatBoundedWithheldCells(t *testing.T) {
 		// of them is what the 12 tell.
 		"a cell is made up of others, as numbers tell": {
 			[crossed]int64{0, 0, 2, 5, 5, 2, 0, 12, 0, 0, 1, 0},
-			true,
+			true, nil,
 			[]margin{everybody(), everybody(1, 2)},
 			everybody(0, 2), release.ErrMargins,
 		},
@@ -194,7 +196,7 @@ func TestMarginsThatBoundedWithheldCells(t *testing.T) {
 		// 42 of another among 58 at least, so four of the third.
 		"a refusal for few is a mark": {
 			[crossed]int64{0, 0, 1, 32, 12, 0, 12, 12, 9, 0, 40, 2},
-			false,
+			false, nil,
 			[]margin{everybody(0, 1), everybody(0, 2), {by: []int{0, 2}, only: 2}},
 			margin{by: []int{0, 2}, only: 1},
 			release.ErrMargins,
@@ -202,15 +204,34 @@ func TestMarginsThatBoundedWithheldCells(t *testing.T) {
 		// Each of the two is nine at most, as marks alone say.
 		"a cell is made up of others by its levels": {
 			[crossed]int64{3, 0, 20, 0, 20, 0, 4, 0, 20, 0, 20, 0},
-			true,
+			true, nil,
 			[]margin{everybody(1)},
 			everybody(0, 1), nil,
 		},
 		"the other way round": {
 			[crossed]int64{3, 0, 20, 0, 20, 0, 4, 0, 20, 0, 20, 0},
-			true,
+			true, nil,
 			[]margin{everybody(0, 1)},
 			everybody(1), nil,
+		},
+		// In each region six of one sex are withheld, in two age groups that were refused. All
+		// less those of the other sex are 12, so either six are two at least. That somebody is
+		// in each of the refused cells, so that they are two anyway, nobody was told.
+		"refused cells may be empty": {
+			[crossed]int64{3, 3, 3, 3, 0, 0, 7, 7, 7, 7, 7, 7},
+			true,
+			[]margin{of(2, 0, 0, 1), of(2, 1, 0, 1)},
+			[]margin{of(2, 0, 0), of(2, 1, 0)},
+			everybody(), release.ErrMargins,
+		},
+		// Those of one sex are two at least, as two age groups of them are withheld. All
+		// of them are in one region, so a question about that has a cell of the same persons; but
+		// that it is two at least is not known from its name.
+		"told of the same persons by another name": {
+			[crossed]int64{0, 3, 0, 3, 0, 0, 12, 20, 12, 20, 12, 20},
+			true, nil,
+			[]margin{everybody(0, 1), everybody(0)},
+			of(2, 1, 0), release.ErrMargins,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -220,6 +241,10 @@ func TestMarginsThatBoundedWithheldCells(t *testing.T) {
 			for cell, n := range c.sizes {
 				first := int64(cell+1) * 100
 				persons[cell] = ids(first, first+n-1)
+			}
+			for i, m := range c.few {
+				_, err := gate.Release(t.Context(), ask(fmt.Sprint("few ", i)), m.answer(persons, "persons", c.exact), now)
+				require.ErrorIs(t, err, release.ErrCells)
 			}
 			for i, m := range c.given {
 				_, err := gate.Release(t.Context(), ask(fmt.Sprint(i)), m.answer(persons, "persons", c.exact), now)

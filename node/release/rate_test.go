@@ -63,6 +63,21 @@ func TestRates(t *testing.T) {
 	})
 }
 
+// TestDefaultRates stop a script: also one that asks in many trials, or
+// as many researchers of one.
+func TestDefaultRates(t *testing.T) {
+	t.Parallel()
+	p := disclosure.Policy{}.WithRates()
+	gate := open(t, sqltest.SQLite(t))
+	for i := range p.TrialPerDay {
+		who := identity.DID(fmt.Sprint("did:key:z", i%2))
+		require.NoError(t, rated(t, gate, i, who, "one", p, now))
+	}
+	requireRate(t, rated(t, gate, 1000, "did:key:z0", "two", p, now), "2026-11-22T12:00:00Z")
+	requireRate(t, rated(t, gate, 1000, "did:key:z2", "one", p, now), "2026-11-22T12:00:00Z")
+	require.NoError(t, rated(t, gate, 1000, "did:key:z2", "two", p, now), "whoever asks elsewhere")
+}
+
 // TestRefusalsCountTowardsRates: probing by refusals is asking too.
 func TestRefusalsCountTowardsRates(t *testing.T) {
 	t.Parallel()

@@ -90,6 +90,22 @@ func Default() Policy {
 	return Policy{MinCell: 11, Rounding: 5, MinSites: 3, MaxShare: 90, MinDifference: 11, MaxQuestions: 100}
 }
 
+// WithRates returns a site's policy with default rates where it has none: of a researcher, a day's
+// is that of one study with as many questions as there may be, of a trial that of two; a
+// week's are three times as much. A script that looks for what many questions together give
+// away asks thousands. Rates are a site's to choose, so [Default] has none.
+func (p Policy) WithRates() Policy {
+	for _, rate := range []struct {
+		of      *int
+		without int
+	}{{&p.ResearcherPerDay, 100}, {&p.ResearcherPerWeek, 300}, {&p.TrialPerDay, 200}, {&p.TrialPerWeek, 600}} {
+		if *rate.of == 0 {
+			*rate.of = rate.without
+		}
+	}
+	return p
+}
+
 // Strictest returns the strictest of every limit.
 func Strictest(policies ...Policy) Policy {
 	var p Policy

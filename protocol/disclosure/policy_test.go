@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	"github.com/trialmesh/trialmesh/protocol/study"
 )
 
 func policy(t *rapid.T, label string) disclosure.Policy {
@@ -94,6 +95,16 @@ func TestNoiseIsOneOfTheKnown(t *testing.T) {
 	require.NoError(t, disclosure.Policy{Noise: disclosure.Gaussian, NoiseScale: 3, TrialEpsilon: 1}.Validate())
 	require.InDelta(t, 20, disclosure.Policy{Noise: disclosure.Gaussian, NoiseScale: 10}.NoiseSD(4), 0)
 	require.InDelta(t, 4, disclosure.Policy{Noise: disclosure.Laplace, NoiseScale: 1}.NoiseSD(8), 0)
+}
+
+// TestWithRates keeps those that a site has, and lets any study pass in a day.
+func TestWithRates(t *testing.T) {
+	t.Parallel()
+	own := disclosure.Policy{MinCell: 12, ResearcherPerDay: 5, TrialPerWeek: 5000}
+	got := own.WithRates()
+	require.Equal(t, disclosure.Policy{MinCell: 12, ResearcherPerDay: 5, ResearcherPerWeek: 300, TrialPerDay: 200, TrialPerWeek: 5000}, got)
+	require.NoError(t, got.Validate())
+	require.GreaterOrEqual(t, disclosure.Policy{}.WithRates().ResearcherPerDay, study.MaxQuestions)
 }
 
 func TestRoundingError(t *testing.T) {

@@ -116,10 +116,16 @@ type SurvivalArm struct {
 	MeanSE *float64 `json:"meanSe,omitempty"`
 
 	Curve []SurvivalPoint `json:"curve"`
+
+	// Merged is how many times with an event or a censored person are no points of their own:
+	// steps are joined until each is of as many events as the policy's least cell, and of as
+	// many censored or none.
+	Merged int `json:"merged,omitempty"`
 }
 
-// SurvivalPoint is the curve from one time to the next. AtRisk counts the persons just
-// before Time; Events and Censored those since the point before, its own time excluded.
+// SurvivalPoint is the curve from one time to the next. Events and Censored count the persons
+// since the point before, its own time excluded; AtRisk those with whom that began, who are
+// those just before Time if no times were merged.
 type SurvivalPoint struct {
 	Time     float64 `json:"time"`
 	AtRisk   int64   `json:"atRisk"`
