@@ -1,13 +1,12 @@
 package release
 
 import (
-	"context"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
 	"github.com/trialmesh/trialmesh/localstore/omop"
@@ -34,25 +33,25 @@ func TestMemoryChangesNoDecision(t *testing.T) {
 				require.NoError(t, err)
 			}
 			gates[2].memory.most = 0
-			released, refused, sequence := 0, 0, int64(0)
-			rapid.Check(t, func(r *rapid.T) {
-				sequence++
-				for i := range rapid.IntRange(2, 5).Draw(r, "questions") {
-					a := drawCount(r, sequence)
+			released, refused := 0, 0
+			r := rand.New(rand.NewPCG(1, 2))
+			for sequence := range int64(25) {
+				for i := range 2 + r.IntN(4) {
+					a := drawCount(t, r, sequence)
 					q := Question{Same: message.Sum([]byte(fmt.Sprint(sequence, i))), Trial: "glucose-1", Researcher: "did:key:zR", Policy: disclosure.Default()}
 					q.ID, q.Policy.MaxQuestions = message.Sum([]byte(fmt.Sprint("id", sequence, i))), 0
 					now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-					out, err := gates[i%2].Release(context.Background(), q, a, now)
-					again, same := gates[2].Release(context.Background(), q, a, now)
-					require.Equal(r, fmt.Sprint(err), fmt.Sprint(same))
-					require.Equal(r, out.Words(), again.Words())
+					out, err := gates[i%2].Release(t.Context(), q, a, now)
+					again, same := gates[2].Release(t.Context(), q, a, now)
+					require.Equal(t, fmt.Sprint(err), fmt.Sprint(same))
+					require.Equal(t, out.Words(), again.Words())
 					if err != nil {
 						refused++
 					} else {
 						released++
 					}
 				}
-			})
+			}
 			require.Positive(t, released)
 			require.Positive(t, refused)
 			require.Empty(t, gates[2].memory.measures)
@@ -61,17 +60,15 @@ func TestMemoryChangesNoDecision(t *testing.T) {
 	}
 }
 
-// drawCount draws a count over two cells of overlapping persons of a sequence.
-func drawCount(r *rapid.T, sequence int64) Answer {
+// drawCount draws a count over two cells of persons of a sequence, who overlap with others'.
+func drawCount(t *testing.T, r *rand.Rand, sequence int64) Answer {
 	a := Answer{Measure: "persons", Sets: make(map[string][][]omop.PersonID)}
-	next := sequence*1000 + rapid.Int64Range(0, 12).Draw(r, "first")
+	next := sequence*1000 + r.Int64N(12)
 	for range 2 {
 		var cell []omop.PersonID
-		for range rapid.IntRange(0, 40).Draw(r, "persons") {
+		for range r.IntN(40) {
 			var p omop.PersonID
-			if err := p.Scan(next); err != nil {
-				panic(err)
-			}
+			require.NoError(t, p.Scan(next))
 			cell, next = append(cell, p), next+1
 		}
 		a.Table.Cells = append(a.Table.Cells, analysis.Cell{N: int64(len(cell))})
