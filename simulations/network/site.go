@@ -50,11 +50,8 @@ func (n *Network) newSite(ctx context.Context, operator *hubclient.Client, i int
 		return nil, err
 	}
 	cfg := node.Config{
-		Dir: s.dir, Boards: []identity.DID{n.board.DID()}, Policy: Policy(), Shape: n.cfg.Shape, Circuits: n.cfg.Circuits,
-		EpochPause: 100 * time.Millisecond, Logger: n.cfg.Logger.With("party", name),
-	}
-	if n.cfg.Proofs != nil {
-		cfg.Prover = n.cfg.Proofs
+		Dir: s.dir, DSN: n.dsn(i, s.dir), Boards: []identity.DID{n.board.DID()}, Policy: Policy(), Shape: n.cfg.Shape, Circuits: n.cfg.Circuits,
+		Prover: n.prover, EpochPause: epochPause, Logger: n.cfg.Logger.With("party", name),
 	}
 	if err := n.populate(ctx, cfg, i); err != nil {
 		return nil, err
@@ -76,7 +73,7 @@ var vocabulary = fstest.MapFS{
 
 // populate stores the people of the i-th node. The node is not running yet.
 func (n *Network) populate(ctx context.Context, cfg node.Config, i int) (err error) {
-	db, err := sqldb.Open(ctx, sqldb.Config{DSN: "sqlite:" + filepath.Join(cfg.Dir, "data.db")})
+	db, err := sqldb.Open(ctx, sqldb.Config{DSN: cfg.DSN})
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,11 @@ const (
 	// consentTime bounds the wait for everybody's consents: a node proves them within
 	// seconds, but all nodes share this machine.
 	consentTime  = 20 * time.Minute
-	consentPause = 50 * time.Millisecond
+	consentPause = 200 * time.Millisecond
+
+	// epochPause is longer than the time between two consents of a node, which
+	// would else be proved twice.
+	epochPause = 500 * time.Millisecond
 )
 
 // researcher is somebody who asks.
