@@ -148,7 +148,7 @@ func Start(ctx context.Context, cfg Config) (*Network, error) {
 	}
 	n := &Network{cfg: cfg, failed: make(chan error, cfg.Nodes+1)}
 	n.ctx, n.cancel = context.WithCancel(ctx)
-	for _, part := range []func() error{n.makeKeys, n.startHub, n.makeSchemas, n.startSites, n.admitResearchers, n.openTrial, n.settle} {
+	for _, part := range []func() error{n.makeKeys, n.startHub, n.makeSchemas, n.openSites, n.admitResearchers, n.openTrial, n.settle} {
 		if err := part(); err != nil {
 			return nil, errors.Join(fmt.Errorf("network: %w", err), n.Close())
 		}
@@ -161,6 +161,11 @@ func (n *Network) Close() error {
 	n.cancel()
 	n.parts.Wait()
 	var errs []error
+	for _, s := range n.sites {
+		if s != nil && s.Node != nil && !s.running {
+			errs = append(errs, s.Node.Close())
+		}
+	}
 	for _, relay := range n.relays {
 		errs = append(errs, relay.Close())
 	}
@@ -300,8 +305,8 @@ func (n *Network) dsn(i int, dir string) string {
 	return "sqlite:" + filepath.Join(dir, "data.db")
 }
 
-// startSites enrolls and starts the nodes, some at a time.
-func (n *Network) startSites() error {
+// openSites enrolls the nodes and fills their databases, some at a time.
+func (n *Network) openSites() error {
 	operator, err := n.operator()
 	if err != nil {
 		return err
