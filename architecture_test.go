@@ -77,6 +77,8 @@ var forbidden = []struct{ from, to, why string }{
 	{"", "zk/evm/inprocess", "an installation needs no simulated chain"},
 	{"node", "zk/evm/inprocess", "an installation needs no simulated chain"},
 	{"hub", "zk/evm/inprocess", "an installation needs no simulated chain"},
+	{"", "zk/standin", "an installation proves"},
+	{"hub", "zk/standin", "an installation proves"},
 	{"zk/verifier", "zk/prover", "whoever verifies must not need a prover"},
 }
 

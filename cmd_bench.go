@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,6 +41,7 @@ which a sync is real, and are removed at the end, also with Ctrl-C.`,
   trialmesh bench cohort-index --persons 100000
   trialmesh bench cohort --postgres /usr/lib/postgresql/15/bin
   trialmesh bench count-roundtrip --json
+  trialmesh bench means --database postgres
   trialmesh bench grid --nodes 3,10 --delays 0s,20ms`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -52,13 +52,13 @@ which a sync is real, and are removed at the end, also with Ctrl-C.`,
 		RunE: measure,
 	}
 	cmd.Flags().String("dir", ".", "folder on the file system to measure")
-	cmd.Flags().String("database", "", "postgres:// URL, in which a schema is made and removed (default SQLite)")
+	cmd.Flags().String("database", "", "postgres:// URL, in which a schema is made and removed for every node, or postgres for a server of its own (default SQLite)")
 	cmd.Flags().Duration("for", 6*time.Second, "how long to measure a figure, in three rounds")
 	cmd.Flags().String("size", "256MiB", "size of the file of ingest-memory, in KiB, MiB or GiB")
 	cmd.Flags().Int("points", 5_000_000, "stored points to which ingest-curve goes")
 	cmd.Flags().Int("persons", 0, "people of cohort (default 1,000,000, and 100,000 beside PostgreSQL) and cohort-index (20,000)")
-	cmd.Flags().String("postgres", "", "folder with the programs of PostgreSQL for cohort (default: in /usr/lib/postgresql, or PATH)")
-	cmd.Flags().IntSlice("nodes", nil, "nodes of the networks of grid (default 3,10,50,100)")
+	cmd.Flags().String("postgres", "", "folder with the programs of PostgreSQL for cohort and --database postgres (default: in /usr/lib/postgresql, or PATH)")
+	cmd.Flags().IntSlice("nodes", nil, "nodes of the networks of grid (default 3,10,50,100), and among whom mask masks beside 10")
 	cmd.Flags().DurationSlice("delays", nil, "round trips of grid (default 0s,20ms,100ms)")
 	cmd.Flags().Int("questions", 500, "questions that concurrent asks at once")
 	cmd.Flags().Float64("bar", 0, "another bar for the first figure (default as listed)")
@@ -120,9 +120,10 @@ func measure(cmd *cobra.Command, args []string) error {
 		return usageError{errors.New("--for: a duration over 0")}
 	}
 	progress := newProgress(cmd, 0)
+	table := newFigureTable(cmd)
 	figures, err := bench.Run(cmd.Context(), benchmarks(), args[0], bench.Config{
 		Dir: dir, Database: database, For: duration, Size: size, Points: points, Persons: persons,
-		Programs: programs, Nodes: nodes, Delays: delays, Questions: questions, Bar: bar, Progress: progress.say,
+		Programs: programs, Nodes: nodes, Delays: delays, Questions: questions, Bar: bar, Progress: progress.say, Measured: table.add,
 	})
 	switch {
 	case errors.Is(err, bench.ErrName):
@@ -134,8 +135,8 @@ func measure(cmd *cobra.Command, args []string) error {
 	case err != nil:
 		return err
 	}
-	if err := printFigures(cmd, figures); err != nil {
-		return err
+	if table.failed != nil {
+		return table.failed
 	}
 	for _, f := range figures {
 		if !f.OK {
@@ -145,34 +146,47 @@ func measure(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-func printFigures(cmd *cobra.Command, figures []bench.Figure) error {
-	if wantsJSON(cmd) {
-		for _, f := range figures {
-			if err := printJSON(cmd, f); err != nil {
-				return err
-			}
-		}
-		return nil
+// figureTable prints figures one by one, as they are measured.
+type figureTable struct {
+	cmd    *cobra.Command
+	begun  bool
+	failed error // of printing
+}
+
+func newFigureTable(cmd *cobra.Command) *figureTable { return &figureTable{cmd: cmd} }
+
+// figureRow has columns for the longest names and units that there are.
+const figureRow = "%-28s  %8s  %-14s  %-14s  %-3s  %8s  %s\n"
+
+func (t *figureTable) add(f bench.Figure) {
+	if wantsJSON(t.cmd) {
+		t.failed = errors.Join(t.failed, printJSON(t.cmd, f))
+		return
 	}
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprint(w, "figure\tvalue\tunit\tbar\tmet\tratio\tto\n")
-	for _, f := range figures {
-		bar, met, ratio, to := "", "", "", ""
-		if f.Bar != nil {
-			bar, met = bound(f)+" "+short(*f.Bar), "no"
-			if f.OK {
-				met = "yes"
-			}
-		}
-		if f.Reference != nil {
-			to = f.Reference.Name + ", " + short(f.Reference.Value)
-		}
-		if f.Ratio != nil {
-			ratio = short(*f.Ratio)
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", f.Name, short(f.Value), f.Unit, bar, met, ratio, to)
+	if !t.begun {
+		t.begun = true
+		t.print("figure", "value", "unit", "bar", "met", "ratio", "to")
 	}
-	return w.Flush()
+	bar, met, ratio, to := "", "", "", ""
+	if f.Bar != nil {
+		bar, met = bound(f)+" "+short(*f.Bar), "no"
+		if f.OK {
+			met = "yes"
+		}
+	}
+	if f.Reference != nil {
+		to = f.Reference.Name + ", " + short(f.Reference.Value)
+	}
+	if f.Ratio != nil {
+		ratio = short(*f.Ratio)
+	}
+	t.print(f.Name, short(f.Value), f.Unit, bar, met, ratio, to)
+}
+
+func (t *figureTable) print(columns ...any) {
+	line := strings.TrimRight(fmt.Sprintf(figureRow, columns...), " \n")
+	_, err := fmt.Fprintln(t.cmd.OutOrStdout(), line)
+	t.failed = errors.Join(t.failed, err)
 }
 
 // bound says which side of its bar a figure should be on.

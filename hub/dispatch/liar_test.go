@@ -236,7 +236,7 @@ func TestProofThatLies(t *testing.T) {
 				id := w.put(t, w.trial.CountBySex(), 20*time.Second)
 				require.Equal(t, query.Complete, w.result(t, id).State)
 				w.proofs(t, id, 2)
-				require.Eventually(t, func() bool { return w.log.refused(c.rule) }, time.Minute, 20*time.Millisecond, "no refusal by rule %s", c.rule)
+				require.Eventually(t, func() bool { return w.log.refused(c.rule) }, time.Minute, 200*time.Millisecond, "no refusal by rule %s", c.rule)
 				w.replay(t)
 			})
 		})
@@ -267,6 +267,6 @@ func TestProofOfAnotherQuestion(t *testing.T) {
 		})
 		second := w.put(t, w.trial.MeanBySex(), 20*time.Second)
 		w.proofs(t, second, 2)
-		require.Eventually(t, func() bool { return w.log.refused("access.proof") }, time.Minute, 20*time.Millisecond, "the reused proof was not refused")
+		require.Eventually(t, func() bool { return w.log.refused("access.proof") }, time.Minute, 200*time.Millisecond, "the reused proof was not refused")
 	})
 }

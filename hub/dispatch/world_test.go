@@ -110,7 +110,7 @@ func (w *world) put(t *testing.T, r query.Request, wait time.Duration) query.ID 
 func (w *world) dispatcher(t *testing.T, log dispatch.Log) *dispatch.Dispatcher {
 	t.Helper()
 	d, err := dispatch.New(dispatch.Config{
-		Registry: w.reader, Log: log, Network: w.end, Speaks: w.speaks, Policy: w.policy, Grace: 100 * time.Millisecond, Poll: 25 * time.Millisecond,
+		Registry: w.reader, Log: log, Network: w.end, Speaks: w.speaks, Policy: w.policy, Grace: 100 * time.Millisecond, Poll: 250 * time.Millisecond,
 		ProofWait: 5 * time.Second,
 	})
 	require.NoError(t, err)
@@ -166,7 +166,7 @@ func (w *world) result(t *testing.T, id query.ID) query.Result {
 			result = *q.Result
 		}
 		return q.Result != nil
-	}, time.Minute, 20*time.Millisecond, "the question has no result")
+	}, time.Minute, 200*time.Millisecond, "the question has no result")
 	return result
 }
 
@@ -177,7 +177,7 @@ func (w *world) proofs(t *testing.T, id query.ID, n int) {
 		list, err := w.reader.Accesses(t.Context(), id)
 		require.NoError(t, err)
 		return len(list) == n
-	}, time.Minute, 20*time.Millisecond, "the question has not %d proofs", n)
+	}, time.Minute, 200*time.Millisecond, "the question has not %d proofs", n)
 }
 
 // replay applies the log to a new database and requires the same state.

@@ -13,7 +13,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/trialmesh/trialmesh/localstore/sqldb/pgserver"
 )
 
 // Figure is one measured value. Its JSON is the line that trialmesh bench prints.
@@ -68,8 +71,9 @@ type Config struct {
 	// its file system is measured. Defaults to the working directory.
 	Dir string
 
-	// Database is a "postgres://" URL, in which a schema of its own is made and
-	// removed. Defaults to SQLite in the temporary directory.
+	// Database is a "postgres://" URL, in which a schema is made and removed for every
+	// node, or "postgres" for a server that is started for this measurement and syncs to
+	// the system's temporary folder. Defaults to SQLite in the temporary directory.
 	Database string
 
 	// For is how long a figure is measured after warming up, in three rounds.
@@ -88,12 +92,13 @@ type Config struct {
 	// 1,000,000, of whom cohort compares 100,000 with PostgreSQL, and 20,000.
 	Persons int
 
-	// Programs is the folder with PostgreSQL's programs that cohort starts a server of.
+	// Programs is the folder with PostgreSQL's programs of which a server is started.
 	// Defaults to that of the latest version in /usr/lib/postgresql, or of PATH.
 	Programs string
 
 	// Nodes and Delays are the networks of grid: how many nodes, and how long a round
-	// trip is. Default to 3, 10, 50, 100 and 0, 20 ms, 100 ms.
+	// trip is. Default to 3, 10, 50, 100 and 0, 20 ms, 100 ms. Nodes are also those among
+	// whom mask masks, by default 10.
 	Nodes  []int
 	Delays []time.Duration
 
@@ -105,6 +110,9 @@ type Config struct {
 
 	// Progress is told what is being done. Defaults to nobody.
 	Progress func(text string)
+
+	// Measured is told every figure as soon as it is there. Defaults to nobody.
+	Measured func(Figure)
 }
 
 func (c Config) withDefaults() Config {
@@ -120,9 +128,6 @@ func (c Config) withDefaults() Config {
 	if c.Points == 0 {
 		c.Points = 5_000_000
 	}
-	if len(c.Nodes) == 0 {
-		c.Nodes = []int{3, 10, 50, 100}
-	}
 	if len(c.Delays) == 0 {
 		c.Delays = []time.Duration{0, 20 * time.Millisecond, 100 * time.Millisecond}
 	}
@@ -131,6 +136,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Progress == nil {
 		c.Progress = func(string) {}
+	}
+	if c.Measured == nil {
+		c.Measured = func(Figure) {}
 	}
 	return c
 }
@@ -147,10 +155,12 @@ func (c Config) validate() error {
 		return errors.New("the persons must be 1,000 or more")
 	case c.Questions < 1 || c.Questions > 5000:
 		return errors.New("the questions must be 1 to 5,000")
-	case slices.Min(c.Nodes) < 3 || slices.Max(c.Nodes) > 200:
+	case slices.ContainsFunc(c.Nodes, func(n int) bool { return n < 3 || n > 200 }):
 		return errors.New("the nodes of a network must be 3 to 200")
 	case slices.Min(c.Delays) < 0 || slices.Max(c.Delays) > 10*time.Second:
 		return errors.New("the delays must be 0 to 10s")
+	case c.Database != "" && c.Database != ownServer && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://"):
+		return errors.New("the database must be a postgres:// URL, or postgres")
 	case c.Bar < 0:
 		return errors.New("the bar must be positive")
 	}
@@ -170,7 +180,8 @@ type Benchmark struct {
 	Name    string
 	Explain string // what its figures mean
 
-	// Measure takes a configuration as [Run] completes it.
+	// Measure takes a configuration as [Run] completes it. What it tells Config.Measured
+	// are the first of the figures that it returns; the others it need not tell.
 	Measure func(context.Context, Config) ([]Figure, error)
 }
 
@@ -195,7 +206,7 @@ var (
 
 // Run measures one of the given benchmarks. It returns [ErrName], [ErrConfig] or what kept it from
 // measuring; a bar that is not met is no error. It ends early when ctx does.
-func Run(ctx context.Context, all []Benchmark, name string, cfg Config) ([]Figure, error) {
+func Run(ctx context.Context, all []Benchmark, name string, cfg Config) (figures []Figure, err error) {
 	i := slices.IndexFunc(all, func(b Benchmark) bool { return b.Name == name })
 	if i < 0 {
 		return nil, fmt.Errorf("%w: %q", ErrName, name)
@@ -204,12 +215,34 @@ func Run(ctx context.Context, all []Benchmark, name string, cfg Config) ([]Figur
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	figures, err := all[i].Measure(ctx, cfg)
-	if err != nil {
+	if cfg.Database == ownServer {
+		server, err := pgserver.Start(ctx, cfg.Programs, serverSettings...)
+		if err != nil {
+			return nil, fmt.Errorf("bench %s: %w", name, err)
+		}
+		defer func() { err = errors.Join(err, server.Close()) }()
+		cfg.Database = server.DSN
+	}
+	told, tell := 0, cfg.Measured
+	cfg.Measured = func(f Figure) {
+		told++
+		tell(f)
+	}
+	if figures, err = all[i].Measure(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("bench %s: %w", name, err)
+	}
+	for _, f := range figures[told:] {
+		tell(f)
 	}
 	return figures, nil
 }
+
+// ownServer as Config.Database is a server of this measurement's own.
+const ownServer = "postgres"
+
+// serverSettings are those of a server as it is installed, with places for the connections of many
+// nodes. It syncs, unlike that of a test.
+var serverSettings = []string{"max_connections=2000", "fsync=on", "synchronous_commit=on", "full_page_writes=on"}
 
 // rounds are how often a figure is measured.
 const rounds = 3

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -37,8 +38,7 @@ import (
 // site is a node as far as data comes in, put together as package node does.
 type site struct {
 	dir    string
-	schema string // of PostgreSQL, "" on SQLite
-	base   string // URL of the database that schema is in
+	schema *sqldb.Schema // nil on SQLite
 
 	db     *sqldb.DB
 	people *omop.Store
@@ -80,10 +80,11 @@ func with(ctx context.Context, cfg Config, f func(context.Context, *site) error)
 func (s *site) open(ctx context.Context, cfg Config) error {
 	dsn := "sqlite:" + filepath.Join(s.dir, "data.db")
 	if cfg.Database != "" {
-		var err error
-		if dsn, err = s.makeSchema(ctx, cfg.Database); err != nil {
+		schema, err := sqldb.MakeSchema(ctx, cfg.Database, "trialmesh_bench_"+strconv.FormatInt(time.Now().UnixNano(), 36))
+		if err != nil {
 			return err
 		}
+		s.schema, dsn = &schema, schema.DSN
 	}
 	var err error
 	if s.db, err = sqldb.Open(ctx, sqldb.Config{DSN: dsn}); err != nil {
@@ -256,8 +257,8 @@ func (s *site) close() error {
 	if s.db != nil {
 		errs = append(errs, s.db.Close())
 	}
-	if s.schema != "" {
-		errs = append(errs, admin(context.Background(), s.base, "DROP SCHEMA "+s.schema+" CASCADE"))
+	if s.schema != nil {
+		errs = append(errs, s.schema.Drop(context.Background()))
 	}
 	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
 }

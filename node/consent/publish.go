@@ -105,19 +105,22 @@ const maxPauses = 10
 // settle waits until nothing has changed for a pause, and reports whether ctx
 // is still alive.
 func (p *Publisher) settle(ctx context.Context) bool {
-	for range maxPauses {
-		timer := time.NewTimer(p.cfg.Pause)
+	longest := time.NewTimer(maxPauses * p.cfg.Pause)
+	defer longest.Stop()
+	quiet := time.NewTimer(p.cfg.Pause)
+	defer quiet.Stop()
+	for {
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return false
-		case <-timer.C:
+		case <-quiet.C:
+			return true
+		case <-longest.C:
 			return true
 		case <-p.wake:
-			timer.Stop()
+			quiet.Reset(p.cfg.Pause)
 		}
 	}
-	return true
 }
 
 // publish brings the ledger up to date and returns when to look again.

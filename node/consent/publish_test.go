@@ -72,7 +72,7 @@ func (l *ledger) counts() (calls, epochs int) {
 }
 
 // publishes runs test with a desk whose publisher is at work, in a bubble of time.
-func publishes(t *testing.T, l *ledger, test func(t *testing.T, d *desk)) {
+func publishes(t *testing.T, l *ledger, test func(t *testing.T, d *desk, p *consent.Publisher)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(start))
@@ -85,7 +85,7 @@ func publishes(t *testing.T, l *ledger, test func(t *testing.T, d *desk)) {
 		done := make(chan error, 1)
 		d.consents(t, 1)
 		go func() { done <- p.Run(ctx) }()
-		test(t, d)
+		test(t, d, p)
 		cancel()
 		require.NoError(t, <-done)
 	})
@@ -96,7 +96,7 @@ func publishes(t *testing.T, l *ledger, test func(t *testing.T, d *desk)) {
 func TestRefusedEpochIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	l := &ledger{refuse: problem.Refusal("registry.trial-unknown", "no such trial is registered")}
-	publishes(t, l, func(t *testing.T, d *desk) {
+	publishes(t, l, func(t *testing.T, d *desk, _ *consent.Publisher) {
 		time.Sleep(time.Hour)
 		require.EqualValues(t, 1, d.prover.proofs.Load())
 		calls, _ := l.counts()
@@ -113,6 +113,30 @@ func TestRefusedEpochIsLeftAlone(t *testing.T) {
 	})
 }
 
+// TestConsentsThatComeTogetherAreProvedOnce: of many a second as well, and those that
+// never stop coming do not hold an epoch up.
+func TestConsentsThatComeTogetherAreProvedOnce(t *testing.T) {
+	t.Parallel()
+	publishes(t, new(ledger), func(t *testing.T, d *desk, p *consent.Publisher) {
+		synctest.Wait()
+		require.EqualValues(t, 1, d.prover.proofs.Load(), "what was there at the start")
+		changes := func(n int64, every, during time.Duration) {
+			d.consents(t, n)
+			for range during / every {
+				p.Wake()
+				time.Sleep(every)
+			}
+		}
+		changes(2, 10*time.Millisecond, time.Second)
+		changes(3, time.Second, 5*time.Second)
+		require.EqualValues(t, 1, d.prover.proofs.Load(), "they still come")
+		time.Sleep(3 * time.Second)
+		require.EqualValues(t, 2, d.prover.proofs.Load())
+		changes(4, time.Second, 25*time.Second)
+		require.EqualValues(t, 3, d.prover.proofs.Load(), "ten pauses are enough")
+	})
+}
+
 // TestHubThatLiesAboutAnEpoch records epochs and says that it refused them. The
 // node finds them again and goes on.
 func TestHubThatLiesAboutAnEpoch(t *testing.T) {
@@ -121,7 +145,7 @@ func TestHubThatLiesAboutAnEpoch(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := &ledger{lie: true}
-			publishes(t, l, func(t *testing.T, d *desk) {
+			publishes(t, l, func(t *testing.T, d *desk, _ *consent.Publisher) {
 				time.Sleep(lies)
 				_, epochs := l.counts()
 				require.Equal(t, 1, epochs)

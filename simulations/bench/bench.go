@@ -5,7 +5,8 @@
 // in an empty folder: a hub and nodes in this process, with the TLS, the replicated log,
 // the ledger, the release gate and the proofs of an installation with the default shape
 // of circuits cut to 64 participants a node. The proofs of an answer are made as always,
-// once no question is under way, and are not waited for.
+// once no question is under way: those of what was asked before are waited for before
+// anything is timed, and those of what is timed are not.
 package bench
 
 import (
@@ -25,7 +26,7 @@ import (
 // All returns the benchmarks, by name.
 func All() []bench.Benchmark {
 	return []bench.Benchmark{
-		{Name: "concurrent", Explain: concurrentText, Measure: in(network.Config{Researchers: maxResearchers}, concurrent)},
+		{Name: "concurrent", Explain: concurrentText, Measure: concurrent},
 		{Name: "count-roundtrip", Explain: roundtripText, Measure: in(network.Config{}, roundtrip)},
 		{Name: "grid", Explain: gridText, Measure: grid},
 		{Name: "mask", Explain: maskText, Measure: mask},
@@ -59,7 +60,7 @@ func with(ctx context.Context, cfg bench.Config, build network.Config, fn func(*
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(build.Dir)) }()
-	build.Circuits = cache
+	build.Circuits, build.Database = cache, cfg.Database
 	if build.Persons == 0 {
 		build.Shape, build.Persons = shape, persons
 	}
@@ -74,9 +75,27 @@ func with(ctx context.Context, cfg bench.Config, build network.Config, fn func(*
 
 // ask is the number-th question of a researcher, and takes some time.
 func ask(ctx context.Context, n *network.Network, researcher, number int, a query.Analysis) (time.Duration, error) {
+	took, _, err := asked(ctx, n, researcher, number, a)
+	return took, err
+}
+
+// asked is ask that also names the question.
+func asked(ctx context.Context, n *network.Network, researcher, number int, a query.Analysis) (time.Duration, query.ID, error) {
 	begun := time.Now()
-	_, err := n.Ask(ctx, researcher, query.Request{Cohort: network.Cohort(number), Analysis: a})
-	return time.Since(begun), err
+	q, err := n.Ask(ctx, researcher, query.Request{Cohort: network.Cohort(number), Analysis: a})
+	return time.Since(begun), q.ID, err
+}
+
+// proved waits until the proofs of questions of the first researcher are made, which would
+// take the processors from what is timed next.
+func proved(ctx context.Context, cfg bench.Config, n *network.Network, ids []query.ID) error {
+	cfg.Progress("waiting for proofs")
+	for _, id := range ids {
+		if err := n.Proved(ctx, 0, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // warmUp is how many questions are asked before anything is measured: connections, caches
@@ -89,14 +108,19 @@ func times(cfg bench.Config, n int) int {
 	return max(1, min(n, int(cfg.For*time.Duration(n)/time.Second)))
 }
 
-func warm(ctx context.Context, cfg bench.Config, n *network.Network, a query.Analysis) error {
+func warm(ctx context.Context, cfg bench.Config, n *network.Network, kinds ...query.Analysis) error {
 	cfg.Progress("warming up")
-	for i := range times(cfg, warmUp) {
-		if _, err := ask(ctx, n, 0, firstWarm+i, a); err != nil {
-			return err
+	var ids []query.ID
+	for _, kind := range kinds {
+		for i := range times(cfg, warmUp) {
+			_, id, err := asked(ctx, n, 0, firstWarm+i, kind)
+			if err != nil {
+				return err
+			}
+			ids = append(ids, id)
 		}
 	}
-	return nil
+	return proved(ctx, cfg, n, ids)
 }
 
 // firstWarm numbers the questions of warming up, apart from those that are measured.

@@ -44,10 +44,12 @@ func TestNetworkIsMeasured(t *testing.T) {
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, n.Close()) })
-	cfg := bench.Config{For: time.Millisecond, Questions: 2, Progress: func(text string) { t.Log(text) }}
-	var measured []string
+	var measured, told []string
+	cfg := bench.Config{
+		For: time.Millisecond, Questions: 2, Progress: func(text string) { t.Log(text) }, Measured: func(f bench.Figure) { told = append(told, f.Name) },
+	}
 	for _, measure := range []func(context.Context, bench.Config, *network.Network) ([]bench.Figure, error){
-		roundtrip, means, concurrent,
+		roundtrip, means, atOnce,
 		func(ctx context.Context, cfg bench.Config, n *network.Network) ([]bench.Figure, error) {
 			return measureRows(ctx, cfg, n, 3, []time.Duration{time.Millisecond})
 		},
@@ -65,8 +67,9 @@ func TestNetworkIsMeasured(t *testing.T) {
 	}
 	require.Equal(t, []string{
 		"count-roundtrip", "count-roundtrip-p95", "count-roundtrip-cpu", "means", "means-cpu", "concurrent", "concurrent-failed",
-		"count-3-1", "km-3-1", "glm-3-1",
+		"count-3-1", "count-3-1-cpu", "km-3-1", "km-3-1-cpu", "glm-3-1", "glm-3-1-cpu",
 	}, measured)
+	require.Equal(t, measured[len(measured)-6:], told, "the grid's rows are told at once")
 }
 
 func TestAllAreExplained(t *testing.T) {

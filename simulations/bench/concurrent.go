@@ -19,24 +19,32 @@ cores of this machine (reference: that product). -failed: questions without an a
 from every node, 0.`
 
 const (
-	maxResearchers = 630 // for --questions 5000
-	singles        = 15  // questions alone
+	openQuestions = 8  // that a researcher may have
+	singles       = 15 // questions alone
 )
 
-func concurrent(ctx context.Context, cfg bench.Config, n *network.Network) ([]bench.Figure, error) {
+func concurrent(ctx context.Context, cfg bench.Config) ([]bench.Figure, error) {
+	researchers := (cfg.Questions + openQuestions - 1) / openQuestions
+	return in(network.Config{Researchers: researchers}, atOnce)(ctx, cfg)
+}
+
+// atOnce asks as many questions at once as are configured.
+func atOnce(ctx context.Context, cfg bench.Config, n *network.Network) ([]bench.Figure, error) {
 	kinds := []query.Analysis{network.Count, network.Mean}
-	for _, kind := range kinds {
-		if err := warm(ctx, cfg, n, kind); err != nil {
-			return nil, err
-		}
+	if err := warm(ctx, cfg, n, kinds...); err != nil {
+		return nil, err
 	}
 	var alone []float64
+	var ids []query.ID
 	for i := range times(cfg, singles) {
-		took, err := ask(ctx, n, 0, firstWarm+warmUp+i, kinds[i%len(kinds)])
+		took, id, err := asked(ctx, n, 0, firstWarm+warmUp+i, kinds[i%len(kinds)])
 		if err != nil {
 			return nil, err
 		}
-		alone = append(alone, took.Seconds())
+		alone, ids = append(alone, took.Seconds()), append(ids, id)
+	}
+	if err := proved(ctx, cfg, n, ids); err != nil {
+		return nil, err
 	}
 	cfg.Progress(fmt.Sprintf("asking %d questions", cfg.Questions))
 	var group sync.WaitGroup

@@ -20,7 +20,8 @@ import (
 const maskText = `what masking costs among 10 nodes. mask-count: milliseconds of processor time of one node
 for a whole masked sum of the length of a count, its five steps with all keys, shares
 and signatures, at most 5 (reference: the hub's part). mask-glm: the same for the length
-of a logistic regression's round. mask-logistic: seconds of a logistic regression over
+of a logistic regression's round. mask-count-N, mask-glm-N: the same among N nodes
+(--nodes), without a bar. mask-logistic: seconds of a logistic regression over
 10 nodes, each with a round trip of 50 ms to the hub, at most 5 (reference: the round
 trips that it takes). mask-logistic-rounds: the sums that it took.`
 
@@ -40,17 +41,25 @@ func mask(ctx context.Context, cfg bench.Config) ([]bench.Figure, error) {
 		return nil, err
 	}
 	var figures []bench.Figure
-	for i, of := range []string{"count", "glm"} {
-		cfg.Progress("masking the vectors of a " + of)
-		member, hub, err := masking(ctx, maskNodes, lengths[i])
-		if err != nil {
-			return nil, err
+	for _, nodes := range append([]int{maskNodes}, cfg.Nodes...) {
+		for i, of := range []string{"count", "glm"} {
+			cfg.Progress(fmt.Sprintf("masking the vectors of a %s among %d nodes", of, nodes))
+			member, hub, err := masking(ctx, nodes, lengths[i])
+			if err != nil {
+				return nil, err
+			}
+			f := bench.NewFigure("mask-"+of, member, "ms").Beside("the hub's part", hub)
+			switch {
+			case len(figures) == 0:
+				f = f.AtMost(cfg.BarOr(maskBar))
+			case len(figures) == 1:
+				f = f.AtMost(maskBar)
+			default:
+				f.Name = fmt.Sprintf("%s-%d", f.Name, nodes)
+			}
+			cfg.Measured(f)
+			figures = append(figures, f)
 		}
-		bar := float64(maskBar)
-		if i == 0 {
-			bar = cfg.BarOr(maskBar)
-		}
-		figures = append(figures, bench.NewFigure("mask-"+of, member, "ms").Beside("the hub's part", hub).AtMost(bar))
 	}
 	err = with(ctx, cfg, network.Config{Nodes: maskNodes, RoundTrip: logisticTrip}, func(n *network.Network) error {
 		logistic, err := regression(ctx, cfg, n)

@@ -11,8 +11,8 @@ import (
 	"github.com/trialmesh/trialmesh/simulations/network"
 )
 
-const meansText = `means of a blood pressure over 3 nodes on loopback, each another question, from 4
-researchers who have 8 questions open each. means: answers per second through the whole
+const meansText = `means of a blood pressure over 3 nodes on loopback, each another question: 64 at once, of
+32 researchers who have 2 open each. means: answers per second through the whole
 network, at least 200 (reference: what DataSHIELD's continuous integration publishes for
 ds.mean over 3 studies). -cpu: milliseconds of processor time for a mean, of all four
 parties together: this machine's cores bound the first by it.`
@@ -20,8 +20,8 @@ parties together: this machine's cores bound the first by it.`
 const (
 	meansBar         = 200
 	meansReference   = 19.7 // calls/s: Armadillo, dsBaseClient tests/testthat/perf_files
-	meansResearchers = 4
-	openQuestions    = 8 // that a researcher may have
+	meansResearchers = 32
+	meansEach        = 2 // questions that a researcher has open
 )
 
 func means(ctx context.Context, cfg bench.Config, n *network.Network) ([]bench.Figure, error) {
@@ -32,10 +32,10 @@ func means(ctx context.Context, cfg bench.Config, n *network.Network) ([]bench.F
 	var number, answered atomic.Int64
 	busy, begun := processor(), time.Now()
 	group, running := errgroup.WithContext(ctx)
-	for worker := range times(cfg, meansResearchers*openQuestions) {
+	for worker := range times(cfg, meansResearchers*meansEach) {
 		group.Go(func() error {
 			for answered.Load() < int64(times(cfg, fewest)) || time.Since(begun) < cfg.For {
-				if _, err := ask(running, n, worker/openQuestions, int(number.Add(1)), network.Mean); err != nil {
+				if _, err := ask(running, n, worker/meansEach, int(number.Add(1)), network.Mean); err != nil {
 					return err
 				}
 				answered.Add(1)

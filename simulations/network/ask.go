@@ -77,17 +77,17 @@ func (n *Network) Ask(ctx context.Context, i int, request query.Request) (hubcli
 	if err != nil {
 		return hubclient.Question{}, err
 	}
-	return n.Await(ctx, i, id, hubclient.WaitResult)
+	return n.await(ctx, i, id)
 }
 
-// Await waits for the result of a question or, with hubclient.WaitProofs, for its proofs.
-func (n *Network) Await(ctx context.Context, i int, id query.ID, what string) (hubclient.Question, error) {
+// await waits for the result of a question.
+func (n *Network) await(ctx context.Context, i int, id query.ID) (hubclient.Question, error) {
 	for {
-		q, err := n.researchers[i].client.Question(ctx, id.String(), what, time.Minute)
+		q, err := n.researchers[i].client.Question(ctx, id.String(), hubclient.WaitResult, time.Minute)
 		switch {
 		case err != nil:
 			return q, err
-		case q.Result == nil || what == hubclient.WaitProofs && !q.ProofsDone:
+		case q.Result == nil:
 			if time.Since(q.Asked) > questionTime {
 				return q, fmt.Errorf("%w within %s", ErrUnanswered, questionTime)
 			}
@@ -95,6 +95,35 @@ func (n *Network) Await(ctx context.Context, i int, id query.ID, what string) (h
 			return q, fmt.Errorf("%w: %s", ErrUnanswered, q.Result.Reason)
 		default:
 			return q, nil
+		}
+	}
+}
+
+// ErrUnproved reports an answer of which not every node has proved its part.
+var ErrUnproved = errors.New("not every node proved its part")
+
+// provedPause is how often it is looked whether the proofs of an answer are there.
+const provedPause = 100 * time.Millisecond
+
+// Proved waits until every node has proved its part of an answer, which the hub asks for
+// once no question is under way.
+func (n *Network) Proved(ctx context.Context, i int, id query.ID) error {
+	over := time.NewTimer(questionTime)
+	defer over.Stop()
+	for {
+		q, err := n.researchers[i].client.Question(ctx, id.String(), "", 0)
+		if err != nil {
+			return err
+		}
+		if q.Result != nil && (q.Result.Repeats != nil || len(q.Accesses) == len(q.Result.Answered)) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-over.C:
+			return fmt.Errorf("%w within %s", ErrUnproved, questionTime)
+		case <-time.After(provedPause):
 		}
 	}
 }

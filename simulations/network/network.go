@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -23,10 +24,12 @@ import (
 
 	"github.com/trialmesh/trialmesh/hub"
 	"github.com/trialmesh/trialmesh/hub/registry"
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/zk/circuits"
+	"github.com/trialmesh/trialmesh/zk/prover"
 )
 
 // Config configures a [Network]. Dir and Circuits are required.
@@ -36,6 +39,10 @@ type Config struct {
 
 	// Circuits is the folder where proving keys are cached.
 	Circuits string
+
+	// Database is a "postgres://" URL, in which every node has a schema that is removed by
+	// Close. Defaults to a SQLite file for each. The hub's is always one.
+	Database string
 
 	// Nodes is how many there are, 3 to 200. Defaults to 3.
 	Nodes int
@@ -113,9 +120,12 @@ func Policy() disclosure.Policy {
 
 // Network is a hub with its nodes, running.
 type Network struct {
-	cfg   Config
-	hub   *hub.Hub
-	sites []*Site
+	cfg    Config
+	hub    *hub.Hub
+	prover node.Prover // of all nodes
+	sites  []*Site
+
+	schemas []sqldb.Schema // of the nodes; none on SQLite
 
 	sponsor, board identity.Key
 	researchers    []researcher
@@ -138,7 +148,7 @@ func Start(ctx context.Context, cfg Config) (*Network, error) {
 	}
 	n := &Network{cfg: cfg, failed: make(chan error, cfg.Nodes+1)}
 	n.ctx, n.cancel = context.WithCancel(ctx)
-	for _, part := range []func() error{n.makeKeys, n.startHub, n.startSites, n.admitResearchers, n.openTrial, n.settle} {
+	for _, part := range []func() error{n.makeKeys, n.startHub, n.makeSchemas, n.openSites, n.admitResearchers, n.openTrial, n.settle} {
 		if err := part(); err != nil {
 			return nil, errors.Join(fmt.Errorf("network: %w", err), n.Close())
 		}
@@ -151,6 +161,11 @@ func (n *Network) Close() error {
 	n.cancel()
 	n.parts.Wait()
 	var errs []error
+	for _, s := range n.sites {
+		if s != nil && s.Node != nil && !s.running {
+			errs = append(errs, s.Node.Close())
+		}
+	}
 	for _, relay := range n.relays {
 		errs = append(errs, relay.Close())
 	}
@@ -158,6 +173,9 @@ func (n *Network) Close() error {
 		if r.client != nil {
 			r.client.Close()
 		}
+	}
+	for _, schema := range n.schemas {
+		errs = append(errs, schema.Drop(context.WithoutCancel(n.ctx)))
 	}
 	select {
 	case err := <-n.failed:
@@ -214,6 +232,9 @@ func (n *Network) startHub() error {
 			return err
 		}
 	}
+	if err := n.openProver(); err != nil {
+		return err
+	}
 	n.run("hub", n.hub.Run)
 	api, err := n.relay(n.hub.URL()[len("https://"):])
 	n.url = "https://" + api
@@ -242,8 +263,50 @@ func (n *Network) openHub(dir string) error {
 	return err
 }
 
-// startSites enrolls and starts the nodes, some at a time.
-func (n *Network) startSites() error {
+// openProver makes what proves for all nodes: keys of their own would take each of them
+// some 50 MB, and their proofs, made at once on the same processors, longer.
+func (n *Network) openProver() error {
+	if n.prover = n.cfg.Proofs; n.prover != nil {
+		return nil
+	}
+	epoch, err := prover.DevelopmentKeys(n.ctx, n.cfg.Circuits, n.cfg.Shape.Epoch())
+	if err != nil {
+		return err
+	}
+	access, err := prover.DevelopmentKeys(n.ctx, n.cfg.Circuits, n.cfg.Shape.Access())
+	if err != nil {
+		return err
+	}
+	n.prover, err = prover.New(prover.Config{Epoch: epoch, Access: access})
+	return err
+}
+
+// makeSchemas makes the schemas of the nodes if they are on PostgreSQL.
+func (n *Network) makeSchemas() error {
+	if n.cfg.Database == "" {
+		return nil
+	}
+	prefix := "simulation_" + strconv.FormatInt(time.Now().UnixNano(), 36)
+	for i := range n.cfg.Nodes {
+		schema, err := sqldb.MakeSchema(n.ctx, n.cfg.Database, fmt.Sprintf("%s_%d", prefix, i))
+		if err != nil {
+			return err
+		}
+		n.schemas = append(n.schemas, schema)
+	}
+	return nil
+}
+
+// dsn is the address of the i-th node's database, whose folder is dir.
+func (n *Network) dsn(i int, dir string) string {
+	if len(n.schemas) > 0 {
+		return n.schemas[i].DSN
+	}
+	return "sqlite:" + filepath.Join(dir, "data.db")
+}
+
+// openSites enrolls the nodes and fills their databases, some at a time.
+func (n *Network) openSites() error {
 	operator, err := n.operator()
 	if err != nil {
 		return err

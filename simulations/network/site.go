@@ -30,11 +30,12 @@ import (
 
 // Site is a node of the network.
 type Site struct {
-	Node *node.Node
-	dir  string
+	Node    *node.Node
+	dir     string
+	running bool
 }
 
-// newSite enrolls a node, fills its database and starts it.
+// newSite enrolls a node and fills its database. It does not run yet.
 func (n *Network) newSite(ctx context.Context, operator *hubclient.Client, i int) (*Site, error) {
 	name := fmt.Sprintf("site-%d", i)
 	s := &Site{dir: filepath.Join(n.cfg.Dir, name)}
@@ -50,20 +51,14 @@ func (n *Network) newSite(ctx context.Context, operator *hubclient.Client, i int
 		return nil, err
 	}
 	cfg := node.Config{
-		Dir: s.dir, Boards: []identity.DID{n.board.DID()}, Policy: Policy(), Shape: n.cfg.Shape, Circuits: n.cfg.Circuits,
-		EpochPause: 100 * time.Millisecond, Logger: n.cfg.Logger.With("party", name),
-	}
-	if n.cfg.Proofs != nil {
-		cfg.Prover = n.cfg.Proofs
+		Dir: s.dir, DSN: n.dsn(i, s.dir), Boards: []identity.DID{n.board.DID()}, Policy: Policy(), Shape: n.cfg.Shape, Circuits: n.cfg.Circuits,
+		Prover: n.prover, EpochPause: 100 * time.Millisecond, Logger: n.cfg.Logger.With("party", name),
 	}
 	if err := n.populate(ctx, cfg, i); err != nil {
 		return nil, err
 	}
-	if s.Node, err = node.Open(n.ctx, cfg); err != nil {
-		return nil, err
-	}
-	n.run(name, s.Node.Run)
-	return s, nil
+	s.Node, err = node.Open(n.ctx, cfg)
+	return s, err
 }
 
 // vocabulary is all that the questions need: what is measured, and its unit.
@@ -76,7 +71,7 @@ var vocabulary = fstest.MapFS{
 
 // populate stores the people of the i-th node. The node is not running yet.
 func (n *Network) populate(ctx context.Context, cfg node.Config, i int) (err error) {
-	db, err := sqldb.Open(ctx, sqldb.Config{DSN: "sqlite:" + filepath.Join(cfg.Dir, "data.db")})
+	db, err := sqldb.Open(ctx, sqldb.Config{DSN: cfg.DSN})
 	if err != nil {
 		return err
 	}

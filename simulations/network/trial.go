@@ -25,7 +25,7 @@ const (
 	// consentTime bounds the wait for everybody's consents: a node proves them within
 	// seconds, but all nodes share this machine.
 	consentTime  = 20 * time.Minute
-	consentPause = 50 * time.Millisecond
+	consentPause = 200 * time.Millisecond
 )
 
 // researcher is somebody who asks.
@@ -129,12 +129,21 @@ func (n *Network) sign(now time.Time) (trial.Registration, error) {
 	return trial.Registration{Design: signed, Approvals: []message.Envelope{approval}}, err
 }
 
-// settle records everybody's consents and waits until they are on the ledger.
+// settle records everybody's consents, runs the nodes and waits until they have brought
+// the consents to the ledger. All are there when a node begins to run, so that it
+// proves them once.
 func (n *Network) settle() error {
 	group, ctx := errgroup.WithContext(n.ctx)
 	group.SetLimit(8)
 	for _, s := range n.sites {
-		group.Go(func() error { return n.consents(ctx, s) })
+		group.Go(func() error {
+			if err := n.consents(ctx, s); err != nil {
+				return err
+			}
+			s.running = true
+			n.run(filepath.Base(s.dir), s.Node.Run)
+			return nil
+		})
 	}
 	if err := group.Wait(); err != nil {
 		return err

@@ -65,10 +65,10 @@ func PostgresDSN(t testing.TB) string {
 		fmt.Fprintf(os.Stderr, "--- SKIP: %s: no PostgreSQL: %v\n", t.Name(), err)
 		t.Skipf("no PostgreSQL: %v", err)
 	}
-	schema := fmt.Sprintf("test_%d_%d", os.Getpid(), schemas.Add(1))
-	admin(t, base, "CREATE SCHEMA "+schema)
-	t.Cleanup(func() { admin(t, base, "DROP SCHEMA "+schema+" CASCADE") })
-	return base + "&search_path=" + schema
+	schema, err := sqldb.MakeSchema(t.Context(), base, fmt.Sprintf("test_%d_%d", os.Getpid(), schemas.Add(1)))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, schema.Drop(context.WithoutCancel(t.Context()))) })
+	return schema.DSN
 }
 
 // Open opens dsn and closes it when the test ends.
@@ -78,16 +78,4 @@ func Open(t testing.TB, dsn string) *sqldb.DB {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	return db
-}
-
-func admin(t testing.TB, base, statement string) {
-	t.Helper()
-	ctx := context.WithoutCancel(t.Context()) // also during cleanup
-	db, err := sqldb.Open(ctx, sqldb.Config{DSN: base})
-	require.NoError(t, err)
-	defer db.Close()
-	require.NoError(t, db.Write(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, statement)
-		return err
-	}))
 }
