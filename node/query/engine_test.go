@@ -296,20 +296,55 @@ func TestAttrition(t *testing.T) {
 func TestWhatTheSiteDoesNotKeep(t *testing.T) {
 	t.Parallel()
 	c := four(t, sqltest.SQLite(t))
-	const specialty = `"ProviderSpecialty":[{"CONCEPT_ID":38004446}]`
-	const special = `{"ConditionOccurrence":{"CodesetId":1,` + specialty + `}}`
+	const doses = `{"DoseEra":{"CodesetId":1}}`
 	plain := string(cohort(anyWindow, hasDiabetes))
-	for name, asked := range map[string]struct{ definition, keeps string }{
-		"first event": {string(cohort(anyWindow, special)), "provider.specialty_concept_id"},
-		"rule": {plain[:len(plain)-1] + `,"InclusionRules":[{"name":"special","expression":{"Type":"ALL","CriteriaList":[
-			{"Criteria":` + special + `,"StartWindow":{"Start":{"Coeff":-1},"End":{"Coeff":1}},"Occurrence":{"Type":0,"Count":0}}],
-			"DemographicCriteriaList":[],"Groups":[]}}]}`, "provider.specialty_concept_id"},
-		"place": {string(cohort(anyWindow, `{"VisitOccurrence":{"PlaceOfService":[{"CONCEPT_ID":8782}]}}`)), "care_site."},
+	for name, definition := range map[string]string{
+		"first event": string(cohort(anyWindow, doses)),
+		"rule": plain[:len(plain)-1] + `,"InclusionRules":[{"name":"dose","expression":{"Type":"ALL","CriteriaList":[
+			{"Criteria":` + doses + `,"StartWindow":{"Start":{"Coeff":-1},"End":{"Coeff":1}},"Occurrence":{"Type":0,"Count":0}}],
+			"DemographicCriteriaList":[],"Groups":[]}}]}`,
 	} {
-		_, err := c.engine.Evaluate(t.Context(), protocol.Request{Cohort: json.RawMessage(asked.definition), Analysis: protocol.Analysis{Kind: protocol.Count}}, all{})
+		_, err := c.engine.Evaluate(t.Context(), protocol.Request{Cohort: json.RawMessage(definition), Analysis: protocol.Analysis{Kind: protocol.Count}}, all{})
 		require.ErrorContains(t, err, "rule query.no-table", name)
-		require.ErrorContains(t, err, asked.keeps, name)
+		require.ErrorContains(t, err, "DoseEra", name)
 	}
+}
+
+// TestWhoGaveTheCareAndWhere is answered from the store, also where it must not be.
+func TestWhoGaveTheCareAndWhere(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		c := four(t, db)
+		neurology, urgent := 38004458, 8782
+		care := omop.Batch{
+			Providers: []omop.Provider{{Record: omop.Record{Key: omop.NewKey("d")}, SpecialtyConceptID: &neurology}, {Record: omop.Record{Key: omop.NewKey("n")}}},
+			CareSites: []omop.CareSite{{Record: omop.Record{Key: omop.NewKey("u")}, PlaceConceptID: &urgent}},
+		}
+		for name, provider := range map[string]string{"ada": "d", "bob": "n", "eve": ""} {
+			r := omop.Record{Key: omop.NewKey("seen"), Person: omop.NewKey(name), Provider: omop.NewKey(provider), Pointer: "line 1"}
+			if name == "ada" {
+				r.CareSite = omop.NewKey("u")
+			}
+			care.Visits = append(care.Visits, omop.Visit{Record: r, ConceptID: 9202, Start: day("2024-01-01"), End: day("2024-01-01")})
+		}
+		c.put(t, care)
+		for criterion, want := range map[string][]string{
+			`{"VisitOccurrence":{"ProviderSpecialty":[{"CONCEPT_ID":38004458}]}}`:             {"ada"},
+			`{"VisitOccurrence":{"ProviderSpecialtyCS":{"CodesetId":2,"IsExclusion":false}}}`: {"ada"},
+			`{"VisitOccurrence":{"ProviderSpecialtyCS":{"CodesetId":3,"IsExclusion":true}}}`:  {"ada"}, // nothing says what bob's is
+			`{"VisitOccurrence":{"PlaceOfService":[{"CONCEPT_ID":8782}]}}`:                    {"ada"},
+			`{"VisitOccurrence":{"PlaceOfServiceCS":{"CodesetId":3,"IsExclusion":false}}}`:    {"ada"},
+			`{"VisitOccurrence":{"PlaceOfServiceCS":{"CodesetId":3,"IsExclusion":true}}}`:     nil,
+			`{"VisitOccurrence":{}}`: {"ada", "bob", "eve"},
+		} {
+			definition := fmt.Sprintf(`{"ConceptSets":[
+				{"id":2,"name":"neurology","expression":{"items":[{"concept":{"CONCEPT_ID":%d}}]}},
+				{"id":3,"name":"urgent care","expression":{"items":[{"concept":{"CONCEPT_ID":%d}}]}}],
+				"PrimaryCriteria":{"CriteriaList":[%s],"ObservationWindow":%s,"PrimaryCriteriaLimit":{"Type":"First"}}}`, neurology, urgent, criterion, anyWindow)
+			a := c.evaluate(t, protocol.Request{Cohort: json.RawMessage(definition), Analysis: protocol.Analysis{Kind: protocol.Count}})
+			require.ElementsMatch(t, c.named(t, want...), a.Used, criterion)
+		}
+	})
 }
 
 func TestValues(t *testing.T) {
