@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
+	"os"
 	"testing"
 	"time"
 
@@ -375,25 +375,44 @@ func TestValues(t *testing.T) {
 		_, err := c.engine.Evaluate(t.Context(), r, all{})
 		require.ErrorIs(t, err, query.ErrUnit)
 		require.ErrorContains(t, err, "does not have the variable's unit: analysis.variable")
-		vocabulary := c.cfg
-		vocabulary.Vocabulary = lacks{c.cfg.Vocabulary, 42}
-		_, err = query.NewEngine(vocabulary).Evaluate(t.Context(), r, all{})
-		require.ErrorIs(t, err, query.ErrUnit, "the concept is known")
-		r.Analysis.Variable.Concept = 42
-		_, err = query.NewEngine(vocabulary).Evaluate(t.Context(), r, all{})
-		require.ErrorIs(t, err, query.ErrConcept)
-		require.ErrorContains(t, err, "analysis.variable, concept 42")
 	})
 }
 
-// lacks is a vocabulary without a concept.
-type lacks struct {
-	query.Vocabulary
-	concept int64
-}
-
-func (l lacks) Known(_ context.Context, concepts []int64) ([]int64, error) {
-	return slices.DeleteFunc(slices.Clone(concepts), func(id int64) bool { return id == l.concept }), nil
+// TestConceptsOfNoVocabulary are found where records hold them: by themselves as the concept
+// of a measurement, and where a concept set names them.
+func TestConceptsOfNoVocabulary(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		c := four(t, db)
+		words, err := vocab.Open(t.Context(), db)
+		require.NoError(t, err)
+		_, err = words.Load(t.Context(), os.DirFS("../../localstore/vocab/testdata/comma"))
+		require.NoError(t, err)
+		const own, other = 2_000_000_007, 2_000_000_008
+		known, err := words.Known(t.Context(), []int64{own, other, hypertension})
+		require.NoError(t, err)
+		require.Equal(t, []int64{hypertension}, known)
+		c.condition(t, "ada", own, "2024-06-01")
+		c.condition(t, "bob", other, "2024-06-01")
+		value := 7.0
+		c.put(t, omop.Batch{Measurements: []omop.Measurement{{Record: c.record("ada"), ConceptID: own, Start: day("2024-06-01"), TypeConceptID: ehr, Number: &value, UnitConceptID: mmHg}}})
+		for items, want := range map[string][]string{
+			`{"concept":{"CONCEPT_ID":2000000007}}`: {"ada"},
+			`{"concept":{"CONCEPT_ID":2000000007}},{"concept":{"CONCEPT_ID":2000000008}},{"concept":{"CONCEPT_ID":320128}}`:                       {"ada", "bob", "eve", "sam"},
+			`{"concept":{"CONCEPT_ID":2000000007}},{"concept":{"CONCEPT_ID":2000000008}},{"concept":{"CONCEPT_ID":2000000007},"isExcluded":true}`: {"bob"},
+			`{"concept":{"CONCEPT_ID":2000000007},"includeMapped":true}`:                                                                          {"ada"},
+			`{"concept":{"CONCEPT_ID":2000000009}}`:                                                                                               nil,
+		} {
+			definition := fmt.Sprintf(`{"ConceptSets":[{"id":0,"name":"own","expression":{"items":[%s]}}],
+				"PrimaryCriteria":{"CriteriaList":[%s],"ObservationWindow":%s,"PrimaryCriteriaLimit":{"Type":"First"}}}`, items, hasDiabetes, anyWindow)
+			a := c.evaluate(t, protocol.Request{Cohort: json.RawMessage(definition), Analysis: protocol.Analysis{Kind: protocol.Count}})
+			require.ElementsMatch(t, c.named(t, want...), a.Used, items)
+		}
+		a := c.evaluate(t, protocol.Request{Cohort: cohort(anyWindow, hasDiabetes), Analysis: protocol.Analysis{
+			Kind: protocol.Moments, Variable: &protocol.Variable{Concept: own, Unit: "mm[Hg]", Take: protocol.TakeLast, Low: 0, High: 200},
+		}})
+		require.Equal(t, []int64{1}, counts(a))
+	})
 }
 
 // replaced is a vocabulary that is another one whenever it is asked, some times.
