@@ -159,3 +159,68 @@ func TestAReadingFitsIntoItsMemory(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, one.Person, 10)
 }
+
+// TestPartsOfThePeople: what is read of some of them at a time is what is read of all, also
+// where an update knows better.
+func TestPartsOfThePeople(t *testing.T) {
+	t.Parallel()
+	db := sqltest.SQLite(t)
+	s := newStore(t, db)
+	b := omop.Batch{Raw: [32]byte{1}, Mapper: "test", At: now}
+	measure := func(b *omop.Batch, name string, i int) {
+		value := float64(i)
+		b.Measurements = append(b.Measurements, omop.Measurement{
+			Record: omop.Record{Key: omop.NewKey(fmt.Sprint(i)), Person: omop.NewKey(name)}, ConceptID: int64(1 + i%7/6), Start: 18000 + omop.Date(i%11), Number: &value,
+		})
+	}
+	for p := range 120 {
+		name := fmt.Sprint("p", p)
+		b.Persons = append(b.Persons, omop.Person{Key: omop.NewKey(name), YearOfBirth: 1950})
+		for i := range 30 {
+			measure(&b, name, i)
+		}
+	}
+	put(t, db, s, b)
+	x := openIndex(t, t.TempDir(), db, s)
+	first, err := x.Snapshot(t.Context())
+	require.NoError(t, err)
+	first.Close()
+	more := omop.Batch{Raw: [32]byte{2}, Mapper: "test", At: now, Position: 1}
+	for p := 0; p < 120; p += 3 {
+		for i := range 40 {
+			measure(&more, fmt.Sprint("p", p), 100+i)
+		}
+	}
+	put(t, db, s, more)
+	state, err := x.Snapshot(t.Context())
+	require.NoError(t, err)
+	defer state.Close()
+	require.Equal(t, 2, x.Status().Segments)
+	for _, concepts := range [][]int64{nil, {1}, {2, 1, 2}, {3}} {
+		whole, err := state.Events(t.Context(), cohort.Measurement, concepts, "value_as_number")
+		require.NoError(t, err)
+		most, err := state.Most(cohort.Measurement, concepts)
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, most, len(whole.Person))
+		for _, width := range []uint32{13, 100, 119} {
+			var persons []uint32
+			var ids []int64
+			var values []float64
+			for from := uint32(0); from < 120; from += width {
+				part, err := state.Between(from, min(from+width, 120)).Events(t.Context(), cohort.Measurement, concepts, "value_as_number")
+				require.NoError(t, err)
+				persons, ids = append(persons, part.Person...), append(ids, part.ID...)
+				values = append(values, part.Columns["value_as_number"].Number...)
+			}
+			require.Equal(t, len(whole.Person), len(persons))
+			if len(persons) > 0 {
+				require.Equal(t, whole.Person, persons)
+				require.Equal(t, whole.ID, ids)
+				require.Equal(t, whole.Columns["value_as_number"].Number, values)
+			}
+		}
+	}
+	none, err := state.Between(5, 5).Events(t.Context(), cohort.Measurement, nil)
+	require.NoError(t, err)
+	require.Empty(t, none.Person)
+}
