@@ -123,9 +123,11 @@ func TestWhoGivesCareChangesInTheIndex(t *testing.T) {
 			return map[events.Column][]int64{specialty: e.Columns[specialty].Int, placeOfService: e.Columns[placeOfService].Int}
 		}
 		require.Equal(t, map[events.Column][]int64{specialty: {1, 1, 1}, placeOfService: {2, 2, 2}}, look(x))
-		put(t, db, s, omop.Batch{Raw: [32]byte{2}, Mapper: "test", At: now, Position: 1,
+		put(t, db, s, omop.Batch{
+			Raw: [32]byte{2}, Mapper: "test", At: now, Position: 1,
 			Providers: []omop.Provider{{Record: omop.Record{Key: omop.NewKey("of q")}, SpecialtyConceptID: ptr(7)}},
-			CareSites: []omop.CareSite{{Record: omop.Record{Key: omop.NewKey("of r")}}}})
+			CareSites: []omop.CareSite{{Record: omop.Record{Key: omop.NewKey("of r")}}},
+		})
 		want := map[events.Column][]int64{specialty: {1, 7, 1}, placeOfService: {2, 2, omop.Null}}
 		require.Equal(t, want, look(x))
 		require.Equal(t, 2, x.Status().Segments, "by an update")
@@ -212,7 +214,7 @@ func TestPartsOfThePeople(t *testing.T) {
 				persons, ids = append(persons, part.Person...), append(ids, part.ID...)
 				values = append(values, part.Columns["value_as_number"].Number...)
 			}
-			require.Equal(t, len(whole.Person), len(persons))
+			require.Len(t, persons, len(whole.Person))
 			if len(persons) > 0 {
 				require.Equal(t, whole.Person, persons)
 				require.Equal(t, whole.ID, ids)

@@ -54,7 +54,6 @@ var sources = func() []source {
 
 // take appends a scanned row of a person to r.
 func (r *rows) take(s *source, scanned []omop.Vector, row int, person uint32, named *care) {
-
 	at := func(column int) int64 {
 		if column < 0 {
 			return omop.Null
