@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/connectors/source/cdm"
 	"github.com/trialmesh/trialmesh/node/cdmdb"
 	"github.com/trialmesh/trialmesh/node/client"
 )
@@ -49,7 +50,7 @@ func (l *link) copyCDM(ctx context.Context, address, schema string) (stages [][]
 	if err != nil {
 		return nil, fmt.Errorf("--cdm-database: %w", err)
 	}
-	stages, l.tables = make([][]string, 3), map[string]cdmdb.Table{}
+	stages, l.tables = make([][]string, cdm.Stages), map[string]cdmdb.Table{}
 	for _, t := range tables {
 		l.tables[t.Name] = t
 		stages[t.Stage] = append(stages[t.Stage], t.Name)

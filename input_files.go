@@ -30,7 +30,7 @@ var (
 // expand returns the files that paths stand for, of which none is empty, in the order
 // of the stages in which they are loaded, and how many files of folders it left out.
 func expand(ctx context.Context, paths []string, mappings *table.Set) (stages [][]string, others int, err error) {
-	stages = make([][]string, 3)
+	stages = make([][]string, cdm.Stages)
 	for _, path := range paths {
 		found := false
 		err := filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
@@ -67,18 +67,18 @@ func stageOf(ctx context.Context, name string, mappings *table.Set) (stage int, 
 	}
 	head, err := headOf(ctx, name)
 	if err != nil {
-		return 0, true // sending it will say why
+		return cdm.PersonStage, true // sending it will say why
 	}
 	if t := cdm.Recognize(bytes.NewReader(head)); t != nil {
 		return t.Stage(), t.Kind == cdm.Stored
 	}
 	if m, err := mappings.Detect(head); err == nil && m != nil {
-		return m.Stage(), true
+		return cdm.PersonStage + m.Stage(), true
 	}
 	if stage, ok := cdisc.Stage(head); ok {
-		return stage, true
+		return cdm.PersonStage + stage, true
 	}
-	return 2, false
+	return cdm.Stages - 1, false
 }
 
 // headOf returns the beginning of a table, which holds its header; of a Parquet file as CSV.
@@ -108,26 +108,31 @@ var (
 func stageOfContent(name string) int {
 	f, err := os.Open(name)
 	if err != nil {
-		return 0
+		return cdm.PersonStage
 	}
 	defer f.Close()
 	var r io.Reader = f
 	if zipped, err := gzip.NewReader(f); err == nil {
 		r = zipped
 	} else if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return 0
+		return cdm.PersonStage
 	}
 	head := make([]byte, 4096)
 	n, _ := io.ReadFull(r, head) // a shorter file will do
 	if stage, ok := cdisc.Stage(head[:n]); ok {
-		return stage
+		return cdm.PersonStage + stage
 	}
 	found := resourceType.FindSubmatch(head[:n])
-	switch {
-	case !linesFile.MatchString(name) || found == nil || string(found[1]) == "Patient":
-		return 0
-	case string(found[1]) == "Encounter":
-		return 1
+	if !linesFile.MatchString(name) || found == nil {
+		return cdm.PersonStage
 	}
-	return 2
+	switch string(found[1]) {
+	case "Location", "Organization":
+		return cdm.PersonStage - 1
+	case "Patient", "PractitionerRole":
+		return cdm.PersonStage
+	case "Encounter":
+		return cdm.PersonStage + 1
+	}
+	return cdm.Stages - 1
 }

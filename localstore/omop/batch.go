@@ -36,6 +36,9 @@ type Batch struct {
 	Specimens    []Specimen
 	VisitDetails []VisitDetail
 	PayerPlans   []PayerPlan
+	Locations    []Location
+	CareSites    []CareSite
+	Providers    []Provider
 
 	// Merges are applied when the persons of the batch are stored, before its events.
 	Merges []Merge
@@ -56,6 +59,10 @@ type Result struct {
 	// Visitless are the pointers of rows that name a visit which is neither in the
 	// batch nor in the store. They are stored without one.
 	Visitless []string
+
+	// Unnamed are, by column, those of rows that name a provider, a care site or a location
+	// which is not there either.
+	Unnamed map[string][]string
 }
 
 // Rule says why a row was refused.
@@ -116,6 +123,12 @@ func (b *Batch) rows(t Table) []row {
 		return asRows(b.VisitDetails)
 	case PayerPlanTable:
 		return asRows(b.PayerPlans)
+	case LocationTable:
+		return asRows(b.Locations)
+	case CareSiteTable:
+		return asRows(b.CareSites)
+	case ProviderTable:
+		return asRows(b.Providers)
 	default:
 		panic("omop: no such table")
 	}
@@ -129,9 +142,9 @@ func asRows[T row](in []T) []row {
 	return out
 }
 
-// check returns the rule that r breaks, if any.
-func check(r row) (Rule, bool) {
-	if rec := r.record(); rec.Key.IsZero() || rec.Person.IsZero() {
+// check returns the rule that a row of t breaks, if any.
+func check(t Table, r row) (Rule, bool) {
+	if rec := r.record(); rec.Key.IsZero() || rec.Person.IsZero() && !t.ofSite() {
 		return MissingKey, true
 	}
 	if p, ok := r.(Person); ok && !plausibleBirth(p) {
@@ -146,7 +159,7 @@ func check(r row) (Rule, bool) {
 	if p, ok := r.(PayerPlan); ok && p.End < p.Start {
 		return DateRange, true
 	}
-	for _, v := range r.values(0, nil) {
+	for _, v := range r.values(0, named{}) {
 		switch v := v.(type) {
 		case float64:
 			if math.IsNaN(v) || math.IsInf(v, 0) {

@@ -79,16 +79,24 @@ func TestChangesAreNoted(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { // each goes on with the store of the one before
 		b := omop.Batch{Mapper: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "mapper"), At: now, Position: int64(rapid.IntRange(1, 3).Draw(t, "file"))}
 		b.Raw[0] = byte(b.Position)
+		if rapid.Bool().Draw(t, "site") {
+			specialty := rapid.IntRange(1, 3).Draw(t, "specialty")
+			b.Locations = []omop.Location{{Record: omop.Record{Key: omop.NewKey("l")}, State: "MA"}}
+			b.CareSites = []omop.CareSite{{Record: omop.Record{Key: omop.NewKey("c")}, Location: omop.NewKey("l"), PlaceConceptID: &specialty}}
+			b.Providers = []omop.Provider{{Record: omop.Record{Key: omop.NewKey("d"), CareSite: omop.NewKey("c")}, SpecialtyConceptID: &specialty}}
+		}
 		for p := range rapid.IntRange(1, 4).Draw(t, "persons") {
 			name := fmt.Sprint("p", p)
 			day := func() omop.Date { return omop.Date(rapid.IntRange(15000, 15010).Draw(t, "day")) }
 			b.Persons = append(b.Persons, omop.Person{Key: omop.NewKey(name), YearOfBirth: 1950})
 			if rapid.Bool().Draw(t, "visit") {
-				b.Visits = append(b.Visits, omop.Visit{Record: rec(name, "v"), ConceptID: 9202, Start: day(), End: 15010, TypeConceptID: ehr})
+				at := rec(name, "v")
+				at.Provider, at.CareSite = omop.NewKey("d"), omop.NewKey("c")
+				b.Visits = append(b.Visits, omop.Visit{Record: at, ConceptID: 9202, Start: day(), End: 15010, TypeConceptID: ehr})
 			}
 			for i := range rapid.IntRange(0, 2).Draw(t, "conditions") {
 				c := omop.Condition{Record: rec(name, fmt.Sprint(i)), ConceptID: hypertension, Start: day(), TypeConceptID: ehr}
-				c.Visit = omop.NewKey("v")
+				c.Visit, c.Provider = omop.NewKey("v"), omop.NewKey("d")
 				b.Conditions = append(b.Conditions, c)
 			}
 			if rapid.Bool().Draw(t, "more") {

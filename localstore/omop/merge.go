@@ -186,7 +186,7 @@ func (p *putting) stillApart(ctx context.Context, stored []*entry) error {
 // move gives the rows of a person to another and removes the person.
 func (p *putting) move(ctx context.Context, retired rowKey, to, from int64) error {
 	for _, t := range tables {
-		if t == PersonTable || t == DeathTable || t == PeriodTable {
+		if t == PersonTable || t == DeathTable || t == PeriodTable || t.ofSite() {
 			continue
 		}
 		if _, err := p.tx.Exec(ctx, "UPDATE "+t.String()+" SET person_id = ? WHERE person_id = ?", to, from); err != nil {

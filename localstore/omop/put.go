@@ -19,7 +19,7 @@ import (
 // On PostgreSQL two transactions that put the same new rows at once end with
 // [sqldb.ErrConflict] for the later one; run it again.
 func (s *Store) Put(ctx context.Context, tx *sqldb.Tx, b Batch) (Result, error) {
-	p := &putting{tx: tx, batch: &b, persons: map[Key]int64{}, merged: map[Key]bool{}, visits: map[rowKey]int64{}, changed: people{}}
+	p := &putting{tx: tx, batch: &b, persons: map[Key]int64{}, merged: map[Key]bool{}, visits: map[rowKey]int64{}, site: map[rowKey]int64{}, changed: people{}}
 	if err := p.put(ctx); err != nil {
 		return Result{}, fmt.Errorf("omop: put: %w", err)
 	}
@@ -34,6 +34,7 @@ type putting struct {
 	persons map[Key]int64    // of the batch's rows, as far as they are known
 	merged  map[Key]bool     // those of them that are names of another
 	visits  map[rowKey]int64 // by the visit's key
+	site    map[rowKey]int64 // rows of the site that others name, 0 for those that are not stored
 	changed people
 	result  Result
 }
@@ -71,6 +72,9 @@ func (p *putting) put(ctx context.Context) error {
 		if err := p.findReferences(ctx, t, rows); err != nil {
 			return err
 		}
+		if err := p.findNamed(ctx, t, rows); err != nil {
+			return err
+		}
 		if err := p.putTable(ctx, t, rows); err != nil {
 			return fmt.Errorf("%s: %w", t, err)
 		}
@@ -106,7 +110,7 @@ func (p *putting) findLoad(ctx context.Context) error {
 // findReferences looks up the persons and visits that rows of t name and that
 // are not known yet.
 func (p *putting) findReferences(ctx context.Context, t Table, rows []row) error {
-	if t == PersonTable {
+	if t == PersonTable || t.ofSite() {
 		return nil
 	}
 	persons, visits := map[rowKey]Key{}, map[rowKey]struct{}{}
@@ -207,12 +211,19 @@ func (p *putting) putTable(ctx context.Context, t Table, rows []row) error {
 	if err := p.yield(ctx, yielded); err != nil {
 		return err
 	}
+	if t.ofSite() {
+		if err := p.noteNaming(ctx, t, changed); err != nil {
+			return err
+		}
+	}
 	if err := p.remove(ctx, t, changed); err != nil {
 		return err
 	}
 	all := slices.Concat(fresh, changed)
-	for _, e := range all {
-		p.changed.add(e.whose(t))
+	if !t.ofSite() {
+		for _, e := range all {
+			p.changed.add(e.whose(t))
+		}
 	}
 	if err := p.insert(ctx, t, all); err != nil {
 		return err
@@ -228,6 +239,8 @@ func (p *putting) putTable(ctx context.Context, t Table, rows []row) error {
 			p.persons[e.rec.Key] = e.id
 		case VisitTable:
 			p.visits[e.key] = e.id
+		case LocationTable, CareSiteTable, ProviderTable:
+			p.site[e.key] = e.id
 		}
 	}
 	p.result.Stored += len(fresh)
@@ -241,24 +254,16 @@ func (p *putting) prepare(t Table, rows []row) map[rowKey]*entry {
 	out := make(map[rowKey]*entry, len(rows))
 	for _, r := range rows {
 		rec := r.record()
-		rule, bad := check(r)
+		rule, bad := check(t, r)
 		person, known := p.persons[rec.Person]
-		if !bad && !known && t != PersonTable {
+		if !bad && !known && t != PersonTable && !t.ofSite() {
 			rule, bad = UnknownPerson, true
 		}
 		if bad {
 			p.result.Refused = append(p.result.Refused, Refusal{Table: t, Pointer: rec.Pointer, Rule: rule})
 			continue
 		}
-		var visit any
-		if !rec.Visit.IsZero() {
-			if id, ok := p.visits[newRowKey(VisitTable, rec.Person, rec.Visit)]; ok {
-				visit = id
-			} else {
-				p.result.Visitless = append(p.result.Visitless, rec.Pointer)
-			}
-		}
-		e := &entry{rec: rec, concept: r.concept(), key: newRowKey(t, rec.Person, rec.Key), person: person, values: r.values(person, visit)}
+		e := &entry{rec: rec, concept: r.concept(), key: newRowKey(t, rec.Person, rec.Key), person: person, values: r.values(person, p.names(t, r))}
 		e.content = digest(e.values, rec.Invalid, rec.Outlier)
 		if _, twice := out[e.key]; twice {
 			p.result.Duplicates++

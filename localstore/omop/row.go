@@ -11,6 +11,9 @@ type Record struct {
 	// Visit is the source key of the visit, or no key. A visit that is not in the
 	// store leaves the column empty; putting the row again fills it.
 	Visit Key
+	// Provider and CareSite are the source keys of who gave the care and of where, as far
+	// as the table has a column for them. One that is not in the store is treated likewise.
+	Provider, CareSite Key
 	// Pointer says where in the raw file, for example "entry[17]" or "line 4". It
 	// must not repeat a value.
 	Pointer string
@@ -251,4 +254,31 @@ type Coded struct {
 	ConceptID       int64
 	Source          string
 	SourceConceptID int64
+}
+
+// Rows of the three tables that follow are of the site: [Record.Person] and [Record.Visit]
+// are not used. What would name someone who gives care has no field.
+
+// Location is a row of location.
+type Location struct {
+	Record
+	State            string
+	CountryConceptID int64
+	CountrySource    string
+}
+
+// CareSite is a row of care_site. [Record.CareSite] is not used.
+type CareSite struct {
+	Record
+	Location       Key  // or no key, as [Record.Visit]
+	PlaceConceptID *int // what kind of place it is, 0 for one that no concept says
+	PlaceSource    string
+}
+
+// Provider is a row of provider. [Record.CareSite] is where they usually work.
+type Provider struct {
+	Record
+	SpecialtyConceptID       *int // 0 for one that no concept says
+	SpecialtySource          string
+	SpecialtySourceConceptID int64
 }

@@ -66,7 +66,7 @@ func Fields(t Table) []Field {
 			fields = append(fields, Field{name, NumberVector})
 		case kind == dateKind:
 			fields = append(fields, Field{name, DayVector})
-		case kind == wholeKind, name == "person_id", name == "visit_occurrence_id":
+		case kind == wholeKind, name == "person_id", name == "visit_occurrence_id", name == "provider_id", name == "care_site_id":
 			fields = append(fields, Field{name, WholeVector})
 		case scannedTexts[name]:
 			fields = append(fields, Field{name, TextVector})

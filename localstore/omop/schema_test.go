@@ -97,7 +97,7 @@ func TestTablesConformToTheCDM(t *testing.T) {
 				require.Equal(t, "integer", c.typ, "%s.%s", table, name)
 			}
 		}
-		require.Len(t, want, 13)
+		require.Len(t, want, 16)
 		for table := range want {
 			for name := range have[table] {
 				require.True(t, want[table][name], "%s.%s is not in the CDM", table, name)

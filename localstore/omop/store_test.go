@@ -392,7 +392,7 @@ func TestPersons(t *testing.T) {
 			require.EqualValues(t, 2, counts[omop.PersonTable])
 			require.EqualValues(t, 1, counts[omop.MeasurementTable])
 			require.EqualValues(t, 1, counts[omop.PeriodTable])
-			require.Len(t, counts, 13)
+			require.Len(t, counts, 16)
 			return nil
 		}))
 	})

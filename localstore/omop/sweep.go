@@ -36,7 +36,7 @@ const sweepChunk = 1000
 //
 // A person goes when no row is left that names them, and held, which is given those who
 // would go, does not return them: other tables of the site may name them too. Visits that
-// are gone are taken out of the rows that had them. Observation periods that are made from
+// are gone are taken out of the rows that had them, as are providers, care sites and locations. Observation periods that are made from
 // events are made again for the persons of the file.
 func (s *Store) Sweep(ctx context.Context, tx *sqldb.Tx, pass Pass, held func(context.Context, *sqldb.Tx, []PersonID) ([]PersonID, error)) (Swept, error) {
 	w := &sweeping{tx: tx, persons: people{}, left: people{}, changed: people{}}
@@ -216,10 +216,13 @@ func (w *sweeping) removeChunk(ctx context.Context, t Table, rows []lineageRow) 
 	keys := ids
 	var persons []int64
 	var err error
-	if t == DeathTable {
+	switch {
+	case t.ofSite():
+		err = w.leaveSite(ctx, t, ids)
+	case t == DeathTable:
 		keys, err = w.personsOf(ctx, rows)
 		persons = keys
-	} else {
+	default:
 		condition, args := w.within(specs[t].key, ids)
 		persons, err = w.ids(ctx, "SELECT DISTINCT person_id FROM "+specs[t].name+" WHERE "+condition, args...)
 	}

@@ -56,6 +56,10 @@ func TestWhatAMapperNoLongerMakesGoes(t *testing.T) {
 		before.VisitDetails = []omop.VisitDetail{{Record: inVisit, ConceptID: 1, Start: day("2015-03-02"), End: day("2015-03-02"), TypeConceptID: ehr}}
 		before.PayerPlans = []omop.PayerPlan{{Record: rec("ada", "x1"), Start: day("2015-01-01"), End: day("2015-12-31")}}
 		first := of(1, "a", before)
+		first.Locations = []omop.Location{{Record: omop.Record{Key: omop.NewKey("l")}, State: "MA"}}
+		first.CareSites = []omop.CareSite{{Record: omop.Record{Key: omop.NewKey("c")}, Location: omop.NewKey("l")}}
+		first.Providers = []omop.Provider{{Record: omop.Record{Key: omop.NewKey("d"), CareSite: omop.NewKey("c")}}}
+		first.Conditions[0].Provider = omop.NewKey("d")
 		put(t, db, s, first)
 		require.Zero(t, sweep(t, db, s, first, false), "there was no pass before")
 
@@ -64,16 +68,17 @@ func TestWhatAMapperNoLongerMakesGoes(t *testing.T) {
 		second.Conditions[0].Start = day("2016-01-01")
 		second.Periods = []omop.ObservationPeriod{{Person: omop.NewKey("ada"), Start: day("2016-01-01"), End: day("2016-01-01"), TypeConceptID: ehr}}
 		put(t, db, s, second)
-		require.Equal(t, omop.Swept{Rows: 11}, sweep(t, db, s, second, false), "one of each other table")
+		require.Equal(t, omop.Swept{Rows: 14}, sweep(t, db, s, second, false), "one of each other table")
 		require.Equal(t, map[omop.Table]int64{
 			omop.PersonTable: 1, omop.ConditionTable: 1, omop.VisitTable: 0, omop.DrugTable: 0, omop.ProcedureTable: 0,
 			omop.MeasurementTable: 0, omop.ObservationTable: 0, omop.DeathTable: 0, omop.PeriodTable: 1,
 			omop.DeviceTable: 0, omop.SpecimenTable: 0, omop.VisitDetailTable: 0, omop.PayerPlanTable: 0,
+			omop.LocationTable: 0, omop.CareSiteTable: 0, omop.ProviderTable: 0,
 		}, counts(t, db, s))
 		require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
 			var n, visits int
-			require.NoError(t, tx.QueryRow(t.Context(), "SELECT count(*), count(visit_occurrence_id) FROM condition_occurrence").Scan(&n, &visits))
-			require.Equal(t, []int{1, 0}, []int{n, visits}, "the visit is gone from the row")
+			require.NoError(t, tx.QueryRow(t.Context(), "SELECT count(*), count(visit_occurrence_id) + count(provider_id) FROM condition_occurrence").Scan(&n, &visits))
+			require.Equal(t, []int{1, 0}, []int{n, visits}, "the visit and the provider are gone from the row")
 			require.NoError(t, tx.QueryRow(t.Context(), "SELECT count(*) FROM lineage").Scan(&n))
 			require.Equal(t, 2, n)
 			require.NoError(t, tx.QueryRow(t.Context(), "SELECT count(*) FROM load").Scan(&n))

@@ -14,9 +14,9 @@ func (w *sweeping) removePersons(ctx context.Context, held func(context.Context,
 	query := "SELECT lineage.row_id FROM load JOIN lineage ON lineage.load_id = load.load_id WHERE load.replaced AND lineage.table_id = ?" +
 		" AND NOT EXISTS (SELECT 1 FROM merged_person WHERE person_id = lineage.row_id)"
 	for _, t := range tables {
-		switch t {
-		case PersonTable:
-		case PeriodTable:
+		switch {
+		case t == PersonTable, t.ofSite():
+		case t == PeriodTable:
 			query += " AND NOT EXISTS (SELECT 1 FROM observation_period WHERE person_id = lineage.row_id AND " + isStated + ")"
 		default:
 			query += " AND NOT EXISTS (SELECT 1 FROM " + specs[t].name + " WHERE person_id = lineage.row_id)"

@@ -22,6 +22,9 @@ const (
 	SpecimenTable
 	VisitDetailTable
 	PayerPlanTable
+	LocationTable
+	CareSiteTable
+	ProviderTable
 )
 
 // String returns the name of the table in the database.
@@ -43,9 +46,13 @@ type spec struct {
 // tables is the order in which tables are filled from records: what is referred
 // to comes first.
 var tables = []Table{
+	LocationTable, CareSiteTable, ProviderTable,
 	PersonTable, VisitTable, ConditionTable, DrugTable, ProcedureTable, MeasurementTable, ObservationTable, DeathTable, PeriodTable,
 	DeviceTable, SpecimenTable, VisitDetailTable, PayerPlanTable,
 }
+
+// ofSite reports whether the rows of t are of the site and of no person.
+func (t Table) ofSite() bool { return t == LocationTable || t == CareSiteTable || t == ProviderTable }
 
 var specs = map[Table]spec{
 	PersonTable: {
@@ -60,7 +67,7 @@ var specs = map[Table]spec{
 		name: "visit_occurrence", key: "visit_occurrence_id", concept: "visit_concept_id", start: "visit_start_date",
 		columns: []string{
 			"person_id", "visit_concept_id", "visit_start_date", "visit_start_datetime", "visit_end_date",
-			"visit_end_datetime", "visit_type_concept_id", "visit_source_value", "visit_source_concept_id",
+			"visit_end_datetime", "visit_type_concept_id", "provider_id", "care_site_id", "visit_source_value", "visit_source_concept_id",
 			"admitted_from_concept_id", "admitted_from_source_value", "discharged_to_concept_id", "discharged_to_source_value",
 		},
 	},
@@ -69,7 +76,7 @@ var specs = map[Table]spec{
 		columns: []string{
 			"person_id", "condition_concept_id", "condition_start_date", "condition_start_datetime", "condition_end_date",
 			"condition_end_datetime", "condition_type_concept_id", "condition_status_concept_id", "stop_reason",
-			"visit_occurrence_id", "condition_source_value", "condition_source_concept_id", "condition_status_source_value",
+			"provider_id", "visit_occurrence_id", "condition_source_value", "condition_source_concept_id", "condition_status_source_value",
 		},
 	},
 	DrugTable: {
@@ -78,7 +85,7 @@ var specs = map[Table]spec{
 			"person_id", "drug_concept_id", "drug_exposure_start_date", "drug_exposure_start_datetime",
 			"drug_exposure_end_date", "drug_exposure_end_datetime", "verbatim_end_date", "drug_type_concept_id",
 			"stop_reason", "refills", "quantity", "days_supply", "sig", "route_concept_id", "lot_number",
-			"visit_occurrence_id", "drug_source_value", "drug_source_concept_id", "route_source_value", "dose_unit_source_value",
+			"provider_id", "visit_occurrence_id", "drug_source_value", "drug_source_concept_id", "route_source_value", "dose_unit_source_value",
 		},
 	},
 	ProcedureTable: {
@@ -86,7 +93,7 @@ var specs = map[Table]spec{
 		columns: []string{
 			"person_id", "procedure_concept_id", "procedure_date", "procedure_datetime", "procedure_end_date",
 			"procedure_end_datetime", "procedure_type_concept_id", "modifier_concept_id", "quantity",
-			"visit_occurrence_id", "procedure_source_value", "procedure_source_concept_id", "modifier_source_value",
+			"provider_id", "visit_occurrence_id", "procedure_source_value", "procedure_source_concept_id", "modifier_source_value",
 		},
 	},
 	MeasurementTable: {
@@ -94,7 +101,7 @@ var specs = map[Table]spec{
 		columns: []string{
 			"person_id", "measurement_concept_id", "measurement_date", "measurement_datetime", "measurement_type_concept_id",
 			"operator_concept_id", "value_as_number", "value_as_concept_id", "unit_concept_id", "range_low", "range_high",
-			"visit_occurrence_id", "measurement_source_value", "measurement_source_concept_id", "unit_source_value",
+			"provider_id", "visit_occurrence_id", "measurement_source_value", "measurement_source_concept_id", "unit_source_value",
 			"unit_source_concept_id", "value_source_value",
 		},
 	},
@@ -103,7 +110,7 @@ var specs = map[Table]spec{
 		columns: []string{
 			"person_id", "observation_concept_id", "observation_date", "observation_datetime", "observation_type_concept_id",
 			"value_as_number", "value_as_string", "value_as_concept_id", "qualifier_concept_id", "unit_concept_id",
-			"visit_occurrence_id", "observation_source_value", "observation_source_concept_id", "unit_source_value",
+			"provider_id", "visit_occurrence_id", "observation_source_value", "observation_source_concept_id", "unit_source_value",
 			"qualifier_source_value", "value_source_value",
 		},
 	},
@@ -123,7 +130,7 @@ var specs = map[Table]spec{
 		columns: []string{
 			"person_id", "device_concept_id", "device_exposure_start_date", "device_exposure_start_datetime", "device_exposure_end_date",
 			"device_exposure_end_datetime", "device_type_concept_id", "unique_device_id", "production_id", "quantity",
-			"visit_occurrence_id", "device_source_value", "device_source_concept_id", "unit_concept_id", "unit_source_value", "unit_source_concept_id",
+			"provider_id", "visit_occurrence_id", "device_source_value", "device_source_concept_id", "unit_concept_id", "unit_source_value", "unit_source_concept_id",
 		},
 	},
 	SpecimenTable: {
@@ -138,7 +145,7 @@ var specs = map[Table]spec{
 		name: "visit_detail", key: "visit_detail_id", concept: "visit_detail_concept_id", start: "visit_detail_start_date",
 		columns: []string{
 			"person_id", "visit_detail_concept_id", "visit_detail_start_date", "visit_detail_start_datetime", "visit_detail_end_date",
-			"visit_detail_end_datetime", "visit_detail_type_concept_id", "visit_occurrence_id", "visit_detail_source_value",
+			"visit_detail_end_datetime", "visit_detail_type_concept_id", "provider_id", "care_site_id", "visit_occurrence_id", "visit_detail_source_value",
 			"visit_detail_source_concept_id", "admitted_from_concept_id", "admitted_from_source_value", "discharged_to_concept_id",
 			"discharged_to_source_value",
 		},
@@ -151,5 +158,14 @@ var specs = map[Table]spec{
 			"sponsor_source_value", "sponsor_source_concept_id", "family_source_value", "stop_reason_concept_id",
 			"stop_reason_source_value", "stop_reason_source_concept_id",
 		},
+	},
+	LocationTable: {name: "location", key: "location_id", columns: []string{"state", "country_concept_id", "country_source_value"}},
+	CareSiteTable: {
+		name: "care_site", key: "care_site_id",
+		columns: []string{"place_of_service_concept_id", "location_id", "place_of_service_source_value"},
+	},
+	ProviderTable: {
+		name: "provider", key: "provider_id",
+		columns: []string{"specialty_concept_id", "care_site_id", "specialty_source_value", "specialty_source_concept_id"},
 	},
 }

@@ -11,11 +11,13 @@ import (
 
 // Widths of the text columns of the CDM, in characters.
 const (
-	sourceWidth = 50
-	reasonWidth = 20
-	stringWidth = 60
-	deviceWidth = 255
-	sigWidth    = 4000 // the CDM sets no limit
+	sourceWidth  = 50
+	reasonWidth  = 20
+	stringWidth  = 60
+	deviceWidth  = 255
+	stateWidth   = 2
+	countryWidth = 80
+	sigWidth     = 4000 // the CDM sets no limit
 )
 
 // text is s for a column of width characters, nil if empty. PostgreSQL stores

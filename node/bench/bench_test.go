@@ -33,7 +33,7 @@ func TestFigures(t *testing.T) {
 	t.Parallel()
 	want := map[string][]string{
 		"cohort":              {"cohort-count-2.5", "cohort-count-100", "cohort-definition"}, // without PostgreSQL
-		"cohort-index":        {"cohort-index", "cohort-index-size", "cohort-index-update"},
+		"cohort-index":        {"cohort-index", "cohort-index-size", "cohort-index-update", "cohort-index-memory", "cohort-index-question"},
 		"ingest-curve":        {"ingest-curve", "ingest-curve-10000", "ingest-curve-60000"},
 		"ingest-fhir":         {"ingest-fhir", "ingest-fhir-latency"},
 		"ingest-memory":       {"ingest-memory"},

@@ -21,7 +21,10 @@ seconds that its build takes for 1,000,000 people, scaled from those that there 
 at most 60 (reference: seconds in which as many events were stored before). -size: MiB
 on disk, at most 30 % of the store's, which are the reference (SQLite only). -update:
 seconds from a question until it can be answered, after 10,000 rows about 1,000 of the
-people were stored, at most 1 (reference: seconds that storing them took).`
+people were stored, at most 1 (reference: seconds that storing them took). -memory: MiB
+by which the heap grows while a question reads all that was measured and dispensed, people
+part by part, at most 256 whatever their number, and -question: its seconds, at most 1.25
+times those of all people at once (reference of both).`
 
 // Bars of cohort-index.
 const (
@@ -89,7 +92,11 @@ func cohortIndex(ctx context.Context, cfg Config) (figures []Figure, err error) 
 			Beside("the SQLite file", size/(1<<20)).AtMost(sizeBar*size/(1<<20)))
 	}
 	update, err := s.update(ctx, cfg, x)
-	return append(figures, update), err
+	if err != nil {
+		return nil, err
+	}
+	asked, err := inParts(ctx, x)
+	return append(append(figures, update), asked...), err
 }
 
 // size is that of the SQLite file in bytes.

@@ -50,7 +50,7 @@ func (t Table) CDM() string { return t.table }
 
 // names are the tables that are read, those first to which others refer.
 var names = []string{
-	"person", "observation_period", "payer_plan_period", "visit_occurrence", "death",
+	"location", "care_site", "provider", "person", "observation_period", "payer_plan_period", "visit_occurrence", "death",
 	"condition_occurrence", "drug_exposure", "procedure_occurrence", "measurement", "observation",
 	"device_exposure", "specimen", "visit_detail",
 }
@@ -165,7 +165,7 @@ func plan(there []sqldb.Table, say func(string)) ([]planned, error) {
 	return plans, nil
 }
 
-// choose takes the columns of the CDM. A column under its name of 5.3 counts if there is none
+// choose takes the columns of the CDM, without what is withheld of who gives care. A column under its name of 5.3 counts if there is none
 // under that of 5.4.
 func (p *planned) choose(columns []string, say func(string)) {
 	rest := columns
@@ -173,6 +173,9 @@ func (p *planned) choose(columns []string, say func(string)) {
 		var left []string
 		for _, name := range rest {
 			c, ok := p.table.Column(name)
+			if c.Withheld {
+				continue
+			}
 			taken := slices.ContainsFunc(p.fields, func(f sqldb.Field) bool { return f.As == c.Name })
 			if !ok || taken || current && !strings.EqualFold(name, c.Name) {
 				left = append(left, name)

@@ -42,13 +42,16 @@ func (x *Index) build(ctx context.Context) error {
 	if m.Vocabulary, m.DrugEras, err = x.vocabulary(ctx); err != nil {
 		return err
 	}
+	named := newCare()
 	if err := x.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		m.State, err = x.cfg.Store.State(ctx, tx)
-		return err
+		if m.State, err = x.cfg.Store.State(ctx, tx); err != nil {
+			return err
+		}
+		return named.readAll(ctx, tx, x.cfg.Store)
 	}); err != nil {
 		return err
 	}
-	b := &building{x: x, drugs: newDrugs(x.cfg.Vocabulary, m.DrugEras), spills: make([]*spill, len(domains))}
+	b := &building{x: x, care: named, drugs: newDrugs(x.cfg.Vocabulary, m.DrugEras), spills: make([]*spill, len(domains))}
 	defer b.close()
 	if err := b.readPersons(ctx); err != nil {
 		return err
@@ -78,6 +81,7 @@ type building struct {
 	x       *Index
 	persons *persons
 	finder  finder
+	care    *care
 	drugs   *drugs
 	spills  []*spill // by place in domains
 
@@ -212,7 +216,7 @@ func (b *building) writeParts(ctx context.Context, m *manifest) error {
 		group.Go(func() error {
 			low := part * partPersons
 			p := b.persons.part(low, min(low+partPersons, len(b.persons.id)))
-			return b.x.writeSegment(ctx, name, p, b.drugs, func(place int) (*rows, error) { return b.spills[place].rows(place, part) })
+			return b.x.writeSegment(ctx, name, p, b.drugs, func(place int) (*rows, error) { return b.spills[place].rows(place, part, b.care) })
 		})
 	}
 	return group.Wait()

@@ -51,6 +51,10 @@ func ofTable(name cohort.Domain, t omop.Table, concept, start, end string) domai
 			if i > 0 {
 				d.visit = f.Name
 			}
+		case "provider_id", "care_site_id":
+			for _, name := range cared[f.Name] {
+				d.attributes = append(d.attributes, attribute{name, omop.WholeVector})
+			}
 		default:
 			if i > 0 {
 				d.attributes = append(d.attributes, attribute{events.Column(f.Name), f.Kind})

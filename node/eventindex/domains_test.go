@@ -22,11 +22,13 @@ func TestEveryDomainIsAnswered(t *testing.T) {
 		s := newStore(t, db)
 		b := omop.Batch{Mapper: "test", At: now}
 		key := omop.NewKey("p")
-		of := omop.Record{Key: omop.NewKey("r"), Person: key, Visit: omop.NewKey("v"), Pointer: "line 1"}
+		of := omop.Record{Key: omop.NewKey("r"), Person: key, Visit: omop.NewKey("v"), Pointer: "line 1", Provider: omop.NewKey("doctor")}
 		const on = omop.Date(18000)
 		b.Persons = []omop.Person{{Key: key, YearOfBirth: 1950}}
 		b.Stated = []omop.StatedPeriod{{Record: of, Start: on - 100, End: on + 100}}
-		b.Visits = []omop.Visit{{Record: omop.Record{Key: omop.NewKey("v"), Person: key}, ConceptID: 9201, Start: on, End: on}}
+		b.CareSites = []omop.CareSite{{Record: omop.Record{Key: omop.NewKey("ward")}, PlaceConceptID: ptr(8717)}}
+		b.Providers = []omop.Provider{{Record: omop.Record{Key: omop.NewKey("doctor")}, SpecialtyConceptID: ptr(38004446)}, {Record: omop.Record{Key: omop.NewKey("other")}}}
+		b.Visits = []omop.Visit{{Record: omop.Record{Key: omop.NewKey("v"), Person: key, Provider: omop.NewKey("other"), CareSite: omop.NewKey("ward")}, ConceptID: 9201, Start: on, End: on}}
 		b.Conditions = []omop.Condition{{Record: of, ConceptID: 1, Start: on}}
 		b.Drugs = []omop.Drug{{Record: of, ConceptID: 2, Start: on, End: on}}
 		b.Procedures = []omop.Procedure{{Record: of, ConceptID: 3, Start: on}}
@@ -63,6 +65,18 @@ func TestEveryDomainIsAnswered(t *testing.T) {
 				require.Len(t, found.Entries, 1, "%s of %s", name, what)
 			}
 		}
+		for what, source := range map[string]events.Source{"index": state, "one person": single} {
+			for _, name := range []cohort.Domain{cohort.ConditionOccurrence, cohort.DrugExposure, cohort.ProcedureOccurrence, cohort.Measurement, cohort.Observation, cohort.DeviceExposure, cohort.VisitDetail} {
+				e, err := source.Events(t.Context(), name, nil, specialty)
+				require.NoError(t, err, "%s of %s", name, what)
+				require.Equal(t, []int64{38004446}, e.Columns[specialty].Int, "%s of %s", name, what)
+			}
+			e, err := source.Events(t.Context(), cohort.VisitOccurrence, nil, specialty, placeOfService, careSiteID)
+			require.NoError(t, err)
+			require.Equal(t, []int64{omop.Null}, e.Columns[specialty].Int, "%s: nothing says it", what)
+			require.Equal(t, []int64{8717}, e.Columns[placeOfService].Int, what)
+			require.NotEqual(t, []int64{omop.Null}, e.Columns[careSiteID].Int, what)
+		}
 		device, err := state.Events(t.Context(), cohort.DeviceExposure, []int64{7}, "unique_device_id", "quantity", visitConcept)
 		require.NoError(t, err)
 		require.Equal(t, []string{"(01)1"}, device.Columns["unique_device_id"].Text)
@@ -82,6 +96,42 @@ func TestEveryDomainIsAnswered(t *testing.T) {
 		require.Equal(t, []int64{10}, payer.Columns["payer_concept_id"].Int)
 		require.Equal(t, []int64{0}, payer.Columns["plan_concept_id"].Int)
 		require.Equal(t, []int64{events.Null}, payer.Columns["sponsor_concept_id"].Int)
+	})
+}
+
+// TestWhoGivesCareChangesInTheIndex with the store, by an update and by a build alike.
+func TestWhoGivesCareChangesInTheIndex(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := newStore(t, db)
+		for _, name := range []string{"p", "q", "r"} { // one by one: persons are numbered as they come
+			of := omop.Record{Key: omop.NewKey("v"), Person: omop.NewKey(name), Provider: omop.NewKey("of " + name), CareSite: omop.NewKey("of " + name)}
+			put(t, db, s, omop.Batch{
+				Raw: [32]byte{1}, Mapper: "test", At: now, Persons: []omop.Person{{Key: of.Person, YearOfBirth: 1950}},
+				Visits:    []omop.Visit{{Record: of, ConceptID: 9202, Start: 18000, End: 18000}},
+				Providers: []omop.Provider{{Record: omop.Record{Key: of.Provider}, SpecialtyConceptID: ptr(1)}},
+				CareSites: []omop.CareSite{{Record: omop.Record{Key: of.CareSite}, PlaceConceptID: ptr(2)}},
+			})
+		}
+		x := openIndex(t, t.TempDir(), db, s)
+		look := func(x *Index) map[events.Column][]int64 {
+			state, err := x.Snapshot(t.Context())
+			require.NoError(t, err)
+			defer state.Close()
+			e, err := state.Events(t.Context(), cohort.VisitOccurrence, nil, specialty, placeOfService)
+			require.NoError(t, err)
+			return map[events.Column][]int64{specialty: e.Columns[specialty].Int, placeOfService: e.Columns[placeOfService].Int}
+		}
+		require.Equal(t, map[events.Column][]int64{specialty: {1, 1, 1}, placeOfService: {2, 2, 2}}, look(x))
+		put(t, db, s, omop.Batch{
+			Raw: [32]byte{2}, Mapper: "test", At: now, Position: 1,
+			Providers: []omop.Provider{{Record: omop.Record{Key: omop.NewKey("of q")}, SpecialtyConceptID: ptr(7)}},
+			CareSites: []omop.CareSite{{Record: omop.Record{Key: omop.NewKey("of r")}}},
+		})
+		want := map[events.Column][]int64{specialty: {1, 7, 1}, placeOfService: {2, 2, omop.Null}}
+		require.Equal(t, want, look(x))
+		require.Equal(t, 2, x.Status().Segments, "by an update")
+		require.Equal(t, want, look(openIndex(t, t.TempDir(), db, s)), "by a build")
 	})
 }
 
@@ -110,4 +160,69 @@ func TestAReadingFitsIntoItsMemory(t *testing.T) {
 	one, err := state.Events(t.Context(), cohort.Measurement, []int64{7}, "value_as_number")
 	require.NoError(t, err)
 	require.Len(t, one.Person, 10)
+}
+
+// TestPartsOfThePeople: what is read of some of them at a time is what is read of all, also
+// where an update knows better.
+func TestPartsOfThePeople(t *testing.T) {
+	t.Parallel()
+	db := sqltest.SQLite(t)
+	s := newStore(t, db)
+	b := omop.Batch{Raw: [32]byte{1}, Mapper: "test", At: now}
+	measure := func(b *omop.Batch, name string, i int) {
+		value := float64(i)
+		b.Measurements = append(b.Measurements, omop.Measurement{
+			Record: omop.Record{Key: omop.NewKey(fmt.Sprint(i)), Person: omop.NewKey(name)}, ConceptID: int64(1 + i%7/6), Start: 18000 + omop.Date(i%11), Number: &value,
+		})
+	}
+	for p := range 120 {
+		name := fmt.Sprint("p", p)
+		b.Persons = append(b.Persons, omop.Person{Key: omop.NewKey(name), YearOfBirth: 1950})
+		for i := range 30 {
+			measure(&b, name, i)
+		}
+	}
+	put(t, db, s, b)
+	x := openIndex(t, t.TempDir(), db, s)
+	first, err := x.Snapshot(t.Context())
+	require.NoError(t, err)
+	first.Close()
+	more := omop.Batch{Raw: [32]byte{2}, Mapper: "test", At: now, Position: 1}
+	for p := 0; p < 120; p += 3 {
+		for i := range 40 {
+			measure(&more, fmt.Sprint("p", p), 100+i)
+		}
+	}
+	put(t, db, s, more)
+	state, err := x.Snapshot(t.Context())
+	require.NoError(t, err)
+	defer state.Close()
+	require.Equal(t, 2, x.Status().Segments)
+	for _, concepts := range [][]int64{nil, {1}, {2, 1, 2}, {3}} {
+		whole, err := state.Events(t.Context(), cohort.Measurement, concepts, "value_as_number")
+		require.NoError(t, err)
+		most, err := state.Most(cohort.Measurement, concepts)
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, most, len(whole.Person))
+		for _, width := range []uint32{13, 100, 119} {
+			var persons []uint32
+			var ids []int64
+			var values []float64
+			for from := uint32(0); from < 120; from += width {
+				part, err := state.Between(from, min(from+width, 120)).Events(t.Context(), cohort.Measurement, concepts, "value_as_number")
+				require.NoError(t, err)
+				persons, ids = append(persons, part.Person...), append(ids, part.ID...)
+				values = append(values, part.Columns["value_as_number"].Number...)
+			}
+			require.Len(t, persons, len(whole.Person))
+			if len(persons) > 0 {
+				require.Equal(t, whole.Person, persons)
+				require.Equal(t, whole.ID, ids)
+				require.Equal(t, whole.Columns["value_as_number"].Number, values)
+			}
+		}
+	}
+	none, err := state.Between(5, 5).Events(t.Context(), cohort.Measurement, nil)
+	require.NoError(t, err)
+	require.Empty(t, none.Person)
 }

@@ -237,7 +237,7 @@ func TestEventsAreAsTheyWereStored(t *testing.T) {
 		_, err = snap.Events(t.Context(), cohort.DoseEra, nil)
 		require.ErrorAs(t, err, &none)
 		require.Equal(t, "DoseEra", none.Name)
-		_, err = snap.Events(t.Context(), cohort.Measurement, nil, "provider.specialty_concept_id")
+		_, err = snap.Events(t.Context(), cohort.Measurement, nil, "effective_drug_dose")
 		require.ErrorAs(t, err, &none)
 	})
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // format is the version of the files. Those of another one are not read.
-const format = 2
+const format = 3
 
 const manifestFile = "manifest"
 

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/trialmesh/trialmesh/localstore/omop"
+	"github.com/trialmesh/trialmesh/node/events"
 	"github.com/trialmesh/trialmesh/protocol/cohort"
 )
 
@@ -11,6 +12,8 @@ import (
 type source struct {
 	person, concept, start, end, visit int // -1 for none
 	attr                               []int
+	by                                 []events.Column // by attribute: itself if its column has the number of a row of the site, else ""
+	provider, careSite                 int             // -1 for none
 }
 
 // sources are by place in domains.
@@ -30,12 +33,19 @@ var sources = func() []source {
 			}
 			return -1
 		}
-		s := source{person: find("person_id"), concept: find(d.concept), start: find(d.start), end: find(d.end), visit: find(d.visit)}
+		s := source{person: find("person_id"), concept: find(d.concept), start: find(d.start), end: find(d.end), visit: find(d.visit), provider: find("provider_id"), careSite: find("care_site_id")}
 		if d.name == cohort.VisitOccurrence {
 			s.visit = 0
 		}
 		for _, a := range d.attributes {
-			s.attr = append(s.attr, find(string(a.name)))
+			column, by := find(string(a.name)), events.Column("")
+			switch a.name {
+			case specialty:
+				column, by = s.provider, a.name
+			case placeOfService, careSiteID:
+				column, by = s.careSite, a.name
+			}
+			s.attr, s.by = append(s.attr, column), append(s.by, by)
 		}
 		out[i] = s
 	}
@@ -43,7 +53,7 @@ var sources = func() []source {
 }()
 
 // take appends a scanned row of a person to r.
-func (r *rows) take(s *source, scanned []omop.Vector, row int, person uint32) {
+func (r *rows) take(s *source, scanned []omop.Vector, row int, person uint32, named *care) {
 	at := func(column int) int64 {
 		if column < 0 {
 			return omop.Null
@@ -56,6 +66,10 @@ func (r *rows) take(s *source, scanned []omop.Vector, row int, person uint32) {
 	for i, column := range s.attr {
 		if column < 0 {
 			continue // it is joined later
+		}
+		if by := s.by[i]; by != "" {
+			r.attr[i].Whole = append(r.attr[i].Whole, named.of(by, scanned[column].Whole[row]))
+			continue
 		}
 		from, to := &scanned[column], &r.attr[i]
 		switch {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"sort"
 
 	"golang.org/x/sync/errgroup"
 
@@ -122,9 +123,14 @@ func (q *reading) find(concepts []int64, columns int) error {
 		if err != nil {
 			return err
 		}
+		first, last := q.places(i)
 		for _, s := range spans {
-			q.runs = append(q.runs, run{segment: i, span: s})
-			all += int64(s.to-s.from) * each
+			r := run{segment: i, span: s}
+			if err := q.narrow(&r, first, last); err != nil {
+				return err
+			}
+			q.runs = append(q.runs, r)
+			all += int64(r.span.to-r.span.from) * each
 		}
 	}
 	if q.memory > 0 && all > q.memory {
@@ -150,6 +156,53 @@ func (q *reading) find(concepts []int64, columns int) error {
 	return nil
 }
 
+// everybody reports whether the reading is of all persons.
+func (q *reading) everybody() bool { return q.low == math.MinInt64 && q.high == math.MaxInt64 }
+
+// places returns the first and the last place in a segment of the persons whom the reading
+// is of, of all if it is of everybody; first is beyond last if there is none.
+func (q *reading) places(segment int) (first, last int64) {
+	ordinals, ids := q.snapshot.ordinals[segment], q.snapshot.people.ID
+	if q.everybody() {
+		return 0, int64(len(ordinals)) - 1
+	}
+	is := func(o uint32) bool { return o != void && ids[o] >= q.low && ids[o] <= q.high }
+	first = int64(slices.IndexFunc(ordinals, is))
+	if first < 0 {
+		return 0, -1
+	}
+	for last = int64(len(ordinals)) - 1; !is(ordinals[last]); last-- { // there is one
+	}
+	return first, last
+}
+
+// narrow cuts a run to the rows of the persons from first to last, as far as whole blocks
+// are saved: the rows of a concept are in the order of persons.
+func (q *reading) narrow(r *run, first, last int64) error {
+	if first > last {
+		r.span.to = r.span.from
+		return nil
+	}
+	if q.everybody() || r.span.to-r.span.from <= blockRows {
+		return nil
+	}
+	c := q.column(r, "person")
+	var failed error
+	from := r.span.from
+	at := func(person int64) int {
+		return sort.Search(r.span.to-from, func(i int) bool {
+			var v [1]int64
+			if err := c.whole(from+i, from+i+1, v[:]); err != nil {
+				failed = err
+			}
+			return v[0] >= person
+		})
+	}
+	low, high := at(first), at(last+1)
+	r.span.from, r.span.to = from+low, from+high
+	return failed
+}
+
 // fill reads the persons of a run and keeps those who are not void.
 func (q *reading) fill(r *run) error {
 	n := r.span.to - r.span.from
@@ -158,7 +211,7 @@ func (q *reading) fill(r *run) error {
 		return err
 	}
 	ordinals, ids := q.snapshot.ordinals[r.segment], q.snapshot.people.ID
-	all := q.low == math.MinInt64 && q.high == math.MaxInt64
+	all := q.everybody()
 	r.persons = make([]uint32, 0, n)
 	for i, at := range local {
 		if at < 0 || at >= int64(len(ordinals)) {

@@ -29,7 +29,7 @@ type Snapshot struct {
 	holders  atomic.Int64
 }
 
-var _ events.Source = (*Snapshot)(nil)
+var _ events.Parted = (*Snapshot)(nil)
 
 // State is that of the store which the snapshot covers.
 func (s *Snapshot) State() omop.State { return s.state }
@@ -163,24 +163,75 @@ const visitID events.Column = "visit_occurrence.visit_occurrence_id"
 // Events implements [events.Source]. A domain or a column of a table that the store does
 // not have is an [events.NoTableError].
 func (s *Snapshot) Events(ctx context.Context, name cohort.Domain, concepts []int64, columns ...events.Column) (*events.Events, error) {
+	return s.read(ctx, name, concepts, columns, math.MinInt64, math.MaxInt64)
+}
+
+// read reads the events of the persons from low to high.
+func (s *Snapshot) read(ctx context.Context, name cohort.Domain, concepts []int64, columns []events.Column, low, high int64) (*events.Events, error) {
 	at := place(name)
 	if at < 0 || name == cohort.DrugEra && !s.drugEras {
 		return nil, events.NoTableError{Name: string(name)}
 	}
-	if concepts != nil {
-		concepts = slices.Clone(concepts)
-		slices.Sort(concepts)
-		concepts = slices.Compact(concepts)
-	}
-	q := &reading{ctx: ctx, snapshot: s, place: at, low: math.MinInt64, high: math.MaxInt64, memory: s.memory}
-	out, err := q.events(concepts, columns)
+	q := &reading{ctx: ctx, snapshot: s, place: at, low: low, high: high, memory: s.memory}
+	out, err := q.events(sorted(concepts), columns)
 	if err != nil {
-		if errors.Is(err, ErrDamaged) && s.harmed != nil {
-			s.harmed.Store(true)
-		}
-		return nil, fmt.Errorf("events of %s: %w", name, err)
+		return nil, s.noteDamage(fmt.Errorf("events of %s: %w", name, err))
 	}
 	return out, nil
+}
+
+// noteDamage has the index made anew if that is what err is about.
+func (s *Snapshot) noteDamage(err error) error {
+	if errors.Is(err, ErrDamaged) && s.harmed != nil {
+		s.harmed.Store(true)
+	}
+	return err
+}
+
+// sorted returns concepts in order, each once, and nil of nil.
+func sorted(concepts []int64) []int64 {
+	if concepts == nil {
+		return nil
+	}
+	concepts = slices.Clone(concepts)
+	slices.Sort(concepts)
+	return slices.Compact(concepts)
+}
+
+// Most implements [events.Parted].
+func (s *Snapshot) Most(name cohort.Domain, concepts []int64) (int, error) {
+	at := place(name)
+	if at < 0 {
+		return 0, nil // Events says that there are none
+	}
+	n := 0
+	for _, segment := range s.segments {
+		spans, err := segment.spans(at, sorted(concepts))
+		if err != nil {
+			return 0, s.noteDamage(fmt.Errorf("events of %s: %w", name, err))
+		}
+		for _, span := range spans {
+			n += span.to - span.from
+		}
+	}
+	return n, nil
+}
+
+// Between implements [events.Parted].
+func (s *Snapshot) Between(first, end uint32) events.Source { return &between{s, first, end} }
+
+// between is a snapshot with the events of some of its people.
+type between struct {
+	*Snapshot
+	first, end uint32
+}
+
+// Events implements [events.Source].
+func (b *between) Events(ctx context.Context, name cohort.Domain, concepts []int64, columns ...events.Column) (*events.Events, error) {
+	if b.first >= b.end {
+		return &events.Events{}, nil
+	}
+	return b.read(ctx, name, concepts, columns, b.people.ID[b.first], b.people.ID[b.end-1])
 }
 
 // columnsOf finds the attributes that columns name.

@@ -121,7 +121,7 @@ func value(u uint64) int64 {
 }
 
 // rows reads the rows of a part.
-func (s *spill) rows(place, part int) (*rows, error) {
+func (s *spill) rows(place, part int, named *care) (*rows, error) {
 	d, fields := &domains[place], omop.Fields(domains[place].table)
 	out, n := newRows(d), 0
 	for _, c := range s.chunks[part] {
@@ -144,7 +144,7 @@ func (s *spill) rows(place, part int) (*rows, error) {
 			for i, f := range fields {
 				rest = readBack(&one[i], f.Kind, rest)
 			}
-			out.take(&sources[place], one, 0, uint32(person)) //nolint:gosec // as it was written
+			out.take(&sources[place], one, 0, uint32(person), named) //nolint:gosec // as it was written
 		}
 	}
 	return out, nil

@@ -177,34 +177,41 @@ func (x *Index) basePersons() int {
 
 // readPersons reads all that is stored of persons into p and, by place in domains, loaded.
 func readPersons(ctx context.Context, tx *sqldb.Tx, store *omop.Store, p *persons, loaded []*rows) error {
-	read := func(t omop.Table, fn func([]omop.Vector)) error {
+	read := func(t omop.Table, fn func([]omop.Vector) error) error {
 		columns := make([]omop.Vector, len(omop.Fields(t)))
 		for chunk := range slices.Chunk(p.id, askPersons) {
 			if _, _, err := store.Scan(ctx, tx, t, omop.Rows{Persons: chunk}, columns); err != nil {
 				return err
 			}
-			fn(columns)
+			if err := fn(columns); err != nil {
+				return err
+			}
 		}
 		return nil
 	}
-	if err := read(omop.PersonTable, p.addPersons); err != nil {
+	if err := read(omop.PersonTable, func(scanned []omop.Vector) error { p.addPersons(scanned); return nil }); err != nil {
 		return err
 	}
-	if err := read(omop.PeriodTable, p.addPeriods); err != nil {
+	if err := read(omop.PeriodTable, func(scanned []omop.Vector) error { p.addPeriods(scanned); return nil }); err != nil {
 		return err
 	}
 	p.sortPeriods()
+	named := newCare()
 	for i := range domains {
 		if domains[i].table == 0 {
 			continue
 		}
 		loaded[i] = newRows(&domains[i])
-		if err := read(domains[i].table, func(scanned []omop.Vector) {
+		if err := read(domains[i].table, func(scanned []omop.Vector) error {
+			if err := named.read(ctx, tx, store, &sources[i], scanned); err != nil {
+				return err
+			}
 			for row, id := range scanned[sources[i].person].Whole {
 				if at, known := p.ordinal(id); known && !p.gone[at] {
-					loaded[i].take(&sources[i], scanned, row, at)
+					loaded[i].take(&sources[i], scanned, row, at, named)
 				}
 			}
+			return nil
 		}); err != nil {
 			return err
 		}

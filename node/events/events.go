@@ -43,6 +43,20 @@ type Source interface {
 	Events(ctx context.Context, d cohort.Domain, concepts []int64, columns ...Column) (*Events, error)
 }
 
+// Parted is a [Source] whose events can be read of some of its people at a time, so that
+// memory need not grow with the site.
+type Parted interface {
+	Source
+
+	// Most returns as how many events of a domain that have one of the concepts, nil for
+	// all, there may be at most.
+	Most(d cohort.Domain, concepts []int64) (int, error)
+
+	// Between returns the source with the events of the people from one ordinal up to,
+	// excluding, another. All people are still there.
+	Between(first, end uint32) Source
+}
+
 // People are persons in the order of their numbers. A person's index here is their
 // ordinal, by which all else refers to them.
 type People struct {

@@ -14,27 +14,32 @@ import (
 type table struct {
 	id        int64 // number in lineage
 	name, key string
-	visit     bool // rows name a visit, 0 for none where it must not be null
+	person    bool     // rows are of one
+	visit     bool     // rows name a visit, 0 for none where it must not be null
+	others    []string // tables of the site that they name
 }
 
 // tables are those whose rows have lineage by their key. Deaths have it by their
 // person, and only some periods have it: see deaths and periods.
 var tables = []table{
-	{1, "person", "person_id", false},
-	{2, "visit_occurrence", "visit_occurrence_id", false},
-	{3, "condition_occurrence", "condition_occurrence_id", true},
-	{4, "drug_exposure", "drug_exposure_id", true},
-	{5, "procedure_occurrence", "procedure_occurrence_id", true},
-	{6, "measurement", "measurement_id", true},
-	{7, "observation", "observation_id", true},
-	{10, "device_exposure", "device_exposure_id", true},
-	{11, "specimen", "specimen_id", false},
-	{12, "visit_detail", "visit_detail_id", true},
-	{13, "payer_plan_period", "payer_plan_period_id", false},
+	{1, "person", "person_id", false, false, nil},
+	{2, "visit_occurrence", "visit_occurrence_id", true, false, []string{"provider", "care_site"}},
+	{3, "condition_occurrence", "condition_occurrence_id", true, true, []string{"provider"}},
+	{4, "drug_exposure", "drug_exposure_id", true, true, []string{"provider"}},
+	{5, "procedure_occurrence", "procedure_occurrence_id", true, true, []string{"provider"}},
+	{6, "measurement", "measurement_id", true, true, []string{"provider"}},
+	{7, "observation", "observation_id", true, true, []string{"provider"}},
+	{10, "device_exposure", "device_exposure_id", true, true, []string{"provider"}},
+	{11, "specimen", "specimen_id", true, false, nil},
+	{12, "visit_detail", "visit_detail_id", true, true, []string{"provider", "care_site"}},
+	{13, "payer_plan_period", "payer_plan_period_id", true, false, nil},
+	{14, "location", "location_id", false, false, nil},
+	{15, "care_site", "care_site_id", false, false, []string{"location"}},
+	{16, "provider", "provider_id", false, false, []string{"care_site"}},
 }
 
 // databaseSteps is how often checker.database calls step.
-const databaseSteps = 18
+const databaseSteps = 21
 
 // database checks the database on one snapshot.
 func (c *checker) database(ctx context.Context, tx *sqldb.Tx) error {
@@ -130,8 +135,8 @@ func (c *checker) lineage(ctx context.Context, tx *sqldb.Tx) (map[int64]int64, e
 // takes what it finds out of lineage.
 func (c *checker) table(ctx context.Context, tx *sqldb.Tx, t table, lineage map[int64]int64) error {
 	from := fmt.Sprintf(" FROM %s t LEFT JOIN lineage l ON l.row_id = t.%s AND l.table_id = %d", t.name, t.key, t.id)
-	person, visits, visit := "t.person_id", "0", "0"
-	if t.name != "person" {
+	person, visits, visit := "t."+t.key, "0", "0"
+	if t.person {
 		from += " LEFT JOIN person p ON p.person_id = t.person_id"
 		person = "p.person_id"
 	}
@@ -147,6 +152,9 @@ func (c *checker) table(ctx context.Context, tx *sqldb.Tx, t table, lineage map[
 	c.report.Rows += n
 	orphans := lineage[t.id] - traced
 	delete(lineage, t.id)
+	if err := c.others(ctx, tx, t); err != nil {
+		return err
+	}
 	for _, bad := range []struct {
 		rule  Rule
 		count int64
@@ -158,6 +166,22 @@ func (c *checker) table(ctx context.Context, tx *sqldb.Tx, t table, lineage map[
 		{NoRow, orphans, fmt.Sprintf("SELECT l.row_id FROM lineage l WHERE l.table_id = %d AND NOT EXISTS (SELECT 1 FROM %s t WHERE t.%s = l.row_id)", t.id, t.name, t.key)},
 	} {
 		if err := c.found(ctx, tx, bad.rule, t.name, bad.count, bad.list); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// others looks for rows that name providers, care sites or locations which are not there.
+func (c *checker) others(ctx context.Context, tx *sqldb.Tx, t table) error {
+	for _, other := range t.others {
+		key := other + "_id"
+		list := fmt.Sprintf(" FROM %s t WHERE t.%s IS NOT NULL AND NOT EXISTS (SELECT 1 FROM %s o WHERE o.%s = t.%s)", t.name, key, other, key, key)
+		var n int64
+		if err := tx.QueryRow(ctx, "SELECT count(*)"+list).Scan(&n); err != nil {
+			return err
+		}
+		if err := c.found(ctx, tx, UnknownSite, t.name, n, "SELECT t."+t.key+list); err != nil {
 			return err
 		}
 	}

@@ -35,6 +35,7 @@ const (
 	NoFinding     Rule = "finding-without-row"     // a finding of the quality checks about no row
 	UnknownPerson Rule = "unknown-person"          // the row's person is not there
 	UnknownVisit  Rule = "unknown-visit"           // the row's visit is not there
+	UnknownSite   Rule = "unknown-care"            // the row names a provider, a care site or a location that is not there
 	UnknownSeries Rule = "unknown-series"          // the chunk's series is not there
 	Undescribed   Rule = "series-without-variable" // the series' variable or source is not there
 

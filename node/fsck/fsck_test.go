@@ -86,6 +86,7 @@ func TestEachDefectIsFoundAndNamed(t *testing.T) {
 		exec(t, db, "UPDATE lineage SET load_id = 999999 WHERE row_id = ?", weights[2])
 		exec(t, db, "UPDATE measurement SET person_id = 999999 WHERE measurement_id = ?", weights[3])
 		exec(t, db, "UPDATE measurement SET visit_occurrence_id = 999999 WHERE measurement_id = ?", weights[4])
+		exec(t, db, "UPDATE measurement SET provider_id = 999999 WHERE measurement_id = ?", weights[4])
 		exec(t, db, "INSERT INTO quality (row_id, is_valid, is_outlier) VALUES (999999, FALSE, FALSE)")
 		exec(t, db, "DELETE FROM lineage WHERE table_id = 8 AND row_id = (SELECT min(row_id) FROM lineage WHERE table_id = 8)")
 		exec(t, db, "INSERT INTO lineage (row_id, row_key, table_id, content, load_id, pointer) SELECT 999998, ?, 77, content, load_id, pointer FROM lineage WHERE row_id = ?",
@@ -132,6 +133,7 @@ func TestEachDefectIsFoundAndNamed(t *testing.T) {
 			{Rule: fsck.NoLoad, Place: "lineage", Count: 1},
 			{Rule: fsck.UnknownPerson, Place: "measurement", Count: 1, Rows: []int64{weights[3]}},
 			{Rule: fsck.UnknownVisit, Place: "measurement", Count: 1, Rows: []int64{weights[4]}},
+			{Rule: fsck.UnknownSite, Place: "measurement", Count: 1, Rows: []int64{weights[4]}},
 			{Rule: fsck.NoFinding, Place: "quality", Count: 1, Rows: []int64{999999}},
 			{Rule: fsck.NoLineage, Place: "death", Count: 1},
 			{Rule: fsck.NoRow, Place: "lineage", Count: 1},

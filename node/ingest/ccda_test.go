@@ -40,6 +40,7 @@ func TestAClinicalDocumentBecomesRows(t *testing.T) {
 			omop.PersonTable: 1, omop.VisitTable: 2, omop.ConditionTable: 2, omop.DrugTable: 2, omop.ProcedureTable: 1,
 			omop.MeasurementTable: 2, omop.ObservationTable: 2, omop.DeathTable: 0, omop.PeriodTable: 1,
 			omop.DeviceTable: 0, omop.SpecimenTable: 0, omop.VisitDetailTable: 0, omop.PayerPlanTable: 0,
+			omop.LocationTable: 0, omop.CareSiteTable: 0, omop.ProviderTable: 0,
 		}, counts)
 		require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
 			var gravity, low float64

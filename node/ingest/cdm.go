@@ -17,6 +17,7 @@ const (
 	findingNonStandard    = "non-standard-concept" // where the CDM wants a standard one
 	findingWrongDomain    = "wrong-domain"         // the concept belongs to another table or column
 	findingUnknownVisit   = "unknown-visit"        // the visit is not stored; the row has none
+	findingUnknownRow     = "unknown-row"          // likewise a provider, a care site or a location
 	findingNotKept        = "not-kept"             // the store has no place for the column's values
 )
 
@@ -69,7 +70,7 @@ func (l *load) take(rec fhir.Record, row *cdm.Row) {
 		concept, _ := c.Concept()
 		switch {
 		case row.Int(c.Name) == 0 && row.Text(c.Name) == "": // 0 is no concept, and nobody's number
-		case notKept[c.Name] && c.Name != row.Table.Columns[0].Name: // a row's own number is its key
+		case !keeps(row.Table, c):
 			l.find(findingNotKept, c.Name, rec.Line, 1)
 		case concept:
 			l.imported.note(c, row.Int(c.Name), rec.Line)
@@ -89,11 +90,25 @@ func (i *imported) note(c cdm.Column, id int64, line int) {
 	i.uses[u] = s
 }
 
+// keeps reports whether the store has a place for what a column says.
+func keeps(t *cdm.Table, c cdm.Column) bool {
+	switch {
+	case c.Name == t.Columns[0].Name: // a row's own number is its key
+		return true
+	case t.Name == "person" && usual[c.Name]:
+		return false
+	}
+	return !c.Withheld && !notKept[c.Name]
+}
+
+// usual are where a person lives, and who and what unit usually cares for them: no question
+// asks about it.
+var usual = map[string]bool{"location_id": true, "provider_id": true, "care_site_id": true}
+
 // notKept are the columns that the store has and does not fill: what they refer to
 // is in tables that it does not have.
 var notKept = map[string]bool{
-	"location_id": true, "provider_id": true, "care_site_id": true, "visit_detail_id": true,
-	"preceding_visit_occurrence_id": true, "preceding_visit_detail_id": true, "parent_visit_detail_id": true,
+	"visit_detail_id": true, "preceding_visit_occurrence_id": true, "preceding_visit_detail_id": true, "parent_visit_detail_id": true,
 	"measurement_time": true, "measurement_event_id": true,
 	"meas_event_field_concept_id": true, "observation_event_id": true, "obs_event_field_concept_id": true,
 }

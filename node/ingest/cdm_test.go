@@ -47,7 +47,7 @@ func TestDefectsOfACDMAreNamed(t *testing.T) {
 			"3,-9007199254740993,28060,2021-06-01,,32817,,",                    // after death
 			"4,-9007199254740993,28060,2020-01-02,2019-01-01,32817,99,",        // ends before it starts, no such visit
 			"5,-9007199254740993,2000000001,2020-01-01,,32817,,",               // the site's own concept
-			"6,-9007199254740993,0,2020-01-01,,32817,,12",                      // without one; a provider
+			"6,-9007199254740993,0,2020-01-01,,32817,,12",                      // without one; of a provider who is not there
 			"7,-9007199254740993,3004249,2020-01-01,,32817,,",                  // systolic blood pressure
 			"8,9,28060,2020-01-01,,32817,,",                                    // nobody
 		))
@@ -57,10 +57,10 @@ func TestDefectsOfACDMAreNamed(t *testing.T) {
 		delete(job.Counts.Findings, "unknown-concept condition_type_concept_id") // which the small vocabulary does not have
 		require.Equal(t, map[string]int64{
 			"before-birth": 1, "after-death": 1, "end-before-start": 1, "unknown-visit visit_occurrence_id": 1,
-			"unknown-concept condition_concept_id": 1, "wrong-domain condition_concept_id": 1, "not-kept provider_id": 1,
+			"unknown-concept condition_concept_id": 1, "wrong-domain condition_concept_id": 1, "unknown-row provider_id": 1,
 		}, job.Counts.Findings)
 		listed := lines(t, s, job.ID)
-		for _, want := range []string{"6 condition_concept_id unknown-concept", "8 condition_concept_id wrong-domain", "5 visit_occurrence_id unknown-visit", "7 provider_id not-kept"} {
+		for _, want := range []string{"6 condition_concept_id unknown-concept", "8 condition_concept_id wrong-domain", "5 visit_occurrence_id unknown-visit", "7 provider_id unknown-row"} {
 			require.Contains(t, listed, want)
 		}
 		origin(t, s, "-9223372036854775808", "line 2")
@@ -189,6 +189,42 @@ func TestDevicesSpecimensDetailsAndPayers(t *testing.T) {
 				FROM device_exposure d, visit_occurrence v, specimen s, payer_plan_period p`).
 				Scan(&got[0], &got[1], &got[2], &got[3], &got[4], &got[5], &got[6], &got[7]))
 			require.Equal(t, [8]string{"(01)0123", "2", "0", "tube 7", "2.5", "AOK", "f 1", "2"}, got)
+			return nil
+		}))
+	})
+}
+
+// TestWhoGivesCareOfACDM is stored by specialty and place, and what names someone is not.
+func TestWhoGivesCareOfACDM(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := newSite(t, db)
+		s.run(t)
+		s.load(t, "location.csv", csvOf("location_id,address_1,city,state,zip,country_source_value", "3,1 Elm Street,Bangor,ME,04401,US"))
+		s.load(t, "care_site.csv", csvOf("care_site_id,care_site_name,place_of_service_concept_id,location_id,care_site_source_value,place_of_service_source_value",
+			"7,Practice of Doe,8717,3,17,HOSP", "8,,,,,"))
+		job := s.load(t, "provider.csv", csvOf("provider_id,provider_name,npi,specialty_concept_id,care_site_id,year_of_birth,gender_concept_id,provider_source_value,specialty_source_value",
+			"1,Jane Doe,1,38004446,7,1960,8532,jd,GP", "2,John Doe,2,,9,,,,"))
+		require.EqualValues(t, 2, job.Counts.Stored)
+		for column, n := range map[string]int64{"provider_name": 2, "npi": 2, "year_of_birth": 1, "gender_concept_id": 1, "provider_source_value": 1} {
+			require.Equal(t, n, job.Counts.Findings["not-kept "+column], column)
+		}
+		require.EqualValues(t, 1, job.Counts.Findings["unknown-row care_site_id"])
+		s.load(t, "person.csv", csvOf(personHead+",provider_id", "1,8532,1950,1,1,8527,0,1"))
+		job = s.load(t, "visit_occurrence.csv", csvOf("visit_occurrence_id,person_id,visit_concept_id,visit_start_date,visit_end_date,visit_type_concept_id,provider_id,care_site_id",
+			"5,1,9201,2020-01-01,2020-01-09,32817,1,7", "6,1,9201,2020-02-01,2020-02-09,32817,4,8"))
+		require.Equal(t, map[string]int64{"unknown-row provider_id": 1}, only(job.Counts.Findings, "unknown-row"))
+		s.load(t, "condition_occurrence.csv", csvOf(conditionHead, "1,1,28060,2020-01-01,,32817,5,2"))
+		require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
+			var got [6]string
+			require.NoError(t, tx.QueryRow(t.Context(), `SELECT CAST(p.specialty_concept_id AS TEXT), p.specialty_source_value, CAST(s.place_of_service_concept_id AS TEXT), l.state,
+				CAST((SELECT count(*) FROM condition_occurrence c JOIN provider q ON q.provider_id = c.provider_id WHERE q.specialty_concept_id IS NULL) AS TEXT),
+				CAST((SELECT count(provider_name) + count(npi) + count(year_of_birth) + count(gender_concept_id) + count(provider_source_value) FROM provider)
+					+ (SELECT count(care_site_name) + count(care_site_source_value) FROM care_site) + (SELECT count(address_1) + count(city) + count(zip) FROM location)
+					+ (SELECT count(provider_id) FROM person) AS TEXT)
+				FROM visit_occurrence v JOIN provider p ON p.provider_id = v.provider_id JOIN care_site s ON s.care_site_id = v.care_site_id
+				JOIN location l ON l.location_id = s.location_id WHERE p.care_site_id = s.care_site_id`).Scan(&got[0], &got[1], &got[2], &got[3], &got[4], &got[5]))
+			require.Equal(t, [6]string{"38004446", "GP", "8717", "ME", "1", "0"}, got)
 			return nil
 		}))
 	})

@@ -53,6 +53,18 @@ func appendRow(b *omop.Batch, row *cdm.Row, pointer string) {
 		b.VisitDetails = append(b.VisitDetails, r.visitDetail(pointer))
 	case "payer_plan_period":
 		b.PayerPlans = append(b.PayerPlans, r.payerPlan(pointer))
+	case "location":
+		b.Locations = append(b.Locations, omop.Location{
+			Record: r.ofSite(pointer), State: r.Text("state"),
+			CountryConceptID: r.Int("country_concept_id"), CountrySource: r.Text("country_source_value"),
+		})
+	case "care_site":
+		b.CareSites = append(b.CareSites, omop.CareSite{
+			Record: r.ofSite(pointer), Location: r.names("location"),
+			PlaceConceptID: r.intOrNil("place_of_service_concept_id"), PlaceSource: r.Text("place_of_service_source_value"),
+		})
+	case "provider":
+		b.Providers = append(b.Providers, r.provider(pointer))
 	}
 }
 
@@ -88,16 +100,36 @@ type cells struct{ *cdm.Row }
 
 func (c cells) personKey() omop.Key { return mapping.CDMKey("person", c.Int("person_id")) }
 
-func (c cells) record(pointer string) omop.Record {
-	return omop.Record{Key: mapping.CDMKey(c.Table.Name, c.Int(c.Table.Columns[0].Name)), Person: c.personKey(), Pointer: pointer}
+// ofSite is the record of a row that is of no person.
+func (c cells) ofSite(pointer string) omop.Record {
+	return omop.Record{Key: mapping.CDMKey(c.Table.Name, c.Int(c.Table.Columns[0].Name)), Pointer: pointer}
 }
 
-// event is the record of a row that may belong to a visit.
-func (c cells) event(pointer string) omop.Record {
-	r := c.record(pointer)
-	if c.Has("visit_occurrence_id") {
-		r.Visit = mapping.CDMKey("visit_occurrence", c.Int("visit_occurrence_id"))
+func (c cells) record(pointer string) omop.Record {
+	r := c.ofSite(pointer)
+	r.Person = c.personKey()
+	return r
+}
+
+// names is the key of the row of another table that the row names, or none.
+func (c cells) names(table string) omop.Key {
+	if !c.Has(table + "_id") {
+		return omop.Key{}
 	}
+	return mapping.CDMKey(table, c.Int(table+"_id"))
+}
+
+// cared is the record of a row that may name who gave the care.
+func (c cells) cared(pointer string) omop.Record {
+	r := c.record(pointer)
+	r.Provider = c.names("provider")
+	return r
+}
+
+// event is that of a row that may also belong to a visit.
+func (c cells) event(pointer string) omop.Record {
+	r := c.cared(pointer)
+	r.Visit = c.names("visit_occurrence")
 	return r
 }
 
@@ -144,8 +176,10 @@ func (c cells) person(pointer string) omop.Person {
 }
 
 func (c cells) visit(pointer string) omop.Visit {
+	record := c.cared(pointer)
+	record.CareSite = c.names("care_site")
 	return omop.Visit{
-		Record: c.record(pointer), ConceptID: c.Int("visit_concept_id"), TypeConceptID: c.Int("visit_type_concept_id"),
+		Record: record, ConceptID: c.Int("visit_concept_id"), TypeConceptID: c.Int("visit_type_concept_id"),
 		Start: c.day("visit_start_date"), StartTime: c.Time("visit_start_datetime"),
 		End: c.dayOr("visit_end_date", "visit_start_date"), EndTime: c.Time("visit_end_datetime"),
 		SourceValue: c.Text("visit_source_value"), SourceConceptID: c.Int("visit_source_concept_id"),
@@ -231,8 +265,10 @@ func (c cells) specimen(pointer string) omop.Specimen {
 }
 
 func (c cells) visitDetail(pointer string) omop.VisitDetail {
+	record := c.event(pointer)
+	record.CareSite = c.names("care_site")
 	return omop.VisitDetail{
-		Record: c.event(pointer), ConceptID: c.Int("visit_detail_concept_id"), TypeConceptID: c.Int("visit_detail_type_concept_id"),
+		Record: record, ConceptID: c.Int("visit_detail_concept_id"), TypeConceptID: c.Int("visit_detail_type_concept_id"),
 		Start: c.day("visit_detail_start_date"), StartTime: c.Time("visit_detail_start_datetime"),
 		End: c.dayOr("visit_detail_end_date", "visit_detail_start_date"), EndTime: c.Time("visit_detail_end_datetime"),
 		SourceValue: c.Text("visit_detail_source_value"), SourceConceptID: c.Int("visit_detail_source_concept_id"),
@@ -248,5 +284,14 @@ func (c cells) payerPlan(pointer string) omop.PayerPlan {
 	return omop.PayerPlan{
 		Record: c.record(pointer), Start: c.day("payer_plan_period_start_date"), End: c.day("payer_plan_period_end_date"),
 		Payer: coded("payer"), Plan: coded("plan"), Sponsor: coded("sponsor"), StopReason: coded("stop_reason"), FamilySource: c.Text("family_source_value"),
+	}
+}
+
+func (c cells) provider(pointer string) omop.Provider {
+	record := c.ofSite(pointer)
+	record.CareSite = c.names("care_site")
+	return omop.Provider{
+		Record: record, SpecialtyConceptID: c.intOrNil("specialty_concept_id"), SpecialtySource: c.Text("specialty_source_value"),
+		SpecialtySourceConceptID: c.Int("specialty_source_concept_id"),
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/trialmesh/trialmesh/connectors/source/cdm"
@@ -199,7 +201,8 @@ func (l *load) rows() int {
 	b := &l.batch
 	return len(b.Persons) + len(b.Visits) + len(b.Conditions) + len(b.Drugs) + len(b.Procedures) +
 		len(b.Measurements) + len(b.Observations) + len(b.Deaths) + len(b.Stated) + len(b.Merges) +
-		len(b.Devices) + len(b.Specimens) + len(b.VisitDetails) + len(b.PayerPlans)
+		len(b.Devices) + len(b.Specimens) + len(b.VisitDetails) + len(b.PayerPlans) +
+		len(b.Locations) + len(b.CareSites) + len(b.Providers)
 }
 
 // commit stores what has come since the last commit; last is the transaction's last
@@ -280,6 +283,11 @@ func (l *load) add(r omop.Result) {
 	if l.imported.uses != nil {
 		for _, pointer := range r.Visitless {
 			l.find(findingUnknownVisit, "visit_occurrence_id", l.line(pointer), 1)
+		}
+		for _, column := range slices.Sorted(maps.Keys(r.Unnamed)) {
+			for _, pointer := range r.Unnamed[column] {
+				l.find(findingUnknownRow, column, l.line(pointer), 1)
+			}
 		}
 	}
 	l.counts.BytesRead = l.src.n

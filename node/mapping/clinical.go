@@ -36,6 +36,7 @@ func (m *mapping) condition(c *fhir.Condition) {
 	if !ok {
 		return
 	}
+	e.Provider = providerKey(c.By)
 	e.usual, e.code = omop.ConditionTable, m.code(CodePart, c.Code)
 	e.end = firstOf(c.Abated, c.AbatedDuring.End, c.AbatedDuring.Start)
 	e.Invalid = says(c.Verification, "entered-in-error", "refuted")
@@ -51,6 +52,7 @@ func (m *mapping) procedure(p *fhir.Procedure) {
 	if !ok {
 		return
 	}
+	e.Provider = providerKey(p.By)
 	e.usual, e.code, e.end = omop.ProcedureTable, m.code(CodePart, p.Code), p.During.End
 	e.Invalid = slices.Contains([]string{"entered-in-error", "not-done", "preparation"}, p.Status)
 	m.place(e)
@@ -61,6 +63,7 @@ func (m *mapping) immunization(i *fhir.Immunization) {
 	if !ok {
 		return
 	}
+	e.Provider = providerKey(i.By)
 	e.usual, e.code = omop.DrugTable, m.code(CodePart, i.Vaccine)
 	e.drug.lot = i.LotNumber
 	e.drug.amount(i.Dose)
@@ -78,6 +81,7 @@ func (m *mapping) allergy(a *fhir.AllergyIntolerance) {
 	if !ok {
 		return
 	}
+	e.Provider = providerKey(a.By)
 	about := a.Code
 	for _, r := range a.Reactions {
 		if about.IsZero() {
@@ -106,6 +110,7 @@ func (m *mapping) medicationRequest(r *fhir.MedicationRequest) {
 	if !ok {
 		return
 	}
+	e.Provider = providerKey(r.Requester)
 	if r.Medication.IsZero() {
 		m.problem(NoCode, "medicationReference") // a Medication in a record of its own is not read
 		return

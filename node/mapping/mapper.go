@@ -13,7 +13,7 @@ import (
 
 // Version names this mapper in lineage. It changes when the same record and the
 // same vocabulary would give other rows.
-const Version = "trialmesh/1"
+const Version = "trialmesh/2"
 
 // Vocabulary is what mapping asks about codes.
 type Vocabulary interface {
@@ -77,6 +77,9 @@ const (
 	ValuePart Part = "value"
 	UnitPart  Part = "unit"
 	RoutePart Part = "route"
+
+	SpecialtyPart Part = "specialty" // of who gives care
+	PlacePart     Part = "place"     // where it is given
 )
 
 // Unmapped is a code without a standard concept. Vocabulary is OMOP's name of its
@@ -125,6 +128,10 @@ func (m *Mapper) Map(ctx context.Context, rec fhir.Record, b *omop.Batch) (Resul
 		one.immunization(r)
 	case *fhir.AllergyIntolerance:
 		one.allergy(r)
+	case *fhir.PractitionerRole:
+		one.practitionerRole(r)
+	case *fhir.Place:
+		one.careSite(r)
 	}
 	if one.err != nil {
 		return Result{}, fmt.Errorf("map %s: %w", rec.Type, one.err)

@@ -26,6 +26,7 @@ func (m *mapping) observation(o *fhir.Observation) {
 	if !ok {
 		return
 	}
+	e.Provider = providerKey(o.By)
 	e.Invalid = slices.Contains([]string{"entered-in-error", "cancelled", "registered"}, o.Status)
 	whole := e
 	whole.code, whole.value = m.code(CodePart, o.Code), m.value(o.Value, o.Range)

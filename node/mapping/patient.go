@@ -76,6 +76,7 @@ func (m *mapping) encounter(e *fhir.Encounter) {
 		return
 	}
 	row.Key = key(m.record.Type, m.record.ID)
+	row.Provider, row.CareSite = providerKey(e.Participant...), placeKey([]fhir.Reference{e.Location}, e.ServiceProvider)
 	row.Invalid = slices.Contains([]string{"entered-in-error", "cancelled", "planned"}, e.Status)
 	end := firstOf(e.Period.End, e.Period.Start)
 	visit := omop.Visit{

@@ -29,6 +29,8 @@ var vocabularies = map[string]string{
 	"urn:oid:2.16.840.1.113883.6.90":              "ICD10CM",
 	"urn:oid:2.16.840.1.113883.6.103":             "ICD9CM",
 	"http://www.icd10data.com/icd10pcs":           "ICD10PCS",
+	"http://nucc.org/provider-taxonomy":           "NUCC",
+	"https://www.cms.gov/Medicare/Coding/place-of-service-codes/Place_of_Service_Code_Set": "CMS Place of Service",
 }
 
 // KnownSystem reports whether OMOP has a vocabulary of a code system that is named as

@@ -15,20 +15,21 @@ import (
 // changed are published examples that say something else in R5 than in R4: another code, unit
 // or text.
 var changed = map[string]string{
-	"Observation/rhstatus":        "code and value",
-	"Immunization/example":        "code of the vaccine",
-	"MedicationRequest/medrx0304": "unit of the dose",
-	"MedicationRequest/medrx0307": "code of the drug",
-	"MedicationRequest/medrx0310": "code of the drug",
-	"MedicationRequest/medrx0314": "unit of the dose",
-	"MedicationRequest/medrx0318": "code of the drug",
-	"MedicationRequest/medrx0325": "unit of the dose",
-	"MedicationRequest/medrx0326": "unit of the dose",
-	"MedicationRequest/medrx0327": "unit of the dose",
-	"MedicationRequest/medrx0328": "unit of the dose",
-	"MedicationRequest/medrx0330": "code of the drug",
-	"MedicationRequest/medrx0334": "unit of the dose",
-	"MedicationRequest/medrx0335": "unit of the dose",
+	"Observation/rhstatus":          "code and value",
+	"Immunization/example":          "code of the vaccine",
+	"MedicationRequest/medrx0304":   "unit of the dose",
+	"MedicationRequest/medrx0307":   "code of the drug",
+	"MedicationRequest/medrx0310":   "code of the drug",
+	"MedicationRequest/medrx0314":   "unit of the dose",
+	"MedicationRequest/medrx0318":   "code of the drug",
+	"AllergyIntolerance/medication": "who recorded it",
+	"MedicationRequest/medrx0325":   "unit of the dose",
+	"MedicationRequest/medrx0326":   "unit of the dose",
+	"MedicationRequest/medrx0327":   "unit of the dose",
+	"MedicationRequest/medrx0328":   "unit of the dose",
+	"MedicationRequest/medrx0330":   "code of the drug",
+	"MedicationRequest/medrx0334":   "unit of the dose",
+	"MedicationRequest/medrx0335":   "unit of the dose",
 }
 
 // outcome is what became of an example.

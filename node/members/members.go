@@ -40,6 +40,11 @@ type Options struct {
 	// processors.
 	Workers int
 
+	// Part is how many values, which are events times columns, are read at once of an
+	// [events.Parted] source: its people are then gone through part by part. Defaults to
+	// 8 M values, some 64 MB.
+	Part int
+
 	// Work is how many steps an evaluation may take before it is refused with [ErrWork]: a
 	// step is an event that is tested or counted, or a part of a group. A processor takes
 	// about a hundred million a second. Defaults to [DefaultWork].
@@ -69,10 +74,26 @@ func Evaluate(ctx context.Context, d cohort.Definition, s events.Source, v event
 	if err != nil {
 		return Result{}, err
 	}
+	if o.Only == nil {
+		if parted, is := s.(events.Parted); is {
+			return p.inParts(ctx, parted, o)
+		}
+	}
 	if err := p.bind(ctx, s); err != nil {
 		return Result{}, err
 	}
-	return p.run(ctx, o)
+	first, end := uint32(0), uint32(len(p.people.ID))
+	if o.Only != nil {
+		first, end = *o.Only, *o.Only+1
+		if int(first) >= len(p.people.ID) {
+			first, end = 0, 0
+		}
+	}
+	r := p.begin(o)
+	if err := r.run(ctx, first, end); err != nil {
+		return Result{}, err
+	}
+	return r.result, nil
 }
 
 // Needs returns the columns that an evaluation of the definition asks a source for, by domain.

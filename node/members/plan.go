@@ -38,6 +38,8 @@ type plan struct {
 	censoring  []*criterion
 	pad        events.Day
 	from, to   events.Day // of the censor window, NoDay for none
+
+	once, again int // values that were read, see repeatedValues
 }
 
 // request is what is asked of the source: events of some concepts with some columns.
@@ -189,21 +191,26 @@ const (
 // bind reads from the source what the plan asks for.
 func (p *plan) bind(ctx context.Context, s events.Source) error {
 	*p.people = *s.People()
-	once, again := 0, 0
+	for _, r := range p.requests { // what there was goes before there is more
+		if r.domain != cohort.ObservationPeriod {
+			r.events = nil
+		}
+		for _, v := range r.vectors {
+			*v = events.Vector{}
+		}
+	}
 	seen := map[cohort.Domain]map[int64]struct{}{} // the concepts that were read
 	for _, r := range p.requests {
 		switch {
 		case r.domain == cohort.ObservationPeriod:
-			r.events = periods(p.people)
+			if r.events == nil { // those of all people, for every part
+				r.events = periods(p.people)
+			}
 		case !r.all && len(r.of.sorted) == 0:
 			r.events = &events.Events{}
 		default:
 			var err error
-			var of []int64
-			if !r.all {
-				of = r.of.sorted
-			}
-			if r.events, err = s.Events(ctx, r.domain, of, r.columns...); err != nil {
+			if r.events, err = s.Events(ctx, r.domain, r.concepts(), r.columns...); err != nil {
 				return fmt.Errorf("%s: %w", r.domain, err)
 			}
 			if r.all {
@@ -211,11 +218,11 @@ func (p *plan) bind(ctx context.Context, s events.Source) error {
 			}
 			values := len(r.events.Person) * (len(r.columns) + ownColumns)
 			if p.met(seen, r) {
-				again += values
+				p.again += values
 			} else {
-				once += values
+				p.once += values
 			}
-			if again > repeatedValues+repeatedTimes*once {
+			if p.again > repeatedValues+repeatedTimes*p.once {
 				return ErrWork
 			}
 		}

@@ -58,18 +58,30 @@ type part struct {
 	passed  []Passed
 }
 
-// run evaluates everybody who may be looked at.
-func (p *plan) run(ctx context.Context, o Options) (Result, error) {
-	people := uint32(len(p.people.ID))
-	first, end := uint32(0), people
-	if o.Only != nil {
-		first, end = *o.Only, *o.Only+1
-		if first >= people {
-			first, end = 0, 0
-		}
+// running is an evaluation under way, and what it has found so far.
+type running struct {
+	p       *plan
+	options Options
+	budget  *budget
+	result  Result
+}
+
+func (p *plan) begin(o Options) *running {
+	r := &running{p: p, options: o, budget: &budget{steps: o.Work}}
+	if r.budget.steps <= 0 {
+		r.budget.steps = DefaultWork
 	}
+	if o.Attrition {
+		r.result.Attrition = newAttrition(len(p.rules))
+	}
+	return r
+}
+
+// run evaluates those of the people from first up to end who may be looked at. They come
+// after all that it has evaluated before.
+func (r *running) run(ctx context.Context, first, end uint32) error {
 	chunks := (int(end-first) + chunk - 1) / chunk
-	workers := o.Workers
+	workers := r.options.Workers
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
@@ -77,15 +89,12 @@ func (p *plan) run(ctx context.Context, o Options) (Result, error) {
 	parts := make([]part, chunks)
 	var next atomic.Int64
 	var group sync.WaitGroup
-	limits := &budget{steps: o.Work}
-	if limits.steps <= 0 {
-		limits.steps = DefaultWork
-	}
+	limits := r.budget
 	limits.ctx, limits.end = context.WithCancelCause(ctx)
 	defer limits.end(nil)
 	all := make([]*worker, workers)
 	for i := range all {
-		w := p.worker(o)
+		w := r.p.worker(r.options)
 		w.budget, w.left, all[i] = limits, pace, w
 		group.Go(func() {
 			defer rest()
@@ -101,26 +110,25 @@ func (p *plan) run(ctx context.Context, o Options) (Result, error) {
 	}
 	group.Wait()
 	if err := context.Cause(limits.ctx); err != nil {
-		return Result{}, err
+		return err
 	}
-	var result Result
 	total := 0
 	for _, part := range parts {
 		total += len(part.entries)
 	}
-	result.Entries = make([]Entry, 0, total)
+	r.result.Entries = slices.Grow(r.result.Entries, total)
 	for _, part := range parts {
-		result.Entries = append(result.Entries, part.entries...)
-		result.Persons += part.persons
-		result.Passed = append(result.Passed, part.passed...)
+		r.result.Entries = append(r.result.Entries, part.entries...)
+		r.result.Persons += part.persons
+		r.result.Passed = append(r.result.Passed, part.passed...)
 	}
-	if o.Attrition {
-		result.Attrition = newAttrition(len(p.rules))
-		for _, w := range all {
-			result.Attrition.merge(w.attrition)
+	for _, w := range all {
+		limits.spent.Add(int64(pace - w.left))
+		if r.options.Attrition {
+			r.result.Attrition.merge(w.attrition)
 		}
 	}
-	return result, nil
+	return nil
 }
 
 // chunk evaluates the people from low to below high who have a primary event.

@@ -12,8 +12,8 @@ import (
 )
 
 // stages are when types are loaded: those that others refer to come first, or the others
-// would be of unknown patients or without their visit. What says what is gone comes last.
-var stages = map[string]int{"Patient": 1, "Encounter": 2}
+// would be of unknown patients or without their visit and those who gave the care. What says what is gone comes last.
+var stages = map[string]int{"Patient": 1, "PractitionerRole": 1, "Location": 1, "Organization": 1, "Encounter": 2}
 
 const (
 	usualStage   = 3

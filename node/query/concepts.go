@@ -12,8 +12,11 @@ import (
 // ErrHierarchy refuses what a site's vocabulary cannot answer.
 var ErrHierarchy = problem.Refusal("query.hierarchy", "the site's vocabulary has no hierarchy of concepts, which a concept set with descendants needs: its CONCEPT_ANCESTOR has to be loaded")
 
-// Concepts resolves concept sets by a site's vocabulary. A site without one takes concepts
-// as they are written.
+// Concepts resolves concept sets by a site's vocabulary. Concepts that stand in a set are
+// taken as they are written, also those that the vocabulary does not have: circe-be looks
+// them up in the CDM's own CONCEPT, which has every concept that a row of it can hold, as
+// they refer to it. A node's vocabulary is loaded by itself and may have fewer, such as none
+// of the site's own. For descendants and mappings it is what there is.
 type Concepts struct{ *vocab.Store }
 
 // Reach counts the site's standard concepts that a concept set comes to, or refuses with
@@ -27,13 +30,7 @@ func (c Concepts) Reach(ctx context.Context, set cohort.ConceptSet) (int, error)
 }
 
 // Known implements [events.Vocabulary].
-func (c Concepts) Known(ctx context.Context, concepts []int64) ([]int64, error) {
-	version, err := c.Version(ctx)
-	if err != nil || version == "" {
-		return concepts, err
-	}
-	return c.Store.Known(ctx, concepts)
-}
+func (c Concepts) Known(_ context.Context, concepts []int64) ([]int64, error) { return concepts, nil }
 
 // Descendants implements [events.Vocabulary].
 func (c Concepts) Descendants(ctx context.Context, concepts []int64) ([]int64, error) {

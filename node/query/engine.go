@@ -51,12 +51,9 @@ var ErrLoading = problem.New(problem.Unavailable, "the site's vocabulary is bein
 // attempts is how often a cohort is looked for while the vocabulary is replaced.
 const attempts = 3
 
-// What the site's vocabulary does not have, and the question needs. Their details name it.
-// They say nothing of records: a vocabulary is the same whoever is in them.
-var (
-	ErrUnit    = problem.Refusal("query.unit", "the site's vocabulary does not have the variable's unit")
-	ErrConcept = problem.Refusal("query.concept", "the site's vocabulary does not have the concept of the measurement")
-)
+// ErrUnit refuses a unit that the site's vocabulary does not have. Its detail names the field.
+// It says nothing of records: a vocabulary is the same whoever is in them.
+var ErrUnit = problem.Refusal("query.unit", "the site's vocabulary does not have the variable's unit")
 
 // Config configures an [Engine]. All fields are required.
 type Config struct {
@@ -343,17 +340,11 @@ func (e *Engine) values(ctx context.Context, tx *sqldb.Tx, v *query.Variable) (m
 	return values, nil
 }
 
-// quantity returns what a field of the question measures, or which part of it the site's
-// vocabulary lacks: without that nobody would have a value, and the gate would say no more
-// than that its cells are too small.
+// quantity returns what a field of the question measures. The unit is a code, which only the
+// site's vocabulary can tell: without it nobody would have a value, and the gate would say no
+// more than that its cells are too small. The concept is compared as it is with those of the
+// records, which may be the site's own, of no vocabulary.
 func (e *Engine) quantity(ctx context.Context, field string, concept int64, unit string) (omop.Quantity, error) {
-	known, err := e.cfg.Vocabulary.Known(ctx, []int64{concept})
-	if err != nil {
-		return omop.Quantity{}, err
-	}
-	if len(known) == 0 {
-		return omop.Quantity{}, ErrConcept.With(fmt.Sprintf("%s, concept %d", field, concept))
-	}
 	id, err := e.cfg.Units.UnitConcept(ctx, unit)
 	if err != nil {
 		return omop.Quantity{}, err

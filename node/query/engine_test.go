@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
+	"os"
 	"testing"
 	"time"
 
@@ -296,20 +296,55 @@ func TestAttrition(t *testing.T) {
 func TestWhatTheSiteDoesNotKeep(t *testing.T) {
 	t.Parallel()
 	c := four(t, sqltest.SQLite(t))
-	const specialty = `"ProviderSpecialty":[{"CONCEPT_ID":38004446}]`
-	const special = `{"ConditionOccurrence":{"CodesetId":1,` + specialty + `}}`
+	const doses = `{"DoseEra":{"CodesetId":1}}`
 	plain := string(cohort(anyWindow, hasDiabetes))
-	for name, asked := range map[string]struct{ definition, keeps string }{
-		"first event": {string(cohort(anyWindow, special)), "provider.specialty_concept_id"},
-		"rule": {plain[:len(plain)-1] + `,"InclusionRules":[{"name":"special","expression":{"Type":"ALL","CriteriaList":[
-			{"Criteria":` + special + `,"StartWindow":{"Start":{"Coeff":-1},"End":{"Coeff":1}},"Occurrence":{"Type":0,"Count":0}}],
-			"DemographicCriteriaList":[],"Groups":[]}}]}`, "provider.specialty_concept_id"},
-		"place": {string(cohort(anyWindow, `{"VisitOccurrence":{"PlaceOfService":[{"CONCEPT_ID":8782}]}}`)), "care_site."},
+	for name, definition := range map[string]string{
+		"first event": string(cohort(anyWindow, doses)),
+		"rule": plain[:len(plain)-1] + `,"InclusionRules":[{"name":"dose","expression":{"Type":"ALL","CriteriaList":[
+			{"Criteria":` + doses + `,"StartWindow":{"Start":{"Coeff":-1},"End":{"Coeff":1}},"Occurrence":{"Type":0,"Count":0}}],
+			"DemographicCriteriaList":[],"Groups":[]}}]}`,
 	} {
-		_, err := c.engine.Evaluate(t.Context(), protocol.Request{Cohort: json.RawMessage(asked.definition), Analysis: protocol.Analysis{Kind: protocol.Count}}, all{})
+		_, err := c.engine.Evaluate(t.Context(), protocol.Request{Cohort: json.RawMessage(definition), Analysis: protocol.Analysis{Kind: protocol.Count}}, all{})
 		require.ErrorContains(t, err, "rule query.no-table", name)
-		require.ErrorContains(t, err, asked.keeps, name)
+		require.ErrorContains(t, err, "DoseEra", name)
 	}
+}
+
+// TestWhoGaveTheCareAndWhere is answered from the store, also where it must not be.
+func TestWhoGaveTheCareAndWhere(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		c := four(t, db)
+		neurology, urgent := 38004458, 8782
+		care := omop.Batch{
+			Providers: []omop.Provider{{Record: omop.Record{Key: omop.NewKey("d")}, SpecialtyConceptID: &neurology}, {Record: omop.Record{Key: omop.NewKey("n")}}},
+			CareSites: []omop.CareSite{{Record: omop.Record{Key: omop.NewKey("u")}, PlaceConceptID: &urgent}},
+		}
+		for name, provider := range map[string]string{"ada": "d", "bob": "n", "eve": ""} {
+			r := omop.Record{Key: omop.NewKey("seen"), Person: omop.NewKey(name), Provider: omop.NewKey(provider), Pointer: "line 1"}
+			if name == "ada" {
+				r.CareSite = omop.NewKey("u")
+			}
+			care.Visits = append(care.Visits, omop.Visit{Record: r, ConceptID: 9202, Start: day("2024-01-01"), End: day("2024-01-01")})
+		}
+		c.put(t, care)
+		for criterion, want := range map[string][]string{
+			`{"VisitOccurrence":{"ProviderSpecialty":[{"CONCEPT_ID":38004458}]}}`:             {"ada"},
+			`{"VisitOccurrence":{"ProviderSpecialtyCS":{"CodesetId":2,"IsExclusion":false}}}`: {"ada"},
+			`{"VisitOccurrence":{"ProviderSpecialtyCS":{"CodesetId":3,"IsExclusion":true}}}`:  {"ada"}, // nothing says what bob's is
+			`{"VisitOccurrence":{"PlaceOfService":[{"CONCEPT_ID":8782}]}}`:                    {"ada"},
+			`{"VisitOccurrence":{"PlaceOfServiceCS":{"CodesetId":3,"IsExclusion":false}}}`:    {"ada"},
+			`{"VisitOccurrence":{"PlaceOfServiceCS":{"CodesetId":3,"IsExclusion":true}}}`:     nil,
+			`{"VisitOccurrence":{}}`: {"ada", "bob", "eve"},
+		} {
+			definition := fmt.Sprintf(`{"ConceptSets":[
+				{"id":2,"name":"neurology","expression":{"items":[{"concept":{"CONCEPT_ID":%d}}]}},
+				{"id":3,"name":"urgent care","expression":{"items":[{"concept":{"CONCEPT_ID":%d}}]}}],
+				"PrimaryCriteria":{"CriteriaList":[%s],"ObservationWindow":%s,"PrimaryCriteriaLimit":{"Type":"First"}}}`, neurology, urgent, criterion, anyWindow)
+			a := c.evaluate(t, protocol.Request{Cohort: json.RawMessage(definition), Analysis: protocol.Analysis{Kind: protocol.Count}})
+			require.ElementsMatch(t, c.named(t, want...), a.Used, criterion)
+		}
+	})
 }
 
 func TestValues(t *testing.T) {
@@ -340,25 +375,44 @@ func TestValues(t *testing.T) {
 		_, err := c.engine.Evaluate(t.Context(), r, all{})
 		require.ErrorIs(t, err, query.ErrUnit)
 		require.ErrorContains(t, err, `does not have the variable's unit: analysis.variable, unit "furlong"`)
-		vocabulary := c.cfg
-		vocabulary.Vocabulary = lacks{c.cfg.Vocabulary, 42}
-		_, err = query.NewEngine(vocabulary).Evaluate(t.Context(), r, all{})
-		require.ErrorIs(t, err, query.ErrUnit, "the concept is known")
-		r.Analysis.Variable.Concept = 42
-		_, err = query.NewEngine(vocabulary).Evaluate(t.Context(), r, all{})
-		require.ErrorIs(t, err, query.ErrConcept)
-		require.ErrorContains(t, err, "analysis.variable, concept 42")
 	})
 }
 
-// lacks is a vocabulary without a concept.
-type lacks struct {
-	query.Vocabulary
-	concept int64
-}
-
-func (l lacks) Known(_ context.Context, concepts []int64) ([]int64, error) {
-	return slices.DeleteFunc(slices.Clone(concepts), func(id int64) bool { return id == l.concept }), nil
+// TestConceptsOfNoVocabulary are found where records hold them: by themselves as the concept
+// of a measurement, and where a concept set names them.
+func TestConceptsOfNoVocabulary(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		c := four(t, db)
+		words, err := vocab.Open(t.Context(), db)
+		require.NoError(t, err)
+		_, err = words.Load(t.Context(), os.DirFS("../../localstore/vocab/testdata/comma"))
+		require.NoError(t, err)
+		const own, other = 2_000_000_007, 2_000_000_008
+		known, err := words.Known(t.Context(), []int64{own, other, hypertension})
+		require.NoError(t, err)
+		require.Equal(t, []int64{hypertension}, known)
+		c.condition(t, "ada", own, "2024-06-01")
+		c.condition(t, "bob", other, "2024-06-01")
+		value := 7.0
+		c.put(t, omop.Batch{Measurements: []omop.Measurement{{Record: c.record("ada"), ConceptID: own, Start: day("2024-06-01"), TypeConceptID: ehr, Number: &value, UnitConceptID: mmHg}}})
+		for items, want := range map[string][]string{
+			`{"concept":{"CONCEPT_ID":2000000007}}`: {"ada"},
+			`{"concept":{"CONCEPT_ID":2000000007}},{"concept":{"CONCEPT_ID":2000000008}},{"concept":{"CONCEPT_ID":320128}}`:                       {"ada", "bob", "eve", "sam"},
+			`{"concept":{"CONCEPT_ID":2000000007}},{"concept":{"CONCEPT_ID":2000000008}},{"concept":{"CONCEPT_ID":2000000007},"isExcluded":true}`: {"bob"},
+			`{"concept":{"CONCEPT_ID":2000000007},"includeMapped":true}`:                                                                          {"ada"},
+			`{"concept":{"CONCEPT_ID":2000000009}}`: nil,
+		} {
+			definition := fmt.Sprintf(`{"ConceptSets":[{"id":0,"name":"own","expression":{"items":[%s]}}],
+				"PrimaryCriteria":{"CriteriaList":[%s],"ObservationWindow":%s,"PrimaryCriteriaLimit":{"Type":"First"}}}`, items, hasDiabetes, anyWindow)
+			a := c.evaluate(t, protocol.Request{Cohort: json.RawMessage(definition), Analysis: protocol.Analysis{Kind: protocol.Count}})
+			require.ElementsMatch(t, c.named(t, want...), a.Used, items)
+		}
+		a := c.evaluate(t, protocol.Request{Cohort: cohort(anyWindow, hasDiabetes), Analysis: protocol.Analysis{
+			Kind: protocol.Moments, Variable: &protocol.Variable{Concept: own, Unit: "mm[Hg]", Take: protocol.TakeLast, Low: 0, High: 200},
+		}})
+		require.Equal(t, []int64{1}, counts(a))
+	})
 }
 
 // replaced is a vocabulary that is another one whenever it is asked, some times.

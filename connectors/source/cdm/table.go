@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"encoding/csv"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,6 +33,7 @@ var kinds = map[string]Kind{
 	"person": Stored, "observation_period": Stored, "visit_occurrence": Stored, "condition_occurrence": Stored,
 	"drug_exposure": Stored, "procedure_occurrence": Stored, "measurement": Stored, "observation": Stored, "death": Stored,
 	"device_exposure": Stored, "specimen": Stored, "visit_detail": Stored, "payer_plan_period": Stored,
+	"location": Stored, "care_site": Stored, "provider": Stored,
 	"condition_era": Derived, "drug_era": Derived, "dose_era": Derived,
 	"concept": Vocabulary, "vocabulary": Vocabulary, "domain": Vocabulary, "concept_class": Vocabulary,
 	"concept_relationship": Vocabulary, "relationship": Vocabulary, "concept_synonym": Vocabulary,
@@ -47,6 +49,15 @@ var needed = map[string][]string{
 	"measurement": {"measurement_date"}, "observation": {"observation_date"}, "death": {"death_date"},
 	"device_exposure": {"device_exposure_start_date"}, "specimen": {"specimen_date"}, "visit_detail": {"visit_detail_start_date"},
 	"payer_plan_period": {"payer_plan_period_start_date", "payer_plan_period_end_date"},
+}
+
+// withheld are the columns that are [Column.Withheld].
+var withheld = map[string][]string{
+	"location":  {"address_1", "address_2", "city", "zip", "county", "location_source_value", "latitude", "longitude"},
+	"care_site": {"care_site_name", "care_site_source_value"},
+	"provider": {
+		"provider_name", "npi", "dea", "year_of_birth", "gender_concept_id", "provider_source_value", "gender_source_value", "gender_source_concept_id",
+	},
 }
 
 // renamed are columns of CDM 5.3 by the name they have in 5.4.
@@ -67,22 +78,37 @@ type Table struct {
 }
 
 // Stage says when a table can be loaded: after all those of a lower stage, as its rows
-// refer to theirs. It is 0 for person, 1 for what people have directly, 2 for events,
-// which may belong to a visit.
+// refer to theirs: location, care_site, then provider and person, then what people have
+// directly, then events, which may belong to a visit.
 func (t *Table) Stage() int {
 	switch t.Name {
-	case "person":
+	case "location":
 		return 0
-	case "observation_period", "payer_plan_period", "death", "visit_occurrence":
+	case "care_site":
 		return 1
+	case "provider", "person":
+		return PersonStage
+	case "observation_period", "payer_plan_period", "death", "visit_occurrence":
+		return PersonStage + 1
 	}
-	return 2
+	return PersonStage + 2
 }
+
+// Stages is how many stages there are. Of other sources too, people are loaded in
+// PersonStage, and what refers to them in the two that follow.
+const (
+	Stages      = 5
+	PersonStage = 2
+)
 
 // Column is a column of a [Table].
 type Column struct {
 	Name   string
 	Domain string // of the concepts in it, empty if it is none or any
+
+	// Withheld: it says more of who gives care, and of where, than any question asks. It is
+	// not to be stored, nor copied out of a database.
+	Withheld bool
 
 	Required bool // the CDM wants a value
 	needed   bool // the row says nothing without it
@@ -134,6 +160,7 @@ var model = sync.OnceValue(func() map[string]*Table {
 			tables[t.Name] = t
 		}
 		c := Column{Name: f[1], Required: f[2] == "Yes", Domain: f[4]}
+		c.Withheld = slices.Contains(withheld[t.Name], c.Name)
 		c.format, c.width = formatOf(f[3])
 		c.needed = t.Kind == Stored && (len(t.Columns) == 0 || c.Name == "person_id")
 		for _, name := range needed[t.Name] {

@@ -11,10 +11,11 @@ type Condition struct {
 	Code         CodeableConcept
 	Subject      Reference
 	Encounter    Reference
-	Onset        Time   // onsetDateTime
-	OnsetDuring  Period // onsetPeriod
-	Abated       Time   // abatementDateTime
-	AbatedDuring Period // abatementPeriod
+	By           Reference // who gave the care
+	Onset        Time      // onsetDateTime
+	OnsetDuring  Period    // onsetPeriod
+	Abated       Time      // abatementDateTime
+	AbatedDuring Period    // abatementPeriod
 	Recorded     Time
 }
 
@@ -27,6 +28,7 @@ func decodeCondition(t *tree, at int, id string) Resource {
 		Code:         t.requiredConcept(at, "code"),
 		Subject:      t.requiredReference(at, "subject"),
 		Encounter:    t.encounterOf(at),
+		By:           t.saidBy(at, "asserter", "recorder"),
 		Onset:        t.time(at, "onsetDateTime"),
 		OnsetDuring:  t.period(at, "onsetPeriod"),
 		Abated:       t.time(at, "abatementDateTime"),
@@ -37,7 +39,7 @@ func decodeCondition(t *tree, at int, id string) Resource {
 
 // EachReference implements [Resource].
 func (c *Condition) EachReference(visit func(string, *Reference)) {
-	visitAll(visit, named{"subject", &c.Subject}, named{"encounter", &c.Encounter})
+	visitAll(visit, named{"subject", &c.Subject}, named{"encounter", &c.Encounter}, named{"asserter", &c.By})
 }
 
 // Procedure is a FHIR Procedure.
@@ -50,8 +52,9 @@ type Procedure struct {
 	Code         CodeableConcept
 	Subject      Reference
 	Encounter    Reference
-	Performed    Time   // performedDateTime, occurrenceDateTime of R5
-	During       Period // performedPeriod, occurrencePeriod of R5
+	By           Reference // who gave the care
+	Performed    Time      // performedDateTime, occurrenceDateTime of R5
+	During       Period    // performedPeriod, occurrencePeriod of R5
 	Reason       []CodeableConcept
 	ReasonRecord []Reference // reasonReference
 }
@@ -64,6 +67,7 @@ func decodeProcedure(t *tree, at int, id string) Resource {
 		Code:      t.requiredConcept(at, "code"),
 		Subject:   t.requiredReference(at, "subject"),
 		Encounter: t.encounterOf(at),
+		By:        t.by(at, "performer", "actor"),
 		Performed: t.time(at, t.or(at, "performedDateTime", "occurrenceDateTime")),
 		During:    t.period(at, t.or(at, "performedPeriod", "occurrencePeriod")),
 	}
@@ -73,7 +77,7 @@ func decodeProcedure(t *tree, at int, id string) Resource {
 
 // EachReference implements [Resource].
 func (p *Procedure) EachReference(visit func(string, *Reference)) {
-	visitAll(visit, named{"subject", &p.Subject}, named{"encounter", &p.Encounter})
+	visitAll(visit, named{"subject", &p.Subject}, named{"encounter", &p.Encounter}, named{"performer", &p.By})
 	visitList(visit, "reasonReference", p.ReasonRecord)
 }
 
@@ -86,9 +90,10 @@ type Immunization struct {
 	Vaccine       CodeableConcept
 	Patient       Reference
 	Encounter     Reference
-	Occurred      Time   // occurrenceDateTime
-	OccurredText  string // occurrenceString
-	PrimarySource *bool  // false if reported by someone else, for example the patient
+	By            Reference // who gave the care
+	Occurred      Time      // occurrenceDateTime
+	OccurredText  string    // occurrenceString
+	PrimarySource *bool     // false if reported by someone else, for example the patient
 	LotNumber     string
 	Dose          *Quantity
 }
@@ -100,6 +105,7 @@ func decodeImmunization(t *tree, at int, id string) Resource {
 		Vaccine:       t.requiredConcept(at, "vaccineCode"),
 		Patient:       t.requiredReference(at, "patient"),
 		Encounter:     t.encounterOf(at),
+		By:            t.by(at, "performer", "actor"),
 		Occurred:      t.time(at, t.or(at, "occurrenceDateTime", "date")),
 		OccurredText:  t.str(at, "occurrenceString"),
 		PrimarySource: t.boolean(at, "primarySource"),
@@ -110,7 +116,7 @@ func decodeImmunization(t *tree, at int, id string) Resource {
 
 // EachReference implements [Resource].
 func (i *Immunization) EachReference(visit func(string, *Reference)) {
-	visitAll(visit, named{"patient", &i.Patient}, named{"encounter", &i.Encounter})
+	visitAll(visit, named{"patient", &i.Patient}, named{"encounter", &i.Encounter}, named{"performer", &i.By})
 }
 
 // AllergyIntolerance is a FHIR AllergyIntolerance.
@@ -126,7 +132,8 @@ type AllergyIntolerance struct {
 	Code         CodeableConcept
 	Patient      Reference
 	Encounter    Reference
-	Onset        Time // onsetDateTime
+	By           Reference // who gave the care
+	Onset        Time      // onsetDateTime
 	Recorded     Time
 	Reactions    []Reaction
 }
@@ -151,6 +158,7 @@ func decodeAllergyIntolerance(t *tree, at int, id string) Resource {
 		Code:         t.concept(at, "code"),
 		Patient:      t.requiredReference(at, "patient"),
 		Encounter:    t.encounterOf(at),
+		By:           t.saidBy(at, "recorder", "asserter"),
 		Onset:        t.time(at, "onsetDateTime"),
 		Recorded:     t.time(at, t.or(at, "recordedDate", "assertedDate")),
 	}
@@ -164,7 +172,7 @@ func decodeAllergyIntolerance(t *tree, at int, id string) Resource {
 
 // EachReference implements [Resource].
 func (a *AllergyIntolerance) EachReference(visit func(string, *Reference)) {
-	visitAll(visit, named{"patient", &a.Patient}, named{"encounter", &a.Encounter})
+	visitAll(visit, named{"patient", &a.Patient}, named{"encounter", &a.Encounter}, named{"recorder", &a.By})
 }
 
 // DiagnosticReport is a FHIR DiagnosticReport. Its results are Observations of their own.

@@ -13,6 +13,7 @@ type Encounter struct {
 	Reason          []CodeableConcept
 	ServiceProvider Reference
 	Participant     []Reference // individuals
+	Location        Reference   // the first
 	Discharge       CodeableConcept
 }
 
@@ -28,6 +29,7 @@ func decodeEncounter(t *tree, at int, id string) Resource {
 		ServiceProvider: t.reference(at, "serviceProvider"),
 		Discharge:       t.concept(t.typed(at, t.or(at, "hospitalization", "admission"), kindObject), "dischargeDisposition"),
 	}
+	e.Location = t.by(at, "location", "location")
 	t.list(at, "participant", func(p int) {
 		if r := t.reference(p, t.or(p, "individual", "actor")); !r.IsZero() {
 			e.Participant = append(e.Participant, r)
@@ -38,6 +40,6 @@ func decodeEncounter(t *tree, at int, id string) Resource {
 
 // EachReference implements [Resource].
 func (e *Encounter) EachReference(visit func(string, *Reference)) {
-	visitAll(visit, named{"subject", &e.Subject}, named{"serviceProvider", &e.ServiceProvider})
+	visitAll(visit, named{"subject", &e.Subject}, named{"serviceProvider", &e.ServiceProvider}, named{"location", &e.Location})
 	visitList(visit, "participant", e.Participant)
 }

@@ -31,8 +31,9 @@ type Observation struct {
 	Code        CodeableConcept
 	Subject     Reference
 	Encounter   Reference
-	Effective   Time   // effectiveDateTime or effectiveInstant
-	During      Period // effectivePeriod
+	By          Reference // who gave the care
+	Effective   Time      // effectiveDateTime or effectiveInstant
+	During      Period    // effectivePeriod
 	Issued      Time
 	Value       Value
 	Absent      CodeableConcept // why there is no value
@@ -68,6 +69,7 @@ func decodeObservation(t *tree, at int, id string) Resource {
 		Code:        t.requiredConcept(at, "code"),
 		Subject:     t.requiredReference(at, "subject"),
 		Encounter:   t.encounterOf(at),
+		By:          t.by(at, "performer", ""),
 		Effective:   t.time(at, "effectiveDateTime"),
 		During:      t.period(at, "effectivePeriod"),
 		Issued:      t.time(at, "issued"),
@@ -129,5 +131,5 @@ func (t *tree) ranges(at int) []ReferenceRange {
 
 // EachReference implements [Resource].
 func (o *Observation) EachReference(visit func(string, *Reference)) {
-	visitAll(visit, named{"subject", &o.Subject}, named{"encounter", &o.Encounter})
+	visitAll(visit, named{"subject", &o.Subject}, named{"encounter", &o.Encounter}, named{"performer", &o.By})
 }

@@ -90,17 +90,17 @@ func TestReadRealFiles(t *testing.T) {
 			"synthea/alltypes.json.gz",
 			map[string]int{
 				"AllergyIntolerance": 3, "Condition": 6, "DiagnosticReport": 1, "Encounter": 12, "Immunization": 8,
-				"MedicationRequest": 6, "Observation": 44, "Patient": 1, "Procedure": 2,
+				"MedicationRequest": 6, "Observation": 44, "Organization": 1, "Patient": 1, "Procedure": 2,
 			},
-			map[string]int{"CarePlan": 2, "Claim": 18, "ExplanationOfBenefit": 12, "Organization": 1, "Practitioner": 1},
+			map[string]int{"CarePlan": 2, "Claim": 18, "ExplanationOfBenefit": 12, "Practitioner": 1},
 		},
 		{
 			"synthea/kidney.json.gz",
 			map[string]int{
 				"Condition": 7, "DiagnosticReport": 10, "Encounter": 21, "Immunization": 11,
-				"MedicationRequest": 6, "Observation": 141, "Patient": 1, "Procedure": 17,
+				"MedicationRequest": 6, "Observation": 141, "Organization": 1, "Patient": 1, "Procedure": 17,
 			},
-			map[string]int{"CarePlan": 4, "Claim": 27, "ExplanationOfBenefit": 21, "Goal": 3, "ImagingStudy": 5, "Organization": 1, "Practitioner": 1},
+			map[string]int{"CarePlan": 4, "Claim": 27, "ExplanationOfBenefit": 21, "Goal": 3, "ImagingStudy": 5, "Practitioner": 1},
 		},
 		{
 			"pages/page00.json.gz",

@@ -20,6 +20,9 @@ var decoders = map[string]func(t *tree, at int, id string) Resource{
 	"Immunization":       decodeImmunization,
 	"AllergyIntolerance": decodeAllergyIntolerance,
 	"DiagnosticReport":   decodeDiagnosticReport,
+	"PractitionerRole":   decodePractitionerRole,
+	"Location":           decodePlace,
+	"Organization":       decodePlace,
 }
 
 // named is a reference and the element that holds it.

@@ -5,7 +5,6 @@ FIXES = {
     "query.no-table": "the hospital keeps no records of that kind: say it with those it has",
     "query.hierarchy": "the hospital's vocabulary has no CONCEPT_ANCESTOR: list the concepts, or ask its engineer to load it",
     "query.unit": "use a UCUM unit that the hospitals' vocabularies have, as mm[Hg] and not mmHg",
-    "query.concept": "the hospital's vocabulary does not have the concept: check its number, or take the standard concept that it maps to",
     "query.work": "the cohort is too much work for that hospital: fewer criteria and windows, concept sets of fewer concepts",
     "peer.scopes": "fewer kinds of data in one question: the network's proofs cover only so many",
     "query.canceller": "cancel it with the key it was signed with, or with the sponsor's",
