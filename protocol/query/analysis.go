@@ -310,6 +310,12 @@ func (a Analysis) Formulas() []string {
 		return []string{a.Comparison.Treatment}
 	case a.Predict != nil:
 		return []string{a.Predict.Formula}
+	case a.ConditionalLogistic != nil:
+		return []string{a.ConditionalLogistic.Formula}
+	case a.ODAL != nil:
+		return []string{a.ODAL.Formula}
+	case a.ODAC != nil:
+		return []string{a.ODAC.Formula}
 	}
 	return nil
 }
