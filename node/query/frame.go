@@ -343,6 +343,10 @@ func choices(a query.Analysis) (map[string]message.Digest, error) {
 	switch s := a.Specs; {
 	case s.KaplanMeier != nil:
 		chosen = []float64{s.KaplanMeier.Grid.Width, s.KaplanMeier.Restriction}
+	case s.Cox != nil:
+		about, chosen = string(query.Cox), []float64{s.Cox.Grid.Width}
+	case s.ODAC != nil: // over the same risk sets
+		about, chosen = string(query.Cox), []float64{s.ODAC.Grid.Width}
 	case s.Histogram != nil:
 		i := slices.IndexFunc(a.Columns, func(c query.Column) bool { return c.Name == s.Histogram.Value })
 		about, chosen = about+" "+measureOfValues(a.Columns[i]), s.Histogram.Breaks

@@ -56,6 +56,7 @@ var attacks = []attack{
 	{"an", "a regression on a power of a value that is one person's alone", leverage},
 	{"ao", "a model with a column more, which few lack, for the ages of those few", fewLack},
 	{"ap", "a model with a column more over a site more, for that site's sums", columnMore},
+	{"aq", "two Cox models on grids of two widths, whose risk sets differ by few", twoGrids},
 }
 
 // few is how many persons the attacker is after.

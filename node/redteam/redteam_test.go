@@ -93,6 +93,7 @@ func TestEveryAttackFails(t *testing.T) {
 		"an": {redteam.Refused, "release.dominance"},
 		"ao": {redteam.Refused, "release.differencing"},
 		"ap": {redteam.Refused, "release.sites"},
+		"aq": {redteam.Refused, "release.choice"},
 	}
 	got := make(map[string]end)
 	for letter, f := range run(t, disclosure.Default()) {
