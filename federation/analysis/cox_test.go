@@ -76,8 +76,11 @@ func (c survivalCase) equal(t require.TestingT, result any) {
 func TestNobodyIsMoreThanLikely(t *testing.T) {
 	t.Parallel()
 	columns := []analysis.Column{
-		{Name: "x", Kind: analysis.Numeric, Low: -6, High: 6}, {Name: "g", Kind: analysis.Factor, Levels: []string{"a", "b", "c"}},
-		{Name: "start", Kind: analysis.Numeric, High: 100}, {Name: "stop", Kind: analysis.Numeric, High: 100}, {Name: "event", Kind: analysis.Logical},
+		{Name: "x", Kind: analysis.Numeric, Low: -6, High: 6},
+		{Name: "g", Kind: analysis.Factor, Levels: []string{"a", "b", "c"}},
+		{Name: "start", Kind: analysis.Numeric, High: 100},
+		{Name: "stop", Kind: analysis.Numeric, High: 100},
+		{Name: "event", Kind: analysis.Logical},
 	}
 	f, err := formula.Parse("Surv(start, stop, event) ~ x*g")
 	require.NoError(t, err)

@@ -217,8 +217,10 @@ func TestNegativeBinomialRefusesWhatItCannotFit(t *testing.T) {
 func TestThetaIsTheMaximum(t *testing.T) {
 	t.Parallel()
 	columns := []analysis.Column{
-		{Name: "x", Kind: analysis.Numeric, Low: -6, High: 6}, {Name: "z", Kind: analysis.Numeric, Low: 0.05, High: 3},
-		{Name: "g", Kind: analysis.Factor, Levels: []string{"a", "b", "c"}}, {Name: "y", Kind: analysis.Numeric, High: 200},
+		{Name: "x", Kind: analysis.Numeric, Low: -6, High: 6},
+		{Name: "z", Kind: analysis.Numeric, Low: 0.05, High: 3},
+		{Name: "g", Kind: analysis.Factor, Levels: []string{"a", "b", "c"}},
+		{Name: "y", Kind: analysis.Numeric, High: 200},
 	}
 	raw, err := os.ReadFile("testdata/negbin/theta.json")
 	require.NoError(t, err)
