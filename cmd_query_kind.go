@@ -91,6 +91,7 @@ var (
 
 		query.ConditionalLogistic: "Fit a logistic regression within matched sets",
 		query.ODAL:                "Fit a logistic model in four rounds, nearly",
+		query.ODAC:                "Fit a proportional hazards model in four rounds, nearly",
 		query.CaseSeries:          "Compare the time after an exposure with a person's other time",
 	}
 	kindExamples = map[query.AnalysisKind]string{
@@ -116,6 +117,7 @@ var (
 			"--adjustment strata --estimand ATT --strata 5 --columns columns.yaml",
 		query.ConditionalLogistic: "--formula 'relapse ~ pressure + strata(age) + strata(sex)' --columns columns.yaml",
 		query.ODAL:                "--formula 'relapse ~ age + sex' --columns columns.yaml",
+		query.ODAC:                "--formula 'Surv(days, died) ~ age' --grid-width 1 --grid-horizon 365 --columns columns.yaml",
 		query.CaseSeries: "--events bleedings --exposures doses --risks '[{\"name\": \"30 days\", \"from\": 0, \"to\": 29}]' --ages '[40, 65]' --seasons " +
 			"--columns columns.yaml",
 
@@ -123,7 +125,7 @@ var (
 	}
 	flagWords = map[string]string{
 		"formula": "formula, as in R", "family": "gaussian, binomial or poisson", "link": "link, if not the family's usual one", "weights": "column with prior weights",
-		"ties": "efron or breslow; exact too within matched sets", "grid-width": "days between two points of time", "grid-horizon": "days after which follow-up ends", "restriction": "days to which means are restricted",
+		"ties": "efron or breslow; exact too within matched sets", "grid-width": "days between two points of time", "grid-horizon": "days after which follow-up ends", "by-site": "give each hospital a baseline hazard of its own", "restriction": "days to which means are restricted",
 		"factors": "two or three columns", "values": "columns", "value": "column", "by": "column whose levels are also told apart", "pairwise": "take each column, and each pair, over those who have it",
 		"probabilities": "from 0 to 1", "breaks": "ends of the ranges, rising", "variables": "columns", "arm": "column that makes the arms",
 		"events": "column that says whether, how often or on which days", "time": "column with days at risk", "property": "column that says whether",

@@ -93,7 +93,10 @@ func (a ascent) table(names []string, scale []float64, information cholesky) []q
 	table := make([]query.Coefficient, 0, len(names))
 	for j, name := range names {
 		c := query.Coefficient{Name: name}
-		if !information.aliased[j] {
+		switch {
+		case a.lost(j, information):
+			c.Estimate = ptr(a.Coefficients[j] / scale[j])
+		case !information.aliased[j]:
 			estimate := a.Coefficients[j] / scale[j]
 			unit := make([]float64, len(names))
 			unit[j] = 1 / scale[j]
@@ -108,13 +111,18 @@ func (a ascent) table(names []string, scale []float64, information cholesky) []q
 	return table
 }
 
+// lost reports whether a coefficient ran so far away that the information about it is none.
+func (a ascent) lost(j int, information cholesky) bool {
+	return information.aliased[j] && a.Before != nil && (a.Dependent == nil || !a.Dependent[j])
+}
+
 // infinite returns the numbers, from 1 on, of the coefficients for which far holds of the
-// step that would come next and the estimate, both as magnitudes.
+// step that would come next and the estimate, both as magnitudes, and of those that are lost.
 func (a ascent) infinite(gradient, scale []float64, information cholesky, far func(step, estimate float64) bool) []string {
 	var numbers []string
 	further := information.solve(gradient)
 	for j := range further {
-		if !information.aliased[j] && far(math.Abs(further[j]/scale[j]), math.Abs(a.Coefficients[j]/scale[j])) {
+		if a.lost(j, information) || !information.aliased[j] && far(math.Abs(further[j]/scale[j]), math.Abs(a.Coefficients[j]/scale[j])) {
 			numbers = append(numbers, fmt.Sprint(j+1))
 		}
 	}

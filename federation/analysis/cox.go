@@ -76,42 +76,51 @@ const maxCoxRounds = 5
 
 // New checks the model and returns it as a method.
 func (m Cox) New() (Iteration, error) {
+	c, err := m.check()
+	if err != nil {
+		return nil, fmt.Errorf("cox: %w", err)
+	}
+	return Iterate(c), nil
+}
+
+// check returns the model with what follows from the declarations.
+func (m Cox) check() (cox, error) {
 	c := cox{Cox: m}
 	if c.Ties == "" {
 		c.Ties = query.Efron
 	}
 	if c.Ties != query.Efron && c.Ties != query.Breslow {
-		return nil, errors.New("cox: ties are efron or breslow")
+		return c, errors.New("ties are efron or breslow")
 	}
 	var err error
 	if c.survival, err = newSurvival(m.Formula, m.Declared, m.Grid); err != nil {
-		return nil, fmt.Errorf("cox: %w", err)
+		return c, err
 	}
 	coded := m.Formula
 	coded.Intercept = true // as coxph codes factors, whatever the formula says
 	if c.matrix, err = NewMatrix(coded, m.Declared); err != nil {
-		return nil, fmt.Errorf("cox: %w", err)
+		return c, err
 	}
 	c.p = c.matrix.Width() - 1
 	for _, o := range m.Formula.Offsets {
 		parts, _, err := codes(o, m.Declared)
 		if err != nil {
-			return nil, fmt.Errorf("cox: %w", err)
+			return c, err
 		}
 		if parts[0].indicator {
-			return nil, fmt.Errorf("cox: offset(%s): the column is not numeric", o)
+			return c, fmt.Errorf("offset(%s): the column is not numeric", o)
 		}
 		c.offsets.columns = append(c.offsets.columns, product{parts[0]})
 	}
 	switch {
 	case c.p == 0:
-		return nil, errors.New("cox: the formula has no terms")
+		return c, errors.New("the formula has no terms")
 	case m.MinAtRisk < 0 || m.MinAtRisk > MaxPersons:
-		return nil, fmt.Errorf("cox: minAtRisk must be 0 to %d", MaxPersons)
+		return c, fmt.Errorf("minAtRisk must be 0 to %d", MaxPersons)
 	case c.groups() > MaxNumbers/2 || c.size() > maxTally:
-		return nil, fmt.Errorf("cox: points of the grid times strata must be at most %d: make the width of the grid larger", maxTally)
+		return c, fmt.Errorf("points of the grid times strata must be at most %d: make the width of the grid larger", maxTally)
 	}
-	return Iterate(c), nil
+	return c, nil
 }
 
 // cox is a checked model.
@@ -121,6 +130,7 @@ type cox struct {
 	matrix  Matrix // its first column is the intercept, which is not used
 	offsets Matrix
 	p       int // covariates
+	spare   int // numbers behind those of the first round, which another method fills
 }
 
 // coxState is the state between two rounds. Coefficients and sums are of covariates that
@@ -170,14 +180,14 @@ func (c cox) Start() coxState   { return coxState{} }
 func (c cox) size() int         { return c.groups() * c.grid.points() }
 
 // Places of the numbers of the first round behind the counts; those of the covariates,
-// a pair for each, follow, and the rows by stratum.
+// a pair for each, follow, the rows by stratum, and the spare ones.
 const (
 	coxRows = iota
 	coxOffset
 	coxMoments
 )
 
-func (c cox) moments() int { return coxMoments + 2*c.p + c.groups() }
+func (c cox) moments() int { return coxMoments + 2*c.p + c.groups() + c.spare }
 
 // triple is how many numbers S0, S1 and S2 are.
 func (c cox) triple() int { return 1 + c.p + packed(c.p, 0) }

@@ -152,3 +152,32 @@ func TestMergedTimesMoveLittle(t *testing.T) {
 		}
 	}
 }
+
+// TestTwoGridsShowWhoIsBetween: times merged on one grid and on another begin some days apart, so
+// that two risk sets differ by the few who leave in between. A node answers on one width only.
+func TestTwoGridsShowWhoIsBetween(t *testing.T) {
+	t.Parallel()
+	c := survivalCaseOf(t, "cox", "lung")
+	c.Merge = 11
+	rows := c.rows(t)
+	var grids [2][]float64
+	for i, width := range []float64{1, 7} {
+		c.Grid.Width, c.Grid.Horizon = width, 1099
+		sites, state := firstStep(t, c.method(t), split(t, c.Columns, rows, 3, func(r int) int { return r % 3 }))
+		persons, _ := leaving(t, state, added(sites), false)
+		total := 0.0
+		for _, n := range persons {
+			total += n
+			grids[i] = append(grids[i], math.Round(total))
+		}
+	}
+	few := 0
+	for _, a := range grids[0] {
+		for _, b := range grids[1] {
+			if apart := math.Abs(a - b); 0 < apart && apart < 11 {
+				few++
+			}
+		}
+	}
+	require.Equal(t, 14, few, "of 196 pairs")
+}

@@ -138,12 +138,18 @@ func (c cox) newton(s coxState, pooled Pooled) (coxState, any, error) {
 
 // result writes the table.
 func (c cox) result(s coxState, pooled Pooled, information cholesky, converged bool) *query.Hazards {
+	rank := information.rank
+	for j := range c.p {
+		if s.lost(j, information) {
+			rank++
+		}
+	}
 	r := &query.Hazards{
 		Formula: c.Formula.String(), Ties: c.Ties, N: s.N, Omitted: pooled.Omitted + pooled.Rows - s.N,
 		NullLogLikelihood: s.NullLogLikelihood, LogLikelihood: s.Sum.LogLikelihood,
-		LikelihoodRatio: test(2*(s.Sum.LogLikelihood-s.NullLogLikelihood), information.rank),
-		Wald:            test(s.wald(s.Sum.Information, information.aliased), information.rank),
-		Score:           test(s.Score, information.rank),
+		LikelihoodRatio: test(2*(s.Sum.LogLikelihood-s.NullLogLikelihood), rank),
+		Wald:            test(s.wald(s.Sum.Information, information.aliased), rank),
+		Score:           test(s.Score, rank),
 		Iterations:      s.Iterations, Converged: converged,
 	}
 	for _, t := range s.Times {

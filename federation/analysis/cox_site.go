@@ -128,8 +128,9 @@ func (c cox) step(s coxState, n int, rows func(i int) (spell, []float64, float64
 			}
 			lin += x[j] * s.Coefficients[j]
 		}
-		if s.Left == len(s.Times) && t.event {
-			sums.Add(events+c.p, offset-s.Offset)
+		bounded := min(max(lin, minLogRisk), maxLogRisk)
+		if s.Left == len(s.Times) && t.event { // as the risk sets have it, else a person beyond the bound is more than likely
+			sums.Add(events+c.p, offset-s.Offset+bounded-lin)
 			for j, v := range x {
 				sums.Add(events+j, v)
 			}
@@ -138,7 +139,7 @@ func (c cox) step(s coxState, n int, rows func(i int) (spell, []float64, float64
 		if first > last {
 			continue
 		}
-		risk := math.Exp(min(max(lin, minLogRisk), maxLogRisk))
+		risk := math.Exp(bounded)
 		if from <= last && last < s.Left {
 			place := at[s.Left-1-last]
 			c.add(sums, place, risk, x)

@@ -21,6 +21,9 @@ func (c cox) counted(s coxState, pooled Pooled) (coxState, error) {
 	if s.Times, err = c.times(s.Tally); err != nil {
 		return s, err
 	}
+	if err := c.inRounds(s.Times); err != nil {
+		return s, err
+	}
 	if err := c.enough(s); err != nil {
 		return s, err
 	}
@@ -64,7 +67,7 @@ func (c cox) scale(s *coxState, sums []float64, rows int64) error {
 	}
 	s.N, s.Offset = int64(n), sums[coxOffset]/n
 	var all int64
-	for _, v := range sums[coxMoments+2*c.p:] {
+	for _, v := range sums[coxMoments+2*c.p : coxMoments+2*c.p+c.groups()] {
 		if v != math.Trunc(v) || v < 0 || v > n {
 			return ErrInconsistent
 		}
@@ -116,15 +119,20 @@ func (c cox) times(t tally) ([]coxTime, error) {
 	if len(out) == 0 {
 		return nil, NoResult("there are no events")
 	}
+	return out, nil
+}
+
+// inRounds refuses times that a step would take too many rounds for.
+func (c cox) inRounds(times []coxTime) error {
 	rounds := 0
-	for s := (coxState{Times: out, Left: len(out)}); s.Left > 0; rounds++ {
+	for s := (coxState{Times: times, Left: len(times)}); s.Left > 0; rounds++ {
 		at, _ := c.layout(s)
 		if len(at) == 0 || rounds == maxCoxRounds {
-			return nil, NoResult(fmt.Sprintf("%d event times are too many for %d covariates: make the width of the grid larger, or minAtRisk", len(out), c.p))
+			return NoResult(fmt.Sprintf("%d event times are too many for %d covariates: make the width of the grid larger, or minAtRisk", len(times), c.p))
 		}
 		s.Left -= len(at)
 	}
-	return out, nil
+	return nil
 }
 
 // enough refuses where the sums of all persons less those of others would be about a few.

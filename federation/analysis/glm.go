@@ -197,7 +197,8 @@ type glmFinal struct {
 	LogLikelihood float64 `json:"logLikelihood"`
 	Extremes      bool    `json:"extremes"`
 	Converged     bool    `json:"converged"`
-	Boundary      bool    `json:"boundary"` // the last step was halved
+	Boundary      bool    `json:"boundary"`           // the last step was halved
+	Infinite      string  `json:"infinite,omitempty"` // the columns that may have no finite estimate
 }
 
 func (g glm) Columns() []Column { return g.columns }

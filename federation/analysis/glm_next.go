@@ -1,8 +1,10 @@
 package analysis
 
 import (
+	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"gonum.org/v1/gonum/mathext"
 
@@ -27,6 +29,7 @@ func (g glm) Next(s glmState, pooled Pooled) (glmState, any, error) {
 			s.Final = &glmFinal{
 				Deviance: deviance, LogLikelihood: rest[roundLikelihood],
 				Extremes: rest[roundExtremes] > 0, Converged: converged, Boundary: s.Halvings > 0,
+				Infinite: g.running(s, pooled.Numbers),
 			}
 		}
 	}
@@ -153,6 +156,54 @@ func (g glm) fit(s glmState, numbers []float64) glmState {
 	return s
 }
 
+// A coefficient may be infinite if the step after the last moves it by more than so much of it,
+// and of its standard error: where the fit has a maximum, steps shrink with their square.
+const (
+	infiniteStep  = 1e-3
+	infiniteError = 1e-7
+)
+
+// perfectFit is the deviance, beside that without terms, of a logistic model that tells all
+// responses: weights are then rounding errors, and so are steps.
+const perfectFit = 1e-6
+
+// running names the columns whose coefficients still move where the deviance does not.
+func (g glm) running(s glmState, numbers []float64) string {
+	if g.family.name == query.Gaussian || len(s.Variances) == 0 {
+		return ""
+	}
+	p := g.matrix.Width()
+	c := decompose(numbers[:packed(p, 0)], p)
+	return g.infinite(s, c.solve(numbers[packed(p, 0):packed(p, 0)+p]))
+}
+
+// infinite names the columns that a further step would move.
+func (g glm) infinite(s glmState, step []float64) string {
+	var names []string
+	for j, name := range g.matrix.Names {
+		if s.Aliased[j] {
+			continue
+		}
+		move := 0.0
+		for k, b := range g.own(s, j) {
+			move += b * step[k]
+		}
+		if move = math.Abs(move); move > infiniteStep*math.Abs(g.estimate(s, j)) && move > infiniteError*math.Sqrt(s.Variances[j]) {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ",")
+}
+
+// mayBeInfinite is the warning of such columns of R's coxph, where its glm is silent.
+func mayBeInfinite(converged bool, names string) string {
+	ended := "Loglik converged"
+	if !converged {
+		ended = "Ran out of iterations"
+	}
+	return fmt.Sprintf("%s before variable %s; coefficient may be infinite.", ended, names)
+}
+
 // own returns the combination of scaled coefficients that is coefficient j in the
 // column's own unit.
 func (g glm) own(s glmState, j int) []float64 {
@@ -207,6 +258,12 @@ func (g glm) result(s glmState, pooled Pooled) *query.Regression {
 			query.Binomial: "glm.fit: fitted probabilities numerically 0 or 1 occurred",
 			query.Poisson:  "glm.fit: fitted rates numerically 0 occurred",
 		}[g.family.name])
+	}
+	if s.Final.Infinite == "" && g.family.name == query.Binomial && r.Deviance < perfectFit*r.NullDeviance {
+		s.Final.Infinite = strings.Join(g.matrix.Names, ",")
+	}
+	if s.Final.Infinite != "" {
+		r.Warnings = append(r.Warnings, mayBeInfinite(r.Converged, s.Final.Infinite))
 	}
 	r.Coefficients = g.table(s, r.Dispersion, r.DF)
 	return r

@@ -147,33 +147,41 @@ func TestSplitMovesNoBit(t *testing.T) {
 	})
 }
 
+// equal compares with R. Where coefficients run away, which glm does not tell and we do, steps are
+// of weights that are rounding errors, and R may take another number of them: then what is finite
+// is the same, and where nothing is left to fit the deviance is none beside that without terms.
 func (c glmCase) equal(t require.TestingT, result any) {
 	want, got := c, result.(*query.Regression)
 	require.Equal(t, want.N, got.N)
 	require.Equal(t, want.Omitted, got.Omitted)
-	require.Equal(t, want.DF, got.DF)
+	away := runaways(got.Warnings)
+	same := want.Iterations == got.Iterations && want.Converged == got.Converged
+	perfect := len(away) > 0 && (max(want.Deviance, got.Deviance) < 1e-6*want.NullDeviance || !want.Converged && !same)
+	if len(away) == 0 {
+		require.Equal(t, want.Iterations, got.Iterations)
+		require.Equal(t, want.Converged, got.Converged)
+	}
+	if !perfect {
+		require.Equal(t, want.DF, got.DF)
+		require.ElementsMatch(t, want.Warnings, slices.DeleteFunc(slices.Clone(got.Warnings), func(w string) bool { return len(runaways([]string{w})) > 0 }))
+		near(t, &want.Deviance, &got.Deviance, 1e-3*want.NullDeviance, "deviance")
+	}
 	require.Equal(t, want.NullDF, got.NullDF)
-	require.Equal(t, want.Iterations, got.Iterations)
-	require.Equal(t, want.Converged, got.Converged)
-	require.ElementsMatch(t, want.Warnings, got.Warnings)
-	near(t, &want.Deviance, &got.Deviance, 1e-3*want.NullDeviance, "deviance")
 	near(t, &want.NullDeviance, &got.NullDeviance, 1e-6, "null deviance")
-	if want.DF > 0 { // else R's are of rounding errors
+	if want.DF > 0 && !perfect { // else R's are of rounding errors
 		near(t, want.AIC, got.AIC, 0, "AIC")
 		near(t, want.Dispersion, got.Dispersion, 0, "dispersion")
 	}
 	require.Len(t, got.Coefficients, len(want.Coefficients))
-	// Where nothing is left to fit, estimates run away, and the weights are of the
-	// rounding errors of 1 - μ.
-	runaway := len(want.Warnings) > 0 || want.Deviance < 1e-6
 	for i, w := range want.Coefficients {
 		g := got.Coefficients[i]
 		require.Equal(t, w.Name, g.Name)
 		switch {
+		case perfect, slices.Contains(away, w.Name) && !same: // nothing of it is of the data
 		case w.Estimate == nil || w.SE == nil:
 			near(t, w.Estimate, g.Estimate, 1e-3, w.Name)
 			require.Nil(t, g.SE)
-		case runaway:
+		case slices.Contains(away, w.Name):
 			near(t, w.Estimate, g.Estimate, *w.SE, w.Name)
 			require.InEpsilon(t, *w.SE, *g.SE, 1e-3)
 		default:
@@ -183,4 +191,15 @@ func (c glmCase) equal(t require.TestingT, result any) {
 			near(t, w.P, g.P, 1e-9, "p of "+w.Name)
 		}
 	}
+}
+
+// runaways are the names in warnings of coefficients that may be infinite.
+func runaways(warnings []string) []string {
+	for _, w := range warnings {
+		if _, list, found := strings.Cut(w, "before variable "); found {
+			list, _, _ = strings.Cut(list, ";")
+			return strings.Split(list, ",")
+		}
+	}
+	return nil
 }

@@ -210,6 +210,19 @@ func ledSites(r *rand.Rand) [][]string {
 	return table
 }
 
+// spellSites draws a table of days under watch, deaths, age and sex at three sites.
+func spellSites(r *rand.Rand) [][]string {
+	table := [][]string{{"time", "died", "age", "sex", "site"}}
+	for _, site := range siteNames[:3] {
+		for range 50 + r.IntN(60) {
+			age, sex := 35+60*r.Float64(), 1+r.IntN(2)
+			days := 1 + int(min(r.ExpFloat64()*100*math.Exp((60-age)/40+0.4*float64(sex-1)), 1000))
+			table = append(table, []string{strconv.Itoa(days), strconv.Itoa(r.IntN(3) / 2), fmt.Sprintf("%.2f", age), strconv.Itoa(sex), site})
+		}
+	}
+	return table
+}
+
 // several draws a count above 0: with the identity link a level of zeros has no mean that is
 // valid, and R goes on from a rounding error or stops.
 func several(r *rand.Rand, predictor float64) string { return "1" + count(r, predictor) }

@@ -100,6 +100,9 @@ var lives = []live{
 	{"comparison within strata", "comparison/comparison.R", []string{"strata", "ATT", "breslow"}, read[comparisonCase], treated, anyhow},
 	{"comparison of pairs", "comparison/comparison.R", []string{"matching", "ATT", "efron"}, read[comparisonCase], treated, inTurn},
 	{"prediction", "prediction/prediction.R", []string{"y ~ x + z", "4"}, read[predictionCase], trained, anyhow},
+	{"one shot of hazards", "odac/odac.R", []string{"Surv(time, died) ~ age + sex", "efron", "", "0"}, read[oneShotHazardsCase], spellSites, asDrawn},
+	{"one shot of hazards within sites", "odac/odac.R", []string{"Surv(time, died) ~ age + sex", "breslow", "site", "0"}, read[oneShotHazardsCase], spellSites, asDrawn},
+	{"one shot of merged hazards", "odac/odac.R", []string{"Surv(time, died) ~ age + sex", "efron", "", "6"}, read[oneShotHazardsCase], spellSites, asDrawn},
 	{"one shot", "oneshot/oneshot.R", []string{"died ~ age + sex", "a"}, read[oneShotCase], ledSites, asDrawn},
 }
 

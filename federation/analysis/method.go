@@ -216,6 +216,21 @@ var methods = map[query.AnalysisKind]func(a query.Analysis, columns declared, le
 		m.MinRows = int64(max(least, rowsPerEstimate*method.Parameters()))
 		return m.New()
 	},
+	query.ODAC: func(a query.Analysis, columns declared, least int) (Iteration, error) {
+		s := a.ODAC
+		f, err := formula.Parse(s.Formula)
+		if err != nil {
+			return nil, err
+		}
+		m := OneShotCox{Formula: f, Ties: s.Ties, Grid: Grid(s.Grid), BySite: s.BySite, MinAtRisk: least, MinSites: leastSites, Declared: columns}
+		method, err := m.New()
+		if err != nil || least == 0 {
+			return method, err
+		}
+		m.MinRows = int64(max(least, rowsPerEstimate*method.Parameters()))
+		m.MinEvents = int64(max(least, eventsPerParameter*method.Parameters()))
+		return m.New()
+	},
 	query.Predict: func(a query.Analysis, columns declared, least int) (Iteration, error) {
 		s := a.Predict
 		f, err := formula.Parse(s.Formula)

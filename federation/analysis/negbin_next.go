@@ -1,10 +1,8 @@
 package analysis
 
 import (
-	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
@@ -21,7 +19,7 @@ const (
 // likelihood changes nor steps become smaller, as with an estimate that is infinite.
 const (
 	settled   = 1e-20
-	stalled   = 1e-8 // of the log likelihood
+	stalled   = 1e-11 // of the log likelihood
 	wandering = 1e-12
 )
 
@@ -155,25 +153,6 @@ func (g negBin) direction(information, score []float64, expected cholesky) []flo
 	return step
 }
 
-// infinite names the columns whose estimates the next step would still move by more than
-// a thousandth.
-func (g negBin) infinite(s glmState, step []float64) string {
-	var names []string
-	for j, name := range g.matrix.Names {
-		if s.Aliased[j] {
-			continue
-		}
-		move := 0.0
-		for k, b := range g.own(s, j) {
-			move += b * step[k]
-		}
-		if math.Abs(move) > 1e-3*math.Abs(g.estimate(s, j)) {
-			names = append(names, name)
-		}
-	}
-	return strings.Join(names, ",")
-}
-
 // fitNull takes the step of the model of an intercept only, if there is one to take.
 func (g negBin) fitNull(s negBinState, rest []float64) negBinState {
 	s.Mean.NullDeviance = rest[negBinNullDeviance]
@@ -214,7 +193,7 @@ func (g negBin) result(s negBinState, pooled Pooled) *query.NegativeBinomial {
 		r.Warnings = append(r.Warnings, "alternation limit reached")
 	}
 	if s.Final.Infinite != "" {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("Loglik converged before variable %s; coefficient may be infinite.", s.Final.Infinite))
+		r.Warnings = append(r.Warnings, mayBeInfinite(r.Converged, s.Final.Infinite))
 	}
 	r.Coefficients = g.table(s.Mean, r.Dispersion, r.DF)
 	return r

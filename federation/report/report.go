@@ -61,6 +61,7 @@ var views = map[reflect.Type]view{
 	of[query.Hazards]():             {"a proportional hazards model", show(hazardsBlocks), list(hazardsRows), draw(hazardsFigure)},
 	of[query.Conditional]():         {"a conditional regression", show(conditionalBlocks), list(conditionalRows), draw(conditionalFigure)},
 	of[query.OneShot]():             {"a one-shot regression", show(oneShotBlocks), figures, draw(oneShotFigure)},
+	of[query.OneShotHazards]():      {"a one-shot hazards model", show(oneShotHazardsBlocks), figures, draw(oneShotHazardsFigure)},
 	of[query.Survival]():            {"a survival estimate", show(survivalBlocks), list(survivalRows), draw(survivalFigure)},
 	of[query.ContingencyTable]():    {"a cross-tabulation", show(crossTabBlocks), list(crossTabRows), nil},
 	of[query.Description]():         {"a description", show(descriptionBlocks), list(descriptionRows), nil},

@@ -55,6 +55,8 @@ func results(t *testing.T) map[string]any {
 	}
 	var shots []query.OneShot
 	read(t, "../analysis/testdata/oneshot/cases.json", &shots)
+	var shotHazards []query.OneShotHazards
+	read(t, "../analysis/testdata/odac/cases.json", &shotHazards)
 	table := tables[0]
 	for i, n := range []int64{9233, 146} { // the file has sizes only
 		table.Arms = append(table.Arms, query.ArmSize{Level: []string{"no diabetes", "diabetes"}[i], N: n})
@@ -113,7 +115,7 @@ func results(t *testing.T) map[string]any {
 		"comparison":      compared, "answer-refused": refused, "answer-rates": falls,
 		"answer-count": counted, "answer-means": means, "answer-nothing": nothing, "answer-model": model,
 		"regression": regressions["cnsim logistic with interaction"], "hazards": hazards["colon"], "survival": survivals["aml"],
-		"conditional": conditional["infert"], "case-series": conditional["purpura"], "one-shot": shots[3], "crosstab": crossTabs[0], "crosstab-layers": crossTabs[1], "description": descriptions[1], "histogram": histograms[0], "rates": rates[0],
+		"conditional": conditional["infert"], "case-series": conditional["purpura"], "one-shot": shots[3], "one-shot-hazards": shotHazards[0], "one-shot-hazards-sites": shotHazards[2], "crosstab": crossTabs[0], "crosstab-layers": crossTabs[1], "description": descriptions[1], "histogram": histograms[0], "rates": rates[0],
 		"characterization": table,
 		"quantiles": query.QuantileTable{N: 40, Omitted: 2, Columns: []query.ColumnQuantiles{{
 			Name: "age", All: []query.Quantile{{P: 0.25, Value: new(41.5)}, {P: 0.5, Low: new(50.0), High: new(55.0)}},

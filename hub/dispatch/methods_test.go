@@ -127,6 +127,7 @@ func methodsOfRelapses() map[query.AnalysisKind]query.Analysis {
 			Risks: []query.RiskPeriod{{Name: "half a year", Window: query.Window{From: 1, To: days / 2}}},
 		}}, []string{"attacks", "checks"}},
 		query.ODAL:       {query.Specs{ODAL: &query.ODALSpec{Formula: "relapse ~ pressure"}}, []string{"relapse", "pressure"}},
+		query.ODAC:       {query.Specs{ODAC: &query.ODACSpec{Formula: "Surv(time, outcome) ~ age", Grid: grid}}, []string{"time", "outcome", "age"}},
 		query.Predict:    {query.Specs{Predict: &query.PredictSpec{Formula: "relapse ~ age + pressure", Share: 0.5, Groups: 4}}, []string{"relapse", "age", "pressure"}},
 		query.Prevalence: {query.Specs{Prevalence: &query.PrevalenceSpec{Property: "relapse", By: "sex"}}, []string{"relapse", "sex"}},
 	}
@@ -157,7 +158,7 @@ func TestEveryMethodGivesThePooledAnswer(t *testing.T) {
 			frames := []*analysis.Frame{pooled}
 			for _, people := range sites {
 				switch kind {
-				case query.Meta, query.MixedModel, query.ConditionalLogistic, query.CaseSeries, query.ODAL: // about sites, or sets within them
+				case query.Meta, query.MixedModel, query.ConditionalLogistic, query.CaseSeries, query.ODAL, query.ODAC: // about sites, or sets within them
 					pooled, err = analysis.NewFrame(pooled.Columns())
 					require.NoError(t, err)
 					frames = append(frames, pooled)

@@ -69,6 +69,7 @@ var attacks = []attack{
 	{"ba", "a prediction with its columns in another order, and so fitted to others", otherOrder},
 	{"bb", "strata of a propensity score by another power of its covariate", otherScore},
 	{"bc", "as many models of other products of columns as there are persons, to solve them for a value", manyModels},
+	{"bd", "two Cox models on grids of two widths, whose risk sets differ by few", twoGrids},
 }
 
 // few is how many persons the attacker is after.

@@ -241,6 +241,23 @@ func fewLost(ctx context.Context, t *target) (Finding, error) {
 	return Finding{Outcome: Blunted, Learned: "steps in which as many were lost as the policy wants, or nobody", Off: half(1, t.top())}, nil
 }
 
+// twoGrids fits a Cox model and its one-shot form on two grids, whose times merge at other places.
+func twoGrids(ctx context.Context, t *target) (Finding, error) {
+	grid := func(width float64) query.Grid { return query.Grid{Width: width, Horizon: watched} }
+	for _, specs := range []query.Specs{
+		{Cox: &query.CoxSpec{Formula: "Surv(days, ended) ~ age", Grid: grid(1)}}, {ODAC: &query.ODACSpec{Formula: "Surv(days, ended) ~ age", Grid: grid(7)}},
+	} {
+		kind := query.Cox
+		if specs.ODAC != nil {
+			kind = query.ODAC
+		}
+		if _, err := t.answerTo(ctx, survivalOf(kind, specs), lifeOf); err != nil {
+			return failed(err, "risk sets on one grid")
+		}
+	}
+	return Finding{Outcome: Succeeded, Learned: "risk sets on two grids, some of which differ by few"}, nil
+}
+
 // neighbours fits a Cox model whose risk sets differ by one person each.
 func neighbours(ctx context.Context, t *target) (Finding, error) {
 	a := survivalOf(query.Cox, query.Specs{Cox: &query.CoxSpec{Formula: "Surv(days, ended) ~ age", Grid: query.Grid{Width: 1, Horizon: watched}}})

@@ -106,6 +106,7 @@ func TestEveryAttackFails(t *testing.T) {
 		"ba": {redteam.Refused, "release.choice"},
 		"bb": {redteam.Refused, "release.choice"},
 		"bc": {redteam.Refused, "release.parameters"},
+		"bd": {redteam.Refused, "release.choice"},
 	}
 	got := make(map[string]end)
 	for letter, f := range run(t, disclosure.Default()) {

@@ -45,6 +45,7 @@ const (
 	ConditionalLogistic AnalysisKind = "conditional-logistic"
 	CaseSeries          AnalysisKind = "self-controlled-case-series"
 	ODAL                AnalysisKind = "odal"
+	ODAC                AnalysisKind = "odac"
 )
 
 // Kinds returns the list.
@@ -54,7 +55,7 @@ func Kinds() []AnalysisKind {
 
 var rounds = []AnalysisKind{
 	GLM, Cox, KaplanMeier, CrossTab, Describe, Quantiles, Histogram, Characterize, Incidence, Prevalence,
-	NegBin, MixedModel, Meta, PCA, KMeans, Propensity, Predict, Compare, ConditionalLogistic, CaseSeries, ODAL,
+	NegBin, MixedModel, Meta, PCA, KMeans, Propensity, Predict, Compare, ConditionalLogistic, CaseSeries, ODAL, ODAC,
 }
 
 // Known reports whether k is on the list.
@@ -324,6 +325,8 @@ func (a Analysis) Models() []Model {
 		return []Model{{Formula: a.ConditionalLogistic.Formula}}
 	case a.ODAL != nil:
 		return []Model{{Formula: a.ODAL.Formula}}
+	case a.ODAC != nil:
+		return []Model{{Formula: a.ODAC.Formula}}
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ type Outcome struct {
 	Comparison       *Comparison          `json:"comparison,omitempty"`
 	Conditional      *Conditional         `json:"conditional,omitempty"`
 	OneShot          *OneShot             `json:"oneShot,omitempty"`
+	OneShotHazards   *OneShotHazards      `json:"oneShotHazards,omitempty"`
 }
 
 // OutcomeOf returns the outcome that is one of the results, a pointer.

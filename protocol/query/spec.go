@@ -45,6 +45,7 @@ type Specs struct {
 	ConditionalLogistic *ConditionalLogisticSpec `json:"conditionalLogistic,omitempty"`
 	CaseSeries          *CaseSeriesSpec          `json:"selfControlledCaseSeries,omitempty"`
 	ODAL                *ODALSpec                `json:"odal,omitempty"`
+	ODAC                *ODACSpec                `json:"odac,omitempty"`
 }
 
 // of returns the spec of a kind, nil if it is not there, and whether it is the only one.
@@ -53,7 +54,7 @@ func (s Specs) of(kind AnalysisKind) (found spec, only bool) {
 		GLM: s.GLM, Cox: s.Cox, KaplanMeier: s.KaplanMeier, CrossTab: s.CrossTab, Describe: s.Describe, Quantiles: s.Quantiles,
 		Histogram: s.Histogram, Characterize: s.Characterize, Incidence: s.Incidence, Prevalence: s.Prevalence,
 		NegBin: s.NegBin, MixedModel: s.MixedModel, Meta: s.Meta, PCA: s.PCA, KMeans: s.KMeans, Propensity: s.Propensity, Predict: s.Predict,
-		Compare: s.Comparison, ConditionalLogistic: s.ConditionalLogistic, CaseSeries: s.CaseSeries, ODAL: s.ODAL,
+		Compare: s.Comparison, ConditionalLogistic: s.ConditionalLogistic, CaseSeries: s.CaseSeries, ODAL: s.ODAL, ODAC: s.ODAC,
 	}
 	only = true
 	for k, its := range all {
@@ -81,6 +82,7 @@ func (s Specs) normal() Specs {
 	s.Comparison = plain(s.Comparison, func(m *ComparisonSpec) *string { return &m.Outcome })
 	s.ConditionalLogistic = plain(s.ConditionalLogistic, func(m *ConditionalLogisticSpec) *string { return &m.Formula })
 	s.ODAL = plain(s.ODAL, func(m *ODALSpec) *string { return &m.Formula })
+	s.ODAC = plain(s.ODAC, func(m *ODACSpec) *string { return &m.Formula })
 	return s
 }
 

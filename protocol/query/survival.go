@@ -24,6 +24,8 @@ func (a Analysis) Watched() (formula string, g *Grid) {
 		return a.KaplanMeier.Formula, &a.KaplanMeier.Grid
 	case a.Cox != nil:
 		return a.Cox.Formula, &a.Cox.Grid
+	case a.ODAC != nil:
+		return a.ODAC.Formula, &a.ODAC.Grid
 	case a.Comparison != nil:
 		return a.Comparison.Outcome, &a.Comparison.Grid
 	}

@@ -36,7 +36,7 @@ case <- function(name, file, d, formula, link = "log", weights = NULL) {
     ', "link": ', str(link), ', "weights": ', str(if (is.null(weights)) "" else weights),
     ',\n "columns": ', list_of(sapply(used, function(n) declare(d, n))),
     ',\n "n": ', sum(m$prior.weights > 0), ', "omitted": ', length(m$na.action),
-    ', "dispersion": 1, "deviance": ', num(m$deviance), ', "df": ', m$df.residual,
+    ', "converged": ', tolower(m$converged && is.null(m$th.warn)), ', "dispersion": 1, "deviance": ', num(m$deviance), ', "df": ', m$df.residual,
     ', "nullDeviance": ', num(m$null.deviance), ', "nullDf": ', m$df.null, ', "aic": ', num(AIC(m)),
     ', "theta": ', num(m$theta), ', "thetaSe": ', num(m$SE.theta), ', "logLikelihood": ', num(m$twologlik / 2),
     ',\n "coefficients": [', paste(rows, collapse = ",\n  "), "]}")

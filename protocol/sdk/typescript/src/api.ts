@@ -1697,6 +1697,7 @@ export interface components {
             metaAnalysis?: components["schemas"]["QueryMetaSpec"];
             mixedModel?: components["schemas"]["QueryMixedModelSpec"];
             negativeBinomial?: components["schemas"]["QueryNegBinSpec"];
+            odac?: components["schemas"]["QueryODACSpec"];
             odal?: components["schemas"]["QueryODALSpec"];
             pca?: components["schemas"]["QueryPCASpec"];
             prediction?: components["schemas"]["QueryPredictSpec"];
@@ -1819,6 +1820,12 @@ export interface components {
             formula: string;
             link?: string;
             weights?: string;
+        };
+        QueryODACSpec: {
+            bySite?: boolean;
+            formula: string;
+            grid: components["schemas"]["QueryGrid"];
+            ties?: string;
         };
         QueryODALSpec: {
             formula: string;
@@ -2619,6 +2626,7 @@ export type QueryKaplanMeierSpec = components['schemas']['QueryKaplanMeierSpec']
 export type QueryMetaSpec = components['schemas']['QueryMetaSpec'];
 export type QueryMixedModelSpec = components['schemas']['QueryMixedModelSpec'];
 export type QueryNegBinSpec = components['schemas']['QueryNegBinSpec'];
+export type QueryODACSpec = components['schemas']['QueryODACSpec'];
 export type QueryODALSpec = components['schemas']['QueryODALSpec'];
 export type QueryOccurrence = components['schemas']['QueryOccurrence'];
 export type QueryPCASpec = components['schemas']['QueryPCASpec'];

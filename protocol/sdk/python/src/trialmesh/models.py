@@ -668,6 +668,7 @@ class QueryAnalysis:
     meta_analysis: QueryMetaSpec | None = field(default=None, metadata={"json": "metaAnalysis"})
     mixed_model: QueryMixedModelSpec | None = field(default=None, metadata={"json": "mixedModel"})
     negative_binomial: QueryNegBinSpec | None = field(default=None, metadata={"json": "negativeBinomial"})
+    odac: QueryODACSpec | None = None
     odal: QueryODALSpec | None = None
     pca: QueryPCASpec | None = None
     prediction: QueryPredictSpec | None = None
@@ -814,6 +815,14 @@ class QueryNegBinSpec:
     formula: str
     link: str | None = None
     weights: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryODACSpec:
+    by_site: bool | None = field(default=None, metadata={"json": "bySite"})
+    formula: str
+    grid: QueryGrid
+    ties: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
