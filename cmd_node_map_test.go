@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/trialmesh/trialmesh/connectors/source/cdm"
 	"github.com/trialmesh/trialmesh/connectors/source/table"
 )
 
@@ -68,7 +69,7 @@ func TestParquetIsMappedAsCSV(t *testing.T) {
 	for file, want := range map[string]bool{customers: true, "connectors/source/parquet/testdata/person.parquet": true, "connectors/source/parquet/testdata/apache/alltypes_plain.parquet": false} {
 		stage, wanted := stageOf(t.Context(), file, set)
 		require.Equal(t, want, wanted, file)
-		require.Equal(t, want, stage == 0, file)
+		require.Equal(t, want, stage == cdm.PersonStage, file)
 	}
 }
 

@@ -23,6 +23,7 @@ var changed = map[string]string{
 	"MedicationRequest/medrx0314":   "unit of the dose",
 	"MedicationRequest/medrx0318":   "code of the drug",
 	"AllergyIntolerance/medication": "who recorded it",
+	"Observation/clinical-gender":   "who performed it",
 	"MedicationRequest/medrx0325":   "unit of the dose",
 	"MedicationRequest/medrx0326":   "unit of the dose",
 	"MedicationRequest/medrx0327":   "unit of the dose",
