@@ -70,7 +70,7 @@ var views = map[reflect.Type]view{
 	of[query.Rates]():               {"a table of rates", show(ratesBlocks), list(ratesRows), draw(ratesFigure)},
 	of[query.MetaAnalysis]():        {"a meta-analysis", show(metaBlocks), list(metaRows), draw(metaFigure)},
 	of[query.NegativeBinomial]():    {"a negative binomial regression", show(negativeBinomialBlocks), figures, draw(negativeBinomialFigure)},
-	of[query.Mixed]():               {"a mixed model", show(mixedBlocks), figures, nil},
+	of[query.Mixed]():               {"a mixed model", show(mixedBlocks), figures, draw(mixedFigure)},
 	of[query.PrincipalComponents](): {"principal components", show(componentsBlocks), figures, nil},
 	of[query.Clusters]():            {"a clustering", show(clustersBlocks), figures, nil},
 	of[query.PropensityEffect]():    {"an adjusted effect", show(propensityBlocks), figures, draw(propensityFigure)},
