@@ -118,17 +118,17 @@ func Render(out io.Writer, result any, format Format) error {
 	case SVG, PNG:
 		return v.draw(out, result, format)
 	}
-	return problem.New(problem.Invalid, fmt.Sprintf("report: no format %.20q; known are %s", format, words(Formats())))
+	return problem.New(problem.Invalid, fmt.Sprintf("no format %.20q; known are %s", format, words(Formats())))
 }
 
 func (v view) draw(out io.Writer, result any, format Format) error {
 	if v.figure == nil {
-		return problem.New(problem.Invalid, fmt.Sprintf("report: %s cannot be drawn; ask for %s", v.name, words(v.formats())))
+		return problem.New(problem.Invalid, fmt.Sprintf("%s cannot be drawn; ask for %s", v.name, words(v.formats())))
 	}
 	drawn := v.figure(result)
 	switch {
 	case drawn == nil:
-		return problem.New(problem.Invalid, fmt.Sprintf("report: there is nothing in %s to draw; ask for %s", v.name, words(view{}.formats())))
+		return problem.New(problem.Invalid, fmt.Sprintf("there is nothing in %s to draw; ask for %s", v.name, words(view{}.formats())))
 	case format == SVG:
 		return drawn.Draw().SVG(out)
 	}
