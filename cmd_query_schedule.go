@@ -177,6 +177,13 @@ func newScheduleShow() *cobra.Command {
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintf(w, "schedule\t%s\nstate\t%s\ntrial\t%s\nanalysis\t%s\npurpose\t%s\nresearcher\t%s\ncron\t%s\ndigest\t%s\nledger\tregistered in entry %d\n",
+			if s.Cancelled != nil {
+				by, err := cancelledBy(s)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(w, "cancelled\t%s\n", by)
+			}
 				s.Name, s.State(), s.Trial, s.Kind, printable(s.Request.Purpose), s.Researcher, printable(s.Cron), s.Digest, s.LedgerIndex)
 			for _, o := range s.Times {
 				fmt.Fprintf(w, "%d\t%s\t%s\n", o.Number, o.Due.Format(time.RFC3339), became(o))
@@ -186,6 +193,26 @@ func newScheduleShow() *cobra.Command {
 	}
 	return addHub(cmd)
 }
+// cancelledBy says who cancelled a schedule, when and why, by what they signed.
+func cancelledBy(s client.Schedule) (string, error) {
+	signed, err := message.Replay[recurring.Cancellation](*s.Cancelled, recurring.KindCancellation)
+	if err != nil {
+		return "", fmt.Errorf("the cancellation of %s: %w", s.Name, err)
+	}
+	if signed.Schedule != s.Digest {
+		return "", fmt.Errorf("the cancellation that the hub shows is not of %s", s.Name)
+	}
+	who := "the sponsor"
+	if s.Cancelled.Issuer == s.Researcher {
+		who = "the researcher"
+	}
+	text := fmt.Sprintf("by %s, %s, at %s", who, s.Cancelled.Issuer, s.Cancelled.Issued.Format(time.RFC3339))
+	if signed.Reason != "" {
+		text += ": " + printable(signed.Reason)
+	}
+	return text, nil
+}
+
 
 // became says in words what became of an occurrence.
 func became(o client.Occurrence) string {
