@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -178,7 +179,7 @@ func newScheduleShow() *cobra.Command {
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintf(w, "schedule\t%s\nstate\t%s\ntrial\t%s\nanalysis\t%s\npurpose\t%s\nresearcher\t%s\ncron\t%s\ndigest\t%s\nledger\tregistered in entry %d\n",
 			if s.Cancelled != nil {
-				by, err := cancelledBy(s)
+				by, err := cancelledBy(cmd.Context(), c, s)
 				if err != nil {
 					return err
 				}
@@ -194,13 +195,20 @@ func newScheduleShow() *cobra.Command {
 	return addHub(cmd)
 }
 // cancelledBy says who cancelled a schedule, when and why, by what they signed.
-func cancelledBy(s client.Schedule) (string, error) {
+func cancelledBy(ctx context.Context, c *client.Client, s client.Schedule) (string, error) {
 	signed, err := message.Replay[recurring.Cancellation](*s.Cancelled, recurring.KindCancellation)
 	if err != nil {
 		return "", fmt.Errorf("the cancellation of %s: %w", s.Name, err)
 	}
 	if signed.Schedule != s.Digest {
 		return "", fmt.Errorf("the cancellation that the hub shows is not of %s", s.Name)
+	}
+	registered, err := c.Trial(ctx, s.Trial)
+	if err != nil {
+		return "", err
+	}
+	if err := signed.Check(s.Cancelled.Issuer, s.Researcher, registered.Design.Issuer); err != nil {
+		return "", err
 	}
 	who := "the sponsor"
 	if s.Cancelled.Issuer == s.Researcher {
