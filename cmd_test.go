@@ -233,3 +233,21 @@ func TestDamagedRunFileIsNamed(t *testing.T) {
 		require.Equal(t, exitError, statusOf(err))
 	}
 }
+
+// TestAVocabularyIsQuietInALog: it is loaded in less time than a line is for.
+func TestAVocabularyIsQuietInALog(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	cmd := newNodeVocabulary()
+	cmd.SetErr(&log)
+	now := time.Date(2026, 11, 23, 2, 0, 0, 0, time.UTC)
+	tell := vocabularyProgress(cmd, func() time.Time { return now })
+	for _, read := range []int64{0, 50, 100, 0, 30} {
+		tell("CONCEPT.csv", read, 100)
+	}
+	require.Empty(t, log.String())
+	now = now.Add(betweenLines)
+	tell("CONCEPT.csv", 40, 100)
+	tell("CONCEPT.csv", 50, 100)
+	require.Equal(t, "loading CONCEPT.csv: 40 %\n", log.String())
+}
