@@ -39,7 +39,7 @@ signs nothing.`,
 	cmd.Flags().String("cron", "", `when, in UTC: minute hour day month weekday, such as "0 6 1 * *" (required)`)
 	cmd.Flags().Int("occurrences", 0, fmt.Sprintf("how often, %d to %d (required)", recurring.MinOccurrences, recurring.MaxOccurrences))
 	cmd.Flags().String("first", "", "date or RFC 3339 time before which nothing is due (default now)")
-	cmd.Flags().Duration("deadline", time.Hour, "of each occurrence, after which the answer names who is missing, up to 336h")
+	cmd.Flags().Duration("deadline", time.Hour, "of each occurrence, after which the answer names who is missing, up to 336h, 14 days")
 	cmd.Flags().Bool("print", false, "print when it would be asked, and sign nothing")
 	cmd.Flags().String("key", "", "file with the researcher's signing key (required, but for --print)")
 	for _, name := range []string{"cron", "occurrences"} {

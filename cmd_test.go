@@ -234,6 +234,25 @@ func TestDamagedRunFileIsNamed(t *testing.T) {
 	}
 }
 
+// TestDefaultsAreShownOnceAndInDays in the help of every command.
+func TestDefaultsAreShownOnceAndInDays(t *testing.T) {
+	t.Parallel()
+	flags := 0
+	var look func(cmd *cobra.Command)
+	look = func(cmd *cobra.Command) {
+		for line := range strings.Lines(cmd.LocalFlags().FlagUsages()) {
+			flags++
+			require.LessOrEqual(t, strings.Count(line, "(default"), 1, "%s: %s", cmd.CommandPath(), line)
+			require.NotRegexp(t, `default \d\d+h0m0s`, line, cmd.CommandPath())
+		}
+		for _, c := range cmd.Commands() {
+			look(c)
+		}
+	}
+	look(newRoot())
+	require.Greater(t, flags, 100)
+}
+
 // TestAVocabularyIsQuietInALog: it is loaded in less time than a line is for.
 func TestAVocabularyIsQuietInALog(t *testing.T) {
 	t.Parallel()

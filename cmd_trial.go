@@ -96,7 +96,7 @@ approval expires.`,
 		},
 	}
 	cmd.Flags().String("statement", "", "what was decided, in words (required)")
-	cmd.Flags().Duration("for", 366*24*time.Hour, "how long the approval holds")
+	addLife(cmd, "for", 366*24*time.Hour, "how long the approval holds")
 	if err := cmd.MarkFlagRequired("statement"); err != nil {
 		panic(err) // the flag was defined above
 	}

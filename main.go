@@ -22,6 +22,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/knadh/koanf/parsers/yaml"
@@ -220,6 +221,13 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 // hintFor says what to do next about errors that people meet often.
 func hintFor(err error) string {
 	var p *problem.Error
+// addLife adds a flag for a time of whole days, whose default is shown as days, too.
+func addLife(cmd *cobra.Command, name string, life time.Duration, usage string) {
+	cmd.Flags().Duration(name, life, usage)
+	const day = 24 * time.Hour
+	cmd.Flags().Lookup(name).DefValue = fmt.Sprintf("%dh, %s", life/time.Hour, counted(int(life/day), "day"))
+}
+
 	var unknown x509.UnknownAuthorityError
 	switch {
 	case errors.As(err, &unknown) && errors.Is(err, hubclient.ErrUnreachable):
