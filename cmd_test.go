@@ -270,3 +270,10 @@ func TestAVocabularyIsQuietInALog(t *testing.T) {
 	tell("CONCEPT.csv", 50, 100)
 	require.Equal(t, "loading CONCEPT.csv: 40 %\n", log.String())
 }
+
+func TestAMissingFileIsToldWithItsFlag(t *testing.T) {
+	t.Parallel()
+	missing := filepath.Join(t.TempDir(), "missing.json")
+	_, err := execute(t, "query", "count", "--trial", "bp-2026", "--purpose", "how many", "--print", "--cohort", missing)
+	require.ErrorContains(t, err, "--cohort: open "+missing)
+}

@@ -248,12 +248,12 @@ func remoteHub(cmd *cobra.Command) (*client.Client, error) {
 	var err error
 	if root != "" {
 		if cfg.Root, err = readInput(cmd, root); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("--token-file: %w", err)
 		}
 	}
 	if token != "" {
 		if cfg.Token, err = readSecret(cmd, token); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("--root: %w", err)
 		}
 	}
 	c, err := client.New(cfg)
