@@ -93,8 +93,7 @@ func ask(cmd *cobra.Command, request query.Request) error {
 	if err != nil {
 		return err
 	}
-	path, _ := cmd.Flags().GetString("key")
-	key, err := readKey(cmd, path)
+	key, err := signingKey(cmd)
 	if err != nil {
 		return err
 	}

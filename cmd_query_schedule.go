@@ -41,7 +41,7 @@ signs nothing.`,
 	cmd.Flags().String("first", "", "date or RFC 3339 time before which nothing is due (default now)")
 	cmd.Flags().Duration("deadline", time.Hour, "of each occurrence, after which the answer names who is missing, up to 336h, 14 days")
 	cmd.Flags().Bool("print", false, "print when it would be asked, and sign nothing")
-	cmd.Flags().String("key", "", "file with the researcher's signing key (required, but for --print)")
+	addKey(cmd, "file with the researcher's signing key (required, but for --print)")
 	for _, name := range []string{"cron", "occurrences"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
 			panic(err) // the flag was defined above
@@ -65,8 +65,7 @@ func scheduleQuery(cmd *cobra.Command, args []string) error {
 			return usageError{fmt.Errorf("--%s is required, but for --print", name)}
 		}
 	}
-	path, _ := cmd.Flags().GetString("key")
-	key, err := readKey(cmd, path)
+	key, err := signingKey(cmd)
 	if err != nil {
 		return err
 	}
@@ -178,6 +177,7 @@ func newScheduleShow() *cobra.Command {
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintf(w, "schedule\t%s\nstate\t%s\ntrial\t%s\nanalysis\t%s\npurpose\t%s\nresearcher\t%s\ncron\t%s\ndigest\t%s\nledger\tregistered in entry %d\n",
+				s.Name, s.State(), s.Trial, s.Kind, printable(s.Request.Purpose), s.Researcher, printable(s.Cron), s.Digest, s.LedgerIndex)
 			if s.Cancelled != nil {
 				by, err := cancelledBy(cmd.Context(), c, s)
 				if err != nil {
@@ -185,7 +185,6 @@ func newScheduleShow() *cobra.Command {
 				}
 				fmt.Fprintf(w, "cancelled\t%s\n", by)
 			}
-				s.Name, s.State(), s.Trial, s.Kind, printable(s.Request.Purpose), s.Researcher, printable(s.Cron), s.Digest, s.LedgerIndex)
 			for _, o := range s.Times {
 				fmt.Fprintf(w, "%d\t%s\t%s\n", o.Number, o.Due.Format(time.RFC3339), became(o))
 			}
@@ -194,6 +193,7 @@ func newScheduleShow() *cobra.Command {
 	}
 	return addHub(cmd)
 }
+
 // cancelledBy says who cancelled a schedule, when and why, by what they signed.
 func cancelledBy(ctx context.Context, c *client.Client, s client.Schedule) (string, error) {
 	signed, err := message.Replay[recurring.Cancellation](*s.Cancelled, recurring.KindCancellation)
@@ -221,7 +221,6 @@ func cancelledBy(ctx context.Context, c *client.Client, s client.Schedule) (stri
 	return text, nil
 }
 
-
 // became says in words what became of an occurrence.
 func became(o client.Occurrence) string {
 	text := string(o.State)
@@ -247,8 +246,7 @@ query cancel ends it.`,
 		Example: `  trialmesh query schedule cancel seen-monthly --reason "the trial is over" --key researcher.key --hub https://hub.example:7420 --root root.pem --token-file researcher.token`,
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path, _ := cmd.Flags().GetString("key")
-			key, err := readKey(cmd, path)
+			key, err := signingKey(cmd)
 			if err != nil {
 				return err
 			}

@@ -130,6 +130,9 @@ func newRoot() *cobra.Command {
 			if _, err := newLogger(cmd); err != nil {
 				return err
 			}
+			if err := readEnvironment(cmd); err != nil {
+				return err
+			}
 			if err := cmd.ValidateRequiredFlags(); err != nil {
 				return usageError{fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())}
 			}
@@ -218,9 +221,6 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// hintFor says what to do next about errors that people meet often.
-func hintFor(err error) string {
-	var p *problem.Error
 // addLife adds a flag for a time of whole days, whose default is shown as days, too.
 func addLife(cmd *cobra.Command, name string, life time.Duration, usage string) {
 	cmd.Flags().Duration(name, life, usage)
@@ -228,6 +228,9 @@ func addLife(cmd *cobra.Command, name string, life time.Duration, usage string) 
 	cmd.Flags().Lookup(name).DefValue = fmt.Sprintf("%dh, %s", life/time.Hour, counted(int(life/day), "day"))
 }
 
+// hintFor says what to do next about errors that people meet often.
+func hintFor(err error) string {
+	var p *problem.Error
 	var unknown x509.UnknownAuthorityError
 	switch {
 	case errors.As(err, &unknown) && errors.Is(err, hubclient.ErrUnreachable):
