@@ -60,6 +60,7 @@ which a sync is real, and are removed at the end, also with Ctrl-C.`,
 	cmd.Flags().String("postgres", "", "folder with the programs of PostgreSQL for cohort and --database postgres (default: in /usr/lib/postgresql, or PATH)")
 	cmd.Flags().IntSlice("nodes", nil, "nodes of the networks of grid (default 3,10,50,100), and among whom mask masks beside 10")
 	cmd.Flags().DurationSlice("delays", nil, "round trips of grid (default 0s,20ms,100ms)")
+	cmd.Flags().Lookup("delays").DefValue = "" // its words have it
 	cmd.Flags().Int("questions", 500, "questions that concurrent asks at once")
 	cmd.Flags().Float64("bar", 0, "another bar for the first figure (default as listed)")
 	cmd.AddCommand(newBenchList())

@@ -19,13 +19,14 @@ func newCohortCommand() *cobra.Command {
 }
 
 func newCohortExplain() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "explain FILE",
 		Short: "Say in plain English who is in a cohort",
 		Long: `Say in plain English who is in the cohort that FILE, an OHDSI cohort definition as ATLAS
 exports it, defines: which events a person enters with, each rule, when they leave, and
-what the concept sets hold. With "-", read standard input.`,
-		Example: `  trialmesh cohort explain diabetes.json
+what the concept sets hold. Of each set ten concepts are named, with --concepts and with
+--json all. With "-", read standard input.`,
+		Example: `  trialmesh cohort explain diabetes.json --concepts
   curl -s https://atlas.example/WebAPI/cohortdefinition/17 | jq -r .expression | trialmesh cohort explain -`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -37,12 +38,18 @@ what the concept sets hold. With "-", read standard input.`,
 				return printJSON(cmd, struct {
 					Explanation string          `json:"explanation"`
 					Reads       []cohort.Domain `json:"reads"` // the tables it looks at
-				}{d.Explain(), d.Reads()})
+				}{d.Explain(0), d.Reads()})
 			}
-			_, err = io.WriteString(cmd.OutOrStdout(), d.Explain())
+			concepts := 10 // of each set
+			if all, _ := cmd.Flags().GetBool("concepts"); all {
+				concepts = 0
+			}
+			_, err = io.WriteString(cmd.OutOrStdout(), d.Explain(concepts))
 			return err
 		},
 	}
+	cmd.Flags().Bool("concepts", false, "name all concepts of each set")
+	return cmd
 }
 
 func newCohortLint() *cobra.Command {

@@ -233,7 +233,7 @@ output or into a file of mode 0600, to be handed over on a channel you trust. Wi
 		},
 	}
 	cmd.Flags().String("organization", "", "organization that runs the node (default NAME)")
-	cmd.Flags().Duration("ttl", 24*time.Hour, "how long the invitation holds, up to 720h")
+	addLife(cmd, "ttl", 24*time.Hour, "how long the invitation holds, up to 720h, 30 days")
 	cmd.Flags().String("out", "-", "file for the invitation, - for standard output")
 	return addDir(cmd, "hub")
 }

@@ -40,7 +40,7 @@ is revoked and when it expires; with --out the secret is in the file alone.`,
 		},
 	}
 	cmd.Flags().String("role", "researcher", "researcher, sponsor or operator")
-	cmd.Flags().Duration("ttl", 30*24*time.Hour, "how long the token holds, up to a year")
+	addLife(cmd, "ttl", 30*24*time.Hour, "how long the token holds, up to a year")
 	cmd.Flags().String("out", "-", "file for the token, - for standard output")
 	cmd.AddCommand(newHubTokenList(), newHubTokenRevoke())
 	return addDir(cmd, "hub")

@@ -323,7 +323,7 @@ A load that was broken off goes on where it was when it is begun again.`,
 			if err := loadConfig(cmd, filepath.Join(dir, nodeConfigFile), "TRIALMESH_NODE_", &s); err != nil {
 				return err
 			}
-			loaded, err := node.LoadVocabulary(cmd.Context(), node.Config{Dir: dir, DSN: s.Database}, os.DirFS(args[0]), vocabularyProgress(cmd))
+			loaded, err := node.LoadVocabulary(cmd.Context(), node.Config{Dir: dir, DSN: s.Database}, os.DirFS(args[0]), vocabularyProgress(cmd, time.Now))
 			if err != nil {
 				return err
 			}
@@ -337,17 +337,23 @@ A load that was broken off goes on where it was when it is begun again.`,
 	return addDir(cmd, "node")
 }
 
-// vocabularyProgress says how far each file is, every tenth of it. They are read twice,
-// first to see whether they are those of a load that was broken off.
-func vocabularyProgress(cmd *cobra.Command) func(file string, read, size int64) {
+// betweenLines is the least time from a line about progress to the next in a log.
+const betweenLines = 10 * time.Second
+
+// vocabularyProgress says how far each file is, every tenth of it, and to who has no terminal
+// at most every [betweenLines]. They are read twice, first to see whether they are those of a
+// load that was broken off.
+func vocabularyProgress(cmd *cobra.Command, now func() time.Time) func(file string, read, size int64) {
 	p := newProgress(cmd, 0)
+	p.last = now()
 	reads, tenths := map[string]string{}, map[string]int64{}
 	return func(file string, read, size int64) {
 		tenth := 10 * read / max(size, 1)
 		if tenth < tenths[file] || reads[file] == "" {
 			reads[file] = map[string]string{"": "checking", "checking": "loading"}[reads[file]]
 		}
-		if tenth != tenths[file] {
+		if tenth != tenths[file] && (p.terminal || now().Sub(p.last) >= betweenLines) {
+			p.last = now()
 			p.say(fmt.Sprintf("%s %s: %d %%", reads[file], file, 10*tenth))
 		}
 		tenths[file] = tenth

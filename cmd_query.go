@@ -56,8 +56,8 @@ regression, a formula as in R over columns that say where a person's value comes
 
 // addAsking adds the flags of commands that ask a question.
 func addAsking(cmd *cobra.Command, wait bool) {
-	cmd.Flags().String("key", "", "file with the researcher's signing key (required)")
-	cmd.Flags().Duration("deadline", time.Minute, "after which the answer names who is missing, up to 336h")
+	addKey(cmd, "file with the researcher's signing key (required)")
+	cmd.Flags().Duration("deadline", time.Minute, "after which the answer names who is missing, up to 336h, 14 days")
 	cmd.Flags().String("priority", string(query.Normal), "among your own questions: low, normal or high")
 	cmd.Flags().Bool("wait", wait, "wait for the answer and print it")
 	addHubFlags(cmd)
@@ -93,8 +93,7 @@ func ask(cmd *cobra.Command, request query.Request) error {
 	if err != nil {
 		return err
 	}
-	path, _ := cmd.Flags().GetString("key")
-	key, err := readKey(cmd, path)
+	key, err := signingKey(cmd)
 	if err != nil {
 		return err
 	}

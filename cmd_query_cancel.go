@@ -29,8 +29,7 @@ ID may be cut to its first eight hex digits.`,
 }
 
 func cancelQuery(cmd *cobra.Command, args []string) error {
-	path, _ := cmd.Flags().GetString("key")
-	key, err := readKey(cmd, path)
+	key, err := signingKey(cmd)
 	if err != nil {
 		return err
 	}

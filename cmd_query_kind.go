@@ -302,7 +302,7 @@ func requestOf(cmd *cobra.Command, kind query.AnalysisKind) (query.Request, erro
 		path, _ := cmd.Flags().GetString("columns")
 		var columns []query.Column
 		if err := readValue(cmd, path, &columns); err != nil {
-			return query.Request{}, err
+			return query.Request{}, fmt.Errorf("--columns: %w", err)
 		}
 		spec, err := specOf(cmd, field.Type.Elem(), "")
 		if err != nil {
@@ -333,7 +333,7 @@ func requestOf(cmd *cobra.Command, kind query.AnalysisKind) (query.Request, erro
 		path, _ := cmd.Flags().GetString("cohort")
 		var definition json.RawMessage
 		if err := readValue(cmd, path, &definition); err != nil {
-			return query.Request{}, err
+			return query.Request{}, fmt.Errorf("--cohort: %w", err)
 		}
 		asked["cohort"] = definition
 	}

@@ -48,7 +48,7 @@ func newHubList[T any](use, short, path, head string, most int, list func(*clien
 
 // addCancel adds the flags of commands that cancel what somebody signed.
 func addCancel(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().String("key", "", "file with the signing key of the researcher or the sponsor (required)")
+	addKey(cmd, "file with the signing key of the researcher or the sponsor (required)")
 	cmd.Flags().String("reason", "", "why, in words; public")
 	if err := cmd.MarkFlagRequired("key"); err != nil {
 		panic(err) // the flag was defined above

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -38,9 +39,9 @@ signs nothing.`,
 	cmd.Flags().String("cron", "", `when, in UTC: minute hour day month weekday, such as "0 6 1 * *" (required)`)
 	cmd.Flags().Int("occurrences", 0, fmt.Sprintf("how often, %d to %d (required)", recurring.MinOccurrences, recurring.MaxOccurrences))
 	cmd.Flags().String("first", "", "date or RFC 3339 time before which nothing is due (default now)")
-	cmd.Flags().Duration("deadline", time.Hour, "of each occurrence, after which the answer names who is missing, up to 336h")
+	cmd.Flags().Duration("deadline", time.Hour, "of each occurrence, after which the answer names who is missing, up to 336h, 14 days")
 	cmd.Flags().Bool("print", false, "print when it would be asked, and sign nothing")
-	cmd.Flags().String("key", "", "file with the researcher's signing key (required, but for --print)")
+	addKey(cmd, "file with the researcher's signing key (required, but for --print)")
 	for _, name := range []string{"cron", "occurrences"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
 			panic(err) // the flag was defined above
@@ -64,8 +65,7 @@ func scheduleQuery(cmd *cobra.Command, args []string) error {
 			return usageError{fmt.Errorf("--%s is required, but for --print", name)}
 		}
 	}
-	path, _ := cmd.Flags().GetString("key")
-	key, err := readKey(cmd, path)
+	key, err := signingKey(cmd)
 	if err != nil {
 		return err
 	}
@@ -178,6 +178,13 @@ func newScheduleShow() *cobra.Command {
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintf(w, "schedule\t%s\nstate\t%s\ntrial\t%s\nanalysis\t%s\npurpose\t%s\nresearcher\t%s\ncron\t%s\ndigest\t%s\nledger\tregistered in entry %d\n",
 				s.Name, s.State(), s.Trial, s.Kind, printable(s.Request.Purpose), s.Researcher, printable(s.Cron), s.Digest, s.LedgerIndex)
+			if s.Cancelled != nil {
+				by, err := cancelledBy(cmd.Context(), c, s)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(w, "cancelled\t%s\n", by)
+			}
 			for _, o := range s.Times {
 				fmt.Fprintf(w, "%d\t%s\t%s\n", o.Number, o.Due.Format(time.RFC3339), became(o))
 			}
@@ -185,6 +192,33 @@ func newScheduleShow() *cobra.Command {
 		},
 	}
 	return addHub(cmd)
+}
+
+// cancelledBy says who cancelled a schedule, when and why, by what they signed.
+func cancelledBy(ctx context.Context, c *client.Client, s client.Schedule) (string, error) {
+	signed, err := message.Replay[recurring.Cancellation](*s.Cancelled, recurring.KindCancellation)
+	if err != nil {
+		return "", fmt.Errorf("the cancellation of %s: %w", s.Name, err)
+	}
+	if signed.Schedule != s.Digest {
+		return "", fmt.Errorf("the cancellation that the hub shows is not of %s", s.Name)
+	}
+	registered, err := c.Trial(ctx, s.Trial)
+	if err != nil {
+		return "", err
+	}
+	if err := signed.Check(s.Cancelled.Issuer, s.Researcher, registered.Design.Issuer); err != nil {
+		return "", err
+	}
+	who := "the sponsor"
+	if s.Cancelled.Issuer == s.Researcher {
+		who = "the researcher"
+	}
+	text := fmt.Sprintf("by %s, %s, at %s", who, s.Cancelled.Issuer, s.Cancelled.Issued.Format(time.RFC3339))
+	if signed.Reason != "" {
+		text += ": " + printable(signed.Reason)
+	}
+	return text, nil
 }
 
 // became says in words what became of an occurrence.
@@ -212,8 +246,7 @@ query cancel ends it.`,
 		Example: `  trialmesh query schedule cancel seen-monthly --reason "the trial is over" --key researcher.key --hub https://hub.example:7420 --root root.pem --token-file researcher.token`,
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path, _ := cmd.Flags().GetString("key")
-			key, err := readKey(cmd, path)
+			key, err := signingKey(cmd)
 			if err != nil {
 				return err
 			}

@@ -23,10 +23,11 @@ answered but tells no more than the policy lets out, and what succeeded. Each at
 explained in deploy/docs/disclosure.md.
 
 The node attacks with its own persons and policy, but a memory that is thrown away, so
-that no question of a researcher is affected and nothing counts towards a budget. It
-needs 400 persons. Only its operator may do this: the command reads the API token in
-the node's directory. How many persons were used is the only number about them that is
-printed.
+that no question of a researcher is affected and nothing counts towards a budget. The
+attacks take 400 persons: made-up ones join those of a site that has fewer, which changes
+nothing for the gate. Only its operator may do this: the command reads the API token in
+the node's directory. How many of the site's persons were used, in hundreds, is the only
+number about them that is printed.
 
 The command ends with status 1 if an attack succeeded.`,
 		Example: `  trialmesh redteam --node node
@@ -75,5 +76,18 @@ func printRedTeam(cmd *cobra.Command, r redteam.Report) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", f.Attack, f.Name, f.Outcome, rule, f.Learned, off)
 	}
+	fmt.Fprintf(w, "\n%s\n", attackedPersons(r))
 	return w.Flush()
+}
+
+// attackedPersons says whom the attacks were about.
+func attackedPersons(r redteam.Report) string {
+	own := fmt.Sprintf("at least %d persons of the site", r.Persons)
+	if r.Persons == 0 {
+		own = "fewer than 100 persons of the site"
+	}
+	if r.MadeUp {
+		own += ", joined by made-up ones up to 400"
+	}
+	return "The attacks were about " + own + "."
 }

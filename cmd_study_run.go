@@ -28,9 +28,9 @@ status 1 if something was not released, or could not be asked yet.`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: runStudy,
 	}
-	cmd.Flags().String("key", "", "file with the researcher's signing key (required)")
+	addKey(cmd, "file with the researcher's signing key (required)")
 	cmd.Flags().String("dir", "", "folder for the answers (default NAME@VERSION)")
-	cmd.Flags().Duration("deadline", 24*time.Hour, "of each question, after which the answer names who is missing, up to 24h")
+	addLife(cmd, "deadline", 24*time.Hour, "of each question, after which the answer names who is missing, up to 24h")
 	cmd.Flags().String("priority", string(query.Normal), "among your own questions: low, normal or high")
 	cmd.Flags().Bool("wait", false, "wait until every question is answered")
 	if err := cmd.MarkFlagRequired("key"); err != nil {
@@ -47,8 +47,7 @@ func runStudy(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	path, _ := cmd.Flags().GetString("key")
-	key, err := readKey(cmd, path)
+	key, err := signingKey(cmd)
 	if err != nil {
 		return err
 	}

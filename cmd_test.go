@@ -233,3 +233,47 @@ func TestDamagedRunFileIsNamed(t *testing.T) {
 		require.Equal(t, exitError, statusOf(err))
 	}
 }
+
+// TestDefaultsAreShownOnceAndInDays in the help of every command.
+func TestDefaultsAreShownOnceAndInDays(t *testing.T) {
+	t.Parallel()
+	flags := 0
+	var look func(cmd *cobra.Command)
+	look = func(cmd *cobra.Command) {
+		for line := range strings.Lines(cmd.LocalFlags().FlagUsages()) {
+			flags++
+			require.LessOrEqual(t, strings.Count(line, "(default"), 1, "%s: %s", cmd.CommandPath(), line)
+			require.NotRegexp(t, `default \d\d+h0m0s`, line, cmd.CommandPath())
+		}
+		for _, c := range cmd.Commands() {
+			look(c)
+		}
+	}
+	look(newRoot())
+	require.Greater(t, flags, 100)
+}
+
+// TestAVocabularyIsQuietInALog: it is loaded in less time than a line is for.
+func TestAVocabularyIsQuietInALog(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	cmd := newNodeVocabulary()
+	cmd.SetErr(&log)
+	now := time.Date(2026, 11, 23, 2, 0, 0, 0, time.UTC)
+	tell := vocabularyProgress(cmd, func() time.Time { return now })
+	for _, read := range []int64{0, 50, 100, 0, 30} {
+		tell("CONCEPT.csv", read, 100)
+	}
+	require.Empty(t, log.String())
+	now = now.Add(betweenLines)
+	tell("CONCEPT.csv", 40, 100)
+	tell("CONCEPT.csv", 50, 100)
+	require.Equal(t, "loading CONCEPT.csv: 40 %\n", log.String())
+}
+
+func TestAMissingFileIsToldWithItsFlag(t *testing.T) {
+	t.Parallel()
+	missing := filepath.Join(t.TempDir(), "missing.json")
+	_, err := execute(t, "query", "count", "--trial", "bp-2026", "--purpose", "how many", "--print", "--cohort", missing)
+	require.ErrorContains(t, err, "--cohort: open "+missing)
+}

@@ -96,7 +96,7 @@ approval expires.`,
 		},
 	}
 	cmd.Flags().String("statement", "", "what was decided, in words (required)")
-	cmd.Flags().Duration("for", 366*24*time.Hour, "how long the approval holds")
+	addLife(cmd, "for", 366*24*time.Hour, "how long the approval holds")
 	if err := cmd.MarkFlagRequired("statement"); err != nil {
 		panic(err) // the flag was defined above
 	}
@@ -184,7 +184,7 @@ func register(cmd *cobra.Command, c *client.Client, id trial.ID, r trial.Registr
 
 // addSigning adds the flags of commands that sign.
 func addSigning(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().String("key", "", "file with the signing key (required)")
+	addKey(cmd, "file with the signing key (required)")
 	cmd.Flags().String("out", "-", "file for the signed envelope, - for standard output")
 	if err := cmd.MarkFlagRequired("key"); err != nil {
 		panic(err) // the flag was defined above
@@ -194,8 +194,7 @@ func addSigning(cmd *cobra.Command) *cobra.Command {
 
 // sign seals a body with the key of --key and writes it to --out.
 func sign(cmd *cobra.Command, kind message.Kind, body any, life time.Duration) error {
-	path, _ := cmd.Flags().GetString("key")
-	key, err := readKey(cmd, path)
+	key, err := signingKey(cmd)
 	if err != nil {
 		return err
 	}
@@ -235,8 +234,32 @@ func addHub(cmd *cobra.Command) *cobra.Command {
 // addHubFlags is addHub for a command that can do without a hub.
 func addHubFlags(cmd *cobra.Command) {
 	cmd.Flags().String("hub", "", "URL of the hub, https://host:port (required)")
-	cmd.Flags().String("root", "", "file with the hub's root certificate (default the system's roots)")
+	addRoot(cmd)
 	cmd.Flags().String("token-file", "", "file with a bearer token")
+	fromEnvironment(cmd, "hub")
+	fromEnvironment(cmd, "token-file")
+}
+
+// addRoot adds the flag for who signs the hub's certificate.
+func addRoot(cmd *cobra.Command) {
+	cmd.Flags().String("root", "", "file with the hub's root certificate (default the system's roots)")
+	fromEnvironment(cmd, "root")
+}
+
+// addKey adds the flag for the key that a person signs with.
+func addKey(cmd *cobra.Command, usage string) {
+	cmd.Flags().String("key", "", usage)
+	fromEnvironment(cmd, "key")
+}
+
+// signingKey reads the key that the flag of addKey names.
+func signingKey(cmd *cobra.Command) (identity.Key, error) {
+	path, _ := cmd.Flags().GetString("key")
+	key, err := readKey(cmd, path)
+	if err != nil {
+		return key, fmt.Errorf("--key: %w", err)
+	}
+	return key, nil
 }
 
 // remoteHub returns a client for the flags of addHub.
@@ -248,12 +271,12 @@ func remoteHub(cmd *cobra.Command) (*client.Client, error) {
 	var err error
 	if root != "" {
 		if cfg.Root, err = readInput(cmd, root); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("--root: %w", err)
 		}
 	}
 	if token != "" {
 		if cfg.Token, err = readSecret(cmd, token); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("--token-file: %w", err)
 		}
 	}
 	c, err := client.New(cfg)

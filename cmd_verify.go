@@ -97,7 +97,7 @@ func newVerifyExport() *cobra.Command {
 // addSource adds the flags that say what to verify against what.
 func addSource(cmd *cobra.Command) *cobra.Command {
 	cmd.Flags().String("from", "", "URL of a hub, or a folder made by verify export (required)")
-	cmd.Flags().String("root", "", "file with the hub's root certificate (default the system's roots)")
+	addRoot(cmd)
 	cmd.Flags().String("trust", "", "file with the trust document (required)")
 	cmd.Flags().String("chain", "", "http(s) URL of the chain's JSON-RPC endpoint")
 	for _, name := range []string{"from", "trust"} {

@@ -22,6 +22,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/knadh/koanf/parsers/yaml"
@@ -129,6 +130,9 @@ func newRoot() *cobra.Command {
 			if _, err := newLogger(cmd); err != nil {
 				return err
 			}
+			if err := readEnvironment(cmd); err != nil {
+				return err
+			}
 			if err := cmd.ValidateRequiredFlags(); err != nil {
 				return usageError{fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())}
 			}
@@ -215,6 +219,13 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// addLife adds a flag for a time of whole days, whose default is shown as days, too.
+func addLife(cmd *cobra.Command, name string, life time.Duration, usage string) {
+	cmd.Flags().Duration(name, life, usage)
+	const day = 24 * time.Hour
+	cmd.Flags().Lookup(name).DefValue = fmt.Sprintf("%dh, %s", life/time.Hour, counted(int(life/day), "day"))
 }
 
 // hintFor says what to do next about errors that people meet often.

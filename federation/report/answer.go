@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/trialmesh/trialmesh/protocol/formula"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
@@ -83,7 +82,7 @@ func (a Answer) outcome() any {
 func (a Answer) measured(outcome any) any {
 	switch v := outcome.(type) {
 	case query.FrequencyTable:
-		return measuredFrequencies{v, a.unitOf(v.Name)}
+		return measuredFrequencies{v, a.Request.Analysis.UnitOf(v.Name)}
 	case query.Rates:
 		if spec := a.Request.Analysis.Incidence; spec != nil {
 			return timedRates{v, a.timeUnit(spec.Time)}
@@ -93,40 +92,16 @@ func (a Answer) measured(outcome any) any {
 			return a.statedBy(*spec, v)
 		}
 	case query.Survival:
-		return timedSurvival{v, a.timeUnit(a.watched())}
+		return timedSurvival{v, a.Request.Analysis.WatchedUnit()}
 	case query.Comparison:
-		return timedComparison{v, a.timeUnit(a.watched())}
+		return timedComparison{v, a.Request.Analysis.WatchedUnit()}
 	}
 	return outcome
 }
 
-// watched is the column with the time until an event.
-func (a Answer) watched() string {
-	text, _ := a.Request.Analysis.Watched()
-	f, err := formula.Parse(text)
-	if err != nil || f.Response == nil {
-		return ""
-	}
-	return f.Response.Columns[0]
-}
-
 // timeUnit is the unit of a column with times.
-func (a Answer) timeUnit(name string) timeUnit { return cmp.Or(timeUnit(a.unitOf(name)), days) }
-
-// unitOf is the UCUM code of a column's unit, empty for none.
-func (a Answer) unitOf(name string) string {
-	for _, c := range a.Request.Analysis.Columns {
-		switch {
-		case c.Name != name:
-		case c.From == query.FromAge:
-			return string(years)
-		case c.From == query.FromFollowUp:
-			return string(days)
-		default:
-			return c.Unit
-		}
-	}
-	return ""
+func (a Answer) timeUnit(name string) query.TimeUnit {
+	return cmp.Or(query.TimeUnit(a.Request.Analysis.UnitOf(name)), query.Days)
 }
 
 // units say in which unit the numbers are, empty if there are none with a unit.
@@ -139,7 +114,7 @@ func (a Answer) units() string {
 	}
 	var list []string
 	for _, c := range a.Request.Analysis.Columns {
-		if unit := timeUnit(a.unitOf(c.Name)).name(); unit != "" && unit != c.Name {
+		if unit := query.TimeUnit(a.Request.Analysis.UnitOf(c.Name)).Name(); unit != "" && unit != c.Name {
 			list = append(list, c.Name+" in "+unit)
 		}
 	}

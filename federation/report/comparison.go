@@ -11,11 +11,11 @@ import (
 // timedComparison is a comparison by a time in a unit that the question knows.
 type timedComparison struct {
 	query.Comparison
-	unit timeUnit
+	unit query.TimeUnit
 }
 
 func comparisonBlocks(c query.Comparison) []block {
-	return timedComparisonBlocks(timedComparison{c, days})
+	return timedComparisonBlocks(timedComparison{c, query.Days})
 }
 
 // timedComparisonBlocks shows the hazard ratios first, then the arms, then how the score made them
@@ -26,8 +26,8 @@ func timedComparisonBlocks(c timedComparison) []block {
 		hazardRatioTable(c.Comparison),
 	}
 	if arms := comparedArms(c); len(arms.rows) > 0 {
-		_, per, name := c.unit.scale()
-		blocks = append(blocks, arms, lines{fmt.Sprintf("Rates are per %s, with Garwood's exact limits; times are in %s.", per, name)})
+		_, per := scale(c.unit)
+		blocks = append(blocks, arms, lines{fmt.Sprintf("Rates are per %s, with Garwood's exact limits; times are in %s.", per, c.unit.Name())})
 	} else {
 		blocks = append(blocks, lines{"The arms are not shown: with those of the pairs they would tell of the few who are in none."})
 	}
@@ -93,7 +93,7 @@ func hazardRatioTable(c query.Comparison) *table {
 // comparedArms has a line for each arm, without and with adjustment where that has arms of
 // its own.
 func comparedArms(c timedComparison) *table {
-	units, _, _ := c.unit.scale()
+	units, _ := scale(c.unit)
 	t := &table{title: "Arms:", head: []string{"", "n", "events", "time", "rate", "lower .95", "upper .95", "median"}, words: 1}
 	for _, s := range sections(c.Comparison) {
 		for _, a := range []struct {
@@ -136,10 +136,12 @@ func timedComparisonRows(c timedComparison) rows {
 	return append(out, figures(c.Comparison)...)
 }
 
-func comparisonRows(c query.Comparison) rows { return timedComparisonRows(timedComparison{c, days}) }
+func comparisonRows(c query.Comparison) rows {
+	return timedComparisonRows(timedComparison{c, query.Days})
+}
 
 func comparisonFigure(c query.Comparison) drawing {
-	return timedComparisonFigure(timedComparison{c, days})
+	return timedComparisonFigure(timedComparison{c, query.Days})
 }
 
 // timedComparisonFigure draws the curves of the arms, those of the pairs where there are some; or
@@ -156,7 +158,7 @@ func timedComparisonFigure(c timedComparison) drawing {
 			continue
 		}
 		p := figure.Curves{
-			Title: "Survival curves of the treated and the untreated", Time: "Time (" + c.unit.name() + ")", Share: "Survival probability",
+			Title: "Survival curves of the treated and the untreated", Time: "Time (" + c.unit.Name() + ")", Share: "Survival probability",
 			Note: hazard("Adjusted HR", c.Adjusted.Hazard),
 		}
 		for _, a := range []struct {

@@ -50,7 +50,7 @@ func measuredRows(h measuredFrequencies) rows { return histogramRows(h.Frequency
 func measuredFigure(h measuredFrequencies) drawing {
 	p := figure.Histogram{Title: "Histogram of " + h.Name, Value: h.Name}
 	if h.unit != "" {
-		p.Value += " (" + timeUnit(h.unit).name() + ")"
+		p.Value += " (" + query.TimeUnit(h.unit).Name() + ")"
 	}
 	for _, b := range h.Bins {
 		p.Bins = append(p.Bins, figure.Bin{Low: b.Low, High: b.High, Density: b.Density})

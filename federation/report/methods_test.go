@@ -26,7 +26,7 @@ func TestMethodsReadLikeR(t *testing.T) {
 		used  []int
 		want  []string
 	}{
-		query.NegBin: {query.Specs{NegBin: &query.NegBinSpec{Formula: "falls ~ age"}}, []int{0, 1}, []string{"negative.binomial", "Pr(>|z|)", "Theta: "}},
+		query.NegBin: {query.Specs{NegBin: &query.NegBinSpec{Formula: "falls ~ age"}}, []int{0, 1}, []string{"negative.binomial", "Pr(>|z|)", "(Dispersion parameter for Negative Binomial(", ") family taken to be 1)", "Theta: "}},
 		query.MixedModel: {
 			query.Specs{MixedModel: &query.MixedModelSpec{Formula: "age ~ falls"}},
 			[]int{0, 1},
@@ -93,6 +93,15 @@ func TestMethodsReadLikeR(t *testing.T) {
 		}
 		require.NoError(t, report.Render(&csv, outcome.Value(), report.CSV))
 		require.NotContains(t, csv.String(), "0x", kind) // no pointer
+		if kind == query.MixedModel {                    // as lmer, which gives no p values
+			require.NotContains(t, text.String(), "Pr(")
+			require.NotContains(t, text.String(), "NA")
+			var drawn bytes.Buffer
+			require.NoError(t, report.Render(&drawn, outcome.Value(), report.SVG))
+			require.Contains(t, drawn.String(), "falls")
+			require.Contains(t, drawn.String(), "Coefficients with 95 % confidence intervals: age ~ falls + (1 | site)")
+			require.NotContains(t, drawn.String(), "NA")
+		}
 		if testing.Verbose() {
 			t.Log("\n" + text.String())
 		}

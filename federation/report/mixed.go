@@ -17,20 +17,21 @@ func mixedBlocks(m query.Mixed) []block {
 		lines{fmt.Sprintf("Linear mixed model fit by %s: %s + (1 | site)", m.Criterion, m.Formula)},
 		t,
 		lines{fmt.Sprintf("%s, of %d sites", persons(m.N, m.Omitted), m.Sites)},
-		coefficientTable("Fixed effects:", withoutP(m.Coefficients), []string{"Estimate", "Std. Error", "t value", "Pr(>|t|)"}, func(c query.Coefficient) []*float64 {
-			return []*float64{c.Estimate, c.SE}
-		}),
+		fixedEffects(m.Coefficients),
 		lines{fmt.Sprintf("Log likelihood (%s): %s   AIC: %s", m.Criterion, one(6, &m.LogLikelihood), one(6, &m.AIC))},
 	}
 	return append(blocks, warned(m.Converged, m.Warnings)...)
 }
 
-// withoutP returns coefficients whose p values nobody gives: as lmer, which has none.
-func withoutP(list []query.Coefficient) []query.Coefficient {
-	out := make([]query.Coefficient, len(list))
-	for i, c := range list {
-		c.P = nil
-		out[i] = c
-	}
-	return out
+// fixedEffects has no p values: as lmer, which gives none.
+func fixedEffects(list []query.Coefficient) *table {
+	return coefficientTable("Fixed effects:", list, []string{"Estimate", "Std. Error", "t value"}, func(c query.Coefficient) []*float64 {
+		return []*float64{c.Estimate, c.SE}
+	})
+}
+
+// mixedFigure draws the fixed effects. The limits are Wald's, by the normal distribution, as of
+// R's confint(lmer(…), method = "Wald").
+func mixedFigure(m query.Mixed) drawing {
+	return effects(m.Coefficients, z95, false, [2]string{"Coefficient", "Coefficient"}, m.Formula+" + (1 | site)")
 }

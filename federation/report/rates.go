@@ -11,7 +11,7 @@ import (
 // timedRates are incidence rates by persons' time in a unit that the question knows.
 type timedRates struct {
 	query.Rates
-	unit timeUnit
+	unit query.TimeUnit
 }
 
 // perThousand is a rate by thousand times so many units of the persons' time, with its limits
@@ -35,14 +35,14 @@ func perThousand(x query.Rate, units float64) query.Rate {
 }
 
 // inDays are rates by the unit that a time has if nobody says another.
-func inDays(r query.Rates) timedRates { return timedRates{r, days} }
+func inDays(r query.Rates) timedRates { return timedRates{r, query.Days} }
 
 // ratesBlocks has a line for all and for each level.
 func ratesBlocks(r query.Rates) []block { return timedRatesBlocks(inDays(r)) }
 
 func timedRatesBlocks(r timedRates) []block {
 	incidence := r.All.Time != nil
-	units, per, name := r.unit.scale()
+	units, per := scale(r.unit)
 	t := &table{head: []string{"", "n", "events"}, words: 1}
 	if incidence {
 		t.head = append(t.head, "time", "rate", "lower .95", "upper .95")
@@ -68,7 +68,7 @@ func timedRatesBlocks(r timedRates) []block {
 	}
 	notes := lines{"Exact limits by Clopper and Pearson."}
 	if incidence {
-		notes = lines{fmt.Sprintf("Rates are per %s; the time is in %s.", per, name), "Exact limits by Garwood."}
+		notes = lines{fmt.Sprintf("Rates are per %s; the time is in %s.", per, r.unit.Name()), "Exact limits by Garwood."}
 	}
 	if sd := r.All.NoiseSD; sd != nil {
 		if incidence {
@@ -135,7 +135,7 @@ func ratesFigure(r query.Rates) drawing { return timedRatesFigure(inDays(r)) }
 func timedRatesFigure(r timedRates) drawing {
 	p := figure.Forest{Title: "Shares with 95 % confidence intervals", Names: "Group", Effect: "Share (95 % CI)", Numbers: "Share (95 % CI)", None: math.NaN()}
 	incidence := r.All.Time != nil
-	units, per, _ := r.unit.scale()
+	units, per := scale(r.unit)
 	if incidence {
 		p.Title, p.Effect, p.Numbers = "Rates with 95 % confidence intervals", "Rate per "+per+" (95 % CI)", "Rate (95 % CI)"
 	}

@@ -12,7 +12,10 @@ import (
 )
 
 // regressionBlocks reads like R's summary(glm(…)).
-func regressionBlocks(r query.Regression) []block {
+func regressionBlocks(r query.Regression) []block { return fittedBlocks(r, string(r.Family)) }
+
+// fittedBlocks has the family as the line of the dispersion names it.
+func fittedBlocks(r query.Regression, family string) []block {
 	letter := "z"
 	if r.Family == query.Gaussian {
 		letter = "t"
@@ -34,7 +37,7 @@ func regressionBlocks(r query.Regression) []block {
 		coefficientTable(title, r.Coefficients, []string{"Estimate", "Std. Error", letter + " value", "Pr(>|" + letter + "|)"}, func(c query.Coefficient) []*float64 {
 			return []*float64{c.Estimate, c.SE}
 		}),
-		lines{fmt.Sprintf("(Dispersion parameter for %s family taken to be %s)", r.Family, one(7, r.Dispersion))},
+		lines{fmt.Sprintf("(Dispersion parameter for %s family taken to be %s)", family, one(7, r.Dispersion))},
 		lines{
 			fmt.Sprintf("    Null deviance: %s  on %s  degrees of freedom", wide(deviances, 0), wide(degrees, 0)),
 			fmt.Sprintf("Residual deviance: %s  on %s  degrees of freedom", wide(deviances, 1), wide(degrees, 1)),
@@ -48,7 +51,8 @@ func regressionBlocks(r query.Regression) []block {
 
 // negativeBinomialBlocks reads like R's summary(glm.nb(…)).
 func negativeBinomialBlocks(r query.NegativeBinomial) []block {
-	return append(regressionBlocks(r.Regression), lines{
+	family := fmt.Sprintf("Negative Binomial(%s)", one(7, rounded(&r.Theta, 4)))
+	return append(fittedBlocks(r.Regression, family), lines{
 		fmt.Sprintf("Theta: %s, std. err. %s", one(5, &r.Theta), one(5, &r.ThetaSE)),
 		"Log likelihood: " + one(7, &r.LogLikelihood),
 	})
@@ -57,30 +61,38 @@ func negativeBinomialBlocks(r query.NegativeBinomial) []block {
 func negativeBinomialFigure(r query.NegativeBinomial) drawing { return regressionFigure(r.Regression) }
 
 // coefficientTable is R's printCoefmat with four digits: the estimates that of returns, the
-// statistic and its p value.
+// statistic and, if the last of the heads is that of one, its p value.
 //
 // Source: R 4.2.2, src/library/stats/R/lm.R and printCoefmat.
 func coefficientTable(title string, list []query.Coefficient, heads []string, of func(query.Coefficient) []*float64) *table {
 	const digits = 4
-	t := &table{title: title, head: append(append([]string{""}, heads...), ""), words: 1, marks: true}
+	withP := strings.HasPrefix(heads[len(heads)-1], "Pr(")
+	t := &table{title: title, head: append([]string{""}, heads...), words: 1, marks: withP}
+	each := len(heads) - 1
+	if withP {
+		t.head, each = append(t.head, ""), each-1
+	}
 	var estimates, statistics, ps []*float64
 	marked := false
 	for _, c := range list {
 		estimates = append(estimates, of(c)...)
 		statistics = append(statistics, rounded(c.Statistic, digits-1))
 		ps = append(ps, c.P)
-		marked = marked || c.P != nil && *c.P < 0.1
+		marked = marked || withP && c.P != nil && *c.P < 0.1
 	}
 	texts := estimateTexts(digits, estimates)
 	statistic, p := align(digits, statistics...), pValues(digits-1, ps...)
-	each := len(heads) - 2
 	for i, c := range list {
 		cells := append([]string{c.Name}, texts[i*each:(i+1)*each]...)
-		mark := ""
-		if marked {
-			mark = stars(c.P)
+		cells = append(cells, statistic[i])
+		if withP {
+			mark := ""
+			if marked {
+				mark = stars(c.P)
+			}
+			cells = append(cells, p[i], mark)
 		}
-		t.add(append(cells, statistic[i], p[i], mark)...)
+		t.add(cells...)
 	}
 	if marked {
 		t.foot = []string{"---", starsKey}
@@ -238,7 +250,10 @@ func effects(list []query.Coefficient, quantile float64, ratio bool, words [2]st
 		if finite(c.Estimate) && finite(c.SE) {
 			e.Estimate = transform(*c.Estimate)
 			e.Low, e.High = transform(*c.Estimate-quantile**c.SE), transform(*c.Estimate+quantile**c.SE)
-			e.Text, e.P = interval(e.Estimate, e.Low, e.High), pValue(2, c.P)
+			e.Text = interval(e.Estimate, e.Low, e.High)
+			if c.P != nil {
+				e.P = pValue(2, c.P)
+			}
 		}
 		p.Rows = append(p.Rows, e)
 	}

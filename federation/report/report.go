@@ -71,7 +71,7 @@ var views = map[reflect.Type]view{
 	of[query.Rates]():               {"a table of rates", show(ratesBlocks), list(ratesRows), draw(ratesFigure)},
 	of[query.MetaAnalysis]():        {"a meta-analysis", show(metaBlocks), list(metaRows), draw(metaFigure)},
 	of[query.NegativeBinomial]():    {"a negative binomial regression", show(negativeBinomialBlocks), figures, draw(negativeBinomialFigure)},
-	of[query.Mixed]():               {"a mixed model", show(mixedBlocks), figures, nil},
+	of[query.Mixed]():               {"a mixed model", show(mixedBlocks), figures, draw(mixedFigure)},
 	of[query.PrincipalComponents](): {"principal components", show(componentsBlocks), figures, nil},
 	of[query.Clusters]():            {"a clustering", show(clustersBlocks), figures, nil},
 	of[query.PropensityEffect]():    {"an adjusted effect", show(propensityBlocks), figures, draw(propensityFigure)},
@@ -119,17 +119,17 @@ func Render(out io.Writer, result any, format Format) error {
 	case SVG, PNG:
 		return v.draw(out, result, format)
 	}
-	return problem.New(problem.Invalid, fmt.Sprintf("report: no format %.20q; known are %s", format, words(Formats())))
+	return problem.New(problem.Invalid, fmt.Sprintf("no format %.20q; known are %s", format, words(Formats())))
 }
 
 func (v view) draw(out io.Writer, result any, format Format) error {
 	if v.figure == nil {
-		return problem.New(problem.Invalid, fmt.Sprintf("report: %s cannot be drawn; ask for %s", v.name, words(v.formats())))
+		return problem.New(problem.Invalid, fmt.Sprintf("%s cannot be drawn; ask for %s", v.name, words(v.formats())))
 	}
 	drawn := v.figure(result)
 	switch {
 	case drawn == nil:
-		return problem.New(problem.Invalid, fmt.Sprintf("report: there is nothing in %s to draw; ask for %s", v.name, words(view{}.formats())))
+		return problem.New(problem.Invalid, fmt.Sprintf("there is nothing in %s to draw; ask for %s", v.name, words(view{}.formats())))
 	case format == SVG:
 		return drawn.Draw().SVG(out)
 	}

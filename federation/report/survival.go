@@ -12,10 +12,12 @@ import (
 // timedSurvival is a survival estimate by a time in a unit that the question knows.
 type timedSurvival struct {
 	query.Survival
-	unit timeUnit
+	unit query.TimeUnit
 }
 
-func survivalBlocks(s query.Survival) []block { return timedSurvivalBlocks(timedSurvival{s, days}) }
+func survivalBlocks(s query.Survival) []block {
+	return timedSurvivalBlocks(timedSurvival{s, query.Days})
+}
 
 // timedSurvivalBlocks reads like R's print and summary of survfit(…), and survdiff(…).
 func timedSurvivalBlocks(s timedSurvival) []block {
@@ -40,7 +42,7 @@ func timedSurvivalBlocks(s timedSurvival) []block {
 	blocks := []block{
 		lines{fmt.Sprintf("survfit(%s)", s.Formula), persons(s.N, s.Omitted)},
 		t,
-		lines{fmt.Sprintf("* restricted mean with upper limit = %s; times are in %s", one(7, &s.Restriction), s.unit.name())},
+		lines{fmt.Sprintf("* restricted mean with upper limit = %s; times are in %s", one(7, &s.Restriction), s.unit.Name())},
 	}
 	for _, a := range s.Arms {
 		if len(a.Curve) > 0 {
@@ -104,7 +106,7 @@ func logRankBlocks(s query.Survival) []block {
 	return []block{t, lines{fmt.Sprintf("Chisq= %s  on %d degrees of freedom, p= %s", one(3, rounded(&l.Statistic, 1)), l.DF, pValue(1, &l.P))}}
 }
 
-func survivalRows(s query.Survival) rows { return timedSurvivalRows(timedSurvival{s, days}) }
+func survivalRows(s query.Survival) rows { return timedSurvivalRows(timedSurvival{s, query.Days}) }
 
 func timedSurvivalRows(s timedSurvival) rows {
 	var out rows
@@ -165,10 +167,12 @@ func curveOf(a query.SurvivalArm) figure.Arm {
 	return arm
 }
 
-func survivalFigure(s query.Survival) drawing { return timedSurvivalFigure(timedSurvival{s, days}) }
+func survivalFigure(s query.Survival) drawing {
+	return timedSurvivalFigure(timedSurvival{s, query.Days})
+}
 
 func timedSurvivalFigure(s timedSurvival) drawing {
-	p := figure.Curves{Title: "Survival curves: " + s.Formula, Time: "Time (" + s.unit.name() + ")", Share: "Survival probability"}
+	p := figure.Curves{Title: "Survival curves: " + s.Formula, Time: "Time (" + s.unit.Name() + ")", Share: "Survival probability"}
 	p.End = s.Restriction
 	there := false
 	for _, a := range s.Arms {

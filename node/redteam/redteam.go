@@ -1,13 +1,14 @@
 // Package redteam attacks a node's release gate as the literature does, and says
 // what came of it.
 //
-// [Run] takes the site's own persons and its own policy, but a gate with a memory of
-// its own that is thrown away: attacks must not use up what honest questions may still
-// learn, nor be answered from what was released before. The attacker is stronger than
-// a real one: he is taken to have found cohort definitions that select exactly the
-// persons he wants, and he reads this site's vector, without the masks. Each attack
-// ends in a [Finding]: what he learned of a few persons, how far off his best guess may
-// still be, and the rule that stopped him. Findings hold no number about the persons.
+// [Run] takes the site's own persons, with made-up ones if they are few, and its own
+// policy, but a gate with a memory of its own that is thrown away: attacks must not use
+// up what honest questions may still learn, nor be answered from what was released
+// before. The attacker is stronger than a real one: he is taken to have found cohort
+// definitions that select exactly the persons he wants, and he reads this site's vector,
+// without the masks. Each attack ends in a [Finding]: what he learned of a few persons,
+// how far off his best guess may still be, and the rule that stopped him. Findings hold
+// no number about the persons.
 //
 // Attacks a to j are those that a federation has to withstand by the project's survey
 // of the field, beginning with Huth et al., "Accessible data curation and analytics for
@@ -22,6 +23,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
@@ -61,20 +63,19 @@ type Finding struct {
 type Report struct {
 	Began    time.Time `json:"began"`
 	Persons  int       `json:"persons" doc:"Persons of the site who were used, rounded down to hundreds"`
+	MadeUp   bool      `json:"madeUp" doc:"Made-up persons stood in for those that a site has too few of"`
 	Findings []Finding `json:"findings"`
 
 	// Withstood says that none succeeded.
 	Withstood bool `json:"withstood"`
 }
 
-// leastPersons is how many persons the attacks need, and mostPersons how many they use.
+// leastPersons is how many persons the attacks need, and mostPersons how many of the site's
+// they use.
 const (
 	leastPersons = 400
 	mostPersons  = 1000
 )
-
-// ErrFewPersons reports a site that is too small to be attacked.
-var ErrFewPersons = problem.New(problem.Conflict, fmt.Sprintf("the red team needs a node with at least %d persons", leastPersons))
 
 // Config configures [Run]. All fields are required.
 type Config struct {
@@ -84,7 +85,7 @@ type Config struct {
 	// Policy is the strictest of the site's and the hub's.
 	Policy disclosure.Policy
 
-	// Persons are the site's, at least 400.
+	// Persons are the site's. Made-up ones join them up to 400.
 	Persons []omop.PersonID
 
 	Now func() time.Time
@@ -93,16 +94,17 @@ type Config struct {
 // Run makes every attack. An error is that of a machine: what succeeded stands in the
 // report.
 func Run(ctx context.Context, cfg Config) (Report, error) {
-	if len(cfg.Persons) < leastPersons {
-		return Report{}, ErrFewPersons
+	own := cfg.Persons[:min(len(cfg.Persons), mostPersons)]
+	persons, err := joined(own)
+	if err != nil {
+		return Report{}, err
 	}
-	persons := cfg.Persons[:min(len(cfg.Persons), mostPersons)]
 	dir, err := os.MkdirTemp(cfg.Dir, "redteam-") // mode 0700
 	if err != nil {
 		return Report{}, fmt.Errorf("red team: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // what is left holds numbers of persons only
-	report := Report{Began: cfg.Now().UTC(), Persons: len(persons) / 100 * 100, Withstood: true}
+	report := Report{Began: cfg.Now().UTC(), Persons: len(own) / 100 * 100, MadeUp: len(own) < len(persons), Withstood: true}
 	for _, a := range attacks {
 		t := &target{policy: cfg.Policy, persons: persons, dsn: "sqlite:" + filepath.Join(dir, a.letter+".db"), now: report.Began}
 		f, err := t.suffer(ctx, a)
@@ -113,6 +115,27 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 		report.Withstood = report.Withstood && f.Outcome != Succeeded
 	}
 	return report, nil
+}
+
+// joined returns the site's persons, and made-up ones after them if they are fewer than the
+// attacks need. A gate knows persons by number alone, and an attack makes up what it says of
+// them, so that those are attacked as the site's own are.
+func joined(own []omop.PersonID) ([]omop.PersonID, error) {
+	taken := make(map[omop.PersonID]bool, len(own))
+	for _, p := range own {
+		taken[p] = true
+	}
+	all := slices.Clone(own)
+	for number := int64(1); len(all) < leastPersons; number++ {
+		var p omop.PersonID
+		if err := p.Scan(number); err != nil {
+			return nil, fmt.Errorf("red team: %w", err)
+		}
+		if !taken[p] {
+			all = append(all, p)
+		}
+	}
+	return all, nil
 }
 
 // attack is one of the attacks.

@@ -23,23 +23,33 @@ func people(t *testing.T, n int) []omop.PersonID {
 
 func run(t *testing.T, p disclosure.Policy) map[string]redteam.Finding {
 	t.Helper()
+	report := attacked(t, p, 450)
+	require.Equal(t, 400, report.Persons)
+	require.False(t, report.MadeUp)
+	found := make(map[string]redteam.Finding)
+	for _, f := range report.Findings {
+		found[f.Attack] = f
+	}
+	return found
+}
+
+// attacked returns what came of the attacks on a site of n persons.
+func attacked(t *testing.T, p disclosure.Policy, n int) redteam.Report {
+	t.Helper()
 	dir := t.TempDir()
 	report, err := redteam.Run(t.Context(), redteam.Config{
-		Dir: dir, Policy: p, Persons: people(t, 450), Now: func() time.Time { return time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) },
+		Dir: dir, Policy: p, Persons: people(t, n), Now: func() time.Time { return time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) },
 	})
 	require.NoError(t, err)
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Empty(t, left, "the memory of the attacks is gone")
-	found := make(map[string]redteam.Finding)
 	withstood := true
 	for _, f := range report.Findings {
-		found[f.Attack] = f
 		withstood = withstood && f.Outcome != redteam.Succeeded
 	}
 	require.Equal(t, withstood, report.Withstood)
-	require.Equal(t, 400, report.Persons)
-	return found
+	return report
 }
 
 // TestEveryAttackFails as deploy/docs/disclosure.md says, under the default policy.
@@ -135,8 +145,16 @@ func TestAttacksSucceedWithoutAGate(t *testing.T) {
 	}
 }
 
-func TestSmallSite(t *testing.T) {
+// TestASmallSiteIsAttackedLikeALargeOne: made-up persons join its own.
+func TestASmallSiteIsAttackedLikeALargeOne(t *testing.T) {
 	t.Parallel()
-	_, err := redteam.Run(t.Context(), redteam.Config{Dir: t.TempDir(), Policy: disclosure.Default(), Persons: people(t, 399), Now: time.Now})
-	require.ErrorIs(t, err, redteam.ErrFewPersons)
+	want := attacked(t, disclosure.Default(), 400)
+	require.Equal(t, 400, want.Persons)
+	require.False(t, want.MadeUp)
+	for _, n := range []int{0, 89} {
+		got := attacked(t, disclosure.Default(), n)
+		require.Equal(t, want.Findings, got.Findings)
+		require.Zero(t, got.Persons, "of the site's, rounded down")
+		require.True(t, got.MadeUp)
+	}
 }

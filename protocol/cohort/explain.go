@@ -9,13 +9,14 @@ import (
 
 // Explain says in plain English who is in the cohort, from when and until when, for
 // people who decide whether the question may be asked. Every element of the definition
-// that means something is in it. Lines end with a line feed and are indented by two
+// that means something is in it, but of the concepts of each set only the first so many, and
+// how many more there are; 0 names all. Lines end with a line feed and are indented by two
 // spaces a level. What its author named freely is quoted; names of concepts are the author's
 // too.
-func (d Definition) Explain() string {
+func (d Definition) Explain(concepts int) string {
 	e := d.explainer(conceptName)
 	e.chapters(d)
-	e.conceptSets(d)
+	e.conceptSets(d, concepts)
 	return e.text.String()
 }
 
@@ -211,11 +212,8 @@ func (e *explainer) era(era CustomEra) {
 	})
 }
 
-// conceptsShown is how many concepts of a set are named.
-const conceptsShown = 10
-
-// conceptSets lists what the names stand for.
-func (e *explainer) conceptSets(d Definition) {
+// conceptSets lists what the names stand for, with the first concepts of each.
+func (e *explainer) conceptSets(d Definition, shown int) {
 	used := d.Used()
 	if len(used) == 0 {
 		return
@@ -229,8 +227,8 @@ func (e *explainer) conceptSets(d Definition) {
 		}
 		e.line("%s: %s%s", e.set(set.ID), counted(len(included), "concept"), ending(len(excluded)))
 		e.indented(func() {
-			e.concepts("", included)
-			e.concepts("not ", excluded)
+			e.concepts("", included, shown)
+			e.concepts("not ", excluded, shown)
 		})
 	}
 }
@@ -253,8 +251,12 @@ func split(items []Item) (included, excluded []Item) {
 	return included, excluded
 }
 
-func (e *explainer) concepts(prefix string, items []Item) {
-	for _, item := range items[:min(len(items), conceptsShown)] {
+func (e *explainer) concepts(prefix string, items []Item, shown int) {
+	if shown == 0 {
+		shown = len(items)
+	}
+	shown = min(shown, len(items))
+	for _, item := range items[:shown] {
 		var with []string
 		if item.Descendants {
 			with = append(with, "everything below it")
@@ -264,7 +266,7 @@ func (e *explainer) concepts(prefix string, items []Item) {
 		}
 		e.line("- %s%s", prefix, strings.Join(slices.Concat([]string{e.name(item.Concept, item.Name)}, with), ", with "))
 	}
-	if more := items[min(len(items), conceptsShown):]; len(more) > 0 {
+	if more := items[shown:]; len(more) > 0 {
 		below := 0
 		for _, item := range more {
 			if item.Descendants {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -21,7 +22,7 @@ func TestExplainGolden(t *testing.T) {
 	_, all := allDefinitions(t)
 	for _, name := range []string{"library/25", "library/1080", "library/1316", "library/1050", "library/36", "generated/200040", "generated/200104"} {
 		file := filepath.Join("testdata", "explain", strings.ReplaceAll(name, "/", "-")+".txt")
-		text := all[name].Explain()
+		text := all[name].Explain(10)
 		if *update {
 			require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 		}
@@ -35,14 +36,32 @@ func TestExplainGolden(t *testing.T) {
 func TestExplainIsWhole(t *testing.T) {
 	t.Parallel()
 	names, all := allDefinitions(t)
+	longest := 0 // concept set
+	concept := regexp.MustCompile(`^ +- (?:.* \(|(?:not )?concept )(\d+)\)?(?:, with .*)?\n$`)
 	for _, name := range names {
-		d, text := all[name], all[name].Explain()
+		d, text := all[name], all[name].Explain(0)
 		require.NotContains(t, text, "%!", name)
 		require.NotContains(t, text, "not defined", name)
 		for _, rule := range d.Rules {
 			require.Contains(t, text, fmt.Sprintf(". %q: ", strings.Join(strings.Fields(rule.Name), " ")), name)
 		}
+		_, sets, _ := strings.Cut(text, "\nCONCEPT SETS\n")
+		said := map[string]bool{}
+		for line := range strings.Lines(sets) {
+			if id := concept.FindStringSubmatch(line); id != nil {
+				said[id[1]] = true
+			}
+		}
+		for _, set := range d.Used() {
+			longest = max(longest, len(set.Items))
+			for _, item := range set.Items {
+				if !said[fmt.Sprint(item.Concept)] {
+					t.Errorf("%s: concept %d is not named", name, item.Concept)
+				}
+			}
+		}
 	}
+	require.Greater(t, longest, 20)
 }
 
 // TestExplainSaysEveryElement is about what is no field of a domain.
@@ -101,7 +120,7 @@ func TestExplainSaysEveryElement(t *testing.T) {
 			require.Equal(t, c.old == "", base == raw, "the test changes nothing")
 			d, err := cohort.Read([]byte(raw))
 			require.NoError(t, err)
-			require.Contains(t, d.Explain(), c.words)
+			require.Contains(t, d.Explain(10), c.words)
 		})
 	}
 }
@@ -111,10 +130,10 @@ func TestExplainKeepsItsForm(t *testing.T) {
 	t.Parallel()
 	d := using(cohort.Death)
 	d.Rules = []cohort.Rule{{Name: "x\nThey leave it never."}}
-	require.NotContains(t, d.Explain(), "\nThey leave it never.")
+	require.NotContains(t, d.Explain(10), "\nThey leave it never.")
 	d.Rules = []cohort.Rule{{Name: "x\u202e\x1b[2J", Description: "\u2066y"}}
-	require.Contains(t, d.Explain(), `1. "x\u202e\x1b[2J": holds for everybody.`, "nor act on a terminal")
-	require.Contains(t, d.Explain(), `"\u2066y"`)
+	require.Contains(t, d.Explain(10), `1. "x\u202e\x1b[2J": holds for everybody.`, "nor act on a terminal")
+	require.Contains(t, d.Explain(10), `"\u2066y"`)
 }
 
 // TestExplainNamed: the names of concepts are the reader's, wherever they stand.

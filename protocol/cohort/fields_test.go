@@ -87,7 +87,7 @@ func TestEveryFieldIsExplained(t *testing.T) {
 	t.Parallel()
 	eachField(t, func(t *testing.T, domain cohort.Domain, field cohort.Field) {
 		filter, values := filterOf(field)
-		text := using(domain, filter).Explain()
+		text := using(domain, filter).Explain(10)
 		for _, value := range values {
 			require.Contains(t, text, value)
 		}

@@ -210,7 +210,7 @@ func FuzzRead(f *testing.F) {
 		again.Idle = d.Idle // it is not written
 		require.Equal(t, d.Normal(), again.Normal())
 		require.Equal(t, d.Normal(), d.Normal().Normal())
-		require.Equal(t, d.Explain(), again.Explain())
+		require.Equal(t, d.Explain(0), again.Explain(0))
 		require.Equal(t, d.Reads(), d.Normal().Reads())
 		d.Lint()
 	})

@@ -363,7 +363,7 @@ func (a Analysis) WordsNamed(name func(concept int64) string) string {
 		if a.Kind == CaseSeries {
 			rows = "of whom those with an event count"
 		}
-		b.WriteString(spec.words() + ", over the cohort, " + rows + ", where")
+		b.WriteString(spec.words() + a.gridWords() + ", over the cohort, " + rows + ", where")
 		for _, c := range a.Columns {
 			fmt.Fprintf(&b, "\n  - %s is %s", c.Name, c.words(name))
 		}

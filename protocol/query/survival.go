@@ -1,19 +1,11 @@
 package query
 
-import (
-	"fmt"
-)
-
 // Grid is the public grid of times of a survival analysis: 0, Width, 2 Width, up to Horizon,
-// in days. A time between two points counts as the later one; what lies beyond the horizon
+// in the unit of the column of times: days, but for that of a data set. A time between two points counts as the later one; what lies beyond the horizon
 // is censored there.
 type Grid struct {
 	Width   float64 `json:"width"`
 	Horizon float64 `json:"horizon"`
-}
-
-func (g Grid) words() string {
-	return fmt.Sprintf("in steps of %g up to %g days", g.Width, g.Horizon)
 }
 
 // Watched returns the formula with the times and events of an analysis on a grid of times, and
@@ -40,16 +32,14 @@ type KaplanMeierSpec struct {
 
 	Grid Grid `json:"grid"`
 
-	// Restriction is the time, in days, to which means are restricted; the grid's
+	// Restriction is the time, in the unit of Grid, to which means are restricted; the grid's
 	// horizon if it is left out.
 	Restriction float64 `json:"restriction,omitempty"`
 }
 
 func (s *KaplanMeierSpec) columns() ([]string, error) { return named(s.Formula) }
 func (s *KaplanMeierSpec) answeredBy(o Outcome) bool  { return o.Survival != nil }
-func (s *KaplanMeierSpec) words() string {
-	return "Survival curves of " + s.Formula + ", " + s.Grid.words()
-}
+func (s *KaplanMeierSpec) words() string              { return "Survival curves of " + s.Formula }
 
 // CoxSpec asks for a proportional hazards model.
 type CoxSpec struct {
@@ -65,9 +55,7 @@ type CoxSpec struct {
 
 func (s *CoxSpec) columns() ([]string, error) { return named(s.Formula) }
 func (s *CoxSpec) answeredBy(o Outcome) bool  { return o.Hazards != nil }
-func (s *CoxSpec) words() string {
-	return "Proportional hazards model of " + s.Formula + ", " + s.Grid.words()
-}
+func (s *CoxSpec) words() string              { return "Proportional hazards model of " + s.Formula }
 
 // Ties is how a proportional hazards model treats events at one time, and a conditional
 // logistic one cases in one set.

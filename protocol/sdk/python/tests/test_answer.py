@@ -1,6 +1,8 @@
 """Results as tables."""
 
+import sys
 import unittest
+from unittest import mock
 
 from trialmesh import Answer
 
@@ -28,6 +30,11 @@ class AnswerTest(unittest.TestCase):
             {"sex": "male", "age-group": "0-17", "n": None, "sitesWithheld": 3, "withheld": True, "mean": None, "sd": None},
         ])
         self.assertEqual(list(COUNT.tables), ["cells"])
+
+    def test_a_missing_package_is_named_with_the_folder_that_has_it(self):
+        for name, extra, call in ("pandas", "pandas", COUNT.to_pandas), ("pyarrow", "arrow", COUNT.to_arrow):
+            with mock.patch.dict(sys.modules, {name: None}), self.assertRaisesRegex(ImportError, rf"package {name}: .*'\./protocol/sdk/python\[{extra}\]'"):
+                call()
 
     def test_coefficients_that_others_determine_have_no_number(self):
         self.assertEqual(MODEL.rows("regression.coefficients"), [

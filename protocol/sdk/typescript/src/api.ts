@@ -677,7 +677,7 @@ export interface paths {
         put?: never;
         /**
          * Attack the node's own release gate
-         * @description Makes the attacks of deploy/docs/disclosure.md with the site's persons and policy, on a gate whose memory is thrown away: no question of a researcher is affected. It takes some seconds. A site of fewer than 400 persons is a conflict.
+         * @description Makes the attacks of deploy/docs/disclosure.md with the site's persons, joined by made-up ones up to 400, and policy, on a gate whose memory is thrown away: no question of a researcher is affected. It takes some seconds.
          */
         post: operations["runRedTeam"];
         delete?: never;
@@ -1949,6 +1949,8 @@ export interface components {
             /** Format: date-time */
             began: string;
             findings: components["schemas"]["RedteamFinding"][] | null;
+            /** @description Made-up persons stood in for those that a site has too few of */
+            madeUp: boolean;
             /**
              * Format: int64
              * @description Persons of the site who were used, rounded down to hundreds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from . import tables
+from . import extras, tables
 from .withheld import Refusal, called, refusals
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Answer:
         try:
             import pandas
         except ImportError:
-            raise ImportError("this needs the package pandas: pip install 'trialmesh[pandas]'") from None
+            raise extras.missing("this needs the package pandas", "pandas") from None
         columns = tables.columns(self.rows(table))
         return pandas.DataFrame({
             name: pandas.array(column, dtype="Int64") if tables.whole(column) else column for name, column in columns.items()
@@ -98,7 +98,7 @@ class Answer:
         try:
             import pyarrow
         except ImportError:
-            raise ImportError("this needs the package pyarrow: pip install 'trialmesh[arrow]'") from None
+            raise extras.missing("this needs the package pyarrow", "arrow") from None
         return pyarrow.Table.from_pylist(self.rows(table))
 
     def __str__(self) -> str:

@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 from typing import Any, NoReturn
 
+from . import extras
+
 PREFIX = "did:key:z"
 LONGEST = len(PREFIX) + 48
 MULTICODEC = b"\xed\x01"  # the varint 0xed marks an Ed25519 public key
@@ -114,5 +116,5 @@ def _serialization() -> Any:
     try:
         from cryptography.hazmat.primitives import serialization
     except ImportError:
-        raise ImportError("signing needs the package cryptography: pip install 'trialmesh[researcher]'") from None
+        raise extras.missing("signing needs the package cryptography", "researcher") from None
     return serialization

@@ -9,6 +9,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from . import extras
+
 PUBLIC = {"EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n")}
 
 
@@ -71,7 +73,7 @@ def _require_cryptography() -> None:
     try:
         import cryptography  # noqa: F401
     except ImportError:
-        raise ImportError("signing needs the package cryptography: pip install 'trialmesh[oauth]'") from None
+        raise extras.missing("signing needs the package cryptography", "oauth") from None
 
 
 def base64url(raw: bytes) -> str:

@@ -950,6 +950,8 @@ class RedteamFinding:
 class RedteamReport:
     began: datetime.datetime
     findings: list[RedteamFinding] | None
+    made_up: bool = field(metadata={"json": "madeUp"})
+    """Made-up persons stood in for those that a site has too few of."""
     persons: int
     """Persons of the site who were used, rounded down to hundreds."""
     withstood: bool

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import canonical
+from . import canonical, extras
 
 MAX_FILE = 1 << 20  # bytes
 
@@ -42,7 +42,7 @@ def _yaml(raw: bytes) -> Any:
     try:
         import yaml
     except ImportError:
-        raise ImportError("a YAML file needs the package PyYAML: pip install 'trialmesh[yaml]'") from None
+        raise extras.missing("a YAML file needs the package PyYAML", "yaml") from None
 
     class Loader(yaml.SafeLoader):
         """Refuses a name that stands twice, of which readers would take one or the other."""
