@@ -48,13 +48,13 @@ func (m histogram) Numbers(oneRound) int { return len(m.Breaks) + 1 }
 
 func (m histogram) Site(_ oneRound, f *Frame, sums *Sums) error {
 	for _, v := range f.Values(m.Value.Name) {
-		sums.Add(m.bin(v), 1)
+		sums.Add(m.Bin(v), 1)
 	}
 	return nil
 }
 
-// bin is the number that counts a value.
-func (m histogram) bin(v float64) int {
+// Bin is the number that counts a value: 0 below the breaks, as many as there are above them.
+func (m Histogram) Bin(v float64) int {
 	if v == m.Breaks[0] {
 		return 1
 	}

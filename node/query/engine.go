@@ -365,7 +365,7 @@ func (e *Engine) quantity(ctx context.Context, field string, concept int64, unit
 }
 
 // membership is the measure of counts: who is in the cohort.
-const membership = "persons"
+const membership = release.Membership
 
 // measureOf names the measure of a measurement's sums.
 func measureOf(concept int64) string { return fmt.Sprintf("concept %d", concept) }
@@ -375,7 +375,7 @@ func answer(table analysis.Table, subjects []subject, a query.Analysis) release.
 	members := make([][]omop.PersonID, len(table.Cells))
 	measured := make([][]omop.PersonID, len(table.Cells))
 	values := make([][]release.Value, len(table.Cells))
-	out := release.Answer{Table: table, Measure: membership, Sets: map[string][][]omop.PersonID{membership: members}, Nested: a.Attrition}
+	out := release.Answer{Table: table, Measure: membership, Sets: map[string][][]omop.PersonID{membership: members}, Nested: a.Attrition, Cuts: cutsOfTable(subjects, a.By)}
 	for _, s := range subjects {
 		out.Used = append(out.Used, s.ID)
 		members[s.cell] = append(members[s.cell], s.ID)

@@ -309,6 +309,7 @@ func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, views 
 			return release.Answer{}, err
 		}
 		out.Frame.Views = append(out.Frame.Views, complete)
+		out.Cuts = append(out.Cuts, cutsOf(a, frame, view, kept, persons)...)
 		isKept, inCell := make([]bool, len(persons)), make([]bool, len(persons))
 		for _, row := range kept {
 			isKept[row] = true
@@ -373,8 +374,7 @@ func choices(a query.Analysis) (map[string]release.Choice, error) {
 	case s.KaplanMeier != nil:
 		return out, add(kind, release.Choice{}, []float64{s.KaplanMeier.Grid.Width, s.KaplanMeier.Restriction})
 	case s.Histogram != nil:
-		i := slices.IndexFunc(a.Columns, func(c query.Column) bool { return c.Name == s.Histogram.Value })
-		of := measureOfValues(a.Columns[i])
+		of := measureOfValues(columnOf(a, s.Histogram.Value))
 		return out, add(kind+" "+of, release.Choice{Of: of}, s.Histogram.Breaks)
 	case s.Predict != nil: // whom it is fitted to is decided by all columns' values, in their order
 		if s.Predict.Train != "" {

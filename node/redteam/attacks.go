@@ -69,6 +69,8 @@ var attacks = []attack{
 	{"ba", "a prediction with its columns in another order, and so fitted to others", otherOrder},
 	{"bb", "strata of a propensity score by another power of its covariate", otherScore},
 	{"bc", "as many models of other products of columns as there are persons, to solve them for a value", manyModels},
+	{"bd", "a histogram with a break beside the end of a group of age, and a table of the groups", otherKind},
+	{"be", "a cohort by age, and a histogram of all with a break a year beside", criterion},
 }
 
 // few is how many persons the attacker is after.

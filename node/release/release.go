@@ -120,6 +120,9 @@ type Answer struct {
 	// of times. Only a frame has any.
 	Choices map[string]Choice
 
+	// Cuts are the parts into which the answer divides persons by a value.
+	Cuts []Cut
+
 	// Nested says of a count that each cell's persons are among those of the cell before,
 	// as the steps of an attrition are. Otherwise nobody is in two cells.
 	Nested bool
