@@ -146,7 +146,10 @@ func (e *Engine) Evaluate(ctx context.Context, r query.Request, permission Permi
 	if err != nil {
 		return release.Answer{}, fmt.Errorf("evaluate question: %w", err)
 	}
-	out := answer(table, subjects, r.Analysis)
+	out, err := answer(table, subjects, r.Analysis)
+	if err != nil {
+		return release.Answer{}, err
+	}
 	axes, err := r.Axes()
 	if err != nil {
 		return release.Answer{}, err
@@ -371,7 +374,7 @@ const membership = release.Membership
 func measureOf(concept int64) string { return fmt.Sprintf("concept %d", concept) }
 
 // answer collects what the gate has to know besides the table.
-func answer(table analysis.Table, subjects []subject, a query.Analysis) release.Answer {
+func answer(table analysis.Table, subjects []subject, a query.Analysis) (release.Answer, error) {
 	members := make([][]omop.PersonID, len(table.Cells))
 	measured := make([][]omop.PersonID, len(table.Cells))
 	values := make([][]release.Value, len(table.Cells))
@@ -394,6 +397,11 @@ func answer(table analysis.Table, subjects []subject, a query.Analysis) release.
 		out.Sets[out.Measure] = measured
 		out.Values = map[string][][]release.Value{out.Measure: values}
 		out.Columns = map[string]string{out.Measure: "the variable"}
+		way, err := wayOf([]float64{v.Low, v.High})
+		if err != nil {
+			return release.Answer{}, err
+		}
+		out.Choices = map[string]release.Choice{rangeOf + out.Measure: {Way: way, Of: out.Measure}}
 	}
-	return out
+	return out, nil
 }
