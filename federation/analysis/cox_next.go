@@ -139,7 +139,7 @@ func (c cox) newton(s coxState, pooled Pooled) (coxState, any, error) {
 // result writes the table.
 func (c cox) result(s coxState, pooled Pooled, information cholesky, converged bool) *query.Hazards {
 	r := &query.Hazards{
-		Formula: c.Formula.String(), Ties: c.Ties, N: s.N, Omitted: pooled.Omitted + pooled.Rows - s.N,
+		Formula: c.Formula.String(), Ties: c.Ties, N: s.N, LeftOut: query.Omitting(pooled.Omitted + pooled.Rows - s.N),
 		NullLogLikelihood: s.NullLogLikelihood, LogLikelihood: s.Sum.LogLikelihood,
 		LikelihoodRatio: test(2*(s.Sum.LogLikelihood-s.NullLogLikelihood), information.rank),
 		Wald:            test(s.wald(s.Sum.Information, information.aliased), information.rank),

@@ -66,7 +66,7 @@ func (m histogram) Next(_ oneRound, pooled Pooled) (oneRound, any, error) {
 	if err != nil {
 		return oneRound{}, nil, err
 	}
-	r := &query.FrequencyTable{Name: m.Value.Name, Omitted: pooled.Omitted, Outside: counts[0] + counts[len(m.Breaks)]}
+	r := &query.FrequencyTable{Name: m.Value.Name, LeftOut: query.Omitting(pooled.Omitted), Outside: counts[0] + counts[len(m.Breaks)]}
 	r.N = pooled.Rows - r.Outside
 	small := func(n int64) bool { return 0 < n && n < m.MinCell }
 	if small(r.Outside) || small(r.N) {

@@ -306,7 +306,7 @@ func (m oneShot) Next(s oneShotState, pooled Pooled) (oneShotState, any, error) 
 		return s, nil, err
 	}
 	r := &query.OneShot{
-		Formula: m.Formula.String(), N: pooled.Rows, Omitted: pooled.Omitted, Sites: s.Sites,
+		Formula: m.Formula.String(), N: pooled.Rows, LeftOut: query.Omitting(pooled.Omitted), Sites: s.Sites,
 		Initial: m.table(s, s.Initial, s.InitialSE),
 	}
 	for _, q := range s.Q {

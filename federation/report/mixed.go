@@ -16,7 +16,7 @@ func mixedBlocks(m query.Mixed) []block {
 	blocks := []block{
 		lines{fmt.Sprintf("Linear mixed model fit by %s: %s + (1 | site)", m.Criterion, m.Formula)},
 		t,
-		lines{fmt.Sprintf("%s, of %d sites", persons(m.N, m.Omitted), m.Sites)},
+		lines{fmt.Sprintf("%s, of %d sites", persons(m.N, m.LeftOut), m.Sites)},
 		coefficientTable("Fixed effects:", withoutP(m.Coefficients), []string{"Estimate", "Std. Error", "t value", "Pr(>|t|)"}, func(c query.Coefficient) []*float64 {
 			return []*float64{c.Estimate, c.SE}
 		}),

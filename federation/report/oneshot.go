@@ -17,7 +17,7 @@ func oneShotBlocks(o query.OneShot) []block {
 	}
 	return []block{
 		lines{"One-shot logistic regression (ODAL): " + o.Formula},
-		lines{persons(o.N, o.Omitted), fmt.Sprintf("%d sites with an estimate of their own", o.Sites)},
+		lines{persons(o.N, o.LeftOut), fmt.Sprintf("%d sites with an estimate of their own", o.Sites)},
 		coefficientTable("Coefficients:", o.Coefficients, heads, of),
 		coefficientTable("Mean of the sites' own estimates:", o.Initial, heads, of),
 		apart,

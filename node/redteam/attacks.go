@@ -71,6 +71,7 @@ var attacks = []attack{
 	{"bc", "as many models of other products of columns as there are persons, to solve them for a value", manyModels},
 	{"bd", "a histogram with a break beside the end of a group of age, and a table of the groups", otherKind},
 	{"be", "a cohort by age, and a histogram of all with a break a year beside", criterion},
+	{"bf", "those left out by a range of the attacker's, outside of which few lie", tail},
 }
 
 // few is how many persons the attacker is after.
