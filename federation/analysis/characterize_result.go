@@ -24,7 +24,7 @@ func (m characterize) result(s characterizeState, pooled Pooled) *query.Characte
 // table writes the table of persons by group, and of variables in groups, which are asked
 // for in order.
 func (m characterize) table(n []int64, omitted int64, of func(variable, group int) query.VariateGroup) *query.Characterization {
-	r := &query.Characterization{N: n[0], Omitted: omitted}
+	r := &query.Characterization{N: n[0], LeftOut: query.Omitting(omitted)}
 	if m.Arm != nil {
 		r.Arm = m.Arm.Name
 		for g, level := range m.Arm.levels() {

@@ -77,7 +77,7 @@ func TestSplitMovesNoBitOfCharacterize(t *testing.T) {
 		table[3][0], table[7][len(table[7])-1] = math.NaN(), math.NaN()
 		result, err := alone(t, m, table)
 		require.NoError(t, err)
-		require.EqualValues(t, 1, result.(*query.Characterization).Omitted)
+		require.EqualValues(t, 1, *result.(*query.Characterization).Omitted)
 		rows, whole = append(rows, table), append(whole, result)
 	}
 	rapid.Check(t, func(t *rapid.T) {

@@ -9,7 +9,7 @@ import (
 // scoreResult is the answer as far as it is about the score.
 func (c comparison) scoreResult(s propensityState, pooled Pooled) *query.Comparison {
 	r := &query.Comparison{
-		Adjustment: c.Adjustment, Estimand: c.Estimand, Ties: c.Ties, N: pooled.Rows, Omitted: pooled.Omitted,
+		Adjustment: c.Adjustment, Estimand: c.Estimand, Ties: c.Ties, N: pooled.Rows, LeftOut: query.Omitting(pooled.Omitted),
 		Score: *s.Fitted, Balance: s.Balance, Strata: c.score.strataTold(s),
 		Untreated: query.PropensityArm{N: s.Arms[0], Used: s.Used[0], Effective: s.Effective[0]},
 		Treated:   query.PropensityArm{N: s.Arms[1], Used: s.Used[1], Effective: s.Effective[1]},

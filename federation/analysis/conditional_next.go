@@ -25,7 +25,7 @@ func (c conditional) Next(s conditionalState, pooled Pooled) (conditionalState, 
 		return s, nil, nil
 	}
 	r := &query.Conditional{
-		Formula: c.formula.String(), Ties: c.ties, N: s.N, Omitted: pooled.Omitted,
+		Formula: c.formula.String(), Ties: c.ties, N: s.N, LeftOut: query.Omitting(pooled.Omitted),
 		Sets: s.Sets, Informative: s.Informative, Events: s.Events,
 		Coefficients:      s.table(c.matrix.Names[1:], s.Scale, information),
 		NullLogLikelihood: s.NullLogLikelihood, LogLikelihood: likelihood,

@@ -145,7 +145,7 @@ func (c cox) result(s coxState, pooled Pooled, information cholesky, converged b
 		}
 	}
 	r := &query.Hazards{
-		Formula: c.Formula.String(), Ties: c.Ties, N: s.N, Omitted: pooled.Omitted + pooled.Rows - s.N,
+		Formula: c.Formula.String(), Ties: c.Ties, N: s.N, LeftOut: query.Omitting(pooled.Omitted + pooled.Rows - s.N),
 		NullLogLikelihood: s.NullLogLikelihood, LogLikelihood: s.Sum.LogLikelihood,
 		LikelihoodRatio: test(2*(s.Sum.LogLikelihood-s.NullLogLikelihood), rank),
 		Wald:            test(s.wald(s.Sum.Information, information.aliased), rank),

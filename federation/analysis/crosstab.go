@@ -91,7 +91,7 @@ func (m crossTab) Next(_ oneRound, pooled Pooled) (oneRound, any, error) {
 	if slices.ContainsFunc(counts, func(n int64) bool { return 0 < n && n < m.MinCell }) {
 		return oneRound{}, nil, NoResult(fmt.Sprintf("a cell of the table holds fewer than %d persons: join levels", m.MinCell))
 	}
-	r := &query.ContingencyTable{N: pooled.Rows, Omitted: pooled.Omitted, Counts: counts}
+	r := &query.ContingencyTable{N: pooled.Rows, LeftOut: query.Omitting(pooled.Omitted), Counts: counts}
 	for _, c := range m.Factors {
 		r.Factors = append(r.Factors, query.TableFactor{Name: c.Name, Levels: c.levels()})
 	}

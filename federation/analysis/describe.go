@@ -248,7 +248,7 @@ func (m describe) Next(s describeState, pooled Pooled) (describeState, any, erro
 	if s.Center == nil {
 		return m.scale(pooled.Numbers), nil, nil
 	}
-	r := &query.Description{N: pooled.Rows, Omitted: pooled.Omitted, Columns: m.columns(s, pooled.Numbers)}
+	r := &query.Description{N: pooled.Rows, LeftOut: query.Omitting(pooled.Omitted), Columns: m.columns(s, pooled.Numbers)}
 	for i, second := range m.Values {
 		for j, first := range m.Values[:i] {
 			r.Pairs = append(r.Pairs, pairOf(first.Name, second.Name, pooled.Numbers[m.pair(j, i):], s.Scale[j], s.Scale[i]))

@@ -230,7 +230,7 @@ func (g glm) result(s glmState, pooled Pooled) *query.Regression {
 		}
 	}
 	r := &query.Regression{
-		Formula: g.Formula.String(), Family: g.family.name, Link: g.family.link, N: s.N, Omitted: pooled.Omitted,
+		Formula: g.Formula.String(), Family: g.family.name, Link: g.family.link, N: s.N, LeftOut: query.Omitting(pooled.Omitted),
 		Deviance: s.Final.Deviance, DF: s.N - rank, NullDeviance: s.NullDeviance, NullDF: s.N,
 		Iterations: s.Fits, Converged: s.Final.Converged,
 	}

@@ -48,13 +48,13 @@ func (m histogram) Numbers(oneRound) int { return len(m.Breaks) + 1 }
 
 func (m histogram) Site(_ oneRound, f *Frame, sums *Sums) error {
 	for _, v := range f.Values(m.Value.Name) {
-		sums.Add(m.bin(v), 1)
+		sums.Add(m.Bin(v), 1)
 	}
 	return nil
 }
 
-// bin is the number that counts a value.
-func (m histogram) bin(v float64) int {
+// Bin is the number that counts a value: 0 below the breaks, as many as there are above them.
+func (m Histogram) Bin(v float64) int {
 	if v == m.Breaks[0] {
 		return 1
 	}
@@ -66,7 +66,7 @@ func (m histogram) Next(_ oneRound, pooled Pooled) (oneRound, any, error) {
 	if err != nil {
 		return oneRound{}, nil, err
 	}
-	r := &query.FrequencyTable{Name: m.Value.Name, Omitted: pooled.Omitted, Outside: counts[0] + counts[len(m.Breaks)]}
+	r := &query.FrequencyTable{Name: m.Value.Name, LeftOut: query.Omitting(pooled.Omitted), Outside: counts[0] + counts[len(m.Breaks)]}
 	r.N = pooled.Rows - r.Outside
 	small := func(n int64) bool { return 0 < n && n < m.MinCell }
 	if small(r.Outside) || small(r.N) {

@@ -164,7 +164,7 @@ func (k kaplanMeier) result(t tally, pooled Pooled) (any, error) {
 	if total != pooled.Rows {
 		return nil, ErrInconsistent
 	}
-	r := &query.Survival{Formula: k.Formula.String(), N: pooled.Rows, Omitted: pooled.Omitted, Restriction: k.Restriction}
+	r := &query.Survival{Formula: k.Formula.String(), N: pooled.Rows, LeftOut: query.Omitting(pooled.Omitted), Restriction: k.Restriction}
 	for a, name := range k.arms {
 		whole := newLifeTable(k.grid.points())
 		for g := range tables {

@@ -118,7 +118,7 @@ func (m kmeans) move(s kmeansState, pooled Pooled) (kmeansState, error) {
 
 func (m kmeans) result(s kmeansState, pooled Pooled, converged, held bool) *query.Clusters {
 	r := &query.Clusters{
-		N: pooled.Rows, Omitted: pooled.Omitted, Clusters: s.Found,
+		N: pooled.Rows, LeftOut: query.Omitting(pooled.Omitted), Clusters: s.Found,
 		Iterations: len(s.Centers), Converged: converged, Held: held,
 	}
 	for j, c := range m.Values {

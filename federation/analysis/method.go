@@ -50,6 +50,14 @@ func For(r query.Request) (Method, error) {
 // threshold of the limits that hub and trial have made public: what the pooled sums may
 // show. 0 asks for nothing.
 func InRounds(a query.Analysis, least int) (Iteration, error) {
+	method, err := inRounds(a, least)
+	if err != nil {
+		return nil, err
+	}
+	return hiding{method, int64(least)}, nil
+}
+
+func inRounds(a query.Analysis, least int) (Iteration, error) {
 	if err := a.Validate(); err != nil {
 		return nil, err
 	}
@@ -58,6 +66,20 @@ func InRounds(a query.Analysis, least int) (Iteration, error) {
 		return nil, fmt.Errorf("analysis: no method in rounds for %q", a.Kind)
 	}
 	return build(a, declared(ColumnsOf(a.Columns)), least)
+}
+
+// hiding is a method whose result does not say how many were left out if they are few.
+type hiding struct {
+	Iteration
+	least int64
+}
+
+func (h hiding) Next(s State, sum []uint64, sites int) (Step, error) {
+	step, err := h.Iteration.Next(s, sum, sites)
+	if result, ok := step.Result.(interface{ HideFew(least int64) }); ok {
+		result.HideFew(h.least)
+	}
+	return step, err
 }
 
 // methods make the methods in rounds of their specs, which are valid.

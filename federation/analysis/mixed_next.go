@@ -231,7 +231,7 @@ func (s mixedState) search(slope, curvature float64) (mixedState, bool) {
 // result writes the table.
 func (g mixed) result(s mixedState, pooled Pooled, fit mixedFit, converged bool) *query.Mixed {
 	r := &query.Mixed{
-		Formula: g.Formula.String(), Criterion: g.criterion, N: s.Mean.N, Omitted: pooled.Omitted, Sites: s.Sites,
+		Formula: g.Formula.String(), Criterion: g.criterion, N: s.Mean.N, LeftOut: query.Omitting(pooled.Omitted), Sites: s.Sites,
 		Coefficients: g.table(fit.mean, &fit.residual, s.Mean.N-int64(fit.rank)),
 		SiteVariance: s.Ratio * fit.residual, ResidualVariance: fit.residual,
 		LogLikelihood: -fit.value / 2, AIC: fit.value + 2*float64(fit.rank+2),

@@ -65,7 +65,7 @@ func TestMixedModelIsTheOneOfR(t *testing.T) {
 func (c mixedCase) equal(t require.TestingT, result any) {
 	want, got := c.Mixed, result.(*query.Mixed)
 	require.Equal(t, want.Criterion, got.Criterion)
-	require.Equal(t, []int64{want.N, want.Omitted, want.Sites}, []int64{got.N, got.Omitted, got.Sites})
+	require.Equal(t, []int64{want.N, *want.Omitted, want.Sites}, []int64{got.N, *got.Omitted, got.Sites})
 	require.True(t, got.Converged)
 	require.Equal(t, want.Warnings, append([]string{}, got.Warnings...))
 	near(t, &want.SiteVariance, &got.SiteVariance, 0, "variance of sites")

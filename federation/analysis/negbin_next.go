@@ -179,7 +179,7 @@ func (g negBin) result(s negBinState, pooled Pooled) *query.NegativeBinomial {
 	}
 	r := &query.NegativeBinomial{
 		Regression: query.Regression{
-			Formula: g.Formula.String(), Family: query.NegBinomial, Link: g.family.link, N: s.Mean.N, Omitted: pooled.Omitted,
+			Formula: g.Formula.String(), Family: query.NegBinomial, Link: g.family.link, N: s.Mean.N, LeftOut: query.Omitting(pooled.Omitted),
 			Dispersion: ptr(1.0), AIC: ptr(2*float64(rank+1) - 2*s.Final.LogLikelihood),
 			Deviance: s.Final.Deviance, DF: s.Mean.N - rank, NullDeviance: s.Mean.NullDeviance, NullDF: s.Mean.N,
 			Iterations: s.Iterations, Converged: s.Final.Converged,

@@ -58,7 +58,7 @@ func NoisedKinds() []query.AnalysisKind {
 // WithNoise returns the form for noise of a method; see [NoisedKinds] and, for least,
 // [InRounds].
 func WithNoise(a query.Analysis, least int) (Noised, error) {
-	plain, err := InRounds(a, least)
+	plain, err := inRounds(a, least)
 	if err != nil {
 		return nil, err
 	}

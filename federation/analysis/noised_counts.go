@@ -57,7 +57,7 @@ func (m histogram) noised() noisedSums {
 				if math.IsNaN(values[row]) {
 					return sides, nil
 				}
-				return m.bin(values[row]), nil
+				return m.Bin(values[row]), nil
 			}
 		}}},
 		result: func(splits [][]blurred, _ float64) (any, error) {

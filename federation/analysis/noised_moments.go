@@ -93,7 +93,7 @@ const noisedWarning = "numbers have noise: limits and tests of means allow for i
 // together describes columns that are summed over the same persons.
 func (m describe) together(parts []blurred, noise float64, least int64) *query.Description {
 	last := len(parts) - 1
-	r := &query.Description{Omitted: parts[last].count(0), Warnings: []string{noisedWarning}}
+	r := &query.Description{LeftOut: query.Omitting(parts[last].count(0)), Warnings: []string{noisedWarning}}
 	all := sumOf(parts[:last])
 	r.N = all.count(least)
 	for j, c := range m.Values {

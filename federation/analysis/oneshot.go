@@ -224,7 +224,7 @@ func (m oneShot) Next(s oneShotState, pooled Pooled) (oneShotState, any, error) 
 		ses[j] = math.Sqrt(information.quadratic(m.model.own(aliased, j)) / float64(pooled.Rows))
 	}
 	return s, &query.OneShot{
-		Formula: m.Formula.String(), N: pooled.Rows, Omitted: pooled.Omitted, Sites: s.Sites,
+		Formula: m.Formula.String(), N: pooled.Rows, LeftOut: query.Omitting(pooled.Omitted), Sites: s.Sites,
 		Initial: m.table(s, s.Initial, s.InitialSE), Heterogeneity: s.heterogeneity(), Coefficients: m.table(s, at, ses),
 	}, nil
 }

@@ -351,7 +351,7 @@ func (m oneShotCox) result(s oneShotCoxState, pooled Pooled, at []float64, infor
 	r := &query.OneShotHazards{
 		Ties: c.Ties, BySite: m.BySite, Events: s.Events,
 		OneShot: query.OneShot{
-			Formula: c.Formula.String(), N: s.Cox.N, Omitted: pooled.Omitted + pooled.Rows - s.Cox.N, Sites: s.Sites,
+			Formula: c.Formula.String(), N: s.Cox.N, LeftOut: query.Omitting(pooled.Omitted + pooled.Rows - s.Cox.N), Sites: s.Sites,
 			Initial: normalTable(names, own(s.Initial), s.InitialSE), Heterogeneity: s.heterogeneity(),
 			Coefficients: normalTable(names, own(at), ses),
 		},

@@ -95,7 +95,7 @@ func (m pca) Next(s describeState, pooled Pooled) (describeState, any, error) {
 		}
 		return next, nil, nil
 	}
-	r := &query.PrincipalComponents{N: pooled.Rows, Omitted: pooled.Omitted}
+	r := &query.PrincipalComponents{N: pooled.Rows, LeftOut: query.Omitting(pooled.Omitted)}
 	covariance, err := m.covariance(s, pooled, r)
 	if err != nil {
 		return s, nil, err

@@ -173,7 +173,7 @@ func (m Matrix) level(column int) bool {
 
 func (m propensity) result(s propensityState, pooled Pooled) *query.PropensityEffect {
 	r := &query.PropensityEffect{
-		Adjustment: m.Adjustment, Estimand: m.Estimand, N: pooled.Rows, Omitted: pooled.Omitted,
+		Adjustment: m.Adjustment, Estimand: m.Estimand, N: pooled.Rows, LeftOut: query.Omitting(pooled.Omitted),
 		Score: *s.Fitted, Balance: s.Balance, Strata: m.strataTold(s), Outcome: *s.Effect,
 		Untreated: query.PropensityArm{N: s.Arms[0], Used: s.Used[0], Effective: s.Effective[0]},
 		Treated:   query.PropensityArm{N: s.Arms[1], Used: s.Used[1], Effective: s.Effective[1]},

@@ -78,7 +78,7 @@ func (m quantiles) Next(s searchState, pooled Pooled) (searchState, any, error) 
 	if err != nil || !done {
 		return next, nil, err
 	}
-	r := &query.QuantileTable{N: pooled.Rows, Omitted: pooled.Omitted}
+	r := &query.QuantileTable{N: pooled.Rows, LeftOut: query.Omitting(pooled.Omitted)}
 	for j, c := range m.values {
 		series := j * m.groups()
 		column := query.ColumnQuantiles{Name: c.Name, All: m.quantiles(next, series)}

@@ -33,7 +33,7 @@ func (c quantilesCase) method(t require.TestingT) analysis.Iteration {
 func (c quantilesCase) equal(t require.TestingT, result any) {
 	got := result.(*query.QuantileTable)
 	require.Equal(t, c.N, got.N)
-	require.Equal(t, c.Omitted, got.Omitted)
+	require.Equal(t, c.Omitted, *got.Omitted)
 	require.Equal(t, c.All, valuesOf(t, got.Columns[0].All))
 	require.Len(t, got.Columns[0].Groups, len(c.Groups))
 	for i, g := range got.Columns[0].Groups {

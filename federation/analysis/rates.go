@@ -165,7 +165,7 @@ func (m rates) Next(_ oneRound, pooled Pooled) (oneRound, any, error) {
 	if pooled.Numbers[rateUneven] > 0 {
 		return oneRound{}, nil, NoResult("somebody's events are not a whole number")
 	}
-	r := &query.Rates{N: pooled.Rows, Omitted: pooled.Omitted}
+	r := &query.Rates{N: pooled.Rows, LeftOut: query.Omitting(pooled.Omitted)}
 	var err error
 	if r.All, err = m.rate(pooled.Numbers); err != nil {
 		return oneRound{}, nil, err

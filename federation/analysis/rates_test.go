@@ -47,7 +47,7 @@ func TestRatesAreThoseOfR(t *testing.T) {
 
 func (c ratesCase) equal(t require.TestingT, result any) {
 	got := result.(*query.Rates)
-	require.Equal(t, []int64{c.N, c.Omitted}, []int64{got.N, got.Omitted})
+	require.Equal(t, []int64{c.N, *c.Omitted}, []int64{got.N, *got.Omitted})
 	nearRate(t, c.All, got.All)
 	require.Len(t, got.Groups, len(c.Groups))
 	for i, w := range c.Groups {

@@ -22,8 +22,8 @@ func characterizationBlocks(c query.Characterization) []block {
 	}
 	blocks := append([]block{t}, warned(true, c.Warnings)...)
 	var notes lines
-	if c.Omitted > 0 {
-		notes = append(notes, fmt.Sprintf("%d left out because their arm is missing", c.Omitted))
+	if left := leftOut(c.LeftOut, "because their arm is missing"); left != "" {
+		notes = append(notes, left)
 	}
 	if compared {
 		notes = append(notes, "SMD: standardized mean difference of "+c.Arms[0].Level+" from "+c.Arms[1].Level+".")
@@ -117,7 +117,7 @@ func quartileText(g query.VariateGroup) string {
 
 func characterizationRows(c query.Characterization) rows {
 	var out rows
-	out.size(c.N, c.Omitted)
+	out.size(c.N, c.LeftOut)
 	for _, a := range c.Arms {
 		out.count(Row{Section: "arm", Name: c.Arm, Group: a.Level}, "n", a.N)
 	}

@@ -39,7 +39,7 @@ func clustersBlocks(c query.Clusters) []block {
 		share = 100 * c.BetweenSS / c.TotalSS
 	}
 	blocks := []block{
-		lines{fmt.Sprintf("K-means of %s with %d clusters", strings.Join(names, ", "), len(c.Clusters)), persons(c.N, c.Omitted)},
+		lines{fmt.Sprintf("K-means of %s with %d clusters", strings.Join(names, ", "), len(c.Clusters)), persons(c.N, c.LeftOut)},
 		t,
 		lines{fmt.Sprintf("between SS / total SS = %s %%, after %d steps", one(3, &share), c.Iterations)},
 	}

@@ -22,7 +22,7 @@ func comparisonBlocks(c query.Comparison) []block {
 // alike.
 func timedComparisonBlocks(c timedComparison) []block {
 	blocks := []block{
-		lines{fmt.Sprintf("Comparison of new users (%s) by propensity score: %s", c.Estimand, c.Adjustment), persons(c.N, c.Omitted)},
+		lines{fmt.Sprintf("Comparison of new users (%s) by propensity score: %s", c.Estimand, c.Adjustment), persons(c.N, c.LeftOut)},
 		hazardRatioTable(c.Comparison),
 	}
 	if arms := comparedArms(c); len(arms.rows) > 0 {

@@ -29,7 +29,7 @@ func componentsBlocks(p query.PrincipalComponents) []block {
 		}
 		rotation.add(append([]string{column.Name}, align(4, loadings...)...)...)
 	}
-	return []block{lines{persons(p.N, p.Omitted)}, importance, rotation}
+	return []block{lines{persons(p.N, p.LeftOut)}, importance, rotation}
 }
 
 func root(v float64) *float64 { r := math.Sqrt(v); return &r }

@@ -30,8 +30,8 @@ func conditionalBlocks(c query.Conditional) []block {
 			fmt.Sprintf("%d %s, %d of them informative", c.Sets, names.sets, c.Informative),
 		},
 	}
-	if c.Omitted > 0 {
-		blocks = append(blocks, lines{fmt.Sprintf("%d left out for a missing value", c.Omitted)})
+	if left := leftOut(c.LeftOut, "for a missing value"); left != "" {
+		blocks = append(blocks, lines{left})
 	}
 	blocks = append(blocks,
 		coefficientTable("", c.Coefficients, []string{"coef", "exp(coef)", "se(coef)", "z", "Pr(>|z|)"}, func(c query.Coefficient) []*float64 {
@@ -51,7 +51,7 @@ func conditionalRows(c query.Conditional) rows {
 	model, ratio := Row{Section: "model"}, strings.ToLower(conditionalNamesOf(c).ratio)
 	out.text(model, "formula", c.Formula)
 	out.text(model, "ties", string(c.Ties))
-	out.size(c.N, c.Omitted)
+	out.size(c.N, c.LeftOut)
 	out.count(model, "events", c.Events)
 	out.count(model, "sets", c.Sets)
 	out.count(model, "informative sets", c.Informative)

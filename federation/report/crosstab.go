@@ -15,7 +15,7 @@ func crossTabBlocks(c query.ContingencyTable) []block {
 	for _, f := range c.Factors {
 		sizes, names = append(sizes, len(f.Levels)), append(names, f.Name)
 	}
-	blocks = append(blocks, lines{strings.Join(names, " by "), persons(c.N, c.Omitted)})
+	blocks = append(blocks, lines{strings.Join(names, " by "), persons(c.N, c.LeftOut)})
 	if len(c.Factors) == 0 {
 		return blocks
 	}
@@ -119,7 +119,7 @@ func significance(s query.Significance) string {
 
 func crossTabRows(c query.ContingencyTable) rows {
 	var out rows
-	out.size(c.N, c.Omitted)
+	out.size(c.N, c.LeftOut)
 	for i, n := range c.Counts {
 		at, rest := Row{Section: "cell"}, i
 		levels := make([]string, len(c.Factors))

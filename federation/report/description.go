@@ -33,7 +33,7 @@ func descriptionBlocks(d query.Description) []block {
 				one(5, &w.Estimate), one(5, &w.Lower), one(5, &w.Upper), one(5, w.Statistic), one(5, w.DF), equals(pValue(4, &w.P))))
 		}
 	}
-	blocks := []block{lines{persons(d.N, d.Omitted)}, t, lines{"Skewness and kurtosis by e1071's type 3."}}
+	blocks := []block{lines{persons(d.N, d.LeftOut)}, t, lines{"Skewness and kurtosis by e1071's type 3."}}
 	if tests != nil {
 		blocks = append(blocks, tests)
 	}
@@ -81,7 +81,7 @@ func pairTable(pairs []query.Pair) *table {
 
 func descriptionRows(d query.Description) rows {
 	var out rows
-	out.size(d.N, d.Omitted)
+	out.size(d.N, d.LeftOut)
 	for _, c := range d.Columns {
 		at := Row{Section: "column", Name: c.Name}
 		out.moment(at, c.All)

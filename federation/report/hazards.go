@@ -13,8 +13,8 @@ func hazardsBlocks(h query.Hazards) []block {
 		lines{fmt.Sprintf("coxph(%s, ties = %q)", h.Formula, string(h.Ties))},
 		lines{fmt.Sprintf("n= %d, number of events= %d", h.N, h.Events)},
 	}
-	if h.Omitted > 0 {
-		blocks = append(blocks, lines{fmt.Sprintf("%d left out for a missing value, or because they end before they begin", h.Omitted)})
+	if left := leftOut(h.LeftOut, "for a missing value, or because they end before they begin"); left != "" {
+		blocks = append(blocks, lines{left})
 	}
 	blocks = append(blocks,
 		coefficientTable("", h.Coefficients, []string{"coef", "exp(coef)", "se(coef)", "z", "Pr(>|z|)"}, func(c query.Coefficient) []*float64 {
@@ -75,7 +75,7 @@ func hazardsRows(h query.Hazards) rows {
 	model := Row{Section: "model"}
 	out.text(model, "formula", h.Formula)
 	out.text(model, "ties", string(h.Ties))
-	out.size(h.N, h.Omitted)
+	out.size(h.N, h.LeftOut)
 	out.count(model, "events", h.Events)
 	out.count(model, "times", int64(h.Times))
 	for _, c := range h.Coefficients {

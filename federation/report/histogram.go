@@ -17,12 +17,12 @@ func histogramBlocks(h query.FrequencyTable) []block {
 	for i, b := range h.Bins {
 		t.add(low[i], high[i], fmt.Sprint(b.Count), density[i])
 	}
-	return []block{lines{persons(h.N, h.Omitted)}, t, lines{fmt.Sprintf("%d persons outside these ranges", h.Outside)}}
+	return []block{lines{persons(h.N, h.LeftOut)}, t, lines{fmt.Sprintf("%d persons outside these ranges", h.Outside)}}
 }
 
 func histogramRows(h query.FrequencyTable) rows {
 	var out rows
-	out.size(h.N, h.Omitted)
+	out.size(h.N, h.LeftOut)
 	out.count(Row{Section: "model"}, "outside", h.Outside)
 	for _, b := range h.Bins {
 		at := Row{Section: "bin", Name: h.Name, At: &b.Low}

@@ -16,7 +16,7 @@ func mixedBlocks(m query.Mixed) []block {
 	blocks := []block{
 		lines{fmt.Sprintf("Linear mixed model fit by %s: %s + (1 | site)", m.Criterion, m.Formula)},
 		t,
-		lines{fmt.Sprintf("%s, of %d sites", persons(m.N, m.Omitted), m.Sites)},
+		lines{fmt.Sprintf("%s, of %d sites", persons(m.N, m.LeftOut), m.Sites)},
 		fixedEffects(m.Coefficients),
 		lines{fmt.Sprintf("Log likelihood (%s): %s   AIC: %s", m.Criterion, one(6, &m.LogLikelihood), one(6, &m.AIC))},
 	}

@@ -13,7 +13,7 @@ func oneShotBlocks(o query.OneShot) []block {
 	heads := []string{"Estimate", "Std. Error", "z value", "Pr(>|z|)"}
 	return []block{
 		lines{"One-shot logistic regression (ODAL): " + o.Formula},
-		lines{persons(o.N, o.Omitted), withEstimates(o)},
+		lines{persons(o.N, o.LeftOut), withEstimates(o)},
 		coefficientTable("Coefficients:", o.Coefficients, heads, of),
 		coefficientTable("Mean of the sites' own estimates:", o.Initial, heads, of),
 		apart(o),
@@ -45,7 +45,7 @@ func oneShotHazardsBlocks(o query.OneShotHazards) []block {
 	}
 	return []block{
 		lines{title + o.Formula, fmt.Sprintf("ties = %q", string(o.Ties))},
-		lines{persons(o.N, o.Omitted), counts, withEstimates(o.OneShot)},
+		lines{persons(o.N, o.LeftOut), counts, withEstimates(o.OneShot)},
 		coefficientTable("Coefficients:", o.Coefficients, heads, of),
 		hazardRatios(o.Coefficients),
 		coefficientTable("Mean of the sites' own estimates:", o.Initial, heads, of),

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 	"unicode"
+
+	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
 // plain is the view of a type that has no line in views: its figures by their names, as rows
@@ -29,6 +31,8 @@ func plainTable(list rows) *table {
 	for _, r := range list {
 		value := r.Text
 		switch {
+		case r.State == bounded:
+			value = one(7, r.Low) + " to " + one(7, r.High)
 		case r.State != "":
 			value = "NA"
 		case r.Value != nil:
@@ -66,7 +70,11 @@ func (r *rows) walk(at Row, figure string, v reflect.Value) {
 		}
 	case reflect.Struct:
 		for _, f := range reflect.VisibleFields(v.Type()) {
-			if !f.IsExported() || f.Anonymous {
+			if f.Type == reflect.TypeFor[query.LeftOut]() {
+				r.omitted(at, v.FieldByIndex(f.Index).Interface().(query.LeftOut))
+			}
+			ofLeftOut := len(f.Index) > 1 && v.FieldByIndex(f.Index[:len(f.Index)-1]).Type() == reflect.TypeFor[query.LeftOut]()
+			if !f.IsExported() || f.Anonymous || ofLeftOut {
 				continue
 			}
 			inner, name := at, spaced(f.Name)

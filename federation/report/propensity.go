@@ -10,7 +10,7 @@ import (
 func propensityBlocks(p query.PropensityEffect) []block {
 	blocks := []block{lines{
 		fmt.Sprintf("Effect of the treatment (%s) by propensity score: %s", p.Estimand, p.Adjustment),
-		persons(p.N, p.Omitted),
+		persons(p.N, p.LeftOut),
 	}}
 	blocks = append(blocks, scoreArms(p.Treated, p.Untreated), coefficientTable("Outcome, with robust standard errors:", p.Outcome.Coefficients,
 		[]string{"Estimate", "Std. Error", "z value", "Pr(>|z|)"}, func(c query.Coefficient) []*float64 { return []*float64{c.Estimate, c.SE} }))

@@ -8,7 +8,7 @@ import (
 
 // quantilesBlocks has a line for each column and group, and a column for each quantile.
 func quantilesBlocks(q query.QuantileTable) []block {
-	blocks := []block{lines{persons(q.N, q.Omitted)}}
+	blocks := []block{lines{persons(q.N, q.LeftOut)}}
 	for _, c := range q.Columns {
 		t := &table{title: c.Name, head: []string{"", "n"}, words: 1}
 		for _, at := range c.All {
@@ -46,7 +46,7 @@ func quantileText(q query.Quantile) string {
 
 func quantilesRows(q query.QuantileTable) rows {
 	var out rows
-	out.size(q.N, q.Omitted)
+	out.size(q.N, q.LeftOut)
 	for _, c := range q.Columns {
 		at := Row{Section: "quantile", Name: c.Name}
 		out.quantiles(at, c.All)

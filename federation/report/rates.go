@@ -76,7 +76,7 @@ func timedRatesBlocks(r timedRates) []block {
 		}
 		notes[len(notes)-1] = fmt.Sprintf("Normal limits, which allow for the noise: its standard deviation in the estimate of all is %s.", one(3, sd))
 	}
-	return []block{lines{persons(r.N, r.Omitted)}, t, notes}
+	return []block{lines{persons(r.N, r.LeftOut)}, t, notes}
 }
 
 // limitsOf are the exact limits, or those that allow for noise where there is some.
@@ -99,7 +99,7 @@ func ratesRows(r query.Rates) rows { return timedRatesRows(inDays(r)) }
 // timedRatesRows has the estimates by one unit of time, as the result has them, and what that is.
 func timedRatesRows(r timedRates) rows {
 	var out rows
-	out.size(r.N, r.Omitted)
+	out.size(r.N, r.LeftOut)
 	if r.All.Time != nil {
 		out.text(Row{Section: "model"}, "time unit", string(r.unit))
 	}

@@ -41,7 +41,7 @@ func fittedBlocks(r query.Regression, family string) []block {
 		lines{
 			fmt.Sprintf("    Null deviance: %s  on %s  degrees of freedom", wide(deviances, 0), wide(degrees, 0)),
 			fmt.Sprintf("Residual deviance: %s  on %s  degrees of freedom", wide(deviances, 1), wide(degrees, 1)),
-			persons(r.N, r.Omitted),
+			persons(r.N, r.LeftOut),
 			"AIC: " + one(5, r.AIC),
 		},
 		lines{fmt.Sprintf("Number of Fisher Scoring iterations: %d", r.Iterations)},
@@ -149,10 +149,10 @@ func wide(list []string, i int) string {
 }
 
 // persons says how many there are, and how many were left out.
-func persons(n, omitted int64) string {
+func persons(n int64, left query.LeftOut) string {
 	text := fmt.Sprintf("%d persons", n)
-	if omitted > 0 {
-		text += fmt.Sprintf(", %d left out for a missing value", omitted)
+	if missing := leftOut(left, "for a missing value"); missing != "" {
+		text += ", " + missing
 	}
 	return text
 }
@@ -178,7 +178,7 @@ func regressionRows(r query.Regression) rows {
 	out.text(model, "formula", r.Formula)
 	out.text(model, "family", string(r.Family))
 	out.text(model, "link", string(r.Link))
-	out.size(r.N, r.Omitted)
+	out.size(r.N, r.LeftOut)
 	for _, c := range r.Coefficients {
 		out.coefficient(c)
 	}

@@ -117,7 +117,7 @@ func results(t *testing.T) map[string]any {
 		"regression": regressions["cnsim logistic with interaction"], "hazards": hazards["colon"], "survival": survivals["aml"],
 		"conditional": conditional["infert"], "case-series": conditional["purpura"], "one-shot": shots[3], "one-shot-hazards": shotHazards[0], "one-shot-hazards-sites": shotHazards[2], "crosstab": crossTabs[0], "crosstab-layers": crossTabs[1], "description": descriptions[1], "histogram": histograms[0], "rates": rates[0],
 		"characterization": table,
-		"quantiles": query.QuantileTable{N: 40, Omitted: 2, Columns: []query.ColumnQuantiles{{
+		"quantiles": query.QuantileTable{N: 40, LeftOut: query.Omitting(2), Columns: []query.ColumnQuantiles{{
 			Name: "age", All: []query.Quantile{{P: 0.25, Value: new(41.5)}, {P: 0.5, Low: new(50.0), High: new(55.0)}},
 			Groups: []query.GroupQuantiles{{Level: "female", N: 40, Quantiles: []query.Quantile{{P: 0.25, Value: new(40.25)}, {P: 0.5}}}},
 		}}},

@@ -2,9 +2,12 @@ package report
 
 import (
 	"encoding/csv"
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
 // Row is one figure of a result in long form, as CSV and Parquet have it. The columns are
@@ -92,9 +95,38 @@ func (r *rows) warnings(list []string) {
 }
 
 // size adds how many persons are in a result, and how many were left out.
-func (r *rows) size(n, omitted int64) {
-	r.count(Row{Section: "model"}, "n", n)
-	r.count(Row{Section: "model"}, "omitted", omitted)
+func (r *rows) size(n int64, left query.LeftOut) {
+	model := Row{Section: "model"}
+	r.count(model, "n", n)
+	r.omitted(model, left)
+}
+
+func (r *rows) omitted(at Row, left query.LeftOut) {
+	if left.OmittedBelow > 0 {
+		low, high := 1.0, float64(left.OmittedBelow-1)
+		r.between(at, "omitted", &low, &high)
+		return
+	}
+	r.count(at, "omitted", omitted(left))
+}
+
+// omitted is how many were left out, if it may be shown.
+func omitted(left query.LeftOut) int64 {
+	if left.Omitted == nil {
+		return 0
+	}
+	return *left.Omitted
+}
+
+// leftOut says how many were left out and why, "" for nobody.
+func leftOut(left query.LeftOut, why string) string {
+	switch n := omitted(left); {
+	case left.OmittedBelow > 0:
+		return fmt.Sprintf("fewer than %d left out %s", left.OmittedBelow, why)
+	case n > 0:
+		return fmt.Sprintf("%d left out %s", n, why)
+	}
+	return ""
 }
 
 // writeCSV writes rows as RFC 4180 has them, in UTF-8, with a header.

@@ -40,7 +40,7 @@ func timedSurvivalBlocks(s timedSurvival) []block {
 		t.add(cells...)
 	}
 	blocks := []block{
-		lines{fmt.Sprintf("survfit(%s)", s.Formula), persons(s.N, s.Omitted)},
+		lines{fmt.Sprintf("survfit(%s)", s.Formula), persons(s.N, s.LeftOut)},
 		t,
 		lines{fmt.Sprintf("* restricted mean with upper limit = %s; times are in %s", one(7, &s.Restriction), s.unit.Name())},
 	}
@@ -112,7 +112,7 @@ func timedSurvivalRows(s timedSurvival) rows {
 	var out rows
 	out.text(Row{Section: "model"}, "formula", s.Formula)
 	out.text(Row{Section: "model"}, "time unit", string(s.unit))
-	out.size(s.N, s.Omitted)
+	out.size(s.N, s.LeftOut)
 	out.float(Row{Section: "model"}, "restriction", s.Restriction)
 	for _, a := range s.Arms {
 		at := Row{Section: "arm", Name: a.Name}

@@ -1,10 +1,12 @@
 package dispatch_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -201,7 +203,7 @@ func TestCancellationRacesTheAnswer(t *testing.T) {
 			for n := first; answered < 2; n++ {
 				require.Less(t, n, 60, "no answer outruns the cancellation")
 				r := w.trial.MeanBySex()
-				r.Analysis.Variable.High += float64(n) // another question each
+				r.Cohort = bytes.Replace(r.Cohort, []byte(`"items":[`), fmt.Appendf(nil, `"items":[{"concept":{"CONCEPT_ID":%d}},`, 9_000_000+n), 1) // another question each
 				id := w.put(t, r, time.Hour)
 				ctx, die := context.WithCancel(t.Context())
 				log := &cancellingLog{fakeLog: w.log, cancel: w.cancellation(t, id), left: n}

@@ -254,7 +254,7 @@ func TestTimesOfADatasetAreAnsweredAsByR(t *testing.T) {
 			}, fit.Hazards.Coefficients)
 			require.InEpsilon(t, -729.23012137486251, fit.Hazards.LogLikelihood, 1e-8)
 			require.EqualValues(t, 227, fit.Hazards.N)
-			require.EqualValues(t, 1, fit.Hazards.Omitted)
+			require.EqualValues(t, 1, *fit.Hazards.Omitted)
 		}
 		requireCurves(t, w.result(t, w.put(t, w.over(sets[0].Name, query.Analysis{
 			Kind: query.KaplanMeier, Specs: query.Specs{KaplanMeier: &query.KaplanMeierSpec{Formula: "Surv(time, status) ~ sex", Grid: grid}},
@@ -268,7 +268,7 @@ func TestTimesOfADatasetAreAnsweredAsByR(t *testing.T) {
 		described := w.result(t, w.put(t, r, time.Minute))
 		requireComplete(t, described)
 		require.EqualValues(t, 228, described.Description.N)
-		require.EqualValues(t, 76+108+108-228, described.Description.Omitted)
+		require.EqualValues(t, 76+108+108-228, *described.Description.Omitted)
 	})
 }
 

@@ -62,7 +62,7 @@ func requireFitted(t *testing.T, r query.Result) {
 	require.InEpsilon(t, 175.95960842512099, *m.AIC, 1e-8)
 	require.EqualValues(t, 224, m.DF)
 	require.EqualValues(t, 228, m.N)
-	require.EqualValues(t, 12, m.Omitted)
+	require.EqualValues(t, 12, *m.Omitted)
 	require.Equal(t, 5, m.Iterations)
 	require.Equal(t, 7, r.Rounds, "one to scale the columns, one for each fit, one to see that the last was enough")
 	require.Len(t, m.Coefficients, len(fitted))

@@ -143,7 +143,10 @@ func (e *Engine) Evaluate(ctx context.Context, r query.Request, permission Permi
 	if err != nil {
 		return release.Answer{}, fmt.Errorf("evaluate question: %w", err)
 	}
-	out := answer(table, subjects, r.Analysis)
+	out, err := answer(table, subjects, r.Analysis)
+	if err != nil {
+		return release.Answer{}, err
+	}
 	axes, err := r.Axes()
 	if err != nil {
 		return release.Answer{}, err
@@ -356,17 +359,17 @@ func (e *Engine) quantity(ctx context.Context, field string, concept int64, unit
 }
 
 // membership is the measure of counts: who is in the cohort.
-const membership = "persons"
+const membership = release.Membership
 
 // measureOf names the measure of a measurement's sums.
 func measureOf(concept int64) string { return fmt.Sprintf("concept %d", concept) }
 
 // answer collects what the gate has to know besides the table.
-func answer(table analysis.Table, subjects []subject, a query.Analysis) release.Answer {
+func answer(table analysis.Table, subjects []subject, a query.Analysis) (release.Answer, error) {
 	members := make([][]omop.PersonID, len(table.Cells))
 	measured := make([][]omop.PersonID, len(table.Cells))
 	values := make([][]release.Value, len(table.Cells))
-	out := release.Answer{Table: table, Measure: membership, Sets: map[string][][]omop.PersonID{membership: members}, Nested: a.Attrition}
+	out := release.Answer{Table: table, Measure: membership, Sets: map[string][][]omop.PersonID{membership: members}, Nested: a.Attrition, Cuts: cutsOfTable(subjects, a.By)}
 	for _, s := range subjects {
 		out.Used = append(out.Used, s.ID)
 		members[s.cell] = append(members[s.cell], s.ID)
@@ -385,6 +388,11 @@ func answer(table analysis.Table, subjects []subject, a query.Analysis) release.
 		out.Sets[out.Measure] = measured
 		out.Values = map[string][][]release.Value{out.Measure: values}
 		out.Columns = map[string]string{out.Measure: "the variable"}
+		way, err := wayOf([]float64{v.Low, v.High})
+		if err != nil {
+			return release.Answer{}, err
+		}
+		out.Choices = map[string]release.Choice{rangeOf + out.Measure: {Way: way, Of: out.Measure}}
 	}
-	return out
+	return out, nil
 }

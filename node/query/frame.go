@@ -309,6 +309,7 @@ func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, views 
 			return release.Answer{}, err
 		}
 		out.Frame.Views = append(out.Frame.Views, complete)
+		out.Cuts = append(out.Cuts, cutsOf(a, frame, view, kept, persons)...)
 		isKept, inCell := make([]bool, len(persons)), make([]bool, len(persons))
 		for _, row := range kept {
 			isKept[row] = true
@@ -352,14 +353,24 @@ func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, views 
 // gridOfTimes is cut alike by all methods that read times from a grid.
 const gridOfTimes = "grid of times"
 
+// rangeOf begins what is cut by the range of a column's values, whatever the method.
+const rangeOf = "range of "
+
+var errRange = release.ErrChoice.With("a column stands there twice, with two plausible ranges; give both the same")
+
+// ranged reports whether whoever asks chooses the range of a column's values: who lies outside
+// has none, and is counted as left out.
+func ranged(c query.Column) bool {
+	return c.From == query.FromMeasurement || c.From == query.FromDataset && c.Kind == query.NumericValues
+}
+
 // choices returns what a question chose of how values are cut, by what is cut: two ways of it
 // differ by those who lie between the cuts. A regression has none: levels are those that data
 // have, and what a formula does with a number it does with everybody's.
 func choices(a query.Analysis) (map[string]release.Choice, error) {
 	out := make(map[string]release.Choice)
-	add := func(about string, choice release.Choice, chosen any) error {
-		raw, err := canonical.Marshal(chosen)
-		choice.Way = message.Sum(raw).String()
+	add := func(about string, choice release.Choice, chosen any) (err error) {
+		choice.Way, err = wayOf(chosen)
 		out[about] = choice
 		return err
 	}
@@ -368,13 +379,27 @@ func choices(a query.Analysis) (map[string]release.Choice, error) {
 			return nil, err
 		}
 	}
+	searched := a.Quantiles != nil || a.Characterize != nil // a search divides the range
+	for i, c := range analysis.ColumnsOf(a.Columns) {
+		of := measureOfValues(a.Columns[i])
+		if of == "" || !searched && !ranged(a.Columns[i]) {
+			continue
+		}
+		about := rangeOf + of
+		earlier, known := out[about]
+		if err := add(about, release.Choice{Of: of}, []float64{c.Low, c.High}); err != nil {
+			return nil, err
+		}
+		if known && out[about] != earlier {
+			return nil, errRange
+		}
+	}
 	kind := string(a.Kind)
 	switch s := a.Specs; {
 	case s.KaplanMeier != nil:
 		return out, add(kind, release.Choice{}, []float64{s.KaplanMeier.Grid.Width, s.KaplanMeier.Restriction})
 	case s.Histogram != nil:
-		i := slices.IndexFunc(a.Columns, func(c query.Column) bool { return c.Name == s.Histogram.Value })
-		of := measureOfValues(a.Columns[i])
+		of := measureOfValues(columnOf(a, s.Histogram.Value))
 		return out, add(kind+" "+of, release.Choice{Of: of}, s.Histogram.Breaks)
 	case s.Predict != nil: // whom it is fitted to is decided by all columns' values, in their order
 		if s.Predict.Train != "" {
@@ -397,23 +422,14 @@ func choices(a query.Analysis) (map[string]release.Choice, error) {
 				return nil, err
 			}
 		}
-	case s.Quantiles != nil, s.Characterize != nil:
-		for i, c := range analysis.ColumnsOf(a.Columns) {
-			of := measureOfValues(a.Columns[i])
-			if of == "" {
-				continue
-			}
-			about := "quantiles " + of
-			earlier, known := out[about]
-			if err := add(about, release.Choice{Of: of}, []float64{c.Low, c.High}); err != nil {
-				return nil, err
-			}
-			if known && out[about] != earlier {
-				return nil, release.ErrChoice
-			}
-		}
 	}
 	return out, nil
+}
+
+// wayOf names what was chosen.
+func wayOf(chosen any) (string, error) {
+	raw, err := canonical.Marshal(chosen)
+	return message.Sum(raw).String(), err
 }
 
 // isTime reports whether a method may take a column for a time: a number of events or a

@@ -203,4 +203,38 @@ func TestChoicesAreComparedWhereTheyCutTheSame(t *testing.T) {
 		require.True(t, c.Follows)
 	}
 	require.Empty(t, chosen(protocol.GLM, protocol.Specs{GLM: &protocol.GLMSpec{Formula: "ended ~ age", Family: protocol.Binomial}}, columns[1:]...))
+
+	const rangeOf = "range of concept 1"
+	pressure := func(high float64) protocol.Column {
+		return protocol.Column{Name: "pressure", From: protocol.FromMeasurement, Concepts: []int64{1}, Unit: "mm[Hg]", Take: protocol.TakeLast, Low: 50, High: high}
+	}
+	quantiles := func(high float64) map[string]release.Choice {
+		return chosen(protocol.Quantiles, protocol.Specs{Quantiles: &protocol.QuantilesSpec{Values: []string{"pressure"}, Probabilities: []float64{0.5}}}, pressure(high))
+	}
+	described := func(high float64) map[string]release.Choice {
+		return chosen(protocol.Describe, protocol.Specs{Describe: &protocol.DescribeSpec{Values: []string{"pressure"}}}, pressure(high))
+	}
+	regressed := chosen(protocol.GLM, protocol.Specs{GLM: &protocol.GLMSpec{Formula: "ended ~ pressure", Family: protocol.Binomial}}, columns[1], pressure(200))
+	require.NotEmpty(t, described(200)[rangeOf].Way)
+	require.Equal(t, quantiles(200)[rangeOf], described(200)[rangeOf])
+	require.Equal(t, described(200)[rangeOf], regressed[rangeOf])
+	require.NotEqual(t, described(200)[rangeOf], described(186.5)[rangeOf])
+}
+
+// TestOneRangeOfAColumn in one question as well.
+func TestOneRangeOfAColumn(t *testing.T) {
+	t.Parallel()
+	column := func(name, take string, high float64) protocol.Column {
+		return protocol.Column{Name: name, From: protocol.FromMeasurement, Concepts: []int64{1}, Unit: "mm[Hg]", Take: take, Low: 50, High: high}
+	}
+	for high, want := range map[float64]error{200: nil, 186.5: release.ErrChoice} {
+		a := protocol.Analysis{
+			Kind: protocol.Describe, Specs: protocol.Specs{Describe: &protocol.DescribeSpec{Values: []string{"first", "last"}}},
+			Columns: []protocol.Column{column("first", protocol.TakeFirst, 200), column("last", protocol.TakeLast, high)},
+		}
+		method, err := analysis.InRounds(a, 11)
+		require.NoError(t, err)
+		_, err = query.FrameAnswer(a, method, nil, make([][]float64, 2))
+		require.ErrorIs(t, err, want)
+	}
 }

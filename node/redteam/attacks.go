@@ -70,6 +70,9 @@ var attacks = []attack{
 	{"bb", "strata of a propensity score by another power of its covariate", otherScore},
 	{"bc", "as many models of other products of columns as there are persons, to solve them for a value", manyModels},
 	{"bd", "two Cox models on grids of two widths, whose risk sets differ by few", twoGrids},
+	{"be", "a histogram with a break beside the end of a group of age, and a table of the groups", otherKind},
+	{"bf", "a cohort by age, and a histogram of all with a break a year beside", criterion},
+	{"bg", "those left out by a range of the attacker's, outside of which few lie", tail},
 }
 
 // few is how many persons the attacker is after.

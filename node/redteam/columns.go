@@ -403,3 +403,23 @@ func columnMore(ctx context.Context, t *target) (Finding, error) {
 	}
 	return Finding{Outcome: Succeeded, Learned: "one site's sum of ages"}, nil
 }
+
+// tail describes a measurement within a range, outside of which few lie, to read how many from those who
+// are left out.
+func tail(ctx context.Context, t *target) (Finding, error) {
+	const high = 186.5
+	value := query.Column{Name: "value", From: query.FromMeasurement, Concepts: []int64{1}, Unit: "mm[Hg]", Take: query.TakeLast, High: high}
+	answer, err := t.answerTo(ctx, described(false, value), func(place int) []float64 {
+		if place < few {
+			return []float64{math.NaN()} // as whoever lies outside
+		}
+		return []float64{90 + float64(place%90)}
+	})
+	if err != nil {
+		return failed(err, "nothing")
+	}
+	if d := answer.(*query.Description); d.Omitted != nil {
+		return Finding{Outcome: Succeeded, Learned: "how many have a greater value, or none"}, nil
+	}
+	return Finding{Outcome: Blunted, Learned: "that there are some, and fewer than the policy wants", Off: half(1, t.top())}, nil
+}

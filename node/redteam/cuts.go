@@ -130,3 +130,78 @@ func shiftedBorder(ctx context.Context, t *target) (Finding, error) {
 	}
 	return Finding{Outcome: Blunted, Learned: "clusters of many"}, nil
 }
+
+// ages is a histogram of ages with a break.
+func ages(at float64) query.Analysis {
+	return query.Analysis{
+		Kind: query.Histogram, Columns: []query.Column{{Name: "age", From: query.FromAge}},
+		Specs: query.Specs{Histogram: &query.HistogramSpec{Value: "age", Breaks: []float64{0, at, query.MaxAge}}},
+	}
+}
+
+// oldestOfGroup is the greatest age of a group of age, which few of the persons under attack have.
+const oldestOfGroup = 39
+
+// ageOfFew returns ages from 18 to 38 for a half, and over 39 for the others but few.
+func ageOfFew(place int) float64 {
+	switch {
+	case place < few:
+		return oldestOfGroup
+	case place%2 == 0:
+		return 18 + float64(place/2%21)
+	}
+	return 45 + float64(place/2%40)
+}
+
+// otherKind asks for a histogram of ages with a break a year below the end of a group of age, and
+// for a table of those groups by sex, of the same persons.
+func otherKind(ctx context.Context, t *target) (Finding, error) {
+	table := query.Analysis{
+		Kind: query.CrossTab, Columns: []query.Column{{Name: "group", From: query.FromAgeGroup}, {Name: "sex", From: query.FromSex}},
+		Specs: query.Specs{CrossTab: &query.CrossTabSpec{Factors: []string{"group", "sex"}}},
+	}
+	bins, err := t.answerTo(ctx, ages(oldestOfGroup-1), func(place int) []float64 { return []float64{ageOfFew(place)} })
+	if err != nil {
+		return failed(err, "nothing")
+	}
+	cells, err := t.answerTo(ctx, table, func(place int) []float64 {
+		group := 1 + ifBelow(oldestOfGroup, int(ageOfFew(place))) + ifBelow(64, int(ageOfFew(place)))
+		return []float64{group, float64(place / 2 % 2)}
+	})
+	if err != nil {
+		return failed(err, "a histogram of all")
+	}
+	below := -bins.(*query.FrequencyTable).Bins[0].Count
+	sexes := len(query.BySex.Levels())
+	for _, n := range cells.(*query.ContingencyTable).Counts[sexes : 2*sexes] {
+		below += n
+	}
+	return betweenCuts(below), nil
+}
+
+// criterion asks for a histogram of ages with a break a year from the age of a cohort's criterion,
+// and for the cohort.
+func criterion(ctx context.Context, t *target) (Finding, error) {
+	var older cohort
+	for _, place := range t.everybody() {
+		if ageOfFew(place) >= oldestOfGroup {
+			older = append(older, place)
+		}
+	}
+	cells, err := t.count(ctx, question{about: "older", cells: []cohort{older}})
+	if err != nil {
+		return refusal(err, "nothing")
+	}
+	bins, err := t.answerTo(ctx, ages(oldestOfGroup), func(place int) []float64 { return []float64{ageOfFew(place)} })
+	if err != nil {
+		return failed(err, "a count of many")
+	}
+	return betweenCuts(int64(cells[0].n) - bins.(*query.FrequencyTable).Bins[1].Count), nil
+}
+
+func betweenCuts(persons int64) Finding {
+	if persons == few {
+		return Finding{Outcome: Succeeded, Learned: "how many are of one age"}
+	}
+	return Finding{Outcome: Blunted, Learned: "numbers that do not differ by few"}
+}

@@ -87,6 +87,9 @@ func (d *decision) auditChoices(ctx context.Context, sets []measureSet) error {
 		if err != nil {
 			return err
 		}
+		if len(others) == 0 {
+			continue
+		}
 		same, err := d.readCut(ctx, `measure = ? AND limits = ?`, measure, ways[measure])
 		if err != nil {
 			return err

@@ -82,6 +82,10 @@ func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
 	if err != nil {
 		return Released{}, err
 	}
+	parts, err := d.uncut(ctx, a, sets)
+	if err != nil {
+		return Released{}, err
+	}
 	words, frame, err := d.words(a, table)
 	if err != nil {
 		return Released{}, err
@@ -90,7 +94,7 @@ func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
 		return Released{}, err
 	}
 	r := row{source: d.q.ID.String(), measure: a.Measure, words: words, used: used, frame: frame}
-	return Released{words: words, used: a.Used}, d.remember(ctx, r, sets)
+	return Released{words: words, used: a.Used}, d.remember(ctx, r, append(sets, parts...))
 }
 
 // repeat answers a question that was answered before with the same numbers, as

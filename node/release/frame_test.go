@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"sort"
 	"testing"
 	"time"
 
@@ -403,6 +404,91 @@ func TestChoicesOfHonestCohorts(t *testing.T) {
 			a.Choices = map[string]release.Choice{"histogram age": {Way: fmt.Sprint("of study ", i%3)}}
 			_, err := gate.Release(t.Context(), ask(fmt.Sprint(i, part)), a, now)
 			require.NoError(t, err)
+		}
+	}
+}
+
+// byAge is a cohort of a hospital of 2,000, of whom a share is in it, with everybody's age.
+func byAge(random *rand.Rand, share float64) (persons []omop.PersonID, ages []int) {
+	for n := range int64(2000) {
+		if random.Float64() < share {
+			persons, ages = append(persons, ids(n, n)...), append(ages, 18+int(n*7919%2000)*72/2000)
+		}
+	}
+	return persons, ages
+}
+
+// divided are the persons by ages that end the parts.
+func divided(persons []omop.PersonID, ages []int, ends ...int) [][]omop.PersonID {
+	parts := make([][]omop.PersonID, len(ends)+1)
+	for i, p := range persons {
+		part := sort.SearchInts(ends, ages[i])
+		parts[part] = append(parts[part], p)
+	}
+	return parts
+}
+
+// TestCutsOfOneValueByTwoKinds: a count by groups of age and a histogram, in either order, and a
+// cohort by age.
+func TestCutsOfOneValueByTwoKinds(t *testing.T) {
+	t.Parallel()
+	persons, ages := byAge(rand.New(rand.NewPCG(1, 2)), 0.2)
+	histogram := func(ends ...int) release.Answer {
+		a := frameOfPersons(t, persons)
+		a.Cuts = []release.Cut{{Value: "age", Parts: divided(persons, ages, ends...)}}
+		return a
+	}
+	groups := count(divided(persons, ages, 17, 39, 64)...)
+	groups.Cuts = []release.Cut{{Value: "age", Parts: groups.Sets["persons"]}}
+	older := count(divided(persons, ages, 39)[1])
+	for name, c := range map[string]struct {
+		one, other release.Answer
+		want       error
+	}{
+		"groups, and breaks at their ends":        {groups, histogram(39, 64), nil},
+		"groups, and finer breaks":                {groups, histogram(29, 39, 49, 64, 79), nil},
+		"groups, and breaks far from them":        {groups, histogram(30, 50, 70), nil},
+		"groups, and a break a year beside":       {groups, histogram(38, 64), release.ErrChoice},
+		"a criterion, and a break at its age":     {older, histogram(39, 59), nil},
+		"a criterion, and a break a year beside":  {older, histogram(40, 59), release.ErrChoice},
+		"a criterion, and groups with its ages":   {older, groups, nil},
+		"a table of all, and breaks wherever":     {count(persons), histogram(38, 66), nil},
+		"a cohort of others, and breaks wherever": {count(ids(5000, 5100)), histogram(38, 66), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for i, turn := range [][2]release.Answer{{c.one, c.other}, {c.other, c.one}} {
+				gate := open(t, sqltest.SQLite(t))
+				_, err := gate.Release(t.Context(), ask("first"), turn[0], now)
+				require.NoError(t, err, i)
+				_, err = gate.Release(t.Context(), ask("second"), turn[1], now)
+				require.ErrorIs(t, err, c.want, i)
+			}
+		})
+	}
+}
+
+// TestCutsOfHonestCohorts: of 24 cohorts of one hospital, two studies ask for counts by groups of age,
+// for those of 65 years and more, and for histograms with breaks at the ends of groups and
+// others; a third for histograms with breaks wherever it likes. None is refused.
+func TestCutsOfHonestCohorts(t *testing.T) {
+	t.Parallel()
+	gate := open(t, sqltest.SQLite(t))
+	random := rand.New(rand.NewPCG(1, 2))
+	breaks := [][]int{{39, 64}, {29, 39, 49, 64, 79}, {25, 35, 45, 55, 66}}
+	for i := range 24 {
+		persons, ages := byAge(random, 0.05+0.15*random.Float64())
+		groups := count(divided(persons, ages, 17, 39, 64)...)
+		groups.Cuts = []release.Cut{{Value: "age", Parts: groups.Sets["persons"]}}
+		histogram := frameOfPersons(t, persons)
+		histogram.Cuts = []release.Cut{{Value: "age", Parts: divided(persons, ages, breaks[i%3]...)}}
+		answers := []release.Answer{histogram}
+		if i%3 < 2 {
+			answers = append(answers, groups, count(divided(persons, ages, 64)[1]))
+		}
+		for k, a := range answers {
+			_, err := gate.Release(t.Context(), ask(fmt.Sprint(i, k)), a, now)
+			require.NoError(t, err, "%d %d", i, k)
 		}
 	}
 }

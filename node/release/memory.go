@@ -35,6 +35,7 @@ type history struct {
 	compared  map[int][]kept               // what numbers are compared with, by the number of persons
 	released  []set                        // behind numbers that were let out, but for unions
 	questions []asked                      // what was shown or kept back together, but for unions
+	cuts      []cut                        // of the measure of parts
 	known     map[message.Digest]bool      // what is there once, however often it was asked
 	ids       map[message.Digest]int       // of what was kept
 	sets      map[message.Digest]set       // by their bytes
@@ -51,6 +52,7 @@ type asked struct {
 // kept is a set of persons as a decision left it. Those with the same id are the same.
 type kept struct {
 	id       int
+	cell     int
 	members  set
 	withheld int
 	limits   string
@@ -108,6 +110,9 @@ func (h *history) read(ctx context.Context, tx *sqldb.Tx, measure string) error 
 			}
 			total := union(sets...)
 			h.questions, h.persons = append(h.questions, asked{question, total}), h.persons+len(total)
+			if measure == divided {
+				h.cuts = append(h.cuts, cutsIn(question)...)
+			}
 		}
 		question, same = nil, nil
 	}
@@ -116,10 +121,9 @@ func (h *history) read(ctx context.Context, tx *sqldb.Tx, measure string) error 
 		FROM release r CROSS JOIN release_set s WHERE r.sequence > ? AND s.query = r.query AND s.measure = ? ORDER BY r.sequence, s.cell`,
 		[]any{h.upTo, measure}, func(rows *sqldb.Rows) error {
 			var query, levels string
-			var cell int
 			var raw []byte
 			var k kept
-			if err := rows.Scan(&query, &cell, &raw, &k.withheld, &k.limits, &k.made.whole, &levels); err != nil {
+			if err := rows.Scan(&query, &k.cell, &raw, &k.withheld, &k.limits, &k.made.whole, &levels); err != nil {
 				return err
 			}
 			k.made = k.made.of(levels)
@@ -134,7 +138,7 @@ func (h *history) read(ctx context.Context, tx *sqldb.Tx, measure string) error 
 			if k.withheld != hiddenSet && h.first("compared", fmt.Appendf(nil, "%d %q %s", k.withheld, k.limits, raw)) {
 				h.compared[len(k.members)] = append(h.compared[len(k.members)], k)
 			}
-			if cell == unionCell {
+			if k.cell == unionCell {
 				return nil
 			}
 			k.id = h.name(fmt.Appendf(nil, "%d %q %q %q %s", k.withheld, k.limits, k.made.whole, levels, raw))

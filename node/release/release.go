@@ -44,7 +44,7 @@ var (
 	ErrLimits     = problem.Refusal("release.limits", "the same persons were asked about under other disclosure limits before; what was shown then stands")
 	ErrSites      = problem.Refusal("release.sites", "the same numbers were added up over other sites before; sums over several choices of sites would give the numbers of a few of them away")
 	ErrChanged    = problem.Refusal("release.changed", "persons in the earlier answer to this question have since left; it is not repeated until enough others have come or gone")
-	ErrChoice     = problem.Refusal("release.choice", "these persons, or some of them with others, were asked about with other breaks or periods, another grid of times, range of quantiles, share, caliper, cut of weights, number of strata or clusters, or model of a score or a prediction before, or were put into clusters with others; the two answers would differ by those who lie between: ask in the same way")
+	ErrChoice     = problem.Refusal("release.choice", "these persons, or some of them with others, were asked about with other breaks or periods, another grid of times, plausible range of a column, share, caliper, cut of weights, number of strata or clusters, or model of a score or a prediction before, or were put into clusters with others; the two answers would differ by those who lie between: ask in the same way")
 	ErrForgotten  = problem.Refusal("release.forgotten", "the values behind this question's answer were deleted meanwhile; ask again")
 	ErrBudget     = problem.Refusal("release.budget", "the researcher has had as many questions of this trial answered here as the policy allows")
 )
@@ -117,8 +117,11 @@ type Answer struct {
 	Sets map[string][][]omop.PersonID
 
 	// Choices are, by what is cut, the ways in which a question has values cut: breaks, a grid
-	// of times. Only a frame has any.
+	// of times, the range outside which a person has no value.
 	Choices map[string]Choice
+
+	// Cuts are the parts into which the answer divides persons by a value.
+	Cuts []Cut
 
 	// Nested says of a count that each cell's persons are among those of the cell before,
 	// as the steps of an attrition are. Otherwise nobody is in two cells.

@@ -20,8 +20,8 @@ func (s *CharacterizeSpec) words() string {
 type Characterization struct {
 	Arm string `json:"arm,omitempty"` // the column that makes the arms
 
-	N       int64 `json:"n"`       // persons
-	Omitted int64 `json:"omitted"` // left out because their arm is missing
+	N       int64 `json:"n"` // persons
+	LeftOut       // left out because their arm is missing
 
 	Arms      []ArmSize `json:"arms,omitempty"`
 	Variables []Variate `json:"variables"`

@@ -32,7 +32,7 @@ func (s *KMeansSpec) words() string {
 // Clusters are those of R's kmeans with Lloyd's algorithm, without who is in them.
 type Clusters struct {
 	N       int64 `json:"n"`
-	Omitted int64 `json:"omitted"` // left out for a missing value
+	LeftOut       // left out for a missing value
 
 	// Columns are in the order of the question, as are the centres. With a Scale, all
 	// else is in units of it, from Center.

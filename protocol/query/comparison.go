@@ -54,7 +54,7 @@ type Comparison struct {
 	Ties       Ties       `json:"ties"`
 
 	N       int64 `json:"n"`
-	Omitted int64 `json:"omitted"` // left out for a missing value
+	LeftOut       // left out for a missing value
 
 	// Score is the model of the treatment.
 	Score Regression `json:"score"`

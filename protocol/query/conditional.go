@@ -29,9 +29,9 @@ type Conditional struct {
 	Formula string `json:"formula"`        // with its terms written out
 	Ties    Ties   `json:"ties,omitempty"` // of cases and controls
 
-	// N is the number of rows, Omitted of those left out for a missing value.
-	N       int64 `json:"n"`
-	Omitted int64 `json:"omitted"`
+	// N is the number of rows, LeftOut of those left out for a missing value.
+	N int64 `json:"n"`
+	LeftOut
 
 	// Sets have rows, Informative of them say something of the coefficients: with cases
 	// and controls, or an event and several intervals.

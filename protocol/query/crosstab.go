@@ -23,10 +23,10 @@ func (s *CrossTabSpec) words() string {
 type ContingencyTable struct {
 	Factors []TableFactor `json:"factors"`
 
-	// N is the number of persons in the table, Omitted of those left out for a missing
+	// N is the number of persons in the table, LeftOut of those left out for a missing
 	// value.
-	N       int64 `json:"n"`
-	Omitted int64 `json:"omitted"`
+	N int64 `json:"n"`
+	LeftOut
 
 	// Counts are in the order of the factors, the last one fastest.
 	Counts []int64 `json:"counts"`

@@ -24,10 +24,10 @@ func (s *DescribeSpec) words() string {
 
 // Description describes numeric columns and how they vary together.
 type Description struct {
-	// N is the number of persons, Omitted of those left out for a missing value: none if
+	// N is the number of persons, LeftOut of those left out for a missing value: none if
 	// each column, or pair, is taken by those who have it.
-	N       int64 `json:"n"`
-	Omitted int64 `json:"omitted"`
+	N int64 `json:"n"`
+	LeftOut
 
 	// Columns are in the order of the question.
 	Columns []ColumnDescription `json:"columns"`

@@ -16,7 +16,7 @@ type FrequencyTable struct {
 	Name    string `json:"name"`
 	N       int64  `json:"n"`       // persons with a value between the outermost breaks
 	Outside int64  `json:"outside"` // persons with another value
-	Omitted int64  `json:"omitted"` // persons without a value
+	LeftOut        // persons without a value
 
 	Bins []HistogramBin `json:"bins"`
 }

@@ -28,10 +28,10 @@ type Mixed struct {
 	Formula   string    `json:"formula"` // of the fixed effects, with its terms written out
 	Criterion Criterion `json:"criterion"`
 
-	// N is the number of rows in the fit, Omitted of those left out for a missing value.
-	N       int64 `json:"n"`
-	Omitted int64 `json:"omitted"`
-	Sites   int64 `json:"sites"` // with rows
+	// N is the number of rows in the fit, LeftOut of those left out for a missing value.
+	N int64 `json:"n"`
+	LeftOut
+	Sites int64 `json:"sites"` // with rows
 
 	// Coefficients are the fixed effects. They have t for a statistic, and no P.
 	Coefficients []Coefficient `json:"coefficients"`

@@ -42,7 +42,7 @@ type OneShot struct {
 	Formula string `json:"formula"` // with its terms written out
 
 	N       int64 `json:"n"`
-	Omitted int64 `json:"omitted"` // left out for a missing value
+	LeftOut       // left out for a missing value
 
 	// Sites is the number of sites with an estimate of their own.
 	Sites int64 `json:"sites"`

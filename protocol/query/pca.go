@@ -17,7 +17,7 @@ func (s *PCASpec) words() string              { return "Principal components of 
 // PrincipalComponents are those of R's prcomp, without anybody's scores.
 type PrincipalComponents struct {
 	N       int64 `json:"n"`
-	Omitted int64 `json:"omitted"` // left out for a missing value
+	LeftOut       // left out for a missing value
 
 	// Columns are in the order of the question, as are the loadings.
 	Columns []ScaledColumn `json:"columns"`

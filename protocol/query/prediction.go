@@ -22,7 +22,7 @@ func (s *PredictSpec) words() string {
 // Prediction is a logistic model that is fitted to one part of the persons and judged by
 // the others.
 type Prediction struct {
-	// Model is the fit to the first part. Its Omitted are of both parts.
+	// Model is the fit to the first part. Its LeftOut are of both parts.
 	Model Regression `json:"model"`
 
 	// N is the number of persons that it is judged by, Cases of those with the event.
@@ -43,6 +43,9 @@ type Prediction struct {
 	// Groups are in rising order of the risk.
 	Groups []CalibrationGroup `json:"groups"`
 }
+
+// HideFew is [LeftOut.HideFew] of the model.
+func (p *Prediction) HideFew(least int64) { p.Model.HideFew(least) }
 
 // AUC is the area under the receiver operating characteristic curve: the share of pairs of
 // one with and one without the event in which the first has the higher risk, equal ones

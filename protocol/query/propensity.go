@@ -68,7 +68,7 @@ type PropensityEffect struct {
 	Estimand   Estimand   `json:"estimand"`
 
 	N       int64 `json:"n"`
-	Omitted int64 `json:"omitted"` // left out for a missing value
+	LeftOut       // left out for a missing value
 
 	// Score is the model of the treatment.
 	Score Regression `json:"score"`

@@ -20,8 +20,8 @@ func (s *QuantilesSpec) words() string {
 
 // QuantileTable has quantiles of numeric columns, over all and by the levels of a factor.
 type QuantileTable struct {
-	N       int64 `json:"n"`       // persons
-	Omitted int64 `json:"omitted"` // left out for a missing value
+	N       int64 `json:"n"` // persons
+	LeftOut       // left out for a missing value
 
 	Columns []ColumnQuantiles `json:"columns"`
 }

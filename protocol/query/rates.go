@@ -31,8 +31,8 @@ func (s *PrevalenceSpec) words() string { return "Prevalence of " + s.Property +
 
 // Rates are incidence rates or prevalences, over all and by the levels of a factor.
 type Rates struct {
-	N       int64 `json:"n"`       // persons
-	Omitted int64 `json:"omitted"` // left out for a missing value
+	N       int64 `json:"n"` // persons
+	LeftOut       // left out for a missing value
 
 	All    Rate        `json:"all"`
 	Groups []GroupRate `json:"groups,omitempty"`

@@ -73,10 +73,10 @@ type Regression struct {
 	Family  Family `json:"family"`
 	Link    Link   `json:"link"`
 
-	// N is the number of persons in the fit, Omitted of those left out for a missing
+	// N is the number of persons in the fit, LeftOut of those left out for a missing
 	// value. With weights, N counts those whose weight is above zero.
-	N       int64 `json:"n"`
-	Omitted int64 `json:"omitted"`
+	N int64 `json:"n"`
+	LeftOut
 
 	Coefficients []Coefficient `json:"coefficients"`
 

@@ -73,10 +73,10 @@ const (
 type Survival struct {
 	Formula string `json:"formula"` // with its terms written out
 
-	// N is the number of rows in the estimate, Omitted of those left out for a missing
+	// N is the number of rows in the estimate, LeftOut of those left out for a missing
 	// value.
-	N       int64 `json:"n"`
-	Omitted int64 `json:"omitted"`
+	N int64 `json:"n"`
+	LeftOut
 
 	// Arms are in the order of the arm's levels; one without a name if there are no arms.
 	Arms []SurvivalArm `json:"arms"`
@@ -150,11 +150,11 @@ type Hazards struct {
 	Formula string `json:"formula"` // with its terms written out
 	Ties    Ties   `json:"ties"`
 
-	// N is the number of rows in the fit, Omitted of those left out for a missing value
+	// N is the number of rows in the fit, LeftOut of those left out for a missing value
 	// or because they end before they begin.
-	N       int64 `json:"n"`
-	Omitted int64 `json:"omitted"`
-	Events  int64 `json:"events"`
+	N int64 `json:"n"`
+	LeftOut
+	Events int64 `json:"events"`
 
 	// Times is the number of event times that were told apart, over all strata. It is
 	// smaller than that of the data if neighboring times were merged.

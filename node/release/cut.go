@@ -1,0 +1,224 @@
+package release
+
+import (
+	"context"
+	"slices"
+
+	"github.com/trialmesh/trialmesh/localstore/omop"
+)
+
+// A histogram with a break at 38 and a count of those up to 39, by groups of age or by a
+// criterion of a cohort, are answers of two kinds, which share no measure. Who lies between is told
+// by them all the same. So what an answer divides by a value is kept by its parts, and runs of
+// them are compared with the sets behind counts and with runs of other answers' parts.
+
+// Membership is the measure of counts: who is in the cohort.
+const Membership = "persons"
+
+// Cut is a division of persons by a value.
+type Cut struct {
+	// Value names it. Cuts of one value are compared with each other, all with counts.
+	Value string
+
+	// Parts are the persons between each two cuts, in the order of the value.
+	Parts [][]omop.PersonID
+}
+
+// divided is the measure of the parts of a cut.
+const divided = "parts"
+
+// partsOfCut is more than a cut has parts.
+const partsOfCut = 1 << 11
+
+// mostRuns bounds the parts of which all runs are looked at, not only those that begin with the first
+// or end with the last.
+const mostRuns = 40
+
+// cut is a [Cut] as it is kept.
+type cut struct {
+	value   string
+	parts   []set
+	persons set      // of all parts
+	in      []uint16 // the part that each is in
+}
+
+func newCut(value string, parts []set) cut {
+	c := cut{value: value, parts: parts, persons: union(parts...)}
+	c.in = make([]uint16, len(c.persons))
+	for i, part := range parts {
+		for at := range part.places(c.persons) {
+			c.in[at] = uint16(i) // below partsOfCut
+		}
+	}
+	return c
+}
+
+// shared returns how many of a set are in each part.
+func (c cut) shared(s set) []int {
+	in := make([]int, len(c.parts))
+	at := 0
+	for _, person := range s {
+		further, there := slices.BinarySearch(c.persons[at:], person)
+		if at += further; there {
+			in[c.in[at]]++
+		}
+	}
+	return in
+}
+
+// uncut refuses if numbers of the answer and earlier ones are about nearly the same persons, but
+// for those who lie between two cuts of a value. It returns what is to be kept of the answer's cuts.
+func (d *decision) uncut(ctx context.Context, a Answer, sets []measureSet) (keep []measureSet, err error) {
+	var fresh []cut
+	for i, c := range a.Cuts {
+		var parts []set
+		for k, persons := range c.Parts {
+			part, err := newSet(persons)
+			if err != nil {
+				return nil, err
+			}
+			if len(part) == 0 {
+				continue
+			}
+			parts = append(parts, part)
+			keep = append(keep, measureSet{measure: divided, cell: i*partsOfCut + k, members: part, choice: true, made: made{whole: c.Value}})
+		}
+		fresh = append(fresh, newCut(c.Value, parts))
+	}
+	if d.q.Policy.MinDifference <= 1 {
+		return keep, nil
+	}
+	before, err := d.memory.of(ctx, d.tx, Membership)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range fresh {
+		for _, same := range before.compared {
+			for _, s := range same {
+				if s.withheld == shownSet && c.nearly(s.members, d.q.Policy.MinDifference) {
+					return nil, errBetween
+				}
+			}
+		}
+	}
+	earlier, err := d.memory.of(ctx, d.tx, divided)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range earlier.cuts {
+		for _, s := range sets {
+			if s.measure == Membership && !s.withheld && !s.hidden && c.nearly(s.members, d.q.Policy.MinDifference) {
+				return nil, errBetween
+			}
+		}
+		for _, f := range fresh {
+			if f.value == c.value && f.crosses(c, d.q.Policy.MinDifference) {
+				return nil, errBetween
+			}
+		}
+	}
+	return keep, nil
+}
+
+var errBetween = ErrChoice.With("a break, a group of age or a criterion of the cohort lies close to one of another question; cut at the same value: groups of age end with 17, 39 and 64 years")
+
+// cutsIn returns the cuts whose parts one question kept, in the order of cells.
+func cutsIn(figures []kept) (list []cut) {
+	var parts []set
+	for i, part := range figures {
+		parts = append(parts, part.members)
+		if i == len(figures)-1 || part.cell/partsOfCut != figures[i+1].cell/partsOfCut {
+			list, parts = append(list, newCut(part.made.whole, parts)), nil
+		}
+	}
+	return list
+}
+
+// sizes are the persons of each part.
+func (c cut) sizes() []int {
+	sizes := make([]int, len(c.parts))
+	for i, part := range c.parts {
+		sizes[i] = len(part)
+	}
+	return sizes
+}
+
+// nearly reports whether a set is a run of parts but for fewer than least persons, some of
+// whom share a part with others who are on the other side. If it divides no part, what it differs by
+// is told by the parts themselves, or are persons without the value.
+func (c cut) nearly(s set, least int) bool {
+	return nearRun(c.sizes(), c.shared(s), len(s), least, func(int, int) bool { return true })
+}
+
+// crosses reports whether a run of parts is one of the other cut's but for fewer than least persons,
+// and each divides a part of the other.
+func (c cut) crosses(other cut, least int) bool {
+	if len(c.parts) > len(other.parts) {
+		c, other = other, c
+	}
+	both := make([][]int, len(c.parts)) // by the parts of either
+	for i, part := range c.parts {
+		both[i] = other.shared(part)
+	}
+	sizes := other.sizes()
+	for from := range c.parts {
+		in, total := make([]int, len(sizes)), 0
+		for to := from; to < len(c.parts); to++ {
+			for k, n := range both[to] {
+				in[k] += n
+			}
+			total += len(c.parts[to])
+			if len(c.parts) > mostRuns && from > 0 && to < len(c.parts)-1 {
+				continue
+			}
+			found := nearRun(sizes, in, total, least, func(first, last int) bool {
+				for i, part := range c.parts {
+					var shared int
+					for _, n := range both[i][first : last+1] {
+						shared += n
+					}
+					if 0 < shared && shared < len(part) {
+						return true
+					}
+				}
+				return false
+			})
+			if found {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// nearRun reports whether a set of so many persons, of whom some are in each of the parts, differs
+// from a run of parts, with least persons or more, by fewer than least, and from none by nobody.
+// Only a set that divides a part does, and only runs count that are told by it.
+func nearRun(sizes, in []int, total, least int, told func(first, last int) bool) bool {
+	divides, lightest := false, 0
+	run := 0 // the least that a run ending here adds to those who are in the set alone
+	for i, n := range in {
+		divides = divides || 0 < n && n < sizes[i]
+		run = min(run, 0) + sizes[i] - 2*n
+		lightest = min(lightest, run)
+	}
+	if !divides || total+lightest >= least {
+		return false
+	}
+	found := false
+	for first := range sizes {
+		persons, apart := 0, total
+		for last := first; last < len(sizes); last++ {
+			persons += sizes[last]
+			apart += sizes[last] - 2*in[last]
+			switch {
+			case persons < least || apart >= least:
+			case apart == 0:
+				return false
+			case !found:
+				found = told(first, last)
+			}
+		}
+	}
+	return found
+}
