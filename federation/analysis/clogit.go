@@ -43,6 +43,11 @@ type ConditionalLogistic struct {
 
 // New checks the model and returns it as a method.
 func (m ConditionalLogistic) New() (Iteration, error) {
+	return overLevels(m.Declared, m.over, m.Formula)
+}
+
+func (m ConditionalLogistic) over(declared []Column) (Rounds[conditionalState], error) {
+	m.Declared = declared
 	c, err := newConditional(m.Formula, m.Declared, m.MinSets)
 	if err != nil {
 		return nil, fmt.Errorf("conditional logistic: %w", err)
@@ -56,5 +61,5 @@ func (m ConditionalLogistic) New() (Iteration, error) {
 	if c.column(c.response).Kind != Logical {
 		return nil, fmt.Errorf("conditional logistic: the column %s must be logical: true for a case, false for a control", c.response)
 	}
-	return Iterate(c), nil
+	return c, nil
 }

@@ -65,6 +65,11 @@ type Comparison struct {
 
 // New checks the question and returns the method.
 func (m Comparison) New() (Iteration, error) {
+	return overLevels(m.Declared, m.over, m.Treatment, m.Outcome)
+}
+
+func (m Comparison) over(declared []Column) (Rounds[comparisonState], error) {
+	m.Declared = declared
 	c := comparison{Comparison: m}
 	if c.Ties == "" {
 		c.Ties = query.Efron
@@ -86,7 +91,7 @@ func (m Comparison) New() (Iteration, error) {
 	if _, err := NewFrame(c.Columns()); err != nil {
 		return nil, fmt.Errorf("comparison: declared: %w", err)
 	}
-	return Iterate(c), nil
+	return c, nil
 }
 
 func (c comparison) validate() error {

@@ -24,10 +24,11 @@ func TestWeightsByTimeGiveScoresAway(t *testing.T) {
 		frames := split(t, m.Columns(), rows, 3, func(r int) int { return r % 3 })
 		state, err := m.Start()
 		require.NoError(t, err)
-		var times struct {
+		type known struct {
 			Times []struct{ Last int }
 		}
-		for len(times.Times) == 0 {
+		var times struct{ State known }
+		for len(times.State.Times) == 0 {
 			var sites [][]uint64
 			for _, f := range frames {
 				words, err := m.Site(state, f)
@@ -46,7 +47,7 @@ func TestWeightsByTimeGiveScoresAway(t *testing.T) {
 				event = 0
 			}
 			at := 0
-			for float64(times.Times[at].Last) < last {
+			for float64(times.State.Times[at].Last) < last {
 				at++
 			}
 			cells[[3]int{at, int(r[2]), event}]++

@@ -76,11 +76,16 @@ const maxCoxRounds = 5
 
 // New checks the model and returns it as a method.
 func (m Cox) New() (Iteration, error) {
+	return overLevels(m.Declared, m.over, m.Formula)
+}
+
+func (m Cox) over(declared []Column) (Rounds[coxState], error) {
+	m.Declared = declared
 	c, err := m.check()
 	if err != nil {
 		return nil, fmt.Errorf("cox: %w", err)
 	}
-	return Iterate(c), nil
+	return c, nil
 }
 
 // check returns the model with what follows from the declarations.

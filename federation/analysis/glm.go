@@ -37,11 +37,16 @@ const (
 
 // New checks the model and returns it as a method.
 func (m GLM) New() (Iteration, error) {
+	return overLevels(m.Declared, m.over, m.Formula)
+}
+
+func (m GLM) over(declared []Column) (Rounds[glmState], error) {
+	m.Declared = declared
 	g, err := m.check()
 	if err != nil {
 		return nil, fmt.Errorf("glm: %w", err)
 	}
-	return Iterate(g), nil
+	return g, nil
 }
 
 // check returns the model with what follows from the declarations.
@@ -268,6 +273,8 @@ func (g glm) rows(f *Frame, fn func(x []float64, y, w, offset float64)) error {
 	}
 	return nil
 }
+
+func (g glm) columnNumbers() (Matrix, int) { return g.matrix, 2 }
 
 func (g glm) Site(s glmState, f *Frame, sums *Sums) error {
 	if s.Fits < 0 {

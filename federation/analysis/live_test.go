@@ -90,6 +90,7 @@ var lives = []live{
 	{"meta-analysis of slopes", "meta/meta.R", []string{"y ~ x", "gaussian", "x"}, by("REML adjusted"), drawSites, asDrawn},
 	{"meta-analysis by moments", "meta/meta.R", []string{"y ~ x", "gaussian", "x"}, by("DL"), drawSites, asDrawn},
 	{"meta-analysis by Paule and Mandel", "meta/meta.R", []string{"y ~ x", "gaussian", "x"}, by("PM adjusted"), drawSites, asDrawn},
+	{"meta-analysis of a level", "meta/meta.R", []string{"y ~ x + g", "gaussian", "gc"}, by("DL"), drawSites, asDrawn},
 	{"meta-analysis of a fixed effect", "meta/meta.R", []string{"y ~ x", "gaussian", "x"}, by(""), drawSites, asDrawn},
 
 	{"weights of all", "propensity/propensity.R", []string{"low ~ smoke + age", "binomial", "weighting", "ATE"}, read[propensityCase], births, anyhow},

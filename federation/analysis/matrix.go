@@ -145,6 +145,14 @@ func cross(products []product, parts []part, names, labels []string) ([]product,
 	return out, outNames
 }
 
+// endingIn returns the matrix with a column moved to the end.
+func (m Matrix) endingIn(column int) Matrix {
+	last := append(slices.Delete(slices.Clone(m.columns), column, column+1), m.columns[column])
+	names := append(slices.Delete(slices.Clone(m.Names), column, column+1), m.Names[column])
+	m.columns, m.Names = last, names
+	return m
+}
+
 // Width returns the number of columns.
 func (m Matrix) Width() int { return len(m.columns) }
 

@@ -18,9 +18,12 @@ import (
 // the estimates, each further one takes sums of the weights at the public variance between
 // sites: three rounds for a fixed effect, four with DL, about ten with PM and REML.
 //
-// A site has no estimate if it has too few rows, if the coefficient is one of R's NA (such as
-// of a level that it lacks) or without a standard error above 0, or if the fit did not
-// converge or has warnings, as one with separation has.
+// A site has no estimate if it has too few rows, if the coefficient is without a standard error
+// above 0, or if the fit did not converge or has warnings, as one with separation has. Nor has it one
+// if its rows do not tell the coefficient, as of a level that it lacks. Without the reference
+// level of a factor they tell none of its contrasts: R's glm takes the next level for the
+// reference and gives another contrast under the same name. Of an intercept a site has an
+// estimate only if it has all coefficients.
 type Meta struct {
 	// Model and Term are each site's model and the name of a coefficient in it. Without
 	// a Model the estimate is a difference of means.
@@ -68,17 +71,18 @@ func (m Meta) New() (Iteration, error) {
 	if m.Model == nil {
 		return r.ofMeans()
 	}
-	var err error
-	if r.fit, err = m.Model.New(); err != nil {
-		return nil, fmt.Errorf("meta-analysis: model: %w", err)
-	}
-	matrix, err := NewMatrix(m.Model.Formula, m.Model.Declared)
+	model, err := m.Model.check()
 	if err != nil {
-		return nil, fmt.Errorf("meta-analysis: model: %w", err)
+		return nil, fmt.Errorf("meta-analysis: model: glm: %w", err)
 	}
-	if !slices.Contains(matrix.Names, m.Term) {
+	term := slices.Index(model.matrix.Names, m.Term)
+	if term < 0 {
 		return nil, fmt.Errorf("meta-analysis: term: the model has no coefficient %q", m.Term)
 	}
+	if !model.matrix.Intercept || term > 0 {
+		model.matrix = model.matrix.endingIn(term)
+	}
+	r.fit = Iterate(model)
 	return Iterate(r), nil
 }
 
@@ -102,7 +106,10 @@ func (m metaRounds) ofMeans() (Iteration, error) {
 type metaRounds struct {
 	Meta
 	pooling
-	fit Iteration // of the model
+
+	// fit is of the model, with the column of the term last: the one to be left out if others
+	// determine it.
+	fit Iteration
 }
 
 func (m metaRounds) Columns() []Column {
@@ -193,12 +200,12 @@ func (m metaRounds) coefficient(f *Frame) (Effect, bool) {
 	if r == nil || !r.Converged || len(r.Warnings) > 0 {
 		return Effect{}, false
 	}
-	for _, c := range r.Coefficients {
-		if c.Name == m.Term && c.Estimate != nil && c.SE != nil {
-			return Effect{Estimate: *c.Estimate, SE: *c.SE}, true
-		}
+	at := slices.IndexFunc(r.Coefficients, func(c query.Coefficient) bool { return c.Name == m.Term })
+	c := r.Coefficients[at]
+	if c.Estimate == nil || c.SE == nil || at == 0 && !known(r.Coefficients) {
+		return Effect{}, false
 	}
-	return Effect{}, false
+	return Effect{Estimate: *c.Estimate, SE: *c.SE}, true
 }
 
 // difference is of the means of the site's rows.

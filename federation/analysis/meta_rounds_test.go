@@ -142,6 +142,19 @@ func TestMetaInRoundsIsThatOfTheEstimates(t *testing.T) {
 	}
 }
 
+// TestMetaInRoundsOfAnIntercept: a site that lacks the reference level has a mean of another one.
+func TestMetaInRoundsOfAnIntercept(t *testing.T) {
+	t.Parallel()
+	c := casesIn[metaRoundsCase](t, "meta")[5]
+	c.Term = "(Intercept)"
+	rows := tableRows(t, c.File, c.Columns)
+	m, err := c.question(t, "").New()
+	require.NoError(t, err)
+	outcome, err := analysis.Local(m, split(t, c.Columns, rows, 6, func(r int) int { return c.Sites[r] })...)
+	require.NoError(t, err)
+	require.Equal(t, 4, outcome.Result.(*query.MetaAnalysis).Sites, "but those without H and without L")
+}
+
 func TestMetaInRoundsHasNoResult(t *testing.T) {
 	t.Parallel()
 	c := casesIn[metaRoundsCase](t, "meta")[3]

@@ -45,7 +45,11 @@ const maxMixedWidth = 113
 
 // New checks the model and returns it as a method.
 func (m Mixed) New() (Iteration, error) {
-	g, err := GLM{Formula: m.Formula, Family: query.Gaussian, Declared: m.Declared}.check()
+	return overLevels(m.Declared, m.over, m.Formula)
+}
+
+func (m Mixed) over(declared []Column) (Rounds[mixedState], error) {
+	g, err := GLM{Formula: m.Formula, Family: query.Gaussian, Declared: declared}.check()
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("mixed: %w", err)
@@ -58,7 +62,7 @@ func (m Mixed) New() (Iteration, error) {
 	if c == "" {
 		c = query.REML
 	}
-	return Iterate(mixed{g, c}), nil
+	return mixed{g, c}, nil
 }
 
 // mixed is a checked model.

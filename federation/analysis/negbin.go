@@ -41,8 +41,12 @@ const maxNegBinWidth = 139
 
 // New checks the model and returns it as a method.
 func (m NegativeBinomial) New() (Iteration, error) {
+	return overLevels(m.Declared, m.over, m.Formula)
+}
+
+func (m NegativeBinomial) over(declared []Column) (Rounds[negBinState], error) {
 	g, err := GLM{
-		Formula: m.Formula, Family: query.Poisson, Link: m.Link, Weights: m.Weights, Declared: m.Declared,
+		Formula: m.Formula, Family: query.Poisson, Link: m.Link, Weights: m.Weights, Declared: declared,
 	}.check()
 	switch {
 	case err != nil:
@@ -50,7 +54,7 @@ func (m NegativeBinomial) New() (Iteration, error) {
 	case g.matrix.Width() > maxNegBinWidth:
 		return nil, fmt.Errorf("negative binomial: the formula has more than %d columns, with one for each level of a factor", maxNegBinWidth)
 	}
-	return Iterate(negBin{g}), nil
+	return negBin{g}, nil
 }
 
 // negBin is a checked model. Its Poisson model has the link, matrix and weights.

@@ -47,6 +47,11 @@ type OneShot struct {
 
 // New checks the question and returns the method.
 func (m OneShot) New() (Iteration, error) {
+	return overLevels(m.Declared, m.over, m.Formula)
+}
+
+func (m OneShot) over(declared []Column) (Rounds[oneShotState], error) {
+	m.Declared = declared
 	o := oneShot{OneShot: m}
 	var err error
 	if o.model, err = (GLM{Formula: m.Formula, Family: query.Binomial, Declared: m.Declared}).check(); err != nil {
@@ -59,7 +64,7 @@ func (m OneShot) New() (Iteration, error) {
 		return nil, fmt.Errorf("one-shot: minSites: 0 to %d", MaxSites)
 	}
 	if m.Lead == "" {
-		return Iterate(o), nil
+		return o, nil
 	}
 	if err := categorical(m.Sites); err != nil {
 		return nil, fmt.Errorf("one-shot: sites: %w", err)
@@ -70,7 +75,7 @@ func (m OneShot) New() (Iteration, error) {
 	if _, err := NewFrame(o.Columns()); err != nil {
 		return nil, fmt.Errorf("one-shot: sites: %w", err)
 	}
-	return Iterate(o), nil
+	return o, nil
 }
 
 type oneShot struct {

@@ -49,6 +49,11 @@ type OneShotCox struct {
 
 // New checks the question and returns the method.
 func (m OneShotCox) New() (Iteration, error) {
+	return overLevels(m.Declared, m.over, m.Formula)
+}
+
+func (m OneShotCox) over(declared []Column) (Rounds[oneShotCoxState], error) {
+	m.Declared = declared
 	model, err := Cox{Formula: m.Formula, Ties: m.Ties, Grid: m.Grid, MinAtRisk: m.MinAtRisk, Declared: m.Declared}.check()
 	switch {
 	case err != nil:
@@ -65,7 +70,7 @@ func (m OneShotCox) New() (Iteration, error) {
 	if m.BySite {
 		o.model.spare = 2
 	}
-	return Iterate(o), nil
+	return o, nil
 }
 
 type oneShotCox struct {

@@ -51,6 +51,11 @@ const maxGroups = 20
 
 // New checks the question and returns the method.
 func (m Prediction) New() (Iteration, error) {
+	return overLevels(m.Declared, m.over, m.Formula)
+}
+
+func (m Prediction) over(declared []Column) (Rounds[predictionState], error) {
+	m.Declared = declared
 	p := prediction{Prediction: m}
 	var err error
 	if p.model, err = (GLM{Formula: m.Formula, Family: query.Binomial, Declared: m.Declared}).check(); err != nil {
@@ -83,7 +88,7 @@ func (m Prediction) New() (Iteration, error) {
 	if p.intercept, err = calibration("event ~ offset(linear)"); err != nil {
 		return nil, err
 	}
-	return Iterate(p), nil
+	return p, nil
 }
 
 // furthest bounds linear predictors: those of the least and greatest risk are within it.
@@ -179,7 +184,11 @@ func (m prediction) part(f *Frame, train bool) *Frame {
 // drawn reports whether the hash of a row is below the share of all hashes.
 func (m prediction) drawn(f *Frame, row int) bool {
 	bytes := binary.BigEndian.AppendUint64(nil, m.Seed)
-	for _, values := range f.values {
+	for i, values := range f.values {
+		if c := f.columns[i]; c.Kind == Factor { // whatever levels are declared beside it
+			bytes = append(append(bytes, c.Levels[int(values[row])]...), 0)
+			continue
+		}
 		bytes = binary.BigEndian.AppendUint64(bytes, math.Float64bits(values[row]+0)) // -0 is 0
 	}
 	hash := sha256.Sum256(bytes)

@@ -80,6 +80,11 @@ const (
 
 // New checks the question and returns the method.
 func (m Propensity) New() (Iteration, error) {
+	return overLevels(m.Declared, m.over, m.Treatment, m.Outcome)
+}
+
+func (m Propensity) over(declared []Column) (Rounds[propensityState], error) {
+	m.Declared = declared
 	p, err := m.scoring()
 	if err != nil {
 		return nil, fmt.Errorf("propensity: %w", err)
@@ -92,7 +97,7 @@ func (m Propensity) New() (Iteration, error) {
 	if _, err := NewFrame(p.Columns()); err != nil {
 		return nil, fmt.Errorf("propensity: declared: %w", err)
 	}
-	return Iterate(p), nil
+	return p, nil
 }
 
 // scoring returns the method as far as it is about the score.

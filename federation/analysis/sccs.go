@@ -38,6 +38,11 @@ type CaseSeries struct {
 
 // New checks the model and returns it as a method.
 func (m CaseSeries) New() (Iteration, error) {
+	return overLevels(m.Declared, m.over, m.Formula)
+}
+
+func (m CaseSeries) over(declared []Column) (Rounds[conditionalState], error) {
+	m.Declared = declared
 	c, err := newConditional(m.Formula, m.Declared, m.MinSets)
 	if err != nil {
 		return nil, fmt.Errorf("case series: %w", err)
@@ -45,7 +50,7 @@ func (m CaseSeries) New() (Iteration, error) {
 	if of := c.column(c.response); of.Kind != Numeric || of.Low < 0 || of.High > MaxPersons {
 		return nil, fmt.Errorf("case series: the column %s must be numeric, from 0 to %d: counts of events", c.response, MaxPersons)
 	}
-	return Iterate(series{c}), nil
+	return series{c}, nil
 }
 
 // series is a checked case series.

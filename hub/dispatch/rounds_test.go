@@ -39,12 +39,11 @@ func relapses() [][]peertest.Person {
 }
 
 // fitted is what R 4.2.2 says of these people together, with age = 2024 - Born:
-// summary(glm(relapse ~ age + sex + pressure, binomial)).
+// summary(glm(relapse ~ age + sex + pressure, binomial)). Nobody is of another sex.
 var fitted = []query.Coefficient{
 	{Name: "(Intercept)", Estimate: number(-31.947121711554036), SE: number(4.0328437310563832)},
 	{Name: "age", Estimate: number(0.053623491178284355), SE: number(0.01481057405176589)},
 	{Name: "sexmale", Estimate: number(-0.14746879622751483), SE: number(0.39061145124645241)},
-	{Name: "sexother or unknown"}, // nobody
 	{Name: "pressure", Estimate: number(0.25587366179982385), SE: number(0.031758421716109694)},
 }
 
@@ -69,10 +68,6 @@ func requireFitted(t *testing.T, r query.Result) {
 	for i, want := range fitted {
 		got := m.Coefficients[i]
 		require.Equal(t, want.Name, got.Name)
-		if want.Estimate == nil {
-			require.Nil(t, got.Estimate)
-			continue
-		}
 		require.InEpsilon(t, *want.Estimate, *got.Estimate, 1e-8)
 		require.InEpsilon(t, *want.SE, *got.SE, 1e-8)
 	}

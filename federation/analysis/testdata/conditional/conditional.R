@@ -26,7 +26,7 @@ case <- function(name, file, d, formula, ties = "") {
   strata <- regmatches(formula, gregexpr("(?<=strata\\()[^)]*", formula, perl = TRUE))[[1]]
   set <- strata[1] # of a case series
   if (ties != "") d[[used[1]]] <- d[[used[1]]] == 1
-  complete <- d[complete.cases(d[used]), used]
+  complete <- droplevels(d[complete.cases(d[used]), used]) # clogit keeps levels that nobody has
   y <- as.numeric(complete[[used[1]]])
   e <- complete
   if (ties == "") { # a set for each event, as the data of package SCCS are

@@ -121,7 +121,7 @@ km <- function(name, file, d, time, event, arm = NULL, stratum = NULL, width = 1
 cox <- function(name, file, d, surv, right, ties = "efron", stratum = NULL, others = NULL, width = 1, horizon, merge = 0) {
   f <- as.formula(paste("~", right))
   used <- unique(c(surv, all.vars(f), stratum))
-  complete <- d[complete.cases(d[used]), used]
+  complete <- droplevels(d[complete.cases(d[used]), used]) # coxph keeps levels that nobody has
   e <- on_grid(complete, surv, width, horizon)
   strata <- if (is.null(stratum)) "" else paste0(" + strata(", stratum, ")")
   formula <- paste0("Surv(", paste(surv, collapse = ", "), ") ~ ", right, strata)
