@@ -401,6 +401,7 @@ func TestConceptsOfNoVocabulary(t *testing.T) {
 			`{"concept":{"CONCEPT_ID":2000000007}},{"concept":{"CONCEPT_ID":2000000008}},{"concept":{"CONCEPT_ID":320128}}`:                       {"ada", "bob", "eve", "sam"},
 			`{"concept":{"CONCEPT_ID":2000000007}},{"concept":{"CONCEPT_ID":2000000008}},{"concept":{"CONCEPT_ID":2000000007},"isExcluded":true}`: {"bob"},
 			`{"concept":{"CONCEPT_ID":2000000007},"includeMapped":true}`:                                                                          {"ada"},
+
 			`{"concept":{"CONCEPT_ID":2000000009}}`: nil,
 		} {
 			definition := fmt.Sprintf(`{"ConceptSets":[{"id":0,"name":"own","expression":{"items":[%s]}}],

@@ -251,7 +251,12 @@ func twoGrids(ctx context.Context, t *target) (Finding, error) {
 		if specs.ODAC != nil {
 			kind = query.ODAC
 		}
-		if _, err := t.answerTo(ctx, survivalOf(kind, specs), lifeOf); err != nil {
+		a := survivalOf(kind, specs)
+		_, own, err := t.frameOf(ctx, t.everybody(), a, lifeOf)
+		if err == nil {
+			_, err = t.pooled(a, own, own, own) // one shot wants estimates of all sites
+		}
+		if err != nil {
 			return failed(err, "risk sets on one grid")
 		}
 	}
