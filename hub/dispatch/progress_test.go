@@ -62,8 +62,11 @@ func TestProgressNamesEveryNode(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		for p.Step != query.StepMask && p.State == query.Open { // node 1 and then node 2 are waited for
 			time.Sleep(10 * time.Second)
-			p, nodes = w.states(t, id)
-			if p.Step == query.StepShare {
+			if p, _ = w.states(t, id); p.Step != query.StepShare {
+				continue
+			}
+			time.Sleep(time.Second) // the first answers wait for the others for half of it
+			if p, nodes = w.states(t, id); p.Step == query.StepShare {
 				require.Equal(t, query.NodeProgress{Node: did[1], State: query.NodeMissing, Step: query.StepAsk}, nodes[did[1]])
 				require.Equal(t, query.NodeWorking, nodes[did[2]].State)
 				require.Equal(t, query.NodeAnswered, nodes[did[0]].State)
