@@ -36,8 +36,9 @@ const sweepChunk = 1000
 //
 // A person goes when no row is left that names them, and held, which is given those who
 // would go, does not return them: other tables of the site may name them too. Visits that
-// are gone are taken out of the rows that had them, as are providers, care sites and locations. Observation periods that are made from
-// events are made again for the persons of the file.
+// are gone are taken out of the rows that had them, as are providers, care sites and
+// locations. Observation periods that are made from events are made again for the persons of
+// the file.
 func (s *Store) Sweep(ctx context.Context, tx *sqldb.Tx, pass Pass, held func(context.Context, *sqldb.Tx, []PersonID) ([]PersonID, error)) (Swept, error) {
 	w := &sweeping{tx: tx, persons: people{}, left: people{}, changed: people{}}
 	if err := w.findLoads(ctx, pass); err != nil || len(w.old) == 0 {
