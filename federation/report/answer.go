@@ -77,15 +77,14 @@ func (a Answer) outcome() any {
 }
 
 // measured adds to an outcome what only the question says of it: the unit of what its figure
-// has on an axis, of a time days, but for a column of a data set in another one; and what a
-// meta-analysis pools.
+// has on an axis, and what a meta-analysis pools.
 func (a Answer) measured(outcome any) any {
 	switch v := outcome.(type) {
 	case query.FrequencyTable:
 		return measuredFrequencies{v, a.Request.Analysis.UnitOf(v.Name)}
 	case query.Rates:
 		if spec := a.Request.Analysis.Incidence; spec != nil {
-			return timedRates{v, a.timeUnit(spec.Time)}
+			return timedRates{v, query.TimeUnit(a.Request.Analysis.UnitOf(spec.Time))}
 		}
 	case query.MetaAnalysis:
 		if spec := a.Request.Analysis.Meta; spec != nil {
@@ -97,11 +96,6 @@ func (a Answer) measured(outcome any) any {
 		return timedComparison{v, a.Request.Analysis.WatchedUnit()}
 	}
 	return outcome
-}
-
-// timeUnit is the unit of a column with times.
-func (a Answer) timeUnit(name string) query.TimeUnit {
-	return cmp.Or(query.TimeUnit(a.Request.Analysis.UnitOf(name)), query.Days)
 }
 
 // units say in which unit the numbers are, empty if there are none with a unit.

@@ -27,7 +27,7 @@ func timedComparisonBlocks(c timedComparison) []block {
 	}
 	if arms := comparedArms(c); len(arms.rows) > 0 {
 		_, per := scale(c.unit)
-		blocks = append(blocks, arms, lines{fmt.Sprintf("Rates are per %s, with Garwood's exact limits; times are in %s.", per, c.unit.Name())})
+		blocks = append(blocks, arms, lines{fmt.Sprintf("Rates are per %s, with Garwood's exact limits; times are in %s.", per, called(c.unit))})
 	} else {
 		blocks = append(blocks, lines{"The arms are not shown: with those of the pairs they would tell of the few who are in none."})
 	}
@@ -158,7 +158,7 @@ func timedComparisonFigure(c timedComparison) drawing {
 			continue
 		}
 		p := figure.Curves{
-			Title: "Survival curves of the treated and the untreated", Time: "Time (" + c.unit.Name() + ")", Share: "Survival probability",
+			Title: "Survival curves of the treated and the untreated", Time: axis(c.unit), Share: "Survival probability",
 			Note: hazard("Adjusted HR", c.Adjusted.Hazard),
 		}
 		for _, a := range []struct {

@@ -68,7 +68,7 @@ func timedRatesBlocks(r timedRates) []block {
 	}
 	notes := lines{"Exact limits by Clopper and Pearson."}
 	if incidence {
-		notes = lines{fmt.Sprintf("Rates are per %s; the time is in %s.", per, r.unit.Name()), "Exact limits by Garwood."}
+		notes = lines{fmt.Sprintf("Rates are per %s; the time is in %s.", per, called(r.unit)), "Exact limits by Garwood."}
 	}
 	if sd := r.All.NoiseSD; sd != nil {
 		if incidence {

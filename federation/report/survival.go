@@ -42,7 +42,7 @@ func timedSurvivalBlocks(s timedSurvival) []block {
 	blocks := []block{
 		lines{fmt.Sprintf("survfit(%s)", s.Formula), persons(s.N, s.LeftOut)},
 		t,
-		lines{fmt.Sprintf("* restricted mean with upper limit = %s; times are in %s", one(7, &s.Restriction), s.unit.Name())},
+		lines{fmt.Sprintf("* restricted mean with upper limit = %s; times are in %s", one(7, &s.Restriction), called(s.unit))},
 	}
 	for _, a := range s.Arms {
 		if len(a.Curve) > 0 {
@@ -172,7 +172,7 @@ func survivalFigure(s query.Survival) drawing {
 }
 
 func timedSurvivalFigure(s timedSurvival) drawing {
-	p := figure.Curves{Title: "Survival curves: " + s.Formula, Time: "Time (" + s.unit.Name() + ")", Share: "Survival probability"}
+	p := figure.Curves{Title: "Survival curves: " + s.Formula, Time: axis(s.unit), Share: "Survival probability"}
 	p.End = s.Restriction
 	there := false
 	for _, a := range s.Arms {

@@ -126,16 +126,18 @@ func TestProofsAreDoneWhenNoneIsToCome(t *testing.T) {
 	for name, c := range map[string]struct {
 		result   *query.Result
 		accesses []registry.Access
+		noChain  bool
 		done     bool
 	}{
-		"open":             {nil, nil, false},
-		"withheld":         {&query.Result{State: query.Withheld, Answered: answered}, nil, true},
-		"repeated":         {&query.Result{State: query.Complete, Answered: answered, Repeats: new(query.ID)}, nil, true},
-		"none came":        {&query.Result{State: query.Complete, Answered: answered}, nil, false},
-		"not on the chain": {&query.Result{State: query.Complete, Answered: answered}, []registry.Access{unlogged}, false},
-		"on the chain":     {&query.Result{State: query.Partial, Answered: answered}, []registry.Access{logged}, true},
+		"withheld":         {result: &query.Result{State: query.Withheld, Answered: answered}, done: true},
+		"repeated":         {result: &query.Result{State: query.Complete, Answered: answered, Repeats: new(query.ID)}, done: true},
+		"none came":        {result: &query.Result{State: query.Complete, Answered: answered}},
+		"none, no chain":   {result: &query.Result{State: query.Complete, Answered: answered}, noChain: true},
+		"not on the chain": {result: &query.Result{State: query.Complete, Answered: answered}, accesses: []registry.Access{unlogged}},
+		"no chain":         {result: &query.Result{State: query.Complete, Answered: answered}, accesses: []registry.Access{unlogged}, noChain: true, done: true},
+		"on the chain":     {result: &query.Result{State: query.Partial, Answered: answered}, accesses: []registry.Access{logged}, done: true},
 	} {
-		require.Equal(t, c.done, proofsDone(c.result, c.accesses), name)
+		require.Equal(t, c.done, proofsDone(c.result, c.accesses, !c.noChain), name)
 	}
 }
 

@@ -63,15 +63,11 @@ func (s *server) questionViews(ctx context.Context, limit int) ([]Question, erro
 	}
 	views := make([]Question, 0, len(list))
 	for _, q := range list {
-		waiting, err := s.cfg.Registry.Waiting(ctx, q.ID)
+		view, err := s.questionOf(ctx, q)
 		if err != nil {
 			return nil, err
 		}
-		accesses, err := s.cfg.Registry.Accesses(ctx, q.ID)
-		if err != nil {
-			return nil, err
-		}
-		views = append(views, questionOf(q, waiting, accesses))
+		views = append(views, view)
 	}
 	return views, nil
 }
@@ -134,17 +130,33 @@ func (s *server) view(ctx context.Context, id query.ID) (Question, error) {
 	if err != nil {
 		return Question{}, err
 	}
-	waiting, err := s.cfg.Registry.Waiting(ctx, id)
+	view, err := s.questionOf(ctx, q)
 	if err != nil {
 		return Question{}, err
 	}
-	accesses, err := s.cfg.Registry.Accesses(ctx, id)
+	view.Rounds, err = s.cfg.Registry.Rounds(ctx, id)
+	return view, err
+}
+
+// questionOf adds what the registry holds of a question beside it.
+func (s *server) questionOf(ctx context.Context, q registry.Question) (Question, error) {
+	waiting, err := s.cfg.Registry.Waiting(ctx, q.ID)
+	if err != nil {
+		return Question{}, err
+	}
+	accesses, err := s.cfg.Registry.Accesses(ctx, q.ID)
 	if err != nil {
 		return Question{}, err
 	}
 	view := questionOf(q, waiting, accesses)
-	view.Rounds, err = s.cfg.Registry.Rounds(ctx, id)
-	return view, err
+	if view.Result != nil {
+		venue, err := s.cfg.Registry.Venue(ctx)
+		if err != nil {
+			return Question{}, err
+		}
+		view.ProofsDone = proofsDone(q.Result, accesses, venue != query.NoChain)
+	}
+	return view, nil
 }
 
 // errLasts refuses a question that nodes would refuse before its time is over.

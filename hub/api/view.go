@@ -84,7 +84,7 @@ type Question struct {
 	Waiting     []identity.DID `json:"waiting" nullable:"false" doc:"The nodes whose people have to approve first and have not decided yet"`
 	Result      *query.Result  `json:"result,omitempty" doc:"Absent while the question is open"`
 	Accesses    []Access       `json:"accesses" nullable:"false" doc:"The nodes' proofs that consent covered every record used"`
-	ProofsDone  bool           `json:"proofsDone" doc:"Every proof that is to come is there and on the chain"`
+	ProofsDone  bool           `json:"proofsDone" doc:"Every proof that is to come is there and on the chain, if there is one"`
 }
 
 // Access is an access proof with its place in the log and on the chain.
@@ -177,7 +177,7 @@ func questionOf(q registry.Question, waiting []identity.DID, accesses []registry
 	view := Question{
 		ID: q.ID, Trial: q.Request.Trial, Researcher: q.Envelope.Issuer, State: q.State, Asked: q.Asked, Deadline: q.Deadline, WaitsUntil: q.WaitsUntil(),
 		Priority: q.Priority, LedgerIndex: q.LedgerIndex, ResultIndex: q.ResultIndex, Request: q.Request, Waiting: waiting, Result: q.Result,
-		Accesses: make([]Access, 0, len(accesses)), ProofsDone: proofsDone(q.Result, accesses),
+		Accesses: make([]Access, 0, len(accesses)),
 	}
 	for _, a := range accesses {
 		view.Accesses = append(view.Accesses, Access{
@@ -189,18 +189,16 @@ func questionOf(q registry.Question, waiting []identity.DID, accesses []registry
 }
 
 // proofsDone reports whether every node that answered has proved its accesses
-// and the chain has logged it. A repeated answer was proved before, and what
-// was not released needs no proof.
-func proofsDone(r *query.Result, accesses []registry.Access) bool {
+// and the chain, if the network has one, has logged it. A repeated answer was
+// proved before, and what was not released needs no proof.
+func proofsDone(r *query.Result, accesses []registry.Access, chain bool) bool {
 	switch {
-	case r == nil:
-		return false
 	case !r.State.Released(), r.Repeats != nil:
 		return true
 	case len(accesses) < len(r.Answered):
 		return false
 	}
-	return !slices.ContainsFunc(accesses, func(a registry.Access) bool { return a.Tx == "" })
+	return !chain || !slices.ContainsFunc(accesses, func(a registry.Access) bool { return a.Tx == "" })
 }
 
 // has reports whether there is what a long poll waits for.

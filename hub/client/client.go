@@ -258,7 +258,7 @@ type Question struct {
 	Waiting     []identity.DID `json:"waiting"`          // nodes whose people have not decided yet
 	Result      *query.Result  `json:"result,omitempty"`
 	Accesses    []Access       `json:"accesses"`
-	ProofsDone  bool           `json:"proofsDone"` // every proof that is to come is there and on the chain
+	ProofsDone  bool           `json:"proofsDone"` // every proof that is to come is there and on the chain, if there is one
 }
 
 // Access is a node's access proof as the hub shows it.

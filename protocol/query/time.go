@@ -57,9 +57,9 @@ func (a Analysis) watchedTime() string {
 	return f.Response.Columns[0]
 }
 
-// WatchedUnit is the unit of the times of an analysis on a grid of times: days, but for a
-// column of a data set in another one.
-func (a Analysis) WatchedUnit() TimeUnit { return cmp.Or(TimeUnit(a.UnitOf(a.watchedTime())), Days) }
+// WatchedUnit is the unit of the times of an analysis on a grid of times, empty where a data
+// set's column has none.
+func (a Analysis) WatchedUnit() TimeUnit { return TimeUnit(a.UnitOf(a.watchedTime())) }
 
 // gridWords say what grid of times an analysis has, nothing if it has none. A unit that the
 // question leaves out is not made up.
@@ -69,9 +69,8 @@ func (a Analysis) gridWords() string {
 		return ""
 	}
 	text := fmt.Sprintf(", in steps of %g up to %g", g.Width, g.Horizon)
-	time := a.watchedTime()
-	if unit := TimeUnit(a.UnitOf(time)); unit != "" {
+	if unit := a.WatchedUnit(); unit != "" {
 		return text + " " + unit.Name()
 	}
-	return text + " in the unit of " + time + ", which the question does not name"
+	return text + " in the unit of " + a.watchedTime() + ", which the question does not name"
 }

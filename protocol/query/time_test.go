@@ -24,12 +24,12 @@ func TestTheWordsOfAGridHaveItsUnit(t *testing.T) {
 		unit  query.TimeUnit
 	}{
 		{of("mo"), query.KaplanMeier, curves, "Survival curves of Surv(time, died) ~ 1, in steps of 1 up to 365 months, over the cohort", "mo"},
-		{of("wk"), query.Cox, query.Specs{Cox: &query.CoxSpec{Formula: "Surv(begin, time, died) ~ sex", Grid: grid}}, "up to 365 in the unit of begin, which the question does not name", "d"},
+		{of("wk"), query.Cox, query.Specs{Cox: &query.CoxSpec{Formula: "Surv(begin, time, died) ~ sex", Grid: grid}}, "up to 365 in the unit of begin, which the question does not name", ""},
 		{of("min"), query.Cox, query.Specs{Cox: &query.CoxSpec{Formula: "Surv(time, died) ~ sex", Grid: grid}}, "in steps of 1 up to 365 min,", "min"},
 		{of("a"), query.Compare, query.Specs{Comparison: &query.ComparisonSpec{
 			Treatment: "drug ~ sex", Outcome: "Surv(time, died) ~ drug", Adjustment: query.Weighting, Grid: grid,
 		}}, "Comparison of two treatments by Surv(time, died) ~ drug, adjusted by weighting with the propensity score of drug ~ sex, in steps of 1 up to 365 years,", "a"},
-		{of(""), query.KaplanMeier, curves, "up to 365 in the unit of time, which the question does not name,", "d"},
+		{of(""), query.KaplanMeier, curves, "up to 365 in the unit of time, which the question does not name,", ""},
 		{query.Column{Name: "time", From: query.FromFollowUp, Domain: "ConditionOccurrence", Concepts: []int64{1}}, query.KaplanMeier, curves, "up to 365 days,", "d"},
 	} {
 		a := query.Analysis{Kind: c.kind, Columns: []query.Column{c.time}, Specs: c.specs}
