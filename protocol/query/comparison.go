@@ -44,7 +44,7 @@ func (s *ComparisonSpec) columns() ([]string, error) {
 
 func (s *ComparisonSpec) answeredBy(o Outcome) bool { return o.Comparison != nil }
 func (s *ComparisonSpec) words() string {
-	return fmt.Sprintf("Comparison of two treatments by %s, adjusted by %s with the propensity score of %s", s.Outcome, s.Adjustment, s.Treatment)
+	return fmt.Sprintf("Comparison of two treatments by %s, adjusted by %s with the propensity score of %s%s", s.Outcome, s.Adjustment, s.Treatment, s.Ties.words())
 }
 
 // Comparison says which of two treatments leads to an outcome sooner.

@@ -17,7 +17,7 @@ func (s *ConditionalLogisticSpec) answeredBy(o Outcome) bool {
 }
 
 func (s *ConditionalLogisticSpec) words() string {
-	return "Conditional logistic regression of " + s.Formula + ", within matched sets of one site"
+	return "Conditional logistic regression of " + s.Formula + ", within matched sets of one site" + s.Ties.words()
 }
 
 // Conditional is a model fitted by the likelihood within sets of rows. Of matched cases and

@@ -33,7 +33,7 @@ func (s *ODACSpec) words() string {
 	if s.BySite {
 		name, within = "ODACH", " within sites"
 	}
-	return fmt.Sprintf("Proportional hazards model%s by one exchange of derivatives (%s) of %s", within, name, s.Formula)
+	return fmt.Sprintf("Proportional hazards model%s by one exchange of derivatives (%s) of %s%s", within, name, s.Formula, s.Ties.words())
 }
 
 // OneShot is a logistic regression by surrogate likelihoods around sites' own: nearly what a

@@ -1,5 +1,7 @@
 package query
 
+import "fmt"
+
 // Grid is the public grid of times of a survival analysis: 0, Width, 2 Width, up to Horizon,
 // in the unit of the column of times: days, but for that of a data set. A time between two points counts as the later one; what lies beyond the horizon
 // is censored there.
@@ -39,7 +41,13 @@ type KaplanMeierSpec struct {
 
 func (s *KaplanMeierSpec) columns() ([]string, error) { return named(s.Formula) }
 func (s *KaplanMeierSpec) answeredBy(o Outcome) bool  { return o.Survival != nil }
-func (s *KaplanMeierSpec) words() string              { return "Survival curves of " + s.Formula }
+
+func (s *KaplanMeierSpec) words() string {
+	if s.Restriction != 0 {
+		return fmt.Sprintf("Survival curves of %s, with means restricted to %g", s.Formula, s.Restriction)
+	}
+	return "Survival curves of " + s.Formula
+}
 
 // CoxSpec asks for a proportional hazards model.
 type CoxSpec struct {
@@ -55,7 +63,9 @@ type CoxSpec struct {
 
 func (s *CoxSpec) columns() ([]string, error) { return named(s.Formula) }
 func (s *CoxSpec) answeredBy(o Outcome) bool  { return o.Hazards != nil }
-func (s *CoxSpec) words() string              { return "Proportional hazards model of " + s.Formula }
+func (s *CoxSpec) words() string {
+	return "Proportional hazards model of " + s.Formula + s.Ties.words()
+}
 
 // Ties is how a proportional hazards model treats events at one time, and a conditional
 // logistic one cases in one set.
@@ -67,6 +77,14 @@ const (
 	Breslow Ties = "breslow"
 	Exact   Ties = "exact" // of cases in one set only
 )
+
+// words name the method where a question does.
+func (t Ties) words() string {
+	if t == "" {
+		return ""
+	}
+	return ", ties by the method " + string(t)
+}
 
 // Survival is a Kaplan-Meier estimate for each arm: what R's summary(survfit(…)) and
 // survdiff(…) show.

@@ -36,6 +36,14 @@ func TestTheWordsOfAGridHaveItsUnit(t *testing.T) {
 		require.Contains(t, a.Words(), c.want)
 		require.Equal(t, c.unit, a.WatchedUnit())
 	}
+	restricted := query.Analysis{Kind: query.KaplanMeier, Columns: []query.Column{of("d")}, Specs: query.Specs{
+		KaplanMeier: &query.KaplanMeierSpec{Formula: "Surv(time, died) ~ 1", Restriction: 180, Grid: grid},
+	}}
+	require.Contains(t, restricted.Words(), "with means restricted to 180, in steps of 1 up to 365 days")
+	tied := query.Analysis{Kind: query.Cox, Columns: []query.Column{of("d")}, Specs: query.Specs{
+		Cox: &query.CoxSpec{Formula: "Surv(time, died) ~ sex", Ties: query.Breslow, Grid: grid},
+	}}
+	require.Contains(t, tied.Words(), "~ sex, ties by the method breslow, in steps of")
 	count := query.Analysis{Kind: query.Count}
 	require.NotContains(t, count.Words(), "in steps")
 }
