@@ -2,9 +2,13 @@ package release
 
 import (
 	"context"
+	"math"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/trialmesh/trialmesh/localstore/omop"
+	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
 // A histogram with a break at 38 and a count of those up to 39, by groups of age or by a
@@ -120,7 +124,19 @@ func (d *decision) uncut(ctx context.Context, a Answer, sets []measureSet) (keep
 	return keep, nil
 }
 
-var errBetween = ErrChoice.With("a break, a group of age or a criterion of the cohort lies close to one of another question; cut at the same value: groups of age end with 17, 39 and 64 years")
+var errBetween = ErrChoice.With("a break, a group of age or a criterion of the cohort lies close to one of another question; cut at the same value: groups of age end with " + agesOfGroups() + " years")
+
+// agesOfGroups names the last year of each group of age that has one.
+func agesOfGroups() string {
+	var ages []string
+	for _, group := range query.ByAgeGroup.Levels() {
+		if group.MaxAge < math.MaxInt32 {
+			ages = append(ages, strconv.Itoa(group.MaxAge))
+		}
+	}
+	last := len(ages) - 1
+	return strings.Join(ages[:last], ", ") + " and " + ages[last]
+}
 
 // cutsIn returns the cuts whose parts one question kept, in the order of cells.
 func cutsIn(figures []kept) (list []cut) {
