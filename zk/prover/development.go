@@ -86,11 +86,17 @@ func setup(c circuits.Circuit, system compiled) (*Keys, error) {
 	if err := groth16.Setup(system.R1CS, pk, vk); err != nil {
 		return nil, fmt.Errorf("setup: %w", err)
 	}
-	verifying, err := verifier.FromSetup(c, vk)
+	return newKeys(Published{Circuit: c, Development: true}, system, pk, vk)
+}
+
+// newKeys completes what is to be published with the keys of a finished setup.
+func newKeys(p Published, system compiled, pk *groth16.ProvingKey, vk *groth16.VerifyingKey) (*Keys, error) {
+	verifying, err := verifier.FromSetup(p.Circuit, vk)
 	if err != nil {
 		return nil, err
 	}
-	k := &Keys{Published{c, verifying.EVM(), message.Digest{}, true}, system, pk, 0, verifying}
+	p.VerifyingKey = verifying.EVM()
+	k := &Keys{p, system, pk, 0, verifying}
 	digest := sha256.New()
 	if k.size, err = k.WriteTo(digest); err != nil {
 		return nil, err
@@ -131,5 +137,5 @@ func CachedKeys(ctx context.Context, dir string, p Published, fetch func(context
 
 func (p Published) equal(q Published) bool {
 	return p.Circuit == q.Circuit && bytes.Equal(p.VerifyingKey, q.VerifyingKey) &&
-		p.ProvingDigest == q.ProvingDigest && p.Development == q.Development
+		p.ProvingDigest == q.ProvingDigest && p.Development == q.Development && p.Ceremony == q.Ceremony
 }

@@ -36,6 +36,9 @@ type Published struct {
 
 	// Development says that one machine made the keys and could forge proofs.
 	Development bool
+
+	// Ceremony is the digest of the plan of the ceremony that made them, zero of development keys.
+	Ceremony message.Digest
 }
 
 // ErrKeys reports key material that is damaged or belongs to another circuit.

@@ -41,6 +41,7 @@ type manifest struct {
 	System    message.Digest   `json:"system"` // of the compiled circuit
 	Scheme    string           `json:"scheme"`
 	Origin    string           `json:"origin"`
+	Ceremony  message.Digest   `json:"ceremony,omitzero"`
 	Proving   message.Digest   `json:"provingKeySha256"`
 	Verifying message.Digest   `json:"verifyingKeySha256"`
 	Note      string           `json:"note,omitempty"`
@@ -89,7 +90,7 @@ func (s shelf) load(c circuits.Circuit, system compiled) (*Keys, error) {
 	defer f.Close()
 	// The points were checked before they were kept, and the digest says that
 	// these are they: checking each again would take most of the time.
-	k, err := readKeys(Published{c, vk, m.Proving, m.Origin == originDevelopment}, system, f, (*groth16.ProvingKey).UnsafeReadFrom)
+	k, err := readKeys(Published{c, vk, m.Proving, m.Origin == originDevelopment, m.Ceremony}, system, f, (*groth16.ProvingKey).UnsafeReadFrom)
 	if err != nil {
 		return nil, damaged(err)
 	}
@@ -159,7 +160,7 @@ func (s shelf) save(k *Keys) error {
 	defer os.RemoveAll(temp)
 	m := manifest{
 		Version: manifestVersion, Circuit: k.Circuit(), System: k.system.digest, Scheme: scheme,
-		Origin: originPublished, Proving: k.published.ProvingDigest, Verifying: k.verifying.Digest(),
+		Origin: originPublished, Ceremony: k.published.Ceremony, Proving: k.published.ProvingDigest, Verifying: k.verifying.Digest(),
 	}
 	if k.Development() {
 		m.Origin, m.Note = originDevelopment, developmentNote
