@@ -33,6 +33,8 @@ type hubSettings struct {
 	Redeploy    bool          `koanf:"redeploy"`
 	AnchorEvery time.Duration `koanf:"anchor-every"`
 	Circuits    string        `koanf:"circuits"`
+	Ceremony    string        `koanf:"ceremony"`
+	Production  bool          `koanf:"production"`
 	Shape       shape         `koanf:"circuits-shape"`
 	Announce    []string      `koanf:"announce"`
 	Disclosure  limits        `koanf:"disclosure"`
@@ -137,7 +139,9 @@ environment (TRIALMESH_HUB_LISTEN and so on), then from flags.`,
 	cmd.Flags().String("chain", "", "http(s) URL of an EVM chain's JSON-RPC endpoint")
 	cmd.Flags().Bool("redeploy", false, "deploy contracts again if a development chain lost them")
 	cmd.Flags().Duration("anchor-every", 0, "how often checkpoints are anchored at most (default 10m)")
-	cmd.Flags().String("circuits", "", "folder where proving keys are cached (default in the user's cache)")
+	cmd.Flags().String("circuits", "", "folder where development keys are cached (default in the user's cache)")
+	cmd.Flags().String("ceremony", "", "folder of a finished ceremony: its keys are used, and what its parties signed goes on the ledger")
+	cmd.Flags().Bool("production", false, "refuse proving keys that one machine made: see trialmesh ceremony --help")
 	return addDir(cmd, "hub")
 }
 
@@ -165,6 +169,7 @@ func runHub(cmd *cobra.Command, _ []string) error {
 	}
 	h, err := hub.Open(cmd.Context(), hub.Config{
 		Dir: dir, Origin: s.Origin, Hosts: s.Hosts, Listen: s.Listen, Peers: s.Peers, Circuits: s.Circuits, Shape: s.Shape.Shape,
+		Ceremony: s.Ceremony, Production: s.Production,
 		Chain: s.Chain, Redeploy: s.Redeploy, AnchorEvery: s.AnchorEvery, Announce: s.Announce, Policy: policy, Queue: hub.Queue(s.Queue), Logger: log,
 	})
 	if err != nil {

@@ -38,6 +38,7 @@ type nodeSettings struct {
 	Key         string        `koanf:"key"`
 	Boards      []string      `koanf:"board"`
 	Circuits    string        `koanf:"circuits"`
+	Production  bool          `koanf:"production"`
 	Shape       shape         `koanf:"circuits-shape"`
 	EpochWindow time.Duration `koanf:"epoch-window"`
 	EpochPause  time.Duration `koanf:"epoch-pause"`
@@ -194,6 +195,7 @@ Settings come from node.yaml in the directory, then from the environment
 	cmd.Flags().String("approval-policy", "", "folder or .tar.gz of Rego that decides which questions wait for a person (default: all, if there is an approver)")
 	cmd.Flags().StringSlice("approver", nil, "did:key of a person who may approve and refuse questions here, may be repeated")
 	cmd.Flags().String("circuits", "", "folder where proving keys are cached (default in the user's cache)")
+	cmd.Flags().Bool("production", false, "refuse a network whose proving keys one machine made")
 	cmd.Flags().Duration("epoch-window", 0, "how long a commitment to the consents holds (default 24h)")
 	cmd.Flags().String("mllp", "", "where HL7 v2 messages are taken by MLLP, host:port (default nowhere)")
 	cmd.Flags().String("mllp-certificate", "", "PEM file that secures MLLP; required other than on loopback")
@@ -252,7 +254,7 @@ func runNode(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	n, err := node.Open(cmd.Context(), node.Config{
-		Dir: dir, DSN: s.Database, Raw: s.Raw, Process: s.Process, Listen: s.Listen, Boards: boards, Circuits: s.Circuits, Shape: s.Shape.Shape,
+		Dir: dir, DSN: s.Database, Raw: s.Raw, Process: s.Process, Listen: s.Listen, Boards: boards, Circuits: s.Circuits, Shape: s.Shape.Shape, Production: s.Production,
 		EpochWindow: s.EpochWindow, EpochPause: s.EpochPause, Policy: policy.WithRates(), Logger: log,
 		ApprovalPolicy: s.ApprovalPolicy, Approvers: approvers,
 		Secure:     node.Secure{URL: s.URL, Certificate: s.Certificate, Key: s.Key},

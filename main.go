@@ -145,7 +145,7 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().Bool("json", false, "print one JSON object a line instead of text, errors too")
 	root.PersistentFlags().String("log-level", "info", "debug, info, warn or error")
 	root.PersistentFlags().String("log-format", "text", "text or json")
-	root.AddCommand(newKeyCommand(), newHubCommand(), newNodeCommand(), newTrialCommand(), newQueryCommand(), newStudyCommand(), newCohortCommand(), newVerifyCommand(), newRedTeamCommand(), newBenchCommand())
+	root.AddCommand(newKeyCommand(), newCeremonyCommand(), newHubCommand(), newNodeCommand(), newTrialCommand(), newQueryCommand(), newStudyCommand(), newCohortCommand(), newVerifyCommand(), newRedTeamCommand(), newBenchCommand())
 	return root
 }
 

@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,6 +39,7 @@ import (
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/zk/ceremony"
 	"github.com/trialmesh/trialmesh/zk/circuits"
 	"github.com/trialmesh/trialmesh/zk/evm"
 	"github.com/trialmesh/trialmesh/zk/prover"
@@ -72,9 +74,16 @@ type Config struct {
 	// Shape is that of the circuits. Defaults to circuits.Development.
 	Shape circuits.Shape
 
-	// Circuits is the folder where proving keys are cached. They are made on
-	// this machine and are good for development only.
+	// Circuits is the folder where development keys are cached.
 	Circuits string
+
+	// Ceremony is the folder of the finished ceremony whose keys the circuits have; what its
+	// parties signed goes on the ledger. Without one keys are made on this machine and are good
+	// for development only.
+	Ceremony string
+
+	// Production refuses development keys.
+	Production bool
 
 	// Proofs checks proofs. Defaults to zero-knowledge ones. A simulation without a chain
 	// may have others, for circuits without keys, as its nodes then need: see node.Config.
@@ -134,6 +143,8 @@ func (c Config) validate() error {
 	switch {
 	case c.Dir == "":
 		return errors.New("dir is required")
+	case c.Production && c.Ceremony == "":
+		return errors.New("production refuses keys that one machine made: name the folder of a finished ceremony, or run without production")
 	case len(c.Hosts) == 0:
 		return errors.New("hosts: at least one name or address")
 	case c.Circuits == "":
@@ -189,6 +200,7 @@ type Hub struct {
 	timetable *timetable.Keeper
 	anchor    *anchor.Anchor // nil without a chain
 	keys      map[message.Digest]*prover.Keys
+	made      []*prover.Keys // by the ceremony, if there is one
 	metrics   *prometheus.Registry
 	listener  net.Listener
 	server    *http.Server
@@ -298,6 +310,11 @@ func (h *Hub) openAuthority(ctx context.Context) error {
 // openCircuits registers the circuits.
 func (h *Hub) openCircuits(ctx context.Context) error {
 	h.keys = make(map[message.Digest]*prover.Keys)
+	if h.cfg.Ceremony != "" {
+		if err := h.openCeremony(ctx); err != nil {
+			return fmt.Errorf("keys of the ceremony in %s: %w", h.cfg.Ceremony, err)
+		}
+	}
 	for _, circuit := range []circuits.Circuit{h.cfg.Shape.Epoch(), h.cfg.Shape.Access()} {
 		registered, err := h.circuit(ctx, circuit)
 		if err != nil {
@@ -307,22 +324,53 @@ func (h *Hub) openCircuits(ctx context.Context) error {
 			return fmt.Errorf("register circuit %s: %w", circuit, err)
 		}
 	}
-	h.cfg.Logger.WarnContext(ctx, "circuits use development keys: whoever made them could forge proofs", "shape", h.cfg.Shape.Access().String())
+	if h.cfg.Ceremony == "" {
+		h.cfg.Logger.WarnContext(ctx, "circuits use development keys: whoever made them could forge proofs", "shape", h.cfg.Shape.Access().String())
+	}
 	return nil
 }
 
-// circuit makes or loads a circuit's development keys, unless there are none in this network.
+// openCeremony puts what the parties signed on the ledger and reads the keys that they made.
+func (h *Hub) openCeremony(ctx context.Context) error {
+	transcript, err := ceremony.Open(h.cfg.Ceremony)
+	if err != nil {
+		return err
+	}
+	if h.made, err = transcript.Keys(ctx); err != nil {
+		return err
+	}
+	for _, statement := range transcript.Statements() {
+		if _, err := h.log.Propose(ctx, registry.RecordCeremony{Envelope: statement}); err != nil {
+			return fmt.Errorf("record what was signed: %w", err)
+		}
+	}
+	return nil
+}
+
+// circuit returns a circuit with the ceremony's keys, or makes or loads development keys, unless
+// there are none in this network.
 func (h *Hub) circuit(ctx context.Context, c circuits.Circuit) (entry.Circuit, error) {
 	if h.cfg.Proofs != nil {
 		return entry.Circuit{Shape: c.String(), VerifyingKey: []byte(c.String()), Development: true}, nil
 	}
-	keys, err := prover.DevelopmentKeys(ctx, h.cfg.Circuits, c)
+	keys, err := h.keysOf(ctx, c)
 	if err != nil {
 		return entry.Circuit{}, err
 	}
 	h.keys[keys.Verifying().Digest()] = keys
 	p := keys.Published()
-	return entry.Circuit{Shape: c.String(), VerifyingKey: p.VerifyingKey, ProvingDigest: p.ProvingDigest, Development: p.Development}, nil
+	return entry.Circuit{Shape: c.String(), VerifyingKey: p.VerifyingKey, ProvingDigest: p.ProvingDigest, Development: p.Development, Ceremony: p.Ceremony}, nil
+}
+
+func (h *Hub) keysOf(ctx context.Context, c circuits.Circuit) (*prover.Keys, error) {
+	if h.cfg.Ceremony == "" {
+		return prover.DevelopmentKeys(ctx, h.cfg.Circuits, c)
+	}
+	i := slices.IndexFunc(h.made, func(k *prover.Keys) bool { return k.Circuit() == c })
+	if i < 0 {
+		return nil, fmt.Errorf("the ceremony in %s made no keys of %s: set the shape of the circuits to one it was held for", h.cfg.Ceremony, c)
+	}
+	return h.made[i], nil
 }
 
 // openNetwork binds the peers' ports and joins the group.

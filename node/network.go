@@ -44,6 +44,9 @@ const (
 // errJoining reports that the hub has not yet told what is needed.
 var errJoining = problem.New(problem.Unavailable, "the node has not joined the network yet")
 
+// errDevelopment refuses a network whose proofs its operator could forge.
+var errDevelopment = problem.New(problem.Unavailable, "the hub's circuits have development keys, which production refuses: the network needs a ceremony, or the node has to run without production")
+
 // network is what this node knows of the network. The chain and its contract
 // are believed once and then for good: a hub that later names others could
 // make proofs for one place and show them at another.
@@ -54,6 +57,7 @@ type network struct {
 	shape  circuits.Shape
 	keys   string // folder of the proving keys
 	given  Prover // nil for one with the hub's keys
+	strict bool   // refuses keys that one machine made
 	file   string // where the last word of the hub is kept
 	client *http.Client
 	log    *slog.Logger
@@ -70,7 +74,7 @@ type network struct {
 
 func newNetwork(host *transport.Host, h home, cfg Config, file string, joined func()) (*network, error) {
 	n := &network{
-		host: host, hub: host.Hub(), url: h.hub.URL, shape: cfg.Shape, keys: cfg.Circuits, given: cfg.Prover, file: file, log: cfg.Logger, joined: joined,
+		host: host, hub: host.Hub(), url: h.hub.URL, shape: cfg.Shape, keys: cfg.Circuits, given: cfg.Prover, strict: cfg.Production, file: file, log: cfg.Logger, joined: joined,
 		client: &http.Client{Timeout: keyTime, Transport: &http.Transport{
 			Proxy:           http.ProxyFromEnvironment,
 			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: h.certificate.Roots()},
@@ -222,6 +226,9 @@ func (n *network) prepare(ctx context.Context, told entry.Network) error {
 	if err != nil {
 		return err
 	}
+	if n.strict && !(epoch.FromCeremony() && access.FromCeremony()) {
+		return errDevelopment
+	}
 	p := n.given
 	if p == nil {
 		if p, err = n.load(ctx, epoch, access); err != nil {
@@ -264,7 +271,7 @@ func (n *network) load(ctx context.Context, epoch, access entry.Circuit) (Prover
 
 // keysOf returns the keys of a circuit, downloading them if need be.
 func (n *network) keysOf(ctx context.Context, c entry.Circuit, circuit circuits.Circuit) (*prover.Keys, error) {
-	published := prover.Published{Circuit: circuit, VerifyingKey: c.VerifyingKey, ProvingDigest: c.ProvingDigest, Development: c.Development}
+	published := prover.Published{Circuit: circuit, VerifyingKey: c.VerifyingKey, ProvingDigest: c.ProvingDigest, Development: c.Development, Ceremony: c.Ceremony}
 	return prover.CachedKeys(ctx, n.keys, published, func(ctx context.Context) (io.ReadCloser, error) {
 		url := strings.TrimSuffix(n.url, "/") + "/v1/circuits/" + message.Sum(c.VerifyingKey).String() + "/proving-key"
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

@@ -107,6 +107,9 @@ type Config struct {
 	// Shape is that of the network's circuits. Defaults to circuits.Development.
 	Shape circuits.Shape
 
+	// Production refuses proving keys that one machine made.
+	Production bool
+
 	// Circuits is the folder where proving keys are cached.
 	Circuits string
 

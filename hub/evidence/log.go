@@ -6,8 +6,10 @@ import (
 	"fmt"
 
 	"github.com/trialmesh/trialmesh/hub/ledger"
+	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/zk/ceremony"
 )
 
 // verification is one run: what was read so far and what was found.
@@ -20,7 +22,8 @@ type verification struct {
 
 	view     *ledger.View
 	leaves   []leaf
-	circuits map[message.Digest]circuitLeaf // by SHA-256 of the verifying key
+	circuits map[message.Digest]circuitLeaf   // by SHA-256 of the verifying key
+	parties  map[string]map[identity.DID]bool // who contributed to ceremonies, by their plans
 
 	// broken is the first error that kept something from being checked.
 	broken error
@@ -135,8 +138,34 @@ func (v *verification) find(kind entry.Kind, subject string) []leaf {
 	return found
 }
 
+// readParties reads who contributed to ceremonies.
+func (v *verification) readParties(ctx context.Context) {
+	v.parties = make(map[string]map[identity.DID]bool)
+	for _, l := range v.leaves {
+		if l.Kind != entry.CeremonyStated {
+			continue
+		}
+		e, err := read[message.Envelope](ctx, v, l)
+		if err == nil && e.Kind != ceremony.KindContribution {
+			continue
+		}
+		if err == nil {
+			_, err = message.Replay[ceremony.Contribution](e, e.Kind)
+		}
+		if err != nil {
+			v.report.fail(CheckDocuments, l.place(), "%v", err)
+			continue
+		}
+		if v.parties[l.Subject] == nil {
+			v.parties[l.Subject] = make(map[identity.DID]bool)
+		}
+		v.parties[l.Subject][e.Issuer] = true
+	}
+}
+
 // readCircuits reads the registered circuits.
 func (v *verification) readCircuits(ctx context.Context) {
+	v.readParties(ctx)
 	v.circuits = make(map[message.Digest]circuitLeaf)
 	for _, l := range v.leaves {
 		if l.Kind != entry.CircuitRegistered {
@@ -175,8 +204,11 @@ func (v *verification) circuit(key message.Digest, before int64) (entry.Circuit,
 			return entry.Circuit{}, "", fmt.Errorf("the verifying key %s is not a trusted one", key)
 		}
 	}
-	if development {
+	switch {
+	case development:
 		origin += "; it is a DEVELOPMENT key: whoever made it could forge such proofs"
+	case c.FromCeremony():
+		origin += fmt.Sprintf("; %d parties signed contributions to the ceremony %s that made it", len(v.parties[c.Ceremony.String()]), c.Ceremony)
 	}
 	return c.Circuit, origin, nil
 }

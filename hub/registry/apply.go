@@ -174,6 +174,8 @@ func (m *Machine) apply(ctx context.Context, tx *sqldb.Tx, data []byte) (Outcome
 		return run(c.Body, s.revokeTokens)
 	case KindRegisterCircuit:
 		return run(c.Body, s.registerCircuit)
+	case KindRecordCeremony:
+		return run(c.Body, s.recordCeremony)
 	case KindRegisterTrial:
 		return run(c.Body, s.registerTrial)
 	case KindPublishEpoch:

@@ -139,6 +139,9 @@ func (s step) registerCircuit(c RegisterCircuit) (Outcome, error) {
 	if other, err := s.exists(`SELECT 1 FROM circuit WHERE shape = ?`, c.Circuit.Shape); err != nil || other {
 		return Outcome{}, firstError(err, errCircuitShape)
 	}
+	if err := s.originOf(c.Circuit); err != nil {
+		return Outcome{}, err
+	}
 	document, out, err := s.record(entry.CircuitRegistered, s.hub, c.Circuit.Shape, c.Circuit)
 	if err != nil {
 		return Outcome{}, err

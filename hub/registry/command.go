@@ -55,6 +55,7 @@ const (
 	KindAskOccurrence     Kind = 27
 	KindCancelSchedule    Kind = 28
 	KindRecordStep        Kind = 29
+	KindRecordCeremony    Kind = 33
 )
 
 // Command is one entry of the replicated log.
@@ -123,6 +124,11 @@ type (
 	// RegisterCircuit accepts proofs of a circuit.
 	RegisterCircuit struct {
 		Circuit ledger.Circuit `json:"circuit"`
+	}
+
+	// RecordCeremony puts a statement about a ceremony of keys on the ledger.
+	RecordCeremony struct {
+		Envelope message.Envelope `json:"envelope"` // of one of zk/ceremony's kinds
 	}
 
 	// RegisterTrial registers an approved trial.
@@ -241,6 +247,7 @@ func (RevokeCertificate) kind() Kind { return KindRevokeCertificate }
 func (AdmitToken) kind() Kind        { return KindAdmitToken }
 func (RevokeTokens) kind() Kind      { return KindRevokeTokens }
 func (RegisterCircuit) kind() Kind   { return KindRegisterCircuit }
+func (RecordCeremony) kind() Kind    { return KindRecordCeremony }
 func (RegisterTrial) kind() Kind     { return KindRegisterTrial }
 func (PublishEpoch) kind() Kind      { return KindPublishEpoch }
 func (AskQuestion) kind() Kind       { return KindAskQuestion }

@@ -88,7 +88,7 @@ func TestAccessFitsTheEpochsShards(t *testing.T) {
 	t.Parallel()
 	h := newHub(t).withTrial(t)
 	small := circuits.Shape{ShardSize: 16, Shards: peertest.Shape.Shards, Slots: peertest.Shape.Slots}
-	other := entry.Circuit{Shape: small.Access().String(), VerifyingKey: []byte("another")}
+	other := entry.Circuit{Shape: small.Access().String(), VerifyingKey: []byte("another"), Development: true}
 	h.must(t, registry.RegisterCircuit{Circuit: other})
 	epoch := h.epoch(t, h.nodes[0], func(*consent.Epoch) {})
 	h.must(t, registry.PublishEpoch{Envelope: epoch})

@@ -40,6 +40,7 @@ const (
 	ScheduleRegistered Kind = 11 // envelope of schedule.Schedule
 	ScheduleCancelled  Kind = 12 // envelope of schedule.Cancellation
 	OccurrenceMissed   Kind = 13 // schedule.Miss
+	CeremonyStated     Kind = 20 // envelope of a statement about a ceremony of keys
 )
 
 var kindNames = map[Kind]string{
@@ -47,7 +48,7 @@ var kindNames = map[Kind]string{
 	TrialRegistered: "trial registered", ConsentEpoch: "consent epoch", QuestionAsked: "question asked",
 	QuestionAnswered: "question answered", AccessProved: "access proved", ChainAnchored: "chain anchored",
 	StudyRegistered: "study registered", ScheduleRegistered: "schedule registered", ScheduleCancelled: "schedule cancelled",
-	OccurrenceMissed: "occurrence missed",
+	OccurrenceMissed: "occurrence missed", CeremonyStated: "ceremony stated",
 }
 
 func (k Kind) String() string {
@@ -127,7 +128,14 @@ type Circuit struct {
 	// Development says that one machine made the keys, so whoever ran it could
 	// forge proofs. Good for demonstrations only.
 	Development bool `json:"development"`
+
+	// Ceremony is the digest of the plan of the ceremony that made the keys, zero of
+	// development keys.
+	Ceremony message.Digest `json:"ceremony,omitzero"`
 }
+
+// FromCeremony reports whether several parties made the keys.
+func (c Circuit) FromCeremony() bool { return !c.Development && !c.Ceremony.IsZero() }
 
 // Anchor is the document of [ChainAnchored]: a checkpoint that a contract holds.
 type Anchor struct {

@@ -2,6 +2,7 @@ package ceremony
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/zk/circuits"
+	"github.com/trialmesh/trialmesh/zk/prover"
 )
 
 // A transcript's folder has
@@ -222,6 +224,18 @@ func (t *Transcript) last(parts []string) ([]message.Digest, error) {
 // Plan returns what the ceremony is for.
 func (t *Transcript) Plan() Signed[Plan] { return t.plan }
 
+// Dir returns the transcript's folder.
+func (t *Transcript) Dir() string { return t.dir }
+
+// Parts returns the names of all parts, in the order in which they are held.
+func (t *Transcript) Parts() []string { return append([]string{Powers}, t.names()...) }
+
+// Ready reports whether the open parts have the parties that the plan demands.
+func (t *Transcript) Ready() bool {
+	_, err := t.last(t.OpenParts())
+	return err == nil
+}
+
 // Contributions returns those to a part, [Powers] or a circuit's name.
 func (t *Transcript) Contributions(part string) []Signed[Contribution] { return t.parts[part] }
 
@@ -269,11 +283,9 @@ func statement[T any](dir, file string, kind message.Kind) (*Signed[T], error) {
 	if err != nil {
 		return nil, err
 	}
-	var e message.Envelope
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&e); err != nil {
-		return nil, fmt.Errorf("%w: %s is no statement", ErrTranscript, file)
+	e, err := message.Parse(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s is no statement: %w", ErrTranscript, file, err)
 	}
 	s, err := opened[T](e, kind)
 	if err != nil {
@@ -338,4 +350,24 @@ func writeFile(path string, content io.WriterTo) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// Keys returns the keys of a finished ceremony, in the plan's order, from its folder. That they are
+// what the transcript makes was for [Transcript.Verify] to say.
+func (t *Transcript) Keys(ctx context.Context) ([]*prover.Keys, error) {
+	if t.made == nil {
+		return nil, errors.New("the ceremony is not finished")
+	}
+	var list []*prover.Keys
+	for _, made := range t.made.Statement.Keys {
+		p := prover.Published{Circuit: made.Circuit, VerifyingKey: made.VerifyingKey, ProvingDigest: made.ProvingDigest, Ceremony: t.plan.Digest()}
+		k, err := prover.CachedKeys(ctx, filepath.Join(t.dir, KeysFolder), p, func(context.Context) (io.ReadCloser, error) {
+			return nil, fmt.Errorf("%w: the folder %s has not the keys of %s", ErrTranscript, KeysFolder, made.Circuit)
+		})
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, k)
+	}
+	return list, nil
 }
