@@ -124,14 +124,14 @@ func (r *round) again(ctx context.Context, result *query.Result, state analysis.
 	if r.roster, err = secagg.NewRoster(r.session, advertisements); err != nil {
 		return nil, final(err)
 	}
-	vectors, reveals, dealers, err := r.masked(ctx)
+	s, err := r.masked(ctx)
 	if errors.Is(err, errTooFew) && len(r.missing)+len(r.refused) > before {
 		return nil, fmt.Errorf("%w: %w", errLost, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return r.add(dealers, vectors, reveals)
+	return r.add(s)
 }
 
 // advance returns what each node gets to open the round with: its state, and the signed

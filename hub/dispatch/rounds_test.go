@@ -134,7 +134,7 @@ func TestNodeLostInALaterRound(t *testing.T) {
 		// Back again, it misses only the end of two rounds. Its numbers are in them, and it
 		// catches up.
 		w.intercept(2, func(task query.Task) bool {
-			return task.Step != query.StepUnmask && task.Step != query.StepConfirm.In(4)
+			return task.Step != query.StepUnmask && task.Step != query.StepUnmask.In(4)
 		})
 		again := w.trial.Model()
 		again.Purpose = "the same, once all are back"

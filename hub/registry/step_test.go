@@ -44,7 +44,7 @@ func TestRecordStepHoldsAsAWhole(t *testing.T) {
 		"a forged answer":              {step([]int{0, 1}, answer(0, plain), late), message.ErrSignature},
 		"a node that is not asked":     {step([]int{0, 3}, answer(0, plain), answer(3, plain)), registry.ErrNotAsked},
 		"one node twice":               {step([]int{0}, answer(0, plain), answer(0, plain)), registry.ErrStep},
-		"another step":                 {step([]int{0}, answer(0, func(a *query.Answer) { a.Step = query.StepShare })), registry.ErrStep},
+		"another step":                 {step([]int{0}, answer(0, func(a *query.Answer) { a.Step = query.StepMask })), registry.ErrStep},
 		"another question":             {step([]int{0}, answer(0, func(a *query.Answer) { a.Query = other.Digest() })), registry.ErrStep},
 		"a node that has not answered": {step([]int{0, 1}, answer(0, plain)), registry.ErrStep},
 		"a node that refused":          {step([]int{0}, answer(0, func(a *query.Answer) { a.Body, a.Refusal = nil, &refusal })), registry.ErrStep},
