@@ -35,6 +35,9 @@ type round struct {
 	// committed from here on, so that there is nothing to look up.
 	untouched bool
 
+	// held is the last step of a sum that is to be committed with what follows from it.
+	held *registry.RecordStep
+
 	// Who dropped out on the way, and why.
 	refused []query.Refused
 	missing []query.Missing
@@ -51,9 +54,8 @@ var (
 // answer takes an open question through its steps and returns its result. The
 // result says why when nothing may be released. An error means that the hub
 // itself could not go on; the question stays open.
-func (d *Dispatcher) answer(ctx context.Context, q registry.Question) (query.Result, error) {
-	r := &round{Dispatcher: d, q: q, n: 1}
-	touched, err := d.cfg.Registry.Touched(ctx, q.ID)
+func (r *round) answer(ctx context.Context) (query.Result, error) {
+	touched, err := r.cfg.Registry.Touched(ctx, r.q.ID)
 	if err != nil {
 		return query.Result{}, err
 	}
@@ -62,9 +64,9 @@ func (d *Dispatcher) answer(ctx context.Context, q registry.Question) (query.Res
 			return query.Result{}, err
 		}
 	}
-	result := query.Result{Query: q.ID, Trial: q.Request.Trial, Asked: q.Asked, Answered: []query.Answered{}}
+	result := query.Result{Query: r.q.ID, Trial: r.q.Request.Trial, Asked: r.q.Asked, Answered: []query.Answered{}}
 	err = r.result(ctx, &result)
-	result.Refused, result.Missing, result.Finished = r.refused, r.missing, d.cfg.Now()
+	result.Refused, result.Missing, result.Finished = r.refused, r.missing, r.cfg.Now()
 	var none analysis.NoResult
 	switch {
 	case err == nil && len(r.missing)+len(r.refused) == 0:
@@ -73,7 +75,7 @@ func (d *Dispatcher) answer(ctx context.Context, q registry.Question) (query.Res
 		result.State = query.Partial
 	case errors.Is(err, errTooFew), errors.Is(err, errMasks), errors.Is(err, errClashes), errors.Is(err, errLost),
 		errors.Is(err, analysis.ErrInconsistent), errors.As(err, &none):
-		d.cfg.Logger.WarnContext(ctx, "question cannot be answered", "query", q.ID.String(), "err", err)
+		r.cfg.Logger.WarnContext(ctx, "question cannot be answered", "query", r.q.ID.String(), "err", err)
 		result.State, result.Reason, result.Answered = query.Withheld, r.reason(err), []query.Answered{}
 	default:
 		return query.Result{}, err

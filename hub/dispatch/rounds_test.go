@@ -104,7 +104,7 @@ func TestHubThatDiesGoesOnWithTheNextRound(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, relapses()...)
 		id := w.put(t, w.trial.Model(), time.Minute)
-		for i := range 8 {
+		for i := range 4 {
 			ctx, cancel := context.WithCancel(t.Context())
 			log := &dyingLog{fakeLog: w.log, die: cancel, left: 4, after: i%2 == 0}
 			require.NoError(t, w.dispatcher(t, log).Run(ctx))
