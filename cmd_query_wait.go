@@ -151,7 +151,7 @@ func (l *progressLine) clear() {
 
 // stepWords say what nodes are asked to do.
 var stepWords = map[query.Step]string{
-	query.StepAsk: "evaluating", query.StepAdvance: "next round", query.StepShare: "sharing keys", query.StepMask: "sending masked numbers",
+	query.StepAsk: "evaluating", query.StepAdvance: "next round", query.StepMask: "sending masked numbers",
 	query.StepConfirm: "agreeing on the sum", query.StepUnmask: "taking the masks off",
 }
 

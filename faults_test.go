@@ -149,8 +149,8 @@ func killHub(t *testing.T, m *mesh) {
 	}
 }
 
-// steps are the steps of a sum, as a node counts those it took.
-var steps = []query.Step{query.StepAsk, query.StepShare, query.StepMask, query.StepConfirm}
+// steps are the first steps of a sum, as a node counts those it took.
+var steps = []query.Step{query.StepAsk, query.StepMask}
 
 // taken returns the last of the steps that a node has taken of a question, -1 before the first.
 func taken(t testing.TB, db *sqldb.DB, id query.ID) (step int) {
@@ -191,7 +191,7 @@ func killNodeInSum(t *testing.T, m *mesh) {
 	victim := m.sites[3]
 	for step := range steps {
 		of := trialOfLosses
-		if steps[step] == query.StepMask || steps[step] == query.StepConfirm {
+		if steps[step] == query.StepMask {
 			of = trialOfFour // its numbers are in, or nearly
 		}
 		id := m.askUntil(t, of, 8*time.Second, victim, step)

@@ -83,6 +83,12 @@ func (h *Hub) committed(body registry.Body) {
 	case registry.RecordAnswer, registry.CloseStep, registry.RecordStep, registry.RecordRound:
 		h.announce()
 		return
+	case registry.RecordSum:
+		if b.Finish == nil {
+			h.announce()
+			return
+		}
+		h.announceOf(b.Step.Query)
 	case registry.FinishQuestion:
 		h.announceOf(b.Result.Query)
 	case registry.CancelQuestion:

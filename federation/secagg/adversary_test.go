@@ -28,17 +28,26 @@ type prepared struct {
 
 func prepare(t *testing.T) prepared {
 	t.Helper()
-	p := prepared{network: newNetwork(5, 2), vectors: fiveVectors, honest: honestRun()}
-	p.honest.confirmations = slices.Clone(p.honest.confirmations)
-	return p
+	return prepared{network: newNetwork(5, 2), vectors: fiveVectors, honest: honestRun()}
+}
+
+// without is a session of five of whom the last drops out before it sends its vector.
+func without(t *testing.T) prepared {
+	t.Helper()
+	return prepared{network: newNetwork(5, 2), vectors: fiveVectors, honest: runWithout()}
 }
 
 var fiveVectors = [][]uint64{{0, 1}, {1, 2}, {2, 4}, {3, 8}, {4, 16}}
 
-// honestRun is played once; tests copy what they spoil.
-var honestRun = sync.OnceValue(func() transcript {
-	return newNetwork(5, 2).run(panicking{}, fiveVectors, all(5))
-})
+// honestRun and runWithout are played once; tests copy what they spoil.
+var (
+	honestRun = sync.OnceValue(func() transcript {
+		return newNetwork(5, 2).run(panicking{}, fiveVectors, all(5))
+	})
+	runWithout = sync.OnceValue(func() transcript {
+		return newNetwork(5, 2).run(panicking{}, fiveVectors, until{4, 4, 4, 4, 1})
+	})
+)
 
 // panicking lets require fail where no test is at hand.
 type panicking struct{}
@@ -61,9 +70,8 @@ func TestMemberRefusesRoster(t *testing.T) {
 		lie  func(*testing.T, prepared, *secagg.Roster)
 		want error
 	}{
-		"a swapped channel key": {func(_ *testing.T, _ prepared, r *secagg.Roster) { r.Members[1].ChannelKey[3] ^= 1 }, secagg.ErrSignature},
-		"a swapped mask key":    {func(_ *testing.T, _ prepared, r *secagg.Roster) { r.Members[1].MaskKey[3] ^= 1 }, secagg.ErrSignature},
-		"a swapped commitment":  {func(_ *testing.T, _ prepared, r *secagg.Roster) { r.Members[1].Commitment[3] ^= 1 }, secagg.ErrSignature},
+		"a swapped key":        {func(_ *testing.T, _ prepared, r *secagg.Roster) { r.Members[1].Key[3] ^= 1 }, secagg.ErrSignature},
+		"a swapped commitment": {func(_ *testing.T, _ prepared, r *secagg.Roster) { r.Members[1].Commitment[3] ^= 1 }, secagg.ErrSignature},
 		"keys of one member under another's name": {func(_ *testing.T, _ prepared, r *secagg.Roster) {
 			name := r.Members[1].From
 			r.Members[1] = r.Members[2]
@@ -111,7 +119,12 @@ func TestMemberRefusesRoster(t *testing.T) {
 			p := prepare(t)
 			roster := secagg.Roster{Members: slices.Clone(p.honest.roster.Members)}
 			c.lie(t, p, &roster)
-			_, err := p.member(t, 0).Share(t.Context(), roster)
+			m, x := p.member(t, 0), p.honest
+			_, err := m.Mask(t.Context(), roster, p.vectors[0])
+			refusedBy(t, c.want, err)
+			_, err = m.Confirm(t.Context(), roster, x.survivors)
+			refusedBy(t, c.want, err)
+			_, err = m.Unmask(t.Context(), roster, x.survivors, nil, x.inboxes[p.sites[0].did()])
 			refusedBy(t, c.want, err)
 		})
 	}
@@ -123,9 +136,9 @@ func TestMemberRefusesLowOrderKey(t *testing.T) {
 	// zero. crypto/ecdh refuses it, and so does the round.
 	p := prepare(t)
 	r := secagg.Roster{Members: slices.Clone(p.honest.roster.Members)}
-	r.Members[1].ChannelKey = secagg.PublicKey{}
+	r.Members[1].Key = secagg.PublicKey{}
 	r.Members[1].Signature = p.sites[1].key.Sign(secagg.SignedForTest(r.Members[1]))
-	_, err := p.member(t, 0).Share(t.Context(), r)
+	_, err := p.member(t, 0).Mask(t.Context(), r, p.vectors[0])
 	refusedBy(t, secagg.ErrRoster, err)
 }
 
@@ -136,47 +149,25 @@ func TestMemberRefusesShares(t *testing.T) {
 		want error
 	}{
 		"a flipped bit": {func(_ *testing.T, _ prepared, in *secagg.Inbox) {
-			in.Boxes[0].Ciphertext = slices.Clone(in.Boxes[0].Ciphertext)
-			in.Boxes[0].Ciphertext[9] ^= 1
+			in.Boxes[0] = slices.Clone(in.Boxes[0])
+			in.Boxes[0][9] ^= 1
 		}, secagg.ErrShare},
-		"a truncated box": {func(_ *testing.T, _ prepared, in *secagg.Inbox) { in.Boxes[0].Ciphertext = nil }, secagg.ErrShare},
+		"a truncated box": {func(_ *testing.T, _ prepared, in *secagg.Inbox) { in.Boxes[0] = nil }, secagg.ErrShare},
 		"two boxes swapped": {func(_ *testing.T, _ prepared, in *secagg.Inbox) {
-			in.Boxes[0].Ciphertext, in.Boxes[1].Ciphertext = in.Boxes[1].Ciphertext, in.Boxes[0].Ciphertext
+			in.Boxes[0], in.Boxes[1] = in.Boxes[1], in.Boxes[0]
 		}, secagg.ErrShare},
 		"a box for somebody else": {func(_ *testing.T, p prepared, in *secagg.Inbox) {
-			for _, b := range p.honest.shares[1].Boxes {
-				if b.To == p.sites[2].did() {
-					in.Boxes[0] = b
-				}
-			}
-		}, secagg.ErrShare},
-		"a box for somebody else, relabeled": {func(_ *testing.T, p prepared, in *secagg.Inbox) {
-			for _, b := range p.honest.shares[1].Boxes {
-				if b.To == p.sites[2].did() {
-					in.Boxes[0] = b
-					in.Boxes[0].To = p.sites[0].did()
-				}
-			}
-		}, secagg.ErrShare},
-		"a good box, mislabeled": {func(_ *testing.T, p prepared, in *secagg.Inbox) {
-			in.Boxes[0].To = p.sites[2].did()
+			in.Boxes[0] = p.honest.masked[1].Boxes[1] // from the second to the third
 		}, secagg.ErrShare},
 		"this member's own box, reflected": {func(_ *testing.T, p prepared, in *secagg.Inbox) {
-			in.Boxes[0].Ciphertext = p.honest.shares[0].Boxes[0].Ciphertext
+			in.Boxes[0] = p.honest.masked[0].Boxes[0]
 		}, secagg.ErrShare},
-		"a repeated box": {func(_ *testing.T, _ prepared, in *secagg.Inbox) { in.Boxes[1] = in.Boxes[0] }, secagg.ErrShare},
-		"a stranger's box": {func(_ *testing.T, _ prepared, in *secagg.Inbox) {
-			in.Boxes = []secagg.Box{in.Boxes[0], in.Boxes[1], in.Boxes[2]}
-			in.Boxes[0].From = newSite(77).did()
-			slices.SortFunc(in.Boxes, func(a, b secagg.Box) int {
-				if a.From < b.From {
-					return -1
-				}
-				return 1
-			})
-		}, secagg.ErrShare},
-		"too few dealers": {func(_ *testing.T, _ prepared, in *secagg.Inbox) { in.Boxes = in.Boxes[:1] }, secagg.ErrTooFewMembers},
-		"another session": {func(_ *testing.T, _ prepared, in *secagg.Inbox) { in.Session[0] ^= 1 }, secagg.ErrSession},
+		"a repeated box":     {func(_ *testing.T, _ prepared, in *secagg.Inbox) { in.Boxes[1] = in.Boxes[0] }, secagg.ErrShare},
+		"the first left out": {func(_ *testing.T, _ prepared, in *secagg.Inbox) { in.Boxes = in.Boxes[1:] }, secagg.ErrShare},
+		"the last left out":  {func(_ *testing.T, _ prepared, in *secagg.Inbox) { in.Boxes = in.Boxes[:3] }, secagg.ErrShare},
+		"none":               {func(_ *testing.T, _ prepared, in *secagg.Inbox) { in.Boxes = nil }, secagg.ErrShare},
+		"one more":           {func(_ *testing.T, _ prepared, in *secagg.Inbox) { in.Boxes = append(in.Boxes, in.Boxes[3]) }, secagg.ErrShare},
+		"another session":    {func(_ *testing.T, _ prepared, in *secagg.Inbox) { in.Session[0] ^= 1 }, secagg.ErrSession},
 		"replayed from another session": {func(t *testing.T, p prepared, in *secagg.Inbox) {
 			other := p.network
 			other.session.ID = message.Sum([]byte("yesterday's question"))
@@ -186,9 +177,8 @@ func TestMemberRefusesShares(t *testing.T) {
 			smaller := secagg.Roster{Members: p.honest.roster.Members[:4]}
 			twin := p.sites[1]
 			twin.guard = &memory{}
-			s, err := twin.member(t, p.session).Share(t.Context(), smaller)
+			s, err := twin.member(t, p.session).Mask(t.Context(), smaller, p.vectors[1])
 			require.NoError(t, err)
-			require.Equal(t, p.sites[0].did(), s.Boxes[0].To)
 			in.Boxes[0] = s.Boxes[0]
 		}, secagg.ErrShare},
 	} {
@@ -198,14 +188,12 @@ func TestMemberRefusesShares(t *testing.T) {
 			in := p.honest.inboxes[p.sites[0].did()]
 			in.Boxes = slices.Clone(in.Boxes)
 			c.lie(t, p, &in)
-			m := p.member(t, 0)
-			_, err := m.Mask(t.Context(), p.honest.roster, in, p.vectors[0])
+			m, x := p.member(t, 0), p.honest
+			_, err := m.Unmask(t.Context(), x.roster, x.survivors, nil, in)
 			refusedBy(t, c.want, err)
-
-			// A member that opened the honest boxes before looks as closely.
-			_, err = m.Mask(t.Context(), p.honest.roster, p.honest.inboxes[p.sites[0].did()], p.vectors[0])
-			require.NoError(t, err)
-			_, err = m.Confirm(t.Context(), p.honest.roster, in, p.session.Members)
+			_, err = m.Unmask(t.Context(), x.roster, x.survivors, nil, x.inboxes[p.sites[0].did()])
+			require.NoError(t, err, "a refused lie does not spoil the truth")
+			_, err = m.Unmask(t.Context(), x.roster, x.survivors, nil, in)
 			refusedBy(t, c.want, err)
 		})
 	}
@@ -239,11 +227,11 @@ func TestMemberRefusesSurvivors(t *testing.T) {
 			p := prepare(t)
 			m, x := p.member(t, 0), p.honest
 			in := x.inboxes[p.sites[0].did()]
-			_, err := m.Confirm(t.Context(), x.roster, in, c.survivors(p))
+			_, err := m.Confirm(t.Context(), x.roster, c.survivors(p))
 			refusedBy(t, c.want, err)
-			_, err = m.Unmask(t.Context(), x.roster, in, c.survivors(p), x.confirmations)
+			_, err = m.Unmask(t.Context(), x.roster, c.survivors(p), nil, in)
 			require.Error(t, err)
-			_, err = m.Confirm(t.Context(), x.roster, in, x.survivors)
+			_, err = m.Unmask(t.Context(), x.roster, x.survivors, nil, in)
 			require.NoError(t, err, "a refused lie does not spoil the truth")
 		})
 	}
@@ -278,16 +266,18 @@ func TestMemberRefusesConfirmations(t *testing.T) {
 			return c
 		}, secagg.ErrSession},
 		"of other survivors": {func(t *testing.T, p prepared, _ []secagg.Confirmation) []secagg.Confirmation {
-			return p.confirm(t, p.session.Members[:4], 1, 2, 3)
+			return p.confirm(t, p.session.Members, 1, 2, 3)
 		}, secagg.ErrSignature},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := prepare(t)
+			p := without(t)
 			x := p.honest
-			_, err := p.member(t, 0).Unmask(t.Context(), x.roster, x.inboxes[p.sites[0].did()], x.survivors,
-				c.lie(t, p, slices.Clone(x.confirmations)))
+			in := x.inboxes[p.sites[0].did()]
+			_, err := p.member(t, 0).Unmask(t.Context(), x.roster, x.survivors, c.lie(t, p, slices.Clone(x.confirmations)), in)
 			refusedBy(t, c.want, err)
+			_, err = p.member(t, 0).Unmask(t.Context(), x.roster, x.survivors, x.confirmations, in)
+			require.NoError(t, err)
 		})
 	}
 }
@@ -297,11 +287,20 @@ func (p prepared) confirm(t *testing.T, survivors []identity.DID, sites ...int) 
 	t.Helper()
 	var out []secagg.Confirmation
 	for _, i := range sites {
-		c, err := p.member(t, i).Confirm(t.Context(), p.honest.roster, p.honest.inboxes[p.sites[i].did()], survivors)
+		c, err := p.member(t, i).Confirm(t.Context(), p.honest.roster, survivors)
 		require.NoError(t, err)
 		out = append(out, c)
 	}
 	return out
+}
+
+// box is what a site gets of the boxes of some of the others.
+func (p prepared) box(t *testing.T, i int, survivors []identity.DID) secagg.Inbox {
+	t.Helper()
+	masked := slices.DeleteFunc(slices.Clone(p.honest.masked), func(m secagg.Masked) bool { return !slices.Contains(survivors, m.From) })
+	inboxes, err := secagg.Inboxes(p.session, p.honest.roster, masked)
+	require.NoError(t, err)
+	return inboxes[p.sites[i].did()]
 }
 
 // TestHubCannotUnmaskTwoSets splits the members: some are told that everybody
@@ -311,92 +310,103 @@ func TestHubCannotUnmaskTwoSets(t *testing.T) {
 	t.Parallel()
 	p := prepare(t)
 	everyone, four := p.session.Members, p.session.Members[:4]
-	told := append(p.confirm(t, everyone, 0, 1), p.confirm(t, four, 2, 3)...)
 	x := p.honest
-	for i := range 4 {
-		in := x.inboxes[p.sites[i].did()]
-		for _, survivors := range [][]identity.DID{everyone, four} {
-			_, err := p.member(t, i).Unmask(t.Context(), x.roster, in, survivors, told)
-			require.Error(t, err, "a mixed bag")
-			_, err = p.member(t, i).Unmask(t.Context(), x.roster, in, survivors, told[:2])
-			require.Error(t, err, "only one side's")
-		}
+	told := p.confirm(t, four, 2, 3)
+	for i := range 2 { // to whom it says that nobody dropped out, for which nobody is asked
+		_, err := p.member(t, i).Unmask(t.Context(), x.roster, everyone, nil, p.box(t, i, everyone))
+		require.NoError(t, err)
+		_, err = p.member(t, i).Confirm(t.Context(), x.roster, four)
+		refusedBy(t, secagg.ErrChanged, err)
+	}
+	for i := 2; i < 4; i++ {
+		_, err := p.member(t, i).Unmask(t.Context(), x.roster, four, told, p.box(t, i, four))
+		refusedBy(t, secagg.ErrConfirmations, err)
+		_, err = p.member(t, i).Unmask(t.Context(), x.roster, everyone, nil, p.box(t, i, everyone))
+		refusedBy(t, secagg.ErrChanged, err)
 	}
 }
 
-// TestConfirmationsCoverWhatMembersSaw: members who were shown different rosters
-// or different dealers do not accept each other's confirmations, although the
-// survivors are the same.
+// TestConfirmationsCoverWhatMembersSaw: members who were shown different rosters do not
+// accept each other's confirmations, although the survivors are the same.
 func TestConfirmationsCoverWhatMembersSaw(t *testing.T) {
 	t.Parallel()
-	// In the runs the last member falls silent after 0, 1 or 2 rounds.
-	for name, c := range map[string]struct{ shown, others int }{
-		"another set of dealers": {2, 1},
-		"another roster":         {1, 0},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w, v := newNetwork(5, 2), newNetwork(5, 2)
-			shown := w.run(t, fiveVectors, until{5, 5, 5, 5, c.shown})
-			others := v.run(t, fiveVectors, until{5, 5, 5, 5, c.others})
-			require.Equal(t, shown.survivors, others.survivors)
-			for i, c := range others.confirmations {
-				refusedBy(t, secagg.ErrSignature, c.Verify(w.session, shown.roster, shown.dealers, shown.survivors))
-				in := shown.inboxes[w.sites[i].did()]
-				_, err := w.member(t, i).Unmask(t.Context(), shown.roster, in, shown.survivors, others.confirmations)
-				refusedBy(t, secagg.ErrSignature, err)
-			}
-		})
+	w, v := newNetwork(6, 2), newNetwork(6, 2)
+	vectors := append(slices.Clone(fiveVectors), []uint64{5, 32})
+	shown := w.run(t, vectors, until{4, 4, 4, 4, 1, 1})
+	others := v.run(t, vectors, until{4, 4, 4, 4, 1, 0})
+	require.Equal(t, shown.survivors, others.survivors)
+	for i, c := range others.confirmations {
+		refusedBy(t, secagg.ErrSignature, c.Verify(w.session, shown.roster, shown.survivors))
+		in := shown.inboxes[w.sites[i].did()]
+		_, err := w.member(t, i).Unmask(t.Context(), shown.roster, shown.survivors, others.confirmations, in)
+		refusedBy(t, secagg.ErrSignature, err)
 	}
 }
 
-// TestNeverBothShares has a hub with all confirmations it could wish for.
-func TestNeverBothShares(t *testing.T) {
+// TestMasksAreOfOneRoster: what members were shown under different rosters does not add up,
+// so that a hub gains nothing by it.
+func TestMasksAreOfOneRoster(t *testing.T) {
+	t.Parallel()
+	w, v := newNetwork(5, 2), newNetwork(5, 2)
+	five := w.run(t, fiveVectors, all(5))
+	four := v.run(t, fiveVectors, until{4, 4, 4, 4, 0})
+	for i, m := range four.masked {
+		for k, pair := range m.Pairs {
+			require.NotEqual(t, five.masked[i].Pairs[k], pair, "another mask")
+		}
+	}
+	in := five.inboxes[w.sites[0].did()]
+	for k := range four.inboxes[w.sites[0].did()].Boxes {
+		mixed := secagg.Inbox{Session: in.Session, Boxes: slices.Clone(in.Boxes)}
+		mixed.Boxes[k] = four.inboxes[w.sites[0].did()].Boxes[k]
+		_, err := w.member(t, 0).Unmask(t.Context(), five.roster, five.survivors, nil, mixed)
+		refusedBy(t, secagg.ErrShare, err)
+	}
+}
+
+// TestNeverShareAndMask has a hub with all confirmations it could wish for: of nobody it gets
+// both a share of its own mask and the masks that others have with it.
+func TestNeverShareAndMask(t *testing.T) {
 	t.Parallel()
 	p := prepare(t)
 	x := p.honest
 	four := p.session.Members[:4]
-	in := x.inboxes[p.sites[0].did()]
 
-	reveal, err := p.member(t, 0).Unmask(t.Context(), x.roster, in, x.survivors, x.confirmations)
+	reveal, err := p.member(t, 0).Unmask(t.Context(), x.roster, x.survivors, nil, p.box(t, 0, x.survivors))
 	require.NoError(t, err)
-	require.Empty(t, reveal.MaskKeys)
+	require.Len(t, reveal.Shares, 5)
+	require.Empty(t, reveal.Seeds)
 
-	// The same sites, as if they had lost their memory, confirm the other set.
+	// The other sites, as if they had lost their memory, confirm the other set.
 	for i := range p.sites[1:] {
 		p.sites[i+1].guard = &memory{}
 	}
 	confirmations := p.confirm(t, four, 1, 2, 3)
-	_, err = p.member(t, 0).Unmask(t.Context(), x.roster, in, four, confirmations) // a member started anew
+	_, err = p.member(t, 0).Unmask(t.Context(), x.roster, four, confirmations, p.box(t, 0, four)) // a member started anew
 	refusedBy(t, secagg.ErrChanged, err)
-	_, err = p.member(t, 0).Confirm(t.Context(), x.roster, in, four)
+	_, err = p.member(t, 0).Confirm(t.Context(), x.roster, four)
 	refusedBy(t, secagg.ErrChanged, err)
+
+	// And one that had acted on nothing yet.
+	reveal, err = p.member(t, 1).Unmask(t.Context(), x.roster, four, confirmations, p.box(t, 1, four))
+	require.NoError(t, err)
+	require.Len(t, reveal.Shares, 4)
+	require.Len(t, reveal.Seeds, 1)
 }
 
 func TestMemberActsOnceInASession(t *testing.T) {
 	t.Parallel()
 	steps := map[string]func(*testing.T, prepared) error{
 		"a second vector": func(t *testing.T, p prepared) error {
-			x := p.honest
-			in := x.inboxes[p.sites[0].did()]
-			_, err := p.member(t, 0).Mask(t.Context(), x.roster, in, p.vectors[0])
+			_, err := p.member(t, 0).Mask(t.Context(), p.honest.roster, p.vectors[0])
 			require.NoError(t, err)
-			_, err = p.member(t, 0).Mask(t.Context(), x.roster, in, []uint64{9, 9})
+			_, err = p.member(t, 0).Mask(t.Context(), p.honest.roster, []uint64{9, 9})
 			return err
 		},
 		"a second roster": func(t *testing.T, p prepared) error {
-			_, err := p.member(t, 0).Share(t.Context(), p.honest.roster)
+			_, err := p.member(t, 0).Mask(t.Context(), p.honest.roster, p.vectors[0])
 			require.NoError(t, err)
-			_, err = p.member(t, 0).Share(t.Context(), secagg.Roster{Members: p.honest.roster.Members[:4]})
-			return err
-		},
-		"a second inbox": func(t *testing.T, p prepared) error {
-			x := p.honest
-			in := x.inboxes[p.sites[0].did()]
-			_, err := p.member(t, 0).Mask(t.Context(), x.roster, in, p.vectors[0])
-			require.NoError(t, err)
-			in.Boxes = in.Boxes[1:]
-			_, err = p.member(t, 0).Mask(t.Context(), x.roster, in, p.vectors[0])
+			_, err = p.member(t, 0).Mask(t.Context(), secagg.Roster{Members: p.honest.roster.Members[:4]}, p.vectors[0])
 			return err
 		},
 		"a second session for the same question": func(t *testing.T, p prepared) error {
@@ -434,16 +444,13 @@ func TestNothingLeavesWithoutTheGuard(t *testing.T) {
 	a, err := m.Advertise(t.Context())
 	require.ErrorIs(t, err, full)
 	require.Zero(t, a)
-	s, err := m.Share(t.Context(), x.roster)
-	require.ErrorIs(t, err, full)
-	require.Zero(t, s)
-	v, err := m.Mask(t.Context(), x.roster, in, p.vectors[0])
+	v, err := m.Mask(t.Context(), x.roster, p.vectors[0])
 	require.ErrorIs(t, err, full)
 	require.Zero(t, v)
-	c, err := m.Confirm(t.Context(), x.roster, in, x.survivors)
+	c, err := m.Confirm(t.Context(), x.roster, x.survivors)
 	require.ErrorIs(t, err, full)
 	require.Zero(t, c)
-	r, err := m.Unmask(t.Context(), x.roster, in, x.survivors, x.confirmations)
+	r, err := m.Unmask(t.Context(), x.roster, x.survivors, nil, in)
 	require.ErrorIs(t, err, full)
 	require.Zero(t, r)
 }
@@ -488,5 +495,6 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
 		require.Equal(t, "secagg member:redacted", fmt.Sprintf(verb, m))
 		require.Equal(t, "share:redacted", fmt.Sprintf(verb, secagg.Share{1, 2, 3, 4, 5}))
+		require.Equal(t, "seed:redacted", fmt.Sprintf(verb, secagg.Seed{1, 2, 3}))
 	}
 }

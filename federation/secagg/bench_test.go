@@ -17,27 +17,23 @@ func BenchmarkMember(b *testing.B) {
 				m := w.member(b, 0)
 				_, err := m.Advertise(b.Context())
 				must(b, err)
-				_, err = m.Share(b.Context(), x.roster)
+				_, err = m.Mask(b.Context(), x.roster, vector)
 				must(b, err)
-				_, err = m.Mask(b.Context(), x.roster, in, vector)
-				must(b, err)
-				_, err = m.Confirm(b.Context(), x.roster, in, x.survivors)
-				must(b, err)
-				_, err = m.Unmask(b.Context(), x.roster, in, x.survivors, x.confirmations)
+				_, err = m.Unmask(b.Context(), x.roster, x.survivors, x.confirmations, in)
 				must(b, err)
 			}
 		})
 	}
 }
 
-// BenchmarkMask is round 2 alone, at ten members.
+// BenchmarkMask is round 1 alone, at ten members.
 func BenchmarkMask(b *testing.B) {
 	for _, words := range []int{32, 1100, 100_000} {
 		w, x, vector := tenMembers(b, words)
-		m, in := w.member(b, 0), x.inboxes[w.sites[0].did()]
+		m := w.member(b, 0)
 		b.Run(fmt.Sprintf("words=%d", words), func(b *testing.B) {
 			for b.Loop() {
-				_, err := m.Mask(b.Context(), x.roster, in, vector)
+				_, err := m.Mask(b.Context(), x.roster, vector)
 				must(b, err)
 			}
 		})
@@ -50,7 +46,7 @@ func BenchmarkSum(b *testing.B) {
 		w, x, _ := tenMembers(b, words)
 		b.Run(fmt.Sprintf("words=%d", words), func(b *testing.B) {
 			for b.Loop() {
-				_, err := secagg.Sum(w.session, x.roster, x.dealers, x.masked, x.reveals)
+				_, err := secagg.Sum(w.session, x.roster, x.masked, x.reveals)
 				must(b, err)
 			}
 		})
@@ -64,7 +60,7 @@ func tenMembers(b *testing.B, words int) (network, transcript, []uint64) {
 	for i := range vectors {
 		vectors[i] = make([]uint64, words)
 	}
-	return w, w.run(b, vectors, until{5, 5, 5, 5, 5, 5, 5, 2, 2, 2}), vectors[0]
+	return w, w.run(b, vectors, until{4, 4, 4, 4, 4, 4, 4, 1, 1, 1}), vectors[0]
 }
 
 func must(b *testing.B, err error) {

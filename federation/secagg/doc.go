@@ -2,8 +2,9 @@
 // learns the sum and nothing else, also if members drop out on the way.
 //
 // A [Session] says what is summed and among whom. Each site is a [Member] and
-// answers five rounds: Advertise, Share, Mask, Confirm, Unmask. The hub makes
-// a [Roster] of the advertisements ([NewRoster]), sorts the shares into inboxes
+// answers three rounds: Advertise, Mask, Unmask; and Confirm before Unmask if one
+// that advertised sent no vector. The hub makes a [Roster] of the advertisements
+// ([NewRoster]), sorts the shares that come with the vectors into inboxes
 // ([Inboxes]), and in the end calls [Sum]. Vectors are words modulo 2^64; what
 // they mean is the caller's business.
 //
@@ -14,5 +15,6 @@
 //
 // After Bonawitz et al., "Practical Secure Aggregation for Privacy-Preserving
 // Machine Learning", CCS 2017, the variant for active adversaries, with signed
-// keys and the consistency check. testdata/vectors.json fixes every byte.
+// keys and the consistency check; DESIGN.md says what is otherwise and why that is
+// safe. testdata/vectors.json fixes every byte.
 package secagg

@@ -16,7 +16,7 @@ var (
 	ErrTooFewMembers = problem.Refusal("secagg.too-few-members", "fewer members than the session demands")
 	ErrShare         = problem.Refusal("secagg.share", "an encrypted share is not from its sender, for this member and this roster")
 	ErrVector        = problem.Refusal("secagg.vector", "the vector has another length than the session's")
-	ErrSurvivors     = problem.Refusal("secagg.survivors", "the survivors are not a set of dealers that includes this member")
+	ErrSurvivors     = problem.Refusal("secagg.survivors", "the survivors are not a set of members on the roster that includes this one")
 	ErrConfirmations = problem.Refusal("secagg.confirmations", "too few members confirmed these survivors, or one did so twice")
 	ErrChanged       = problem.Refusal("secagg.changed", "this member already acted on something else in this session")
 )

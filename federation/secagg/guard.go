@@ -24,8 +24,7 @@ type Guard interface {
 // Steps that a member commits to, each at most once per session.
 const (
 	stepSession   = "session"   // members, threshold, length
-	stepRoster    = "roster"    // the keys to share with
-	stepInbox     = "inbox"     // who dealt shares, and so whose masks are in
+	stepRoster    = "roster"    // whose masks are in, and who holds shares
 	stepVector    = "vector"    // what was masked
 	stepSurvivors = "survivors" // whose sum may be revealed
 )

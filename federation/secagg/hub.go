@@ -1,72 +1,85 @@
 package secagg
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
 	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/message"
 )
 
-// Inboxes is the hub's step after round 1: what each dealer is to be given. The
-// keys of the map are the dealers. It fails with [ErrTooFewMembers] while there
-// are fewer than the session demands.
-func Inboxes(s Session, roster Roster, shares []Shares) (map[identity.DID]Inbox, error) {
-	if len(shares) < s.least() {
-		return nil, fmt.Errorf("make inboxes: %d dealers of %d: %w", len(shares), s.least(), ErrTooFewMembers)
+// Verify checks that the vector is of the session's length, from somebody on the roster, and
+// comes with a box and a commitment for each of the others. What is inside the boxes only
+// the addressees can check.
+func (m Masked) Verify(s Session, roster Roster) error {
+	_, found := roster.find(m.From)
+	switch {
+	case m.Session != s.Digest():
+		return fmt.Errorf("masked vector of %s: %w", m.From.Short(), ErrSession)
+	case len(m.Vector) != s.Words:
+		return fmt.Errorf("masked vector of %s: %w", m.From.Short(), ErrVector)
+	case !found || len(m.Boxes) != len(roster.Members)-1 || len(m.Pairs) != len(m.Boxes):
+		return fmt.Errorf("masked vector of %s: not one share for each of the others: %w", m.From.Short(), ErrShare)
 	}
-	session := s.Digest()
-	inboxes := make(map[identity.DID]Inbox, len(shares))
-	for _, dealer := range shares {
-		if _, repeated := inboxes[dealer.From]; repeated {
-			return nil, fmt.Errorf("make inboxes: %s dealt twice: %w", dealer.From.Short(), ErrShare)
-		}
-		if err := dealer.Verify(s, roster); err != nil {
-			return nil, fmt.Errorf("make inboxes: %w", err)
-		}
-		inboxes[dealer.From] = Inbox{Session: session}
-	}
-	for _, dealer := range shares {
-		for _, b := range dealer.Boxes {
-			if in, deals := inboxes[b.To]; deals {
-				in.Boxes = append(in.Boxes, b)
-				inboxes[b.To] = in
-			}
-		}
-	}
-	for _, in := range inboxes {
-		slices.SortFunc(in.Boxes, func(a, b Box) int { return cmp.Compare(a.From, b.From) })
-	}
-	return inboxes, nil
-}
-
-// Verify checks that there is one box for everyone on the roster but the
-// sender. What is inside only the addressees can check.
-func (s Shares) Verify(session Session, roster Roster) error {
-	if err := s.check(); err != nil {
-		return fmt.Errorf("shares of %s: %w: %w", s.From.Short(), err, ErrShare)
-	}
-	if s.Session != session.Digest() {
-		return fmt.Errorf("shares of %s: %w", s.From.Short(), ErrSession)
-	}
-	others := slices.DeleteFunc(roster.names(), func(name identity.DID) bool { return name == s.From })
-	matches := func(b Box, name identity.DID) bool { return b.To == name }
-	if len(others) == len(roster.Members) || !slices.EqualFunc(s.Boxes, others, matches) {
-		return fmt.Errorf("shares of %s: not one for each of the others: %w", s.From.Short(), ErrShare)
+	if err := checkBoxes(m.Boxes); err != nil {
+		return fmt.Errorf("masked vector of %s: %w: %w", m.From.Short(), err, ErrShare)
 	}
 	return nil
 }
 
+// Inboxes is the hub's step after round 1: what each survivor is to be given. The
+// survivors are the senders of the vectors, ascending. It fails with
+// [ErrTooFewMembers] while there are fewer than the session demands.
+func Inboxes(s Session, roster Roster, masked []Masked) (map[identity.DID]Inbox, error) {
+	survivors, err := survivorsOf(s, roster, masked)
+	if err != nil {
+		return nil, fmt.Errorf("make inboxes: %w", err)
+	}
+	session := s.Digest()
+	inboxes := make(map[identity.DID]Inbox, len(masked))
+	for _, to := range survivors {
+		in := Inbox{Session: session}
+		for _, m := range masked {
+			if m.From != to {
+				in.Boxes = append(in.Boxes, m.Boxes[roster.other(m.From, to)])
+			}
+		}
+		inboxes[to] = in
+	}
+	return inboxes, nil
+}
+
+// survivorsOf checks the vectors, which are in the order of their senders, and returns these.
+func survivorsOf(s Session, roster Roster, masked []Masked) ([]identity.DID, error) {
+	survivors := make([]identity.DID, len(masked))
+	for i, m := range masked {
+		if err := m.Verify(s, roster); err != nil {
+			return nil, err
+		}
+		survivors[i] = m.From
+	}
+	return survivors, checkSurvivors(s, roster, survivors)
+}
+
+// other returns the place of a member among all but from, who are in the order of the roster.
+func (r Roster) other(from, member identity.DID) int {
+	i, _ := r.find(member)
+	if member > from {
+		i--
+	}
+	return i
+}
+
 // Sum is the hub's last step: the sum, modulo 2^64, of the vectors of the
-// members in masked, who are the survivors. Dealers, ascending, are the members
-// to whom [Inboxes] gave boxes; reveals are the answers of round 4. Messages
-// must come from whom they name, which the transport has to ensure.
+// members in masked, who are the survivors, ascending; reveals are the answers of round 2.
+// The roster is one of [NewRoster], or that a member acted on. Messages must come from whom they name,
+// which the transport has to ensure.
 //
 // It fails with [ErrTooFewMembers] while fewer members than the threshold have
-// revealed, and with [ErrUnmask], naming the owner of the secret, if shares do
-// not rebuild what that owner advertised.
-func Sum(s Session, roster Roster, dealers []identity.DID, masked []Masked, reveals []Reveal) ([]uint64, error) {
-	u, err := newUnmasking(s, roster, dealers, masked, reveals)
+// revealed, or somebody dropped out and not all survivors have; and with [ErrUnmask],
+// naming the owner of the secret, if what was revealed is not what that owner committed to.
+func Sum(s Session, roster Roster, masked []Masked, reveals []Reveal) ([]uint64, error) {
+	u, err := newUnmasking(s, roster, masked, reveals)
 	if err != nil {
 		return nil, fmt.Errorf("sum: %w", err)
 	}
@@ -75,14 +88,10 @@ func Sum(s Session, roster Roster, dealers []identity.DID, masked []Masked, reve
 		for i, w := range m.Vector {
 			sum[i] += w
 		}
-	}
-	for _, dealer := range dealers {
-		if _, survived := slices.BinarySearch(u.survivors, dealer); survived {
-			err = u.removeSelfMask(sum, dealer)
-		} else {
-			err = u.removePairMasks(sum, dealer)
+		if err := u.removeSelfMask(sum, m.From); err != nil {
+			return nil, fmt.Errorf("sum: %w", err)
 		}
-		if err != nil {
+		if err := u.removePairMasks(sum, m); err != nil {
 			return nil, fmt.Errorf("sum: %w", err)
 		}
 	}
@@ -92,111 +101,85 @@ func Sum(s Session, roster Roster, dealers []identity.DID, masked []Masked, reve
 // unmasking is the checked input of Sum.
 type unmasking struct {
 	session   Session
+	of        message.Digest // of session
 	roster    Roster
-	survivors []identity.DID // ascending
-	points    []int          // where the revealed shares lie, as many as the threshold
-	seeds     map[identity.DID][]Share
-	keys      map[identity.DID][]Share
+	survivors []identity.DID          // ascending
+	dropped   []identity.DID          // the rest of the roster, ascending
+	points    []int                   // where the revealed shares lie, as many as the threshold
+	shares    [][]Share               // by point, then of the survivors in their order
+	seeds     map[identity.DID][]Seed // of masks with the dropped in their order, by who revealed them
 }
 
-func newUnmasking(s Session, roster Roster, dealers []identity.DID, masked []Masked, reveals []Reveal) (*unmasking, error) {
-	if err := roster.verify(s); err != nil {
+func newUnmasking(s Session, roster Roster, masked []Masked, reveals []Reveal) (*unmasking, error) {
+	if err := s.Validate(); err != nil {
 		return nil, err
 	}
-	if err := checkSet(dealers); err != nil {
-		return nil, fmt.Errorf("dealers: %w", err)
-	}
-	for _, d := range dealers {
-		if _, found := roster.find(d); !found {
-			return nil, fmt.Errorf("dealer %s: %w", d.Short(), ErrRoster)
-		}
-	}
-	u := &unmasking{session: s, roster: roster, seeds: map[identity.DID][]Share{}, keys: map[identity.DID][]Share{}}
-	session := s.Digest()
-	for _, m := range masked {
-		if m.Session != session {
-			return nil, fmt.Errorf("masked vector of %s: %w", m.From.Short(), ErrSession)
-		}
-		if len(m.Vector) != s.Words {
-			return nil, fmt.Errorf("masked vector of %s: %w", m.From.Short(), ErrVector)
-		}
-		u.survivors = append(u.survivors, m.From)
-	}
-	slices.Sort(u.survivors)
-	if err := checkSurvivors(s, dealers, u.survivors); err != nil {
+	u := &unmasking{session: s, of: s.Digest(), roster: roster, seeds: map[identity.DID][]Seed{}}
+	var err error
+	if u.survivors, err = survivorsOf(s, roster, masked); err != nil {
 		return nil, err
 	}
-	return u, u.collect(dealers, reveals)
-}
-
-// collect takes the shares of the first reveals, as many as the threshold.
-func (u *unmasking) collect(dealers []identity.DID, reveals []Reveal) error {
-	dropped := slices.DeleteFunc(slices.Clone(dealers), func(d identity.DID) bool {
+	u.dropped = slices.DeleteFunc(roster.names(), func(d identity.DID) bool {
 		_, survived := slices.BinarySearch(u.survivors, d)
 		return survived
 	})
-	session := u.session.Digest()
+	return u, u.collect(reveals)
+}
+
+// collect takes the shares of the first reveals, as many as the threshold, and the seeds of
+// all.
+func (u *unmasking) collect(reveals []Reveal) error {
 	for _, r := range reveals {
 		_, survived := slices.BinarySearch(u.survivors, r.From)
-		place, _ := u.roster.find(r.From)
+		_, again := u.seeds[r.From]
 		switch {
-		case r.Session != session:
+		case r.Session != u.of:
 			return fmt.Errorf("reveal of %s: %w", r.From.Short(), ErrSession)
-		case !survived || slices.Contains(u.points, place+1):
+		case !survived || again:
 			return fmt.Errorf("reveal of %s, who is no survivor or came twice: %w", r.From.Short(), ErrSurvivors)
-		case !slices.Equal(owners(r.SelfMasks), u.survivors) || !slices.Equal(owners(r.MaskKeys), dropped):
+		case len(r.Shares) != len(u.survivors) || len(r.Seeds) != len(u.dropped):
 			return fmt.Errorf("reveal of %s is for other survivors: %w", r.From.Short(), ErrSurvivors)
 		}
-		if len(u.points) == u.session.Threshold {
-			continue
-		}
-		u.points = append(u.points, place+1)
-		for _, share := range r.SelfMasks {
-			u.seeds[share.Of] = append(u.seeds[share.Of], share.Share)
-		}
-		for _, share := range r.MaskKeys {
-			u.keys[share.Of] = append(u.keys[share.Of], share.Share)
+		u.seeds[r.From] = r.Seeds
+		if len(u.points) < u.session.Threshold {
+			place, _ := u.roster.find(r.From)
+			u.points, u.shares = append(u.points, place+1), append(u.shares, r.Shares)
 		}
 	}
-	if len(u.points) < u.session.Threshold {
-		return fmt.Errorf("%d members revealed of %d: %w", len(u.points), u.session.Threshold, ErrTooFewMembers)
+	needed := u.session.Threshold
+	if len(u.dropped) > 0 {
+		needed = len(u.survivors)
+	}
+	if len(u.seeds) < needed {
+		return fmt.Errorf("%d members revealed of %d, as %d dropped out: %w", len(u.seeds), needed, len(u.dropped), ErrTooFewMembers)
 	}
 	return nil
 }
 
 // removeSelfMask takes a survivor's own mask off the sum.
 func (u *unmasking) removeSelfMask(sum []uint64, survivor identity.DID) error {
-	session := u.session.Digest()
+	k, _ := slices.BinarySearch(u.survivors, survivor)
+	shares := make([]Share, len(u.points))
+	for i := range shares {
+		shares[i] = u.shares[i][k]
+	}
 	place, _ := u.roster.find(survivor)
-	seed, err := combine(u.points, u.seeds[survivor])
-	if err != nil || commitTo(session, survivor, seed) != u.roster.Members[place].Commitment {
+	seed, err := combine(u.points, shares)
+	if err != nil || commitTo(u.of, survivor, seed) != u.roster.Members[place].Commitment {
 		return fmt.Errorf("self mask of %s: %w", survivor.Short(), ErrUnmask)
 	}
-	newStream(selfMaskKey(session, survivor, seed)).add(sum, minus)
+	newStream(selfMaskKey(u.of, survivor, seed)).add(sum, minus)
 	return nil
 }
 
-// removePairMasks takes off what the survivors' masks with a dropped member
-// left in the sum.
-func (u *unmasking) removePairMasks(sum []uint64, dropped identity.DID) error {
-	session := u.session.Digest()
-	place, _ := u.roster.find(dropped)
-	private, err := combine(u.points, u.keys[dropped])
-	if err != nil {
-		return fmt.Errorf("mask key of %s: %w", dropped.Short(), ErrUnmask)
-	}
-	key, err := x25519(private)
-	if err != nil || PublicKey(key.PublicKey().Bytes()) != u.roster.Members[place].MaskKey {
-		return fmt.Errorf("mask key of %s: %w", dropped.Short(), ErrUnmask)
-	}
-	for _, survivor := range u.survivors {
-		i, _ := u.roster.find(survivor)
-		shared, err := agree(key, u.roster.Members[i].MaskKey)
-		if err != nil {
-			return fmt.Errorf("masks of %s with %s: %w", dropped.Short(), survivor.Short(), err)
+// removePairMasks takes off what a survivor's masks with the dropped left in the sum.
+func (u *unmasking) removePairMasks(sum []uint64, m Masked) error {
+	for k, with := range u.dropped {
+		seed := u.seeds[m.From][k]
+		if commitToPair(u.of, m.From, with, seed) != m.Pairs[u.roster.other(m.From, with)] {
+			return fmt.Errorf("mask of %s with %s: %w", m.From.Short(), with.Short(), ErrUnmask)
 		}
-		// The survivor used the opposite of the dropped member's sign.
-		newStream(pairMaskKey(session, shared, dropped, survivor)).add(sum, sign(dropped, survivor))
+		newStream(seed).add(sum, -sign(m.From, with))
 	}
 	return nil
 }

@@ -9,119 +9,34 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/message"
 )
 
-// dealing is what rounds 0 and 1 left a member with. It does not change.
-type dealing struct {
-	*table
-	inbox   message.Digest
-	dealers []identity.DID         // ascending, this member included
-	seeds   map[identity.DID]Share // this member's share of each dealer's seed
-	keys    map[identity.DID]Share // … and of its mask key
-}
-
-// receive checks roster and inbox, opens the boxes and commits to both.
-func (m *Member) receive(ctx context.Context, roster Roster, inbox Inbox) (*dealing, error) {
-	t, err := m.accept(ctx, roster)
-	if err != nil {
-		return nil, err
-	}
-	if inbox.Session != m.digest {
-		return nil, fmt.Errorf("inbox: %w", ErrSession)
-	}
-	d, err := m.unpack(t, inbox)
-	if err != nil {
-		return nil, err
-	}
-	return d, m.commit(ctx, stepInbox, d.inbox)
-}
-
-// unpack checks the inbox and opens its boxes, unless the same boxes were opened before.
-func (m *Member) unpack(t *table, inbox Inbox) (*dealing, error) {
-	parts := make([]string, 0, 2*len(inbox.Boxes))
-	for _, b := range inbox.Boxes {
-		if b.To != m.self {
-			return nil, fmt.Errorf("share of %s for another member: %w", b.From.Short(), ErrShare)
-		}
-		parts = append(parts, string(b.From), string(b.Ciphertext))
-	}
-	of := digest("inbox", parts...)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.dealt != nil && m.dealt.table == t && m.dealt.inbox == of {
-		return m.dealt, nil
-	}
-	senders := inbox.senders()
-	if err := checkSet(senders); err != nil {
-		return nil, fmt.Errorf("inbox: %w: %w", err, ErrShare)
-	}
-	if len(senders)+1 < m.session.least() {
-		return nil, fmt.Errorf("%d dealers of %d: %w", len(senders)+1, m.session.least(), ErrTooFewMembers)
-	}
-	d := &dealing{
-		table:   t,
-		inbox:   of,
-		dealers: append(senders, m.self),
-		seeds:   map[identity.DID]Share{m.self: t.seeds[t.place]},
-		keys:    map[identity.DID]Share{m.self: t.keys[t.place]},
-	}
-	slices.Sort(d.dealers)
-	for _, b := range inbox.Boxes {
-		var err error
-		if d.seeds[b.From], d.keys[b.From], err = m.open(t, b); err != nil {
-			return nil, fmt.Errorf("share of %s: %w", b.From.Short(), err)
-		}
-	}
-	m.dealt = d
-	return d, nil
-}
-
-// open decrypts one dealer's box for this member.
-func (m *Member) open(t *table, b Box) (seed, key Share, err error) {
-	i, found := t.roster.find(b.From)
-	if !found || i == t.place {
-		return seed, key, ErrShare
-	}
-	plain, err := m.box(t, i, b.From, m.self).open(b.Ciphertext)
-	if err != nil || len(plain) != 2*shareSize {
-		return seed, key, ErrShare
-	}
-	if seed, err = parseShare(plain[:shareSize]); err != nil {
-		return seed, key, ErrShare
-	}
-	if key, err = parseShare(plain[shareSize:]); err != nil {
-		return seed, key, ErrShare
-	}
-	return seed, key, nil
-}
-
-// Mask is round 2: it returns vector under this member's masks, which nobody
-// can tell from random words until round 4. It refuses boxes that are not from
-// their senders for this roster, too few of them, and any second vector: after
-// a restart mask the vector that was stored, not one computed again.
-func (m *Member) Mask(ctx context.Context, roster Roster, inbox Inbox, vector []uint64) (Masked, error) {
+// Mask is round 1: it returns vector under this member's masks, one of its own and one with
+// each of the others on the roster, which nobody can tell from random words until round 2;
+// and with it shares of its own mask for the others. It refuses a roster that is not made of
+// properly signed members of the session, and any second vector: after a restart mask the
+// vector that was stored, not one computed again.
+func (m *Member) Mask(ctx context.Context, roster Roster, vector []uint64) (Masked, error) {
 	if len(vector) != m.session.Words {
 		return Masked{}, fmt.Errorf("mask: %d words, want %d: %w", len(vector), m.session.Words, ErrVector)
 	}
-	d, err := m.receive(ctx, roster, inbox)
+	t, err := m.accept(ctx, roster)
 	if err != nil {
 		return Masked{}, fmt.Errorf("mask: %w", err)
 	}
-	masked := slices.Clone(vector)
-	newStream(selfMaskKey(m.digest, m.self, m.seed)).add(masked, plus)
-	for _, peer := range d.dealers {
-		if peer == m.self {
+	out := Masked{Session: m.digest, From: m.self, Vector: slices.Clone(vector)}
+	newStream(selfMaskKey(m.digest, m.self, m.seed)).add(out.Vector, plus)
+	for i, peer := range t.roster.Members {
+		if i == t.place {
 			continue
 		}
-		i, _ := d.roster.find(peer)
-		shared, err := agree(m.mask, d.roster.Members[i].MaskKey)
-		if err != nil {
-			return Masked{}, fmt.Errorf("mask with %s: %w", peer.Short(), err)
-		}
-		newStream(pairMaskKey(m.digest, shared, m.self, peer)).add(masked, sign(m.self, peer))
+		seed := m.pairSeed(t, i)
+		newStream(seed).add(out.Vector, sign(m.self, peer.From))
+		out.Boxes = append(out.Boxes, m.box(t, i, m.self, peer.From).seal(t.shares[i].bytes()))
+		out.Pairs = append(out.Pairs, commitToPair(m.digest, m.self, peer.From, seed))
 	}
 	if err := m.commit(ctx, stepVector, vectorTag(m.tag, vector)); err != nil {
 		return Masked{}, fmt.Errorf("mask: %w", err)
 	}
-	return Masked{Session: m.digest, From: m.self, Vector: masked}, nil
+	return out, nil
 }
 
 // selfMaskKey is the generator's key of a member's own mask.
@@ -129,10 +44,18 @@ func selfMaskKey(session message.Digest, of identity.DID, seed [32]byte) [32]byt
 	return derive(seed[:], session, "self stream", string(of))
 }
 
-// pairMaskKey is the generator's key of the mask between two members, the same
-// from either side.
-func pairMaskKey(session message.Digest, shared []byte, a, b identity.DID) [32]byte {
-	return derive(shared, session, "pair stream", string(min(a, b)), string(max(a, b)))
+// pairSeed is the generator's key of the mask between this member and the one at place i,
+// the same from either side and another under every roster. It gives away nothing else that
+// follows from the secret they share.
+func (m *Member) pairSeed(t *table, i int) Seed {
+	peer := t.roster.Members[i].From
+	return derive(t.secrets[i], m.digest, "pair stream", string(t.of[:]), string(min(m.self, peer)), string(max(m.self, peer)))
+}
+
+// commitToPair binds a member to the seed of its mask with another. The seed is 32 bytes
+// that nobody else can guess, so the digest hides it.
+func commitToPair(session message.Digest, of, with identity.DID, seed Seed) message.Digest {
+	return digest("pair commitment", string(session[:]), string(of), string(with), string(seed[:]))
 }
 
 // sign is how member uses the mask it has in common with peer: the first of the

@@ -19,7 +19,7 @@ import (
 // may not lose: each step takes again what the hub sent before, and the [Guard]
 // refuses anything that differs from what this member acted on earlier, in this
 // process or another. Steps may be repeated and give the same bytes. What it keeps in
-// memory only spares it the work of checking the same roster and opening the same boxes
+// memory only spares it the work of checking the same roster and agreeing on the same keys
 // in every step. It is safe for concurrent use.
 type Member struct {
 	session  Session
@@ -28,15 +28,13 @@ type Member struct {
 	identity identity.Key
 	guard    Guard
 
-	channel *ecdh.PrivateKey
-	mask    *ecdh.PrivateKey
-	seed    [32]byte // of the self mask
-	deal    [32]byte // of the polynomials, together with the roster
-	tag     [32]byte // of the vector's record
+	key  *ecdh.PrivateKey // of this session alone
+	seed [32]byte         // of the self mask
+	deal [32]byte         // of the polynomials, together with the roster
+	tag  [32]byte         // of the vector's record
 
 	mu     sync.Mutex
-	seated *table   // of the roster last found good; guarded by mu
-	dealt  *dealing // of the inbox last found good; guarded by mu
+	seated *table // of the roster last found good; guarded by mu
 }
 
 // NewMember returns the member with the given identity.
@@ -64,28 +62,18 @@ func NewMember(secret [32]byte, session Session, key identity.Key, guard Guard) 
 	}
 	own := func(purpose string) [32]byte { return derive(secret[:], m.digest, purpose, string(m.self)) }
 	var err error
-	if m.channel, err = x25519(own("channel key")); err != nil {
-		return nil, err
-	}
-	if m.mask, err = x25519(own("mask key")); err != nil {
-		return nil, err
+	private := own("key")
+	if m.key, err = ecdh.X25519().NewPrivateKey(private[:]); err != nil {
+		return nil, fmt.Errorf("secagg: X25519 key: %w", err)
 	}
 	m.seed, m.deal, m.tag = own("self mask"), own("polynomials"), own("vector tag")
 	return m, nil
 }
 
-func x25519(private [32]byte) (*ecdh.PrivateKey, error) {
-	key, err := ecdh.X25519().NewPrivateKey(private[:])
-	if err != nil {
-		return nil, fmt.Errorf("secagg: X25519 key: %w", err)
-	}
-	return key, nil
-}
-
 // Format prints no secret, whatever the verb.
 func (*Member) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "secagg member:redacted") }
 
-// Advertise is round 0: the public keys and the commitment, signed.
+// Advertise is round 0: the public key and the commitment, signed.
 func (m *Member) Advertise(ctx context.Context) (Advertisement, error) {
 	if err := m.commit(ctx, stepSession, m.digest); err != nil {
 		return Advertisement{}, fmt.Errorf("advertise: %w", err)
@@ -100,8 +88,7 @@ func (m *Member) unsigned() Advertisement {
 	return Advertisement{
 		Session:    m.digest,
 		From:       m.self,
-		ChannelKey: PublicKey(m.channel.PublicKey().Bytes()),
-		MaskKey:    PublicKey(m.mask.PublicKey().Bytes()),
+		Key:        PublicKey(m.key.PublicKey().Bytes()),
 		Commitment: commitTo(m.digest, m.self, m.seed),
 	}
 }
@@ -112,26 +99,6 @@ func commitTo(session message.Digest, of identity.DID, seed [32]byte) message.Di
 	return digest("commitment", string(session[:]), string(of), string(seed[:]))
 }
 
-// Share is round 1: it deals shares of this member's self mask and mask key to
-// everyone on the roster. It refuses a roster that is not made of properly
-// signed, distinct members of the session, this one unchanged among them, and
-// enough of them.
-func (m *Member) Share(ctx context.Context, roster Roster) (Shares, error) {
-	t, err := m.accept(ctx, roster)
-	if err != nil {
-		return Shares{}, fmt.Errorf("share: %w", err)
-	}
-	out := Shares{Session: m.digest, From: m.self}
-	for i, a := range t.roster.Members {
-		if i == t.place {
-			continue
-		}
-		plain := append(t.seeds[i].bytes(), t.keys[i].bytes()...)
-		out.Boxes = append(out.Boxes, Box{From: m.self, To: a.From, Ciphertext: m.box(t, i, m.self, a.From).seal(plain)})
-	}
-	return out, nil
-}
-
 // table is a roster that this member found good, with what it has to itself there. It
 // does not change.
 type table struct {
@@ -139,11 +106,13 @@ type table struct {
 	of     message.Digest // of roster
 	place  int            // this member's
 
-	seeds, keys []Share  // of this member's seed and mask key, one for each place
-	channels    [][]byte // X25519 secrets shared with the member at each place but this one's
+	shares  []Share  // of this member's seed, one for each place
+	secrets [][]byte // X25519 secrets shared with the member at each place but this one's
 }
 
-// accept checks the roster and commits to it.
+// accept checks the roster and commits to it. It refuses one that is not made of properly
+// signed, distinct members of the session, this one unchanged among them, and enough of
+// them.
 func (m *Member) accept(ctx context.Context, roster Roster) (*table, error) {
 	t, err := m.sit(roster)
 	if err != nil {
@@ -174,17 +143,19 @@ func (m *Member) sit(roster Roster) (*table, error) {
 	if string(m.unsigned().signed()) != string(roster.Members[place].signed()) {
 		return nil, fmt.Errorf("%s is not as advertised: %w", m.self.Short(), ErrRoster)
 	}
-	t := &table{roster: Roster{Members: slices.Clone(roster.Members)}, of: of, place: place, channels: make([][]byte, len(roster.Members))}
+	t := &table{roster: Roster{Members: slices.Clone(roster.Members)}, of: of, place: place, secrets: make([][]byte, len(roster.Members))}
 	for i, a := range roster.Members {
 		if i == place {
 			continue
 		}
 		var err error
-		if t.channels[i], err = agree(m.channel, a.ChannelKey); err != nil {
-			return nil, fmt.Errorf("channel to %s: %w", a.From.Short(), err)
+		if t.secrets[i], err = agree(m.key, a.Key); err != nil {
+			return nil, fmt.Errorf("key of %s: %w", a.From.Short(), err)
 		}
 	}
-	t.seeds, t.keys = m.deals(len(roster.Members), of)
+	// Another roster gets another polynomial.
+	random := newStream(derive(m.deal[:], m.digest, "deal self mask", string(of[:])))
+	t.shares = split(m.seed, len(roster.Members), m.session.Threshold, random)
 	m.seated = t
 	return t, nil
 }
@@ -196,14 +167,6 @@ func (m *Member) commit(ctx context.Context, step string, value message.Digest) 
 	return nil
 }
 
-// deals returns the shares of the seed and of the mask key for every one of the n places
-// of the roster with digest of. Another roster gets other polynomials.
-func (m *Member) deals(n int, of message.Digest) (seeds, keys []Share) {
-	t := m.session.Threshold
-	random := func(purpose string) *stream { return newStream(derive(m.deal[:], m.digest, purpose, string(of[:]))) }
-	return split(m.seed, n, t, random("deal self mask")), split([32]byte(m.mask.Bytes()), n, t, random("deal mask key"))
-}
-
 // sealer encrypts or opens the one box that goes from one member to another
 // under one roster. The key is used for this message only and the message
 // follows from the same inputs, so the nonce is zero.
@@ -212,7 +175,7 @@ type sealer struct{ key [32]byte }
 // box returns the key of the box between this member and the one at place i, who are from
 // and to.
 func (m *Member) box(t *table, i int, from, to identity.DID) sealer {
-	return sealer{derive(t.channels[i], m.digest, "box", string(t.of[:]), string(from), string(to))}
+	return sealer{derive(t.secrets[i], m.digest, "box", string(t.of[:]), string(from), string(to))}
 }
 
 // agree returns the X25519 secret; a key of low order is refused.

@@ -21,7 +21,7 @@ const MaxMessage = 16 << 20
 
 const (
 	signatureSize = 64
-	boxSize       = 2*shareSize + chacha20poly1305.Overhead
+	boxSize       = shareSize + chacha20poly1305.Overhead
 )
 
 // PublicKey is an X25519 public key; its text form is 64 hex digits.
@@ -36,6 +36,24 @@ func (k *PublicKey) UnmarshalText(text []byte) error {
 		return errors.New("secagg: a public key has 64 hex digits")
 	}
 	_, err := hex.Decode(k[:], text)
+	return err
+}
+
+// Seed is the seed of a mask; its text form is 64 hex digits. It does not print.
+type Seed [32]byte
+
+// Format hides the seed.
+func (Seed) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "seed:redacted") }
+
+// MarshalText writes s as hex.
+func (s Seed) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, s[:]), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (s *Seed) UnmarshalText(text []byte) error {
+	if hex.DecodedLen(len(text)) != len(s) {
+		return errors.New("secagg: a seed has 64 hex digits")
+	}
+	_, err := hex.Decode(s[:], text)
 	return err
 }
 
@@ -73,8 +91,7 @@ func (v *Vector) UnmarshalText(text []byte) error {
 type Advertisement struct {
 	Session    message.Digest `json:"session"`
 	From       identity.DID   `json:"from"`
-	ChannelKey PublicKey      `json:"channelKey"` // others encrypt shares to it
-	MaskKey    PublicKey      `json:"maskKey"`    // pairwise masks are agreed with it
+	Key        PublicKey      `json:"key"`        // masks and the keys of boxes are agreed with it
 	Commitment message.Digest `json:"commitment"` // to the seed of the self mask
 	Signature  []byte         `json:"signature"`
 }
@@ -84,60 +101,45 @@ type Roster struct {
 	Members []Advertisement `json:"members"`
 }
 
-// Box holds one dealer's two shares for one member, encrypted.
-type Box struct {
-	From       identity.DID `json:"from"`
-	To         identity.DID `json:"to"`
-	Ciphertext []byte       `json:"ciphertext"`
+// Box holds a share of one member's self mask for another, encrypted.
+type Box []byte
+
+// Masked is a member's message of round 1: its vector under its masks, and what the others
+// on the roster need to help to take them off.
+type Masked struct {
+	Session message.Digest   `json:"session"`
+	From    identity.DID     `json:"from"`
+	Vector  Vector           `json:"vector"`
+	Boxes   []Box            `json:"boxes"` // for each of the others, in their order
+	Pairs   []message.Digest `json:"pairs"` // commitments to the seeds of the masks with them
 }
 
-// Shares is a member's message of round 1: a box for every other member.
-type Shares struct {
-	Session message.Digest `json:"session"`
-	From    identity.DID   `json:"from"`
-	Boxes   []Box          `json:"boxes"` // ascending by To
-}
-
-// Inbox is the hub's answer to round 1: the boxes for one member. Their senders
-// and the member itself are the dealers.
+// Inbox is what the hub has for a member after round 1.
 type Inbox struct {
 	Session message.Digest `json:"session"`
-	Boxes   []Box          `json:"boxes"` // ascending by From
+	Boxes   []Box          `json:"boxes"` // from each of the other survivors, in their order
 }
 
-// Masked is a member's message of round 2.
-type Masked struct {
-	Session message.Digest `json:"session"`
-	From    identity.DID   `json:"from"`
-	Vector  Vector         `json:"vector"`
-}
-
-// Confirmation is a member's message of round 3: its signature over the
-// session, the roster, the dealers and the survivors.
+// Confirmation is a member's message before round 2 if somebody dropped out: its
+// signature over the session, the roster and the survivors.
 type Confirmation struct {
 	Session   message.Digest `json:"session"`
 	From      identity.DID   `json:"from"`
 	Signature []byte         `json:"signature"`
 }
 
-// Reveal is a member's message of round 4: for every dealer one share, of the
-// self mask if the dealer survived, of the mask key if not.
+// Reveal is a member's message of round 2: of every survivor a share of its self mask, and
+// of every other member of the roster the mask that the sender has in common with it.
 type Reveal struct {
-	Session   message.Digest  `json:"session"`
-	From      identity.DID    `json:"from"`
-	SelfMasks []RevealedShare `json:"selfMasks"` // of survivors, ascending
-	MaskKeys  []RevealedShare `json:"maskKeys"`  // of the dropped, ascending
-}
-
-// RevealedShare is the sender's share of a secret of Of.
-type RevealedShare struct {
-	Of    identity.DID `json:"of"`
-	Share Share        `json:"share"`
+	Session message.Digest `json:"session"`
+	From    identity.DID   `json:"from"`
+	Shares  []Share        `json:"shares"`          // of the survivors' self masks, in their order
+	Seeds   []Seed         `json:"seeds,omitempty"` // of the masks with the others, in their order
 }
 
 // Message is one of the messages of a session.
 type Message interface {
-	Advertisement | Roster | Shares | Inbox | Masked | Confirmation | Reveal
+	Advertisement | Roster | Masked | Inbox | Confirmation | Reveal
 	check() error
 }
 
@@ -179,34 +181,21 @@ func (r Roster) check() error {
 	return checkSet(r.names())
 }
 
-func (s Shares) check() error {
-	to := make([]identity.DID, len(s.Boxes))
-	for i, b := range s.Boxes {
-		if b.From != s.From {
-			return errors.New("a box from somebody else")
-		}
-		to[i] = b.To
-	}
-	return errors.Join(checkSet([]identity.DID{s.From}), checkSet(to), checkBoxes(s.Boxes))
-}
-
-func (in Inbox) check() error {
-	for _, b := range in.Boxes {
-		if b.To != in.Boxes[0].To {
-			return errors.New("boxes for several members")
-		}
-	}
-	return errors.Join(checkSet(in.senders()), checkBoxes(in.Boxes))
-}
+func (in Inbox) check() error { return checkBoxes(in.Boxes) }
 
 func checkBoxes(boxes []Box) error {
 	for _, b := range boxes {
-		if len(b.Ciphertext) != boxSize {
+		if len(b) != boxSize {
 			return fmt.Errorf("a box has %d bytes", boxSize)
 		}
-		if b.From == b.To {
-			return errors.New("a box to its own sender")
-		}
+	}
+	return checkCount(len(boxes))
+}
+
+// checkCount bounds how many members a message may speak of.
+func checkCount(n int) error {
+	if n > MaxMembers {
+		return fmt.Errorf("%d members, at most %d", n, MaxMembers)
 	}
 	return nil
 }
@@ -215,7 +204,10 @@ func (m Masked) check() error {
 	if len(m.Vector) == 0 || len(m.Vector) > MaxWords {
 		return fmt.Errorf("a vector has 1 to %d words", MaxWords)
 	}
-	return checkSet([]identity.DID{m.From})
+	if len(m.Pairs) != len(m.Boxes) {
+		return errors.New("not a box and a commitment for each of the others")
+	}
+	return errors.Join(checkSet([]identity.DID{m.From}), checkBoxes(m.Boxes))
 }
 
 func (c Confirmation) check() error {
@@ -226,22 +218,5 @@ func (c Confirmation) check() error {
 }
 
 func (r Reveal) check() error {
-	return errors.Join(checkSet([]identity.DID{r.From}), checkSet(owners(r.SelfMasks)), checkSet(owners(r.MaskKeys)))
-}
-
-func owners(shares []RevealedShare) []identity.DID {
-	dids := make([]identity.DID, len(shares))
-	for i, s := range shares {
-		dids[i] = s.Of
-	}
-	return dids
-}
-
-// senders returns whom the boxes are from, in their order.
-func (in Inbox) senders() []identity.DID {
-	dids := make([]identity.DID, len(in.Boxes))
-	for i, b := range in.Boxes {
-		dids[i] = b.From
-	}
-	return dids
+	return errors.Join(checkSet([]identity.DID{r.From}), checkCount(len(r.Shares)+len(r.Seeds)))
 }

@@ -12,14 +12,15 @@ import (
 
 func TestDecodeRefuses(t *testing.T) {
 	t.Parallel()
-	w := newNetwork(3, 1)
-	x := w.run(t, [][]uint64{{1}, {2}, {3}}, all(3))
+	w := newNetwork(4, 1)
+	x := w.run(t, [][]uint64{{1}, {2}, {3}, {4}}, until{4, 4, 4, 1})
 	raw := func(v any) string {
 		b, err := json.Marshal(v)
 		require.NoError(t, err)
 		return string(b)
 	}
-	masked, shares, roster := raw(x.masked[0]), raw(x.shares[0]), raw(x.roster)
+	masked, roster, reveal := raw(x.masked[0]), raw(x.roster), raw(x.reveals[0])
+	box, share := raw(x.masked[0].Boxes[0]), raw(x.reveals[0].Shares[0])
 	for name, decode := range map[string]func() error{
 		"empty":            refusal[secagg.Masked](""),
 		"wrong type":       refusal[secagg.Masked](`[]`),
@@ -31,10 +32,12 @@ func TestDecodeRefuses(t *testing.T) {
 		"half a word":      refusal[secagg.Masked](`{"session":"` + w.session.Digest().String() + `","from":"` + string(w.sites[0].did()) + `","vector":"AAAA"}`),
 		"not a did":        refusal[secagg.Masked](strings.Replace(masked, "did:key:z6Mk", "did:web:z6Mk", 1)),
 		"too large":        refusal[secagg.Masked](`"` + strings.Repeat("A", secagg.MaxMessage) + `"`),
-		"repeated boxes":   refusal[secagg.Shares](strings.ReplaceAll(shares, string(x.shares[0].Boxes[1].To), string(x.shares[0].Boxes[0].To))),
-		"a box to itself":  refusal[secagg.Shares](strings.ReplaceAll(shares, string(x.shares[0].Boxes[1].To), string(x.shares[0].From))),
-		"a short box":      refusal[secagg.Shares](strings.Replace(shares, `"ciphertext":"`, `"ciphertext":"","x":"`, 1)),
-		"a short key":      refusal[secagg.Roster](strings.Replace(roster, `"maskKey":"`, `"maskKey":"00`, 1)),
+		"a long box":       refusal[secagg.Masked](strings.Replace(masked, `"boxes":["`, `"boxes":["AAAA`, 1)),
+		"too many boxes":   refusal[secagg.Inbox](`{"boxes":[` + strings.Repeat(box+",", secagg.MaxMembers) + box + `]}`),
+		"too many shares":  refusal[secagg.Reveal](`{"from":"` + string(w.sites[0].did()) + `","shares":[` + strings.Repeat(share+",", secagg.MaxMembers) + share + `]}`),
+		"few commitments":  refusal[secagg.Masked](strings.Replace(masked, `"`+x.masked[0].Pairs[0].String()+`",`, "", 1)),
+		"a short seed":     refusal[secagg.Reveal](strings.Replace(reveal, `"seeds":["`, `"seeds":["00`, 1)),
+		"a short key":      refusal[secagg.Roster](strings.Replace(roster, `"key":"`, `"key":"00`, 1)),
 		"a short digest":   refusal[secagg.Roster](strings.Replace(roster, `"commitment":"`, `"commitment":"00`, 1)),
 		"no signature":     refusal[secagg.Advertisement](`{"from":"` + string(w.sites[0].did()) + `"}`),
 	} {
@@ -57,10 +60,10 @@ func TestDecodeErrorsDoNotRepeatInput(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	w := newNetwork(3, 2)
-	x := w.run(f, [][]uint64{{1, 2}, {3, 4}, {5, 6}}, until{5, 5, 5})
+	w := newNetwork(4, 2)
+	x := w.run(f, [][]uint64{{1, 2}, {3, 4}, {5, 6}, {7, 8}}, until{4, 4, 4, 1})
 	for _, v := range []any{
-		x.roster.Members[0], x.roster, x.shares[0], x.inboxes[x.dealers[0]], x.masked[0], x.confirmations[0], x.reveals[0],
+		x.roster.Members[0], x.roster, x.masked[0], x.inboxes[x.survivors[0]], x.confirmations[0], x.reveals[0],
 	} {
 		raw, err := json.Marshal(v)
 		require.NoError(f, err)
@@ -69,7 +72,6 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		again[secagg.Advertisement](t, raw)
 		again[secagg.Roster](t, raw)
-		again[secagg.Shares](t, raw)
 		again[secagg.Inbox](t, raw)
 		again[secagg.Masked](t, raw)
 		again[secagg.Confirmation](t, raw)
@@ -97,7 +99,7 @@ func again[T secagg.Message](t *testing.T, raw []byte) {
 func FuzzMember(f *testing.F) {
 	w := newNetwork(3, 1)
 	x := w.run(f, [][]uint64{{1}, {2}, {3}}, all(3))
-	in := x.inboxes[x.dealers[0]]
+	in := x.inboxes[x.survivors[0]]
 	roster, err := json.Marshal(x.roster)
 	require.NoError(f, err)
 	inbox, err := json.Marshal(in)
@@ -114,9 +116,12 @@ func FuzzMember(f *testing.F) {
 		}
 		fresh := w.sites[0]
 		fresh.guard = &memory{}
-		m, err := fresh.member(t, w.session).Mask(t.Context(), r, b, []uint64{1})
-		if err == nil {
-			require.Equal(t, x.masked[0], m)
+		m := fresh.member(t, w.session)
+		if masked, err := m.Mask(t.Context(), r, []uint64{1}); err == nil {
+			require.Equal(t, x.masked[0], masked)
+		}
+		if reveal, err := m.Unmask(t.Context(), r, x.survivors, nil, b); err == nil {
+			require.Equal(t, x.reveals[0], reveal)
 		}
 	})
 }

@@ -11,8 +11,7 @@ import (
 
 // signed returns the bytes under the advertisement's signature.
 func (a Advertisement) signed() []byte {
-	return encode("advertisement", string(a.Session[:]), string(a.From),
-		string(a.ChannelKey[:]), string(a.MaskKey[:]), string(a.Commitment[:]))
+	return encode("advertisement", string(a.Session[:]), string(a.From), string(a.Key[:]), string(a.Commitment[:]))
 }
 
 // Verify checks that the advertisement is for s and from one of its members.

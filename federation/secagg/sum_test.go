@@ -13,7 +13,8 @@ import (
 )
 
 // TestSumIsExact is the law of the package: with any drop-outs that leave the
-// demanded number, after any round, the hub gets the sum of those who masked.
+// demanded number, after any round, the hub gets the sum of those who masked; or nothing,
+// if their masks with those who dropped out before cannot all be removed.
 func TestSumIsExact(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -28,10 +29,13 @@ func TestSumIsExact(t *testing.T) {
 		rounds := all(n)
 		order := rapid.Permutation(slices.Collect(indices(n))).Draw(t, "order")
 		for _, i := range order[:rapid.IntRange(0, n-needed).Draw(t, "dropped")] {
-			rounds[i] = rapid.IntRange(0, 4).Draw(t, "silent after")
+			rounds[i] = rapid.IntRange(0, 3).Draw(t, "silent after")
 		}
-		x := w.run(t, vectors, rounds)
-		sum, err := w.sum(x)
+		sum, err := w.sum(w.run(t, vectors, rounds))
+		if rounds.helpless() {
+			require.ErrorIs(t, err, secagg.ErrTooFewMembers)
+			return
+		}
 		require.NoError(t, err)
 		require.Equal(t, plainSum(vectors, rounds), sum)
 	})
@@ -58,13 +62,17 @@ func TestTwoOfFiveFallSilent(t *testing.T) {
 	}
 	for a := range n {
 		for b := range a {
-			for after := range 5 {
+			for after := range 4 {
 				rounds := all(n)
-				rounds[a], rounds[b] = after, (after+a+b)%5
+				rounds[a], rounds[b] = after, (after+a+b)%4
 				t.Run(fmt.Sprint(rounds), func(t *testing.T) {
 					t.Parallel()
 					w := newNetwork(n, 2)
 					sum, err := w.sum(w.run(t, vectors, rounds))
+					if rounds.helpless() {
+						require.ErrorIs(t, err, secagg.ErrTooFewMembers)
+						return
+					}
 					require.NoError(t, err)
 					require.Equal(t, plainSum(vectors, rounds), sum)
 				})
@@ -84,7 +92,7 @@ func TestLongVectors(t *testing.T) {
 				vectors[i][k] = uint64(i+1) << (k % 64)
 			}
 		}
-		rounds := until{5, 2, 5, 5}
+		rounds := until{4, 1, 4, 4}
 		sum, err := w.sum(w.run(t, vectors, rounds))
 		require.NoError(t, err)
 		require.Equal(t, plainSum(vectors, rounds), sum)
@@ -94,12 +102,11 @@ func TestLongVectors(t *testing.T) {
 func TestMessagesSurviveJSON(t *testing.T) {
 	t.Parallel()
 	w := newNetwork(4, 3)
-	x := w.run(t, [][]uint64{{1, 2, 3}, {4, 5, 6}, {7, 8, 9}, {10, 11, 12}}, until{5, 5, 2, 5})
+	x := w.run(t, [][]uint64{{1, 2, 3}, {4, 5, 6}, {7, 8, 9}, {10, 11, 12}}, until{4, 4, 1, 4})
 	same(t, x.roster)
 	same(t, x.roster.Members[0])
-	same(t, x.shares[0])
-	same(t, x.inboxes[x.dealers[0]])
 	same(t, x.masked[0])
+	same(t, x.inboxes[x.survivors[0]])
 	same(t, x.confirmations[0])
 	same(t, x.reveals[0])
 }
@@ -125,24 +132,25 @@ func TestSumRefuses(t *testing.T) {
 		"a reveal twice":               {func(_ *network, x *transcript) { x.reveals[1] = x.reveals[0] }, secagg.ErrSurvivors},
 		"a reveal by a dropped member": {func(w *network, x *transcript) { x.reveals[1].From = w.sites[4].did() }, secagg.ErrSurvivors},
 		"a reveal for other survivors": {func(_ *network, x *transcript) {
-			r := &x.reveals[1]
-			r.MaskKeys, r.SelfMasks = r.SelfMasks[3:], append(slices.Clone(r.SelfMasks[:3]), r.MaskKeys...)
+			x.reveals[1].Shares, x.reveals[1].Seeds = x.reveals[1].Shares[:3], append(x.reveals[1].Seeds, secagg.Seed{})
 		}, secagg.ErrSurvivors},
 		"a reveal of another session":      {func(_ *network, x *transcript) { x.reveals[0].Session[0] ^= 1 }, secagg.ErrSession},
 		"a vector of another session":      {func(_ *network, x *transcript) { x.masked[0].Session[0] ^= 1 }, secagg.ErrSession},
 		"a vector twice":                   {func(_ *network, x *transcript) { x.masked[1] = x.masked[0] }, secagg.ErrSurvivors},
 		"a vector too short":               {func(_ *network, x *transcript) { x.masked[0].Vector = nil }, secagg.ErrVector},
 		"a vector left out":                {func(_ *network, x *transcript) { x.masked = x.masked[:3] }, secagg.ErrSurvivors},
-		"a survivor who never dealt":       {func(_ *network, x *transcript) { x.dealers = x.dealers[1:] }, secagg.ErrSurvivors},
+		"a vector of a stranger":           {func(_ *network, x *transcript) { x.masked[0].From = newSite(99).did() }, secagg.ErrShare},
+		"a vector for a smaller roster":    {func(_ *network, x *transcript) { x.roster.Members = x.roster.Members[:4] }, secagg.ErrShare},
 		"too few vectors":                  {func(_ *network, x *transcript) { x.masked = x.masked[:2] }, secagg.ErrTooFewMembers},
-		"a corrupted share of a self mask": {func(_ *network, x *transcript) { x.reveals[1].SelfMasks[2].Share[3] ^= 1 }, secagg.ErrUnmask},
-		"a corrupted share of a mask key":  {func(_ *network, x *transcript) { x.reveals[2].MaskKeys[0].Share[0] ^= 4 }, secagg.ErrUnmask},
-		"a forged advertisement":           {func(_ *network, x *transcript) { x.roster.Members[0].MaskKey[0] ^= 1 }, secagg.ErrSignature},
+		"a corrupted share of a self mask": {func(_ *network, x *transcript) { x.reveals[1].Shares[2][3] ^= 1 }, secagg.ErrUnmask},
+		"another commitment":               {func(_ *network, x *transcript) { x.roster.Members[0].Commitment[0] ^= 1 }, secagg.ErrUnmask},
+		"a seed nobody committed to":       {func(_ *network, x *transcript) { x.reveals[3].Seeds[0][0] ^= 4 }, secagg.ErrUnmask},
+		"a survivor's masks still on":      {func(_ *network, x *transcript) { x.reveals = x.reveals[:3] }, secagg.ErrTooFewMembers},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newNetwork(5, 1)
-			x := w.run(t, vectors, until{5, 5, 5, 5, 2}) // the last deals and drops out
+			x := w.run(t, vectors, until{4, 4, 4, 4, 1}) // the last drops out before it sends its vector
 			sum, err := w.sum(x)
 			require.NoError(t, err)
 			require.Equal(t, []uint64{15}, sum)
@@ -153,32 +161,55 @@ func TestSumRefuses(t *testing.T) {
 	}
 }
 
-func TestCorruptedShareNamesItsOwner(t *testing.T) {
+func TestCorruptedSecretNamesItsOwner(t *testing.T) {
 	t.Parallel()
-	w := newNetwork(3, 1)
-	x := w.run(t, [][]uint64{{1}, {2}, {3}}, all(3))
-	x.reveals[0].SelfMasks[1].Share[0] ^= 1
-	_, err := w.sum(x)
-	require.ErrorIs(t, err, secagg.ErrUnmask)
-	require.ErrorContains(t, err, w.sites[1].did().Short())
+	for name, spoil := range map[string]func(*transcript){
+		"a share": func(x *transcript) { x.reveals[0].Shares[1][0] ^= 1 },
+		"a seed":  func(x *transcript) { x.reveals[1].Seeds[0][0] ^= 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newNetwork(4, 1)
+			x := w.run(t, [][]uint64{{1}, {2}, {3}, {4}}, until{4, 4, 4, 1})
+			spoil(&x)
+			_, err := w.sum(x)
+			require.ErrorIs(t, err, secagg.ErrUnmask)
+			require.ErrorContains(t, err, "of "+w.sites[1].did().Short())
+		})
+	}
+}
+
+// TestWholeRosterNeedsNoConfirmation: then any members as many as the threshold give the sum.
+func TestWholeRosterNeedsNoConfirmation(t *testing.T) {
+	t.Parallel()
+	w := newNetwork(5, 2)
+	rounds := until{4, 2, 4, 2, 4}
+	x := w.run(t, fiveVectors, rounds)
+	require.Empty(t, x.confirmations)
+	require.Len(t, x.reveals, 3)
+	sum, err := w.sum(x)
+	require.NoError(t, err)
+	require.Equal(t, plainSum(fiveVectors, rounds), sum)
 }
 
 func TestInboxesRefuse(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		spoil func([]secagg.Shares) []secagg.Shares
+		spoil func([]secagg.Masked) []secagg.Masked
 		want  error
 	}{
-		"too few":         {func(s []secagg.Shares) []secagg.Shares { return s[:2] }, secagg.ErrTooFewMembers},
-		"a dealer twice":  {func(s []secagg.Shares) []secagg.Shares { return append(s, s[0]) }, secagg.ErrShare},
-		"a box too few":   {func(s []secagg.Shares) []secagg.Shares { s[0].Boxes = s[0].Boxes[1:]; return s }, secagg.ErrShare},
-		"a box too short": {func(s []secagg.Shares) []secagg.Shares { s[0].Boxes[0].Ciphertext = nil; return s }, secagg.ErrShare},
-		"another session": {func(s []secagg.Shares) []secagg.Shares { s[0].Session[0] ^= 1; return s }, secagg.ErrSession},
-		"a stranger": {func(s []secagg.Shares) []secagg.Shares {
+		"too few":              {func(s []secagg.Masked) []secagg.Masked { return s[:2] }, secagg.ErrTooFewMembers},
+		"a vector twice":       {func(s []secagg.Masked) []secagg.Masked { return append(s, s[0]) }, secagg.ErrSurvivors},
+		"a vector too long":    {func(s []secagg.Masked) []secagg.Masked { s[0].Vector = secagg.Vector{1, 2}; return s }, secagg.ErrVector},
+		"a commitment too few": {func(s []secagg.Masked) []secagg.Masked { s[0].Pairs = s[0].Pairs[1:]; return s }, secagg.ErrShare},
+		"a box too short":      {func(s []secagg.Masked) []secagg.Masked { s[0].Boxes[0] = nil; return s }, secagg.ErrShare},
+		"another session":      {func(s []secagg.Masked) []secagg.Masked { s[0].Session[0] ^= 1; return s }, secagg.ErrSession},
+		"one of the others left out": {func(s []secagg.Masked) []secagg.Masked {
+			s[0].Boxes, s[0].Pairs = s[0].Boxes[1:], s[0].Pairs[1:]
+			return s
+		}, secagg.ErrShare},
+		"a stranger": {func(s []secagg.Masked) []secagg.Masked {
 			s[0].From = newSite(99).did()
-			for i := range s[0].Boxes {
-				s[0].Boxes[i].From = s[0].From
-			}
 			return s
 		}, secagg.ErrShare},
 	} {
@@ -186,7 +217,7 @@ func TestInboxesRefuse(t *testing.T) {
 			t.Parallel()
 			w := newNetwork(4, 1)
 			x := w.run(t, [][]uint64{{1}, {2}, {3}, {4}}, all(4))
-			_, err := secagg.Inboxes(w.session, x.roster, c.spoil(x.shares))
+			_, err := secagg.Inboxes(w.session, x.roster, c.spoil(x.masked))
 			require.ErrorIs(t, err, c.want)
 		})
 	}

@@ -16,15 +16,14 @@ import (
 
 var update = flag.Bool("update", false, "rewrite testdata")
 
-// vectorFile is a whole session in which the fourth of four members deals its
-// shares and then drops out.
+// vectorFile is a whole session in which the fourth of four members advertises and then
+// drops out.
 type vectorFile struct {
 	About         string                `json:"about"`
 	Session       secagg.Session        `json:"session"`
 	SessionDigest string                `json:"sessionDigest"`
 	Members       []vectorMember        `json:"members"`
 	Roster        secagg.Roster         `json:"roster"`
-	Shares        []secagg.Shares       `json:"shares"`
 	Masked        []secagg.Masked       `json:"masked"`
 	Confirmations []secagg.Confirmation `json:"confirmations"`
 	Reveals       []secagg.Reveal       `json:"reveals"`
@@ -41,15 +40,15 @@ func TestVectors(t *testing.T) {
 	t.Parallel()
 	w := newNetwork(4, 3)
 	vectors := [][]uint64{{1, 2, 3}, {10, 20, math.MaxUint64}, {100, 200, 1 << 63}, {7, 7, 7}}
-	x := w.run(t, vectors, until{5, 5, 5, 2})
+	x := w.run(t, vectors, until{4, 4, 4, 1})
 	sum, err := w.sum(x)
 	require.NoError(t, err)
 	require.Equal(t, []uint64{111, 222, 1<<63 + 2}, sum)
 
 	file := vectorFile{
-		About: "A session of package secagg with fixed secrets; member 4 drops out after round 1. " +
+		About: "A session of package secagg with fixed secrets; member 4 drops out after round 0. " +
 			"Vectors are base64 of little-endian 64-bit words. The identities and secrets are of no use elsewhere.",
-		Session: w.session, SessionDigest: w.session.Digest().String(), Roster: x.roster, Shares: x.shares,
+		Session: w.session, SessionDigest: w.session.Digest().String(), Roster: x.roster,
 		Masked: x.masked, Confirmations: x.confirmations, Reveals: x.reveals, Sum: sum,
 	}
 	for i, s := range w.sites {
@@ -74,9 +73,9 @@ func TestRestartRepeatsEveryByte(t *testing.T) {
 	t.Parallel()
 	w := newNetwork(5, 4)
 	vectors := slices.Repeat([][]uint64{{1, 2, 3, 4}}, 5)
-	first := w.run(t, vectors, until{5, 5, 5, 4, 2})
+	first := w.run(t, vectors, until{4, 4, 4, 3, 1})
 	w.crashes = true
-	again := w.run(t, vectors, until{5, 5, 5, 4, 2})
+	again := w.run(t, vectors, until{4, 4, 4, 3, 1})
 	require.Equal(t, first, again)
 	m := w.member(t, 0)
 	in := first.inboxes[w.sites[0].did()]
@@ -84,16 +83,13 @@ func TestRestartRepeatsEveryByte(t *testing.T) {
 		a, err := m.Advertise(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, first.roster.Members[0], a)
-		s, err := m.Share(t.Context(), first.roster)
-		require.NoError(t, err)
-		require.Equal(t, first.shares[0], s)
-		v, err := m.Mask(t.Context(), first.roster, in, vectors[0])
+		v, err := m.Mask(t.Context(), first.roster, vectors[0])
 		require.NoError(t, err)
 		require.Equal(t, first.masked[0], v)
-		c, err := m.Confirm(t.Context(), first.roster, in, first.survivors)
+		c, err := m.Confirm(t.Context(), first.roster, first.survivors)
 		require.NoError(t, err)
 		require.Equal(t, first.confirmations[0], c)
-		r, err := m.Unmask(t.Context(), first.roster, in, first.survivors, first.confirmations)
+		r, err := m.Unmask(t.Context(), first.roster, first.survivors, first.confirmations, in)
 		require.NoError(t, err)
 		require.Equal(t, first.reveals[0], r)
 	}
@@ -137,7 +133,7 @@ func TestAnotherSessionMasksAfresh(t *testing.T) {
 	a := w.run(t, vectors, all(3))
 	w.session.ID[0] ^= 1
 	b := w.run(t, vectors, all(3))
-	require.NotEqual(t, a.roster.Members[0].MaskKey, b.roster.Members[0].MaskKey)
+	require.NotEqual(t, a.roster.Members[0].Key, b.roster.Members[0].Key)
 	require.NotEqual(t, a.masked[0].Vector, b.masked[0].Vector)
 	require.NotEqual(t, a.masked[0].Vector[0]-a.masked[1].Vector[0], b.masked[0].Vector[0]-b.masked[1].Vector[0])
 }

@@ -35,24 +35,27 @@ type round struct {
 	// committed from here on, so that there is nothing to look up.
 	untouched bool
 
+	// held is the last step of a sum that is to be committed with what follows from it.
+	held *registry.RecordStep
+
 	// Who dropped out on the way, and why.
 	refused []query.Refused
 	missing []query.Missing
 }
 
-// What ends a question without an answer. Both follow from committed messages,
+// What ends a question without an answer. All follow from committed messages,
 // so trying again would change nothing.
 var (
 	errTooFew  = errors.New("too few nodes can answer together")
+	errMasks   = errors.New("not everybody took off the masks it has with those that dropped out")
 	errClashes = errors.New("the nodes' messages contradict each other")
 )
 
 // answer takes an open question through its steps and returns its result. The
 // result says why when nothing may be released. An error means that the hub
 // itself could not go on; the question stays open.
-func (d *Dispatcher) answer(ctx context.Context, q registry.Question) (query.Result, error) {
-	r := &round{Dispatcher: d, q: q, n: 1}
-	touched, err := d.cfg.Registry.Touched(ctx, q.ID)
+func (r *round) answer(ctx context.Context) (query.Result, error) {
+	touched, err := r.cfg.Registry.Touched(ctx, r.q.ID)
 	if err != nil {
 		return query.Result{}, err
 	}
@@ -61,18 +64,18 @@ func (d *Dispatcher) answer(ctx context.Context, q registry.Question) (query.Res
 			return query.Result{}, err
 		}
 	}
-	result := query.Result{Query: q.ID, Trial: q.Request.Trial, Asked: q.Asked, Answered: []query.Answered{}}
+	result := query.Result{Query: r.q.ID, Trial: r.q.Request.Trial, Asked: r.q.Asked, Answered: []query.Answered{}}
 	err = r.result(ctx, &result)
-	result.Refused, result.Missing, result.Finished = r.refused, r.missing, d.cfg.Now()
+	result.Refused, result.Missing, result.Finished = r.refused, r.missing, r.cfg.Now()
 	var none analysis.NoResult
 	switch {
 	case err == nil && len(r.missing)+len(r.refused) == 0:
 		result.State = query.Complete
 	case err == nil:
 		result.State = query.Partial
-	case errors.Is(err, errTooFew), errors.Is(err, errClashes), errors.Is(err, errLost),
+	case errors.Is(err, errTooFew), errors.Is(err, errMasks), errors.Is(err, errClashes), errors.Is(err, errLost),
 		errors.Is(err, analysis.ErrInconsistent), errors.As(err, &none):
-		d.cfg.Logger.WarnContext(ctx, "question cannot be answered", "query", q.ID.String(), "err", err)
+		r.cfg.Logger.WarnContext(ctx, "question cannot be answered", "query", r.q.ID.String(), "err", err)
 		result.State, result.Reason, result.Answered = query.Withheld, r.reason(err), []query.Answered{}
 	default:
 		return query.Result{}, err
@@ -103,51 +106,65 @@ func (r *round) sum(ctx context.Context, result *query.Result, words int) ([]uin
 	if err != nil {
 		return nil, err
 	}
-	vectors, reveals, dealers, err := r.masked(ctx)
+	s, err := r.masked(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, node := range names(vectors) {
+	for _, node := range names(s.answers) {
 		result.Answered = append(result.Answered, query.Answered{
-			Node: node, Epoch: accepts[node].Epoch, Commitment: vectors[node].Commitment, AtLeast: accepts[node].Policy.MinCell,
+			Node: node, Epoch: accepts[node].Epoch, Commitment: s.answers[node].Commitment, AtLeast: accepts[node].Policy.MinCell,
 			Leave: accepts[node].Leave,
 		})
 		result.Policy = disclosure.Strictest(result.Policy, accepts[node].Policy)
 	}
-	return r.add(dealers, vectors, reveals)
+	return r.add(s)
+}
+
+// sent is what the nodes sent for a sum.
+type sent struct {
+	answers map[identity.DID]query.MaskedAnswer
+	vectors []secagg.Masked // of the answers, in the order of their nodes
+	reveals []secagg.Reveal
 }
 
 // masked takes the masking steps among those on the roster.
-func (r *round) masked(ctx context.Context) (vectors map[identity.DID]query.MaskedAnswer, reveals []secagg.Reveal, dealers []identity.DID, err error) {
-	inboxes, dealers, err := r.share(ctx)
+func (r *round) masked(ctx context.Context) (sent, error) {
+	var none sent
+	roster, err := json.Marshal(r.roster)
 	if err != nil {
-		return nil, nil, nil, err
+		return none, err
 	}
-	base := func(node identity.DID) (query.Round, error) { return r.body(inboxes[node]) }
-	vectors, survivors, err := r.mask(ctx, dealers, base)
+	s, err := r.mask(ctx, query.Round{Roster: roster})
 	if err != nil {
-		return nil, nil, nil, err
+		return none, err
 	}
-	if reveals, err = r.reveal(ctx, dealers, survivors, base); err != nil {
-		return nil, nil, nil, err
+	inboxes, err := secagg.Inboxes(r.session, r.roster, s.vectors)
+	if err != nil {
+		return none, final(err)
+	}
+	survivors := names(inboxes)
+	body := query.Round{Roster: roster, Survivors: survivors}
+	if body.Confirmations, err = r.confirm(ctx, body); err != nil {
+		return none, err
+	}
+	r.last = func(node identity.DID) (query.Round, error) {
+		inbox, err := json.Marshal(inboxes[node])
+		own := body
+		own.Inbox = inbox
+		return own, err
+	}
+	if s.reveals, err = r.reveal(ctx, survivors); err != nil {
+		return none, err
 	}
 	// Who fell silent only after its vector was in is part of the sum.
 	r.missing = slices.DeleteFunc(r.missing, func(m query.Missing) bool { return slices.Contains(survivors, m.Node) })
 	r.refused = slices.DeleteFunc(r.refused, func(m query.Refused) bool { return slices.Contains(survivors, m.Node) })
-	return vectors, reveals, dealers, nil
+	return s, nil
 }
 
 // add adds the vectors and takes the masks off.
-func (r *round) add(dealers []identity.DID, answers map[identity.DID]query.MaskedAnswer, reveals []secagg.Reveal) ([]uint64, error) {
-	vectors := make([]secagg.Masked, 0, len(answers))
-	for _, node := range names(answers) {
-		vector, err := secagg.Decode[secagg.Masked](answers[node].Masked)
-		if err != nil {
-			return nil, err
-		}
-		vectors = append(vectors, vector)
-	}
-	sum, err := secagg.Sum(r.session, r.roster, dealers, vectors, reveals)
+func (r *round) add(s sent) ([]uint64, error) {
+	sum, err := secagg.Sum(r.session, r.roster, s.vectors, s.reveals)
 	return sum, final(err)
 }
 
@@ -217,67 +234,60 @@ func (r *round) checkPolicy(p, least disclosure.Policy) error {
 	return nil
 }
 
-// share deals everyone's key shares.
-func (r *round) share(ctx context.Context) (map[identity.DID]secagg.Inbox, []identity.DID, error) {
-	body, err := r.body(secagg.Inbox{})
-	if err != nil {
-		return nil, nil, err
-	}
+// mask collects the masked vectors; their senders are the survivors.
+func (r *round) mask(ctx context.Context, body query.Round) (sent, error) {
+	s := sent{}
 	var members []identity.DID
 	for _, a := range r.roster.Members {
 		members = append(members, a.From)
 	}
-	shares, err := gather(ctx, r, query.StepShare.In(r.n), members, func(identity.DID) (any, error) { return body, nil },
-		func(node identity.DID, s secagg.Shares) error {
-			if s.From != node {
-				return errForeign
-			}
-			return s.Verify(r.session, r.roster)
-		})
-	if err != nil {
-		return nil, nil, err
-	}
-	inboxes, err := secagg.Inboxes(r.session, r.roster, values(shares))
-	return inboxes, names(shares), final(err)
-}
-
-// mask collects the masked vectors; their senders are the survivors.
-func (r *round) mask(ctx context.Context, dealers []identity.DID, base func(identity.DID) (query.Round, error)) (map[identity.DID]query.MaskedAnswer, []identity.DID, error) {
-	masked, err := gather(ctx, r, query.StepMask.In(r.n), dealers, func(node identity.DID) (any, error) { return base(node) },
+	var err error
+	s.answers, err = gather(ctx, r, query.StepMask.In(r.n), members, func(identity.DID) (any, error) { return body, nil },
 		func(node identity.DID, m query.MaskedAnswer) error {
 			vector, err := secagg.Decode[secagg.Masked](m.Masked)
-			switch {
-			case err != nil:
+			if err != nil {
 				return err
-			case vector.From != node:
-				return errForeign
-			case vector.Session != r.session.Digest() || len(vector.Vector) != r.session.Words:
-				return secagg.ErrVector
 			}
-			return nil
+			if vector.From != node {
+				return errForeign
+			}
+			return vector.Verify(r.session, r.roster)
 		})
-	if err == nil && len(masked) < max(r.session.Threshold, r.session.MinMembers) {
-		err = fmt.Errorf("%w: %d sent their numbers", errTooFew, len(masked))
+	if err != nil {
+		return s, err
 	}
-	return masked, names(masked), err
+	for _, answer := range values(s.answers) {
+		vector, err := secagg.Decode[secagg.Masked](answer.Masked)
+		if err != nil {
+			return s, err
+		}
+		s.vectors = append(s.vectors, vector)
+	}
+	return s, nil
 }
 
-// reveal lets the survivors confirm each other and then take off the masks.
-func (r *round) reveal(ctx context.Context, dealers, survivors []identity.DID, base func(identity.DID) (query.Round, error)) ([]secagg.Reveal, error) {
-	confirmations, err := gather(ctx, r, query.StepConfirm.In(r.n), survivors, func(node identity.DID) (any, error) {
-		body, err := base(node)
-		body.Survivors = survivors
-		return body, err
-	}, func(node identity.DID, c secagg.Confirmation) error {
-		if c.From != node {
-			return errForeign
-		}
-		return c.Verify(r.session, r.roster, dealers, survivors)
-	})
+// confirm lets the survivors confirm each other, if they are not all on the roster. Who does
+// not answer may still help to take off the masks.
+func (r *round) confirm(ctx context.Context, body query.Round) ([]json.RawMessage, error) {
+	if len(body.Survivors) == len(r.roster.Members) {
+		return nil, nil
+	}
+	missing, refused := r.missing, r.refused
+	confirmations, err := gather(ctx, r, query.StepConfirm.In(r.n), body.Survivors, func(identity.DID) (any, error) { return body, nil },
+		func(node identity.DID, c secagg.Confirmation) error {
+			if c.From != node {
+				return errForeign
+			}
+			return c.Verify(r.session, r.roster, body.Survivors)
+		})
 	if err != nil {
 		return nil, err
 	}
-	var raw []json.RawMessage
+	if len(confirmations) < r.session.Threshold {
+		return nil, fmt.Errorf("%w: %d confirmed whose sum it is", errTooFew, len(confirmations))
+	}
+	r.missing, r.refused = missing, refused
+	raw := make([]json.RawMessage, 0, len(confirmations))
 	for _, c := range values(confirmations) {
 		one, err := json.Marshal(c)
 		if err != nil {
@@ -285,52 +295,33 @@ func (r *round) reveal(ctx context.Context, dealers, survivors []identity.DID, b
 		}
 		raw = append(raw, one)
 	}
-	r.last = func(node identity.DID) (query.Round, error) {
-		body, err := base(node)
-		body.Survivors, body.Confirmations = survivors, raw
-		return body, err
-	}
-	reveals, err := gather(ctx, r, query.StepUnmask.In(r.n), names(confirmations), func(node identity.DID) (any, error) { return r.last(node) }, func(node identity.DID, v secagg.Reveal) error {
-		if v.From != node || v.Session != r.session.Digest() {
-			return errForeign
-		}
-		return checkReveal(v, dealers, survivors)
-	})
-	if err == nil && len(reveals) < r.session.Threshold {
-		err = fmt.Errorf("%w: %d helped to take the masks off", errTooFew, len(reveals))
-	}
-	return values(reveals), err
+	return raw, nil
 }
 
-// checkReveal refuses a reveal that is not of one share for every dealer, of
-// the self masks of survivors and the mask keys of the others. Whether the
-// shares are true shows only in the sum.
-func checkReveal(v secagg.Reveal, dealers, survivors []identity.DID) error {
-	of := func(shares []secagg.RevealedShare) []identity.DID {
-		list := make([]identity.DID, len(shares))
-		for i, share := range shares {
-			list[i] = share.Of
-		}
-		return list
+// reveal lets the survivors take off the masks: as many as the threshold if everybody on the
+// roster is one, and all of them if not, as each has masks with those that are none.
+func (r *round) reveal(ctx context.Context, survivors []identity.DID) ([]secagg.Reveal, error) {
+	dropped := len(r.roster.Members) - len(survivors)
+	reveals, err := gather(ctx, r, query.StepUnmask.In(r.n), survivors, func(node identity.DID) (any, error) { return r.last(node) },
+		func(node identity.DID, v secagg.Reveal) error {
+			if v.From != node || v.Session != r.session.Digest() {
+				return errForeign
+			}
+			// Whether the secrets are true shows only in the sum.
+			if len(v.Shares) != len(survivors) || len(v.Seeds) != dropped {
+				return secagg.ErrSurvivors
+			}
+			return nil
+		})
+	switch {
+	case err != nil:
+		return nil, err
+	case len(reveals) < r.session.Threshold:
+		return nil, fmt.Errorf("%w: %d helped to take the masks off", errTooFew, len(reveals))
+	case dropped > 0 && len(reveals) < len(survivors):
+		return nil, errMasks
 	}
-	dropped := slices.DeleteFunc(slices.Clone(dealers), func(d identity.DID) bool { return slices.Contains(survivors, d) })
-	if !slices.Equal(of(v.SelfMasks), survivors) || !slices.Equal(of(v.MaskKeys), dropped) {
-		return secagg.ErrSurvivors
-	}
-	return nil
-}
-
-// body returns what every masking step carries.
-func (r *round) body(inbox secagg.Inbox) (query.Round, error) {
-	roster, err := json.Marshal(r.roster)
-	if err != nil {
-		return query.Round{}, err
-	}
-	b := query.Round{Roster: roster}
-	if len(inbox.Boxes) > 0 {
-		b.Inbox, err = json.Marshal(inbox)
-	}
-	return b, err
+	return values(reveals), nil
 }
 
 // final turns what secagg says of committed messages into what ends a question.
@@ -352,6 +343,8 @@ func (r *round) reason(err error) string {
 		return none.Error()
 	case errors.Is(err, errLost):
 		return r.lost()
+	case errors.Is(err, errMasks):
+		return "a node stopped answering before it sent its numbers and another one after that, so the masks they have with the rest cannot be taken off; ask again" + r.rule()
 	case !errors.Is(err, errTooFew):
 		return "the nodes' sums contradict each other, so nothing is released: a node may be faulty"
 	}

@@ -244,7 +244,7 @@ func TestCancellationRacesTheAnswer(t *testing.T) {
 					answered++
 				}
 			}
-			require.Greater(t, cancelled, 4, "commits before the answer")
+			require.GreaterOrEqual(t, cancelled, 2, "commits before the answer")
 			w.replay(t)
 		})
 	}

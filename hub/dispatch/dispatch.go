@@ -3,11 +3,11 @@
 //
 // Everything a step decides is committed to the registry before the next one
 // begins: each node's signed answer, and the set of nodes with which the
-// question goes on. A [Dispatcher] therefore holds no state of its own; a hub
-// that dies, or a new leader, reads where each question stands and goes on.
-// Repeated messages change nothing. An answer never waits for ever: a step
-// waits for silent nodes only for its share of the question's time, and the
-// result names them.
+// question goes on; of the last step of a sum together with what follows from
+// the sum. A [Dispatcher] therefore holds no state of its own; a hub that dies, or
+// a new leader, reads where each question stands and goes on. Repeated messages
+// change nothing. An answer never waits for ever: a step waits for silent nodes
+// only for its share of the question's time, and the result names them.
 //
 // A method in rounds takes its sums one after the other among the nodes of the first.
 // Whoever of them is silent for long ends the question: there is no sum without them.
@@ -343,11 +343,12 @@ func (d *Dispatcher) drive(ctx context.Context, id query.ID) error {
 	if q.Result != nil {
 		return d.prove(ctx, q)
 	}
-	result, err := d.answer(ctx, q)
+	r := &round{Dispatcher: d, q: q, n: 1}
+	result, err := r.answer(ctx)
 	if err != nil {
 		return fmt.Errorf("answer question: %w", err)
 	}
-	if _, err := d.cfg.Log.Propose(ctx, registry.FinishQuestion{Result: result}); err != nil && !errors.Is(err, registry.ErrQuestionClosed) {
+	if err := r.follow(ctx, registry.RecordSum{Finish: &registry.FinishQuestion{Result: result}}); err != nil && !errors.Is(err, registry.ErrQuestionClosed) {
 		return fmt.Errorf("finish question: %w", err)
 	}
 	d.cfg.Logger.InfoContext(ctx, "question answered", "query", q.ID.String(), "state", result.State,

@@ -20,7 +20,7 @@ import (
 )
 
 // steps are those that are gathered, in order.
-var steps = []query.Step{query.StepAsk, query.StepShare, query.StepMask, query.StepConfirm, query.StepUnmask}
+var steps = []query.Step{query.StepAsk, query.StepMask, query.StepConfirm, query.StepUnmask}
 
 // stepTime is a step's share of the time left: when all nodes are quick, none
 // is spent; when one is silent, later steps still have theirs. Just after the
@@ -229,17 +229,17 @@ func checkRefusal(d problem.Document) error {
 // an answer must not be larger than an honest one can be.
 const (
 	answerSize = 64 << 10 // without what grows with the question; a refusal has maxRefusal and escapes
-	memberSize = 512      // an encrypted box or a revealed share in JSON, with two DIDs
+	memberSize = 256      // an encrypted box with a commitment, or a revealed share, in JSON
 	wordSize   = 11       // a word of a vector in base64
 )
 
 // sizeOf returns how large an answer to a step may be.
 func (r *round) sizeOf(step query.Step) int {
 	switch plain, _ := step.Split(); plain {
-	case query.StepShare, query.StepUnmask:
-		return answerSize + memberSize*len(r.session.Members)
 	case query.StepMask:
-		return answerSize + wordSize*r.session.Words
+		return answerSize + memberSize*len(r.session.Members) + wordSize*r.session.Words
+	case query.StepUnmask:
+		return answerSize + memberSize*len(r.session.Members)
 	default:
 		return answerSize
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/trialmesh/trialmesh/federation/secagg"
 	"github.com/trialmesh/trialmesh/federation/transport"
 	"github.com/trialmesh/trialmesh/hub/registry"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -122,28 +123,28 @@ func TestLiarDoesNotStandInTheWay(t *testing.T) {
 		"padded advertisement": {query.StepAsk, func(t *testing.T, _ *world, a *query.Answer) {
 			a.Body = within(t, a.Body, "advertisement", "note", "x")
 		}, false},
-		"padded shares":              {query.StepShare, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "note", "x") }, false},
 		"padded masked answer":       {query.StepMask, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "note", "x") }, false},
 		"padded vector":              {query.StepMask, func(t *testing.T, _ *world, a *query.Answer) { a.Body = within(t, a.Body, "masked", "note", "x") }, false},
-		"padded confirmation":        {query.StepConfirm, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "note", "x") }, true},
 		"padded reveal":              {query.StepUnmask, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "note", "x") }, true},
 		"answer to another question": {query.StepAsk, func(_ *testing.T, _ *world, a *query.Answer) { a.Query[0] ^= 1 }, false},
-		"answer to another step":     {query.StepShare, func(_ *testing.T, _ *world, a *query.Answer) { a.Step = query.StepMask }, false},
-		"shares in another's name":   {query.StepShare, func(t *testing.T, w *world, a *query.Answer) { a.Body = edit(t, a.Body, "from", other(w)) }, false},
-		"no shares":                  {query.StepShare, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "boxes", []int{}) }, false},
-		"vector in another's name":   {query.StepMask, func(t *testing.T, w *world, a *query.Answer) { a.Body = within(t, a.Body, "masked", "from", other(w)) }, false},
+		"answer to another step":     {query.StepMask, func(_ *testing.T, _ *world, a *query.Answer) { a.Step = query.StepUnmask }, false},
+		"vector without shares": {query.StepMask, func(t *testing.T, _ *world, a *query.Answer) {
+			a.Body = within(t, a.Body, "masked", "boxes", []int{})
+		}, false},
+		"vector without commitments": {query.StepMask, func(t *testing.T, _ *world, a *query.Answer) {
+			a.Body = within(t, a.Body, "masked", "pairs", []int{})
+		}, false},
+		"vector in another's name": {query.StepMask, func(t *testing.T, w *world, a *query.Answer) { a.Body = within(t, a.Body, "masked", "from", other(w)) }, false},
 		"vector too short": {query.StepMask, func(t *testing.T, _ *world, a *query.Answer) {
 			a.Body = within(t, a.Body, "masked", "vector", "AAAAAAAAAAA=")
 		}, false},
 		"vector of another session": {query.StepMask, func(t *testing.T, _ *world, a *query.Answer) {
 			a.Body = within(t, a.Body, "masked", "session", message.Digest{1})
 		}, false},
-		"confirmation in another's name":  {query.StepConfirm, func(t *testing.T, w *world, a *query.Answer) { a.Body = edit(t, a.Body, "from", other(w)) }, true},
-		"confirmation that does not hold": {query.StepConfirm, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "signature", make([]byte, 64)) }, true},
-		"reveal in another's name":        {query.StepUnmask, func(t *testing.T, w *world, a *query.Answer) { a.Body = edit(t, a.Body, "from", other(w)) }, true},
-		"reveal of nothing":               {query.StepUnmask, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "selfMasks", []int{}) }, true},
-		"reveal of another session":       {query.StepUnmask, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "session", message.Digest{1}) }, true},
-		"reveal is no object":             {query.StepUnmask, func(_ *testing.T, _ *world, a *query.Answer) { a.Body = json.RawMessage(`[]`) }, true},
+		"reveal in another's name":  {query.StepUnmask, func(t *testing.T, w *world, a *query.Answer) { a.Body = edit(t, a.Body, "from", other(w)) }, true},
+		"reveal of nothing":         {query.StepUnmask, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "shares", []int{}) }, true},
+		"reveal of another session": {query.StepUnmask, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "session", message.Digest{1}) }, true},
+		"reveal is no object":       {query.StepUnmask, func(_ *testing.T, _ *world, a *query.Answer) { a.Body = json.RawMessage(`[]`) }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
@@ -177,14 +178,9 @@ func TestWrongShareSpoilsTheSum(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, alike(4)...)
 		w.lie(t, 2, query.StepUnmask, func(a *query.Answer) {
-			var reveal struct {
-				Session   message.Digest   `json:"session"`
-				From      identity.DID     `json:"from"`
-				SelfMasks []map[string]any `json:"selfMasks"`
-				MaskKeys  []map[string]any `json:"maskKeys"`
-			}
+			var reveal secagg.Reveal
 			require.NoError(t, json.Unmarshal(a.Body, &reveal))
-			reveal.SelfMasks[0]["share"], reveal.SelfMasks[1]["share"] = reveal.SelfMasks[1]["share"], reveal.SelfMasks[0]["share"]
+			slices.Reverse(reveal.Shares)
 			var err error
 			a.Body, err = json.Marshal(reveal)
 			require.NoError(t, err)
@@ -199,6 +195,51 @@ func TestWrongShareSpoilsTheSum(t *testing.T) {
 		require.Contains(t, r.Reason, "a node may be faulty")
 		require.Empty(t, r.Cells)
 	})
+}
+
+// TestDropOutTakesEverybody: a node is silent once it is on the roster, so that all who sent
+// numbers have to take their masks with it back. One that does so wrongly, or not at all,
+// leaves no sum.
+func TestDropOutTakesEverybody(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		step   query.Step
+		change func(t *testing.T, w *world, a *query.Answer)
+		reason string // none if there is an answer
+	}{
+		"everybody is honest": {query.StepProve, func(*testing.T, *world, *query.Answer) {}, ""},
+		"padded confirmation": {query.StepConfirm, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "note", "x") }, ""},
+		"confirmation in another's name": {query.StepConfirm, func(t *testing.T, w *world, a *query.Answer) {
+			a.Body = edit(t, a.Body, "from", w.sites[0].Key.DID())
+		}, ""},
+		"confirmation that does not hold": {query.StepConfirm, func(t *testing.T, _ *world, a *query.Answer) {
+			a.Body = edit(t, a.Body, "signature", make([]byte, 64))
+		}, ""},
+		"mask that is none": {query.StepUnmask, func(t *testing.T, _ *world, a *query.Answer) {
+			a.Body = edit(t, a.Body, "seeds", []secagg.Seed{{1}})
+		}, "a node may be faulty"},
+		"mask kept": {query.StepUnmask, func(t *testing.T, _ *world, a *query.Answer) { a.Body = edit(t, a.Body, "seeds", []int{}) }, "cannot be taken off"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				w := newWorld(t, alike(5)...)
+				gone := w.sites[3].Key.DID()
+				w.intercept(3, func(task query.Task) bool { return task.Step == query.StepAsk })
+				w.lie(t, 2, c.step, func(a *query.Answer) { c.change(t, w, a) })
+				w.run(t)
+				r := w.result(t, w.put(t, w.trial.CountBySex(), 20*time.Second))
+				require.Contains(t, r.Missing, query.Missing{Node: gone, Step: query.StepMask})
+				if c.reason != "" {
+					require.Equal(t, query.Withheld, r.State)
+					require.Contains(t, r.Reason, c.reason)
+					return
+				}
+				require.Equal(t, query.Partial, r.State, r.Reason)
+				require.Len(t, r.Missing, 1)
+				require.EqualValues(t, 60, r.Cells[0].N)
+			})
+		})
+	}
 }
 
 // TestProofThatLies lets one node send a proof that is not its answer's.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"flag"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -24,7 +25,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/version"
 )
 
-var record = flag.String("record", "", "file to record a conversation of hub and nodes in, about what the newest version brought")
+var record = flag.String("record", "", "directory to record conversations of hub and nodes in, one about what each version brought")
 
 // conversation is all that a hub and its nodes said about some questions, from the first
 // entry of the hub's log on. It is recorded in a bubble, whose
@@ -190,11 +191,13 @@ func converse(t *testing.T, of version.Version, change func(task []byte) []byte)
 // TestRecord writes what the versions' tests replay, see testdata/ORIGIN.md.
 func TestRecord(t *testing.T) {
 	if *record == "" {
-		t.Skip("records only when told where: -record FILE")
+		t.Skip("records only when told where: -record DIRECTORY")
 	}
-	inBubble(t, func(t *testing.T) {
-		raw, err := json.Marshal(converse(t, version.Newest, nil))
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(*record, append(raw, '\n'), 0o600))
-	})
+	for of := range topics {
+		inBubbleNamed(t, file(of), func(t *testing.T) {
+			raw, err := json.Marshal(converse(t, of, nil))
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(filepath.Join(*record, file(of)), append(raw, '\n'), 0o600))
+		})
+	}
 }

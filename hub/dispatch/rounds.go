@@ -73,10 +73,12 @@ func (r *round) iterate(ctx context.Context, result *query.Result) error {
 // fix commits the state of the round and returns the one that stands, which another leader
 // may have committed before.
 func (r *round) fix(ctx context.Context, state analysis.State) (analysis.State, error) {
-	if fixed, err := r.cfg.Registry.Round(ctx, r.q.ID, r.n); fixed != nil || err != nil {
-		return fixed, err
+	if r.held == nil {
+		if fixed, err := r.cfg.Registry.Round(ctx, r.q.ID, r.n); fixed != nil || err != nil {
+			return fixed, err
+		}
 	}
-	if _, err := r.cfg.Log.Propose(ctx, registry.RecordRound{Query: r.q.ID, Round: r.n, State: state}); err != nil {
+	if err := r.follow(ctx, registry.RecordSum{Round: &registry.RecordRound{Query: r.q.ID, Round: r.n, State: state}}); err != nil {
 		return nil, fmt.Errorf("round %d: %w", r.n, err)
 	}
 	return r.cfg.Registry.Round(ctx, r.q.ID, r.n)
@@ -124,14 +126,14 @@ func (r *round) again(ctx context.Context, result *query.Result, state analysis.
 	if r.roster, err = secagg.NewRoster(r.session, advertisements); err != nil {
 		return nil, final(err)
 	}
-	vectors, reveals, dealers, err := r.masked(ctx)
+	s, err := r.masked(ctx)
 	if errors.Is(err, errTooFew) && len(r.missing)+len(r.refused) > before {
 		return nil, fmt.Errorf("%w: %w", errLost, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return r.add(dealers, vectors, reveals)
+	return r.add(s)
 }
 
 // advance returns what each node gets to open the round with: its state, and the signed

@@ -23,15 +23,14 @@ func TestHonestAnswersFit(t *testing.T) {
 	did := key.DID()
 	for _, s := range []struct{ members, words int }{{secagg.MinMembers, 1}, {secagg.MaxMembers, 60_000}} {
 		r := &round{session: secagg.Session{Members: make([]identity.DID, s.members), Words: s.words}}
-		shares, reveal := secagg.Shares{From: did}, secagg.Reveal{From: did}
+		reveal := secagg.Reveal{From: did, Seeds: make([]secagg.Seed, s.members)}
+		vector := secagg.Masked{From: did, Vector: make(secagg.Vector, s.words), Pairs: make([]message.Digest, s.members)}
 		for range s.members {
-			shares.Boxes = append(shares.Boxes, secagg.Box{From: did, To: did, Ciphertext: make([]byte, 96)})
-			reveal.SelfMasks = append(reveal.SelfMasks, secagg.RevealedShare{Of: did})
+			vector.Boxes = append(vector.Boxes, make([]byte, 56))
 		}
-		masked, err := json.Marshal(secagg.Masked{From: did, Vector: make(secagg.Vector, s.words)})
+		masked, err := json.Marshal(vector)
 		require.NoError(t, err)
 		for step, body := range map[query.Step]any{
-			query.StepShare:   shares,
 			query.StepMask:    query.MaskedAnswer{Masked: masked},
 			query.StepConfirm: secagg.Confirmation{From: did, Signature: make([]byte, 64)},
 			query.StepUnmask:  reveal,

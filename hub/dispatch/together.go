@@ -17,6 +17,9 @@ import (
 // and the end of the step are one command. Until it is committed they are nowhere but here,
 // which costs nothing: a hub that dies asks the nodes again, and they say the same.
 
+// The answers to the last step of a sum are not committed before what follows from the sum is
+// known, and then with it.
+
 // soon is how long the first answers to a step wait for the others: longer than nodes differ
 // that have dozens of questions at once, and little to whoever watches a slow one.
 const soon = 500 * time.Millisecond
@@ -132,7 +135,12 @@ func (t *together) all(ctx context.Context, all []*said) error {
 			command.Nodes = append(command.Nodes, node)
 		}
 	}
-	_, err := t.r.cfg.Log.Propose(ctx, command)
+	var err error
+	if plain, _ := t.step.Split(); plain == query.StepUnmask {
+		t.r.held = &command
+	} else {
+		_, err = t.r.cfg.Log.Propose(ctx, command)
+	}
 	var refused *problem.Error
 	switch {
 	case err == nil:
@@ -146,6 +154,33 @@ func (t *together) all(ctx context.Context, all []*said) error {
 	}
 	if errors.Is(err, errApart) {
 		return t.alone(ctx, mine.envelope)
+	}
+	return err
+}
+
+// follow commits what follows from a sum, with the last step of the sum if that is held.
+func (r *round) follow(ctx context.Context, c registry.RecordSum) error {
+	switch {
+	case r.held != nil:
+		c.Step, r.held = *r.held, nil
+	case c.Round != nil:
+		_, err := r.cfg.Log.Propose(ctx, *c.Round)
+		return err
+	default:
+		_, err := r.cfg.Log.Propose(ctx, *c.Finish)
+		return err
+	}
+	_, err := r.cfg.Log.Propose(ctx, c)
+	var refused *problem.Error
+	if !errors.As(err, &refused) || errors.Is(err, registry.ErrQuestionClosed) {
+		return err
+	}
+	// One of the answers, or another leader was first. Those that hold are recorded, and the
+	// question is taken up again from there.
+	for _, e := range c.Step.Answers {
+		if _, alone := r.cfg.Log.Propose(ctx, registry.RecordAnswer{Envelope: e}); alone != nil && !errors.As(alone, &refused) {
+			return alone
+		}
 	}
 	return err
 }

@@ -198,6 +198,8 @@ func (m *Machine) apply(ctx context.Context, tx *sqldb.Tx, data []byte) (Outcome
 		return run(c.Body, s.closeStep)
 	case KindRecordStep:
 		return run(c.Body, s.recordStep)
+	case KindRecordSum:
+		return run(c.Body, s.recordSum)
 	case KindFinishQuestion:
 		return run(c.Body, s.finishQuestion)
 	case KindCancelQuestion:

@@ -220,6 +220,19 @@ func (s step) recordStep(c RecordStep) (Outcome, error) {
 	return out, err
 }
 
+func (s step) recordSum(c RecordSum) (Outcome, error) {
+	if (c.Round == nil) == (c.Finish == nil) || c.Round != nil && c.Round.Query != c.Step.Query || c.Finish != nil && c.Finish.Result.Query != c.Step.Query {
+		return Outcome{}, problem.New(problem.Invalid, "sum: one thing follows from a sum of one question")
+	}
+	if out, err := s.recordStep(c.Step); err != nil {
+		return out, err
+	}
+	if c.Round != nil {
+		return s.recordRound(*c.Round)
+	}
+	return s.finishQuestion(*c.Finish)
+}
+
 func (s step) closeStep(c CloseStep) (Outcome, error) {
 	if err := s.open(c.Query); err != nil {
 		return Outcome{}, err

@@ -55,7 +55,8 @@ const (
 	KindAskOccurrence     Kind = 27
 	KindCancelSchedule    Kind = 28
 	KindRecordStep        Kind = 29
-	KindRecordCeremony    Kind = 33
+	KindRecordSum         Kind = 30
+	KindRecordCeremony    Kind = 31
 )
 
 // Command is one entry of the replicated log.
@@ -204,6 +205,14 @@ type (
 		State json.RawMessage `json:"state"`
 	}
 
+	// RecordSum is the RecordStep of the last step of a sum with the one thing that follows
+	// from the sum, the RecordRound of the next or the FinishQuestion: both hold or none.
+	RecordSum struct {
+		Step   RecordStep      `json:"step"`
+		Round  *RecordRound    `json:"round,omitempty"`
+		Finish *FinishQuestion `json:"finish,omitempty"`
+	}
+
 	// FinishQuestion records the answer.
 	FinishQuestion struct {
 		Result query.Result `json:"result"`
@@ -253,6 +262,7 @@ func (PublishEpoch) kind() Kind      { return KindPublishEpoch }
 func (AskQuestion) kind() Kind       { return KindAskQuestion }
 func (RecordAnswer) kind() Kind      { return KindRecordAnswer }
 func (RecordStep) kind() Kind        { return KindRecordStep }
+func (RecordSum) kind() Kind         { return KindRecordSum }
 func (CloseStep) kind() Kind         { return KindCloseStep }
 func (RecordRound) kind() Kind       { return KindRecordRound }
 func (FinishQuestion) kind() Kind    { return KindFinishQuestion }

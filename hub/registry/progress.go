@@ -44,7 +44,7 @@ func (r *Reader) Progress(ctx context.Context, id query.ID) (query.Progress, err
 }
 
 // course is what is on record of the steps of a question. Steps are counted through all
-// rounds: five to each.
+// rounds: four to each, of which StepConfirm is mostly left out.
 type course struct {
 	ctx context.Context
 	tx  *sqldb.Tx
@@ -58,7 +58,7 @@ type course struct {
 }
 
 // ordinals are the steps of a round. The first of a further one is [query.StepAdvance].
-var ordinals = []query.Step{query.StepAsk, query.StepShare, query.StepMask, query.StepConfirm, query.StepUnmask}
+var ordinals = []query.Step{query.StepAsk, query.StepMask, query.StepConfirm, query.StepUnmask}
 
 // placeOf counts a step, -1 for one that is not counted.
 func placeOf(s query.Step) int {
@@ -120,7 +120,7 @@ func (c *course) read() error {
 func (c *course) progress(nodes []identity.DID) (query.Progress, error) {
 	p := query.Progress{Query: c.q.ID, State: c.q.State, Deadline: c.q.Deadline, Nodes: make([]query.NodeProgress, 0, len(nodes))}
 	if c.gathers() && !p.State.Final() {
-		p.Step = stepAt(c.last + 1)
+		p.Step = stepAt(c.next())
 	}
 	if c.q.Request.Analysis.Kind.InRounds() {
 		p.Round, p.MaxRounds = max(c.rounds, 1), analysis.MaxRounds
@@ -144,12 +144,22 @@ func (c *course) progress(nodes []identity.DID) (query.Progress, error) {
 // gathers reports whether nodes are asked for something: between two rounds, and after the
 // last, the hub is at work.
 func (c *course) gathers() bool {
-	_, n := stepAt(c.last + 1).Split()
+	_, n := stepAt(c.next()).Split()
 	return n <= max(c.rounds, 1)
 }
 
+// next is the step that nodes are asked for. Nobody has to confirm who is in the sum if all
+// are that were asked for their numbers.
+func (c *course) next() int {
+	place, _ := stepAt(c.last + 1).Split()
+	if place == query.StepConfirm && len(c.closed[c.last]) == len(c.closed[c.last-1]) {
+		return c.last + 2
+	}
+	return c.last + 1
+}
+
 // maskPlace is the step after which a node's numbers are in the sum.
-const maskPlace = 2
+const maskPlace = 1
 
 // node says where a node stands while the question is open.
 func (c *course) node(node identity.DID) (query.NodeProgress, error) {

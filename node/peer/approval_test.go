@@ -193,7 +193,7 @@ func TestReleaseWaitsForApproval(t *testing.T) {
 	f, s, approver := gated(t, `{"decision": "human", "gates": ["release"], "reason": "numbers are looked at", "publishApprovers": true}`)
 	a := f.ask(t)
 	requireWaits(t, bringUntil(t, s, a))
-	requireRule(t, "peer.unasked", bring(t, s, a.Request.Digest(), query.StepShare, query.Round{}))
+	requireRule(t, "peer.unasked", bring(t, s, a.Request.Digest(), query.StepMask, query.Round{}))
 	list, err := s.Desk.Items(t.Context(), false)
 	require.NoError(t, err)
 	require.Len(t, list, 1)

@@ -42,7 +42,7 @@ type question struct {
 
 // ordinals order the steps of the masked sum. Those of a further round follow, in the same
 // order, with StepAdvance in place of StepAsk.
-var ordinals = []protocol.Step{protocol.StepAsk, protocol.StepShare, protocol.StepMask, protocol.StepConfirm, protocol.StepUnmask}
+var ordinals = []protocol.Step{protocol.StepAsk, protocol.StepMask, protocol.StepConfirm, protocol.StepUnmask}
 
 // ask judges a question, evaluates it and passes it through the release gate,
 // so that a node that would have to refuse does so before others depend on it.

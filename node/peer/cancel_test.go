@@ -97,7 +97,7 @@ func TestCancelledQuestionGetsNoFurtherStep(t *testing.T) {
 		require.Nil(t, bring(t, s, id, query.StepCancel, f.cancel(t, a, f.trial.Sponsor)).Refusal)
 	}
 	require.Zero(t, secrets(t, s))
-	for _, step := range []query.Step{query.StepAsk, query.StepShare, query.StepMask, query.StepConfirm, query.StepUnmask} {
+	for _, step := range []query.Step{query.StepAsk, query.StepMask, query.StepConfirm, query.StepUnmask} {
 		requireRule(t, "approval.cancelled", bring(t, s, id, step, a))
 	}
 	requireRule(t, "peer.unasked", bring(t, f.sites[1], id, query.StepCancel, f.cancel(t, a, f.trial.Sponsor)))

@@ -301,12 +301,12 @@ func TestQuestionComesOnce(t *testing.T) {
 	requireRule(t, "peer.replayed", bring(t, s, id, query.StepAsk, other))
 
 	round := f.roster(t, asks, id)
-	share := bring(t, s, id, query.StepShare, round)
-	accepted(t, share)
+	masked := bring(t, s, id, query.StepMask, round)
+	accepted(t, masked)
 	requireRule(t, "peer.replayed", bring(t, s, id, query.StepAsk, asks))
 	s.Reopen(t)
 	requireRule(t, "peer.replayed", bring(t, s, id, query.StepAsk, asks))
-	require.JSONEq(t, string(share.Body), string(accepted(t, bring(t, s, id, query.StepShare, round))), "a step may be repeated")
+	require.JSONEq(t, string(masked.Body), string(accepted(t, bring(t, s, id, query.StepMask, round))), "a step may be repeated")
 }
 
 // begin brings an honest ask to all sites.
@@ -327,7 +327,7 @@ func (f *field) session(t *testing.T, a query.Ask) secagg.Session {
 	return s
 }
 
-// roster returns the round that starts sharing.
+// roster returns the round that asks for the masked vectors.
 func (f *field) roster(t *testing.T, a query.Ask, id query.ID) query.Round {
 	t.Helper()
 	var list []secagg.Advertisement
@@ -345,27 +345,40 @@ func (f *field) roster(t *testing.T, a query.Ask, id query.ID) query.Round {
 	return query.Round{Roster: raw}
 }
 
-// shared returns each site's round with its inbox, after sharing.
-func (f *field) shared(t *testing.T, a query.Ask, id query.ID) []query.Round {
+// masked is a sum for which all sites have sent their vectors.
+type masked struct {
+	session secagg.Session
+	round   query.Round // with which they were asked
+	vectors []secagg.Masked
+}
+
+func (f *field) masked(t *testing.T, a query.Ask, id query.ID) masked {
 	t.Helper()
-	round := f.roster(t, a, id)
-	var dealt []secagg.Shares
+	m := masked{session: f.session(t, a), round: f.roster(t, a, id)}
 	for _, s := range f.sites {
-		shares, err := secagg.Decode[secagg.Shares](accepted(t, bring(t, s, id, query.StepShare, round)))
+		var answer query.MaskedAnswer
+		require.NoError(t, json.Unmarshal(accepted(t, bring(t, s, id, query.StepMask, m.round)), &answer))
+		vector, err := secagg.Decode[secagg.Masked](answer.Masked)
 		require.NoError(t, err)
-		dealt = append(dealt, shares)
+		m.vectors = append(m.vectors, vector)
 	}
-	roster, err := secagg.Decode[secagg.Roster](round.Roster)
+	slices.SortFunc(m.vectors, func(a, b secagg.Masked) int { return cmp.Compare(a.From, b.From) })
+	return m
+}
+
+// over returns what a site is to unmask if some survived.
+func (m masked) over(t *testing.T, site *peertest.Site, survivors []identity.DID) query.Round {
+	t.Helper()
+	roster, err := secagg.Decode[secagg.Roster](m.round.Roster)
 	require.NoError(t, err)
-	inboxes, err := secagg.Inboxes(f.session(t, a), roster, dealt)
+	vectors := slices.DeleteFunc(slices.Clone(m.vectors), func(v secagg.Masked) bool { return !slices.Contains(survivors, v.From) })
+	inboxes, err := secagg.Inboxes(m.session, roster, vectors)
 	require.NoError(t, err)
-	rounds := make([]query.Round, len(f.sites))
-	for i, s := range f.sites {
-		rounds[i].Roster = round.Roster
-		rounds[i].Inbox, err = json.Marshal(inboxes[s.Key.DID()])
-		require.NoError(t, err)
-	}
-	return rounds
+	round := m.round
+	round.Survivors = survivors
+	round.Inbox, err = json.Marshal(inboxes[site.Key.DID()])
+	require.NoError(t, err)
+	return round
 }
 
 func (f *field) names(skip int) []identity.DID {
@@ -398,16 +411,16 @@ func TestSwappedRoster(t *testing.T) {
 		if r.Members[i].From == s.Key.DID() {
 			i = 1
 		}
-		r.Members[i].MaskKey[0] ^= 1
+		r.Members[i].Key[0] ^= 1
 	})
-	requireRule(t, "secagg.signature", bring(t, s, id, query.StepShare, swapped))
-	requireRule(t, "peer.min-sites", bring(t, s, id, query.StepShare, change(func(r *secagg.Roster) { r.Members = r.Members[:2] })))
-	requireRule(t, "peer.task", bring(t, s, id, query.StepShare, query.Round{Roster: json.RawMessage(`{"members":"x"}`)}))
-	requireRule(t, "peer.task", bring(t, s, id, query.StepShare, 7))
+	requireRule(t, "secagg.signature", bring(t, s, id, query.StepMask, swapped))
+	requireRule(t, "peer.min-sites", bring(t, s, id, query.StepMask, change(func(r *secagg.Roster) { r.Members = r.Members[:2] })))
+	requireRule(t, "peer.task", bring(t, s, id, query.StepMask, query.Round{Roster: json.RawMessage(`{"members":"x"}`)}))
+	requireRule(t, "peer.task", bring(t, s, id, query.StepMask, 7))
 	requireRule(t, "peer.task", bring(t, s, id, "dance", honest))
 	// None of this spoiled the honest way.
-	accepted(t, bring(t, s, id, query.StepShare, honest))
-	accepted(t, bring(t, s, id, query.StepShare, honest))
+	accepted(t, bring(t, s, id, query.StepMask, honest))
+	accepted(t, bring(t, s, id, query.StepMask, honest))
 }
 
 // guard is what a site's gate remembers of the steps of masked sums.
@@ -442,7 +455,7 @@ func TestStrangerOnTheRoster(t *testing.T) {
 	slices.SortFunc(roster.Members, func(a, b secagg.Advertisement) int { return cmp.Compare(a.From, b.From) })
 	raw, err := json.Marshal(roster)
 	require.NoError(t, err)
-	requireRule(t, "secagg.roster", bring(t, f.sites[0], id, query.StepShare, query.Round{Roster: raw}))
+	requireRule(t, "secagg.roster", bring(t, f.sites[0], id, query.StepMask, query.Round{Roster: raw}))
 }
 
 // TestSecondSurvivorSet: whoever could have two sums could subtract them.
@@ -450,25 +463,31 @@ func TestSecondSurvivorSet(t *testing.T) {
 	t.Parallel()
 	f := newField(t, 4)
 	a, id := f.begin(t)
-	rounds := f.shared(t, a, id)
-	for i, s := range f.sites {
-		accepted(t, bring(t, s, id, query.StepMask, rounds[i]))
-	}
-	s, round := f.sites[0], rounds[0]
-	round.Survivors = f.names(-1)
-	accepted(t, bring(t, s, id, query.StepConfirm, round))
-	round.Survivors = f.names(3)
-	requireRule(t, "secagg.changed", bring(t, s, id, query.StepConfirm, round))
+	sum := f.masked(t, a, id)
+	s := f.sites[0]
+	four, three := sum.over(t, s, f.names(-1)), sum.over(t, s, f.names(3))
+	requireRule(t, "secagg.confirmations", bring(t, s, id, query.StepUnmask, three))
+	accepted(t, bring(t, s, id, query.StepConfirm, three))
+	requireRule(t, "secagg.changed", bring(t, s, id, query.StepConfirm, four))
+	requireRule(t, "secagg.changed", bring(t, s, id, query.StepUnmask, four))
 	s.Reopen(t)
-	requireRule(t, "secagg.changed", bring(t, s, id, query.StepConfirm, round))
-	round.Survivors = f.names(3)[:2]
-	requireRule(t, "peer.min-sites", bring(t, s, id, query.StepConfirm, round))
-	round.Survivors = f.names(0)
-	requireRule(t, "secagg.survivors", bring(t, s, id, query.StepConfirm, round))
+	requireRule(t, "secagg.changed", bring(t, s, id, query.StepConfirm, four))
+	requireRule(t, "secagg.changed", bring(t, s, id, query.StepUnmask, four))
+	few := three
+	few.Survivors = f.names(3)[:2]
+	requireRule(t, "peer.min-sites", bring(t, s, id, query.StepConfirm, few))
+	requireRule(t, "peer.min-sites", bring(t, s, id, query.StepUnmask, few))
+	few.Survivors = f.names(0)
+	requireRule(t, "secagg.survivors", bring(t, s, id, query.StepConfirm, few))
+	requireRule(t, "peer.replayed", bring(t, s, id, query.StepMask, sum.round)) // after the confirmation went through
 
-	round.Survivors = f.names(-1)
-	requireRule(t, "secagg.confirmations", bring(t, s, id, query.StepUnmask, round))
-	requireRule(t, "peer.replayed", bring(t, s, id, query.StepMask, rounds[0])) // after the confirmation went through
+	s = f.sites[1] // helps with the sum over everybody, for which nobody has to confirm
+	four, three = sum.over(t, s, f.names(-1)), sum.over(t, s, f.names(3))
+	accepted(t, bring(t, s, id, query.StepUnmask, four))
+	s.Reopen(t)
+	requireRule(t, "peer.replayed", bring(t, s, id, query.StepConfirm, three))
+	requireRule(t, "secagg.confirmations", bring(t, s, id, query.StepUnmask, three))
+	accepted(t, bring(t, s, id, query.StepUnmask, four))
 }
 
 // TestQuestionAgainOverNearlyTheSameSites: the sum over four sites less that over
@@ -478,23 +497,19 @@ func TestQuestionAgainOverNearlyTheSameSites(t *testing.T) {
 	f := newField(t, 4)
 	unmask := func(survivors []identity.DID) []query.Answer {
 		a, id := f.begin(t)
-		rounds := f.shared(t, a, id)
-		for i, s := range f.sites {
-			accepted(t, bring(t, s, id, query.StepMask, rounds[i]))
-			rounds[i].Survivors = survivors
-		}
+		sum := f.masked(t, a, id)
+		sites := slices.DeleteFunc(slices.Clone(f.sites), func(s *peertest.Site) bool { return !slices.Contains(survivors, s.Key.DID()) })
 		var confirmations []json.RawMessage
-		for i, s := range f.sites {
-			if slices.Contains(survivors, s.Key.DID()) {
-				confirmations = append(confirmations, accepted(t, bring(t, s, id, query.StepConfirm, rounds[i])))
+		if len(survivors) < len(f.sites) {
+			for _, s := range sites {
+				confirmations = append(confirmations, accepted(t, bring(t, s, id, query.StepConfirm, sum.over(t, s, survivors))))
 			}
 		}
 		var answers []query.Answer
-		for i, s := range f.sites {
-			if slices.Contains(survivors, s.Key.DID()) {
-				rounds[i].Confirmations = confirmations
-				answers = append(answers, bring(t, s, id, query.StepUnmask, rounds[i]))
-			}
+		for _, s := range sites {
+			round := sum.over(t, s, survivors)
+			round.Confirmations = confirmations
+			answers = append(answers, bring(t, s, id, query.StepUnmask, round))
 		}
 		return answers
 	}
@@ -514,28 +529,31 @@ func TestQuestionAgainOverNearlyTheSameSites(t *testing.T) {
 	}
 }
 
-// TestOtherInboxSameQuestion: a second inbox would mask the vector otherwise.
-func TestOtherInboxSameQuestion(t *testing.T) {
+// TestOtherRosterSameQuestion: a second roster would mask the vector otherwise.
+func TestOtherRosterSameQuestion(t *testing.T) {
 	t.Parallel()
 	f := newField(t, 4)
 	a, id := f.begin(t)
-	rounds := f.shared(t, a, id)
+	sum := f.masked(t, a, id)
+	roster, err := secagg.Decode[secagg.Roster](sum.round.Roster)
+	require.NoError(t, err)
 	s := f.sites[0]
-	accepted(t, bring(t, s, id, query.StepMask, rounds[0]))
-	inbox, err := secagg.Decode[secagg.Inbox](rounds[0].Inbox)
+	roster.Members = slices.DeleteFunc(roster.Members, func(a secagg.Advertisement) bool { return a.From == f.sites[3].Key.DID() })
+	other := sum.round
+	other.Roster, err = json.Marshal(roster)
 	require.NoError(t, err)
-	inbox.Boxes = inbox.Boxes[:2]
-	rounds[0].Inbox, err = json.Marshal(inbox)
-	require.NoError(t, err)
-	requireRule(t, "secagg.changed", bring(t, s, id, query.StepMask, rounds[0]))
-	rounds[0].Inbox = rounds[1].Inbox
-	requireRule(t, "secagg.share", bring(t, s, id, query.StepMask, rounds[0]))
+	requireRule(t, "secagg.changed", bring(t, s, id, query.StepMask, other))
+	s.Reopen(t)
+	requireRule(t, "secagg.changed", bring(t, s, id, query.StepMask, other))
+	round := sum.over(t, s, f.names(-1))
+	round.Inbox = sum.over(t, f.sites[1], f.names(-1)).Inbox
+	requireRule(t, "secagg.share", bring(t, s, id, query.StepUnmask, round))
 }
 
 func TestUnaskedQuestion(t *testing.T) {
 	t.Parallel()
 	f := newField(t, 3)
-	for _, step := range []query.Step{query.StepShare, query.StepMask, query.StepConfirm, query.StepUnmask, query.StepProve} {
+	for _, step := range []query.Step{query.StepMask, query.StepConfirm, query.StepUnmask, query.StepProve} {
 		requireRule(t, "peer.unasked", bring(t, f.sites[0], query.ID{1}, step, query.Round{}))
 	}
 	a := f.ask(t)
@@ -549,10 +567,10 @@ func TestProofOnlyOfWhatWasSent(t *testing.T) {
 	a, id := f.begin(t)
 	s := f.sites[0]
 	requireRule(t, "peer.not-masked", bring(t, s, id, query.StepProve, nil))
-	requireRule(t, "peer.task", bring(t, s, id, query.StepMask, query.Round{Roster: f.roster(t, a, id).Roster}))
+	round := f.roster(t, a, id)
+	requireRule(t, "peer.task", bring(t, s, id, query.StepMask, 7))
 	requireRule(t, "peer.not-masked", bring(t, s, id, query.StepProve, nil))
-	rounds := f.shared(t, a, id)
-	accepted(t, bring(t, s, id, query.StepMask, rounds[0]))
+	accepted(t, bring(t, s, id, query.StepMask, round))
 	first := accepted(t, bring(t, s, id, query.StepProve, nil))
 	s.Reopen(t)
 	require.JSONEq(t, string(first), string(accepted(t, bring(t, s, id, query.StepProve, nil))), "a proof is made once")
@@ -576,22 +594,22 @@ func TestWithdrawalBetweenTheSteps(t *testing.T) {
 	t.Parallel()
 	f := newField(t, 3)
 	a, id := f.begin(t)
-	rounds := f.shared(t, a, id)
+	round := f.roster(t, a, id)
 	s := f.sites[0]
 	s.Withdraw(t, 3)
-	requireRule(t, "release.changed", bring(t, s, id, query.StepMask, rounds[0]))
-	accepted(t, bring(t, f.sites[1], id, query.StepMask, rounds[1]))
-	rounds[1].Survivors = f.names(-1)
-	accepted(t, bring(t, f.sites[2], id, query.StepMask, rounds[2]))
+	requireRule(t, "release.changed", bring(t, s, id, query.StepMask, round))
+	accepted(t, bring(t, f.sites[1], id, query.StepMask, round))
+	accepted(t, bring(t, f.sites[2], id, query.StepMask, round))
 	f.sites[1].Withdraw(t, 0)
+	round.Survivors = f.names(-1)
 	for _, step := range []query.Step{query.StepConfirm, query.StepUnmask} {
-		requireRule(t, "release.changed", bring(t, f.sites[1], id, step, rounds[1]))
+		requireRule(t, "release.changed", bring(t, f.sites[1], id, step, round))
 	}
 
 	late := f.sites[2]
 	late.Now = func() time.Time { return time.Now().Add(48 * time.Hour) }
 	late.Reopen(t)
-	requireRule(t, "message.expired", bring(t, late, id, query.StepMask, rounds[2]))
+	requireRule(t, "message.expired", bring(t, late, id, query.StepMask, round))
 }
 
 // TestTroubleIsNoRefusal: what is the node's own fault is tried again.
@@ -705,8 +723,7 @@ func TestNothingHappensWithoutItsRecord(t *testing.T) {
 
 	a, id = f.begin(t)
 	require.Equal(t, 2, count(`SELECT count(*) FROM audit WHERE event IN ('question accepted', 'numbers released')`))
-	rounds := f.shared(t, a, id)
-	accepted(t, bring(t, s, id, query.StepMask, rounds[0]))
+	accepted(t, bring(t, s, id, query.StepMask, f.roster(t, a, id)))
 	execute(`ALTER TABLE audit RENAME TO away`)
 	require.ErrorContains(t, take(id, query.StepProve, nil), "cannot answer")
 	require.Zero(t, count(`SELECT count(*) FROM peer_question WHERE access IS NOT NULL`), "no proof is kept")

@@ -102,4 +102,4 @@ func (p *Peer) erase(ctx context.Context, id protocol.ID) error {
 }
 
 // maskOrdinal is the step from which on numbers may have left.
-const maskOrdinal = 2
+const maskOrdinal = 1

@@ -112,15 +112,6 @@ func (p *Peer) replay(ctx context.Context, q question, n int, body protocol.Adva
 	if err != nil {
 		return nil, 0, err
 	}
-	inbox, err := secagg.Decode[secagg.Inbox](before.Inbox)
-	if err != nil {
-		return nil, 0, err
-	}
-	dealers := []identity.DID{p.cfg.Key.DID()}
-	for _, box := range inbox.Boxes {
-		dealers = append(dealers, box.From)
-	}
-	slices.Sort(dealers)
 	var vectors []secagg.Masked
 	for _, envelope := range body.Masked {
 		answer, err := signed[protocol.MaskedAnswer](q.id, protocol.StepMask.In(n), envelope)
@@ -148,7 +139,7 @@ func (p *Peer) replay(ctx context.Context, q question, n int, body protocol.Adva
 		}
 		reveals = append(reveals, reveal)
 	}
-	sum, err := secagg.Sum(session, roster, dealers, vectors, reveals)
+	sum, err := secagg.Sum(session, roster, vectors, reveals)
 	if err != nil {
 		return nil, 0, ErrState
 	}

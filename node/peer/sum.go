@@ -81,60 +81,58 @@ func (p *Peer) round(ctx context.Context, q *recent, released release.Released, 
 	if err != nil {
 		return nil, ErrTask
 	}
-	if len(roster.Members) < p.cfg.Policy.MinSites {
+	if len(roster.Members) < p.cfg.Policy.MinSites || step != protocol.StepMask && len(round.Survivors) < p.cfg.Policy.MinSites {
 		return nil, ErrMinSites
 	}
 	member, err := p.member(ctx, q, n)
 	if err != nil {
 		return nil, err
 	}
-	if step == protocol.StepShare {
-		return marshal(member.Share(ctx, roster))
-	}
-	inbox, err := secagg.Decode[secagg.Inbox](round.Inbox)
-	if err != nil {
-		return nil, ErrTask
-	}
 	switch step {
 	case protocol.StepMask:
-		return p.mask(ctx, q.question, released, n, member, roster, inbox)
+		return p.mask(ctx, q.question, released, n, member, roster)
 	case protocol.StepConfirm:
-		if len(round.Survivors) < p.cfg.Policy.MinSites {
-			return nil, ErrMinSites
-		}
-		return marshal(member.Confirm(ctx, roster, inbox, round.Survivors))
+		return marshal(member.Confirm(ctx, roster, round.Survivors))
 	case protocol.StepUnmask:
-		confirmations := make([]secagg.Confirmation, len(round.Confirmations))
-		for i, raw := range round.Confirmations {
-			if confirmations[i], err = secagg.Decode[secagg.Confirmation](raw); err != nil {
-				return nil, ErrTask
-			}
-		}
-		reveal, err := member.Unmask(ctx, roster, inbox, round.Survivors, confirmations)
-		if err != nil {
-			return nil, err
-		}
-		q.notes.sites = round.Survivors
-		if q.request.Analysis.Kind.InRounds() {
-			round.Confirmations = nil
-			if q.notes.unmasked, err = json.Marshal(round); err != nil {
-				return nil, err
-			}
-			q.notes.round = n
-		}
-		delete(q.members, n) // with all that it knows
-		return json.Marshal(reveal)
+		return p.unmask(ctx, q, n, member, roster, round)
 	}
 	return nil, ErrTask
 }
 
+// unmask helps to take the masks off the sum over the survivors.
+func (p *Peer) unmask(ctx context.Context, q *recent, n int, member *secagg.Member, roster secagg.Roster, round protocol.Round) (json.RawMessage, error) {
+	inbox, err := secagg.Decode[secagg.Inbox](round.Inbox)
+	if err != nil {
+		return nil, ErrTask
+	}
+	confirmations := make([]secagg.Confirmation, len(round.Confirmations))
+	for i, raw := range round.Confirmations {
+		if confirmations[i], err = secagg.Decode[secagg.Confirmation](raw); err != nil {
+			return nil, ErrTask
+		}
+	}
+	reveal, err := member.Unmask(ctx, roster, round.Survivors, confirmations, inbox)
+	if err != nil {
+		return nil, err
+	}
+	q.notes.sites = round.Survivors
+	if q.request.Analysis.Kind.InRounds() {
+		if q.notes.unmasked, err = json.Marshal(protocol.Round{Roster: round.Roster, Survivors: round.Survivors}); err != nil {
+			return nil, err
+		}
+		q.notes.round = n
+	}
+	delete(q.members, n) // with all that it knows
+	return json.Marshal(reveal)
+}
+
 // mask sends the round's vector, masked, and in the first round commits to the records used.
-func (p *Peer) mask(ctx context.Context, q question, released release.Released, n int, member *secagg.Member, roster secagg.Roster, inbox secagg.Inbox) (json.RawMessage, error) {
+func (p *Peer) mask(ctx context.Context, q question, released release.Released, n int, member *secagg.Member, roster secagg.Roster) (json.RawMessage, error) {
 	words, err := p.words(ctx, q, n, released)
 	if err != nil {
 		return nil, err
 	}
-	masked, err := member.Mask(ctx, roster, inbox, words)
+	masked, err := member.Mask(ctx, roster, words)
 	if err != nil {
 		return nil, err
 	}

@@ -25,10 +25,9 @@ type Step string
 // body is a message of federation/secagg.
 const (
 	StepAsk     Step = "ask"     // Ask → Accept, or a refusal
-	StepShare   Step = "share"   // Round{Roster} → raw Shares
-	StepMask    Step = "mask"    // Round{…, Inbox} → MaskedAnswer
-	StepConfirm Step = "confirm" // Round{…, Survivors} → raw Confirmation
-	StepUnmask  Step = "unmask"  // Round{…, Confirmations} → raw Reveal
+	StepMask    Step = "mask"    // Round{Roster} → MaskedAnswer
+	StepConfirm Step = "confirm" // Round{Roster, Survivors} → raw Confirmation; only if somebody on the roster is none
+	StepUnmask  Step = "unmask"  // Round{…, Confirmations, Inbox} → raw Reveal
 	StepProve   Step = "prove"   // nothing → envelope of Access
 
 	// StepWait is in place of StepAsk in the answer of a node whose people have
@@ -123,9 +122,9 @@ type Accept struct {
 // federation/secagg.
 type Round struct {
 	Roster        json.RawMessage   `json:"roster"`
-	Inbox         json.RawMessage   `json:"inbox,omitempty"`
 	Survivors     []identity.DID    `json:"survivors,omitempty"`
 	Confirmations []json.RawMessage `json:"confirmations,omitempty"`
+	Inbox         json.RawMessage   `json:"inbox,omitempty"`
 }
 
 // Advance is the body of [StepAdvance]: the state of the round, and all that it follows
@@ -151,7 +150,7 @@ type Advanced struct {
 
 // MaskedAnswer is a node's reply to [StepMask].
 type MaskedAnswer struct {
-	// Masked is the masked vector, of federation/secagg.
+	// Masked is the masked vector with what others need to unmask it, of federation/secagg.
 	Masked json.RawMessage `json:"masked"`
 
 	// Commitment fixes which records were used before anyone can ask for the proof. It is

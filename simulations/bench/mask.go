@@ -1,10 +1,12 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
@@ -18,7 +20,7 @@ import (
 )
 
 const maskText = `what masking costs among 10 nodes. mask-count: milliseconds of processor time of one node
-for a whole masked sum of the length of a count, its five steps with all keys, shares
+for a whole masked sum of the length of a count, its three steps with all keys, shares
 and signatures, at most 5 (reference: the hub's part). mask-glm: the same for the length
 of a logistic regression's round. mask-count-N, mask-glm-N: the same among N nodes
 (--nodes), without a bar. mask-logistic: seconds of a logistic regression over
@@ -31,7 +33,7 @@ const (
 	logisticBar   = 5 // s
 	logisticTrip  = 50 * time.Millisecond
 	maskRuns      = 25
-	stepsOfRound  = 5 // advance, share, mask, confirm, unmask: a round trip each
+	stepsOfRound  = 3 // advance, mask, unmask: a round trip each
 	logisticTimes = 3
 )
 
@@ -124,7 +126,10 @@ func masking(ctx context.Context, nodes, words int) (member, hub float64, err er
 		if keys[i], err = identity.Generate(rand.Reader); err != nil {
 			return 0, 0, err
 		}
-		names[i] = keys[i].DID()
+	}
+	slices.SortFunc(keys, func(a, b identity.Key) int { return cmp.Compare(a.DID(), b.DID()) })
+	for i, key := range keys {
+		names[i] = key.DID()
 	}
 	var members, hubs []float64
 	for range maskRuns {
@@ -143,7 +148,7 @@ func masking(ctx context.Context, nodes, words int) (member, hub float64, err er
 
 // sum is a masked sum whose parts are timed.
 type sum struct {
-	keys  []identity.Key
+	keys  []identity.Key // in the order of their names
 	names []identity.DID
 	words int
 
@@ -192,38 +197,26 @@ func (s *sum) run(ctx context.Context, id query.ID) error {
 	if err := timed(&s.hub, func() error { roster, err = secagg.NewRoster(session, advertised); return err }); err != nil {
 		return err
 	}
-	shares, err := each(s, members, func(_ int, m *secagg.Member) (secagg.Shares, error) { return m.Share(ctx, roster) })
-	if err != nil {
-		return err
-	}
-	var inboxes map[identity.DID]secagg.Inbox
-	if err := timed(&s.hub, func() error { inboxes, err = secagg.Inboxes(session, roster, shares); return err }); err != nil {
-		return err
-	}
-	inbox := func(i int) secagg.Inbox { return inboxes[s.names[i]] }
 	vector := make([]uint64, s.words)
 	for i := range vector {
 		vector[i] = uint64(i) //nolint:gosec // not negative
 	}
-	masked, err := each(s, members, func(i int, m *secagg.Member) (secagg.Masked, error) { return m.Mask(ctx, roster, inbox(i), vector) })
+	masked, err := each(s, members, func(_ int, m *secagg.Member) (secagg.Masked, error) { return m.Mask(ctx, roster, vector) })
 	if err != nil {
 		return err
 	}
-	survivors := session.Members
-	confirmed, err := each(s, members, func(i int, m *secagg.Member) (secagg.Confirmation, error) {
-		return m.Confirm(ctx, roster, inbox(i), survivors)
-	})
-	if err != nil {
+	var inboxes map[identity.DID]secagg.Inbox
+	if err := timed(&s.hub, func() error { inboxes, err = secagg.Inboxes(session, roster, masked); return err }); err != nil {
 		return err
 	}
 	reveals, err := each(s, members, func(i int, m *secagg.Member) (secagg.Reveal, error) {
-		return m.Unmask(ctx, roster, inbox(i), survivors, confirmed)
+		return m.Unmask(ctx, roster, s.names, nil, inboxes[s.names[i]])
 	})
 	if err != nil {
 		return err
 	}
 	var total []uint64
-	if err := timed(&s.hub, func() error { total, err = secagg.Sum(session, roster, survivors, masked, reveals); return err }); err != nil {
+	if err := timed(&s.hub, func() error { total, err = secagg.Sum(session, roster, masked, reveals); return err }); err != nil {
 		return err
 	}
 	for i, v := range total {
