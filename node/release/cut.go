@@ -88,7 +88,7 @@ func (d *decision) uncut(ctx context.Context, a Answer, sets []measureSet) (keep
 	if d.q.Policy.MinDifference <= 1 {
 		return keep, nil
 	}
-	before, err := d.memory.of(ctx, d.tx, Membership)
+	before, err := d.earlier(ctx, Membership)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func (d *decision) uncut(ctx context.Context, a Answer, sets []measureSet) (keep
 			}
 		}
 	}
-	earlier, err := d.memory.of(ctx, d.tx, divided)
+	earlier, err := d.earlier(ctx, divided)
 	if err != nil {
 		return nil, err
 	}
