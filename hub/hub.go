@@ -190,6 +190,7 @@ type Hub struct {
 	logKey    string
 	db        *sqldb.DB
 	log       *log
+	verified  *message.Verified
 	replica   *consensus.Replica
 	publisher *publisher
 	authority *pki.Authority
@@ -254,6 +255,7 @@ func (h *Hub) openState(ctx context.Context) error {
 		proofs = new(evidence.Proofs)
 	}
 	machine := registry.NewMachine(h.db, h.key.DID(), proofs)
+	h.verified = machine.Verified()
 	h.replica, err = consensus.Open(ctx, consensus.Config{
 		Dir: filepath.Join(h.cfg.Dir, raftDir), ID: h.key.DID(), FSM: registry.NewFSM(machine, h.cfg.Dir),
 		Bootstrap: true, Log: h.cfg.Logger,
@@ -423,8 +425,8 @@ func (h *Hub) openChain(ctx context.Context) error {
 func (h *Hub) openDispatch(context.Context) error {
 	var err error
 	h.dispatch, err = dispatch.New(dispatch.Config{
-		Registry: h.Reader, Log: h.log, Network: h.host, Speaks: h.host.Speaks, Policy: h.cfg.Policy, Logger: h.cfg.Logger, Now: h.cfg.Now,
-		Running: h.cfg.Queue.Running, RunningEach: h.cfg.Queue.RunningEach,
+		Registry: h.Reader, Log: h.log, Network: h.host, Verified: h.verified, Speaks: h.host.Speaks, Policy: h.cfg.Policy,
+		Logger: h.cfg.Logger, Now: h.cfg.Now, Running: h.cfg.Queue.Running, RunningEach: h.cfg.Queue.RunningEach,
 	})
 	if err != nil {
 		return err

@@ -107,22 +107,30 @@ func (s *server) await(ctx context.Context, id query.ID, wait string, limit time
 }
 
 // awaitChange looks once, and unless that is what was waited for, waits until it is worth
-// looking again.
+// looking again. Of a question that is open, which many changes are about, it reads no more
+// than that.
 func (s *server) awaitChange(ctx context.Context, id query.ID, wait string, over, again <-chan time.Time) (view Question, done bool, err error) {
 	changed, release := s.cfg.Network.ChangedOf(id) // before reading, or a change in between is missed
 	defer release()
-	if view, err = s.view(ctx, id); err != nil || view.has(wait) {
+	answered, err := s.cfg.Registry.Answered(ctx, id)
+	if err != nil {
 		return view, true, err
+	}
+	if answered {
+		if view, err = s.view(ctx, id); err != nil || view.has(wait) {
+			return view, true, err
+		}
 	}
 	select {
 	case <-changed:
+		return view, false, nil
 	case <-again:
+		return view, false, nil
 	case <-over:
-		return view, true, nil
 	case <-ctx.Done():
-		return view, true, nil
 	}
-	return view, false, nil
+	view, err = s.view(context.WithoutCancel(ctx), id)
+	return view, true, err
 }
 
 func (s *server) view(ctx context.Context, id query.ID) (Question, error) {

@@ -27,6 +27,7 @@ import (
 	"github.com/trialmesh/trialmesh/hub/registry"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/protocol/version"
 )
@@ -52,6 +53,10 @@ type Config struct {
 	Registry *registry.Reader
 	Log      Log
 	Network  Network
+
+	// Verified is what the registry's machine on this replica remembers of the answers that
+	// were verified here. It may be nil.
+	Verified *message.Verified
 
 	// Speaks returns which protocol versions a node speaks, and false while it is not
 	// known. Defaults to this program's own.

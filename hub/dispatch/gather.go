@@ -271,7 +271,7 @@ func (d *Dispatcher) call(ctx context.Context, id query.ID, step query.Step, nod
 	if err != nil {
 		return fail(err)
 	}
-	answer, err := message.Open[query.Answer](envelope, query.KindAnswer, d.cfg.Now())
+	answer, err := message.OpenBy[query.Answer](d.cfg.Verified, envelope, query.KindAnswer, d.cfg.Now())
 	if err != nil {
 		return fail(err)
 	}

@@ -36,13 +36,19 @@ type Machine struct {
 	db     *sqldb.DB
 	hub    identity.DID
 	proofs ProofChecker
+
+	verified *message.Verified
 }
 
 // NewMachine returns a Machine over a database on which [Migrate] ran. hub is
 // the actor of entries that nobody outside signed.
 func NewMachine(db *sqldb.DB, hub identity.DID, proofs ProofChecker) *Machine {
-	return &Machine{db: db, hub: hub, proofs: proofs}
+	return &Machine{db: db, hub: hub, proofs: proofs, verified: message.NewVerified()}
 }
+
+// Verified is what m remembers of the messages that it verified, for who verifies the same
+// ones on this replica before they are proposed.
+func (m *Machine) Verified() *message.Verified { return m.verified }
 
 // Outcome is what a command did.
 type Outcome struct {

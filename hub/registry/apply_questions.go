@@ -44,7 +44,7 @@ const MaxDeadline = 14 * 24 * time.Hour
 // ask records a question. One of a schedule is recorded only when its turn has come, by
 // [step.askOccurrence], which says so.
 func (s step) ask(c QueueQuestion, scheduled bool) (Outcome, error) {
-	request, err := message.Open[query.Request](c.Envelope, query.KindRequest, s.at)
+	request, err := message.OpenBy[query.Request](s.verified, c.Envelope, query.KindRequest, s.at)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -149,7 +149,7 @@ func (s step) repetition(r query.Result, id query.ID, request query.Request, ask
 }
 
 func (s step) recordAnswer(c RecordAnswer) (Outcome, error) {
-	answer, err := message.Open[query.Answer](c.Envelope, query.KindAnswer, s.at)
+	answer, err := message.OpenBy[query.Answer](s.verified, c.Envelope, query.KindAnswer, s.at)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -196,7 +196,7 @@ func (s step) recordStep(c RecordStep) (Outcome, error) {
 	}
 	answered := make([]identity.DID, 0, len(c.Answers)) // other than by a refusal
 	for _, e := range c.Answers {
-		answer, err := message.Open[query.Answer](e, query.KindAnswer, s.at)
+		answer, err := message.OpenBy[query.Answer](s.verified, e, query.KindAnswer, s.at)
 		if err != nil {
 			return Outcome{}, err
 		}

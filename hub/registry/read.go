@@ -163,6 +163,17 @@ func (r *Reader) Question(ctx context.Context, id query.ID) (Question, error) {
 	return read(ctx, r.db, func(tx *sqldb.Tx) (Question, error) { return questionOf(ctx, tx, id) })
 }
 
+// Answered reports whether a question has its result, or returns [ErrQuestionUnknown].
+func (r *Reader) Answered(ctx context.Context, id query.ID) (bool, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) (answered bool, err error) {
+		err = tx.QueryRow(ctx, `SELECT result_document <> '' FROM question WHERE id = ?`, id.String()).Scan(&answered)
+		if errors.Is(err, sqldb.ErrNoRows) {
+			err = ErrQuestionUnknown
+		}
+		return answered, err
+	})
+}
+
 // Questions returns up to limit questions, newest first.
 func (r *Reader) Questions(ctx context.Context, limit int) ([]Question, error) {
 	return read(ctx, r.db, func(tx *sqldb.Tx) ([]Question, error) {

@@ -137,9 +137,13 @@ func (d *Desk) input(c Case) Input {
 // judgeUncounted asks the policy what it says whatever the size: same is false if that
 // makes a difference.
 func (d *Desk) judgeUncounted(ctx context.Context, in Input) (decision Decision, same bool, err error) {
+	document, err := plain(in)
+	if err != nil {
+		return decision, false, nil //nolint:nilerr // judge says so
+	}
 	for i, band := range bands {
-		in.Size = band
-		other, err := d.cfg.Policy.Decide(ctx, in)
+		document["size"] = string(band)
+		other, err := d.cfg.Policy.decide(ctx, document)
 		switch {
 		case ctx.Err() != nil:
 			return decision, false, ctx.Err()

@@ -185,6 +185,11 @@ func (p *Policy) Decide(ctx context.Context, in Input) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
+	return p.decide(ctx, document)
+}
+
+// decide is Decide about what [plain] returned.
+func (p *Policy) decide(ctx context.Context, document map[string]any) (Decision, error) {
 	limited, cancel := context.WithTimeout(ctx, p.limit)
 	defer cancel()
 	results, err := p.query.Eval(limited, rego.EvalInput(document))
@@ -215,12 +220,12 @@ func (p *Policy) Decide(ctx context.Context, in Input) (Decision, error) {
 }
 
 // plain returns in as the maps and lists that Rego knows.
-func plain(in Input) (any, error) {
+func plain(in Input) (map[string]any, error) {
 	raw, err := json.Marshal(in)
 	if err != nil {
 		return nil, err
 	}
-	var document any
+	var document map[string]any
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()
 	return document, dec.Decode(&document)

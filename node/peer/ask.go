@@ -174,7 +174,7 @@ func (p *Peer) judge(id protocol.ID, ask protocol.Ask) (question, error) {
 	if q.scopes, err = request.Scopes(); err != nil {
 		return question{}, err
 	}
-	if q.design, err = q.ask.Trial.Open(); err != nil {
+	if q.design, err = q.ask.Trial.OpenBy(p.verified); err != nil {
 		return question{}, refused("trial.invalid", err)
 	}
 	if q.accept.Policy, err = p.permit(q); err != nil {

@@ -109,6 +109,7 @@ type Peer struct {
 
 	evaluations prometheus.Histogram // seconds
 	lane        *lane
+	verified    *message.Verified // of trials' papers, which come with every question
 
 	refusals *rate.Limiter // of records of single refusals
 	counted  atomic.Int64  // refusals that are not on the trail yet
@@ -134,7 +135,7 @@ func Open(ctx context.Context, cfg Config) (*Peer, error) {
 		return nil, err
 	}
 	return &Peer{
-		cfg: cfg, evaluations: newEvaluations(), lane: newLane(), refusals: newRefusals(),
+		cfg: cfg, evaluations: newEvaluations(), lane: newLane(), verified: message.NewVerified(), refusals: newRefusals(),
 		busy: make(map[protocol.ID]*turn), pinned: make(map[trial.ID]message.Digest),
 	}, nil
 }

@@ -73,10 +73,13 @@ type Config struct {
 }
 
 // Engine evaluates questions. It is safe for concurrent use.
-type Engine struct{ cfg Config }
+type Engine struct {
+	cfg    Config
+	latest *latest
+}
 
 // NewEngine returns an Engine over the site's tables and their index.
-func NewEngine(cfg Config) *Engine { return &Engine{cfg} }
+func NewEngine(cfg Config) *Engine { return &Engine{cfg, newLatest()} }
 
 // entry is when a person enters the cohort, and since and until when they are observed then.
 // Of an attrition it is how many rules in turn hold for who enters by the primary criteria.
@@ -131,7 +134,7 @@ func (e *Engine) Evaluate(ctx context.Context, r query.Request, permission Permi
 			subjects[i].cell = entries[subjects[i].ID].rules
 			subjects[i].strata = []int{subjects[i].cell}
 		}
-		subjects[i].value, subjects[i].hasValue = lookup(values, subjects[i].ID)
+		subjects[i].value, subjects[i].hasValue = lookup(values, r.Analysis.Variable, subjects[i].ID)
 	}
 	table, err := method.Tabulate(func(yield func(analysis.Row, error) bool) {
 		for _, s := range subjects {
@@ -172,9 +175,14 @@ func labels(axes []query.Axis) [][]string {
 	return list
 }
 
-func lookup(values map[omop.PersonID]float64, p omop.PersonID) (float64, bool) {
-	v, found := values[p]
-	return v, found
+// lookup returns a person's value of a variable, if it has one. Whose latest value is out of
+// range has none: an earlier one in its place would let two ranges over the same persons
+// differ by one person's values, which the release gate could not see.
+func lookup(values map[omop.PersonID]float64, of *query.Variable, p omop.PersonID) (float64, bool) {
+	if v, found := values[p]; found && of.Low <= v && v <= of.High {
+		return v, true
+	}
+	return 0, false
 }
 
 // tables of the domains.
@@ -319,10 +327,7 @@ func level(s query.Stratifier, levels []query.Level, p omop.Demographics, day om
 	return len(levels) - 1
 }
 
-// values returns everyone's value of a variable, nil if there is none to look
-// up. Whose latest value is out of range has none: an earlier one in its place
-// would let two ranges over the same persons differ by one person's values,
-// which the release gate could not see.
+// values returns everyone's value of a variable, nil if there is none to look up.
 func (e *Engine) values(ctx context.Context, tx *sqldb.Tx, v *query.Variable) (map[omop.PersonID]float64, error) {
 	if v == nil {
 		return nil, nil
@@ -331,16 +336,7 @@ func (e *Engine) values(ctx context.Context, tx *sqldb.Tx, v *query.Variable) (m
 	if err != nil {
 		return nil, err
 	}
-	values := make(map[omop.PersonID]float64)
-	for value, err := range e.cfg.Store.Values(ctx, tx, quantity) {
-		if err != nil {
-			return nil, err
-		}
-		if v.Low <= value.Number && value.Number <= v.High {
-			values[value.Person] = value.Number
-		}
-	}
-	return values, nil
+	return e.latest.get(ctx, tx, e.cfg.Store, quantity)
 }
 
 // quantity returns what a field of the question measures. The unit is a code, which only the

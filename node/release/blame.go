@@ -41,7 +41,7 @@ func (d *decision) apart(measure string, cell int) string {
 // if one alone is.
 func (d *decision) blame(ctx context.Context) error {
 	for _, measure := range slices.Sorted(maps.Keys(d.behind)) {
-		before, err := d.memory.of(ctx, d.tx, measure)
+		before, err := d.earlier(ctx, measure)
 		if err != nil {
 			return err
 		}

@@ -60,11 +60,11 @@ func (d *decision) unchosen(ctx context.Context, s measureSet) error {
 	if s.cell != wholeCut {
 		return nil
 	}
-	earlier, err := d.readCut(ctx, `measure = ? AND limits <> ? AND cell = ?`, s.measure, s.limits, wholeCut)
+	before, err := d.earlier(ctx, s.measure)
 	if err != nil {
 		return err
 	}
-	for _, other := range earlier {
+	for _, other := range before.cutBy(func(k kept) bool { return k.limits != s.limits && k.cell == wholeCut }) {
 		if only, others := s.members.differences(other); min(only, others) < d.q.Policy.MinDifference {
 			return ErrChoice
 		}
@@ -83,17 +83,15 @@ func (d *decision) auditChoices(ctx context.Context, sets []measureSet) error {
 		}
 	}
 	for measure, cut := range fresh {
-		others, err := d.readCut(ctx, `measure = ? AND limits <> ?`, measure, ways[measure])
+		before, err := d.earlier(ctx, measure)
 		if err != nil {
 			return err
 		}
+		others := before.cutBy(func(k kept) bool { return k.limits != ways[measure] })
 		if len(others) == 0 {
 			continue
 		}
-		same, err := d.readCut(ctx, `measure = ? AND limits = ?`, measure, ways[measure])
-		if err != nil {
-			return err
-		}
+		same := before.cutBy(func(k kept) bool { return k.limits == ways[measure] })
 		found, err := coincide(&d.spent, others, same, cut, d.q.Policy.MinDifference)
 		if err != nil {
 			return err
@@ -105,26 +103,16 @@ func (d *decision) auditChoices(ctx context.Context, sets []measureSet) error {
 	return nil
 }
 
-// readCut returns the sets of answers that were given whose values were cut.
-func (d *decision) readCut(ctx context.Context, where string, args ...any) ([]set, error) {
-	rows, err := d.tx.Query(ctx, `SELECT DISTINCT members FROM release_set WHERE withheld = 0 AND `+where, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var sets []set
-	for rows.Next() {
-		var raw []byte
-		if err := rows.Scan(&raw); err != nil {
-			return nil, err
+// cutBy returns the sets of answers that were given whose values were cut in a way.
+func (h *history) cutBy(way func(kept) bool) (sets []set) {
+	for _, question := range h.questions {
+		for _, k := range question.figures {
+			if k.withheld == shownSet && way(k) {
+				sets = append(sets, k.members)
+			}
 		}
-		s, err := parseSet(raw)
-		if err != nil {
-			return nil, err
-		}
-		sets = append(sets, s)
 	}
-	return sets, rows.Err()
+	return sets
 }
 
 // coincide reports whether sums over sets that are cut in one way, the same and the fresh

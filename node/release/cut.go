@@ -92,7 +92,7 @@ func (d *decision) uncut(ctx context.Context, a Answer, sets []measureSet) (keep
 	if d.q.Policy.MinDifference <= 1 {
 		return keep, nil
 	}
-	before, err := d.memory.of(ctx, d.tx, Membership)
+	before, err := d.earlier(ctx, Membership)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func (d *decision) uncut(ctx context.Context, a Answer, sets []measureSet) (keep
 			}
 		}
 	}
-	earlier, err := d.memory.of(ctx, d.tx, divided)
+	earlier, err := d.earlier(ctx, divided)
 	if err != nil {
 		return nil, err
 	}

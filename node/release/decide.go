@@ -30,6 +30,8 @@ type decision struct {
 	small    []bool              // cells that are withheld for their own sake
 	spent    int                 // multiplications of the audit
 	memory   *memory             // of earlier decisions
+	last     int64               // of them
+	counted  bool                // last is known
 	within   map[within][]figure // let out before that numbers of the answer could be taken together with
 	compared map[string]error    // what [decision.compareOne] said of a cell
 }

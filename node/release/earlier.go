@@ -99,7 +99,7 @@ func (d *decision) compare(ctx context.Context, sets []measureSet) error {
 func (d *decision) compareOne(ctx context.Context, s measureSet) error {
 	// Sets whose sizes differ by least or more differ by at least as much.
 	least := d.q.Policy.MinDifference * perPerson(s.measure)
-	before, err := d.memory.of(ctx, d.tx, s.measure)
+	before, err := d.earlier(ctx, s.measure)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (d *decision) audit(ctx context.Context, sets []measureSet) error {
 		}
 	}
 	for measure, cells := range fresh {
-		before, err := d.memory.of(ctx, d.tx, measure)
+		before, err := d.earlier(ctx, measure)
 		if err != nil {
 			return err
 		}

@@ -227,6 +227,9 @@ func (d *decision) margins(ctx context.Context, sets []measureSet, measure strin
 			fresh = append(fresh, figure{members: s.members, withheld: s.withheld, hidden: s.hidden, exact: exact, policy: d.q.Policy, made: s.made})
 		}
 	}
+	if hides, err := d.hides(ctx, measure, fresh); err != nil || !hides {
+		return err
+	}
 	key := within{measure, before}
 	earlier, known := d.within[key]
 	if !known {
@@ -244,6 +247,15 @@ func (d *decision) margins(ctx context.Context, sets []measureSet, measure strin
 		return ErrMargins.With(fmt.Sprintf("ask for fewer strata, or for those that were asked for before%s", d.ofColumn(measure)))
 	}
 	return nil
+}
+
+// hides reports whether anything of a measure that was kept back, now or before, could be told.
+func (d *decision) hides(ctx context.Context, measure string, fresh []figure) (bool, error) {
+	if slices.ContainsFunc(fresh, figure.guarded) {
+		return true, nil
+	}
+	before, err := d.earlier(ctx, measure)
+	return err == nil && before.hides, err
 }
 
 // frameMargins is margins for all that a model shows: exact numbers of each measure. An
@@ -280,7 +292,7 @@ const maxWithin = 1 << 15
 // include everybody asked about now, or are among them; and where that is too
 // many, of questions about the same.
 func (d *decision) readWithin(ctx context.Context, measure string, everybody set, exact bool) ([]figure, error) {
-	before, err := d.memory.of(ctx, d.tx, measure)
+	before, err := d.earlier(ctx, measure)
 	if err != nil {
 		return nil, err
 	}

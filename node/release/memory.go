@@ -35,11 +35,12 @@ type history struct {
 	compared  map[int][]kept               // what numbers are compared with, by the number of persons
 	released  []set                        // behind numbers that were let out, but for unions
 	questions []asked                      // what was shown or kept back together, but for unions
+	hides     bool                         // some of their sets are kept back
 	cuts      []cut                        // of the measure of parts
 	known     map[message.Digest]bool      // what is there once, however often it was asked
 	ids       map[message.Digest]int       // of what was kept
 	sets      map[message.Digest]set       // by their bytes
-	persons   int                          // in sets, and in totals
+	persons   int                          // in sets
 	policies  map[string]disclosure.Policy // by the text of their limits
 }
 
@@ -61,12 +62,19 @@ type kept struct {
 
 func newMemory() *memory { return &memory{measures: make(map[string]*history), most: maxRemembered} }
 
-// of returns what was decided of a measure before.
-func (m *memory) of(ctx context.Context, tx *sqldb.Tx, measure string) (*history, error) {
-	var last int64
-	if err := tx.QueryRow(ctx, `SELECT coalesce(max(sequence), 0) FROM release`).Scan(&last); err != nil {
-		return nil, err
+// earlier returns what was decided of a measure before.
+func (d *decision) earlier(ctx context.Context, measure string) (*history, error) {
+	if !d.counted {
+		if err := d.tx.QueryRow(ctx, `SELECT coalesce(max(sequence), 0) FROM release`).Scan(&d.last); err != nil {
+			return nil, err
+		}
+		d.counted = true
 	}
+	return d.memory.of(ctx, d.tx, measure, d.last)
+}
+
+// of returns what was decided of a measure, up to the last decision.
+func (m *memory) of(ctx context.Context, tx *sqldb.Tx, measure string, last int64) (*history, error) {
 	h := m.measures[measure]
 	if h == nil {
 		h = &history{compared: make(map[int][]kept), known: make(map[message.Digest]bool), ids: make(map[message.Digest]int), sets: make(map[message.Digest]set), policies: make(map[string]disclosure.Policy)}
@@ -108,8 +116,7 @@ func (h *history) read(ctx context.Context, tx *sqldb.Tx, measure string) error 
 			for i, k := range question {
 				sets[i] = k.members
 			}
-			total := union(sets...)
-			h.questions, h.persons = append(h.questions, asked{question, total}), h.persons+len(total)
+			h.questions = append(h.questions, asked{question, h.once(union(sets...))})
 			if measure == divided {
 				h.cuts = append(h.cuts, cutsIn(question)...)
 			}
@@ -141,6 +148,7 @@ func (h *history) read(ctx context.Context, tx *sqldb.Tx, measure string) error 
 			if k.cell == unionCell {
 				return nil
 			}
+			h.hides = h.hides || k.withheld != shownSet
 			k.id = h.name(fmt.Appendf(nil, "%d %q %q %q %s", k.withheld, k.limits, k.made.whole, levels, raw))
 			question, same = append(question, k), fmt.Appendf(same, "%d ", k.id)
 			if k.withheld == shownSet && h.first("released", raw) {
@@ -186,6 +194,17 @@ func (h *history) set(raw []byte) (set, error) {
 	h.sets[key] = s
 	h.persons += len(s)
 	return s, nil
+}
+
+// once returns a set that may be in memory already.
+func (h *history) once(s set) set {
+	key := message.Sum(s.bytes())
+	if known, there := h.sets[key]; there {
+		return known
+	}
+	h.sets[key] = s
+	h.persons += len(s)
+	return s
 }
 
 // near yields what is compared with a number about so many persons: what is about as many,

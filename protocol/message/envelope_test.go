@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -92,7 +93,8 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-// TestEveryFieldIsSigned changes one field at a time.
+// TestEveryFieldIsSigned changes one field at a time, also of a message that was verified
+// before.
 func TestEveryFieldIsSigned(t *testing.T) {
 	t.Parallel()
 	other := newKey(t).DID()
@@ -106,6 +108,7 @@ func TestEveryFieldIsSigned(t *testing.T) {
 		"no issuer":      {func(e *message.Envelope) { e.Issuer = "" }, message.ErrSignature},
 		"issued":         {func(e *message.Envelope) { e.Issued = e.Issued.Add(-time.Second) }, message.ErrSignature},
 		"expires":        {func(e *message.Envelope) { e.Expires = e.Expires.Add(time.Second) }, message.ErrSignature},
+		"centuries":      {func(e *message.Envelope) { e.Expires = e.Expires.Add(math.MaxInt64).Add(math.MaxInt64).Add(2) }, message.ErrLifetime}, // 2^64 ns
 		"endless":        {func(e *message.Envelope) { e.Expires = e.Issued.Add(message.MaxLifetime + 1) }, message.ErrLifetime},
 		"nonce":          {func(e *message.Envelope) { e.Nonce = strings.Repeat("00", 16) }, message.ErrSignature},
 		"short nonce":    {func(e *message.Envelope) { e.Nonce = "00" }, message.ErrMalformed},
@@ -118,10 +121,15 @@ func TestEveryFieldIsSigned(t *testing.T) {
 		"no signature":   {func(e *message.Envelope) { e.Signature = nil }, message.ErrSignature},
 	} {
 		e := sealed(t, newKey(t), note{"x", 7, 0})
-		_, err := message.Open[note](e, kind, now)
-		require.NoError(t, err)
+		verified := message.NewVerified()
+		for range 2 {
+			_, err := message.OpenBy[note](verified, e, kind, now)
+			require.NoError(t, err)
+		}
 		c.change(&e)
-		_, err = message.Open[note](e, kind, now)
+		_, err := message.Open[note](e, kind, now)
+		require.ErrorIs(t, err, c.want, name)
+		_, err = message.OpenBy[note](verified, e, kind, now)
 		require.ErrorIs(t, err, c.want, name)
 	}
 }

@@ -121,8 +121,11 @@ func (d Design) Validate() error {
 // Open returns the design and checks that it is whole and signed, and that
 // each approval is signed and is about this design. Who the boards are is not
 // judged here; see [Registration.Check].
-func (r Registration) Open() (Design, error) {
-	design, err := message.Replay[Design](r.Design, KindDesign)
+func (r Registration) Open() (Design, error) { return r.OpenBy(nil) }
+
+// OpenBy is [Registration.Open] by a party that remembers what it verified.
+func (r Registration) OpenBy(v *message.Verified) (Design, error) {
+	design, err := message.ReplayBy[Design](v, r.Design, KindDesign)
 	if err != nil {
 		return Design{}, fmt.Errorf("trial design: %w", err)
 	}
@@ -134,7 +137,7 @@ func (r Registration) Open() (Design, error) {
 	}
 	digest := r.Design.Digest()
 	for i, e := range r.Approvals {
-		approval, err := message.Replay[Approval](e, KindApproval)
+		approval, err := message.ReplayBy[Approval](v, e, KindApproval)
 		if err != nil {
 			return Design{}, fmt.Errorf("trial approval %d: %w", i, err)
 		}
