@@ -345,6 +345,9 @@ func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, views 
 			sets, values := valuesIn(cells, frame, c, persons)
 			out.Sets[of] = append(out.Sets[of], sets...)
 			out.Values[of] = append(out.Values[of], values...)
+			if most, ends := mostOf(a, c); ends {
+				out.Sets[release.AtMost+of] = append(out.Sets[release.AtMost+of], atMost(values, most)...)
+			}
 		}
 	}
 	return out, nil
@@ -352,6 +355,9 @@ func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, views 
 
 // gridOfTimes is cut alike by all methods that read times from a grid.
 const gridOfTimes = "grid of times"
+
+// scored is cut alike by all methods with strata, pairs or weights of a propensity score.
+const scored = string(query.Propensity)
 
 // rangeOf begins what is cut by the range of a column's values, whatever the method.
 const rangeOf = "range of "
@@ -407,9 +413,9 @@ func choices(a query.Analysis) (map[string]release.Choice, error) {
 		}
 		return out, add(kind, release.Choice{}, []any{s.Predict.Formula, nameless(a.Columns), s.Predict.Share, s.Predict.Groups})
 	case s.Propensity != nil:
-		return out, add(kind, release.Choice{}, []any{scoreOf(a, s.Propensity.Treatment), s.Propensity.Truncate, s.Propensity.Strata, s.Propensity.Caliper})
+		return out, add(scored, release.Choice{}, []any{scoreOf(a, s.Propensity.Treatment), s.Propensity.Truncate, s.Propensity.Strata, s.Propensity.Caliper})
 	case s.Comparison != nil:
-		return out, add(kind, release.Choice{}, []any{scoreOf(a, s.Comparison.Treatment), s.Comparison.Grid.Width, s.Comparison.Truncate, s.Comparison.Strata, s.Comparison.Caliper})
+		return out, add(scored, release.Choice{}, []any{scoreOf(a, s.Comparison.Treatment), s.Comparison.Truncate, s.Comparison.Strata, s.Comparison.Caliper})
 	case s.CaseSeries != nil:
 		return out, add(kind, release.Choice{}, intervalsOf(*s.CaseSeries))
 	case s.KMeans != nil: // between the borders of two divisions are few, and the centres tell the sums of their values
@@ -492,6 +498,35 @@ func valuesIn(cells []cell, frame *analysis.Frame, column query.Column, persons 
 		}
 	}
 	return sets, values
+}
+
+// mostOf returns the greatest value that a question lets a column have: the most events that count, or
+// the last day of a watch.
+func mostOf(a query.Analysis, c query.Column) (most float64, ends bool) {
+	switch c.From {
+	case query.FromCount:
+		return max(c.High, 1), true
+	case query.FromFollowUp:
+		most = float64(c.Window.To)
+		if _, grid := a.Watched(); grid != nil {
+			most = min(most, analysis.Grid(*grid).End())
+		}
+		return most, true
+	}
+	return 0, false
+}
+
+// atMost returns who has the greatest value in each cell.
+func atMost(cells [][]release.Value, most float64) [][]omop.PersonID {
+	out := make([][]omop.PersonID, len(cells))
+	for i, values := range cells {
+		for _, v := range values {
+			if v.Number >= most {
+				out[i] = append(out[i], v.Person)
+			}
+		}
+	}
+	return out
 }
 
 // measureOfValues names what a column's values measure, whenever they were taken; "" for a

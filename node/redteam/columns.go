@@ -174,6 +174,57 @@ func meanToADay(ctx context.Context, t *target) (Finding, error) {
 	return Finding{Outcome: Blunted, Learned: "days on which many had the event"}, nil
 }
 
+// threeCaps counts events up to each of three numbers, and takes the second difference of the sums.
+func threeCaps(ctx context.Context, t *target) (Finding, error) {
+	return t.secondDifference(ctx, func(most int) (query.Analysis, func(int) []float64) {
+		return described(false, counted("events", float64(most), 1)), func(place int) []float64 {
+			switch {
+			case place < few:
+				return []float64{float64(min(7, most))}
+			case place < len(t.persons)/8:
+				return []float64{float64(most)}
+			}
+			return []float64{float64(place % 6)}
+		}
+	}, 6, "how many have seven")
+}
+
+// threeWatches describes how long persons were watched, up to each of three days.
+func threeWatches(ctx context.Context, t *target) (Finding, error) {
+	const lost = 201
+	return t.secondDifference(ctx, func(to int) (query.Analysis, func(int) []float64) {
+		days := survivalOf("", query.Specs{}).Columns[0]
+		days.Window = &query.Window{From: 1, To: to}
+		return described(false, days), func(place int) []float64 {
+			switch {
+			case place < few:
+				return []float64{math.Min(lost, float64(to))}
+			case place < len(t.persons)/3:
+				return []float64{float64(to)}
+			}
+			return []float64{float64(place % 190)}
+		}
+	}, lost-1, "how many were lost on a day")
+}
+
+// secondDifference asks for the sums of a column that ends at each of three numbers. What the second
+// difference tells is how many have the one between.
+func (t *target) secondDifference(ctx context.Context, endingAt func(int) (query.Analysis, func(int) []float64), first int, learned string) (Finding, error) {
+	var sums [3]float64
+	for i := range sums {
+		a, row := endingAt(first + i)
+		answer, err := t.answerTo(ctx, a, row)
+		if err != nil {
+			return failed(err, "that so many lie between two ends")
+		}
+		sums[i] = total(answer, 0)
+	}
+	if about(2*sums[1]-sums[0]-sums[2], few) {
+		return Finding{Outcome: Succeeded, Learned: learned}, nil
+	}
+	return Finding{Outcome: Blunted, Learned: "sums of all"}, nil
+}
+
 // movedBreak asks for a histogram and moves one of its breaks past one person.
 func movedBreak(ctx context.Context, t *target) (Finding, error) {
 	with := func(at float64) query.Analysis {

@@ -112,6 +112,11 @@ func (a Answer) fewDiffer(least int) error {
 			return ErrOdd.With(fmt.Sprintf("%s, which varies in fewer than %d sets of rows; %s", v.Covariate, least, fix))
 		}
 	}
+	for _, p := range a.Frame.Products {
+		if slices.ContainsFunc(a.Frame.Views, func(view *analysis.Frame) bool { return p.FewAtStep(view, least) }) {
+			return ErrOdd.With("the offset, which rises by more than 1 between persons, so that few have a weight; leave it out")
+		}
+	}
 	for _, view := range a.Frame.Views {
 		var others []analysis.Column
 		var numbers []string
@@ -204,9 +209,10 @@ func (d *decision) checkFrame(ctx context.Context, a Answer) ([]measureSet, erro
 	return nil, refusal
 }
 
-// withhold returns the sets as those of numbers that are kept back.
+// withhold returns the sets as those of numbers that are kept back. Where values end is no number: who
+// asks again with another end is to be answered.
 func withhold(sets []measureSet) []measureSet {
-	out := slices.Clone(sets)
+	out := slices.DeleteFunc(slices.Clone(sets), func(s measureSet) bool { return strings.HasPrefix(s.measure, AtMost) })
 	for i := range out {
 		out[i].withheld = true
 	}
