@@ -345,8 +345,8 @@ func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, views 
 			sets, values := valuesIn(cells, frame, c, persons)
 			out.Sets[of] = append(out.Sets[of], sets...)
 			out.Values[of] = append(out.Values[of], values...)
-			if most, ends := mostOf(a, c); ends {
-				out.Sets[release.AtMost+of] = append(out.Sets[release.AtMost+of], atMost(values, most)...)
+			if additive(c) && !slices.Contains(out.Additive, of) {
+				out.Additive = append(out.Additive, of)
 			}
 		}
 	}
@@ -500,33 +500,10 @@ func valuesIn(cells []cell, frame *analysis.Frame, column query.Column, persons 
 	return sets, values
 }
 
-// mostOf returns the greatest value that a question lets a column have: the most events that count, or
-// the last day of a watch.
-func mostOf(a query.Analysis, c query.Column) (most float64, ends bool) {
-	switch c.From {
-	case query.FromCount:
-		return max(c.High, 1), true
-	case query.FromFollowUp:
-		most = float64(c.Window.To)
-		if _, grid := a.Watched(); grid != nil {
-			most = min(most, analysis.Grid(*grid).End())
-		}
-		return most, true
-	}
-	return 0, false
-}
-
-// atMost returns who has the greatest value in each cell.
-func atMost(cells [][]release.Value, most float64) [][]omop.PersonID {
-	out := make([][]omop.PersonID, len(cells))
-	for i, values := range cells {
-		for _, v := range values {
-			if v.Number >= most {
-				out[i] = append(out[i], v.Person)
-			}
-		}
-	}
-	return out
+// additive reports whether a column's values are numbers of events or days, which those of other columns
+// may add up to.
+func additive(c query.Column) bool {
+	return c.From == query.FromCount || c.From == query.FromFollowUp
 }
 
 // measureOfValues names what a column's values measure, whenever they were taken; "" for a

@@ -77,6 +77,7 @@ var attacks = []attack{
 	{"bi", "days of a watch of three lengths, whose second difference is who was lost on a day", threeWatches},
 	{"bj", "strata of a propensity score, and of another for a comparison", twoScores},
 	{"bk", "a logistic model of an offset beside whose step few persons lie", steepOffset},
+	{"bl", "numbers of events before a day, after it, and of all, for who had one that day", thatDay},
 }
 
 // few is how many persons the attacker is after.

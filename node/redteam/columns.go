@@ -207,6 +207,36 @@ func threeWatches(ctx context.Context, t *target) (Finding, error) {
 	}, lost-1, "how many were lost on a day")
 }
 
+// thatDay counts events of the days before one, of those after it and of all, and takes the first two
+// sums off the third.
+func thatDay(ctx context.Context, t *target) (Finding, error) {
+	const day, last = 100, 200
+	found := 0.0
+	for _, asked := range []struct {
+		from, to int
+		of       func(before, after, then float64) float64
+		sign     float64
+	}{
+		{0, day - 1, func(before, _, _ float64) float64 { return before }, -1},
+		{day + 1, last, func(_, after, _ float64) float64 { return after }, -1},
+		{0, last, func(before, after, then float64) float64 { return before + after + then }, 1},
+	} {
+		events := counted("events", 100, 1)
+		events.Window = &query.Window{From: asked.from, To: asked.to}
+		answer, err := t.answerTo(ctx, described(false, events), func(place int) []float64 {
+			return []float64{asked.of(float64(place%6), float64(place/6%7), ifBelow(place, few))}
+		})
+		if err != nil {
+			return failed(err, "that few had an event that day")
+		}
+		found += asked.sign * total(answer, 0)
+	}
+	if about(found, few) {
+		return Finding{Outcome: Succeeded, Learned: "how many had an event on a day"}, nil
+	}
+	return Finding{Outcome: Blunted, Learned: "sums of all"}, nil
+}
+
 // secondDifference asks for the sums of a column that ends at each of three numbers. What the second
 // difference tells is how many have the one between.
 func (t *target) secondDifference(ctx context.Context, endingAt func(int) (query.Analysis, func(int) []float64), first int, learned string) (Finding, error) {

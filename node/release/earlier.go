@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
 )
@@ -42,8 +41,8 @@ func (d *decision) judgedSets(t analysis.Table, a Answer) ([]measureSet, error) 
 		var all set
 		for i, s := range cells {
 			withheld := i < len(t.Cells) && t.Cells[i].Withheld
-			if len(s) == 0 || withheld && measure != a.Measure || strings.HasPrefix(measure, AtMost) && len(s) < d.q.Policy.MinDifference {
-				continue // sums that end at values of few differ by few values
+			if len(s) == 0 || withheld && measure != a.Measure {
+				continue
 			}
 			sets = append(sets, measureSet{measure: measure, cell: i, members: s, withheld: withheld, spare: withheld && !d.small[i], made: d.made(a, i), limits: under})
 			if !withheld {

@@ -209,10 +209,9 @@ func (d *decision) checkFrame(ctx context.Context, a Answer) ([]measureSet, erro
 	return nil, refusal
 }
 
-// withhold returns the sets as those of numbers that are kept back. Where values end is no number: who
-// asks again with another end is to be answered.
+// withhold returns the sets as those of numbers that are kept back.
 func withhold(sets []measureSet) []measureSet {
-	out := slices.DeleteFunc(slices.Clone(sets), func(s measureSet) bool { return strings.HasPrefix(s.measure, AtMost) })
+	out := slices.Clone(sets)
 	for i := range out {
 		out[i].withheld = true
 	}

@@ -11,11 +11,6 @@ import (
 // valuesOf begins the measure of the values behind the sums of another measure.
 const valuesOf = "values of "
 
-// AtMost begins the measure of the persons whose value is the greatest that a question lets it be.
-// Three sums of values that end at 6, at 7 and at 8 tell how many are 7: of sums, the
-// second difference; of the persons, the first one.
-const AtMost = "most of "
-
 // newValues returns a set of values: for each person, one element for being in it and one
 // for the value. So a person who leaves changes two elements, as does a value that becomes
 // another, and what is about a number of persons is about [perPerson] times as many elements.
