@@ -78,6 +78,7 @@ var attacks = []attack{
 	{"bj", "strata of a propensity score, and of another for a comparison", twoScores},
 	{"bk", "a logistic model of an offset beside whose step few persons lie", steepOffset},
 	{"bl", "numbers of events before a day, after it, and of all, for who had one that day", thatDay},
+	{"bm", "a conditional model beside an offset that decides all pairs but three", decidedPairs},
 }
 
 // few is how many persons the attacker is after.
