@@ -89,7 +89,8 @@ func (c conditional) Site(s conditionalState, f *Frame, sums *Sums) error {
 
 // Varied counts the informative sets of a site in which each covariate varies. Those of
 // all sites are enough where [conditional.counted] says so, but of one site they may be few whose
-// sums are left when those of the others are known.
+// sums are left when those of the others are known. A set in which a steep offset leaves little
+// of what a covariate varies by counts as little; what there is in all is rounded up.
 func (c conditional) Varied(f *Frame) ([]Varied, error) {
 	sets, err := c.sets(f)
 	if err != nil {
@@ -99,6 +100,7 @@ func (c conditional) Varied(f *Frame) ([]Varied, error) {
 	for j := range varied {
 		varied[j].Covariate = c.matrix.Names[1+j]
 	}
+	shares := make([]float64, c.p)
 	for _, members := range sets {
 		events := 0.0
 		for _, m := range members {
@@ -109,11 +111,44 @@ func (c conditional) Varied(f *Frame) ([]Varied, error) {
 		}
 		for j := range varied {
 			if c.varies(members, j) {
-				varied[j].Sets++
+				shares[j] += c.left(members, j)
 			}
 		}
 	}
+	for j, sets := range shares {
+		varied[j].Sets = int(math.Ceil(sets - offBy))
+	}
 	return varied, nil
+}
+
+// offBy is how far from a whole number of sets their shares may add up.
+const offBy = 1e-6
+
+// left returns which share of a covariate's variance in a set is left by the offset that whoever asks
+// chose, at most 1 and above what [offBy] takes for none. A count of events has the offset of its days.
+func (c conditional) left(members []member, covariate int) float64 {
+	most, least := math.Inf(-1), math.Inf(1)
+	for _, m := range members {
+		most, least = max(most, m.offset), min(least, m.offset)
+	}
+	if c.ties == "" || most == least {
+		return 1
+	}
+	variance := func(weight func(member) float64) float64 {
+		total, mean, squares := 0.0, 0.0, 0.0
+		for _, m := range members {
+			total += weight(m)
+		}
+		for _, m := range members {
+			mean += weight(m) / total * m.x[covariate]
+		}
+		for _, m := range members {
+			squares += weight(m) / total * (m.x[covariate] - mean) * (m.x[covariate] - mean)
+		}
+		return squares
+	}
+	share := variance(func(m member) float64 { return math.Exp(m.offset - most) }) / variance(func(member) float64 { return 1 })
+	return min(max(share, 2*offBy), 1)
 }
 
 // varies reports whether a covariate has several values in a set.

@@ -206,6 +206,23 @@ func TestSetsInWhichACovariateVaries(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []analysis.Varied{{Covariate: "x", Sets: 2}}, got)
 
+	steep, err := formula.Parse("case ~ x + offset(z) + strata(set)")
+	require.NoError(t, err)
+	columns := append(matched(), analysis.Column{Name: "z", Kind: analysis.Numeric, High: 100})
+	m, err = analysis.ConditionalLogistic{Formula: steep, Declared: columns}.New()
+	require.NoError(t, err)
+	var decided [][]float64
+	for set := range 40 { // the offset leaves one of two, but in three sets
+		apart := 50.0
+		if set < 3 {
+			apart = 0
+		}
+		decided = append(decided, []float64{float64(set), 1, 3, 0, apart}, []float64{float64(set), 0, 1, 0, 0})
+	}
+	got, err = m.Varied(split(t, columns, decided, 1, func(int) int { return 0 })[0])
+	require.NoError(t, err)
+	require.Equal(t, []analysis.Varied{{Covariate: "x", Sets: 4}}, got, "three, and a little of the others")
+
 	other, err := analysis.Describe{Values: matched()[:1]}.New()
 	require.NoError(t, err)
 	got, err = other.Varied(split(t, matched(), rows, 1, func(int) int { return 0 })[0])

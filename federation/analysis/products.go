@@ -17,6 +17,7 @@ type Products struct {
 	list    []product
 	names   []string
 	offsets product // whose sum is an exponent
+	steps   bool    // the mean is a step at some offset: of a logistic model
 	weights string  // a column, "" for none
 }
 
@@ -30,7 +31,7 @@ func NewProducts(m query.Model, columns []Column) (Products, error) {
 	if err != nil {
 		return Products{}, fmt.Errorf("products: %w", err)
 	}
-	p := Products{weights: m.Weights}
+	p := Products{weights: m.Weights, steps: m.Logistic}
 	for _, c := range matrix.columns {
 		p.add(c)
 	}
@@ -94,6 +95,37 @@ func (p Products) LargestShare(f *Frame, rows []int) (share float64, name string
 		consider(exponents, "exp(offset)")
 	}
 	return share, name
+}
+
+// FewAtStep reports whether the estimates of a logistic model may rest on fewer than least rows, as
+// those beside whose offset few others lie: elsewhere the mean is 0 or 1 whatever the estimates.
+// Each row's offset is taken for the step, but for those with fewer than least rows on a side, who
+// are fewer than have the event, or have it not. A row counts by its weight there, at most 1.
+func (p Products) FewAtStep(f *Frame, least int) bool {
+	all := make([]int, f.Len())
+	for i := range all {
+		all[i] = i
+	}
+	offsets := p.offsets.of(f, all, func(a, b float64) float64 { return a + b })
+	if !p.steps {
+		return false
+	}
+	slices.Sort(offsets)
+	for at := least - 1; at <= len(offsets)-least; at++ {
+		persons := 1.0
+		for _, way := range []int{-1, 1} {
+			for i := at + way; 0 <= i && i < len(offsets) && persons < float64(least); i += way {
+				e := math.Exp(-math.Abs(offsets[i] - offsets[at]))
+				if persons += 4 * e / ((1 + e) * (1 + e)); e == 0 {
+					break
+				}
+			}
+		}
+		if persons < float64(least) {
+			return true
+		}
+	}
+	return false
 }
 
 // weightsOf are those of some rows.

@@ -63,3 +63,37 @@ func TestProductsAreOfWhatAModelSums(t *testing.T) {
 		require.Zero(t, share, "%s: of a view without the columns", formula)
 	}
 }
+
+// TestFewAtStep: a mean that rises from 0 to 1 between two groups is that of who lies between.
+func TestFewAtStep(t *testing.T) {
+	t.Parallel()
+	const least = 11
+	for name, c := range map[string]struct {
+		model   query.Model
+		between int     // how many lie between two groups of 50 each
+		apart   float64 // of a group's neighbours
+		few     bool
+	}{
+		"few between":            {model: query.Model{Logistic: true}, between: 3, few: true},
+		"nobody between":         {model: query.Model{Logistic: true}},
+		"as many as the least":   {model: query.Model{Logistic: true}, between: least},
+		"no step":                {model: query.Model{}, between: 3},
+		"each far from the next": {model: query.Model{Logistic: true}, apart: 5, few: true},
+		"each near the next":     {model: query.Model{Logistic: true}, apart: 0.1},
+	} {
+		c.model.Formula = "y ~ offset(x)"
+		columns := []analysis.Column{{Name: "y", Kind: analysis.Logical}, {Name: "x", Kind: analysis.Numeric, High: 1000}}
+		f, err := analysis.NewFrame(columns)
+		require.NoError(t, err)
+		for i := range 50 {
+			require.NoError(t, f.Append([]float64{0, c.apart * float64(i)}))
+			require.NoError(t, f.Append([]float64{1, 600 + c.apart*float64(i)}))
+		}
+		for range c.between {
+			require.NoError(t, f.Append([]float64{1, 500}))
+		}
+		p, err := analysis.NewProducts(c.model, columns)
+		require.NoError(t, err)
+		require.Equal(t, c.few, p.FewAtStep(f, least), name)
+	}
+}

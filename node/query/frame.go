@@ -345,6 +345,9 @@ func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, views 
 			sets, values := valuesIn(cells, frame, c, persons)
 			out.Sets[of] = append(out.Sets[of], sets...)
 			out.Values[of] = append(out.Values[of], values...)
+			if additive(c) && !slices.Contains(out.Additive, of) {
+				out.Additive = append(out.Additive, of)
+			}
 		}
 	}
 	return out, nil
@@ -352,6 +355,9 @@ func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, views 
 
 // gridOfTimes is cut alike by all methods that read times from a grid.
 const gridOfTimes = "grid of times"
+
+// scored is cut alike by all methods with strata, pairs or weights of a propensity score.
+const scored = string(query.Propensity)
 
 // rangeOf begins what is cut by the range of a column's values, whatever the method.
 const rangeOf = "range of "
@@ -407,9 +413,9 @@ func choices(a query.Analysis) (map[string]release.Choice, error) {
 		}
 		return out, add(kind, release.Choice{}, []any{s.Predict.Formula, nameless(a.Columns), s.Predict.Share, s.Predict.Groups})
 	case s.Propensity != nil:
-		return out, add(kind, release.Choice{}, []any{scoreOf(a, s.Propensity.Treatment), s.Propensity.Truncate, s.Propensity.Strata, s.Propensity.Caliper})
+		return out, add(scored, release.Choice{}, []any{scoreOf(a, s.Propensity.Treatment), s.Propensity.Truncate, s.Propensity.Strata, s.Propensity.Caliper})
 	case s.Comparison != nil:
-		return out, add(kind, release.Choice{}, []any{scoreOf(a, s.Comparison.Treatment), s.Comparison.Grid.Width, s.Comparison.Truncate, s.Comparison.Strata, s.Comparison.Caliper})
+		return out, add(scored, release.Choice{}, []any{scoreOf(a, s.Comparison.Treatment), s.Comparison.Truncate, s.Comparison.Strata, s.Comparison.Caliper})
 	case s.CaseSeries != nil:
 		return out, add(kind, release.Choice{}, intervalsOf(*s.CaseSeries))
 	case s.KMeans != nil: // between the borders of two divisions are few, and the centres tell the sums of their values
@@ -492,6 +498,12 @@ func valuesIn(cells []cell, frame *analysis.Frame, column query.Column, persons 
 		}
 	}
 	return sets, values
+}
+
+// additive reports whether a column's values are numbers of events or days, which those of other columns
+// may add up to.
+func additive(c query.Column) bool {
+	return c.From == query.FromCount || c.From == query.FromFollowUp
 }
 
 // measureOfValues names what a column's values measure, whenever they were taken; "" for a

@@ -73,6 +73,12 @@ var attacks = []attack{
 	{"be", "a histogram with a break beside the end of a group of age, and a table of the groups", otherKind},
 	{"bf", "a cohort by age, and a histogram of all with a break a year beside", criterion},
 	{"bg", "those left out by a range of the attacker's, outside of which few lie", tail},
+	{"bh", "numbers of events that end at six, seven and eight, for who has seven", threeCaps},
+	{"bi", "days of a watch of three lengths, whose second difference is who was lost on a day", threeWatches},
+	{"bj", "strata of a propensity score, and of another for a comparison", twoScores},
+	{"bk", "a logistic model of an offset beside whose step few persons lie", steepOffset},
+	{"bl", "numbers of events before a day, after it, and of all, for who had one that day", thatDay},
+	{"bm", "a conditional model beside an offset that decides all pairs but three", decidedPairs},
 }
 
 // few is how many persons the attacker is after.

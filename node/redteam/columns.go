@@ -174,6 +174,87 @@ func meanToADay(ctx context.Context, t *target) (Finding, error) {
 	return Finding{Outcome: Blunted, Learned: "days on which many had the event"}, nil
 }
 
+// threeCaps counts events up to each of three numbers, and takes the second difference of the sums.
+func threeCaps(ctx context.Context, t *target) (Finding, error) {
+	return t.secondDifference(ctx, func(most int) (query.Analysis, func(int) []float64) {
+		return described(false, counted("events", float64(most), 1)), func(place int) []float64 {
+			switch {
+			case place < few:
+				return []float64{float64(min(7, most))}
+			case place < len(t.persons)/8:
+				return []float64{float64(most)}
+			}
+			return []float64{float64(place % 6)}
+		}
+	}, 6, "how many have seven")
+}
+
+// threeWatches describes how long persons were watched, up to each of three days.
+func threeWatches(ctx context.Context, t *target) (Finding, error) {
+	const lost = 201
+	return t.secondDifference(ctx, func(to int) (query.Analysis, func(int) []float64) {
+		days := survivalOf("", query.Specs{}).Columns[0]
+		days.Window = &query.Window{From: 1, To: to}
+		return described(false, days), func(place int) []float64 {
+			switch {
+			case place < few:
+				return []float64{math.Min(lost, float64(to))}
+			case place < len(t.persons)/3:
+				return []float64{float64(to)}
+			}
+			return []float64{float64(place % 190)}
+		}
+	}, lost-1, "how many were lost on a day")
+}
+
+// thatDay counts events of the days before one, of those after it and of all, and takes the first two
+// sums off the third.
+func thatDay(ctx context.Context, t *target) (Finding, error) {
+	const day, last = 100, 200
+	found := 0.0
+	for _, asked := range []struct {
+		from, to int
+		of       func(before, after, then float64) float64
+		sign     float64
+	}{
+		{0, day - 1, func(before, _, _ float64) float64 { return before }, -1},
+		{day + 1, last, func(_, after, _ float64) float64 { return after }, -1},
+		{0, last, func(before, after, then float64) float64 { return before + after + then }, 1},
+	} {
+		events := counted("events", 100, 1)
+		events.Window = &query.Window{From: asked.from, To: asked.to}
+		answer, err := t.answerTo(ctx, described(false, events), func(place int) []float64 {
+			return []float64{asked.of(float64(place%6), float64(place/6%7), ifBelow(place, few))}
+		})
+		if err != nil {
+			return failed(err, "that few had an event that day")
+		}
+		found += asked.sign * total(answer, 0)
+	}
+	if about(found, few) {
+		return Finding{Outcome: Succeeded, Learned: "how many had an event on a day"}, nil
+	}
+	return Finding{Outcome: Blunted, Learned: "sums of all"}, nil
+}
+
+// secondDifference asks for the sums of a column that ends at each of three numbers. What the second
+// difference tells is how many have the one between.
+func (t *target) secondDifference(ctx context.Context, endingAt func(int) (query.Analysis, func(int) []float64), first int, learned string) (Finding, error) {
+	var sums [3]float64
+	for i := range sums {
+		a, row := endingAt(first + i)
+		answer, err := t.answerTo(ctx, a, row)
+		if err != nil {
+			return failed(err, "that so many lie between two ends")
+		}
+		sums[i] = total(answer, 0)
+	}
+	if about(2*sums[1]-sums[0]-sums[2], few) {
+		return Finding{Outcome: Succeeded, Learned: learned}, nil
+	}
+	return Finding{Outcome: Blunted, Learned: "sums of all"}, nil
+}
+
 // movedBreak asks for a histogram and moves one of its breaks past one person.
 func movedBreak(ctx context.Context, t *target) (Finding, error) {
 	with := func(at float64) query.Analysis {

@@ -58,6 +58,40 @@ func oneSet(ctx context.Context, t *target) (Finding, error) {
 	return Finding{Outcome: Blunted, Learned: "a coefficient of many sets"}, nil
 }
 
+// decidedPairs fits a conditional model to pairs of whom one is far older, beside an offset of age, but
+// for three of one age: the coefficient and its error are those of the three.
+func decidedPairs(ctx context.Context, t *target) (Finding, error) {
+	a := query.Analysis{
+		Kind: query.ConditionalLogistic, Specs: query.Specs{ConditionalLogistic: &query.ConditionalLogisticSpec{Formula: "ended ~ treated + offset(age) + strata(set)"}},
+		Columns: []query.Column{
+			survivalOf("", query.Specs{}).Columns[1],
+			{Name: "treated", From: query.FromEvent, Domain: "DrugExposure", Concepts: []int64{1}},
+			{Name: "age", From: query.FromAge},
+			counted("set", query.MaxCount, 2),
+		},
+	}
+	answer, err := t.answerTo(ctx, a, func(place int) []float64 {
+		set := place / 2
+		older := float64((place + set/2) % 2) // who is the case
+		row := []float64{older, float64((place + set/3) % 2), 20 + float64(set*7%30) + 40*older, float64(set + 1)}
+		if set < few { // the treated one is, but in the first
+			treated := float64(place % 2)
+			row[0], row[1], row[2] = treated, treated, 20+float64(set*7%30)
+			if set == 0 {
+				row[0] = 1 - treated
+			}
+		}
+		return row
+	})
+	if err != nil {
+		return failed(err, "that an offset decides most")
+	}
+	if odds := math.Exp(*answer.(*query.Conditional).Coefficients[0].Estimate); about(odds, few-1) {
+		return Finding{Outcome: Succeeded, Learned: "in how many of three pairs the treated is the case"}, nil
+	}
+	return Finding{Outcome: Blunted, Learned: "a coefficient of many sets"}, nil
+}
+
 // longerRisk asks a case series for a period of risk and for one of a day more. The likelihood
 // without a risk tells how many events are in the period.
 func longerRisk(ctx context.Context, t *target) (Finding, error) {

@@ -138,6 +138,70 @@ func otherScore(ctx context.Context, t *target) (Finding, error) {
 	}, "how many have a value between two borders")
 }
 
+// twoScores divides everybody into two strata by the score of a treatment by a value, and for a
+// comparison by its square.
+func twoScores(ctx context.Context, t *target) (Finding, error) {
+	treated := query.Column{Name: "treated", From: query.FromEvent, Domain: "DrugExposure", Concepts: []int64{1}}
+	regression := query.Analysis{
+		Kind: query.Propensity, Columns: []query.Column{measured("value", 200), treated, {Name: "age", From: query.FromAge}},
+		Specs: query.Specs{Propensity: &query.PropensitySpec{
+			Treatment: "treated ~ value", Outcome: "age ~ treated", Family: query.Gaussian, Adjustment: query.Stratified, Estimand: query.ATE, Strata: 2,
+		}},
+	}
+	comparison := comparisonOf(query.Stratified, query.ATE)
+	comparison.Comparison.Treatment, comparison.Comparison.Strata = "treated ~ I(value^2)", 2
+	comparison.Columns[2] = measured("value", 200)
+	given := func(place int) float64 { return ifBelow(place*13%230, int(spreadOf(place))) }
+	return t.differ(ctx, regression, comparison, [2]func(int) []float64{
+		func(place int) []float64 { return []float64{spreadOf(place), given(place), ageOf(place)} },
+		func(place int) []float64 { return append(daysOf(place), spreadOf(place), given(place)) },
+	}, func(answer any) float64 {
+		var strata []query.PropensityStratum
+		switch a := answer.(type) {
+		case *query.PropensityEffect:
+			strata = a.Strata
+		case *query.Comparison:
+			strata = a.Strata
+		}
+		return float64(strata[0].Treated + strata[0].Untreated)
+	}, "how many have a value between two borders")
+}
+
+// steepOffset fits the intercept of a logistic model beside an age as offset: below a step the mean
+// is 0 and above it 1, but for few of an age whom the intercept, or its error, tells.
+func steepOffset(ctx context.Context, t *target) (Finding, error) {
+	const step = 55
+	older := 1.0
+	row := func(place int) float64 {
+		switch {
+		case place < few:
+			return step
+		case place%2 == 0:
+			return 30 + float64(place/2%15)
+		}
+		return 66 + float64(place/2%15)
+	}
+	for place := range t.persons {
+		older += 1 - ifBelow(int(row(place)), step+1)
+	}
+	a := query.Analysis{
+		Kind: query.GLM, Columns: []query.Column{{Name: "age", From: query.FromAge}, survivalOf("", query.Specs{}).Columns[1]},
+		Specs: query.Specs{GLM: &query.GLMSpec{Formula: "ended ~ offset(age)", Family: query.Binomial}},
+	}
+	answer, err := t.answerTo(ctx, a, func(place int) []float64 { // events of anybody, as many as are older and one
+		return []float64{row(place), ifBelow(place*31%len(t.persons), int(older))}
+	})
+	if err != nil {
+		return failed(err, "that few are of some age")
+	}
+	intercept := answer.(*query.Regression).Coefficients[0]
+	share := 1 / (1 + math.Exp(-*intercept.Estimate-step))
+	if found := 1 / (*intercept.SE * *intercept.SE * share * (1 - share)); math.Abs(found-few) < 0.1 {
+		return Finding{Outcome: Succeeded, Learned: "how many are of an age"}, nil
+	}
+	return Finding{Outcome: Blunted, Learned: "an intercept of many"}, nil
+}
+
 // manyModels regresses a value on products of other columns, nine at a time, whose values the
 // attacker knows: each parameter is an equation about everybody's values. With as many as there
 // are persons he solves them; of a hundred persons with columns like these the values come out to

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
@@ -88,6 +89,10 @@ func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
 	if err != nil {
 		return Released{}, err
 	}
+	numbers, err := d.addUp(ctx, a)
+	if err != nil {
+		return Released{}, err
+	}
 	words, frame, err := d.words(a, table)
 	if err != nil {
 		return Released{}, err
@@ -96,7 +101,7 @@ func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
 		return Released{}, err
 	}
 	r := row{source: d.q.ID.String(), measure: a.Measure, words: words, used: used, frame: frame}
-	return Released{words: words, used: a.Used}, d.remember(ctx, r, append(sets, parts...))
+	return Released{words: words, used: a.Used}, d.remember(ctx, r, slices.Concat(sets, parts, numbers))
 }
 
 // repeat answers a question that was answered before with the same numbers, as

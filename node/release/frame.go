@@ -112,6 +112,11 @@ func (a Answer) fewDiffer(least int) error {
 			return ErrOdd.With(fmt.Sprintf("%s, which varies in fewer than %d sets of rows; %s", v.Covariate, least, fix))
 		}
 	}
+	for _, p := range a.Frame.Products {
+		if slices.ContainsFunc(a.Frame.Views, func(view *analysis.Frame) bool { return p.FewAtStep(view, least) }) {
+			return ErrOdd.With("the offset, which rises by more than 1 between persons, so that few have a weight; leave it out")
+		}
+	}
 	for _, view := range a.Frame.Views {
 		var others []analysis.Column
 		var numbers []string

@@ -131,6 +131,10 @@ type Answer struct {
 	// that two sums over the same persons are known to be of other values. Of a
 	// frame, sets may follow those of the cells: of further columns.
 	Values map[string][][]Value
+
+	// Additive are the measures of which values are sums themselves, of events or days, so that those
+	// of two columns may add up to those of a third.
+	Additive []string
 }
 
 // Value is a person's value in a sum.

@@ -299,6 +299,9 @@ type Model struct {
 	// Linear says that the mean is the linear predictor itself, so that an offset counts as it
 	// is. Otherwise what is summed may grow as its exponential does.
 	Linear bool
+
+	// Logistic says that the mean rises from 0 to 1, most where the linear predictor is about 0.
+	Logistic bool
 }
 
 // Models returns the models of an analysis.
@@ -316,15 +319,15 @@ func (a Analysis) Models() []Model {
 		return []Model{a.Meta.Model.model()}
 	case a.Propensity != nil:
 		s := a.Propensity
-		return []Model{{Formula: s.Treatment}, GLMSpec{Formula: s.Outcome, Family: s.Family, Link: s.Link}.model()}
+		return []Model{{Formula: s.Treatment, Logistic: true}, GLMSpec{Formula: s.Outcome, Family: s.Family, Link: s.Link}.model()}
 	case a.Comparison != nil:
-		return []Model{{Formula: a.Comparison.Treatment}, {Formula: a.Comparison.Outcome}}
+		return []Model{{Formula: a.Comparison.Treatment, Logistic: true}, {Formula: a.Comparison.Outcome}}
 	case a.Predict != nil:
-		return []Model{{Formula: a.Predict.Formula}}
+		return []Model{{Formula: a.Predict.Formula, Logistic: true}}
 	case a.ConditionalLogistic != nil:
 		return []Model{{Formula: a.ConditionalLogistic.Formula}}
 	case a.ODAL != nil:
-		return []Model{{Formula: a.ODAL.Formula}}
+		return []Model{{Formula: a.ODAL.Formula, Logistic: true}}
 	case a.ODAC != nil:
 		return []Model{{Formula: a.ODAC.Formula}}
 	}
@@ -332,7 +335,10 @@ func (a Analysis) Models() []Model {
 }
 
 func (s GLMSpec) model() Model {
-	return Model{Formula: s.Formula, Weights: s.Weights, Linear: s.Link == LinkIdentity || s.Link == "" && s.Family == Gaussian}
+	return Model{
+		Formula: s.Formula, Weights: s.Weights, Linear: s.Link == LinkIdentity || s.Link == "" && s.Family == Gaussian,
+		Logistic: s.Link == LinkLogit || s.Link == "" && s.Family == Binomial,
+	}
 }
 
 // AnsweredBy reports whether an outcome is of a method in rounds that was asked for.

@@ -1,0 +1,77 @@
+package release
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// of returns the values of 100 persons.
+func of(value func(person int64) float64) numbers {
+	n := make(numbers)
+	for person := range int64(100) {
+		if v := value(person); v != 0 {
+			n[person] = v
+		}
+	}
+	return n
+}
+
+// TestSumsThatAddUp: each two differ in many values.
+func TestSumsThatAddUp(t *testing.T) {
+	t.Parallel()
+	const least = 11
+	a := func(person int64) float64 { return float64(person % 4) }
+	b := func(person int64) float64 { return float64(person / 4 % 5) }
+	rare := func(person int64, few int64) float64 {
+		if person < few {
+			return 1
+		}
+		return 0
+	}
+	more := func(few int64) numbers {
+		return of(func(p int64) float64 { return a(p) + b(p) + rare(p, few) })
+	}
+	upTo := func(most float64, of7 int64) numbers {
+		return of(func(p int64) float64 {
+			if rare(p, of7) == 1 {
+				return min(7, most)
+			}
+			return min(float64(p%12), most)
+		})
+	}
+	for name, c := range map[string]struct {
+		earlier, fresh []numbers
+		found          bool
+	}{
+		"one":                       {fresh: []numbers{of(a)}},
+		"the same again":            {earlier: []numbers{of(a)}, fresh: []numbers{of(a)}},
+		"unrelated":                 {earlier: []numbers{of(a)}, fresh: []numbers{of(b)}},
+		"the sum of both":           {earlier: []numbers{of(a), of(b)}, fresh: []numbers{more(0)}},
+		"and of few more":           {earlier: []numbers{of(a), of(b)}, fresh: []numbers{more(3)}, found: true},
+		"and of as many as allowed": {earlier: []numbers{of(a), of(b)}, fresh: []numbers{more(least)}},
+		"in another order":          {earlier: []numbers{more(3), of(b)}, fresh: []numbers{of(a)}, found: true},
+		"in one question":           {fresh: []numbers{more(3), of(a), of(b)}, found: true},
+		"known before":              {earlier: []numbers{more(3), of(a), of(b)}, fresh: []numbers{more(3)}},
+		"up to two numbers":         {earlier: []numbers{upTo(6, 0)}, fresh: []numbers{upTo(7, 0)}},
+		"up to three, few have 7":   {earlier: []numbers{upTo(6, 0), upTo(7, 0)}, fresh: []numbers{upTo(8, 0)}, found: true},
+		"up to three, many have 7":  {earlier: []numbers{upTo(6, 20), upTo(7, 20)}, fresh: []numbers{upTo(8, 20)}},
+	} {
+		found, err := leaveFew(new(int), c.earlier, c.fresh, least)
+		require.NoError(t, err, name)
+		require.Equal(t, c.found, found, name)
+	}
+}
+
+// TestNumbersInTheField are added as they are, in halves and below zero too.
+func TestNumbersInTheField(t *testing.T) {
+	t.Parallel()
+	f := field{1<<61 - 1, new(int)}
+	for _, v := range []float64{0, 1, 7, 0.5, -0.5, 12.75, -3, 1 << 40, 0x1p-20} {
+		require.Equal(t, f.of(2*v), (f.of(v)+f.of(v))%f.prime, "%g", v)
+		require.Zero(t, (f.of(v)+f.of(-v))%f.prime, "%g", v)
+		kept, err := parseNumbers(numbers{1: v, 9: 3}.kept().bytes())
+		require.NoError(t, err)
+		require.Equal(t, numbers{1: v, 9: 3}, kept)
+	}
+}
