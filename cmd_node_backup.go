@@ -254,7 +254,7 @@ enroll a new one.`,
 			if err != nil {
 				return err
 			}
-			if err := node.Resume(dir); err != nil {
+			if err := node.Resume(dir, time.Now()); err != nil {
 				return err
 			}
 			if wantsJSON(cmd) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	mathrand "math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 	hubclient "github.com/trialmesh/trialmesh/hub/client"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/protocol/query"
@@ -44,6 +46,7 @@ func TestFaults(t *testing.T) { //nolint:paralleltest // see above
 		{"hub down while nodes start", startWithoutHub},
 		{"node killed many times", killNodeOften},
 		{"node away while a question has days", awayForDays},
+		{"node's directory of an earlier day", bringBackNode},
 		{"chain out of reach", cutChain},
 		{"full disk at the hub", fillHub},
 	} {
@@ -328,6 +331,35 @@ func awayForDays(t *testing.T, m *mesh) {
 	require.Equal(t, query.Partial, q.Result.State, "%+v", q.Result)
 	require.Equal(t, []query.Missing{{Node: absent.did, Step: query.StepAsk}}, q.Result.Missing)
 	require.EqualValues(t, 3*patientsPerSite, q.Result.Cells[0].N)
+}
+
+// bringBackNode copies a node's directory back that knows nothing of the last answer. The node
+// must not go on as if that had never been let out, until its operator says so.
+func bringBackNode(t *testing.T, m *mesh) {
+	s := m.sites[2]
+	earlier := filepath.Join(t.TempDir(), "earlier")
+	s.kill()
+	require.NoError(t, exec.CommandContext(t.Context(), "cp", "-a", s.dir, earlier).Run())
+	s.start(t)
+	m.complete(t, m.answer(t, m.ask(t, trialOfFour, time.Minute), hubclient.WaitResult), 4)
+	s.kill()
+	require.NoError(t, os.RemoveAll(s.dir))
+	require.NoError(t, os.Rename(earlier, s.dir))
+	s.start(t)
+	eventually(t, s.log+": the node does not know that it forgot", func() bool {
+		at, err := node.Held(s.dir)
+		require.NoError(t, err)
+		return !at.IsZero()
+	})
+	q := m.answer(t, m.ask(t, trialOfFour, 10*time.Second), hubclient.WaitResult)
+	require.NotEqual(t, query.Complete, q.Result.State)
+	require.Contains(t, q.Result.Missing, query.Missing{Node: s.did, Step: query.StepAsk})
+
+	s.kill()
+	must(t, "node", "resume", "--dir", s.dir)
+	s.start(t)
+	s.joined(t)
+	m.complete(t, m.answer(t, m.ask(t, trialOfFour, time.Minute), hubclient.WaitResult), 4)
 }
 
 // cutChain takes the chain away. Nothing waits for it but what is written there.

@@ -48,8 +48,8 @@ func (a *admissions) refresh(ctx context.Context) ([]identity.DID, error) {
 
 // serve answers what nodes ask the hub.
 func (h *Hub) serve(host *transport.Host) {
-	host.HandleCall(entry.NetworkProtocol, func(ctx context.Context, _ identity.DID, _ []byte) ([]byte, error) {
-		network, err := h.network(ctx)
+	host.HandleCall(entry.NetworkProtocol, func(ctx context.Context, from identity.DID, _ []byte) ([]byte, error) {
+		network, err := h.network(ctx, from)
 		if err != nil {
 			return nil, err
 		}
@@ -71,8 +71,8 @@ func (h *Hub) serve(host *transport.Host) {
 	})
 }
 
-// network is what nodes are told.
-func (h *Hub) network(ctx context.Context) (entry.Network, error) {
+// network is what a node is told.
+func (h *Hub) network(ctx context.Context, from identity.DID) (entry.Network, error) {
 	nodes, err := h.Reader.Nodes(ctx)
 	if err != nil {
 		return entry.Network{}, err
@@ -82,6 +82,9 @@ func (h *Hub) network(ctx context.Context) (entry.Network, error) {
 		return entry.Network{}, err
 	}
 	network := entry.Network{Trust: h.Trust(), Circuits: circuits, Policy: h.cfg.Policy}
+	if network.Last, err = h.Reader.LastAccepted(ctx, from); err != nil {
+		return entry.Network{}, err
+	}
 	for _, n := range nodes {
 		if !n.Revoked {
 			network.Nodes = append(network.Nodes, n.Node)

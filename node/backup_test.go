@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"filippo.io/age"
 	"github.com/stretchr/testify/require"
@@ -50,7 +51,7 @@ func restoreAndResume(t *testing.T, hub *certifier, from, to string) {
 		_, err := tx.Exec(t.Context(), "INSERT INTO peer_question (query, digest, ask, answer, step, secret) VALUES ('q', 'd', ?, ?, 1, ?)", []byte{1}, []byte{1}, []byte{1})
 		return err
 	}))
-	require.False(t, n.held)
+	require.False(t, n.held.Load())
 
 	key, err := age.GenerateX25519Identity()
 	require.NoError(t, err)
@@ -77,7 +78,7 @@ func restoreAndResume(t *testing.T, hub *certifier, from, to string) {
 	n, err = Open(t.Context(), restored)
 	require.NoError(t, err)
 	require.Equal(t, did, n.DID())
-	require.True(t, n.held)
+	require.True(t, n.held.Load())
 	_, err = n.proving()
 	require.ErrorIs(t, err, errHeld, "no question is answered")
 	require.NoError(t, n.publish(t.Context()), "and no consent published")
@@ -91,8 +92,8 @@ func restoreAndResume(t *testing.T, hub *certifier, from, to string) {
 	at, err := Held(restored.Dir)
 	require.NoError(t, err)
 	require.WithinDuration(t, m.At, at, 0)
-	require.NoError(t, Resume(restored.Dir))
-	require.ErrorIs(t, Resume(restored.Dir), ErrNotHeld)
+	require.NoError(t, Resume(restored.Dir, time.Now()))
+	require.ErrorIs(t, Resume(restored.Dir, time.Now()), ErrNotHeld)
 	n, err = Open(t.Context(), restored)
 	require.NoError(t, err)
 	_, err = n.proving()

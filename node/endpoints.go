@@ -21,7 +21,7 @@ func EndpointsDir(dir string) string { return filepath.Join(dir, endpointsDir) }
 func (n *Node) openOutbox(ctx context.Context) error {
 	var err error
 	n.outbox, err = outbox.Open(ctx, outbox.Config{
-		DB: n.db, Jobs: n.queue, Dir: EndpointsDir(n.cfg.Dir), System: string(n.DID()), Secret: n.home.secret[:], Held: n.held,
+		DB: n.db, Jobs: n.queue, Dir: EndpointsDir(n.cfg.Dir), System: string(n.DID()), Secret: n.home.secret[:], Held: n.held.Load(),
 		Known: n.knows, Log: n.cfg.Logger, Now: n.cfg.Now,
 	})
 	if err != nil {

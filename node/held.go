@@ -75,17 +75,19 @@ func Held(dir string) (time.Time, error) {
 
 // Resume lets a restored node answer again from its next start on. It is for an
 // operator who has brought back what the node had forgotten; or [ErrNotHeld].
-func Resume(dir string) error {
-	err := os.Remove(filepath.Join(dir, heldFile))
-	if errors.Is(err, fs.ErrNotExist) {
+func Resume(dir string, now time.Time) error {
+	if at, err := Held(dir); err == nil && at.IsZero() {
 		return ErrNotHeld
 	}
-	return err
+	if err := writeFile(filepath.Join(dir, resumedFile), now.UTC().AppendFormat(nil, time.RFC3339)); err != nil {
+		return err
+	}
+	return os.Remove(filepath.Join(dir, heldFile))
 }
 
 // proving is what access proofs are made with; no question is answered without.
 func (n *Node) proving() (peer.Proving, error) {
-	if n.held {
+	if n.held.Load() {
 		return peer.Proving{}, errHeld
 	}
 	return n.network.Proving()
@@ -93,7 +95,7 @@ func (n *Node) proving() (peer.Proving, error) {
 
 // publish keeps the ledger up to date with the consents, unless the node is held.
 func (n *Node) publish(ctx context.Context) error {
-	if n.held {
+	if n.held.Load() {
 		return nil
 	}
 	return n.publisher.Run(ctx)

@@ -57,6 +57,7 @@ type network struct {
 	shape  circuits.Shape
 	keys   string // folder of the proving keys
 	given  Prover // nil for one with the hub's keys
+	knows  recollection
 	strict bool   // refuses keys that one machine made
 	file   string // where the last word of the hub is kept
 	client *http.Client
@@ -72,9 +73,9 @@ type network struct {
 	joined   func()         // called when proving becomes complete
 }
 
-func newNetwork(host *transport.Host, h home, cfg Config, file string, joined func()) (*network, error) {
+func newNetwork(host *transport.Host, h home, cfg Config, file string, knows recollection, joined func()) (*network, error) {
 	n := &network{
-		host: host, hub: host.Hub(), url: h.hub.URL, shape: cfg.Shape, keys: cfg.Circuits, given: cfg.Prover, strict: cfg.Production, file: file, log: cfg.Logger, joined: joined,
+		host: host, hub: host.Hub(), url: h.hub.URL, shape: cfg.Shape, keys: cfg.Circuits, given: cfg.Prover, strict: cfg.Production, knows: knows, file: file, log: cfg.Logger, joined: joined,
 		client: &http.Client{Timeout: keyTime, Transport: &http.Transport{
 			Proxy:           http.ProxyFromEnvironment,
 			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: h.certificate.Roots()},
@@ -190,6 +191,8 @@ func (n *network) refresh(ctx context.Context) error {
 		}
 		told.Trust = last.Trust
 	}
+	newest := told.Last
+	told.Last = nil // not to be remembered
 	n.admit(told.Nodes)
 	if err := remember(n.file, told); err != nil {
 		return err
@@ -200,6 +203,9 @@ func (n *network) refresh(ctx context.Context) error {
 	n.mu.Unlock()
 	if complete || told.Trust.AccessLog == "" {
 		return nil
+	}
+	if err := n.knows.check(ctx, newest); err != nil {
+		return err
 	}
 	return n.prepare(ctx, told)
 }

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -193,7 +194,7 @@ func (c Config) validate() error {
 type Node struct {
 	cfg       Config
 	home      home
-	held      bool // restored and not yet resumed
+	held      atomic.Bool // restored and not yet resumed
 	lock      *dirlock.Lock
 	db        *sqldb.DB
 	people    *omop.Store
@@ -264,7 +265,7 @@ func (n *Node) openStores(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if n.held = !restored.IsZero(); n.held {
+	if n.held.Store(!restored.IsZero()); n.held.Load() {
 		n.cfg.Logger.WarnContext(ctx, "the node was restored from a backup: it answers and publishes nothing until node resume", "backup", restored)
 	}
 	if n.db, err = sqldb.Open(ctx, sqldb.Config{DSN: n.cfg.DSN}); err != nil {
@@ -356,7 +357,11 @@ func (n *Node) openNetwork(context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.network, err = newNetwork(n.host, n.home, n.cfg, filepath.Join(n.cfg.Dir, networkFile), func() { n.publisher.Wake() })
+	knows := recollection{self: n.DID(), decided: n.decided, hold: n.holdForgotten}
+	if knows.resumed, err = resumed(n.cfg.Dir); err != nil {
+		return err
+	}
+	n.network, err = newNetwork(n.host, n.home, n.cfg, filepath.Join(n.cfg.Dir, networkFile), knows, func() { n.publisher.Wake() })
 	if err != nil {
 		return err
 	}

@@ -87,7 +87,7 @@ type screener struct {
 
 // Screen is that of the patients.
 func (s screener) Screen(ctx context.Context, c screen.Case, now time.Time) ([]screen.Match, error) {
-	if s.node.held {
+	if s.node.held.Load() {
 		return nil, errHeld
 	}
 	return s.patients.Screen(ctx, c, now)

@@ -146,7 +146,9 @@ func TestAnEHRHearsOfEligiblePatients(t *testing.T) {
 
 func TestAHeldNodeProposesNobody(t *testing.T) {
 	t.Parallel()
-	s := screener{&Node{held: true}, nil}
+	n := new(Node)
+	n.held.Store(true)
+	s := screener{n, nil}
 	_, err := s.Screen(t.Context(), screen.Case{Patient: "p"}, time.Now())
 	require.ErrorIs(t, err, errHeld, "refusals may be forgotten")
 }

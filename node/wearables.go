@@ -35,7 +35,7 @@ func (n *Node) openWearables(ctx context.Context) error {
 // pullWearables pulls until ctx ends, unless the node is held: its tokens may have been
 // refreshed since the backup, by the node that it was of.
 func (n *Node) pullWearables(ctx context.Context) error {
-	if n.held {
+	if n.held.Load() {
 		return nil
 	}
 	return n.wearables.Run(ctx)

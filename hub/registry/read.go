@@ -163,6 +163,33 @@ func (r *Reader) Question(ctx context.Context, id query.ID) (Question, error) {
 	return read(ctx, r.db, func(tx *sqldb.Tx) (Question, error) { return questionOf(ctx, tx, id) })
 }
 
+// newestAnswers bounds where [Reader.LastAccepted] looks, as a node may refuse much.
+const newestAnswers = 100
+
+// LastAccepted returns a node's signed yes to the newest question that it accepted, nil if it
+// accepted none of the last ones that it answered.
+func (r *Reader) LastAccepted(ctx context.Context, node identity.DID) (*message.Envelope, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) (accepted *message.Envelope, err error) {
+		err = tx.Each(ctx, `SELECT a.envelope FROM question q CROSS JOIN answer a WHERE a.query = q.id AND a.step = ? AND a.node = ?
+			ORDER BY q.ledger_index DESC LIMIT ?`, []any{string(query.StepAsk), node, newestAnswers}, func(rows *sqldb.Rows) error {
+			var raw []byte
+			if err := rows.Scan(&raw); err != nil || accepted != nil {
+				return err
+			}
+			e, err := message.Parse(raw)
+			if err != nil {
+				return err
+			}
+			answer, err := message.Stored[query.Answer](e, query.KindAnswer)
+			if err == nil && answer.Refusal == nil && answer.Step == query.StepAsk {
+				accepted = &e
+			}
+			return err
+		})
+		return accepted, err
+	})
+}
+
 // Answered reports whether a question has its result, or returns [ErrQuestionUnknown].
 func (r *Reader) Answered(ctx context.Context, id query.ID) (bool, error) {
 	return read(ctx, r.db, func(tx *sqldb.Tx) (answered bool, err error) {

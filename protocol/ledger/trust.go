@@ -3,6 +3,7 @@ package ledger
 import (
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/message"
 )
 
 // Trust is what a reader has to know beforehand to check everything else: who
@@ -35,4 +36,8 @@ type Network struct {
 	Nodes    []identity.DID    `json:"nodes"` // admitted, not revoked
 	Circuits []Circuit         `json:"circuits"`
 	Policy   disclosure.Policy `json:"policy"` // the hub's own
+
+	// Last is the newest answer by which the node that asks accepted a question, absent if there
+	// is none.
+	Last *message.Envelope `json:"last,omitempty"`
 }
