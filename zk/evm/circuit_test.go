@@ -3,6 +3,8 @@ package evm_test
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
 	"math/big"
 	"os"
 	"slices"
@@ -30,8 +32,24 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// queryPosition is where toyCircuit has the question's hash, as QueryAccess has it.
-const queryPosition = 2
+// Where toyCircuit has the question's hash, as QueryAccess has it, and the consents' root.
+const (
+	queryPosition = 2
+	rootPosition  = 1
+)
+
+// toyRoot is the root of the consents of every toy access.
+var toyRoot = truncated("root")
+
+// toyNode names a node. Names and inputs are digests, as real ones: their bytes cost what those do.
+func toyNode(i byte) evm.Node { return sha256.Sum256([]byte{i}) }
+
+// truncated is a digest below the field's order.
+func truncated(text string) [32]byte {
+	digest := sha256.Sum256([]byte(text))
+	digest[0] = 0
+	return digest
+}
 
 // toyCircuit has as many public inputs as the access circuit and proves that the prover knows
 // the fifth root of their sum of squares.
@@ -94,19 +112,20 @@ func keyWords(key *groth16bn254.VerifyingKey) evm.KeyWords {
 	return words
 }
 
-// access proves an access of node for a question. Every call makes another proof and, unless
-// statement is the same, other inputs.
-func (k toyKeys) access(tb testing.TB, node evm.Node, query evm.QueryHash, statement uint64) evm.Access {
+// access proves an access of node for a question, good for the access log of d. Every call makes
+// another proof and, unless statement is the same, other inputs.
+func (k toyKeys) access(tb testing.TB, d evm.Deployment, node evm.Node, question evm.Question, statement uint64) evm.Access {
 	tb.Helper()
-	require.Zero(tb, query[0], "a question's hash has 248 bits")
 	public := [5]fr.Element{}
-	public[0].SetUint64(statement)
-	public[1].SetUint64(7)
-	public[queryPosition].SetBytes(query[:])
+	first := truncated(fmt.Sprint("statement ", statement))
+	public[0].SetBytes(first[:])
+	public[rootPosition].SetBytes(toyRoot[:])
+	hash := d.QueryHash(node, question)
+	public[queryPosition].SetBytes(hash[:])
 	root, sum := fifthRoot(&public)
 	public[4] = sum
 	assignment := toyCircuit{Root: root}
-	access := evm.Access{Node: node, Query: query}
+	access := evm.Access{Node: node, Question: question}
 	for i := range public {
 		assignment.Public[i] = public[i]
 		access.Inputs = append(access.Inputs, public[i].Bytes())

@@ -33,8 +33,10 @@ func newSlow(t *testing.T) slow {
 		cfg := s.cfg
 		cfg.MineTimeout = time.Minute
 		var err error
-		s.cfg.Deployment, err = evm.Deploy(t.Context(), cfg, deployConfig(t, cfg.Key))
+		cfg.Deployment, err = evm.Deploy(t.Context(), cfg, deployConfig(t, cfg.Key))
 		require.NoError(t, err)
+		acceptToys(t, cfg)
+		s.cfg.Deployment = cfg.Deployment
 	})
 	return s
 }
@@ -73,7 +75,7 @@ func TestRetryWaitsForTheSameTransaction(t *testing.T) {
 	p := through(t, s.url)
 	s.cfg.Endpoint = p.url
 	client := dial(t, s.cfg)
-	access := toy().access(t, evm.Node{1}, evm.QueryHash{0, 1}, 5)
+	access := toy().access(t, s.cfg.Deployment, toyNode(1), evm.Question{1}, 5)
 
 	for range 3 {
 		_, err := client.LogAccess(t.Context(), access)
@@ -82,7 +84,7 @@ func TestRetryWaitsForTheSameTransaction(t *testing.T) {
 	require.Equal(t, 1, p.requests("eth_estimateGas"), "there is one transaction, sent three times")
 	s.Commit()
 	receipt := eventually(t, func() (evm.Receipt, error) { return client.LogAccess(t.Context(), access) })
-	event, err := client.AccessEvent(t.Context(), access.Node, access.Query)
+	event, err := client.AccessEvent(t.Context(), access.Node, access.Question)
 	require.NoError(t, err)
 	require.Equal(t, receipt, event.Receipt)
 }
@@ -90,6 +92,7 @@ func TestRetryWaitsForTheSameTransaction(t *testing.T) {
 func TestRetryPaysMoreWhenTheChainAsksForMore(t *testing.T) {
 	t.Parallel()
 	s := newSlow(t)
+	ledger := newHistory(t, "", 10, 0)
 	p := through(t, s.url)
 	tip := "0x1"
 	var mu sync.Mutex
@@ -103,31 +106,32 @@ func TestRetryPaysMoreWhenTheChainAsksForMore(t *testing.T) {
 	}
 	s.cfg.Endpoint = p.url
 	client := dial(t, s.cfg)
-	_, err := client.Anchor(t.Context(), 1, [32]byte{1})
+	_, err := ledger.anchor(t, client, 1)
 	require.ErrorIs(t, err, evm.ErrPending)
 	mu.Lock()
 	tip = "0x3b9aca00"
 	mu.Unlock()
-	_, err = client.Anchor(t.Context(), 1, [32]byte{1})
+	_, err = ledger.anchor(t, client, 1)
 	require.ErrorIs(t, err, evm.ErrPending)
 	require.Equal(t, 1, p.requests("eth_estimateGas"), "the second transaction replaces the first")
 	require.Equal(t, 2, p.requests("eth_sendRawTransaction"))
 
 	s.Commit()
-	receipt := eventually(t, func() (evm.Receipt, error) { return client.Anchor(t.Context(), 1, [32]byte{1}) })
-	_, err = client.Anchor(t.Context(), 2, [32]byte{2})
+	receipt := eventually(t, func() (evm.Receipt, error) { return ledger.anchor(t, client, 1) })
+	_, err = ledger.anchor(t, client, 2)
 	require.ErrorIs(t, err, evm.ErrPending)
 	s.Commit()
-	second := eventually(t, func() (evm.Receipt, error) { return client.Anchor(t.Context(), 2, [32]byte{2}) })
+	second := eventually(t, func() (evm.Receipt, error) { return ledger.anchor(t, client, 2) })
 	require.Equal(t, receipt.Block+1, second.Block, "no transaction is left to stand in the way")
 }
 
 func TestForkTakesReceiptAway(t *testing.T) {
 	t.Parallel()
 	s := newSlow(t)
+	ledger := newHistory(t, "", 10, 0)
 	s.cfg.Confirmations = 2
 	client := dial(t, s.cfg)
-	anchor := func() (evm.Receipt, error) { return client.Anchor(t.Context(), 7, [32]byte{7}) }
+	anchor := func() (evm.Receipt, error) { return ledger.anchor(t, client, 7) }
 
 	_, err := anchor()
 	require.ErrorIs(t, err, evm.ErrPending)
@@ -153,12 +157,14 @@ func TestReplicasWriteTogether(t *testing.T) {
 	keys := []evm.Key{e.fundedKey(t), e.fundedKey(t)}
 	d, err := evm.Deploy(t.Context(), evm.Config{Endpoint: e.url, Key: keys[0]}, deployConfig(t, keys...))
 	require.NoError(t, err)
-	same := toy().access(t, evm.Node{1}, evm.QueryHash{0, 1}, 5)
+	acceptToys(t, evm.Config{Endpoint: e.url, Key: keys[0], Deployment: d, Replicas: []evm.Replica{keys[0], keys[1]}})
+	ledger := newHistory(t, "", 10, 0)
+	same := toy().access(t, d, toyNode(1), evm.Question{1}, 5)
 	receipts := make(chan evm.Receipt, 100)
 	failures := make(chan error, 100)
 	var writers sync.WaitGroup
 	for r, key := range keys {
-		client := dial(t, evm.Config{Endpoint: e.url, Key: key, Deployment: d})
+		client := dial(t, evm.Config{Endpoint: e.url, Key: key, Deployment: d, Replicas: []evm.Replica{keys[1], keys[0]}})
 		persist := func(write func() (evm.Receipt, error)) (receipt evm.Receipt, err error) {
 			for range 20 {
 				if receipt, err = write(); !errors.Is(err, evm.ErrPending) && !errors.Is(err, evm.ErrUnreachable) {
@@ -174,7 +180,7 @@ func TestReplicasWriteTogether(t *testing.T) {
 					failures <- fmt.Errorf("log access: %w", err)
 				}
 				receipts <- receipt
-				_, err = persist(func() (evm.Receipt, error) { return client.Anchor(t.Context(), uint64(w+1), [32]byte{1}) })
+				_, err = persist(func() (evm.Receipt, error) { return ledger.anchor(t, client, uint64(w+1)) })
 				if err != nil && !errors.Is(err, evm.ErrSuperseded) {
 					failures <- fmt.Errorf("anchor: %w", err)
 				}

@@ -129,7 +129,7 @@ func (w twins) accept(tb tester, a evm.Access) bool {
 func TestVerifierAgreesWithGnark(t *testing.T) {
 	t.Parallel()
 	w := newTwins(t)
-	good := toy().access(t, evm.Node{}, evm.QueryHash{0, 9}, 5)
+	good := toy().access(t, evm.Deployment{}, evm.Node{}, evm.Question{9}, 5)
 	require.True(t, w.accept(t, good))
 
 	t.Run("another proof of the same statement is valid", func(t *testing.T) {
