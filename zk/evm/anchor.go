@@ -120,6 +120,7 @@ func (c *Client) LatestAnchor(ctx context.Context) (Checkpoint, error) {
 		Size        uint64
 		BlockNumber uint64
 		Time        uint64
+		Count       uint64
 	}
 	latest, err := viewOne[checkpoint](ctx, c, anchorContract, c.cfg.Deployment.Anchor, "latest")
 	if err != nil {

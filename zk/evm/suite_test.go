@@ -94,6 +94,17 @@ func suite(t *testing.T, e endpoint, replica, stranger evm.Key) {
 		require.Equal(t, uint64(25), latest.Size)
 		require.Equal(t, ledger.root(t, 25), latest.Root)
 		require.Equal(t, second.Block, latest.Block)
+		for size := uint64(30); size < 37; size++ {
+			_, err := ledger.anchor(t, client, size)
+			require.NoError(t, err)
+			_, err = reader.AnchorAt(ctx, size+1)
+			require.ErrorIs(t, err, evm.ErrNotFound)
+			for earlier := uint64(30); earlier <= size; earlier++ {
+				found, err := reader.AnchorAt(ctx, earlier)
+				require.NoError(t, err)
+				require.Equal(t, ledger.root(t, earlier), found.Root)
+			}
+		}
 		earlier, err := reader.AnchorAt(ctx, 10)
 		require.NoError(t, err)
 		require.Equal(t, ledger.root(t, 10), earlier.Root)
