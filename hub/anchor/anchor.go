@@ -158,7 +158,11 @@ func (a *Anchor) connect(ctx context.Context) (*evm.Client, error) {
 }
 
 func (a *Anchor) catchUp(ctx context.Context, client *evm.Client) error {
-	return errors.Join(a.postRoots(ctx, client), a.logAccesses(ctx, client), a.anchorCheckpoint(ctx, client))
+	again, err := client.Resend(ctx)
+	if again > 0 {
+		a.cfg.Logger.WarnContext(ctx, "a fork of the chain took writes back, which were sent again", "writes", again)
+	}
+	return errors.Join(err, a.postRoots(ctx, client), a.logAccesses(ctx, client), a.anchorCheckpoint(ctx, client))
 }
 
 // rootsAtOnce is the largest batch of the ConsentRoots contract.

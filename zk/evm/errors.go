@@ -57,6 +57,10 @@ var (
 	// proven under, or no longer. Accept it first ([Client.AcceptRoots]).
 	ErrRootNotAccepted = errors.New("root not accepted by the contract")
 
+	// ErrFunds reports that the account cannot pay. Nothing is lost: fund it, and the same call
+	// goes on.
+	ErrFunds = errors.New("the account has too little to pay for gas")
+
 	// ErrFee reports that the chain asks more for gas than Config.MaxFeeGwei allows.
 	ErrFee = errors.New("gas price above the configured limit")
 )
@@ -139,6 +143,9 @@ func explainAnswer(what string, answer rpc.Error) error {
 	// Another transaction of the same account took the nonce between choosing and sending it.
 	if text := answer.Error(); strings.HasPrefix(text, "nonce too low") || strings.HasPrefix(text, "replacement transaction underpriced") {
 		return fmt.Errorf("%s: %w: %s", what, ErrPending, clip(text))
+	}
+	if strings.HasPrefix(answer.Error(), "insufficient funds") {
+		return fmt.Errorf("%s: %w: %s", what, ErrFunds, clip(answer.Error()))
 	}
 	// A node that has just started does not know yet which transactions are mined.
 	if strings.HasPrefix(answer.Error(), "transaction indexing is in progress") {

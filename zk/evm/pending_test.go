@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ethereum/go-ethereum/ethclient"
 	"github.com/stretchr/testify/require"
 
 	"github.com/trialmesh/trialmesh/zk/evm"
@@ -148,6 +149,60 @@ func TestForkTakesReceiptAway(t *testing.T) {
 	found, err := client.AnchorAt(t.Context(), 7)
 	require.NoError(t, err)
 	require.Equal(t, receipt.Block, found.Block)
+}
+
+// TestForkTakesAWriteBack takes back what was reported as done, which was to be found by nobody else.
+func TestForkTakesAWriteBack(t *testing.T) {
+	t.Parallel()
+	s := newSlow(t)
+	s.cfg.MineTimeout = 10 * time.Second
+	ledger := newHistory(t, "", 10, 0)
+	client := dial(t, s.cfg)
+	var first evm.Receipt
+	s.mining(func() {
+		first = eventually(t, func() (evm.Receipt, error) { return ledger.anchor(t, client, 7) })
+		eventually(t, func() (evm.Receipt, error) { return ledger.anchor(t, client, 9) })
+	})
+	again, err := client.Resend(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, again, "nothing is missing")
+
+	chain, err := ethclient.Dial(s.url)
+	require.NoError(t, err)
+	t.Cleanup(chain.Close)
+	head, err := chain.BlockNumber(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, s.Rewind(head-first.Block+1))
+	_, err = client.LatestAnchor(t.Context())
+	require.ErrorIs(t, err, evm.ErrNotFound)
+	again, err = client.Resend(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 2, again)
+	s.Commit()
+	for _, size := range []uint64{7, 9} {
+		found, err := client.AnchorAt(t.Context(), size)
+		require.NoError(t, err)
+		require.Equal(t, ledger.root(t, size), found.Root)
+	}
+	again, err = client.Resend(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, again)
+}
+
+// TestEmptyAccount writes with an account without money, and goes on when it has some.
+func TestEmptyAccount(t *testing.T) {
+	t.Parallel()
+	e, cfg, _ := ready(t)
+	cfg.Replicas = []evm.Replica{cfg.Key}
+	cfg.Key = newKey(t)
+	client, ledger := dial(t, cfg), newHistory(t, "", 5, 0)
+	for range 2 {
+		_, err := ledger.anchor(t, client, 5)
+		require.ErrorIs(t, err, evm.ErrFunds)
+	}
+	require.NoError(t, e.fund(t.Context(), cfg.Key.Address()))
+	_, err := ledger.anchor(t, client, 5)
+	require.NoError(t, err)
 }
 
 // TestReplicasWriteTogether lets two replicas write the same and different things at once.
