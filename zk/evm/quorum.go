@@ -19,7 +19,7 @@ import (
 // names the chain and the contract.
 type Statement = apitypes.TypedData
 
-// Replica signs for one replica of the hub. [Key] and [RemoteSigner] are replicas. One in another
+// Replica signs for one replica of the hub. A [Key] is one. One in another
 // process must check what it is asked to sign against its own copy of the ledger.
 type Replica interface {
 	// Address returns the replica's account.
@@ -53,8 +53,10 @@ type field struct {
 }
 
 var domainFields = []apitypes.Type{
-	{Name: "name", Type: "string"}, {Name: "version", Type: "string"},
-	{Name: "chainId", Type: "uint256"}, {Name: "verifyingContract", Type: "address"},
+	{Name: "name", Type: "string"},
+	{Name: "version", Type: "string"},
+	{Name: "chainId", Type: "uint256"},
+	{Name: "verifyingContract", Type: "address"},
 }
 
 // statement makes what a contract hashes as the struct name with these fields.
