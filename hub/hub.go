@@ -411,11 +411,11 @@ func (h *Hub) openChain(ctx context.Context) error {
 		}
 	}
 	h.anchor, err = anchor.New(anchor.Config{
-		Registry: h.Reader, Log: h.log, Checkpoint: h.publisher.checkpoint,
+		Registry: h.Reader, Log: h.log, Checkpoint: h.publisher.checkpoint, Growth: h.publisher.growth,
 		Chain: evm.Config{Endpoint: h.cfg.Chain, Key: key},
 		Deploy: evm.DeployConfig{
-			Record: filepath.Join(h.cfg.Dir, deploymentFile), Replicas: []evm.Address{key.Address()},
-			VerifyingKey: access, QueryPosition: anchor.QueryPosition, Redeploy: h.cfg.Redeploy,
+			Record: filepath.Join(h.cfg.Dir, deploymentFile), Origin: h.cfg.Origin, Replicas: []evm.Address{key.Address()},
+			VerifyingKey: access, QueryPosition: anchor.QueryPosition, RootPosition: anchor.RootPosition, Redeploy: h.cfg.Redeploy,
 		},
 		Interval: h.cfg.AnchorEvery, Logger: h.cfg.Logger, Now: h.cfg.Now,
 	})

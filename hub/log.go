@@ -131,3 +131,12 @@ func (p *publisher) checkpoint(ctx context.Context) (ledger.Checkpoint, error) {
 	latest, err := p.trust.Open(signed)
 	return latest.Checkpoint, err
 }
+
+// growth proves that the ledger of smaller size is the beginning of that of larger size.
+func (p *publisher) growth(ctx context.Context, smaller, larger int64) (proof ledger.ConsistencyProof, err error) {
+	err = p.db.Read(ctx, func(tx *sqldb.Tx) error {
+		proof, err = ledger.ProveConsistency(ctx, tx, smaller, larger)
+		return err
+	})
+	return proof, err
+}

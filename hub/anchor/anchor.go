@@ -34,14 +34,18 @@ type Log interface {
 	Leading() bool
 }
 
-// Config configures an [Anchor]. Registry, Log, Checkpoint, Chain and Deploy
-// are required.
+// Config configures an [Anchor]. Registry, Log, Checkpoint, Growth, Chain and
+// Deploy are required.
 type Config struct {
 	Registry *registry.Reader
 	Log      Log
 
 	// Checkpoint returns the newest published checkpoint of the ledger.
 	Checkpoint func(ctx context.Context) (ledger.Checkpoint, error)
+
+	// Growth proves that the ledger of smaller size is the beginning of the one of
+	// larger size.
+	Growth func(ctx context.Context, smaller, larger int64) (ledger.ConsistencyProof, error)
 
 	// Chain is how the chain is reached, and with which account. Its
 	// Deployment is filled in here.
@@ -69,8 +73,8 @@ type Anchor struct {
 
 // New returns an Anchor; it starts nothing.
 func New(cfg Config) (*Anchor, error) {
-	if cfg.Registry == nil || cfg.Log == nil || cfg.Checkpoint == nil {
-		return nil, errors.New("anchor: registry, log and checkpoint are required")
+	if cfg.Registry == nil || cfg.Log == nil || cfg.Checkpoint == nil || cfg.Growth == nil {
+		return nil, errors.New("anchor: registry, log, checkpoint and growth are required")
 	}
 	if cfg.Interval <= 0 {
 		cfg.Interval = 10 * time.Minute
@@ -154,7 +158,11 @@ func (a *Anchor) connect(ctx context.Context) (*evm.Client, error) {
 }
 
 func (a *Anchor) catchUp(ctx context.Context, client *evm.Client) error {
-	return errors.Join(a.postRoots(ctx, client), a.logAccesses(ctx, client), a.anchorCheckpoint(ctx, client))
+	again, err := client.Resend(ctx)
+	if again > 0 {
+		a.cfg.Logger.WarnContext(ctx, "a fork of the chain took writes back, which were sent again", "writes", again)
+	}
+	return errors.Join(err, a.postRoots(ctx, client), a.logAccesses(ctx, client), a.anchorCheckpoint(ctx, client))
 }
 
 // rootsAtOnce is the largest batch of the ConsentRoots contract.
@@ -196,37 +204,77 @@ func (a *Anchor) postRoots(ctx context.Context, client *evm.Client) error {
 	return nil
 }
 
-const accessesAtOnce = 100
+// accessesAtOnce share a transaction, which makes each four times cheaper.
+const accessesAtOnce = 16
 
-// logAccesses lets the contract verify and log access proofs.
+// logAccesses lets the contract verify and log access proofs: together, or one by
+// one if together is refused, to learn which is the wrong one.
 func (a *Anchor) logAccesses(ctx context.Context, client *evm.Client) error {
-	accesses, err := a.cfg.Registry.Unlogged(ctx, accessesAtOnce)
+	venue, err := a.cfg.Registry.Venue(ctx)
 	if err != nil {
 		return err
 	}
+	accesses, err := a.cfg.Registry.Unlogged(ctx, accessesAtOnce)
+	if err != nil || len(accesses) == 0 {
+		return err
+	}
+	statements := make([]evm.Access, len(accesses))
+	for i, access := range accesses {
+		if statements[i], err = Statement(ctx, a.cfg.Registry, venue, access.Access); err != nil {
+			return fmt.Errorf("log access of %s: %w", access.Node, err)
+		}
+	}
+	if len(accesses) > 1 {
+		receipts, err := accepted(ctx, a, client, statements, func() ([]evm.Receipt, error) { return client.LogBatch(ctx, statements) })
+		if err == nil {
+			for i, receipt := range receipts {
+				receipt.Gas /= uint64(len(receipts)) // its share
+				err = errors.Join(err, a.recordAccess(ctx, accesses[i], receipt))
+			}
+			return err
+		}
+		if !errors.Is(err, evm.ErrProofRefused) && !errors.Is(err, evm.ErrConflict) {
+			return err
+		}
+	}
 	var failures []error
-	for _, access := range accesses {
-		if err := a.logAccess(ctx, client, access); err != nil {
+	for i, access := range accesses {
+		receipt, err := accepted(ctx, a, client, statements[i:i+1], func() (evm.Receipt, error) { return client.LogAccess(ctx, statements[i]) })
+		if err == nil {
+			err = a.recordAccess(ctx, access, receipt)
+		}
+		if err != nil {
 			failures = append(failures, fmt.Errorf("log access of %s: %w", access.Node, err))
 		}
 	}
 	return errors.Join(failures...)
 }
 
-func (a *Anchor) logAccess(ctx context.Context, client *evm.Client, access registry.Access) error {
-	venue, err := a.cfg.Registry.Venue(ctx)
-	if err != nil {
-		return err
+// rootLife is how long a consent root stays accepted by the AccessLog. The hub accepts
+// it when an access under it is to be logged, and again if that takes longer.
+const rootLife = 24 * time.Hour
+
+// accepted logs accesses, after accepting their roots if the contract asks for that.
+func accepted[T any](ctx context.Context, a *Anchor, client *evm.Client, statements []evm.Access, log func() (T, error)) (T, error) {
+	logged, err := log()
+	if !errors.Is(err, evm.ErrRootNotAccepted) {
+		return logged, err
 	}
-	statement, err := Statement(ctx, a.cfg.Registry, venue, access.Access)
-	if err != nil {
-		return err
+	now := a.cfg.Now()
+	roots := make([]evm.AcceptedRoot, len(statements))
+	for i, s := range statements {
+		roots[i] = evm.AcceptedRoot{Node: s.Node, Root: s.Inputs[RootPosition], Until: now.Add(rootLife), Enough: now.Add(rootLife / 2)}
 	}
-	receipt, err := client.LogAccess(ctx, statement)
+	receipt, err := client.AcceptRoots(ctx, roots)
 	if err != nil {
-		return err
+		return logged, err
 	}
-	_, err = a.cfg.Log.Propose(ctx, registry.RecordAccessTx{
+	a.cfg.Logger.InfoContext(ctx, "consent roots accepted", "roots", len(roots), "gas", receipt.Gas)
+	return log()
+}
+
+func (a *Anchor) recordAccess(ctx context.Context, access registry.Access, receipt evm.Receipt) error {
+	_, err := a.cfg.Log.Propose(ctx, registry.RecordAccessTx{
 		Query: access.Query, Node: access.Node, Tx: receipt.TxHash.Hex(), Block: receipt.Block, Gas: receipt.Gas,
 	})
 	a.cfg.Logger.InfoContext(ctx, "access logged on chain", "query", access.Query.String(), "node", access.Node, "gas", receipt.Gas)
@@ -261,10 +309,17 @@ func (a *Anchor) anchorCheckpoint(ctx context.Context, client *evm.Client) error
 	if err != nil {
 		return err
 	}
-	if checkpoint.Size == 0 || len(last) > 0 && checkpoint.Size <= last[0].Size+1 {
+	if checkpoint.Size == 0 {
 		return nil
 	}
-	receipt, err := client.Anchor(ctx, uint64(checkpoint.Size), checkpoint.Root)
+	if len(last) > 0 && checkpoint.Size <= last[0].Size+1 {
+		// Nothing more to anchor, unless a fork of the chain took the last one away.
+		latest, err := client.LatestAnchor(ctx)
+		if err != nil && !errors.Is(err, evm.ErrNotFound) || int64(latest.Size) >= last[0].Size {
+			return err
+		}
+	}
+	receipt, err := client.Anchor(ctx, uint64(checkpoint.Size), checkpoint.Root, a.growth(checkpoint.Size))
 	if err != nil && !errors.Is(err, evm.ErrSuperseded) {
 		return err
 	}
@@ -280,16 +335,32 @@ func (a *Anchor) anchorCheckpoint(ctx context.Context, client *evm.Client) error
 	return err
 }
 
-// QueryPosition is where the question's hash stands among the access circuit's
-// public inputs.
-var QueryPosition = queryPosition()
+// growth proves to the contract that a checkpoint extends the one it holds.
+func (a *Anchor) growth(size int64) evm.Growth {
+	return func(ctx context.Context, from uint64) ([][32]byte, error) {
+		proof, err := a.cfg.Growth(ctx, int64(from), size)
+		path := make([][32]byte, len(proof))
+		for i, hash := range proof {
+			path[i] = hash
+		}
+		return path, err
+	}
+}
 
-func queryPosition() int {
-	mark := circuits.Element{31: 1}
-	for i, word := range (circuits.AccessPublic{QueryHash: mark}).Words() {
+// QueryPosition and RootPosition are where the question's hash and the consents' root
+// stand among the access circuit's public inputs.
+var (
+	QueryPosition = position(circuits.AccessPublic{QueryHash: mark})
+	RootPosition  = position(circuits.AccessPublic{MatrixDigest: mark})
+)
+
+var mark = circuits.Element{31: 1}
+
+func position(marked circuits.AccessPublic) int {
+	for i, word := range marked.Words() {
 		if word == mark {
 			return i
 		}
 	}
-	panic("anchor: the access circuit has no question hash")
+	panic("anchor: the access circuit has no such public input")
 }

@@ -132,13 +132,13 @@ func (v *verification) accessOnChain(ctx context.Context, client *evm.Client, s 
 		return
 	}
 	v.report.pass(CheckChainProof, subject, "the contract verifies the proof as well")
-	event, err := client.AccessEvent(ctx, access.Node, access.Query)
+	event, err := client.AccessEvent(ctx, access.Node, access.Question)
 	switch {
 	case errors.Is(err, evm.ErrNotFound):
 		v.report.fail(CheckChainAccess, subject, "the chain has not logged the access; that may still be on its way")
 	case err != nil:
 		v.report.fail(CheckChainAccess, subject, "%v", err)
-	case !slices.Equal(event.Inputs, access.Inputs):
+	case event.Statement != access.Statement():
 		v.report.fail(CheckChainAccess, subject, "the chain logged another statement of the node about this question, in block %d", event.Receipt.Block)
 	default:
 		v.report.pass(CheckChainAccess, subject, "block %d logs the access, transaction %s", event.Receipt.Block, event.Receipt.TxHash)

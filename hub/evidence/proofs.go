@@ -113,7 +113,7 @@ func Statement(c entry.Circuit, a query.Access, e consent.Epoch, venue query.Ven
 	if err != nil {
 		return evm.Access{}, err
 	}
-	statement := evm.Access{Node: evm.Node(query.NodeTag(a.Node)), Query: evm.QueryHash(hash), Proof: a.Proof}
+	statement := evm.Access{Node: evm.Node(query.NodeTag(a.Node)), Question: evm.Question(a.Query), Proof: a.Proof}
 	for _, word := range public.Words() {
 		statement.Inputs = append(statement.Inputs, word)
 	}

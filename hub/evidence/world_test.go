@@ -218,7 +218,7 @@ func (w *world) deploy(ctx context.Context, key evm.KeyWords) *evm.Client {
 	check(w.chain.Fund(ctx, account.Address()))
 	cfg := evm.Config{Endpoint: w.chain.URL(), Key: account}
 	cfg.Deployment = must(evm.Deploy(ctx, cfg, evm.DeployConfig{
-		Record: filepath.Join(stateDir, "deployment.json"), Replicas: []evm.Address{account.Address()},
+		Record: filepath.Join(stateDir, "deployment.json"), Origin: origin, Replicas: []evm.Address{account.Address()},
 		VerifyingKey: key, QueryPosition: 2,
 	}))
 	d := cfg.Deployment
@@ -406,14 +406,16 @@ func (w *world) writeChain(ctx context.Context, client *evm.Client) {
 	for _, access := range must(reader.Unlogged(ctx, 100)) {
 		circuit := must(reader.Circuit(ctx, access.Circuit))
 		epoch := must(reader.Epoch(ctx, access.Epoch))
-		must(client.LogAccess(ctx, must(evidence.Statement(circuit, access.Access, epoch.Epoch, w.venue()))))
+		statement := must(evidence.Statement(circuit, access.Access, epoch.Epoch, w.venue()))
+		must(client.AcceptRoots(ctx, []evm.AcceptedRoot{{Node: statement.Node, Root: statement.Inputs[0], Until: time.Now().Add(time.Hour)}}))
+		must(client.LogAccess(ctx, statement))
 	}
 	var head ledger.Checkpoint
 	check(w.db.Read(ctx, func(tx *sqldb.Tx) (err error) {
 		head, err = ledger.Head(ctx, tx, origin)
 		return err
 	}))
-	receipt := must(client.Anchor(ctx, uint64(head.Size), head.Root))
+	receipt := must(client.Anchor(ctx, uint64(head.Size), head.Root, nil))
 	w.do(registry.RecordAnchor{Anchor: entry.Anchor{
 		ChainID: "1337", Contract: w.trust.HubAnchor, Size: head.Size, Root: head.Root[:], Tx: receipt.TxHash.Hex(), Block: receipt.Block, Gas: receipt.Gas,
 	}})

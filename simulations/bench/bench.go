@@ -28,6 +28,7 @@ func All() []bench.Benchmark {
 	return []bench.Benchmark{
 		{Name: "concurrent", Explain: concurrentText, Measure: concurrent},
 		{Name: "count-roundtrip", Explain: roundtripText, Measure: in(network.Config{}, roundtrip)},
+		{Name: "gas", Explain: gasText, Measure: gas},
 		{Name: "grid", Explain: gridText, Measure: grid},
 		{Name: "mask", Explain: maskText, Measure: mask},
 		{Name: "means", Explain: meansText, Measure: in(network.Config{Researchers: meansResearchers}, means)},

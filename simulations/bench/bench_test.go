@@ -79,5 +79,5 @@ func TestAllAreExplained(t *testing.T) {
 		names = append(names, b.Name)
 		require.True(t, strings.HasSuffix(b.Explain, "."), b.Name)
 	}
-	require.Equal(t, []string{"concurrent", "count-roundtrip", "grid", "mask", "means"}, names)
+	require.Equal(t, []string{"concurrent", "count-roundtrip", "gas", "grid", "mask", "means"}, names)
 }

@@ -1,6 +1,7 @@
 package evm_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
@@ -8,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/stretchr/testify/require"
 
 	"github.com/trialmesh/trialmesh/protocol/consent"
@@ -42,23 +45,27 @@ func TestAccessCircuitOnChain(t *testing.T) {
 	var proven provenAccess
 	require.NoError(t, json.Unmarshal(raw, &proven))
 
+	e, _ := inProcess(t, inprocess.Config{})
+	key := fixedKey(t)
+	require.NoError(t, e.fund(t.Context(), key.Address()))
+	cfg := evm.Config{Endpoint: e.url, Key: key}
+	cfg.Deployment, err = evm.Deploy(t.Context(), cfg, evm.DeployConfig{
+		Record: filepath.Join(t.TempDir(), "deployment.json"), Origin: "heart.example/log", Replicas: []evm.Address{key.Address()},
+		VerifyingKey: proven.KeyWords, QueryPosition: queryPosition, RootPosition: 0,
+	})
+	require.NoError(t, err)
+	require.Equal(t, fixedDeployment(t).Access, cfg.Deployment.Access)
 	public := proven.Statement.Public
-	access := evm.Access{Node: evm.Node{1}, Query: evm.QueryHash(public.QueryHash), Proof: proven.Statement.Proof[:]}
+	access := evm.Access{Node: provenNode, Question: provenQuestion, Proof: proven.Statement.Proof[:]}
 	for _, word := range public.Words() {
 		access.Inputs = append(access.Inputs, word)
 	}
 	require.Equal(t, public.QueryHash, public.Words()[queryPosition])
-
-	e, _ := inProcess(t, inprocess.Config{})
-	key := e.fundedKey(t)
-	cfg := evm.Config{Endpoint: e.url, Key: key}
-	cfg.Deployment, err = evm.Deploy(t.Context(), cfg, evm.DeployConfig{
-		Record: filepath.Join(t.TempDir(), "deployment.json"), Replicas: []evm.Address{key.Address()},
-		VerifyingKey: proven.KeyWords, QueryPosition: queryPosition,
-	})
-	require.NoError(t, err)
+	require.Equal(t, public.MatrixDigest, public.Words()[0])
 	client := dial(t, cfg)
 	require.NoError(t, client.VerifyAccess(t.Context(), access))
+	_, err = client.AcceptRoots(t.Context(), []evm.AcceptedRoot{{Node: provenNode, Root: public.MatrixDigest, Until: time.Now().Add(time.Hour)}})
+	require.NoError(t, err)
 	receipt, err := client.LogAccess(t.Context(), access)
 	require.NoError(t, err)
 	require.Less(t, receipt.Gas, uint64(275_000), "the price of an access rose")
@@ -67,6 +74,26 @@ func TestAccessCircuitOnChain(t *testing.T) {
 		bad.Inputs[i][31] ^= 1
 		require.ErrorIs(t, client.VerifyAccess(t.Context(), bad), evm.ErrProofRefused, "input %d", i)
 	}
+}
+
+// What the kept proof is about.
+var (
+	provenNode     = toyNode(1)
+	provenQuestion = digest(1)
+)
+
+// fixedKey is an account whose first contracts have known addresses.
+func fixedKey(t *testing.T) evm.Key {
+	t.Helper()
+	key, err := evm.NewKey(bytes.Repeat([]byte{7}, 32))
+	require.NoError(t, err)
+	return key
+}
+
+// fixedDeployment is where the fixed key's fifth contract is: the kept proof is good there only.
+func fixedDeployment(t *testing.T) evm.Deployment {
+	t.Helper()
+	return evm.Deployment{ChainID: inprocess.ChainID, Access: crypto.CreateAddress(fixedKey(t).Address(), 4)}
 }
 
 func proveAccess(t *testing.T) provenAccess {
@@ -106,5 +133,5 @@ func accessWitness(t *testing.T) circuits.AccessWitness {
 			Attributes:  circuits.Attributes{Mask: need, Status: circuits.Active, From: 19000 * day, To: 21000 * day},
 		})
 	}
-	return circuits.AccessWitness{Shards: []circuits.ShardUse{use}, Need: need, Min: 2, QueryHash: secret("question", 0)}
+	return circuits.AccessWitness{Shards: []circuits.ShardUse{use}, Need: need, Min: 2, QueryHash: fixedDeployment(t).QueryHash(provenNode, provenQuestion)}
 }

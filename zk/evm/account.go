@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"sync"
 
 	"github.com/ethereum/go-ethereum"
@@ -18,6 +19,11 @@ const (
 
 	// maxInFlight bounds the transactions that are remembered because they are not mined yet.
 	maxInFlight = 256
+
+	// forkDepth is how many blocks a fork is expected to take back at most, two epochs of
+	// Ethereum, after which a block is final; maxRecent bounds what is remembered for that.
+	forkDepth = 64
+	maxRecent = 256
 
 	gwei = 1_000_000_000
 )
@@ -37,6 +43,14 @@ type account struct {
 	// inFlight maps what a transaction does to the transactions that were sent to do it.
 	// They all have the same nonce; the last pays most.
 	inFlight map[Hash][]*types.Transaction
+	// recent are the last writes that were mined, which a fork of the chain may take back.
+	recent []minedWrite
+}
+
+// minedWrite is a write and what was sent for it.
+type minedWrite struct {
+	call call
+	sent []*types.Transaction
 }
 
 func newAccount(c *Client) *account {
@@ -55,9 +69,13 @@ type call struct {
 	what  string
 	to    *Address
 	input []byte
+	mark  Hash // tells it from other calls; zero if input does
 }
 
 func (k call) id() Hash {
+	if k.mark != (Hash{}) {
+		return k.mark
+	}
 	if k.to == nil {
 		return crypto.Keccak256Hash(k.input)
 	}
@@ -79,6 +97,7 @@ func (c *Client) transact(ctx context.Context, k call) (*types.Receipt, error) {
 		return nil, err
 	}
 	a.remember(k, nil)
+	a.keep(minedWrite{k, sent})
 	if receipt.Status != types.ReceiptStatusSuccessful {
 		return nil, c.whyReverted(ctx, k, receipt)
 	}
@@ -101,6 +120,70 @@ func (a *account) remember(k call, sent []*types.Transaction) {
 		return
 	}
 	a.inFlight[k.id()] = sent
+}
+
+// keep remembers a write that was mined, and the last that was sent for it.
+func (a *account) keep(w minedWrite) {
+	a.forget(w)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.recent = append(a.recent, w)
+	if excess := len(a.recent) - maxRecent; excess > 0 {
+		a.recent = slices.Delete(a.recent, 0, excess)
+	}
+}
+
+// Resend looks for the writes of this client that were mined in the last blocks, and sends those
+// again that a fork of the chain took back. It returns how many. They have the nonces they had, so
+// that none happens twice. Call it now and then: a write that succeeded is not looked at otherwise.
+func (c *Client) Resend(ctx context.Context) (int, error) {
+	if c.account == nil {
+		return 0, nil
+	}
+	const what = "look for forks"
+	a := c.account
+	a.mu.Lock()
+	recent := slices.Clone(a.recent)
+	a.mu.Unlock()
+	if len(recent) == 0 {
+		return 0, nil
+	}
+	head, err := ask(ctx, c, what, func(ctx context.Context) (*types.Header, error) {
+		return c.backend.HeaderByNumber(ctx, nil)
+	})
+	if err != nil {
+		return 0, err
+	}
+	again := 0
+	var failures []error
+	for _, w := range recent {
+		receipt, err := c.mined(ctx, what, hashes(w.sent))
+		if err == nil && receipt == nil {
+			a.remember(w.call, w.sent)
+			var sent []*types.Transaction
+			if sent, err = a.send(ctx, w.call); err == nil {
+				again++
+				a.keep(minedWrite{w.call, sent})
+			}
+		}
+		if receipt != nil {
+			a.remember(w.call, nil)
+		}
+		if err != nil {
+			failures = append(failures, err)
+		}
+		if err == nil && receipt != nil && head.Number.Uint64() > receipt.BlockNumber.Uint64()+forkDepth {
+			a.forget(w)
+		}
+	}
+	return again, errors.Join(failures...)
+}
+
+// forget drops a write that no fork takes back any more.
+func (a *account) forget(w minedWrite) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.recent = slices.DeleteFunc(a.recent, func(other minedWrite) bool { return other.call.id() == w.call.id() })
 }
 
 // send makes sure that a transaction for k is on its way and returns all that were sent for it.

@@ -22,9 +22,11 @@ type contract struct {
 }
 
 var (
-	anchorContract = mustContract("HubAnchor")
-	rootsContract  = mustContract("ConsentRoots")
-	accessContract = mustContract("AccessLog")
+	registryContract = mustContract("Registry")
+	verifierContract = mustContract("Groth16Verifier")
+	anchorContract   = mustContract("HubAnchor")
+	rootsContract    = mustContract("ConsentRoots")
+	accessContract   = mustContract("AccessLog")
 )
 
 // mustContract panics, since a broken artifact is a broken build.
@@ -60,7 +62,7 @@ func revertReason(data []byte) string {
 	if len(data) < 4 {
 		return ""
 	}
-	for _, c := range []contract{anchorContract, rootsContract, accessContract} {
+	for _, c := range []contract{registryContract, anchorContract, rootsContract, accessContract} {
 		if found, err := c.abi.ErrorByID([4]byte(data)); err == nil {
 			return found.Name
 		}

@@ -18,7 +18,8 @@ func TestNewTakesAnyBackend(t *testing.T) {
 	require.NoError(t, err)
 	_, err = client.LatestAnchor(t.Context())
 	require.ErrorIs(t, err, evm.ErrNotDeployed)
-	access := toy().access(t, evm.Node{1}, evm.QueryHash{0, 1}, 5)
+	access := toy().access(t, evm.Deployment{ChainID: 1337}, toyNode(1), evm.Question{1}, 5)
+	access.Inputs[0] = evm.Deployment{}.QueryHash(access.Node, access.Question)
 	require.ErrorIs(t, client.VerifyAccess(t.Context(), access), evm.ErrNotDeployed,
 		"an address without code answers every call, and that is not a valid proof")
 

@@ -1,9 +1,11 @@
 package evm_test
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"math/big"
 	"testing"
+	"time"
 
 	"github.com/ethereum/go-ethereum/ethclient"
 	"github.com/stretchr/testify/require"
@@ -36,33 +38,65 @@ func BenchmarkGas(b *testing.B) {
 		b.ReportMetric(float64(gas)/float64(b.N), "gas/op")
 	})
 	n := uint64(0)
-	for name, write := range map[string]func(*testing.B, *evm.Client) (evm.Receipt, error){
-		"anchor": func(b *testing.B, c *evm.Client) (evm.Receipt, error) {
-			return c.Anchor(b.Context(), n, [32]byte{1})
+	ledger := newHistory(b, "", 4096, 0)
+	for name, write := range map[string]func(*testing.B, *evm.Client, evm.Deployment) (evm.Receipt, error){
+		"anchor": func(b *testing.B, c *evm.Client, _ evm.Deployment) (evm.Receipt, error) {
+			return ledger.anchor(b, c, n)
 		},
-		"root, first of its node": func(b *testing.B, c *evm.Client) (evm.Receipt, error) {
+		"root, first of its node": func(b *testing.B, c *evm.Client, _ evm.Deployment) (evm.Receipt, error) {
 			return c.PostRoots(b.Context(), []evm.Root{{Node: evm.Node(number(n)), Digest: [32]byte{1}, LedgerIndex: n}})
 		},
-		"root": func(b *testing.B, c *evm.Client) (evm.Receipt, error) {
+		"root": func(b *testing.B, c *evm.Client, _ evm.Deployment) (evm.Receipt, error) {
 			return c.PostRoots(b.Context(), []evm.Root{{Digest: number(n), LedgerIndex: n}})
 		},
-		"access": func(b *testing.B, c *evm.Client) (evm.Receipt, error) {
+		"accept root": func(b *testing.B, c *evm.Client, _ evm.Deployment) (evm.Receipt, error) {
+			return c.AcceptRoots(b.Context(), []evm.AcceptedRoot{{Node: toyNode(1), Root: [32]byte(digest(n)), Until: time.Now().Add(time.Hour)}})
+		},
+		"access": func(b *testing.B, c *evm.Client, d evm.Deployment) (evm.Receipt, error) {
 			b.StopTimer()
-			a := toy().access(b, evm.Node{1}, evm.QueryHash(number(n)), 5)
+			a := toy().access(b, d, toyNode(0), digest(n), 5)
 			b.StartTimer()
 			return c.LogAccess(b.Context(), a)
 		},
+		"access, in batches of 16": func(b *testing.B, c *evm.Client, d evm.Deployment) (evm.Receipt, error) {
+			b.StopTimer()
+			var batch []evm.Access
+			for i := range byte(16) {
+				batch = append(batch, toy().access(b, d, toyNode(i), digest(n), 5))
+			}
+			b.StartTimer()
+			receipts, err := c.LogBatch(b.Context(), batch)
+			if err != nil {
+				return evm.Receipt{}, err
+			}
+			receipts[0].Gas /= 16
+			return receipts[0], nil
+		},
+		"access, in batches of 16 questions": func(b *testing.B, c *evm.Client, d evm.Deployment) (evm.Receipt, error) {
+			b.StopTimer()
+			var batch []evm.Access
+			for i := range byte(16) {
+				batch = append(batch, toy().access(b, d, toyNode(0), digest(1000*n+uint64(i)), 5))
+			}
+			b.StartTimer()
+			receipts, err := c.LogBatch(b.Context(), batch)
+			if err != nil {
+				return evm.Receipt{}, err
+			}
+			receipts[0].Gas /= 16
+			return receipts[0], nil
+		},
 	} {
 		b.Run(name, func(b *testing.B) {
-			_, _, client := ready(b)
+			_, cfg, client := ready(b)
 			// The first write of all fills empty slots; it is not what is usual.
 			n++
-			_, err := write(b, client)
+			_, err := write(b, client, cfg.Deployment)
 			require.NoError(b, err)
 			var gas uint64
 			for b.Loop() {
 				n++
-				receipt, err := write(b, client)
+				receipt, err := write(b, client, cfg.Deployment)
 				require.NoError(b, err)
 				gas += receipt.Gas
 			}
@@ -70,8 +104,8 @@ func BenchmarkGas(b *testing.B) {
 		})
 	}
 	b.Run("verify, free of gas", func(b *testing.B) {
-		_, _, client := ready(b)
-		a := toy().access(b, evm.Node{1}, evm.QueryHash{0, 1}, 5)
+		_, cfg, client := ready(b)
+		a := toy().access(b, cfg.Deployment, toyNode(1), evm.Question{1}, 5)
 		for b.Loop() {
 			require.NoError(b, client.VerifyAccess(b.Context(), a))
 		}
@@ -81,4 +115,10 @@ func BenchmarkGas(b *testing.B) {
 func number(n uint64) (word [32]byte) {
 	binary.BigEndian.PutUint64(word[24:], n)
 	return word
+}
+
+// digest is a question as the ledger names them: no byte of it is cheap.
+func digest(n uint64) evm.Question {
+	word := number(n)
+	return sha256.Sum256(word[:])
 }

@@ -133,19 +133,36 @@ func (e endpoint) fundedKey(tb testing.TB) evm.Key {
 	return key
 }
 
-// deploy puts the contracts on the chain for one replica.
+// deploy puts the contracts on the chain for one replica, and accepts the root of toy accesses.
 func (e endpoint) deploy(tb testing.TB, replica evm.Key) evm.Deployment {
 	tb.Helper()
-	d, err := evm.Deploy(tb.Context(), evm.Config{Endpoint: e.url, Key: replica}, deployConfig(tb, replica))
+	cfg := evm.Config{Endpoint: e.url, Key: replica}
+	var err error
+	cfg.Deployment, err = evm.Deploy(tb.Context(), cfg, deployConfig(tb, replica))
 	require.NoError(tb, err)
-	return d
+	acceptToys(tb, cfg)
+	return cfg.Deployment
+}
+
+// toyNodes have the root of toy accesses accepted.
+const toyNodes = 20
+
+func acceptToys(tb testing.TB, cfg evm.Config) {
+	tb.Helper()
+	var roots []evm.AcceptedRoot
+	for i := range byte(toyNodes) {
+		roots = append(roots, evm.AcceptedRoot{Node: toyNode(i), Root: toyRoot, Until: time.Now().Add(time.Hour)})
+	}
+	client := dial(tb, cfg)
+	_, err := client.AcceptRoots(tb.Context(), roots)
+	require.NoError(tb, err)
 }
 
 func deployConfig(tb testing.TB, replicas ...evm.Key) evm.DeployConfig {
 	tb.Helper()
 	cfg := evm.DeployConfig{
-		Record:       filepath.Join(tb.TempDir(), "deployment.json"),
-		VerifyingKey: toy().words, QueryPosition: queryPosition,
+		Record: filepath.Join(tb.TempDir(), "deployment.json"), Origin: "heart.example/log",
+		VerifyingKey: toy().words, QueryPosition: queryPosition, RootPosition: rootPosition,
 	}
 	for _, replica := range replicas {
 		cfg.Replicas = append(cfg.Replicas, replica.Address())

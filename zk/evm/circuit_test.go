@@ -3,6 +3,8 @@ package evm_test
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
 	"math/big"
 	"os"
 	"slices"
@@ -30,13 +32,29 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// queryPosition is where toyCircuit has the question's hash, as QueryAccess has it.
-const queryPosition = 2
+// Where toyCircuit has the question's hash, as QueryAccess has it, and the consents' root.
+const (
+	queryPosition = 2
+	rootPosition  = 1
+)
 
-// toyCircuit has as many public inputs as the access circuit and proves that the prover knows
-// the fifth root of their sum of squares.
+// toyRoot is the root of the consents of every toy access.
+var toyRoot = truncated("root")
+
+// toyNode names a node. Names and inputs are digests, as real ones: their bytes cost what those do.
+func toyNode(i byte) evm.Node { return sha256.Sum256([]byte{i}) }
+
+// truncated is a digest below the field's order.
+func truncated(text string) [32]byte {
+	digest := sha256.Sum256([]byte(text))
+	digest[0] = 0
+	return digest
+}
+
+// toyCircuit has as many public inputs as the circuit it stands for and proves that the prover
+// knows the fifth root of their sum of squares.
 type toyCircuit struct {
-	Public [5]frontend.Variable `gnark:",public"`
+	Public []frontend.Variable `gnark:",public"`
 	Root   frontend.Variable
 }
 
@@ -50,7 +68,7 @@ func (c *toyCircuit) Define(api frontend.API) error {
 	return nil
 }
 
-// toyKeys are the keys of toyCircuit.
+// toyKeys are the keys of toyCircuit for some number of public inputs.
 type toyKeys struct {
 	system  constraint.ConstraintSystem
 	proving groth16.ProvingKey
@@ -58,12 +76,13 @@ type toyKeys struct {
 	words   evm.KeyWords
 }
 
-var toy = sync.OnceValue(newToyKeys)
+// toy has the five of the access circuit.
+var toy = sync.OnceValue(func() toyKeys { return newToyKeys(5) })
 
-func newToyKeys() toyKeys {
+func newToyKeys(inputs int) toyKeys {
 	var k toyKeys
 	var err error
-	k.system, err = frontend.Compile(ecc.BN254.ScalarField(), r1cs.NewBuilder, &toyCircuit{})
+	k.system, err = frontend.Compile(ecc.BN254.ScalarField(), r1cs.NewBuilder, &toyCircuit{Public: make([]frontend.Variable, inputs)})
 	if err != nil {
 		panic(err)
 	}
@@ -94,37 +113,45 @@ func keyWords(key *groth16bn254.VerifyingKey) evm.KeyWords {
 	return words
 }
 
-// access proves an access of node for a question. Every call makes another proof and, unless
-// statement is the same, other inputs.
-func (k toyKeys) access(tb testing.TB, node evm.Node, query evm.QueryHash, statement uint64) evm.Access {
+// access proves an access of node for a question, good for the access log of d. Every call makes
+// another proof and, unless statement is the same, other inputs.
+func (k toyKeys) access(tb testing.TB, d evm.Deployment, node evm.Node, question evm.Question, statement uint64) evm.Access {
 	tb.Helper()
-	require.Zero(tb, query[0], "a question's hash has 248 bits")
-	public := [5]fr.Element{}
-	public[0].SetUint64(statement)
-	public[1].SetUint64(7)
-	public[queryPosition].SetBytes(query[:])
-	root, sum := fifthRoot(&public)
-	public[4] = sum
+	public := make([]fr.Element, 5)
+	first := truncated(fmt.Sprint("statement ", statement))
+	public[0].SetBytes(first[:])
+	public[rootPosition].SetBytes(toyRoot[:])
+	hash := d.QueryHash(node, question)
+	public[queryPosition].SetBytes(hash[:])
+	access := evm.Access{Node: node, Question: question}
+	access.Proof, access.Inputs = k.prove(tb, public)
+	return access
+}
+
+// prove proves a statement, after choosing its last input.
+func (k toyKeys) prove(tb testing.TB, public []fr.Element) (proof []byte, inputs [][32]byte) {
+	tb.Helper()
+	root, last := fifthRoot(public[:len(public)-1])
+	public[len(public)-1] = last
 	assignment := toyCircuit{Root: root}
-	access := evm.Access{Node: node, Query: query}
 	for i := range public {
-		assignment.Public[i] = public[i]
-		access.Inputs = append(access.Inputs, public[i].Bytes())
+		assignment.Public = append(assignment.Public, public[i])
+		inputs = append(inputs, public[i].Bytes())
 	}
 	witness, err := frontend.NewWitness(&assignment, ecc.BN254.ScalarField())
 	require.NoError(tb, err)
-	proof, err := groth16.Prove(k.system, k.proving, witness, solidity.WithProverTargetSolidityVerifier(backend.GROTH16))
+	made, err := groth16.Prove(k.system, k.proving, witness, solidity.WithProverTargetSolidityVerifier(backend.GROTH16))
 	require.NoError(tb, err)
-	access.Proof = proof.(*groth16bn254.Proof).MarshalSolidity()
-	require.Len(tb, access.Proof, evm.ProofSize)
-	return access
+	proof = made.(*groth16bn254.Proof).MarshalSolidity()
+	require.Len(tb, proof, evm.ProofSize)
+	return proof, inputs
 }
 
 // fifthRoot picks the last input so that the sum of squares has a fifth root that we know: it
 // tries roots until root^5 less the other squares is a square itself.
-func fifthRoot(public *[5]fr.Element) (root, last fr.Element) {
+func fifthRoot(public []fr.Element) (root, last fr.Element) {
 	var others fr.Element
-	for _, v := range public[:4] {
+	for _, v := range public {
 		var square fr.Element
 		others.Add(&others, square.Square(&v))
 	}

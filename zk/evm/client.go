@@ -49,6 +49,10 @@ type Config struct {
 	// Key pays for and signs what is written. The zero Key makes a client that only reads.
 	Key Key
 
+	// Replicas sign what the contracts are to believe; those of them that are replicas at the
+	// time count. Defaults to Key alone, which is a quorum of one.
+	Replicas []Replica
+
 	// CallTimeout limits each exchange with the endpoint, 10 ms to 5 min. Defaults to 10 s.
 	CallTimeout time.Duration
 
@@ -73,6 +77,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.ChainID == 0 {
 		c.ChainID = c.Deployment.ChainID
+	}
+	if c.Replicas == nil && c.Key.private != nil {
+		c.Replicas = []Replica{c.Key}
 	}
 	if c.CallTimeout == 0 {
 		c.CallTimeout = 10 * time.Second

@@ -15,6 +15,11 @@ import (
 
 const contractsDir = "contracts"
 
+// compiled are the contracts that have artifacts.
+var compiled = []string{
+	"AccessLog", "ConsentRoots", "Custody", "Enrollment", "GeneratedVerifier", "Groth16Verifier", "HubAnchor", "Registry",
+}
+
 // artifact is a file that contracts/build.mjs writes.
 type artifact struct {
 	Contract string            `json:"contract"`
@@ -53,7 +58,7 @@ func TestArtifactsNameTheirSources(t *testing.T) {
 	}
 	artifacts, err := filepath.Glob(filepath.Join(contractsDir, "artifacts", "*.json"))
 	require.NoError(t, err)
-	require.Len(t, artifacts, 4)
+	require.Len(t, artifacts, len(compiled))
 	for _, path := range artifacts {
 		require.Equal(t, want, readArtifact(t, path).Sources, "%s: run npm run build in zk/evm/contracts", path)
 	}
@@ -66,7 +71,7 @@ func TestArtifactsAreWhatSolcMakes(t *testing.T) {
 	for _, dir := range []string{made, filepath.Join(contractsDir, "artifacts")} {
 		entries, err := os.ReadDir(dir)
 		require.NoError(t, err)
-		require.Len(t, entries, 4)
+		require.Len(t, entries, len(compiled))
 		for _, entry := range entries {
 			want, err := os.ReadFile(filepath.Join(made, entry.Name()))
 			require.NoError(t, err)

@@ -34,7 +34,7 @@ func TestParseDeploymentRefuses(t *testing.T) {
 func FuzzParseDeployment(f *testing.F) {
 	full, err := json.Marshal(evm.Deployment{
 		ChainID: 1337, Replicas: []evm.Address{{1}}, Anchor: evm.Address{2}, Roots: evm.Address{3},
-		Access: evm.Address{4}, KeyHash: evm.Hash{5}, QueryPosition: 2, Block: 9,
+		Access: evm.Address{4}, KeyHash: evm.Hash{5}, QueryPosition: 2, Block: 9, Origin: "x", Registry: evm.Address{6}, Delay: 1,
 	})
 	require.NoError(f, err)
 	f.Add(full)

@@ -1,7 +1,7 @@
 // Package evm puts what the public must be able to check on an EVM chain: checkpoints of the
 // hub's ledger, consent roots, and zero-knowledge access proofs.
 //
-// Start from [Deploy], which puts the three contracts of the folder contracts on a chain once and
+// Start from [Deploy], which puts the contracts of the folder contracts on a chain once and
 // records where, and from [Dial], whose [Client] writes and reads them over JSON-RPC. Every write
 // is safe to repeat: what is on the chain already counts as done, and the receipt is that of the
 // transaction that did it. Every wait has a limit. [ErrUnreachable] and [ErrPending] mean "call

@@ -45,6 +45,22 @@ var (
 	// ErrReadOnly reports a write on a client that has no key.
 	ErrReadOnly = errors.New("client has no key")
 
+	// ErrQuorum reports that too few replicas signed. Nothing was sent; call again when more can
+	// be reached.
+	ErrQuorum = errors.New("too few replicas signed")
+
+	// ErrNotConsistent reports that the chain's latest checkpoint is not proven to be the beginning of
+	// the one to anchor. If the proof is right the ledger was rewritten: keep both.
+	ErrNotConsistent = errors.New("the chain's latest checkpoint is no beginning of this one")
+
+	// ErrRootNotAccepted reports that the contract does not accept the root that the access was
+	// proven under, or no longer. Accept it first ([Client.AcceptRoots]).
+	ErrRootNotAccepted = errors.New("root not accepted by the contract")
+
+	// ErrFunds reports that the account cannot pay. Nothing is lost: fund it, and the same call
+	// goes on.
+	ErrFunds = errors.New("the account has too little to pay for gas")
+
 	// ErrFee reports that the chain asks more for gas than Config.MaxFeeGwei allows.
 	ErrFee = errors.New("gas price above the configured limit")
 )
@@ -62,14 +78,16 @@ func (e *RevertError) Error() string {
 	return "contract reverted: " + e.Reason
 }
 
-// Is makes errors.Is(err, ErrProofRefused) true for each way a proof can be refused.
+// Is makes errors.Is true for what callers act on: ErrProofRefused for each way a proof can be
+// refused, ErrRootNotAccepted, and ErrQuorum if the contract knows other replicas.
 func (e *RevertError) Is(target error) bool {
-	if target != ErrProofRefused {
-		return false
-	}
 	switch e.Reason {
-	case "ProofInvalid", "PublicInputNotInField", "LengthInvalid", "QueryMismatch":
-		return true
+	case "ProofInvalid", "PublicInputNotInField", "LengthInvalid":
+		return target == ErrProofRefused
+	case "RootNotAccepted":
+		return target == ErrRootNotAccepted
+	case "QuorumMissing":
+		return target == ErrQuorum
 	}
 	return false
 }
@@ -125,6 +143,9 @@ func explainAnswer(what string, answer rpc.Error) error {
 	// Another transaction of the same account took the nonce between choosing and sending it.
 	if text := answer.Error(); strings.HasPrefix(text, "nonce too low") || strings.HasPrefix(text, "replacement transaction underpriced") {
 		return fmt.Errorf("%s: %w: %s", what, ErrPending, clip(text))
+	}
+	if strings.HasPrefix(answer.Error(), "insufficient funds") {
+		return fmt.Errorf("%s: %w: %s", what, ErrFunds, clip(answer.Error()))
 	}
 	// A node that has just started does not know yet which transactions are mined.
 	if strings.HasPrefix(answer.Error(), "transaction indexing is in progress") {

@@ -124,6 +124,7 @@ func TestWritesHappenOnce(t *testing.T) {
 		"eth_call", "eth_getLogs", "eth_getBlockByNumber", "eth_maxPriorityFeePerGas",
 		"eth_estimateGas", "eth_getTransactionCount", "eth_sendRawTransaction", "eth_getTransactionReceipt",
 	}
+	ledger := newHistory(t, "", 100, 0)
 	size := uint64(0)
 	for _, restart := range []bool{false, true} {
 		for _, method := range methods {
@@ -133,10 +134,10 @@ func TestWritesHappenOnce(t *testing.T) {
 					continue // shows no more and takes time
 				}
 				size++
-				access := toy().access(t, evm.Node{1}, evm.QueryHash{0, 0, byte(size)}, 5)
+				access := toy().access(t, d, toyNode(1), evm.Question{byte(size)}, 5)
 				root := evm.Root{Node: evm.Node{1}, Digest: [32]byte{byte(size)}, LedgerIndex: size}
 				for name, write := range map[string]func(*evm.Client) (evm.Receipt, error){
-					"anchor": func(c *evm.Client) (evm.Receipt, error) { return c.Anchor(t.Context(), size, [32]byte{1}) },
+					"anchor": func(c *evm.Client) (evm.Receipt, error) { return ledger.anchor(t, c, size) },
 					"roots":  func(c *evm.Client) (evm.Receipt, error) { return c.PostRoots(t.Context(), []evm.Root{root}) },
 					"access": func(c *evm.Client) (evm.Receipt, error) { return c.LogAccess(t.Context(), access) },
 				} {
@@ -197,7 +198,7 @@ func nonce(t *testing.T, chain *ethclient.Client, key evm.Key) uint64 {
 // TestDeployGoesOn interrupts a deployment at each of its transactions.
 func TestDeployGoesOn(t *testing.T) {
 	t.Parallel()
-	for stop := 1; stop <= 3; stop++ {
+	for stop := 1; stop <= 5; stop++ {
 		for _, f := range []fault{lostBefore, lostAfter} {
 			t.Run(fmt.Sprintf("contract %d, fault %d", stop, f), func(t *testing.T) {
 				t.Parallel()
@@ -222,10 +223,10 @@ func TestDeployGoesOn(t *testing.T) {
 				d, err := evm.Deploy(t.Context(), evm.Config{Endpoint: p.url, Key: key}, what)
 				require.NoError(t, err)
 				if stop > 1 {
-					require.Equal(t, half.Anchor, d.Anchor, "what was done is kept")
+					require.Equal(t, half.Verifier, d.Verifier, "what was done is kept")
 				}
 				client := dial(t, evm.Config{Endpoint: e.url, Key: key, Deployment: d})
-				_, err = client.Anchor(t.Context(), 1, [32]byte{1})
+				_, err = newHistory(t, "", 1, 0).anchor(t, client, 1)
 				require.NoError(t, err)
 			})
 		}
@@ -242,43 +243,56 @@ func TestDeployRefuses(t *testing.T) {
 	d, err := evm.Deploy(t.Context(), cfg, what)
 	require.NoError(t, err)
 	record := what.Record
-	otherKey := newToyKeys().words
+	otherKey := newToyKeys(5).words
 
 	for name, test := range map[string]struct {
 		spoil     func(*evm.Config, *evm.DeployConfig)
 		want      error
-		redeploys bool // Redeploy makes it right,
-		keeps     bool // and keeps the contracts that know no key
+		redeploys bool // Redeploy makes it right
 	}{
 		"other replicas": {
 			func(_ *evm.Config, w *evm.DeployConfig) { w.Replicas = append(w.Replicas, second.Address()) },
-			evm.ErrConflict, true, false,
+			evm.ErrConflict, true,
 		},
 		"another verifying key": {
 			func(_ *evm.Config, w *evm.DeployConfig) { w.VerifyingKey = otherKey },
-			evm.ErrConflict, true, true,
+			evm.ErrConflict, true,
 		},
 		"another position": {
-			func(_ *evm.Config, w *evm.DeployConfig) { w.QueryPosition = 1 },
-			evm.ErrConflict, true, true,
+			func(_ *evm.Config, w *evm.DeployConfig) { w.QueryPosition = 3 },
+			evm.ErrConflict, true,
 		},
 		"a chain that forgot": {
 			func(c *evm.Config, _ *evm.DeployConfig) { c.Endpoint, c.Key = bare.url, second },
-			evm.ErrNotDeployed, true, false,
+			evm.ErrNotDeployed, true,
 		},
-		"no key":             {func(c *evm.Config, w *evm.DeployConfig) { c.Key = evm.Key{}; w.Record += "2" }, evm.ErrReadOnly, false, false},
-		"a position too far": {func(_ *evm.Config, w *evm.DeployConfig) { w.QueryPosition = 5 }, nil, false, false},
-		"no record":          {func(_ *evm.Config, w *evm.DeployConfig) { w.Record = "" }, nil, false, false},
-		"no replicas":        {func(_ *evm.Config, w *evm.DeployConfig) { w.Replicas = nil }, nil, false, false},
-		"17 replicas":        {func(_ *evm.Config, w *evm.DeployConfig) { w.Replicas = make([]evm.Address, 17) }, nil, false, false},
+		"no key": {func(c *evm.Config, w *evm.DeployConfig) { c.Key = evm.Key{}; w.Record += "2" }, evm.ErrReadOnly, false},
+		"another ledger": {
+			func(_ *evm.Config, w *evm.DeployConfig) { w.Origin = "other.example/log" },
+			evm.ErrConflict, true,
+		},
+		"a minority": {
+			func(_ *evm.Config, w *evm.DeployConfig) {
+				w.Replicas, w.Threshold = append(w.Replicas, second.Address()), 1
+				w.Record += "4"
+			},
+			nil, false,
+		},
+		"a long delay":       {func(_ *evm.Config, w *evm.DeployConfig) { w.Delay = 61 * 24 * time.Hour }, nil, false},
+		"one position twice": {func(_ *evm.Config, w *evm.DeployConfig) { w.RootPosition = w.QueryPosition }, nil, false},
+		"no ledger":          {func(_ *evm.Config, w *evm.DeployConfig) { w.Origin = "" }, nil, false},
+		"a position too far": {func(_ *evm.Config, w *evm.DeployConfig) { w.QueryPosition = 5 }, nil, false},
+		"no record":          {func(_ *evm.Config, w *evm.DeployConfig) { w.Record = "" }, nil, false},
+		"no replicas":        {func(_ *evm.Config, w *evm.DeployConfig) { w.Replicas = nil }, nil, false},
+		"17 replicas":        {func(_ *evm.Config, w *evm.DeployConfig) { w.Replicas = make([]evm.Address, 17) }, nil, false},
 		"a replica twice": {
 			func(_ *evm.Config, w *evm.DeployConfig) {
 				w.Replicas = append(w.Replicas, w.Replicas[0])
 				w.Record += "3"
 			},
-			nil, false, false,
+			nil, false,
 		},
-		"half a key": {func(_ *evm.Config, w *evm.DeployConfig) { w.VerifyingKey = w.VerifyingKey[:480] }, nil, false, false},
+		"half a key": {func(_ *evm.Config, w *evm.DeployConfig) { w.VerifyingKey = w.VerifyingKey[:480] }, nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg, what := cfg, what
@@ -301,7 +315,8 @@ func TestDeployRefuses(t *testing.T) {
 			require.NoError(t, os.WriteFile(what.Record, old, 0o600))
 			anew, err := evm.Deploy(t.Context(), cfg, what)
 			require.NoError(t, err)
-			require.Equal(t, test.keeps, anew.Anchor == d.Anchor && anew.Roots == d.Roots)
+			require.NotEqual(t, d.Registry, anew.Registry)
+			require.NotEqual(t, d.Anchor, anew.Anchor)
 			require.Equal(t, what.VerifyingKey.Hash(), anew.KeyHash)
 			require.Equal(t, what.Replicas, anew.Replicas)
 		})
@@ -318,13 +333,13 @@ func TestCallerGivesUp(t *testing.T) {
 
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := client.Anchor(canceled, 1, [32]byte{1})
+	_, err := client.Anchor(canceled, 1, [32]byte{1}, nil)
 	require.ErrorIs(t, err, context.Canceled)
 	require.NotErrorIs(t, err, evm.ErrUnreachable, "giving up says nothing about the chain")
 
 	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	_, err = client.Anchor(short, 1, [32]byte{1})
+	_, err = client.Anchor(short, 1, [32]byte{1}, nil)
 	require.ErrorIs(t, err, evm.ErrUnreachable)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
@@ -340,7 +355,7 @@ func TestFeeIsLimited(t *testing.T) {
 		return result
 	}
 	cfg.Endpoint = p.url
-	_, err := dial(t, cfg).Anchor(t.Context(), 1, [32]byte{1})
+	_, err := dial(t, cfg).Anchor(t.Context(), 1, [32]byte{1}, nil)
 	require.ErrorIs(t, err, evm.ErrFee)
 	require.Zero(t, p.requests("eth_sendRawTransaction"), "nothing was signed away")
 }

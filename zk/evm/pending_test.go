@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ethereum/go-ethereum/ethclient"
 	"github.com/stretchr/testify/require"
 
 	"github.com/trialmesh/trialmesh/zk/evm"
@@ -33,8 +34,10 @@ func newSlow(t *testing.T) slow {
 		cfg := s.cfg
 		cfg.MineTimeout = time.Minute
 		var err error
-		s.cfg.Deployment, err = evm.Deploy(t.Context(), cfg, deployConfig(t, cfg.Key))
+		cfg.Deployment, err = evm.Deploy(t.Context(), cfg, deployConfig(t, cfg.Key))
 		require.NoError(t, err)
+		acceptToys(t, cfg)
+		s.cfg.Deployment = cfg.Deployment
 	})
 	return s
 }
@@ -73,7 +76,7 @@ func TestRetryWaitsForTheSameTransaction(t *testing.T) {
 	p := through(t, s.url)
 	s.cfg.Endpoint = p.url
 	client := dial(t, s.cfg)
-	access := toy().access(t, evm.Node{1}, evm.QueryHash{0, 1}, 5)
+	access := toy().access(t, s.cfg.Deployment, toyNode(1), evm.Question{1}, 5)
 
 	for range 3 {
 		_, err := client.LogAccess(t.Context(), access)
@@ -82,7 +85,7 @@ func TestRetryWaitsForTheSameTransaction(t *testing.T) {
 	require.Equal(t, 1, p.requests("eth_estimateGas"), "there is one transaction, sent three times")
 	s.Commit()
 	receipt := eventually(t, func() (evm.Receipt, error) { return client.LogAccess(t.Context(), access) })
-	event, err := client.AccessEvent(t.Context(), access.Node, access.Query)
+	event, err := client.AccessEvent(t.Context(), access.Node, access.Question)
 	require.NoError(t, err)
 	require.Equal(t, receipt, event.Receipt)
 }
@@ -90,6 +93,7 @@ func TestRetryWaitsForTheSameTransaction(t *testing.T) {
 func TestRetryPaysMoreWhenTheChainAsksForMore(t *testing.T) {
 	t.Parallel()
 	s := newSlow(t)
+	ledger := newHistory(t, "", 10, 0)
 	p := through(t, s.url)
 	tip := "0x1"
 	var mu sync.Mutex
@@ -103,31 +107,32 @@ func TestRetryPaysMoreWhenTheChainAsksForMore(t *testing.T) {
 	}
 	s.cfg.Endpoint = p.url
 	client := dial(t, s.cfg)
-	_, err := client.Anchor(t.Context(), 1, [32]byte{1})
+	_, err := ledger.anchor(t, client, 1)
 	require.ErrorIs(t, err, evm.ErrPending)
 	mu.Lock()
 	tip = "0x3b9aca00"
 	mu.Unlock()
-	_, err = client.Anchor(t.Context(), 1, [32]byte{1})
+	_, err = ledger.anchor(t, client, 1)
 	require.ErrorIs(t, err, evm.ErrPending)
 	require.Equal(t, 1, p.requests("eth_estimateGas"), "the second transaction replaces the first")
 	require.Equal(t, 2, p.requests("eth_sendRawTransaction"))
 
 	s.Commit()
-	receipt := eventually(t, func() (evm.Receipt, error) { return client.Anchor(t.Context(), 1, [32]byte{1}) })
-	_, err = client.Anchor(t.Context(), 2, [32]byte{2})
+	receipt := eventually(t, func() (evm.Receipt, error) { return ledger.anchor(t, client, 1) })
+	_, err = ledger.anchor(t, client, 2)
 	require.ErrorIs(t, err, evm.ErrPending)
 	s.Commit()
-	second := eventually(t, func() (evm.Receipt, error) { return client.Anchor(t.Context(), 2, [32]byte{2}) })
+	second := eventually(t, func() (evm.Receipt, error) { return ledger.anchor(t, client, 2) })
 	require.Equal(t, receipt.Block+1, second.Block, "no transaction is left to stand in the way")
 }
 
 func TestForkTakesReceiptAway(t *testing.T) {
 	t.Parallel()
 	s := newSlow(t)
+	ledger := newHistory(t, "", 10, 0)
 	s.cfg.Confirmations = 2
 	client := dial(t, s.cfg)
-	anchor := func() (evm.Receipt, error) { return client.Anchor(t.Context(), 7, [32]byte{7}) }
+	anchor := func() (evm.Receipt, error) { return ledger.anchor(t, client, 7) }
 
 	_, err := anchor()
 	require.ErrorIs(t, err, evm.ErrPending)
@@ -146,6 +151,60 @@ func TestForkTakesReceiptAway(t *testing.T) {
 	require.Equal(t, receipt.Block, found.Block)
 }
 
+// TestForkTakesAWriteBack takes back what was reported as done, which was to be found by nobody else.
+func TestForkTakesAWriteBack(t *testing.T) {
+	t.Parallel()
+	s := newSlow(t)
+	s.cfg.MineTimeout = 10 * time.Second
+	ledger := newHistory(t, "", 10, 0)
+	client := dial(t, s.cfg)
+	var first evm.Receipt
+	s.mining(func() {
+		first = eventually(t, func() (evm.Receipt, error) { return ledger.anchor(t, client, 7) })
+		eventually(t, func() (evm.Receipt, error) { return ledger.anchor(t, client, 9) })
+	})
+	again, err := client.Resend(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, again, "nothing is missing")
+
+	chain, err := ethclient.Dial(s.url)
+	require.NoError(t, err)
+	t.Cleanup(chain.Close)
+	head, err := chain.BlockNumber(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, s.Rewind(head-first.Block+1))
+	_, err = client.LatestAnchor(t.Context())
+	require.ErrorIs(t, err, evm.ErrNotFound)
+	again, err = client.Resend(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 2, again)
+	s.Commit()
+	for _, size := range []uint64{7, 9} {
+		found, err := client.AnchorAt(t.Context(), size)
+		require.NoError(t, err)
+		require.Equal(t, ledger.root(t, size), found.Root)
+	}
+	again, err = client.Resend(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, again)
+}
+
+// TestEmptyAccount writes with an account without money, and goes on when it has some.
+func TestEmptyAccount(t *testing.T) {
+	t.Parallel()
+	e, cfg, _ := ready(t)
+	cfg.Replicas = []evm.Replica{cfg.Key}
+	cfg.Key = newKey(t)
+	client, ledger := dial(t, cfg), newHistory(t, "", 5, 0)
+	for range 2 {
+		_, err := ledger.anchor(t, client, 5)
+		require.ErrorIs(t, err, evm.ErrFunds)
+	}
+	require.NoError(t, e.fund(t.Context(), cfg.Key.Address()))
+	_, err := ledger.anchor(t, client, 5)
+	require.NoError(t, err)
+}
+
 // TestReplicasWriteTogether lets two replicas write the same and different things at once.
 func TestReplicasWriteTogether(t *testing.T) {
 	t.Parallel()
@@ -153,12 +212,14 @@ func TestReplicasWriteTogether(t *testing.T) {
 	keys := []evm.Key{e.fundedKey(t), e.fundedKey(t)}
 	d, err := evm.Deploy(t.Context(), evm.Config{Endpoint: e.url, Key: keys[0]}, deployConfig(t, keys...))
 	require.NoError(t, err)
-	same := toy().access(t, evm.Node{1}, evm.QueryHash{0, 1}, 5)
+	acceptToys(t, evm.Config{Endpoint: e.url, Key: keys[0], Deployment: d, Replicas: []evm.Replica{keys[0], keys[1]}})
+	ledger := newHistory(t, "", 10, 0)
+	same := toy().access(t, d, toyNode(1), evm.Question{1}, 5)
 	receipts := make(chan evm.Receipt, 100)
 	failures := make(chan error, 100)
 	var writers sync.WaitGroup
 	for r, key := range keys {
-		client := dial(t, evm.Config{Endpoint: e.url, Key: key, Deployment: d})
+		client := dial(t, evm.Config{Endpoint: e.url, Key: key, Deployment: d, Replicas: []evm.Replica{keys[1], keys[0]}})
 		persist := func(write func() (evm.Receipt, error)) (receipt evm.Receipt, err error) {
 			for range 20 {
 				if receipt, err = write(); !errors.Is(err, evm.ErrPending) && !errors.Is(err, evm.ErrUnreachable) {
@@ -174,7 +235,7 @@ func TestReplicasWriteTogether(t *testing.T) {
 					failures <- fmt.Errorf("log access: %w", err)
 				}
 				receipts <- receipt
-				_, err = persist(func() (evm.Receipt, error) { return client.Anchor(t.Context(), uint64(w+1), [32]byte{1}) })
+				_, err = persist(func() (evm.Receipt, error) { return ledger.anchor(t, client, uint64(w+1)) })
 				if err != nil && !errors.Is(err, evm.ErrSuperseded) {
 					failures <- fmt.Errorf("anchor: %w", err)
 				}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/big"
 
 	"github.com/ethereum/go-ethereum/core/types"
 )
@@ -54,7 +55,7 @@ func (c *Client) PostRoots(ctx context.Context, roots []Root) (Receipt, error) {
 			return receipt, wrap(what, err)
 		}
 		var mined *types.Receipt
-		mined, err = c.write(ctx, what, rootsContract, c.cfg.Deployment.Roots, "postRoots", missing)
+		mined, err = c.postRoots(ctx, what, missing)
 		if err == nil {
 			return receiptOf(mined), nil
 		}
@@ -63,6 +64,22 @@ func (c *Client) PostRoots(ctx context.Context, roots []Root) (Receipt, error) {
 		}
 	}
 	return Receipt{}, err
+}
+
+func (c *Client) postRoots(ctx context.Context, what string, roots []Root) (*types.Receipt, error) {
+	at := c.cfg.Deployment.Roots
+	statement := c.statement(at, "Roots")
+	elements := make([][]field, len(roots))
+	for i, root := range roots {
+		elements[i] = []field{
+			{"node", "bytes32", word(root.Node)},
+			{"trial", "bytes32", word(root.Trial)},
+			{"digest", "bytes32", word(root.Digest)},
+			{"ledgerIndex", "uint64", decimal(new(big.Int).SetUint64(root.LedgerIndex))},
+		}
+	}
+	rows(&statement, "roots", "Root", elements...)
+	return c.writeSigned(ctx, what, rootsContract, at, statement, "postRoots", roots)
 }
 
 func validateRoots(roots []Root) error {

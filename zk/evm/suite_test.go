@@ -3,7 +3,9 @@ package evm_test
 import (
 	"crypto/sha256"
 	"os"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -50,40 +52,62 @@ func suite(t *testing.T, e endpoint, replica, stranger evm.Key) {
 	})
 
 	cfg.Deployment = d
+	acceptToys(t, cfg)
 	client := dial(t, cfg)
 	reader := dial(t, evm.Config{Endpoint: e.url, Deployment: d})
 	other := dial(t, evm.Config{Endpoint: e.url, Deployment: d, Key: stranger})
 
 	t.Run("checkpoints only grow", func(t *testing.T) {
+		ledger, rewritten := newHistory(t, "", 60, 0), newHistory(t, "rewritten ", 60, 5)
 		_, err := reader.LatestAnchor(ctx)
 		require.ErrorIs(t, err, evm.ErrNotFound)
 		_, err = reader.AnchorAt(ctx, 10)
 		require.ErrorIs(t, err, evm.ErrNotFound)
 
-		first, err := client.Anchor(ctx, 10, [32]byte{10})
+		first, err := ledger.anchor(t, client, 10)
 		require.NoError(t, err)
 		require.NotZero(t, first.Gas)
-		second, err := client.Anchor(ctx, 25, [32]byte{25})
+		second, err := ledger.anchor(t, client, 25)
 		require.NoError(t, err)
 		require.Greater(t, second.Block, first.Block)
 
-		repeated, err := client.Anchor(ctx, 10, [32]byte{10})
+		repeated, err := ledger.anchor(t, client, 10)
 		require.NoError(t, err)
 		require.Equal(t, first, repeated, "a repeated anchor is the first one")
-		_, err = client.Anchor(ctx, 10, [32]byte{11})
+		_, err = rewritten.anchor(t, client, 10)
 		require.ErrorIs(t, err, evm.ErrConflict, "another history")
-		_, err = client.Anchor(ctx, 24, [32]byte{24})
+		_, err = ledger.anchor(t, client, 24)
 		require.ErrorIs(t, err, evm.ErrSuperseded)
+		_, err = rewritten.anchor(t, client, 60)
+		require.ErrorIs(t, err, evm.ErrNotConsistent, "another history, and longer")
+
+		leaf, proof := ledger.inclusion(t, 25, 7)
+		there, err := reader.Anchored(ctx, leaf, 7, proof)
+		require.NoError(t, err)
+		require.True(t, there)
+		there, err = reader.Anchored(ctx, leaf, 8, proof)
+		require.NoError(t, err)
+		require.False(t, there)
 
 		latest, err := reader.LatestAnchor(ctx)
 		require.NoError(t, err)
 		require.Equal(t, uint64(25), latest.Size)
-		require.Equal(t, [32]byte{25}, latest.Root)
+		require.Equal(t, ledger.root(t, 25), latest.Root)
 		require.Equal(t, second.Block, latest.Block)
-		require.NotZero(t, latest.Time)
+		for size := uint64(30); size < 37; size++ {
+			_, err := ledger.anchor(t, client, size)
+			require.NoError(t, err)
+			_, err = reader.AnchorAt(ctx, size+1)
+			require.ErrorIs(t, err, evm.ErrNotFound)
+			for earlier := uint64(30); earlier <= size; earlier++ {
+				found, err := reader.AnchorAt(ctx, earlier)
+				require.NoError(t, err)
+				require.Equal(t, ledger.root(t, earlier), found.Root)
+			}
+		}
 		earlier, err := reader.AnchorAt(ctx, 10)
 		require.NoError(t, err)
-		require.Equal(t, [32]byte{10}, earlier.Root)
+		require.Equal(t, ledger.root(t, 10), earlier.Root)
 		require.Equal(t, first.Block, earlier.Block)
 	})
 
@@ -123,8 +147,8 @@ func suite(t *testing.T, e endpoint, replica, stranger evm.Key) {
 	})
 
 	t.Run("an access is logged once", func(t *testing.T) {
-		access := toy().access(t, evm.Node{1}, evm.QueryHash{0, 1}, 5)
-		_, err := reader.AccessEvent(ctx, access.Node, access.Query)
+		access := toy().access(t, d, toyNode(1), evm.Question{1}, 5)
+		_, err := reader.AccessEvent(ctx, access.Node, access.Question)
 		require.ErrorIs(t, err, evm.ErrNotFound)
 		require.NoError(t, reader.VerifyAccess(ctx, access))
 
@@ -141,24 +165,27 @@ func suite(t *testing.T, e endpoint, replica, stranger evm.Key) {
 		require.NoError(t, err)
 		require.Equal(t, first, again, "the entry is that of the statement, not of the proof")
 
-		_, err = client.LogAccess(ctx, toy().access(t, access.Node, access.Query, 6))
+		_, err = client.LogAccess(ctx, toy().access(t, d, access.Node, access.Question, 6))
 		require.ErrorIs(t, err, evm.ErrConflict, "another statement about the same question")
 
-		elsewhere := access
-		elsewhere.Node = evm.Node{2}
+		stolen := access
+		stolen.Node = toyNode(2)
+		_, err = client.LogAccess(ctx, stolen)
+		require.ErrorIs(t, err, evm.ErrProofRefused, "a proof is of one node")
+		elsewhere := toy().access(t, d, toyNode(2), access.Question, 5)
 		second, err := client.LogAccess(ctx, elsewhere)
 		require.NoError(t, err, "another node, the same question")
 		require.NotEqual(t, first.TxHash, second.TxHash)
 
-		event, err := reader.AccessEvent(ctx, access.Node, access.Query)
+		event, err := reader.AccessEvent(ctx, access.Node, access.Question)
 		require.NoError(t, err)
-		require.Equal(t, evm.LoggedAccess{Node: access.Node, Query: access.Query, Inputs: access.Inputs, Receipt: first}, event)
+		require.Equal(t, evm.LoggedAccess{Node: access.Node, Question: access.Question, Statement: access.Statement(), Receipt: first}, event)
 	})
 
 	t.Run("a wrong proof is refused", func(t *testing.T) {
-		good := toy().access(t, evm.Node{3}, evm.QueryHash{0, 3}, 5)
+		good := toy().access(t, d, toyNode(3), evm.Question{3}, 5)
 		for name, spoil := range map[string]func(*evm.Access){
-			"another question":  func(a *evm.Access) { a.Query = evm.QueryHash{0, 4} },
+			"another question":  func(a *evm.Access) { a.Question = evm.Question{4} },
 			"an altered input":  func(a *evm.Access) { a.Inputs[0][31]++ },
 			"an altered proof":  func(a *evm.Access) { a.Proof[255]++ },
 			"a short proof":     func(a *evm.Access) { a.Proof = a.Proof[:255] },
@@ -166,7 +193,7 @@ func suite(t *testing.T, e endpoint, replica, stranger evm.Key) {
 			"an input too many": func(a *evm.Access) { a.Inputs = append(a.Inputs, [32]byte{}) },
 			"an input too few":  func(a *evm.Access) { a.Inputs = a.Inputs[:4] },
 			"only the question": func(a *evm.Access) { a.Inputs = a.Inputs[:1] },
-			"an input plus r":   func(a *evm.Access) { a.Inputs[1] = plusR(a.Inputs[1]) },
+			"an input plus r":   func(a *evm.Access) { a.Inputs[0] = plusR(a.Inputs[0]) },
 		} {
 			t.Run(name, func(t *testing.T) {
 				bad := cloned(good)
@@ -176,25 +203,68 @@ func suite(t *testing.T, e endpoint, replica, stranger evm.Key) {
 				require.ErrorIs(t, err, evm.ErrProofRefused)
 			})
 		}
-		_, err := reader.AccessEvent(ctx, good.Node, good.Query)
+		_, err := reader.AccessEvent(ctx, good.Node, good.Question)
 		require.ErrorIs(t, err, evm.ErrNotFound, "nothing of this is in the log")
 	})
 
-	t.Run("only replicas write", func(t *testing.T) {
-		var revert *evm.RevertError
-		_, err := other.Anchor(ctx, 1000, [32]byte{1})
-		require.ErrorAs(t, err, &revert)
-		require.Equal(t, "NotReplica", revert.Reason)
-		_, err = other.PostRoots(ctx, []evm.Root{{Node: evm.Node{9}, Digest: [32]byte{1}}})
-		require.ErrorAs(t, err, &revert)
-		require.Equal(t, "NotReplica", revert.Reason)
-		access := toy().access(t, evm.Node{5}, evm.QueryHash{0, 5}, 5)
-		_, err = other.LogAccess(ctx, access)
-		require.ErrorAs(t, err, &revert, "a stranger must not take a node's place")
-		require.Equal(t, "NotReplica", revert.Reason)
-		require.NoError(t, other.VerifyAccess(ctx, access), "but may verify")
+	t.Run("a root has to be accepted", func(t *testing.T) {
+		stranger := toy().access(t, d, toyNode(0xff), evm.Question{9}, 5)
+		require.NoError(t, reader.VerifyAccess(ctx, stranger), "a proof over consents of anybody's invention")
+		_, err := client.LogAccess(ctx, stranger)
+		require.ErrorIs(t, err, evm.ErrRootNotAccepted)
 
-		_, err = reader.Anchor(ctx, 1000, [32]byte{1})
+		root := []evm.AcceptedRoot{{Node: stranger.Node, Root: toyRoot, Until: time.Now().Add(time.Hour)}}
+		first, err := client.AcceptRoots(ctx, root)
+		require.NoError(t, err)
+		require.NotZero(t, first.Gas)
+		again, err := client.AcceptRoots(ctx, root)
+		require.NoError(t, err)
+		require.Zero(t, again, "it is accepted already")
+		_, err = client.LogAccess(ctx, stranger)
+		require.NoError(t, err)
+
+		_, err = client.WithdrawRoots(ctx, root)
+		require.NoError(t, err)
+		_, err = client.LogAccess(ctx, toy().access(t, d, stranger.Node, evm.Question{10}, 5))
+		require.ErrorIs(t, err, evm.ErrRootNotAccepted)
+	})
+
+	t.Run("a batch is logged whole or not", func(t *testing.T) {
+		var batch []evm.Access
+		for node := range byte(5) {
+			batch = append(batch, toy().access(t, d, toyNode(node), evm.Question{20}, 5))
+		}
+		bad := slices.Clone(batch)
+		bad[3] = cloned(bad[3])
+		bad[3].Proof = toy().access(t, d, toyNode(3), evm.Question{21}, 5).Proof
+		_, err := client.LogBatch(ctx, bad)
+		require.ErrorIs(t, err, evm.ErrProofRefused)
+		_, err = reader.AccessEvent(ctx, batch[0].Node, batch[0].Question)
+		require.ErrorIs(t, err, evm.ErrNotFound)
+
+		alone, err := client.LogAccess(ctx, batch[2])
+		require.NoError(t, err)
+		receipts, err := client.LogBatch(ctx, batch)
+		require.NoError(t, err)
+		require.Equal(t, alone, receipts[2], "what is logged is left out")
+		require.Equal(t, receipts[0], receipts[4])
+		again, err := client.LogBatch(ctx, batch)
+		require.NoError(t, err)
+		require.Equal(t, receipts, again)
+		event, err := reader.AccessEvent(ctx, batch[4].Node, batch[4].Question)
+		require.NoError(t, err)
+		require.Equal(t, evm.LoggedAccess{Node: batch[4].Node, Question: batch[4].Question, Statement: batch[4].Statement(), Receipt: receipts[4]}, event)
+	})
+
+	t.Run("only a quorum of replicas is believed", func(t *testing.T) {
+		ledger := newHistory(t, "", 70, 0)
+		_, err := ledger.anchor(t, other, 70)
+		require.ErrorIs(t, err, evm.ErrQuorum)
+		_, err = other.PostRoots(ctx, []evm.Root{{Node: evm.Node{9}, Digest: [32]byte{1}}})
+		require.ErrorIs(t, err, evm.ErrQuorum)
+		_, err = other.AcceptRoots(ctx, []evm.AcceptedRoot{{Node: evm.Node{0xee}, Until: time.Now().Add(time.Hour)}})
+		require.ErrorIs(t, err, evm.ErrQuorum)
+		_, err = ledger.anchor(t, reader, 70)
 		require.ErrorIs(t, err, evm.ErrReadOnly)
 	})
 }

@@ -3,10 +3,12 @@ package evm_test
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,8 +17,10 @@ import (
 	"github.com/consensys/gnark/backend/solidity"
 	"github.com/ethereum/go-ethereum"
 	"github.com/ethereum/go-ethereum/accounts/abi/bind/v2"
+	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/ethclient"
+	"github.com/ethereum/go-ethereum/rpc"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
@@ -33,12 +37,13 @@ type tester interface {
 // workbench deploys any contract and calls it, without the client under test.
 type workbench struct {
 	chain *ethclient.Client
+	clock *inprocess.Chain
 	opts  *bind.TransactOpts
 }
 
 func newWorkbench(t *testing.T) workbench {
 	t.Helper()
-	e, _ := inProcess(t, inprocess.Config{})
+	e, clock := inProcess(t, inprocess.Config{})
 	chain, err := ethclient.Dial(e.url)
 	require.NoError(t, err)
 	t.Cleanup(chain.Close)
@@ -47,7 +52,7 @@ func newWorkbench(t *testing.T) workbench {
 	opts := bind.NewKeyedTransactor(key, big.NewInt(inprocess.ChainID))
 	opts.Context = t.Context()
 	require.NoError(t, e.fund(t.Context(), opts.From))
-	return workbench{chain: chain, opts: opts}
+	return workbench{chain: chain, clock: clock, opts: opts}
 }
 
 func (w workbench) deploy(t *testing.T, a artifact, args ...any) (evm.Address, error) {
@@ -71,6 +76,40 @@ func (w workbench) call(tb tester, a artifact, at evm.Address, method string, ar
 	return err
 }
 
+// send sends a transaction and returns its gas; if the contract refuses, the name of its error.
+func (w workbench) send(t *testing.T, a artifact, at evm.Address, method string, args ...any) (gas uint64, refusal string) {
+	t.Helper()
+	input, err := a.ABI.Pack(method, args...)
+	require.NoError(t, err)
+	tx, err := bind.NewBoundContract(at, a.ABI, w.chain, w.chain, w.chain).RawTransact(w.opts, input)
+	if err != nil {
+		return 0, reason(t, err)
+	}
+	receipt, err := bind.WaitMined(t.Context(), w.chain, tx.Hash())
+	require.NoError(t, err)
+	require.Equal(t, types.ReceiptStatusSuccessful, receipt.Status)
+	return receipt.GasUsed, ""
+}
+
+// reason names the error that a contract of ours reverted with.
+func reason(t *testing.T, err error) string {
+	t.Helper()
+	var data rpc.DataError
+	require.ErrorAs(t, err, &data)
+	text, _ := data.ErrorData().(string)
+	raw, err := hex.DecodeString(strings.TrimPrefix(text, "0x"))
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(raw), 4, "it reverted without a reason")
+	for _, name := range compiled {
+		a := contractArtifact(t, name)
+		if found, err := a.ABI.ErrorByID([4]byte(raw)); err == nil {
+			return found.Name
+		}
+	}
+	t.Fatalf("unknown error %s", text)
+	return ""
+}
+
 func words(values ...[32]byte) []*big.Int {
 	numbers := make([]*big.Int, len(values))
 	for i, value := range values {
@@ -87,8 +126,10 @@ func keyNumbers(key evm.KeyWords) []*big.Int {
 	return numbers
 }
 
-func verifierArtifact(tb testing.TB) artifact {
-	return readArtifact(tb, filepath.Join(contractsDir, "artifacts", "Groth16Verifier.json"))
+func verifierArtifact(tb testing.TB) artifact { return contractArtifact(tb, "Groth16Verifier") }
+
+func contractArtifact(tb testing.TB, name string) artifact {
+	return readArtifact(tb, filepath.Join(contractsDir, "artifacts", name+".json"))
 }
 
 // twins are our verifier and the one that gnark writes for the same key.
@@ -129,7 +170,7 @@ func (w twins) accept(tb tester, a evm.Access) bool {
 func TestVerifierAgreesWithGnark(t *testing.T) {
 	t.Parallel()
 	w := newTwins(t)
-	good := toy().access(t, evm.Node{}, evm.QueryHash{0, 9}, 5)
+	good := toy().access(t, evm.Deployment{}, evm.Node{}, evm.Question{9}, 5)
 	require.True(t, w.accept(t, good))
 
 	t.Run("another proof of the same statement is valid", func(t *testing.T) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-only
 pragma solidity 0.8.37;
 
+import {IVerifier} from "./IVerifier.sol";
+
 /// @title Groth16 verifier on BN254 for one verifying key, given when it is deployed.
 /// @notice Development keys are made on the user's machine, so the key cannot be compiled in.
 /// It becomes the code of a data contract that nobody can change; there is no owner.
@@ -10,13 +12,14 @@ pragma solidity 0.8.37;
 /// as they stand in the verifying key: nothing is negated. Proof words: A (2)  B (4)  C (2).
 /// A proof is valid when e(-A, B) e(alpha, beta) e(L, gamma) e(C, delta) = 1
 /// with L = IC[0] + sum of inputs[i] * IC[i+1].
-contract Groth16Verifier {
+contract Groth16Verifier is IVerifier {
     /// The key has a wrong length or holds something that is no point, a point at infinity
     /// where that would make every proof valid, an input that the circuit does not use, or a
     /// delta that equals gamma: then the second phase of the setup was skipped and anyone can forge.
     error KeyInvalid();
 
-    /// The proof is not 256 bytes, or the number of inputs is not that of the key.
+    /// A proof is not 256 bytes, or the number of inputs is not that of the key, or a batch is
+    /// empty or of more than 128 proofs.
     error LengthInvalid();
 
     /// An input is not below the scalar field's order. Such a value would be a second name
@@ -30,6 +33,7 @@ contract Groth16Verifier {
     uint256 private constant R = 0x30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001;
     uint256 private constant FIXED_WORDS = 14; // alpha, beta, gamma, delta
     uint256 private constant MAX_INPUTS = 64; // keeps the key below the code size limit
+    uint256 private constant MAX_BATCH = 128;
 
     address private immutable KEY;
 
@@ -63,7 +67,12 @@ contract Groth16Verifier {
     }
 
     /// Returns if the proof is valid for the inputs and reverts otherwise.
-    function verifyProof(bytes calldata proof, uint256[] calldata inputs) public view {
+    function verifyProof(bytes calldata proof, uint256[] calldata inputs) external view returns (bool) {
+        _verifyProof(proof, inputs);
+        return true;
+    }
+
+    function _verifyProof(bytes calldata proof, uint256[] memory inputs) internal view {
         if (proof.length != 256 || inputs.length != inputCount) revert LengthInvalid();
         address key = KEY;
         bool inField = true;
@@ -71,15 +80,16 @@ contract Groth16Verifier {
         assembly ("memory-safe") {
             let f := mload(0x40) // 24 words for the pairing
             let k := add(f, 0x300) // the key
-            let size := shl(5, add(16, shl(1, inputs.length)))
+            let count := mload(inputs)
+            let size := shl(5, add(16, shl(1, count)))
             let m := add(k, size) // 5 words: sum, term, scalar
             extcodecopy(key, k, 1, size)
 
             // L: sum in m, next term in m+0x40.
             ok := 1
             mcopy(m, add(k, 0x1c0), 0x40)
-            for { let i := 0 } lt(i, inputs.length) { i := add(i, 1) } {
-                let input := calldataload(add(inputs.offset, shl(5, i)))
+            for { let i := 0 } lt(i, count) { i := add(i, 1) } {
+                let input := mload(add(add(inputs, 0x20), shl(5, i)))
                 inField := and(inField, lt(input, R))
                 mcopy(add(m, 0x40), add(add(k, 0x200), shl(6, i)), 0x40)
                 mstore(add(m, 0x80), input)
@@ -104,6 +114,138 @@ contract Groth16Verifier {
         }
         if (!inField) revert PublicInputNotInField();
         if (!ok) revert ProofInvalid();
+    }
+
+    /// Returns true if all proofs are valid, 256 bytes each and 1 to 128 of them, and reverts
+    /// otherwise. The inputs of one proof follow those of another.
+    ///
+    /// It checks one random combination of the equations, which takes count + 3 pairings instead
+    /// of 4 * count:
+    ///   prod e(r_i A_i, B_i) = e(sum r_i alpha, beta) e(sum r_i L_i, gamma) e(sum r_i C_i, delta)
+    /// with r_0 = 1 and r_i = the upper 128 bits of keccak(seed, i), where seed hashes the key and
+    /// every byte of all proofs and inputs (Fiat-Shamir). Let equation i be off by the factor d_i of
+    /// the target group, whose order is the prime R. Then prod d_i^r_i = 1 is needed, and if some
+    /// d_i is not 1 that holds for at most one value of an r_i, or for none. No coefficient is known
+    /// before all proofs and inputs are fixed, so each attempt to forge succeeds with probability at
+    /// most 2^-128, and changing any byte is a new attempt.
+    function verifyBatch(bytes calldata proofs, uint256[] calldata inputs) external view returns (bool) {
+        _verifyBatch(proofs, inputs);
+        return true;
+    }
+
+    function _verifyBatch(bytes calldata proofs, uint256[] memory inputs) internal view {
+        uint256 count = proofs.length / 256;
+        if (count == 0 || count > MAX_BATCH || proofs.length % 256 != 0 || inputs.length != count * inputCount) {
+            revert LengthInvalid();
+        }
+        // keccak256(abi.encodePacked(keyHash, proofs, inputs)), for less gas.
+        bytes32 seed = keyHash;
+        assembly ("memory-safe") {
+            let text := mload(0x40)
+            mstore(text, seed)
+            calldatacopy(add(text, 0x20), proofs.offset, proofs.length)
+            let size := shl(5, mload(inputs))
+            mcopy(add(add(text, 0x20), proofs.length), add(inputs, 0x20), size)
+            seed := keccak256(text, add(add(0x20, proofs.length), size))
+        }
+        uint256[] memory pairs = new uint256[](6 * (count + 3));
+        uint256[] memory sums = new uint256[](inputCount + 1); // factors of IC[0..n]
+        bool ok = _combine(seed, proofs, inputs, pairs, sums);
+        if (!ok || !_pair(count, pairs, sums)) revert ProofInvalid();
+    }
+
+    /// Puts r_i A_i and B_i into pairs and sum r_i C_i behind them, where the last G1 point belongs,
+    /// and adds up the factors.
+    function _combine(
+        bytes32 seed,
+        bytes calldata proofs,
+        uint256[] memory inputs,
+        uint256[] memory pairs,
+        uint256[] memory sums
+    ) private view returns (bool ok) {
+        uint256 count = proofs.length / 256;
+        uint256 n = inputCount;
+        bool inField = true;
+        assembly ("memory-safe") {
+            let w := mload(0x40) // sum of C (2 words), point (2), factor (1)
+            mstore(w, 0)
+            mstore(add(w, 0x20), 0)
+            ok := 1
+            let proof := proofs.offset
+            let input := add(inputs, 0x20)
+            let pair := add(pairs, 0x20)
+            for { let i := 0 } lt(i, count) { i := add(i, 1) } {
+                mstore(0x00, seed)
+                mstore(0x20, i)
+                let r := shr(128, keccak256(0x00, 0x40))
+                if iszero(i) { r := 1 }
+                let sum := add(sums, 0x20)
+                mstore(sum, addmod(mload(sum), r, R))
+                for { let end := add(input, shl(5, n)) } lt(input, end) { input := add(input, 0x20) } {
+                    sum := add(sum, 0x20)
+                    let x := mload(input)
+                    inField := and(inField, lt(x, R))
+                    mstore(sum, addmod(mload(sum), mulmod(r, x, R), R))
+                }
+                // The precompiles refuse what is not reduced or not on the curve. Those of A_0
+                // and B_i are seen by the pairing.
+                calldatacopy(pair, proof, 0xc0)
+                calldatacopy(add(w, 0x40), add(proof, 0xc0), 0x40)
+                mstore(add(w, 0x80), r)
+                if i {
+                    ok := and(ok, staticcall(gas(), 0x07, add(w, 0x40), 0x60, add(w, 0x40), 0x40))
+                    mstore(add(w, 0xa0), mload(pair))
+                    mstore(add(w, 0xc0), mload(add(pair, 0x20)))
+                    mstore(add(w, 0xe0), r)
+                    ok := and(ok, staticcall(gas(), 0x07, add(w, 0xa0), 0x60, pair, 0x40))
+                }
+                ok := and(ok, staticcall(gas(), 0x06, w, 0x80, w, 0x40))
+                proof := add(proof, 0x100)
+                pair := add(pair, 0xc0)
+            }
+            mcopy(add(pair, 0x180), w, 0x40)
+        }
+        if (!inField) revert PublicInputNotInField();
+    }
+
+    /// Completes the pairs with the key and pairs.
+    function _pair(uint256 count, uint256[] memory pairs, uint256[] memory sums) private view returns (bool ok) {
+        address key = KEY;
+        assembly ("memory-safe") {
+            let size := add(0x1c0, shl(6, mload(sums)))
+            let k := mload(0x40)
+            let w := add(k, size) // sum (2 words), point (2), factor (1)
+            extcodecopy(key, k, 1, size)
+
+            // sum r_i L_i
+            mstore(w, 0)
+            mstore(add(w, 0x20), 0)
+            ok := 1
+            for { let i := 0 } lt(i, mload(sums)) { i := add(i, 1) } {
+                mcopy(add(w, 0x40), add(add(k, 0x1c0), shl(6, i)), 0x40)
+                mstore(add(w, 0x80), mload(add(sums, add(0x20, shl(5, i)))))
+                ok := and(ok, staticcall(gas(), 0x07, add(w, 0x40), 0x60, add(w, 0x40), 0x40))
+                ok := and(ok, staticcall(gas(), 0x06, w, 0x80, w, 0x40))
+            }
+            let pair := add(add(pairs, 0x20), mul(0xc0, count))
+            mcopy(add(pair, 0xc0), w, 0x40)
+            mcopy(add(pair, 0x100), add(k, 0xc0), 0x80) // gamma
+
+            // sum r_i alpha
+            mcopy(w, k, 0x40)
+            mstore(add(w, 0x40), mload(add(sums, 0x20)))
+            ok := and(ok, staticcall(gas(), 0x07, w, 0x60, pair, 0x40))
+            mcopy(add(pair, 0x40), add(k, 0x40), 0x80) // beta
+            mcopy(add(pair, 0x1c0), add(k, 0x140), 0x80) // delta
+
+            // These three are on the other side of the equation; all come from precompiles, so
+            // they are reduced.
+            for { let at := add(pair, 0x20) } lt(at, add(pair, 0x240)) { at := add(at, 0xc0) } {
+                mstore(at, mod(sub(P, mload(at)), P))
+            }
+            ok := and(ok, staticcall(gas(), 0x08, add(pairs, 0x20), shl(5, mload(pairs)), 0x00, 0x20))
+            ok := and(ok, eq(mload(0x00), 1))
+        }
     }
 
     /// Reverts unless every word pair or quadruple of the key is a point that may stand there.

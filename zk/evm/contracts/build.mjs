@@ -31,7 +31,7 @@ const output = JSON.parse(solc.compile(JSON.stringify({
   sources,
   settings: {
     evmVersion: "cancun",
-    optimizer: { enabled: true, runs: 200 },
+    optimizer: { enabled: true, runs: 20000 },
     metadata: { bytecodeHash: "none", appendCBOR: false },
     outputSelection: { "*": { "*": ["abi", "evm.bytecode.object"] } },
   },
@@ -51,7 +51,7 @@ for (const stale of readdirSync(outdir).filter((name) => name.endsWith(".json"))
 for (const contracts of Object.values(output.contracts)) {
   for (const [name, contract] of Object.entries(contracts)) {
     const bytecode = contract.evm.bytecode.object;
-    if (bytecode === "") continue; // abstract contract or interface
+    if (bytecode === "" || contract.abi.length === 0) continue; // abstract contract, interface or library
     const artifact = { contract: name, compiler: solc.version(), sources: digests, abi: contract.abi, bytecode };
     writeFileSync(join(outdir, `${name}.json`), JSON.stringify(artifact, null, 2) + "\n");
   }

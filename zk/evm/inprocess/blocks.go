@@ -36,6 +36,16 @@ func (c *Chain) Rewind(n uint64) error {
 	return nil
 }
 
+// Forward makes an empty block that is so much later than the last one. No transaction may wait.
+func (c *Chain) Forward(later time.Duration) error {
+	c.commit.Lock()
+	defer c.commit.Unlock()
+	if err := c.beacon.AdjustTime(later); err != nil {
+		return fmt.Errorf("forward %s: %w", later, err)
+	}
+	return nil
+}
+
 // makeBlocks makes a block whenever a transaction waits, until Close.
 func (c *Chain) makeBlocks() {
 	ctx, stop := context.WithCancel(context.Background())
