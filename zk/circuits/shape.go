@@ -65,10 +65,12 @@ func (s Shape) Epoch() Circuit { return Circuit{kind: epochKind, shape: Shape{Sh
 func (s Shape) Access() Circuit { return Circuit{kind: accessKind, shape: s} }
 
 // Circuit names one statement at one size. Its text form is epoch-64 (shard
-// size) or access-64x2x4 (shard size, shards, slots).
+// size) or access-64x2x4 (shard size, shards, slots), or a kind of participant.go
+// and its sizes: enrollment-12, eligibility-5, quiz-20, custody-12x5x8.
 type Circuit struct {
 	kind  kind
 	shape Shape
+	sizes sizes
 }
 
 type kind string
@@ -96,7 +98,14 @@ func ParseCircuit(name string) (Circuit, error) {
 		}
 		c = Shape{ShardSize: n[0], Shards: n[1], Slots: n[2]}.Access()
 	default:
-		return c, fmt.Errorf("circuit name: neither epoch-N nor access-NxKxS")
+		s := statementOf(kind(what))
+		if s == nil {
+			return c, fmt.Errorf("circuit name: no such kind")
+		}
+		var err error
+		if c, err = s.parse(kind(what), sizes); err != nil {
+			return Circuit{}, err
+		}
 	}
 	if c.String() != name {
 		return Circuit{}, fmt.Errorf("circuit name: sizes are not in their shortest form")
@@ -122,6 +131,9 @@ func parseSizes(text string, want int) ([]int, error) {
 
 // String returns the circuit's name.
 func (c Circuit) String() string {
+	if s := statementOf(c.kind); s != nil {
+		return s.name(c)
+	}
 	if c.kind == accessKind {
 		return fmt.Sprintf("%s-%dx%dx%d", c.kind, c.shape.ShardSize, c.shape.Shards, c.shape.Slots)
 	}
@@ -150,18 +162,24 @@ func (c Circuit) Validate() error {
 	case accessKind:
 		return c.shape.Validate()
 	}
+	if s := statementOf(c.kind); s != nil {
+		return s.validate(c)
+	}
 	return fmt.Errorf("circuit: no such kind")
 }
 
 // Inputs is the number of public inputs.
 func (c Circuit) Inputs() int {
+	if s := statementOf(c.kind); s != nil {
+		return s.inputs
+	}
 	if c.kind == accessKind {
 		return len(AccessPublic{}.Words())
 	}
 	return len(EpochPublic{}.Words())
 }
 
-// IsEpoch and IsAccess tell the two statements apart.
+// IsEpoch and IsAccess tell the statements about consents apart.
 func (c Circuit) IsEpoch() bool  { return c.kind == epochKind }
 func (c Circuit) IsAccess() bool { return c.kind == accessKind }
 

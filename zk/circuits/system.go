@@ -45,6 +45,8 @@ func (c Circuit) compile() (*cs.R1CS, error) {
 	var circuit frontend.Circuit = newEpochCircuit(c.shape.ShardSize)
 	if c.IsAccess() {
 		circuit = newAccessCircuit(c.shape)
+	} else if s := statementOf(c.kind); s != nil {
+		circuit = s.make(c.sizes)
 	}
 	system, err := frontend.Compile(ecc.BN254.ScalarField(), r1cs.NewBuilder, circuit, frontend.WithCompressThreshold(compressAt))
 	if err != nil {
