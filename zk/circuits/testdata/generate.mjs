@@ -3,30 +3,8 @@
 //
 //   npm install @zkpassport/poseidon2@0.6.2 && node generate.mjs > vectors.json
 import { permute, poseidon2Hash } from "@zkpassport/poseidon2"
+import { R, hash2, hex, merkle, sponge } from "./hashes.mjs"
 
-const R = 21888242871839275222246405745257275088548364400416034343698204186575808495617n
-const add = (a, b) => (a + b) % R
-const hex = x => x.toString(16).padStart(64, "0")
-
-const compress = x => add(permute([...x])[0], x[0])
-const hash2 = (tag, a, b) => compress([a, b, 0n, tag])
-function sponge(tag, xs) {
-  let state = [0n, 0n, 0n, (BigInt(xs.length) << 64n) + tag]
-  do {
-    xs.slice(0, 3).forEach((x, i) => { state[i] = add(state[i], x) })
-    state = permute(state)
-    xs = xs.slice(3)
-  } while (xs.length > 0)
-  return state[0]
-}
-function merkle(level) {
-  while (level.length > 1) {
-    const above = []
-    for (let i = 0; i < level.length; i += 4) above.push(compress(level.slice(i, i + 4)))
-    level = above
-  }
-  return level[0]
-}
 function words(bits) {
   const out = []
   for (let start = 0; start < bits.length; start += 248)
