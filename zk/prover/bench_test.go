@@ -3,6 +3,7 @@
 package prover
 
 import (
+	"context"
 	"flag"
 	"strconv"
 	"syscall"
@@ -60,6 +61,32 @@ func BenchmarkAccess(b *testing.B) {
 				require.NoError(b, err)
 			}
 			report(b, p.access, s.ShardSize*s.Shards, cpu(b)-start)
+		})
+	}
+}
+
+// BenchmarkParticipant reports what one proof about a person or a parcel costs, at
+// the sizes of production; setups take half a minute.
+func BenchmarkParticipant(b *testing.B) {
+	p := participantOf(b, circuits.Enrollment(12), circuits.Eligibility(5), circuits.Quiz(20), circuits.Custody(12, 5, 8))
+	n, e, q, c := enrollment(b, 12, 1024), eligibility(b, 5), quiz(b, 20), custody(b, 12, 5, 8)
+	for _, one := range []struct {
+		keys  *Keys
+		prove func(context.Context) error
+	}{
+		{p.cfg.Enrollment, func(ctx context.Context) error { _, err := p.Enrollment(ctx, n); return err }},
+		{p.cfg.Eligibility, func(ctx context.Context) error { _, err := p.Eligibility(ctx, e); return err }},
+		{p.cfg.Quiz, func(ctx context.Context) error { _, err := p.Quiz(ctx, q); return err }},
+		{p.cfg.Custody, func(ctx context.Context) error { _, err := p.Custody(ctx, c); return err }},
+	} {
+		b.Run(one.keys.Circuit().String(), func(b *testing.B) {
+			start := cpu(b)
+			for b.Loop() {
+				require.NoError(b, one.prove(b.Context()))
+			}
+			b.ReportMetric((cpu(b)-start).Seconds()/float64(b.N), "cpu-s/proof")
+			b.ReportMetric(float64(one.keys.Constraints()), "constraints")
+			b.ReportMetric(float64(one.keys.Size())/1e6, "key-MB")
 		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/consensys/gnark/frontend"
 
 	"github.com/trialmesh/trialmesh/zk/circuits"
+	"github.com/trialmesh/trialmesh/zk/verifier"
 )
 
 // Config configures a [Prover]. Epoch and Access are required.
@@ -27,8 +28,11 @@ type Config struct {
 // Prover makes proofs. It is safe for concurrent use.
 type Prover struct {
 	epoch, access *Keys
-	turns         chan struct{}
+	turns
 }
+
+// turns lets so many proofs be made at once.
+type turns chan struct{}
 
 // New returns a Prover; it starts nothing.
 func New(cfg Config) (*Prover, error) {
@@ -45,48 +49,50 @@ func New(cfg Config) (*Prover, error) {
 	case cfg.Parallel < 1 || cfg.Parallel > 64:
 		return nil, fmt.Errorf("prover: %d proofs at once, 1 to 64 can be", cfg.Parallel)
 	}
-	return &Prover{cfg.Epoch, cfg.Access, make(chan struct{}, cfg.Parallel)}, nil
+	return &Prover{cfg.Epoch, cfg.Access, make(turns, cfg.Parallel)}, nil
 }
 
 // Epoch proves what the bitmaps of one shard say. A witness that cannot be
 // proved is refused at once, with the slot of the record at fault and no value.
 // ctx ends the wait for a turn; a proof once begun runs to its end.
 func (p *Prover) Epoch(ctx context.Context, w circuits.EpochWitness) (circuits.EpochProof, error) {
-	assignment, public, err := w.Assign(p.epoch.Circuit())
-	if err != nil {
-		return circuits.EpochProof{}, fmt.Errorf("prove %w", err)
-	}
-	proof, err := p.prove(ctx, p.epoch, assignment)
-	if err != nil {
-		return circuits.EpochProof{}, fmt.Errorf("prove epoch: %w", err)
-	}
-	if err := p.epoch.verifying.VerifyEpoch(public, proof); err != nil {
-		return circuits.EpochProof{}, fmt.Errorf("prove epoch: the proof made does not verify: %w", err)
-	}
-	return circuits.EpochProof{Public: public, Proof: proof}, nil
+	public, proof, err := prove(ctx, p.turns, p.epoch, "epoch", w.Assign, (*verifier.Key).VerifyEpoch)
+	return circuits.EpochProof{Public: public, Proof: proof}, err
 }
 
 // Access proves that an answer used only records that were permitted. Refusal
 // and ctx are as in [Prover.Epoch].
 func (p *Prover) Access(ctx context.Context, w circuits.AccessWitness) (circuits.AccessProof, error) {
-	assignment, public, err := w.Assign(p.access.Circuit())
-	if err != nil {
-		return circuits.AccessProof{}, fmt.Errorf("prove %w", err)
-	}
-	proof, err := p.prove(ctx, p.access, assignment)
-	if err != nil {
-		return circuits.AccessProof{}, fmt.Errorf("prove access: %w", err)
-	}
-	if err := p.access.verifying.VerifyAccess(public, proof); err != nil {
-		return circuits.AccessProof{}, fmt.Errorf("prove access: the proof made does not verify: %w", err)
-	}
-	return circuits.AccessProof{Public: public, Proof: proof}, nil
+	public, proof, err := prove(ctx, p.turns, p.access, "access", w.Assign, (*verifier.Key).VerifyAccess)
+	return circuits.AccessProof{Public: public, Proof: proof}, err
 }
 
-func (p *Prover) prove(ctx context.Context, k *Keys, assignment frontend.Circuit) (circuits.Proof, error) {
+// prove makes a proof of a statement P and checks it before it is handed out.
+func prove[P any](
+	ctx context.Context, t turns, k *Keys, kind string,
+	assign func(circuits.Circuit) (frontend.Circuit, P, error), verify func(*verifier.Key, P, circuits.Proof) error,
+) (public P, proof circuits.Proof, err error) {
+	var none P
+	if k == nil {
+		return none, proof, fmt.Errorf("prove %s: there are no keys for it", kind)
+	}
+	assignment, public, err := assign(k.Circuit())
+	if err != nil {
+		return none, proof, fmt.Errorf("prove %w", err)
+	}
+	if proof, err = t.prove(ctx, k, assignment); err != nil {
+		return none, circuits.Proof{}, fmt.Errorf("prove %s: %w", kind, err)
+	}
+	if err := verify(k.verifying, public, proof); err != nil {
+		return none, circuits.Proof{}, fmt.Errorf("prove %s: the proof made does not verify: %w", kind, err)
+	}
+	return public, proof, nil
+}
+
+func (t turns) prove(ctx context.Context, k *Keys, assignment frontend.Circuit) (circuits.Proof, error) {
 	select {
-	case p.turns <- struct{}{}:
-		defer func() { <-p.turns }()
+	case t <- struct{}{}:
+		defer func() { <-t }()
 	case <-ctx.Done():
 		return circuits.Proof{}, ctx.Err()
 	}

@@ -31,14 +31,18 @@ func snarkjs(t *testing.T) string {
 func TestSnarkJSVerifiesOurProofs(t *testing.T) {
 	t.Parallel()
 	program := snarkjs(t)
-	p := readProofs(t)
+	p, q := readProofs(t), readParticipants(t)
 	for name, c := range map[string]struct {
 		key   *Key
 		words []circuits.Element
 		proof circuits.Proof
 	}{
-		"epoch":  {p.epochKey(t), p.Epoch.Words, p.Epoch.Proof},
-		"access": {p.accessKey(t), p.Access.Words, p.Access.Proof},
+		"epoch":       {p.epochKey(t), p.Epoch.Words, p.Epoch.Proof},
+		"access":      {p.accessKey(t), p.Access.Words, p.Access.Proof},
+		"enrollment":  {q.Enrollment.key(t), q.Enrollment.Words, q.Enrollment.Proof},
+		"eligibility": {q.Eligibility.key(t), q.Eligibility.Words, q.Eligibility.Proof},
+		"quiz":        {q.Quiz.key(t), q.Quiz.Words, q.Quiz.Proof},
+		"custody":     {q.Custody.key(t), q.Custody.Words, q.Custody.Proof},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
