@@ -354,12 +354,9 @@ func (c *custodyCircuit) Define(api frontend.API) error {
 		return err
 	}
 
-	g.ToBinary(c.Since, timeBits)
-	g.ToBinary(c.Time, timeBits)
-	g.assertAtMost(c.Since, c.Time, timeBits)
+	g.assertAscending(timeBits, c.Since, c.Time)
 
 	g.ToBinary(c.Low, temperatureBits)
-	g.ToBinary(c.High, temperatureBits)
 	digits := g.ToBinary(c.Readings, temperatureBits*c.readings)
 	for i := range c.readings {
 		t := g.pack(digits[temperatureBits*i : temperatureBits*(i+1)])

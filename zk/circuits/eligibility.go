@@ -242,19 +242,8 @@ func (c *eligibilityCircuit) Define(api frontend.API) error {
 	issuer := g.hash2(TagIssuer, c.Issuer.A.X, c.Issuer.A.Y)
 	g.AssertIsEqual(c.Issuers, g.climb(issuer, c.Path))
 
-	// Everything is held to its range before it is compared.
-	for _, v := range []frontend.Variable{c.Low, c.Value, c.High} {
-		g.ToBinary(v, measureBits)
-	}
-	for _, v := range []frontend.Variable{c.Day, c.Born, c.BornFirst, c.BornLast, c.Measured, c.MeasuredFirst, c.Expires} {
-		g.ToBinary(v, timeBits)
-	}
-	g.assertAtMost(c.Low, c.Value, measureBits)
-	g.assertAtMost(c.Value, c.High, measureBits)
-	g.assertAtMost(c.BornFirst, c.Born, timeBits)
-	g.assertAtMost(c.Born, c.BornLast, timeBits)
-	g.assertAtMost(c.MeasuredFirst, c.Measured, timeBits)
-	g.assertAtMost(c.Measured, c.Day, timeBits)
-	g.assertAtMost(c.Day, c.Expires, timeBits)
+	g.assertAscending(measureBits, c.Low, c.Value, c.High)
+	g.assertAscending(timeBits, c.BornFirst, c.Born, c.BornLast)
+	g.assertAscending(timeBits, c.MeasuredFirst, c.Measured, c.Day, c.Expires)
 	return nil
 }

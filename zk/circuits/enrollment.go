@@ -173,7 +173,6 @@ func (c *enrollmentCircuit) Define(api frontend.API) error {
 	// finished proof.
 	g.Mul(c.Signal, c.Signal)
 
-	g.ToBinary(c.Time, timeBits)
 	grant := g.ToBinary(c.Grant, grantBits)
 	to, from := g.pack(grant[:timeBits]), g.pack(grant[timeBits:2*timeBits])
 	g.assertAtMost(from, c.Time, timeBits)

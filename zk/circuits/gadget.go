@@ -99,7 +99,18 @@ func (g gadget) bothAtMost(a, b, c, d frontend.Variable) (first, second frontend
 // comparisonBits is the width of the two differences of bothAtMost.
 const comparisonBits = 2 * (timeBits + 1)
 
-// assertAtMost constrains a <= b, both already constrained to n bits.
+// assertAtMost constrains a <= b, a already constrained to n bits. Then b needs no
+// constraint of its own: it is an integer, at most 2^n above a, and no field
+// element that wraps.
 func (g gadget) assertAtMost(a, b frontend.Variable, n int) {
 	g.ToBinary(g.Sub(b, a), n)
+}
+
+// assertAscending constrains each value to be at most the next, and the first to
+// n bits; the others lie above it without wrapping, see assertAtMost.
+func (g gadget) assertAscending(n int, values ...frontend.Variable) {
+	g.ToBinary(values[0], n)
+	for i := range len(values) - 1 {
+		g.assertAtMost(values[i], values[i+1], n)
+	}
 }

@@ -39,7 +39,7 @@ func kinds(c Circuit) []bool {
 // change here is a change of every key.
 func TestParticipantCircuits(t *testing.T) {
 	t.Parallel()
-	for c, want := range map[Circuit]int{Enrollment(12): 4264, Eligibility(5): 10481, Quiz(20): 8746, Custody(12, 5, 8): 21458} {
+	for c, want := range map[Circuit]int{Enrollment(12): 4231, Eligibility(5): 10234, Quiz(20): 8746, Custody(12, 5, 8): 21408} {
 		system, err := c.Compile()
 		require.NoError(t, err)
 		require.Equal(t, want, system.GetNbConstraints(), c.String())

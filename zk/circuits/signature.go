@@ -163,9 +163,9 @@ func (c *challengeGadget) Sum() frontend.Variable        { return c.sponge(TagSi
 
 // assertSigned constrains s to be key's signature over the message. The library
 // checks that S is below the group order and the equation times the cofactor.
-// It takes two things for granted that a private key is not: that both points
-// lie on the curve, off which its additions prove anything, and that the key is
-// of no small order, for which every message is signed by anybody.
+// It takes for granted that both points lie on the curve, off which a division
+// of 0 by 0 lets the prover sign for anybody, and that the key is of no small
+// order, for which anybody signs anything.
 func (g gadget) assertSigned(key keyWires, message frontend.Variable, s signatureWires) error {
 	edwards, err := curve.NewEdCurve(g.API, tedwards.BN254)
 	if err != nil {
