@@ -76,57 +76,57 @@ type Criterion struct {
 	Within uint32
 }
 
-// terms are a criterion on one day.
-type terms struct {
+// bounds are a criterion on one day.
+type bounds struct {
 	code                fr.Element
 	low, high           fr.Element
 	bornFirst, bornLast Day
 	measuredFirst       Day
 }
 
-func (c Criterion) on(day Day) (t terms, err error) {
-	if t.code, err = toField(c.Code); err != nil {
-		return t, fmt.Errorf("criterion: code: %w", err)
+func (c Criterion) on(day Day) (b bounds, err error) {
+	if b.code, err = toField(c.Code); err != nil {
+		return b, fmt.Errorf("criterion: code: %w", err)
 	}
 	if c.MinAge < 0 || c.MaxAge < c.MinAge || c.MaxAge > 150 {
-		return t, errors.New("criterion: ages are not in order from 0 to 150")
+		return b, errors.New("criterion: ages are not in order from 0 to 150")
 	}
 	if c.Low > c.High {
-		return t, errors.New("criterion: low is above high")
+		return b, errors.New("criterion: low is above high")
 	}
 	if err := errors.Join(c.Low.check(), c.High.check()); err != nil {
-		return t, fmt.Errorf("criterion: %w", err)
+		return b, fmt.Errorf("criterion: %w", err)
 	}
-	t.low, t.high = c.Low.field(), c.High.field()
-	if t.bornLast, err = day.birthday(c.MinAge); err != nil {
-		return t, fmt.Errorf("criterion: %w", err)
+	b.low, b.high = c.Low.field(), c.High.field()
+	if b.bornLast, err = day.birthday(c.MinAge); err != nil {
+		return b, fmt.Errorf("criterion: %w", err)
 	}
 	// Who was born a day after the last who is older than MaxAge is not.
 	older, err := day.birthday(c.MaxAge + 1)
 	if err != nil {
-		return t, fmt.Errorf("criterion: %w", err)
+		return b, fmt.Errorf("criterion: %w", err)
 	}
-	t.bornFirst = older + 1
+	b.bornFirst = older + 1
 	if uint32(day) > c.Within {
-		t.measuredFirst = day - Day(c.Within)
+		b.measuredFirst = day - Day(c.Within)
 	}
-	return t, nil
+	return b, nil
 }
 
 // Digest returns what a proof of eligibility states about the criterion on one
 // day: sponge(54; code, low, high, first and last day of birth, first day of
 // measurement). Anybody computes it from the trial's design.
 func (c Criterion) Digest(day Day) (Element, error) {
-	t, err := c.on(day)
+	b, err := c.on(day)
 	if err != nil {
 		return Element{}, err
 	}
-	return fromField(t.digest()), nil
+	return fromField(b.digest()), nil
 }
 
-func (t terms) digest() fr.Element {
+func (b bounds) digest() fr.Element {
 	return sponge(TagCriterion, []fr.Element{
-		t.code, t.low, t.high,
-		fr.NewElement(uint64(t.bornFirst)), fr.NewElement(uint64(t.bornLast)), fr.NewElement(uint64(t.measuredFirst)),
+		b.code, b.low, b.high,
+		fr.NewElement(uint64(b.bornFirst)), fr.NewElement(uint64(b.bornLast)), fr.NewElement(uint64(b.measuredFirst)),
 	})
 }

@@ -332,7 +332,7 @@ func (c *custodyCircuit) Define(api frontend.API) error {
 	}
 	giver := g.hash2(TagKeeper, c.Giver.A.X, c.Giver.A.Y)
 	receiver := g.hash2(TagKeeper, c.Receiver.A.X, c.Receiver.A.Y)
-	g.AssertIsEqual(c.Keepers, g.climb(receiver, c.ReceiverPath))
+	g.AssertIsEqual(c.Keepers, g.above(receiver, c.ReceiverPath))
 
 	// Two quantities of 32 bits add up to what the note holds without wrapping.
 	g.ToBinary(g.Sub(c.QuantityGiven, 1), quantityBits)
@@ -341,7 +341,7 @@ func (c *custodyCircuit) Define(api frontend.API) error {
 		return g.sponge(TagNote, []frontend.Variable{c.Lot, c.Serial, quantity, keeper, time, salt})
 	}
 	spent := note(g.Add(c.QuantityGiven, c.QuantityKept), giver, c.Since, c.Salt)
-	g.AssertIsEqual(c.Notes, g.climb(spent, c.Path))
+	g.AssertIsEqual(c.Notes, g.above(spent, c.Path))
 	g.AssertIsEqual(c.Nullifier, g.hash2(TagNoteNullifier, c.Salt, spent))
 	g.AssertIsEqual(c.Given, note(c.QuantityGiven, receiver, c.Time, c.GivenSalt))
 	g.AssertIsEqual(c.Kept, note(c.QuantityKept, giver, c.Time, c.KeptSalt))

@@ -124,32 +124,32 @@ func (w EligibilityWitness) Public(c Circuit) (EligibilityPublic, error) {
 }
 
 // open computes the statement first and checks last that it is true.
-func (w EligibilityWitness) open(c Circuit) (p EligibilityPublic, t terms, err error) {
+func (w EligibilityWitness) open(c Circuit) (p EligibilityPublic, b bounds, err error) {
 	if err := c.of(eligibilityKind); err != nil {
-		return p, t, err
+		return p, b, err
 	}
 	p = EligibilityPublic{Trial: w.Trial, Day: w.Day}
-	if t, err = w.Criterion.on(w.Day); err != nil {
-		return p, t, err
+	if b, err = w.Criterion.on(w.Day); err != nil {
+		return p, b, err
 	}
-	p.Criterion = fromField(t.digest())
+	p.Criterion = fromField(b.digest())
 	if p.Nullifier, err = w.Secret.Nullifier(w.Trial); err != nil {
-		return p, t, err
+		return p, b, err
 	}
 	issuer, err := w.Issuer.point()
 	if err != nil {
-		return p, t, fmt.Errorf("issuer: %w", err)
+		return p, b, fmt.Errorf("issuer: %w", err)
 	}
 	root, err := w.Path.check(hash2(TagIssuer, issuer.X, issuer.Y), c.sizes[0])
 	if err != nil {
-		return p, t, fmt.Errorf("issuer: %w", err)
+		return p, b, fmt.Errorf("issuer: %w", err)
 	}
 	p.Issuers = fromField(root)
-	return p, t, w.check(t)
+	return p, b, w.check(b)
 }
 
 // check reports the first condition that is not met.
-func (w EligibilityWitness) check(t terms) error {
+func (w EligibilityWitness) check(b bounds) error {
 	cred := w.Credential
 	message, err := cred.message()
 	if err != nil {
@@ -169,9 +169,9 @@ func (w EligibilityWitness) check(t terms) error {
 		return errors.New("the credential is about another measurement")
 	case cred.Value < w.Criterion.Low || cred.Value > w.Criterion.High:
 		return errors.New("the value is out of range")
-	case cred.Born < t.bornFirst || cred.Born > t.bornLast:
+	case cred.Born < b.bornFirst || cred.Born > b.bornLast:
 		return errors.New("the age is out of range")
-	case cred.Measured < t.measuredFirst || cred.Measured > w.Day:
+	case cred.Measured < b.measuredFirst || cred.Measured > w.Day:
 		return errors.New("the value is too old or of the future")
 	case cred.Expires < w.Day:
 		return errors.New("the credential has expired")
@@ -182,20 +182,20 @@ func (w EligibilityWitness) check(t terms) error {
 // Assign returns the witness as values for the circuit c, and what the proof
 // will state. It fails on what [EligibilityWitness.Public] fails on.
 func (w EligibilityWitness) Assign(c Circuit) (frontend.Circuit, EligibilityPublic, error) {
-	public, t, err := w.open(c)
+	public, b, err := w.open(c)
 	if err != nil {
 		return nil, public, fmt.Errorf("eligibility: %w", err)
 	}
-	return w.assign(public, t), public, nil
+	return w.assign(public, b), public, nil
 }
 
-func (w EligibilityWitness) assign(p EligibilityPublic, t terms) *eligibilityCircuit {
+func (w EligibilityWitness) assign(p EligibilityPublic, b bounds) *eligibilityCircuit {
 	return &eligibilityCircuit{
 		Issuers: p.Issuers[:], Trial: p.Trial[:], Nullifier: p.Nullifier[:], Criterion: p.Criterion[:], Day: uint32(p.Day),
 		Secret: w.Secret.x, Salt: w.Salt[:],
 		Born: uint32(w.Credential.Born), Code: w.Credential.Code[:], Value: w.Credential.Value.field(),
 		Measured: uint32(w.Credential.Measured), Expires: uint32(w.Credential.Expires),
-		Low: t.low, High: t.high, BornFirst: uint32(t.bornFirst), BornLast: uint32(t.bornLast), MeasuredFirst: uint32(t.measuredFirst),
+		Low: b.low, High: b.high, BornFirst: uint32(b.bornFirst), BornLast: uint32(b.bornLast), MeasuredFirst: uint32(b.measuredFirst),
 		Issuer: w.Issuer.assign(), Signature: w.Signature.assign(), Path: w.Path.assign(),
 	}
 }
@@ -240,7 +240,7 @@ func (c *eligibilityCircuit) Define(api frontend.API) error {
 		return err
 	}
 	issuer := g.hash2(TagIssuer, c.Issuer.A.X, c.Issuer.A.Y)
-	g.AssertIsEqual(c.Issuers, g.climb(issuer, c.Path))
+	g.AssertIsEqual(c.Issuers, g.above(issuer, c.Path))
 
 	g.assertAscending(measureBits, c.Low, c.Value, c.High)
 	g.assertAscending(timeBits, c.BornFirst, c.Born, c.BornLast)

@@ -47,8 +47,8 @@ func TestEligibilityAtTheBounds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := eligibilityWith(t, c.change)
-			p, terms, err := w.open(tinyEligibilityCircuit)
-			agrees(t, tinyEligibilityCircuit, err, w.assign(p, terms), c.accepted)
+			p, bounds, err := w.open(tinyEligibilityCircuit)
+			agrees(t, tinyEligibilityCircuit, err, w.assign(p, bounds), c.accepted)
 		})
 	}
 }
@@ -62,11 +62,11 @@ func TestEligibilityIsForTheCodeOfTheCriterion(t *testing.T) {
 	wanted, err := creatinine.Digest(w.Day)
 	require.NoError(t, err)
 	w.Criterion.Code = urine
-	p, terms, err := w.open(tinyEligibilityCircuit)
-	agrees(t, tinyEligibilityCircuit, err, w.assign(p, terms), true)
+	p, bounds, err := w.open(tinyEligibilityCircuit)
+	agrees(t, tinyEligibilityCircuit, err, w.assign(p, bounds), true)
 	require.NotEqual(t, wanted, p.Criterion)
 	p.Criterion = wanted
-	dishonestly(t, attempt(t, tinyEligibilityCircuit, w.assign(p, terms)))
+	dishonestly(t, attempt(t, tinyEligibilityCircuit, w.assign(p, bounds)))
 }
 
 func TestEligibilityRefusesAnIssuerOutsideTheSet(t *testing.T) {
@@ -112,8 +112,8 @@ func TestEligibilityIsBoundToTheEnrollment(t *testing.T) {
 
 	lent := tinyEligibility(t) // person 1 shows person 0's credential
 	lent.Secret = person(1)
-	p, terms, err := lent.open(tinyEligibilityCircuit)
-	agrees(t, tinyEligibilityCircuit, err, lent.assign(p, terms), false)
+	p, bounds, err := lent.open(tinyEligibilityCircuit)
+	agrees(t, tinyEligibilityCircuit, err, lent.assign(p, bounds), false)
 
 	// With a secret and a salt for the holder that is not one's own there would
 	// be no nullifier of one's own.

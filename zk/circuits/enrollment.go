@@ -182,7 +182,7 @@ func (c *enrollmentCircuit) Define(api frontend.API) error {
 	attributes := g.Add(c.Grant, g.Mul(uint8(Active), statusUnit))
 	commitment := g.hash2(TagParticipant, c.Secret, c.Blind)
 	leaf := g.hash2(TagLeaf, commitment, attributes)
-	g.AssertIsEqual(c.Root, g.climb(leaf, c.Path))
+	g.AssertIsEqual(c.Root, g.above(leaf, c.Path))
 	g.AssertIsEqual(c.Nullifier, g.hash2(TagNullifier, c.Secret, c.Trial))
 	return nil
 }

@@ -118,8 +118,8 @@ func (p Path) assign() []stepWires {
 	return wires
 }
 
-// climb recomputes the root above a leaf. Lookup2 holds the indices to bits.
-func (g gadget) climb(node frontend.Variable, path []stepWires) frontend.Variable {
+// above recomputes the root above a leaf. Lookup2 holds the indices to bits.
+func (g gadget) above(node frontend.Variable, path []stepWires) frontend.Variable {
 	for _, s := range path {
 		c := s.Children
 		g.AssertIsEqual(node, g.Lookup2(s.Index[0], s.Index[1], c[0], c[1], c[2], c[3]))
