@@ -160,22 +160,17 @@ func TestEligibilityRefusesNumbersThatWrap(t *testing.T) {
 // restate makes signature and digest true of whatever numbers there are.
 func (c *eligibilityCircuit) restate(t *testing.T) {
 	t.Helper()
-	number := func(vs ...frontend.Variable) (xs []fr.Element) {
-		for _, v := range vs {
-			var x fr.Element
-			_, err := x.SetInterface(v)
-			require.NoError(t, err)
-			xs = append(xs, x)
-		}
-		return xs
-	}
 	holder, err := person(0).Holder(secret("holder", 0))
 	require.NoError(t, err)
-	message := sponge(TagCredential, number(holder[:], c.Born, c.Code, c.Value, c.Measured, c.Expires))
+	message := sponge(TagCredential, []fr.Element{
+		number(t, holder[:]), number(t, c.Born), number(t, c.Code), number(t, c.Value), number(t, c.Measured), number(t, c.Expires),
+	})
 	s, err := signingKey(t, 1).sign(message)
 	require.NoError(t, err)
 	c.Signature = s.assign()
-	c.Criterion = sponge(TagCriterion, number(c.Code, c.Low, c.High, c.BornFirst, c.BornLast, c.MeasuredFirst))
+	c.Criterion = sponge(TagCriterion, []fr.Element{
+		number(t, c.Code), number(t, c.Low), number(t, c.High), number(t, c.BornFirst), number(t, c.BornLast), number(t, c.MeasuredFirst),
+	})
 }
 
 func TestBirthday(t *testing.T) {

@@ -66,7 +66,8 @@ func (c Circuit) of(k kind) error {
 	return c.Validate()
 }
 
-// IsEnrollment, IsEligibility, IsQuiz and IsCustody tell the statements apart.
+// These tell the statements apart.
+
 func (c Circuit) IsEnrollment() bool  { return c.kind == enrollmentKind }
 func (c Circuit) IsEligibility() bool { return c.kind == eligibilityKind }
 func (c Circuit) IsQuiz() bool        { return c.kind == quizKind }

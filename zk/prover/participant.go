@@ -37,8 +37,10 @@ func NewParticipant(cfg ParticipantConfig) (*Participant, error) {
 		is   func(circuits.Circuit) bool
 		kind string
 	}{
-		{cfg.Enrollment, circuits.Circuit.IsEnrollment, "enrollment"}, {cfg.Eligibility, circuits.Circuit.IsEligibility, "eligibility"},
-		{cfg.Quiz, circuits.Circuit.IsQuiz, "quiz"}, {cfg.Custody, circuits.Circuit.IsCustody, "custody"},
+		{cfg.Enrollment, circuits.Circuit.IsEnrollment, "enrollment"},
+		{cfg.Eligibility, circuits.Circuit.IsEligibility, "eligibility"},
+		{cfg.Quiz, circuits.Circuit.IsQuiz, "quiz"},
+		{cfg.Custody, circuits.Circuit.IsCustody, "custody"},
 	} {
 		if k.keys != nil && !k.is(k.keys.Circuit()) {
 			return nil, fmt.Errorf("prover: %s is no %s circuit", k.keys.Circuit(), k.kind)

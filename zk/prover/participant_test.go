@@ -50,7 +50,7 @@ func TestParticipantRefuses(t *testing.T) {
 		"quiz":        func(ctx context.Context) error { _, err := p.Quiz(ctx, quiz(t, 3)); return err },
 		"custody":     func(ctx context.Context) error { _, err := p.Custody(ctx, custody(t, 1, 1, 2)); return err },
 	} {
-		require.EqualError(t, prove(t.Context()), "prove "+kind+": there are no keys for it")
+		require.EqualError(t, prove(t.Context()), "prove "+kind+": this prover has no keys for it")
 	}
 
 	_, err = NewParticipant(ParticipantConfig{Parallel: 65})

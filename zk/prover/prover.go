@@ -74,7 +74,7 @@ func prove[P any](
 ) (public P, proof circuits.Proof, err error) {
 	var none P
 	if k == nil {
-		return none, proof, fmt.Errorf("prove %s: there are no keys for it", kind)
+		return none, proof, fmt.Errorf("prove %s: this prover has no keys for it", kind)
 	}
 	assignment, public, err := assign(k.Circuit())
 	if err != nil {
