@@ -331,11 +331,12 @@ func TestAggregateRefusesAForgedCondition(t *testing.T) {
 	require.True(t, lied)
 }
 
-// The public plan splits in one way: raising the upper bound by 5 would take 5·2^30 from
-// the lower one, which is then far below 0 and still in the comparison's range.
+// The public plan splits in one way: a bound one higher would take 2^30 from the lower one,
+// which is then below 0 and still in the comparison's range. A record of 70 is let in.
 func TestAggregateRefusesAnotherSplitOfThePlan(t *testing.T) {
 	t.Parallel()
 	w := tinyAggregate(t)
+	w.Plan.Conditions[0].Hi = 69
 	c := assignAggregate(t, w)
 	bits := tinyTally.planBits()
 	lied := false
@@ -344,8 +345,8 @@ func TestAggregateRefusesAnotherSplitOfThePlan(t *testing.T) {
 			return
 		}
 		hi, lo := digits[bits-valueBits:], digits[bits-2*valueBits:bits-valueBits]
-		hi[0].Add(hi[0], big.NewInt(5))
-		lo[valueBits-1].Sub(lo[valueBits-1], big.NewInt(10))
+		hi[0].Add(hi[0], big.NewInt(1))
+		lo[valueBits-1].Sub(lo[valueBits-1], big.NewInt(2))
 		lied = true
 	})
 	c.claim(t, w, func(s []Sums) { s[2] = Sums{big.NewInt(1), big.NewInt(1), big.NewInt(1)} })

@@ -189,30 +189,25 @@ func TestReleaseRefusesAForgedRemainder(t *testing.T) {
 	require.True(t, lied)
 }
 
-// Totals are one number in which a sum more is 2^32 counts less; the digits keep them apart.
+// Totals are one number in which 2^64 in the sum are one in the squares; the digits keep them apart.
 func TestReleaseRefusesAnotherSplitOfTotals(t *testing.T) {
 	t.Parallel()
 	w := tinyRelease()
-	w.Terms.Count.Unit, w.Terms.Sum.Unit = 1, 1
 	c := assignRelease(t, tinyTally.Release(), w)
+	const squares = totalCountBits + totalSumBits
 	lied := false
 	lie := nBits(func(_ *big.Int, digits []*big.Int) {
 		if len(digits) == totalBits && !lied {
-			digits[totalCountBits].Add(digits[totalCountBits], big.NewInt(1))
-			digits[totalCountBits-1].Sub(digits[totalCountBits-1], big.NewInt(2))
+			digits[squares].Sub(digits[squares], big.NewInt(1))
+			digits[squares-1].Add(digits[squares-1], big.NewInt(2))
 			lied = true
 		}
 	})
-	var one, top, shifted fr.Element
-	one.SetOne()
-	top.SetUint64(1 << totalCountBits)
-	shifted.SetUint64(23)
-	shifted.Sub(&shifted, &top)
-	c.Quotients[0][0], c.Quotients[0][1] = shifted, 13
-	c.claim(t, w, tinyTally.Release(), func(s []Sums) {
-		s[0].Count.SetInt64(23 - 1<<totalCountBits)
-		s[0].Sum.SetInt64(13)
-	})
+	// 12 + 2^64 to tens, and squares of 11.
+	quotient := new(big.Int).Lsh(big.NewInt(1), totalSumBits)
+	quotient.Add(quotient, big.NewInt(12+5)).Div(quotient, big.NewInt(10))
+	c.Quotients[0][1], c.Quotients[0][2] = quotient, 11
+	c.claim(t, w, tinyTally.Release(), func(s []Sums) { s[0].Sum.Mul(quotient, big.NewInt(10)) })
 	require.Error(t, solveAs(t, tinyTally.Release(), c, solver.OverrideHint(hintID(t, "nBits"), lie)))
 	require.True(t, lied)
 }

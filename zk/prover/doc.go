@@ -1,7 +1,7 @@
-// Package prover makes epoch and access proofs.
+// Package prover makes the proofs of zk/circuits.
 //
 // [DevelopmentKeys] or [CachedKeys] give the [Keys] of a circuit, [New] joins
-// those of both circuits to a [Prover]. A proof is checked with the verifying
+// those of several circuits to a [Prover]. A proof is checked with the verifying
 // key before it is handed out.
 //
 // A Groth16 key comes from a setup whose secret forges proofs. Keys made here

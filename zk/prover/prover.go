@@ -12,12 +12,18 @@ import (
 	"github.com/consensys/gnark/frontend"
 
 	"github.com/trialmesh/trialmesh/zk/circuits"
+	"github.com/trialmesh/trialmesh/zk/verifier"
 )
 
 // Config configures a [Prover]. Epoch and Access are required.
 type Config struct {
 	// Epoch and Access are the keys of the two circuits of one shape.
 	Epoch, Access *Keys
+
+	// Cover, Aggregate, Release and Noise are the keys of the circuits behind a
+	// [circuits.ReleaseProof], if there are to be any: the cover of the same shape,
+	// the others of one tally.
+	Cover, Aggregate, Release, Noise *Keys
 
 	// Parallel is how many proofs are made at once, 1 to 64. Each uses all
 	// processors and about 3 kB of memory a constraint. Defaults to 1.
@@ -26,8 +32,9 @@ type Config struct {
 
 // Prover makes proofs. It is safe for concurrent use.
 type Prover struct {
-	epoch, access *Keys
-	turns         chan struct{}
+	epoch, access                    *Keys
+	cover, aggregate, release, noise *Keys
+	turns                            chan struct{}
 }
 
 // New returns a Prover; it starts nothing.
@@ -45,42 +52,98 @@ func New(cfg Config) (*Prover, error) {
 	case cfg.Parallel < 1 || cfg.Parallel > 64:
 		return nil, fmt.Errorf("prover: %d proofs at once, 1 to 64 can be", cfg.Parallel)
 	}
-	return &Prover{cfg.Epoch, cfg.Access, make(chan struct{}, cfg.Parallel)}, nil
+	if err := cfg.checkTally(); err != nil {
+		return nil, err
+	}
+	return &Prover{
+		cfg.Epoch, cfg.Access, cfg.Cover, cfg.Aggregate, cfg.Release, cfg.Noise, make(chan struct{}, cfg.Parallel),
+	}, nil
+}
+
+// checkTally reports keys that are given and do not belong to the others.
+func (cfg Config) checkTally() error {
+	shape := cfg.Access.Circuit().Shape()
+	if cfg.Cover != nil && cfg.Cover.Circuit() != shape.Cover() {
+		return fmt.Errorf("prover: the cover is %s, not %s", cfg.Cover.Circuit(), shape.Cover())
+	}
+	if cfg.Aggregate == nil {
+		if cfg.Release != nil || cfg.Noise != nil {
+			return errors.New("prover: keys of an aggregate circuit are missing")
+		}
+		return nil
+	}
+	tally := cfg.Aggregate.Circuit().Tally()
+	if !cfg.Aggregate.Circuit().IsAggregate() || tally.ShardSize != shape.ShardSize {
+		return fmt.Errorf("prover: %s is no aggregate over shards of %d", cfg.Aggregate.Circuit(), shape.ShardSize)
+	}
+	tally.Shards = shape.Shards
+	for keys, want := range map[*Keys]circuits.Circuit{cfg.Release: tally.Release(), cfg.Noise: tally.Noise()} {
+		if keys != nil && keys.Circuit() != want {
+			return fmt.Errorf("prover: the release is %s, not %s", keys.Circuit(), want)
+		}
+	}
+	return nil
 }
 
 // Epoch proves what the bitmaps of one shard say. A witness that cannot be
 // proved is refused at once, with the slot of the record at fault and no value.
 // ctx ends the wait for a turn; a proof once begun runs to its end.
 func (p *Prover) Epoch(ctx context.Context, w circuits.EpochWitness) (circuits.EpochProof, error) {
-	assignment, public, err := w.Assign(p.epoch.Circuit())
-	if err != nil {
-		return circuits.EpochProof{}, fmt.Errorf("prove %w", err)
-	}
-	proof, err := p.prove(ctx, p.epoch, assignment)
-	if err != nil {
-		return circuits.EpochProof{}, fmt.Errorf("prove epoch: %w", err)
-	}
-	if err := p.epoch.verifying.VerifyEpoch(public, proof); err != nil {
-		return circuits.EpochProof{}, fmt.Errorf("prove epoch: the proof made does not verify: %w", err)
-	}
-	return circuits.EpochProof{Public: public, Proof: proof}, nil
+	public, proof, err := state(ctx, p, "epoch", p.epoch, w.Assign, (*verifier.Key).VerifyEpoch)
+	return circuits.EpochProof{Public: public, Proof: proof}, err
 }
 
 // Access proves that an answer used only records that were permitted. Refusal
 // and ctx are as in [Prover.Epoch].
 func (p *Prover) Access(ctx context.Context, w circuits.AccessWitness) (circuits.AccessProof, error) {
-	assignment, public, err := w.Assign(p.access.Circuit())
+	public, proof, err := state(ctx, p, "access", p.access, w.Assign, (*verifier.Key).VerifyAccess)
+	return circuits.AccessProof{Public: public, Proof: proof}, err
+}
+
+// Cover proves that an answer used exactly the records that were permitted. Refusal
+// and ctx are as in [Prover.Epoch].
+func (p *Prover) Cover(ctx context.Context, w circuits.AccessWitness) (circuits.AccessProof, error) {
+	public, proof, err := state(ctx, p, "cover", p.cover, w.Assign, (*verifier.Key).VerifyCover)
+	return circuits.AccessProof{Public: public, Proof: proof}, err
+}
+
+// Aggregate proves the totals of one shard. Refusal and ctx are as in [Prover.Epoch].
+func (p *Prover) Aggregate(ctx context.Context, w circuits.AggregateWitness) (circuits.AggregateProof, error) {
+	public, proof, err := state(ctx, p, "aggregate", p.aggregate, w.Assign, (*verifier.Key).VerifyAggregate)
+	return circuits.AggregateProof{Public: public, Proof: proof}, err
+}
+
+// Release proves that figures are the totals passed through their terms, with noise
+// if the witness has a seed. Refusal and ctx are as in [Prover.Epoch].
+func (p *Prover) Release(ctx context.Context, w circuits.ReleaseWitness) (circuits.ReleaseProof, error) {
+	keys := p.release
+	if w.Seed != (circuits.Element{}) {
+		keys = p.noise
+	}
+	public, proof, err := state(ctx, p, "release", keys, w.Assign, (*verifier.Key).VerifyRelease)
+	return circuits.ReleaseProof{Public: public, Proof: proof}, err
+}
+
+// state proves one statement and verifies the proof before it is handed out.
+func state[P any](
+	ctx context.Context, p *Prover, what string, k *Keys,
+	assign func(circuits.Circuit) (frontend.Circuit, P, error),
+	verify func(*verifier.Key, P, circuits.Proof) error,
+) (public P, proof circuits.Proof, err error) {
+	if k == nil {
+		return public, proof, fmt.Errorf("prove %s: this prover has no keys for it", what)
+	}
+	assignment, public, err := assign(k.Circuit())
 	if err != nil {
-		return circuits.AccessProof{}, fmt.Errorf("prove %w", err)
+		return public, proof, fmt.Errorf("prove %w", err)
 	}
-	proof, err := p.prove(ctx, p.access, assignment)
-	if err != nil {
-		return circuits.AccessProof{}, fmt.Errorf("prove access: %w", err)
+	if proof, err = p.prove(ctx, k, assignment); err != nil {
+		return public, proof, fmt.Errorf("prove %s: %w", what, err)
 	}
-	if err := p.access.verifying.VerifyAccess(public, proof); err != nil {
-		return circuits.AccessProof{}, fmt.Errorf("prove access: the proof made does not verify: %w", err)
+	if err := verify(k.verifying, public, proof); err != nil {
+		return public, circuits.Proof{}, fmt.Errorf("prove %s: the proof made does not verify: %w", what, err)
 	}
-	return circuits.AccessProof{Public: public, Proof: proof}, nil
+	return public, proof, nil
 }
 
 func (p *Prover) prove(ctx context.Context, k *Keys, assignment frontend.Circuit) (circuits.Proof, error) {
