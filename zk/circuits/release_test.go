@@ -254,6 +254,31 @@ func TestReleaseRefusesTermsThatAreNone(t *testing.T) {
 	}
 }
 
+// The public terms split in one way: releasing the squares too would make the digit for
+// the sums −1.
+func TestReleaseRefusesAnotherSplitOfTerms(t *testing.T) {
+	t.Parallel()
+	w := tinyRelease()
+	c := assignRelease(t, tinyTally.Release(), w)
+	const squares = countBits + statistics*unitBits + 2
+	lied := false
+	lie := nBits(func(_ *big.Int, digits []*big.Int) {
+		if len(digits) == tinyTally.termsBits(false) {
+			digits[squares].Add(digits[squares], big.NewInt(1))
+			digits[squares-1].Sub(digits[squares-1], big.NewInt(2))
+			lied = true
+		}
+	})
+	c.claim(t, w, tinyTally.Release(), func(s []Sums) {
+		for i, squares := range []int64{12, 1100000} {
+			s[i].Sum.Neg(s[i].Sum)
+			s[i].Squares.SetInt64(squares)
+		}
+	})
+	require.Error(t, solveAs(t, tinyTally.Release(), c, solver.OverrideHint(hintID(t, "nBits"), lie)))
+	require.True(t, lied)
+}
+
 func TestReleaseAddsTheNoiseOfItsQuestion(t *testing.T) {
 	t.Parallel()
 	w, c := tinyNoised(), tinyNoise.Noise()

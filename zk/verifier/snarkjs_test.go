@@ -32,14 +32,19 @@ func TestSnarkJSVerifiesOurProofs(t *testing.T) {
 	t.Parallel()
 	program := snarkjs(t)
 	p := readProofs(t)
-	for name, c := range map[string]struct {
+	type recorded struct {
 		key   *Key
 		words []circuits.Element
 		proof circuits.Proof
-	}{
+	}
+	all := map[string]recorded{
 		"epoch":  {p.epochKey(t), p.Epoch.Words, p.Epoch.Proof},
 		"access": {p.accessKey(t), p.Access.Words, p.Access.Proof},
-	} {
+	}
+	for _, r := range readResults(t) {
+		all[r.Circuit.String()] = recorded{key(t, r.Circuit, r.VerifyingKey), r.Words, r.Proof}
+	}
+	for name, c := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			files, err := c.key.ExportSnarkJS(c.words, c.proof)
