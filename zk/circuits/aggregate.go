@@ -237,16 +237,21 @@ func (w AggregateWitness) Assign(c Circuit) (frontend.Circuit, AggregatePublic, 
 	a.UsedSalt, a.Salt = open.usedSalt, open.salt
 	assignBits(a.Used, open.used)
 	for n, number := range w.Plan.columns() {
-		column := open.table.columns[number]
-		a.Columns[n].Salt = column.salt
-		for i, word := range column.words() {
-			a.Columns[n].Words[i] = word
-		}
-		for l, children := range open.table.siblings(number) {
-			for i, child := range children {
-				a.Columns[n].Path[l][i] = child
-			}
-		}
+		a.Columns[n].assign(open.table, number)
 	}
 	return a, public, nil
+}
+
+// assign opens a column of the table.
+func (c *tableColumn) assign(table *openTable, number uint8) {
+	column := table.columns[number]
+	c.Salt = column.salt
+	for i, word := range column.words() {
+		c.Words[i] = word
+	}
+	for l, children := range table.siblings(number) {
+		for i, child := range children {
+			c.Path[l][i] = child
+		}
+	}
 }

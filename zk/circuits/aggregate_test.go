@@ -253,17 +253,50 @@ func TestAggregateRefusesAGroupBeyondTheLast(t *testing.T) {
 	require.EqualError(t, err, "aggregate: slot 0: the group is not below 2")
 
 	// By hand: group 2 has the lowest digit of group 0, and the totals are as if it were.
-	c, open := assignAggregate(t, tinyAggregate(t)), w.mustOpen(t)
-	c.Data = open.root()
-	for n, number := range w.Plan.columns() {
-		c.Columns[n].Words[0] = open.columns[number].words()[0]
-		for l, children := range open.siblings(number) {
-			for i, child := range children {
-				c.Columns[n].Path[l][i] = child
-			}
-		}
-	}
+	c := assignAggregate(t, tinyAggregate(t))
+	c.reopen(w.mustOpen(t), w.Plan)
 	require.Error(t, solveAs(t, tinyTally.Aggregate(), c))
+}
+
+// reopen replaces the columns by those of a table that native code may refuse.
+func (c *aggregateCircuit) reopen(table *openTable, plan Plan) {
+	c.Data = table.root()
+	for n, number := range plan.columns() {
+		c.Columns[n].assign(table, number)
+	}
+}
+
+// A node may commit a missing cell that has digits. They count for nothing, wherever
+// they are: a missing age of 40 is no age, missing days are no days, no arm is no arm.
+func TestAggregateCountsNothingOfAMissingCell(t *testing.T) {
+	t.Parallel()
+	add := func(figure *big.Int, n int64) { figure.Add(figure, big.NewInt(n)) }
+	for name, c := range map[string]struct {
+		column int
+		slot   int
+		digits Cell
+		claim  func(s []Sums)
+	}{
+		"days": {daysColumn, 3, 7, func(s []Sums) { add(s[3].Sum, 7); add(s[3].Squares, 49) }},
+		"age":  {ageColumn, 0, 40, func(s []Sums) { s[0], s[1] = sums(2, 2, 2), sums(2, 400, 100000) }},
+		"arm":  {armColumn, 2, 1, func(s []Sums) { s[2], s[3] = sums(2, 2, 2), sums(1, 300, 90000) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := tinyAggregate(t)
+			w.Plan.Conditions[0].Hi = 70
+			w.Table.Columns[c.column].Cells[c.slot] = Missing
+			table := w.mustOpen(t)
+			table.columns[c.column].cells[c.slot] = c.digits
+			table.hash(len(w.Table.Columns))
+			a := assignAggregate(t, w)
+			require.NoError(t, solveAs(t, tinyTally.Aggregate(), a))
+			a.reopen(table, w.Plan)
+			require.NoError(t, solveAs(t, tinyTally.Aggregate(), a), "the same totals as without the digits")
+			a.claim(t, w, func(s []Sums) { c.claim(s) })
+			require.Error(t, solveAs(t, tinyTally.Aggregate(), a))
+		})
+	}
 }
 
 func (w AggregateWitness) mustOpen(t testing.TB) *openTable {

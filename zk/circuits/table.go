@@ -131,24 +131,34 @@ func (t Table) open(shardSize int) (*openTable, error) {
 		return nil, fmt.Errorf("%d columns, a table has up to %d", len(t.Columns), MaxColumns)
 	}
 	open := &openTable{columns: make([]openColumn, MaxColumns)}
-	empty := openColumn{cells: make([]Cell, shardSize)}
-	padding := empty.commit()
-	level := make([]fr.Element, MaxColumns)
 	for n := range open.columns {
-		open.columns[n], level[n] = empty, padding
-		if n < len(t.Columns) {
-			column, err := t.Columns[n].open(shardSize)
-			if err != nil {
-				return nil, fmt.Errorf("column %d: %w", n, err)
-			}
-			open.columns[n], level[n] = column, column.commit()
+		if n >= len(t.Columns) {
+			open.columns[n].cells = make([]Cell, shardSize)
+			continue
+		}
+		var err error
+		if open.columns[n], err = t.Columns[n].open(shardSize); err != nil {
+			return nil, fmt.Errorf("column %d: %w", n, err)
 		}
 	}
-	for l := range open.levels {
-		open.levels[l] = level
+	open.hash(len(t.Columns))
+	return open, nil
+}
+
+// hash fills in the levels, of a table with so many columns that are not empty.
+func (t *openTable) hash(columns int) {
+	level := make([]fr.Element, MaxColumns)
+	for n := range level {
+		if n <= columns {
+			level[n] = t.columns[n].commit()
+		} else {
+			level[n] = level[n-1]
+		}
+	}
+	for l := range t.levels {
+		t.levels[l] = level
 		level = parents(level)
 	}
-	return open, nil
 }
 
 func (c Column) open(shardSize int) (openColumn, error) {
