@@ -137,6 +137,30 @@ func TestCoverRefusesADroppedRecord(t *testing.T) {
 	}
 }
 
+// Every scope counts, in whichever slot: a record with all but one is not covered.
+func TestCoverUsesNobodyWithoutOneScope(t *testing.T) {
+	t.Parallel()
+	w := tinyAccess(t)
+	w.Shards[0].Epoch = epochOf(t, today, wide(consent.Conditions, consent.Statistics), wide(consent.Conditions), wide(consent.Statistics), wide())
+	require.NoError(t, solveAs(t, tiny.Cover(), assignCover(t, w)))
+	for _, added := range []int{1, 2, 3} {
+		_, err := usedWith(w, added).Public(tiny.Cover())
+		require.ErrorContains(t, err, "used without a consent in force")
+		c := assignCover(t, w)
+		bitmap, err := usedBitmap(tiny.ShardSize, []int{0, added})
+		require.NoError(t, err)
+		c.UsedDigest = sponge(TagUsedDigest, []fr.Element{
+			commitBitmap(c.Shards[0].Salt.(fr.Element), bitmap), commitBitmap(fr.Element{}, make([]bool, tiny.ShardSize)),
+		})
+		require.Error(t, solveAs(t, tiny.Cover(), c))
+	}
+}
+
+func usedWith(w AccessWitness, slot int) AccessWitness {
+	w.Shards = []ShardUse{{w.Shards[0].Epoch, []int{0, slot}, w.Shards[0].Salt}}
+	return w
+}
+
 // (2, 0, …) packs like (0, 1, …), and would count twice.
 func TestCoverRefusesBitsThatAreNone(t *testing.T) {
 	t.Parallel()
