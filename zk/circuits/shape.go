@@ -8,7 +8,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/consent"
 )
 
-// Shape fixes the sizes of both circuits. A key belongs to one shape, and a
+// Shape fixes the sizes of the circuits over consents. A key belongs to one shape, and a
 // shape once in use is never changed, only replaced.
 type Shape struct {
 	// ShardSize is the number of consent leaves in a shard: 4, 16, 64, 256,
@@ -192,7 +192,7 @@ func (c Circuit) Inputs() int {
 	return len(EpochPublic{}.Words())
 }
 
-// These tell the statements apart. IsRelease holds with and without noise.
+// IsEpoch and its like tell the statements apart; IsRelease holds with and without noise.
 func (c Circuit) IsEpoch() bool     { return c.kind == epochKind }
 func (c Circuit) IsAccess() bool    { return c.kind == accessKind }
 func (c Circuit) IsCover() bool     { return c.kind == coverKind }

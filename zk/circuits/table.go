@@ -147,13 +147,12 @@ func (t Table) open(shardSize int) (*openTable, error) {
 
 // hash fills in the levels, of a table with so many columns that are not empty.
 func (t *openTable) hash(columns int) {
-	level := make([]fr.Element, MaxColumns)
-	for n := range level {
-		if n <= columns {
-			level[n] = t.columns[n].commit()
-		} else {
-			level[n] = level[n-1]
-		}
+	level := make([]fr.Element, 0, MaxColumns)
+	for _, column := range t.columns[:columns] {
+		level = append(level, column.commit())
+	}
+	if columns < MaxColumns {
+		level = append(level, slices.Repeat([]fr.Element{t.columns[columns].commit()}, MaxColumns-columns)...)
 	}
 	for l := range t.levels {
 		t.levels[l] = level

@@ -82,8 +82,10 @@ func TestWriteResultVectors(t *testing.T) {
 		words []circuits.Element
 		proof circuits.Proof
 	}{
-		{p.cover, cover.Public.Words(), cover.Proof}, {p.aggregate, summed.Public.Words(), summed.Proof},
-		{p.release, released.Public.Words(), released.Proof}, {noise[0], withNoise.Public.Words(), withNoise.Proof},
+		{p.cover, cover.Public.Words(), cover.Proof},
+		{p.aggregate, summed.Public.Words(), summed.Proof},
+		{p.release, released.Public.Words(), released.Proof},
+		{noise[0], withNoise.Public.Words(), withNoise.Proof},
 	} {
 		vectors = append(vectors, map[string]any{
 			"circuit": v.keys.Circuit(), "verifyingKey": hex.EncodeToString(v.keys.verifying.EVM()), "words": v.words, "proof": v.proof,
