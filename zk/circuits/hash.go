@@ -18,6 +18,12 @@ const (
 	TagBitmap       Tag = 31 // salt and packed bits → bitmap commitment
 	TagMatrixDigest Tag = 32 // matrix roots of one access proof → digest
 	TagUsedDigest   Tag = 33 // used-bitmap commitments of one access proof → digest
+	TagColumn       Tag = 34 // salt and packed cells → column commitment
+	TagTotals       Tag = 35 // salt and packed totals of one shard → totals commitment
+	TagTotalsDigest Tag = 36 // totals commitments of one release proof → digest
+	TagSeed         Tag = 37 // noise seed → seed commitment
+	TagNoise        Tag = 38 // noise seed, query hash and place → uniform bits
+	TagRelease      Tag = 39 // salt and released figures → digest
 
 	TagIdentity      Tag = 50 // both halves of an oblivious output → identity secret
 	TagSignature     Tag = 51 // R, public key and message → challenge of a signature
@@ -71,7 +77,11 @@ func hash2(tag Tag, a, b fr.Element) fr.Element {
 // sponge absorbs xs three at a time. The capacity lane starts as
 // len(xs)·2^64 + tag, so neither another length nor another use collides. With
 // tag 0 this is poseidon2Hash of the npm package @zkpassport/poseidon2.
-func sponge(tag Tag, xs []fr.Element) fr.Element {
+func sponge(tag Tag, xs []fr.Element) fr.Element { return spongeState(tag, xs)[0] }
+
+// spongeState returns all lanes. The first three may be used, the last is what
+// keeps the rest of the stream from being computed from them.
+func spongeState(tag Tag, xs []fr.Element) [width]fr.Element {
 	var state [width]fr.Element
 	state[3] = capacity(tag, len(xs))
 	for len(xs) > 3 {
@@ -81,7 +91,7 @@ func sponge(tag Tag, xs []fr.Element) fr.Element {
 	}
 	absorb(&state, xs)
 	permute(&state)
-	return state[0]
+	return state
 }
 
 func absorb(state *[width]fr.Element, xs []fr.Element) {

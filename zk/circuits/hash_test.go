@@ -66,7 +66,7 @@ func TestSpongeSeparatesLengthsAndTags(t *testing.T) {
 	t.Parallel()
 	zeros := make([]fr.Element, 7)
 	seen := map[fr.Element]bool{}
-	for _, tag := range []Tag{TagBitmap, TagMatrixDigest, TagUsedDigest} {
+	for _, tag := range []Tag{TagBitmap, TagMatrixDigest, TagUsedDigest, TagColumn, TagTotals, TagTotalsDigest, TagNoise, TagRelease} {
 		for n := range zeros {
 			h := sponge(tag, zeros[:n])
 			require.False(t, seen[h], "tag %d, %d zeros", tag, n)

@@ -20,6 +20,11 @@ type Config struct {
 	// Epoch and Access are the keys of the two circuits of one shape.
 	Epoch, Access *Keys
 
+	// Cover, Aggregate, Release and Noise are the keys of the circuits behind a
+	// [circuits.ReleaseProof], if there are to be any: the cover of the same shape,
+	// the others of one tally.
+	Cover, Aggregate, Release, Noise *Keys
+
 	// Parallel is how many proofs are made at once, 1 to 64. Each uses all
 	// processors and about 3 kB of memory a constraint. Defaults to 1.
 	Parallel int
@@ -27,7 +32,8 @@ type Config struct {
 
 // Prover makes proofs. It is safe for concurrent use.
 type Prover struct {
-	epoch, access *Keys
+	epoch, access                    *Keys
+	cover, aggregate, release, noise *Keys
 	turns
 }
 
@@ -49,7 +55,37 @@ func New(cfg Config) (*Prover, error) {
 	case cfg.Parallel < 1 || cfg.Parallel > 64:
 		return nil, fmt.Errorf("prover: %d proofs at once, 1 to 64 can be", cfg.Parallel)
 	}
-	return &Prover{cfg.Epoch, cfg.Access, make(turns, cfg.Parallel)}, nil
+	if err := cfg.checkTally(); err != nil {
+		return nil, err
+	}
+	return &Prover{
+		cfg.Epoch, cfg.Access, cfg.Cover, cfg.Aggregate, cfg.Release, cfg.Noise, make(turns, cfg.Parallel),
+	}, nil
+}
+
+// checkTally reports keys that are given and do not belong to the others.
+func (cfg Config) checkTally() error {
+	shape := cfg.Access.Circuit().Shape()
+	if cfg.Cover != nil && cfg.Cover.Circuit() != shape.Cover() {
+		return fmt.Errorf("prover: the cover is %s, not %s", cfg.Cover.Circuit(), shape.Cover())
+	}
+	if cfg.Aggregate == nil {
+		if cfg.Release != nil || cfg.Noise != nil {
+			return errors.New("prover: keys of an aggregate circuit are missing")
+		}
+		return nil
+	}
+	tally := cfg.Aggregate.Circuit().Tally()
+	if !cfg.Aggregate.Circuit().IsAggregate() || tally.ShardSize != shape.ShardSize {
+		return fmt.Errorf("prover: %s is no aggregate over shards of %d", cfg.Aggregate.Circuit(), shape.ShardSize)
+	}
+	tally.Shards = shape.Shards
+	for keys, want := range map[*Keys]circuits.Circuit{cfg.Release: tally.Release(), cfg.Noise: tally.Noise()} {
+		if keys != nil && keys.Circuit() != want {
+			return fmt.Errorf("prover: the release is %s, not %s", keys.Circuit(), want)
+		}
+	}
+	return nil
 }
 
 // Epoch proves what the bitmaps of one shard say. A witness that cannot be
@@ -65,6 +101,30 @@ func (p *Prover) Epoch(ctx context.Context, w circuits.EpochWitness) (circuits.E
 func (p *Prover) Access(ctx context.Context, w circuits.AccessWitness) (circuits.AccessProof, error) {
 	public, proof, err := prove(ctx, p.turns, p.access, "access", w.Assign, (*verifier.Key).VerifyAccess)
 	return circuits.AccessProof{Public: public, Proof: proof}, err
+}
+
+// Cover proves that an answer used exactly the records that were permitted. Refusal
+// and ctx are as in [Prover.Epoch].
+func (p *Prover) Cover(ctx context.Context, w circuits.AccessWitness) (circuits.AccessProof, error) {
+	public, proof, err := prove(ctx, p.turns, p.cover, "cover", w.Assign, (*verifier.Key).VerifyCover)
+	return circuits.AccessProof{Public: public, Proof: proof}, err
+}
+
+// Aggregate proves the totals of one shard. Refusal and ctx are as in [Prover.Epoch].
+func (p *Prover) Aggregate(ctx context.Context, w circuits.AggregateWitness) (circuits.AggregateProof, error) {
+	public, proof, err := prove(ctx, p.turns, p.aggregate, "aggregate", w.Assign, (*verifier.Key).VerifyAggregate)
+	return circuits.AggregateProof{Public: public, Proof: proof}, err
+}
+
+// Release proves that figures are the totals passed through their terms, with noise
+// if the witness has a seed. Refusal and ctx are as in [Prover.Epoch].
+func (p *Prover) Release(ctx context.Context, w circuits.ReleaseWitness) (circuits.ReleaseProof, error) {
+	keys := p.release
+	if w.Seed != (circuits.Element{}) {
+		keys = p.noise
+	}
+	public, proof, err := prove(ctx, p.turns, keys, "release", w.Assign, (*verifier.Key).VerifyRelease)
+	return circuits.ReleaseProof{Public: public, Proof: proof}, err
 }
 
 // prove makes a proof of a statement P and checks it before it is handed out.

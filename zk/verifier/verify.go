@@ -36,6 +36,32 @@ func (k *Key) VerifyAccess(expected circuits.AccessPublic, proof circuits.Proof)
 	return k.verify(expected.Words(), proof)
 }
 
+// VerifyCover checks a cover proof; expected is that of [Key.VerifyAccess].
+func (k *Key) VerifyCover(expected circuits.AccessPublic, proof circuits.Proof) error {
+	if !k.circuit.IsCover() {
+		return fmt.Errorf("verify cover: the key is of circuit %s", k.circuit)
+	}
+	return k.verify(expected.Words(), proof)
+}
+
+// VerifyAggregate checks an aggregate proof. [ResultKeys.Verify] recomputes expected.
+func (k *Key) VerifyAggregate(expected circuits.AggregatePublic, proof circuits.Proof) error {
+	if !k.circuit.IsAggregate() {
+		return fmt.Errorf("verify aggregate: the key is of circuit %s", k.circuit)
+	}
+	return k.verify(expected.Words(), proof)
+}
+
+// VerifyRelease checks a release proof, with noise or without. [ResultKeys.Verify]
+// recomputes expected.
+func (k *Key) VerifyRelease(expected circuits.ReleasePublic, proof circuits.Proof) error {
+	words := expected.Words()
+	if !k.circuit.IsRelease() || len(words) != k.Inputs() {
+		return fmt.Errorf("verify release: the key is of circuit %s", k.circuit)
+	}
+	return k.verify(words, proof)
+}
+
 // VerifyEnrollment checks an enrollment. The caller recomputes expected: the root
 // from shard roots on the ledger, the signal from what is enrolled with, and a
 // time that it accepts. Whether the nullifier is new in the trial is the caller's
