@@ -14,7 +14,8 @@ import (
 
 // AccessPublic is what everybody sees of an access proof: every record used for
 // the question QueryHash permitted all of Scopes, according to the matrices
-// under MatrixDigest, and at least Min records were used.
+// under MatrixDigest, and at least Min records were used. A cover proof states
+// the same and that every record which permits them was used.
 type AccessPublic struct {
 	// MatrixDigest is [MatrixDigest] of the matrix roots proved by epochs.
 	MatrixDigest Element `json:"matrixDigest"`
@@ -80,7 +81,8 @@ type ShardUse struct {
 	// Epoch is the witness of the epoch proof whose matrix root is on the ledger.
 	Epoch EpochWitness
 
-	// Used lists the slots of the records used, ascending.
+	// Used lists the slots of the records used, ascending. For a cover they are all
+	// that are permitted.
 	Used []int
 
 	// Salt hides Used in its commitment: fresh for each question and shard.
@@ -140,7 +142,7 @@ func (w AccessWitness) open(c Circuit) (AccessPublic, []openShard, error) {
 // check is open without the matrices' hashes.
 func (w AccessWitness) check(c Circuit) (AccessPublic, []openShard, error) {
 	public := AccessPublic{QueryHash: w.QueryHash, Min: w.Min}
-	if !c.IsAccess() {
+	if !c.IsAccess() && !c.IsCover() {
 		return public, nil, fmt.Errorf("access: circuit %s is of the other kind", c)
 	}
 	if err := c.Validate(); err != nil {
@@ -162,6 +164,11 @@ func (w AccessWitness) check(c Circuit) (AccessPublic, []openShard, error) {
 	for k := range shards {
 		if shards[k], err = w.openShard(c.shape.ShardSize, k); err != nil {
 			return public, nil, fmt.Errorf("access: shard %d: %w", k, err)
+		}
+		if c.IsCover() {
+			if err := shards[k].complete(public.Scopes, c.shape.Slots); err != nil {
+				return public, nil, fmt.Errorf("access: shard %d: %w", k, err)
+			}
 		}
 		commitments[k] = commitBitmap(shards[k].salt, shards[k].used)
 		for _, used := range shards[k].used {
@@ -208,6 +215,20 @@ func (w AccessWitness) openShard(shardSize, k int) (openShard, error) {
 	return openShard{m, used, salt}, nil
 }
 
+// complete reports the first record that permits all scopes and was not used.
+func (s openShard) complete(scopes PackedScopes, slots int) error {
+	for i, used := range s.used {
+		permitted := true
+		for slot := range slots {
+			permitted = permitted && s.matrix.bitmaps[scopes.at(slot)][i]
+		}
+		if permitted && !used {
+			return fmt.Errorf("record %d: permitted but not used", i)
+		}
+	}
+	return nil
+}
+
 // Assign returns the witness as values for the circuit c, and what the proof
 // will state. It fails on what [AccessWitness.Public] fails on.
 func (w AccessWitness) Assign(c Circuit) (frontend.Circuit, AccessPublic, error) {
@@ -215,13 +236,18 @@ func (w AccessWitness) Assign(c Circuit) (frontend.Circuit, AccessPublic, error)
 	if err != nil {
 		return nil, public, err
 	}
-	a := newAccessCircuit(c.shape)
+	a := newCoverCircuit(c.shape)
+	if c.IsAccess() {
+		a = newAccessCircuit(c.shape)
+	}
 	a.MatrixDigest, a.UsedDigest = public.MatrixDigest[:], public.UsedDigest[:]
 	a.QueryHash, a.Scopes, a.Min = public.QueryHash[:], uint64(public.Scopes), public.Min
 	for k, shard := range shards {
 		assigned := &a.Shards[k]
 		assigned.Salt = shard.salt
-		assignBits(assigned.Used, shard.used)
+		if c.IsAccess() {
+			assignBits(assigned.Used, shard.used)
+		}
 		for s := range assigned.Columns {
 			scope, column := public.Scopes.at(s), &assigned.Columns[s]
 			column.Salt = shard.matrix.salts[scope]

@@ -2,8 +2,8 @@ package circuits
 
 import "github.com/consensys/gnark/frontend"
 
-// accessCircuit constrains an access; see DESIGN.md for the claim. It uses no
-// hint except to split the public Scopes and Min and the slack over Min.
+// accessCircuit constrains an access or a cover; see DESIGN.md for the claims. It
+// uses no hint except to split the public Scopes and Min and the slack over Min.
 type accessCircuit struct {
 	MatrixDigest frontend.Variable `gnark:",public"`
 	UsedDigest   frontend.Variable `gnark:",public"`
@@ -15,8 +15,8 @@ type accessCircuit struct {
 }
 
 type accessShard struct {
-	Columns []accessColumn // one a slot
-	Used    []frontend.Variable
+	Columns []accessColumn      // one a slot
+	Used    []frontend.Variable // none in a cover, which computes them
 	Salt    frontend.Variable
 }
 
@@ -29,9 +29,16 @@ type accessColumn struct {
 }
 
 func newAccessCircuit(s Shape) *accessCircuit {
-	c := &accessCircuit{Shards: make([]accessShard, s.Shards)}
+	c := newCoverCircuit(s)
 	for k := range c.Shards {
 		c.Shards[k].Used = make([]frontend.Variable, s.ShardSize)
+	}
+	return c
+}
+
+func newCoverCircuit(s Shape) *accessCircuit {
+	c := &accessCircuit{Shards: make([]accessShard, s.Shards)}
+	for k := range c.Shards {
 		c.Shards[k].Columns = make([]accessColumn, s.Slots)
 		for j := range c.Shards[k].Columns {
 			c.Shards[k].Columns[j].Bits = make([]frontend.Variable, s.ShardSize)
@@ -63,16 +70,23 @@ func (c *accessCircuit) Define(api frontend.API) error {
 			}
 			g.AssertIsEqual(roots[len(roots)-1], root)
 		}
-		breaches = append(breaches, shard.breaches(g)...)
-		used = append(used, shard.Used...)
-		commitments = append(commitments, g.commitBitmap(shard.Salt, shard.Used))
+		records := shard.Used
+		if len(records) == 0 {
+			records = shard.permitted(g)
+		} else {
+			breaches = append(breaches, shard.breaches(g)...)
+		}
+		used = append(used, records...)
+		commitments = append(commitments, g.commitBitmap(shard.Salt, records))
 	}
 	g.AssertIsEqual(c.MatrixDigest, g.sponge(TagMatrixDigest, roots))
 	g.AssertIsEqual(c.UsedDigest, g.sponge(TagUsedDigest, commitments))
 
 	// Each breach lies between 0 and the number of slots, so their integer sum
 	// stays far below the group order and is 0 only if every one is.
-	g.AssertIsEqual(g.sum(breaches), 0)
+	if len(breaches) > 0 {
+		g.AssertIsEqual(g.sum(breaches), 0)
+	}
 
 	g.ToBinary(c.Min, countBits)
 	g.assertAtMost(c.Min, g.sum(used), countBits)
@@ -94,16 +108,23 @@ func (s accessShard) breaches(g gadget) []frontend.Variable {
 	return breaches
 }
 
+// permitted returns, record by record, whether it permits all scopes. Nothing
+// here is the prover's to choose: the bits are opened, the rest is their product.
+func (s accessShard) permitted(g gadget) []frontend.Variable {
+	permitted := make([]frontend.Variable, len(s.Columns[0].Bits))
+	for i := range permitted {
+		permitted[i] = s.Columns[0].Bits[i]
+		for _, column := range s.Columns[1:] {
+			permitted[i] = g.Mul(permitted[i], column.Bits[i])
+		}
+	}
+	return permitted
+}
+
 // root recomputes the matrix root from an opened column at the given index.
 func (c accessColumn) root(g gadget, index []frontend.Variable) frontend.Variable {
 	for _, bit := range c.Bits {
 		g.AssertIsBoolean(bit)
 	}
-	node := g.commitBitmap(c.Salt, c.Bits)
-	for l, children := range c.Path {
-		ours := g.Lookup2(index[2*l], index[2*l+1], children[0], children[1], children[2], children[3])
-		g.AssertIsEqual(node, ours)
-		node = g.compress(children)
-	}
-	return node
+	return g.climb(g.commitBitmap(c.Salt, c.Bits), index, c.Path[:])
 }

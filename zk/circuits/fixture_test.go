@@ -18,6 +18,11 @@ import (
 // too many, an empty record.
 var tiny = Shape{ShardSize: 4, Shards: 2, Slots: 2}
 
+// tinyCircuits are of every kind.
+var tinyCircuits = []Circuit{
+	tiny.Epoch(), tiny.Access(), tiny.Cover(), tinyTally.Aggregate(), tinyTally.Release(), tinyNoise.Noise(),
+}
+
 func systems() (systems [2]*cs.R1CS, err error) {
 	if systems[0], err = tiny.Epoch().Compile(); err != nil {
 		return systems, err

@@ -39,6 +39,10 @@ func (g gadget) hash2(tag Tag, a, b frontend.Variable) frontend.Variable {
 }
 
 func (g gadget) sponge(tag Tag, xs []frontend.Variable) frontend.Variable {
+	return g.spongeState(tag, xs)[0]
+}
+
+func (g gadget) spongeState(tag Tag, xs []frontend.Variable) [width]frontend.Variable {
 	iv := capacity(tag, len(xs))
 	state := [width]frontend.Variable{0, 0, 0, iv.BigInt(new(big.Int))}
 	for {
@@ -48,7 +52,7 @@ func (g gadget) sponge(tag Tag, xs []frontend.Variable) frontend.Variable {
 		}
 		g.permute(&state)
 		if xs = xs[n:]; len(xs) == 0 {
-			return state[0]
+			return state
 		}
 	}
 }
@@ -62,6 +66,17 @@ func (g gadget) merkleRoot(leaves []frontend.Variable) frontend.Variable {
 		level = level[:len(level)/4]
 	}
 	return level[0]
+}
+
+// climb returns the root above a node of an arity-4 tree. path holds, level by
+// level, the four children among which the node is; index says which, lowest bit first.
+func (g gadget) climb(node frontend.Variable, index []frontend.Variable, path [][width]frontend.Variable) frontend.Variable {
+	for l, children := range path {
+		ours := g.Lookup2(index[2*l], index[2*l+1], children[0], children[1], children[2], children[3])
+		g.AssertIsEqual(node, ours)
+		node = g.compress(children)
+	}
+	return node
 }
 
 // sum adds any number of values; the empty sum is 0.
@@ -99,7 +114,18 @@ func (g gadget) bothAtMost(a, b, c, d frontend.Variable) (first, second frontend
 // comparisonBits is the width of the two differences of bothAtMost.
 const comparisonBits = 2 * (timeBits + 1)
 
-// assertAtMost constrains a <= b, both already constrained to n bits.
+// assertAtMost constrains a <= b, a already constrained to n bits. Then b needs no
+// constraint of its own: it is an integer, at most 2^n above a, and no field
+// element that wraps.
 func (g gadget) assertAtMost(a, b frontend.Variable, n int) {
 	g.ToBinary(g.Sub(b, a), n)
+}
+
+// assertAscending constrains each value to be at most the next, and the first to
+// n bits; the others lie above it without wrapping, see assertAtMost.
+func (g gadget) assertAscending(n int, values ...frontend.Variable) {
+	g.ToBinary(values[0], n)
+	for i := range len(values) - 1 {
+		g.assertAtMost(values[i], values[i+1], n)
+	}
 }

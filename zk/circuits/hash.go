@@ -9,15 +9,35 @@ import (
 // value made for another. Tags are appended and never reused, in any circuit.
 type Tag uint64
 
-// The tags. 13 and 21 are spoken for by enrollment and credentials.
+// The tags.
 const (
 	TagParticipant  Tag = 11 // participant and blind → participant commitment
 	TagLeaf         Tag = 12 // participant commitment and attributes → consent leaf
-	TagNullifier    Tag = 13
-	TagCredential   Tag = 21
+	TagNullifier    Tag = 13 // identity secret and trial → nullifier of an enrollment
+	TagCredential   Tag = 21 // what a credential says → what its issuer signs
 	TagBitmap       Tag = 31 // salt and packed bits → bitmap commitment
 	TagMatrixDigest Tag = 32 // matrix roots of one access proof → digest
 	TagUsedDigest   Tag = 33 // used-bitmap commitments of one access proof → digest
+	TagColumn       Tag = 34 // salt and packed cells → column commitment
+	TagTotals       Tag = 35 // salt and packed totals of one shard → totals commitment
+	TagTotalsDigest Tag = 36 // totals commitments of one release proof → digest
+	TagSeed         Tag = 37 // noise seed → seed commitment
+	TagNoise        Tag = 38 // noise seed, query hash and place → uniform bits
+	TagRelease      Tag = 39 // salt and released figures → digest
+
+	TagIdentity      Tag = 50 // both halves of an oblivious output → identity secret
+	TagSignature     Tag = 51 // R, public key and message → challenge of a signature
+	TagHolder        Tag = 52 // identity secret and salt → the holder a credential names
+	TagIssuer        Tag = 53 // public key → leaf of the set of issuers
+	TagCriterion     Tag = 54 // bounds of a criterion on one day → digest
+	TagSigner        Tag = 55 // public key and salt → blind of a participant commitment
+	TagAnswers       Tag = 56 // document, quiz, answers, attributes, time → what a participant signs
+	TagAnswerKey     Tag = 57 // salt and right answers → commitment
+	TagQuizNullifier Tag = 58 // identity secret and document → nullifier of a quiz
+	TagNote          Tag = 59 // content of a note → note
+	TagNoteNullifier Tag = 60 // salt and note → nullifier of a hand-over
+	TagHandover      Tag = 61 // what both sides of a hand-over sign
+	TagKeeper        Tag = 62 // public key → keeper, and leaf of the set of keepers
 )
 
 // Parameters of the permutation. The library's defaults (width 2, 6+50 rounds)
@@ -57,7 +77,11 @@ func hash2(tag Tag, a, b fr.Element) fr.Element {
 // sponge absorbs xs three at a time. The capacity lane starts as
 // len(xs)·2^64 + tag, so neither another length nor another use collides. With
 // tag 0 this is poseidon2Hash of the npm package @zkpassport/poseidon2.
-func sponge(tag Tag, xs []fr.Element) fr.Element {
+func sponge(tag Tag, xs []fr.Element) fr.Element { return spongeState(tag, xs)[0] }
+
+// spongeState returns all lanes. The first three may be used, the last is what
+// keeps the rest of the stream from being computed from them.
+func spongeState(tag Tag, xs []fr.Element) [width]fr.Element {
 	var state [width]fr.Element
 	state[3] = capacity(tag, len(xs))
 	for len(xs) > 3 {
@@ -67,7 +91,7 @@ func sponge(tag Tag, xs []fr.Element) fr.Element {
 	}
 	absorb(&state, xs)
 	permute(&state)
-	return state[0]
+	return state
 }
 
 func absorb(state *[width]fr.Element, xs []fr.Element) {

@@ -47,3 +47,15 @@ type AccessProof struct {
 	Public AccessPublic `json:"public"`
 	Proof  Proof        `json:"proof"`
 }
+
+// AggregateProof is an aggregate's statement and its proof.
+type AggregateProof struct {
+	Public AggregatePublic `json:"public"`
+	Proof  Proof           `json:"proof"`
+}
+
+// ReleaseProof is a release's statement and its proof, with noise or without.
+type ReleaseProof struct {
+	Public ReleasePublic `json:"public"`
+	Proof  Proof         `json:"proof"`
+}

@@ -8,7 +8,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/consent"
 )
 
-// Shape fixes the sizes of both circuits. A key belongs to one shape, and a
+// Shape fixes the sizes of the circuits over consents. A key belongs to one shape, and a
 // shape once in use is never changed, only replaced.
 type Shape struct {
 	// ShardSize is the number of consent leaves in a shard: 4, 16, 64, 256,
@@ -64,11 +64,18 @@ func (s Shape) Epoch() Circuit { return Circuit{kind: epochKind, shape: Shape{Sh
 // Access names the circuit that proves the records of an answer permitted.
 func (s Shape) Access() Circuit { return Circuit{kind: accessKind, shape: s} }
 
-// Circuit names one statement at one size. Its text form is epoch-64 (shard
-// size) or access-64x2x4 (shard size, shards, slots).
+// Cover names the circuit that proves the records of an answer to be exactly those permitted.
+func (s Shape) Cover() Circuit { return Circuit{kind: coverKind, shape: s} }
+
+// Circuit names one statement at one size. Its text form is epoch-64 (shard size),
+// access-64x2x4 or cover-64x2x4 (shard size, shards, slots), one of [Tally]'s, or a
+// kind of participant.go and its sizes: enrollment-12, eligibility-5, quiz-20,
+// custody-12x5x8.
 type Circuit struct {
 	kind  kind
 	shape Shape
+	tally Tally
+	sizes sizes
 }
 
 type kind string
@@ -76,6 +83,7 @@ type kind string
 const (
 	epochKind  kind = "epoch"
 	accessKind kind = "access"
+	coverKind  kind = "cover"
 )
 
 // ParseCircuit reads what [Circuit.String] wrote.
@@ -89,14 +97,33 @@ func ParseCircuit(name string) (Circuit, error) {
 			return c, fmt.Errorf("circuit name: %w", err)
 		}
 		c = Shape{ShardSize: n[0]}.Epoch()
-	case accessKind:
+	case accessKind, coverKind:
 		n, err := parseSizes(sizes, 3)
 		if err != nil {
 			return c, fmt.Errorf("circuit name: %w", err)
 		}
-		c = Shape{ShardSize: n[0], Shards: n[1], Slots: n[2]}.Access()
+		c = Circuit{kind: kind(what), shape: Shape{ShardSize: n[0], Shards: n[1], Slots: n[2]}}
+	case aggregateKind:
+		n, err := parseSizes(sizes, 4)
+		if err != nil {
+			return c, fmt.Errorf("circuit name: %w", err)
+		}
+		c = Tally{ShardSize: n[0], Groups: n[1], Values: n[2], Conditions: n[3]}.Aggregate()
+	case releaseKind, noiseKind:
+		n, err := parseSizes(sizes, 3)
+		if err != nil {
+			return c, fmt.Errorf("circuit name: %w", err)
+		}
+		c = Circuit{kind: kind(what), tally: Tally{Shards: n[0], Groups: n[1], Values: n[2]}}
 	default:
-		return c, fmt.Errorf("circuit name: neither epoch-N nor access-NxKxS")
+		s := statementOf(kind(what))
+		if s == nil {
+			return c, fmt.Errorf("circuit name: no such kind")
+		}
+		var err error
+		if c, err = s.parse(kind(what), sizes); err != nil {
+			return Circuit{}, err
+		}
 	}
 	if c.String() != name {
 		return Circuit{}, fmt.Errorf("circuit name: sizes are not in their shortest form")
@@ -122,8 +149,16 @@ func parseSizes(text string, want int) ([]int, error) {
 
 // String returns the circuit's name.
 func (c Circuit) String() string {
-	if c.kind == accessKind {
+	if s := statementOf(c.kind); s != nil {
+		return s.name(c)
+	}
+	switch c.kind {
+	case accessKind, coverKind:
 		return fmt.Sprintf("%s-%dx%dx%d", c.kind, c.shape.ShardSize, c.shape.Shards, c.shape.Slots)
+	case aggregateKind:
+		return fmt.Sprintf("%s-%dx%dx%dx%d", c.kind, c.tally.ShardSize, c.tally.Groups, c.tally.Values, c.tally.Conditions)
+	case releaseKind, noiseKind:
+		return fmt.Sprintf("%s-%dx%dx%d", c.kind, c.tally.Shards, c.tally.Groups, c.tally.Values)
 	}
 	return fmt.Sprintf("%s-%d", c.kind, c.shape.ShardSize)
 }
@@ -147,26 +182,48 @@ func (c Circuit) Validate() error {
 	switch c.kind {
 	case epochKind:
 		return Shape{ShardSize: c.shape.ShardSize, Shards: 1, Slots: 1}.Validate()
-	case accessKind:
+	case accessKind, coverKind:
 		return c.shape.Validate()
+	case aggregateKind, releaseKind, noiseKind:
+		return c.tally.validate(c.kind)
+	}
+	if s := statementOf(c.kind); s != nil {
+		return s.validate(c)
 	}
 	return fmt.Errorf("circuit: no such kind")
 }
 
 // Inputs is the number of public inputs.
 func (c Circuit) Inputs() int {
-	if c.kind == accessKind {
+	if s := statementOf(c.kind); s != nil {
+		return s.inputs
+	}
+	switch c.kind {
+	case accessKind, coverKind:
 		return len(AccessPublic{}.Words())
+	case aggregateKind:
+		return len(AggregatePublic{}.Words())
+	case releaseKind:
+		return len(ReleasePublic{}.Words())
+	case noiseKind:
+		return len(ReleasePublic{Seed: new(Element)}.Words())
 	}
 	return len(EpochPublic{}.Words())
 }
 
-// IsEpoch and IsAccess tell the two statements apart.
-func (c Circuit) IsEpoch() bool  { return c.kind == epochKind }
-func (c Circuit) IsAccess() bool { return c.kind == accessKind }
+// IsEpoch and its like tell the statements apart; IsRelease holds with and without noise.
+func (c Circuit) IsEpoch() bool     { return c.kind == epochKind }
+func (c Circuit) IsAccess() bool    { return c.kind == accessKind }
+func (c Circuit) IsCover() bool     { return c.kind == coverKind }
+func (c Circuit) IsAggregate() bool { return c.kind == aggregateKind }
+func (c Circuit) IsRelease() bool   { return c.kind == releaseKind || c.kind == noiseKind }
 
-// Shape returns the circuit's sizes. An epoch circuit has only a ShardSize.
+// Shape returns the sizes of a circuit over consents. An epoch circuit has only a
+// ShardSize, a circuit over data none.
 func (c Circuit) Shape() Shape { return c.shape }
+
+// Tally returns the sizes of a circuit over data.
+func (c Circuit) Tally() Tally { return c.tally }
 
 // Development is the shape for demonstrations and small networks: its keys are
 // made within seconds, it holds 256 participants of a trial per node, and a question may

@@ -15,6 +15,12 @@ func TestCircuitNames(t *testing.T) {
 		"epoch-64":          Shape{64, 2, 4}.Epoch(),
 		"access-64x2x4":     Shape{64, 2, 4}.Access(),
 		"access-4096x256x8": Shape{4096, 256, 8}.Access(),
+		"cover-1024x98x2":   Shape{1024, 98, 2}.Cover(),
+
+		"aggregate-1024x4x2x1": Tally{1024, 16, 4, 2, 1}.Aggregate(),
+		"aggregate-64x1x1x0":   Tally{64, 1, 1, 1, 0}.Aggregate(),
+		"release-256x16x4":     Tally{1024, 256, 16, 4, 3}.Release(),
+		"noise-16x32x2":        Tally{1024, 16, 32, 2, 3}.Noise(),
 	} {
 		c, err := ParseCircuit(name)
 		require.NoError(t, err)
@@ -24,6 +30,8 @@ func TestCircuitNames(t *testing.T) {
 	for _, name := range []string{
 		"", "epoch", "epoch-", "epoch-0", "epoch-1", "epoch-63", "epoch-064", "epoch-+64", "epoch-64x1", "epoch-16384", "epoch-99999999999999999999",
 		"access-64", "access-64x2", "access-64x0x4", "access-64x2x0", "access-64x2x9", "access-64x257x4", "access-64x2x4x1", "column-64", "Epoch-64", "epoch-64 ",
+		"cover-64x2", "cover-64x2x9", "aggregate-64x4x2", "aggregate-63x4x2x1", "aggregate-64x3x2x1", "aggregate-64x0x2x1", "aggregate-64x64x1x1",
+		"aggregate-64x4x0x1", "aggregate-64x4x5x1", "aggregate-64x32x4x1", "aggregate-64x4x2x4", "release-0x4x2", "release-257x4x2", "noise-16x4", "noise-16x5x2",
 	} {
 		_, err := ParseCircuit(name)
 		require.Error(t, err, "%q", name)
@@ -35,7 +43,7 @@ func TestCircuitNames(t *testing.T) {
 }
 
 func FuzzParseCircuit(f *testing.F) {
-	for _, seed := range []string{"epoch-64", "access-64x2x4", "access-4x1x1", "epoch-4096", "access--1x2x3"} {
+	for _, seed := range []string{"epoch-64", "access-64x2x4", "access-4x1x1", "epoch-4096", "access--1x2x3", "cover-4x1x1", "aggregate-4x2x1x1", "release-2x2x1", "noise-1x1x1"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, name string) {

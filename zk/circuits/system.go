@@ -42,9 +42,20 @@ func (c Circuit) compile() (*cs.R1CS, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	var circuit frontend.Circuit = newEpochCircuit(c.shape.ShardSize)
-	if c.IsAccess() {
+	var circuit frontend.Circuit
+	switch c.kind {
+	case epochKind:
+		circuit = newEpochCircuit(c.shape.ShardSize)
+	case accessKind:
 		circuit = newAccessCircuit(c.shape)
+	case coverKind:
+		circuit = newCoverCircuit(c.shape)
+	case aggregateKind:
+		circuit = newAggregateCircuit(c.tally)
+	case releaseKind, noiseKind:
+		circuit = newReleaseCircuit(c.tally, c.kind == noiseKind)
+	default:
+		circuit = statementOf(c.kind).make(c.sizes)
 	}
 	system, err := frontend.Compile(ecc.BN254.ScalarField(), r1cs.NewBuilder, circuit, frontend.WithCompressThreshold(compressAt))
 	if err != nil {

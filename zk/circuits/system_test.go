@@ -15,10 +15,9 @@ import (
 // Pitfall 10: an input in no constraint can be exchanged in a finished proof.
 func TestEveryInputIsInAConstraint(t *testing.T) {
 	t.Parallel()
-	compiled, err := systems()
-	require.NoError(t, err)
-	for i, c := range []Circuit{tiny.Epoch(), tiny.Access()} {
-		system := compiled[i]
+	for _, c := range tinyCircuits {
+		system, err := c.Compile()
+		require.NoError(t, err)
 		_, secret, public := system.GetNbVariables()
 		require.Equal(t, c.Inputs()+1, public, "%s: public inputs and the constant 1", c)
 		used := usedWires(system)
@@ -49,9 +48,9 @@ func usedWires(system *cs.R1CS) map[int]bool {
 // and cannot be verified by snarkjs; a range-check gadget would add one.
 func TestCircuitsUseNoCommitments(t *testing.T) {
 	t.Parallel()
-	compiled, err := systems()
-	require.NoError(t, err)
-	for _, system := range compiled {
+	for _, c := range tinyCircuits {
+		system, err := c.Compile()
+		require.NoError(t, err)
 		require.Empty(t, system.CommitmentInfo)
 	}
 }
@@ -110,4 +109,14 @@ func TestConstraintCounts(t *testing.T) {
 	system, err = Shape{64, 2, 4}.Access().Compile()
 	require.NoError(t, err)
 	require.Equal(t, 10449, system.GetNbConstraints())
+	for c, want := range map[Circuit]int{
+		Shape{64, 2, 4}.Cover(): 10575,
+		tinyTally.Aggregate():   7065,
+		tinyTally.Release():     5173,
+		tinyNoise.Noise():       16166,
+	} {
+		system, err = c.Compile()
+		require.NoError(t, err)
+		require.Equal(t, want, system.GetNbConstraints(), c)
+	}
 }

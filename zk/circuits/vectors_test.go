@@ -38,6 +38,19 @@ type vectors struct {
 		UsedSalt, UsedCommitment, MatrixDigest, UsedDigest Element
 		Scopes                                             PackedScopes
 	}
+	Aggregate struct {
+		Columns                  [][]Cell
+		Salts, Commitments       []Element
+		Data, Plan, Salt, Totals Element
+		Sums                     [][3]int64
+	}
+	Release struct {
+		QueryHash, Salt, Totals, Terms, Released  Element
+		Seed, SeedCommitment, NoisedTerms, Noised Element
+		Figures, NoisedFigures                    [][3]int64
+		Thresholds                                []Element
+		Noise                                     []int64
+	}
 }
 
 func readVectors(t *testing.T) vectors {
@@ -142,4 +155,85 @@ func TestAccessAgreesWithTypeScript(t *testing.T) {
 	digest, err = UsedDigest(shape, []Element{used})
 	require.NoError(t, err)
 	require.Equal(t, v.Access.UsedDigest, digest)
+}
+
+// aggregateVector is the aggregate of the vectors, and its circuit.
+func (v vectors) aggregate() (AggregateWitness, Tally) {
+	w := AggregateWitness{
+		Used: v.Access.Used, UsedSalt: v.Access.UsedSalt, Salt: v.Aggregate.Salt,
+		Plan: Plan{Group: 0, Values: []uint8{1, 2}, Conditions: []Condition{{3, 18, 65}}},
+	}
+	for n, cells := range v.Aggregate.Columns {
+		w.Table.Columns = append(w.Table.Columns, Column{cells, v.Aggregate.Salts[n]})
+	}
+	return w, Tally{ShardSize: v.Shard.Size, Shards: v.Access.Shards, Groups: 2, Values: 2, Conditions: 1}
+}
+
+func TestAggregateAgreesWithTypeScript(t *testing.T) {
+	t.Parallel()
+	v := readVectors(t)
+	w, tally := v.aggregate()
+	for n, column := range w.Table.Columns {
+		open, err := column.open(v.Shard.Size)
+		require.NoError(t, err)
+		require.Equal(t, v.Aggregate.Commitments[n], fromField(open.commit()))
+	}
+	public, err := w.Public(tally.Aggregate())
+	require.NoError(t, err)
+	require.Equal(t, AggregatePublic{v.Access.UsedCommitment, v.Aggregate.Data, v.Aggregate.Plan, v.Aggregate.Totals}, public)
+	sums, err := w.Sums(tally.Aggregate())
+	require.NoError(t, err)
+	require.Equal(t, v.Aggregate.Sums, ints(sums))
+
+	root, err := DataRoot(v.Shard.Size, w.Table)
+	require.NoError(t, err)
+	require.Equal(t, v.Aggregate.Data, root)
+}
+
+func TestReleaseAgreesWithTypeScript(t *testing.T) {
+	t.Parallel()
+	v := readVectors(t)
+	aggregate, tally := v.aggregate()
+	sums, err := aggregate.Sums(tally.Aggregate())
+	require.NoError(t, err)
+	w := ReleaseWitness{
+		Shards:    []ShardTotals{{sums, aggregate.Salt}},
+		Terms:     Terms{MinCount: 2, Count: Rule{Unit: 5}, Sum: Rule{Unit: 10}, Withheld: 1 << 3},
+		QueryHash: v.Release.QueryHash,
+		Salt:      v.Release.Salt,
+	}
+	public, err := w.Public(tally.Release())
+	require.NoError(t, err)
+	require.Equal(t, ReleasePublic{v.Release.Totals, w.QueryHash, v.Release.Terms, v.Release.Released, nil}, public)
+	released, err := w.Released(tally.Release())
+	require.NoError(t, err)
+	require.Equal(t, v.Release.Figures, ints(released))
+	digest, err := ReleaseDigest(released, w.Salt)
+	require.NoError(t, err)
+	require.Equal(t, v.Release.Released, digest, "from what was released alone")
+
+	w.Seed, w.Terms.MinCount, w.Terms.Count.Scale, w.Terms.Sum.Scale = v.Release.Seed, 0, 2, 6
+	public, err = w.Public(tally.Noise())
+	require.NoError(t, err)
+	require.Equal(t, ReleasePublic{v.Release.Totals, w.QueryHash, v.Release.NoisedTerms, v.Release.Noised, &v.Release.SeedCommitment}, public)
+	released, err = w.Released(tally.Noise())
+	require.NoError(t, err)
+	require.Equal(t, v.Release.NoisedFigures, ints(released))
+	digest, err = ReleaseDigest(released, w.Salt)
+	require.NoError(t, err)
+	require.Equal(t, v.Release.Noised, digest)
+	seed, err := SeedCommitment(w.Seed)
+	require.NoError(t, err)
+	require.Equal(t, v.Release.SeedCommitment, seed)
+}
+
+func TestNoiseAgreesWithTypeScript(t *testing.T) {
+	t.Parallel()
+	v := readVectors(t)
+	for i, threshold := range v.Release.Thresholds {
+		require.Equal(t, threshold, uintElement(thresholds[i]))
+	}
+	for scale, want := range v.Release.Noise {
+		require.Equal(t, want, noise(field(t, v.Release.Seed), field(t, v.Release.QueryHash), scale, uint8(scale)), "scale %d", scale)
+	}
 }

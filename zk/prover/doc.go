@@ -1,7 +1,8 @@
-// Package prover makes epoch and access proofs.
+// Package prover makes proofs of the circuits of zk/circuits.
 //
-// [DevelopmentKeys] or [CachedKeys] give the [Keys] of a circuit, [New] joins
-// those of both circuits to a [Prover]. A proof is checked with the verifying
+// [DevelopmentKeys] or [CachedKeys] give the [Keys] of a circuit. [New] joins
+// those about consents to a node's [Prover], [NewParticipant] those about one
+// person or one parcel to a [Participant]. A proof is checked with the verifying
 // key before it is handed out.
 //
 // A Groth16 key comes from a setup whose secret forges proofs. Keys made here

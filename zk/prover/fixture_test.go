@@ -41,19 +41,25 @@ var sharedProver = sync.OnceValues(func() (*Prover, error) { return proverOf(sma
 
 // proverOf takes its keys from the user's cache, as tests of other packages do.
 func proverOf(s circuits.Shape) (*Prover, error) {
+	keys, err := cachedKeys(s.Epoch(), s.Access())
+	if err != nil {
+		return nil, err
+	}
+	return New(Config{Epoch: keys[0], Access: keys[1]})
+}
+
+func cachedKeys(list ...circuits.Circuit) ([]*Keys, error) {
 	dir, err := CacheDir()
 	if err != nil {
 		return nil, err
 	}
-	var keys [2]*Keys
-	for i, c := range []circuits.Circuit{s.Epoch(), s.Access()} {
-		k, err := DevelopmentKeys(context.Background(), dir, c)
-		if err != nil {
+	keys := make([]*Keys, len(list))
+	for i, c := range list {
+		if keys[i], err = DevelopmentKeys(context.Background(), dir, c); err != nil {
 			return nil, err
 		}
-		keys[i] = k
 	}
-	return New(Config{Epoch: keys[0], Access: keys[1]})
+	return keys, nil
 }
 
 func smallProver(t testing.TB) *Prover {

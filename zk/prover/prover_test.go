@@ -157,17 +157,30 @@ func TestWaitForATurnEndsWithTheContext(t *testing.T) {
 func TestNewRefusesKeysThatDoNotBelongTogether(t *testing.T) {
 	t.Parallel()
 	p := smallProver(t)
-	larger := &Keys{published: Published{Circuit: circuits.Shape{ShardSize: 64, Shards: 2, Slots: 2}.Access()}}
+	of := func(c circuits.Circuit) *Keys { return &Keys{published: Published{Circuit: c}} }
+	larger := of(circuits.Shape{ShardSize: 64, Shards: 2, Slots: 2}.Access())
 	for name, c := range map[string]struct {
 		config Config
 		want   string
 	}{
-		"no epoch keys":     {Config{Access: p.access}, "epoch circuit are missing"},
-		"no access keys":    {Config{Epoch: p.epoch}, "access circuit are missing"},
-		"exchanged":         {Config{Epoch: p.access, Access: p.epoch}, "epoch circuit are missing"},
-		"other shard size":  {Config{Epoch: p.epoch, Access: larger}, "differ in shard size"},
-		"too many at once":  {Config{Epoch: p.epoch, Access: p.access, Parallel: 65}, "65 proofs"},
-		"negative parallel": {Config{Epoch: p.epoch, Access: p.access, Parallel: -1}, "-1 proofs"},
+		"no epoch keys":       {Config{Access: p.access}, "epoch circuit are missing"},
+		"no access keys":      {Config{Epoch: p.epoch}, "access circuit are missing"},
+		"exchanged":           {Config{Epoch: p.access, Access: p.epoch}, "epoch circuit are missing"},
+		"other shard size":    {Config{Epoch: p.epoch, Access: larger}, "differ in shard size"},
+		"too many at once":    {Config{Epoch: p.epoch, Access: p.access, Parallel: 65}, "65 proofs"},
+		"negative parallel":   {Config{Epoch: p.epoch, Access: p.access, Parallel: -1}, "-1 proofs"},
+		"cover of other size": {Config{Epoch: p.epoch, Access: p.access, Cover: larger}, "the cover is access-64x2x2, not cover-4x2x2"},
+		"no aggregate":        {Config{Epoch: p.epoch, Access: p.access, Release: of(arms.Release())}, "aggregate circuit are missing"},
+		"other aggregate": {
+			Config{Epoch: p.epoch, Access: p.access, Aggregate: of(circuits.Tally{ShardSize: 16, Groups: 2, Values: 1}.Aggregate())}, "no aggregate over shards of 4",
+		},
+		"other cells": {
+			Config{Epoch: p.epoch, Access: p.access, Aggregate: of(arms.Aggregate()), Noise: of(circuits.Tally{Shards: 2, Groups: 4, Values: 1}.Noise())},
+			"the release is noise-2x4x1, not noise-2x2x1",
+		},
+		"release for noise": {
+			Config{Epoch: p.epoch, Access: p.access, Aggregate: of(arms.Aggregate()), Noise: of(arms.Release())}, "the release is release-2x2x1, not noise-2x2x1",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,8 +1,8 @@
-// Package verifier checks epoch and access proofs against a verifying key.
+// Package verifier checks proofs of zk/circuits against a verifying key.
 //
 // A [Key] is small, public and enough: nothing here needs a proving key or a
-// witness. [Key.VerifyEpoch] and [Key.VerifyAccess] take the statement as the
-// caller recomputed it from the ledger, never as the prover wrote it down.
+// witness. [Key.VerifyEpoch] and its like, one a circuit, take the statement as
+// the caller recomputed it from the ledger, never as the prover wrote it down.
 // [Key.ExportSnarkJS] writes key, statement and proof for an unrelated program,
 // so that a regulator need not trust this one.
 //

@@ -42,6 +42,43 @@ func readProofs(t testing.TB) proofs {
 	return p
 }
 
+// recordedResult is one of the proofs behind a result, by TestWriteResultVectors.
+type recordedResult struct {
+	Circuit      circuits.Circuit
+	VerifyingKey string
+	Words        []circuits.Element
+	Proof        circuits.Proof
+}
+
+func readResults(t testing.TB) (results []recordedResult) {
+	t.Helper()
+	raw, err := os.ReadFile("testdata/results.json")
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(raw, &results))
+	return results
+}
+
+func TestRecordedResultsVerify(t *testing.T) {
+	t.Parallel()
+	results := readResults(t)
+	require.Len(t, results, 4)
+	for _, r := range results {
+		k := key(t, r.Circuit, r.VerifyingKey)
+		require.NoError(t, k.verify(r.Words, r.Proof), r.Circuit)
+		for i := range r.Words {
+			r.Words[i][31] ^= 1
+			require.ErrorIs(t, k.verify(r.Words, r.Proof), ErrInvalid, "%s: input %d", r.Circuit, i)
+			r.Words[i][31] ^= 1
+		}
+	}
+	cover := key(t, results[0].Circuit, results[0].VerifyingKey)
+	require.EqualError(t, cover.VerifyAccess(circuits.AccessPublic{}, results[0].Proof), "verify access: the key is of circuit cover-4x2x2")
+	require.EqualError(t, cover.VerifyAggregate(circuits.AggregatePublic{}, results[0].Proof), "verify aggregate: the key is of circuit cover-4x2x2")
+	require.EqualError(t, cover.VerifyRelease(circuits.ReleasePublic{}, results[0].Proof), "verify release: the key is of circuit cover-4x2x2")
+	require.EqualError(t, readProofs(t).accessKey(t).VerifyCover(circuits.AccessPublic{}, results[0].Proof), "verify cover: the key is of circuit access-16x2x2")
+	require.EqualError(t, ResultKeys{}.Verify(ResultQuestion{}, Result{}), "verify result: a key is missing")
+}
+
 func key(t testing.TB, c circuits.Circuit, words string) *Key {
 	t.Helper()
 	raw, err := hex.DecodeString(words)

@@ -36,6 +36,72 @@ func (k *Key) VerifyAccess(expected circuits.AccessPublic, proof circuits.Proof)
 	return k.verify(expected.Words(), proof)
 }
 
+// VerifyCover checks a cover proof; expected is that of [Key.VerifyAccess].
+func (k *Key) VerifyCover(expected circuits.AccessPublic, proof circuits.Proof) error {
+	if !k.circuit.IsCover() {
+		return fmt.Errorf("verify cover: the key is of circuit %s", k.circuit)
+	}
+	return k.verify(expected.Words(), proof)
+}
+
+// VerifyAggregate checks an aggregate proof. [ResultKeys.Verify] recomputes expected.
+func (k *Key) VerifyAggregate(expected circuits.AggregatePublic, proof circuits.Proof) error {
+	if !k.circuit.IsAggregate() {
+		return fmt.Errorf("verify aggregate: the key is of circuit %s", k.circuit)
+	}
+	return k.verify(expected.Words(), proof)
+}
+
+// VerifyRelease checks a release proof, with noise or without. [ResultKeys.Verify]
+// recomputes expected.
+func (k *Key) VerifyRelease(expected circuits.ReleasePublic, proof circuits.Proof) error {
+	words := expected.Words()
+	if !k.circuit.IsRelease() || len(words) != k.Inputs() {
+		return fmt.Errorf("verify release: the key is of circuit %s", k.circuit)
+	}
+	return k.verify(words, proof)
+}
+
+// VerifyEnrollment checks an enrollment. The caller recomputes expected: the root
+// from shard roots on the ledger, the signal from what is enrolled with, and a
+// time that it accepts. Whether the nullifier is new in the trial is the caller's
+// to check, and to remember.
+func (k *Key) VerifyEnrollment(expected circuits.EnrollmentPublic, proof circuits.Proof) error {
+	if !k.circuit.IsEnrollment() {
+		return fmt.Errorf("verify enrollment: the key is of circuit %s", k.circuit)
+	}
+	return k.verify(expected.Words(), proof)
+}
+
+// VerifyEligibility checks a proof of eligibility. The caller recomputes expected:
+// the criterion's digest and the issuers from the trial's design, the day, and
+// the nullifier from the person's enrollment.
+func (k *Key) VerifyEligibility(expected circuits.EligibilityPublic, proof circuits.Proof) error {
+	if !k.circuit.IsEligibility() {
+		return fmt.Errorf("verify eligibility: the key is of circuit %s", k.circuit)
+	}
+	return k.verify(expected.Words(), proof)
+}
+
+// VerifyQuiz checks a consent with its quiz. The caller takes document, answer
+// key and pass mark from the trial's design and the leaf from the ledger.
+func (k *Key) VerifyQuiz(expected circuits.QuizPublic, proof circuits.Proof) error {
+	if !k.circuit.IsQuiz() {
+		return fmt.Errorf("verify quiz: the key is of circuit %s", k.circuit)
+	}
+	return k.verify(expected.Words(), proof)
+}
+
+// VerifyCustody checks a hand-over. The caller takes keepers and temperatures
+// from the trial's design and the notes' root from the ledger. Whether nullifier
+// and notes are new is the caller's to check, and to remember.
+func (k *Key) VerifyCustody(expected circuits.CustodyPublic, proof circuits.Proof) error {
+	if !k.circuit.IsCustody() {
+		return fmt.Errorf("verify custody: the key is of circuit %s", k.circuit)
+	}
+	return k.verify(expected.Words(), proof)
+}
+
 func (k *Key) verify(words []circuits.Element, proof circuits.Proof) error {
 	public := make(fr.Vector, len(words))
 	for i, word := range words {

@@ -3,30 +3,8 @@
 //
 //   npm install @zkpassport/poseidon2@0.6.2 && node generate.mjs > vectors.json
 import { permute, poseidon2Hash } from "@zkpassport/poseidon2"
+import { R, hash2, hex, merkle, sponge } from "./hashes.mjs"
 
-const R = 21888242871839275222246405745257275088548364400416034343698204186575808495617n
-const add = (a, b) => (a + b) % R
-const hex = x => x.toString(16).padStart(64, "0")
-
-const compress = x => add(permute([...x])[0], x[0])
-const hash2 = (tag, a, b) => compress([a, b, 0n, tag])
-function sponge(tag, xs) {
-  let state = [0n, 0n, 0n, (BigInt(xs.length) << 64n) + tag]
-  do {
-    xs.slice(0, 3).forEach((x, i) => { state[i] = add(state[i], x) })
-    state = permute(state)
-    xs = xs.slice(3)
-  } while (xs.length > 0)
-  return state[0]
-}
-function merkle(level) {
-  while (level.length > 1) {
-    const above = []
-    for (let i = 0; i < level.length; i += 4) above.push(compress(level.slice(i, i + 4)))
-    level = above
-  }
-  return level[0]
-}
 function words(bits) {
   const out = []
   for (let start = 0; start < bits.length; start += 248)
@@ -73,6 +51,85 @@ const usedBits = Array.from({ length: shardSize }, (_, i) => (used.includes(i) ?
 const usedCommitment = commitBitmap(6000n, usedBits)
 const emptyUsed = commitBitmap(0n, Array(shardSize).fill(0))
 
+// A table over the same shard: column 0 an arm, 1 an event, 2 days, 3 an age, 4 spare. Each is
+// missing now and then. The question: events and days by arm, of those aged 18 to 65.
+const cellOf = value => value === undefined ? 0n : (1n << 30n) + value
+const columnsOfTable = [[2n, 11], [2n, 13], [4000n, 17], [90n, 19], [1n << 30n, 23]].map(([modulus, gap]) =>
+  Array.from({ length: shardSize }, (_, i) => (i % gap === gap - 1 ? undefined : ((BigInt(i) + 7n) * 0x9e3779b97f4a7c15n) % modulus)))
+const columnSalts = columnsOfTable.map((_, n) => 7000n + BigInt(n))
+function cellWords(cells) {
+  const out = []
+  for (let start = 0; start < cells.length; start += 8)
+    out.push(cells.slice(start, start + 8).reduce((sum, value, i) => sum + (cellOf(value) << BigInt(31 * i)), 0n))
+  return out
+}
+const commitColumn = (salt, cells) => sponge(34n, [salt, ...cellWords(cells)])
+const emptyColumn = commitColumn(0n, Array(shardSize).fill(undefined))
+const columnCommitments = columnsOfTable.map((cells, n) => commitColumn(columnSalts[n], cells))
+const dataRoot = merkle(columnCommitments.concat(Array(256 - columnCommitments.length).fill(emptyColumn)))
+
+const plan = { group: 0n, values: [1n, 2n], conditions: [{ column: 3n, lo: 18n, hi: 65n }] }
+const planPacked = plan.group | (plan.values[0] << 8n) | (plan.values[1] << 16n) | (plan.conditions[0].column << 24n) |
+  (plan.conditions[0].lo << 32n) | (plan.conditions[0].hi << 62n)
+const sums = Array.from({ length: 4 }, () => [0n, 0n, 0n])
+for (const i of used) {
+  const arm = columnsOfTable[0][i], age = columnsOfTable[3][i]
+  if (arm === undefined || age === undefined || age < 18n || age > 65n) continue
+  plan.values.forEach((column, v) => {
+    const x = columnsOfTable[Number(column)][i], cell = sums[Number(arm) * 2 + v]
+    if (x !== undefined) { cell[0] += 1n; cell[1] += x; cell[2] += x * x }
+  })
+}
+const commitTotals = (salt, cells) => sponge(35n, [salt, ...cells.map(([n, sum, squares]) => n + (sum << 32n) + (squares << 96n))])
+const totalsCommitment = commitTotals(7100n, sums)
+const totalsDigest = sponge(36n, [totalsCommitment, commitTotals(0n, sums.map(() => [0n, 0n, 0n]))])
+
+// Released: counts to 5, sums to 10, no squares; the last cell is withheld.
+const queryHash = 7200n, releaseSalt = 7300n
+const rounded = (x, unit) => (x + unit / 2n) / unit * unit
+const digestReleased = cells => sponge(39n, [releaseSalt, ...cells.flat().map(x => add(x, R))])
+const withheld = [3]
+const units = [5n, 10n, 1n], shown = [true, true, false]
+const termsWith = (min, scales) => {
+  let packed = 0n, at = 0n
+  const put = (v, bits) => { packed |= v << at; at += bits }
+  put(min, 21n)
+  units.forEach(u => put(u, 32n))
+  shown.forEach(s => put(s ? 1n : 0n, 1n))
+  scales.forEach(s => put(s, 3n))
+  put(withheld.reduce((sum, i) => sum | (1n << BigInt(i)), 0n), 4n)
+  return packed
+}
+const released = sums.map((cell, i) => cell.map((x, t) => (withheld.includes(i) || !shown[t] ? 0n : rounded(x, units[t]))))
+
+// Noise. Thresholds are 2^48/(1 + exp(2^(i−7))) from the series of exp, in 200 binary digits.
+const one = 1n << 200n
+function exp(x) { // of a fixed-point number
+  let sum = one, term = one
+  for (let n = 1n; term > 0n; n++) { term = term * x / one / n; sum += term }
+  return sum
+}
+const thresholds = Array.from({ length: 12 }, (_, i) => {
+  const e = exp(one << BigInt(i) >> 7n)
+  return ((one << 49n) / (one + e) + 1n) / 2n
+})
+const seed = 7400n
+function noise(place, scale) {
+  let draw = 0, sample = 0n
+  for (const block of [0n, 1n]) {
+    let state = permute([seed, queryHash, 2n * BigInt(place) + block, (3n << 64n) + 38n])
+    for (const lane of state.slice(0, 3)) for (const u of [0n, 1n, 2n, 3n]) {
+      const uniform = (lane >> (48n * u)) & ((1n << 48n) - 1n), power = (draw % 12) - 7 + scale
+      if (power >= 0 && uniform < thresholds[draw % 12]) sample += (draw < 12 ? 1n : -1n) << BigInt(power)
+      draw++
+    }
+  }
+  return sample
+}
+const noiseScales = [2, 6, 0]
+const noised = sums.map((cell, i) => cell.map((x, t) =>
+  (withheld.includes(i) || !shown[t] ? 0n : rounded(x, units[t]) + units[t] * noise(3 * i + t, noiseScales[t]))))
+
 process.stdout.write(JSON.stringify({
   origin: "generate.mjs with @zkpassport/poseidon2 0.6.2",
   permutations: permutations.map(x => ({ in: x.map(hex), out: permute([...x]).map(hex) })),
@@ -93,5 +150,17 @@ process.stdout.write(JSON.stringify({
     usedCommitment: hex(usedCommitment),
     matrixDigest: hex(sponge(32n, [matrixRoot, emptyMatrix])),
     usedDigest: hex(sponge(33n, [usedCommitment, emptyUsed])),
+  },
+  aggregate: {
+    columns: columnsOfTable.map(cells => cells.map(x => Number(cellOf(x)))), salts: columnSalts.map(hex),
+    commitments: columnCommitments.map(hex), data: hex(dataRoot),
+    plan: hex(planPacked), sums: sums.map(cell => cell.map(Number)), salt: hex(7100n), totals: hex(totalsCommitment),
+  },
+  release: {
+    queryHash: hex(queryHash), salt: hex(releaseSalt), totals: hex(totalsDigest),
+    terms: hex(termsWith(2n, [])), figures: released.map(cell => cell.map(Number)), released: hex(digestReleased(released)),
+    seed: hex(seed), seedCommitment: hex(hash2(37n, seed, 0n)), thresholds: thresholds.map(hex),
+    noise: [0, 1, 2, 3, 4, 5, 6, 7].map(scale => Number(noise(scale, scale))),
+    noisedTerms: hex(termsWith(0n, noiseScales.map(BigInt))), noisedFigures: noised.map(cell => cell.map(Number)), noised: hex(digestReleased(noised)),
   },
 }, null, 1) + "\n")
