@@ -79,6 +79,35 @@ func TestRecordedResultsVerify(t *testing.T) {
 	require.EqualError(t, ResultKeys{}.Verify(ResultQuestion{}, Result{}), "verify result: a key is missing")
 }
 
+// A noised release read against other seeds, questions, terms, totals and figures.
+func TestNoiseIsOfTheSeedOnTheLedger(t *testing.T) {
+	t.Parallel()
+	r := readResults(t)[3]
+	k := key(t, r.Circuit, r.VerifyingKey)
+	recorded := func() circuits.ReleasePublic {
+		seed := r.Words[4]
+		return circuits.ReleasePublic{Totals: r.Words[0], QueryHash: r.Words[1], Terms: r.Words[2], Released: r.Words[3], Seed: &seed}
+	}
+	require.NoError(t, k.VerifyRelease(recorded(), r.Proof))
+	for name, change := range map[string]func(*circuits.ReleasePublic){
+		"a seed chosen after the question": func(p *circuits.ReleasePublic) { p.Seed[31] ^= 1 },
+		"the noise of another question":    func(p *circuits.ReleasePublic) { p.QueryHash[31] ^= 1 },
+		"other terms":                      func(p *circuits.ReleasePublic) { p.Terms[31] ^= 1 },
+		"other totals":                     func(p *circuits.ReleasePublic) { p.Totals[31] ^= 1 },
+		"another figure":                   func(p *circuits.ReleasePublic) { p.Released[31] ^= 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			public := recorded()
+			change(&public)
+			require.ErrorIs(t, k.VerifyRelease(public, r.Proof), ErrInvalid)
+		})
+	}
+	public := recorded()
+	public.Seed = nil
+	require.EqualError(t, k.VerifyRelease(public, r.Proof), "verify release: the key is of circuit noise-1x1x1")
+}
+
 func key(t testing.TB, c circuits.Circuit, words string) *Key {
 	t.Helper()
 	raw, err := hex.DecodeString(words)
