@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -67,8 +68,12 @@ func (v *verification) dial(ctx context.Context) (*evm.Client, error) {
 func (v *verification) anchored(ctx context.Context, client *evm.Client, last int64) {
 	size := v.view.Checkpoint().Size
 	found, err := client.LatestAnchor(ctx)
-	if err == nil && found.Size > uint64(size) {
-		// The log was read before it was anchored again.
+	switch {
+	case err != nil || found.Size <= uint64(size):
+	case grewAfter(found.Time, v.leaves[len(v.leaves)-1].At):
+		err = fmt.Errorf("the chain has held a checkpoint over %d entries since %s, and this log of %d was written to after that: it is another, or has lost entries",
+			found.Size, found.Time.UTC().Format(time.DateTime), size)
+	default: // the log was read before it was anchored again
 		if at := v.recordedAnchor(ctx); at > 0 {
 			found, err = client.AnchorAt(ctx, uint64(at))
 		} else {
@@ -88,6 +93,10 @@ func (v *verification) anchored(ctx context.Context, client *evm.Client, last in
 	}
 	v.report.pass(CheckChainAnchor, v.trust.HubAnchor, "block %d holds the root of this log's first %d entries%s", found.Block, found.Size, covers)
 }
+
+// grewAfter reports whether a log whose newest entry is of one time was written to after another,
+// when the chain held a checkpoint over more entries than it has.
+func grewAfter(anchored, newest time.Time) bool { return newest.After(anchored.Add(message.Skew)) }
 
 // recordedAnchor returns the largest size that the log says was anchored, 0 for none.
 func (v *verification) recordedAnchor(ctx context.Context) int64 {

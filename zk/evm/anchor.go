@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"time"
 
 	"github.com/ethereum/go-ethereum"
 	"github.com/ethereum/go-ethereum/core/types"
@@ -12,9 +13,10 @@ import (
 
 // Checkpoint is a ledger checkpoint as the chain holds it.
 type Checkpoint struct {
-	Size  uint64   // leaves
-	Root  [32]byte // Merkle root over them
-	Block uint64   // in which it was anchored
+	Size  uint64    // leaves
+	Root  [32]byte  // Merkle root over them
+	Block uint64    // in which it was anchored
+	Time  time.Time // of the block; of the latest only
 }
 
 // Growth returns the proof that the ledger's first from leaves are the beginning of those of the
@@ -129,7 +131,7 @@ func (c *Client) LatestAnchor(ctx context.Context) (Checkpoint, error) {
 	if latest.Size == 0 {
 		return Checkpoint{}, fmt.Errorf("latest checkpoint: %w", ErrNotFound)
 	}
-	return Checkpoint{Size: latest.Size, Root: latest.Root, Block: latest.BlockNumber}, nil
+	return Checkpoint{Size: latest.Size, Root: latest.Root, Block: latest.BlockNumber, Time: time.Unix(int64(latest.Time), 0)}, nil
 }
 
 // Anchored reports whether the contract finds the entry with this leaf hash at index of the
