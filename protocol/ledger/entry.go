@@ -40,7 +40,7 @@ const (
 	ScheduleRegistered Kind = 11 // envelope of schedule.Schedule
 	ScheduleCancelled  Kind = 12 // envelope of schedule.Cancellation
 	OccurrenceMissed   Kind = 13 // schedule.Miss
-	CeremonyStated     Kind = 20 // envelope of a statement about a ceremony of keys
+	CeremonyStated     Kind = 15 // envelope of a statement about a ceremony of keys
 )
 
 var kindNames = map[Kind]string{
