@@ -40,6 +40,7 @@ const (
 	ScheduleRegistered Kind = 11 // envelope of schedule.Schedule
 	ScheduleCancelled  Kind = 12 // envelope of schedule.Cancellation
 	OccurrenceMissed   Kind = 13 // schedule.Miss
+	ConsentChanged     Kind = 14 // envelope of consent.Changes, which names their list
 )
 
 var kindNames = map[Kind]string{
@@ -47,7 +48,7 @@ var kindNames = map[Kind]string{
 	TrialRegistered: "trial registered", ConsentEpoch: "consent epoch", QuestionAsked: "question asked",
 	QuestionAnswered: "question answered", AccessProved: "access proved", ChainAnchored: "chain anchored",
 	StudyRegistered: "study registered", ScheduleRegistered: "schedule registered", ScheduleCancelled: "schedule cancelled",
-	OccurrenceMissed: "occurrence missed",
+	OccurrenceMissed: "occurrence missed", ConsentChanged: "consent changed",
 }
 
 func (k Kind) String() string {
