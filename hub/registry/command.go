@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/trialmesh/trialmesh/protocol/canonical"
+	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -55,6 +56,7 @@ const (
 	KindAskOccurrence     Kind = 27
 	KindCancelSchedule    Kind = 28
 	KindRecordStep        Kind = 29
+	KindChangeConsents    Kind = 30
 )
 
 // Command is one entry of the replicated log.
@@ -133,6 +135,11 @@ type (
 	// PublishEpoch records a node's consent epoch.
 	PublishEpoch struct {
 		Envelope message.Envelope `json:"envelope"` // of consent.Epoch
+	}
+
+	// ChangeConsents records changes of a node's consent leaves.
+	ChangeConsents struct {
+		consent.Batch
 	}
 
 	// AskQuestion records a question. It is of logs from before there was a queue.
@@ -243,6 +250,7 @@ func (RevokeTokens) kind() Kind      { return KindRevokeTokens }
 func (RegisterCircuit) kind() Kind   { return KindRegisterCircuit }
 func (RegisterTrial) kind() Kind     { return KindRegisterTrial }
 func (PublishEpoch) kind() Kind      { return KindPublishEpoch }
+func (ChangeConsents) kind() Kind    { return KindChangeConsents }
 func (AskQuestion) kind() Kind       { return KindAskQuestion }
 func (RecordAnswer) kind() Kind      { return KindRecordAnswer }
 func (RecordStep) kind() Kind        { return KindRecordStep }
