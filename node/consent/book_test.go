@@ -104,11 +104,18 @@ func (d *desk) record(t *testing.T, n int64, e message.Envelope) error {
 	return err
 }
 
+// draft returns the next epoch, after its changes were put on a ledger.
 func (d *desk) draft(t *testing.T) *consent.Draft {
 	t.Helper()
-	draft, err := d.book.Draft(t.Context(), "glucose-1", message.Digest{5}, d.prover, d.now)
-	require.NoError(t, err)
-	return draft
+	for {
+		draft, err := d.book.Draft(t.Context(), "glucose-1", message.Digest{5}, d.prover, d.now)
+		require.NoError(t, err)
+		if draft == nil || draft.IsEpoch() {
+			return draft
+		}
+		d.leaf++
+		require.NoError(t, d.book.Recorded(t.Context(), *draft, d.leaf, d.now))
+	}
 }
 
 // publish closes an epoch and puts it on a ledger.
@@ -435,7 +442,10 @@ func TestFailedProofLeavesNoDraft(t *testing.T) {
 	d := newDesk(t, sqltest.SQLite(t))
 	d.consents(t, 1)
 	d.prover.fail = errors.New("no memory")
-	_, err := d.book.Draft(t.Context(), "glucose-1", message.Digest{5}, d.prover, d.now)
+	changes, err := d.book.Draft(t.Context(), "glucose-1", message.Digest{5}, d.prover, d.now)
+	require.NoError(t, err)
+	require.NoError(t, d.book.Recorded(t.Context(), *changes, 1, d.now))
+	_, err = d.book.Draft(t.Context(), "glucose-1", message.Digest{5}, d.prover, d.now)
 	require.ErrorContains(t, err, "no memory")
 	d.prover.fail = nil
 	require.EqualValues(t, 1, d.publish(t).Number)

@@ -1,6 +1,10 @@
 package consent
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
+
 	"github.com/trialmesh/trialmesh/protocol/canonical"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -63,4 +67,24 @@ const ChangesProtocol = "/trialmesh/consent-changes/1"
 type Batch struct {
 	Envelope message.Envelope `json:"envelope"` // of Changes
 	Leaves   []Change         `json:"leaves"`
+}
+
+// maxBatch bounds a batch in bytes: 4,096 changes and their envelope.
+const maxBatch = 2 << 20
+
+// ParseBatch reads a batch from outside bytes. It checks form only.
+func ParseBatch(raw []byte) (b Batch, err error) {
+	if len(raw) > maxBatch {
+		return b, ErrChanges
+	}
+	clean, err := canonical.Fields(raw)
+	if err != nil {
+		return b, errors.Join(message.ErrMalformed, err)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(clean))
+	decoder.DisallowUnknownFields()
+	if decoder.Decode(&b) != nil {
+		return Batch{}, message.ErrMalformed
+	}
+	return b, nil
 }
