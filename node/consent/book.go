@@ -92,6 +92,9 @@ func Open(ctx context.Context, cfg Config) (*Book, error) {
 	return &Book{cfg: cfg}, nil
 }
 
+// Node is whose book it is.
+func (b *Book) Node() identity.DID { return b.cfg.Key.DID() }
+
 // Record takes a signed message about consent of the given person. It is
 // durable when Record returns; changed is false if it was on record before.
 func (b *Book) Record(ctx context.Context, person omop.PersonID, e message.Envelope, now time.Time) (changed bool, err error) {

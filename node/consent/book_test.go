@@ -37,12 +37,13 @@ type desk struct {
 	book   *consent.Book
 	now    time.Time
 	leaf   int64
+	shape  circuits.Shape
 	prover *counting
 }
 
 func newDesk(t *testing.T, db *sqldb.DB) *desk {
 	t.Helper()
-	d := &desk{node: key(t), db: db, now: start, prover: new(counting)}
+	d := &desk{node: key(t), db: db, now: start, shape: shape, prover: new(counting)}
 	d.reopen(t)
 	return d
 }
@@ -50,10 +51,15 @@ func newDesk(t *testing.T, db *sqldb.DB) *desk {
 func (d *desk) reopen(t *testing.T) {
 	t.Helper()
 	var err error
+	d.prover.shape = d.shape
 	d.trail, err = audit.Open(t.Context(), d.db, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	d.book, err = consent.Open(t.Context(), consent.Config{DB: d.db, Key: d.node, Trail: d.trail, Secret: [32]byte{7}, Shape: shape, Window: 24 * time.Hour})
+	d.book, err = consent.Open(t.Context(), d.config())
 	require.NoError(t, err)
+}
+
+func (d *desk) config() consent.Config {
+	return consent.Config{DB: d.db, Key: d.node, Trail: d.trail, Secret: [32]byte{7}, Shape: d.shape, Window: 24 * time.Hour}
 }
 
 func key(t *testing.T) identity.Key {
@@ -169,13 +175,14 @@ func (d *desk) usable(t *testing.T, use agreed.Use) []int64 {
 
 // counting is a prover that states what real ones state and counts its work.
 type counting struct {
+	shape  circuits.Shape
 	proofs atomic.Int64
 	fail   error
 }
 
 func (p *counting) Epoch(_ context.Context, w circuits.EpochWitness) (circuits.EpochProof, error) {
 	p.proofs.Add(1)
-	public, err := w.Public(shape.Epoch())
+	public, err := w.Public(p.shape.Epoch())
 	return circuits.EpochProof{Public: public}, errors.Join(err, p.fail)
 }
 
