@@ -48,7 +48,7 @@ func newDesk(t *testing.T, db *sqldb.DB) *desk {
 	return d
 }
 
-func (d *desk) reopen(t *testing.T) {
+func (d *desk) reopen(t testing.TB) {
 	t.Helper()
 	var err error
 	d.prover.shape = d.shape
@@ -62,7 +62,7 @@ func (d *desk) config() consent.Config {
 	return consent.Config{DB: d.db, Key: d.node, Trail: d.trail, Secret: [32]byte{7}, Shape: d.shape, Window: 24 * time.Hour}
 }
 
-func key(t *testing.T) identity.Key {
+func key(t testing.TB) identity.Key {
 	t.Helper()
 	k, err := identity.Generate(rand.Reader)
 	require.NoError(t, err)
