@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -108,30 +109,33 @@ func (v *verification) follow(ctx context.Context, f *followed, subject string) 
 	return true
 }
 
-// change takes one change of the leaf. From the first that opens on, each must.
+// change takes one change of the leaf. From the first that opens on, each must. Statements
+// may look alike, as those of a consent that was given again; then the receipt tells them.
 func (f *followed) change(c consent.Change, index int64) error {
 	f.changes++
+	opens := false
 	for i := max(f.now, 0); i < len(f.statements); i++ {
 		leaf, err := f.leaf(f.statements[i])
 		if err != nil {
 			return err
 		}
-		if leaf != c.New {
-			continue
-		}
+		opens = opens || leaf == c.New
 		said := f.statements[i].Said
 		if i == f.now {
 			said = message.Digest{}
 		}
-		if f.receipt.Secret.Receipt(f.changes, said) != c.Receipt {
-			return fmt.Errorf("the leaf says what message %d said, but the change commits to another", i+1)
+		if leaf != c.New || f.receipt.Secret.Receipt(f.changes, said) != c.Receipt {
+			continue
 		}
 		if i != f.now {
 			f.now, f.entry = i, index
 		}
 		return nil
 	}
-	if f.now < 0 {
+	switch {
+	case opens:
+		return errors.New("the leaf states something that the participant signed, but its receipt is not for that message")
+	case f.now < 0:
 		return nil // it was kept for a participant, or is not this one's
 	}
 	return fmt.Errorf("the leaf states something that the participant has not signed, or had signed before message %d", f.now+1)

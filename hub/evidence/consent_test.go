@@ -2,6 +2,7 @@ package evidence_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"slices"
 	"testing"
@@ -146,6 +147,31 @@ func TestAParticipantFollowsTheirConsent(t *testing.T) {
 	require.Contains(t, used, "1 answers ("+before.String()+")")
 	require.Contains(t, used, "1 answers ("+after.String()+")")
 	require.True(t, found(t, c.verify(t, kept), evidence.CheckLeaf).Failed(), "whoever has not signed the withdrawal would see it")
+}
+
+// TestAConsentThatIsGivenAgain in the same words looks like the first; the receipts tell
+// which of the two counts.
+func TestAConsentThatIsGivenAgain(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t)
+	c.publish(t)
+	c.site.Withdraw(t, 0)
+	c.now = c.now.Add(time.Minute)
+	grant, err := message.Replay[agreed.Grant](c.site.Grants[0], agreed.KindGrant)
+	require.NoError(t, err)
+	again, err := message.Seal(c.site.Participants[0], agreed.KindGrant, grant, c.now, time.Hour, rand.Reader)
+	require.NoError(t, err)
+	changed, err := c.site.Book.Record(t.Context(), c.site.Persons[0], again, c.now)
+	require.NoError(t, err)
+	require.True(t, changed)
+	c.publish(t)
+	r := c.receipt(t, 0)
+	require.Len(t, r.Said, 3)
+	report := c.verify(t, r)
+	require.Empty(t, report.Failed())
+	require.Contains(t, found(t, report, evidence.CheckConsent).Detail, "in force")
+	r.Said = r.Said[:1]
+	require.True(t, found(t, c.verify(t, r), evidence.CheckLeaf).Failed(), "it is another message than the first")
 }
 
 // TestReceiptsThatDoNotFit say so.
