@@ -46,10 +46,12 @@ func UpdateTree(rows Rows, level int, elements []Placed) (Element, error) {
 	if len(elements) == 0 {
 		return TreeRoot(rows)
 	}
-	for i, e := range elements {
-		if e.Index < 0 || e.Index >= 1<<(2*(TreeDepth-level)) || i > 0 && e.Index <= elements[i-1].Index {
+	last := -1
+	for _, e := range elements {
+		if e.Index <= last || e.Index >= 1<<(2*(TreeDepth-level)) {
 			return Element{}, ErrTreeOrder
 		}
+		last = e.Index
 	}
 	for ; level < TreeDepth; level++ {
 		var above []Placed
