@@ -3,6 +3,7 @@ package consent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -89,6 +90,8 @@ func (b *Book) Draft(ctx context.Context, id trial.ID, circuit message.Digest, p
 	return b.nextEpoch(ctx, id, last, circuit, prover, now)
 }
 
+var errTree = errors.New("consent: the stored tree is not the one that its leaves make; node fsck says where")
+
 // nextEpoch closes the epoch after the last, or returns nil if it would say the same. Only
 // the shards that it proves are ever in memory.
 func (b *Book) nextEpoch(ctx context.Context, id trial.ID, last *storedEpoch, circuit message.Digest, prover Prover, now time.Time) (*Draft, error) {
@@ -111,6 +114,9 @@ func (b *Book) nextEpoch(ctx context.Context, id trial.ID, last *storedEpoch, ci
 		shard, stored, err := b.proveShard(ctx, id, i, prover, now)
 		if err != nil {
 			return nil, err
+		}
+		if shard.Root != root {
+			return nil, errTree
 		}
 		epoch.Shards, slots[i] = append(epoch.Shards, shard), stored
 	}

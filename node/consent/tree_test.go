@@ -233,6 +233,10 @@ func TestADamagedTreeIsFound(t *testing.T) {
 			d.exec(t, c.mend)
 			require.Empty(t, d.defects(t), name)
 		}
+		d.exec(t, `UPDATE consent_leaf SET changes = changes + 1`)
+		d.now = d.now.Add(13 * time.Hour)
+		_, err := d.book.Draft(t.Context(), "glucose-1", message.Digest{5}, d.prover, d.now)
+		require.ErrorContains(t, err, "node fsck", "nothing is signed that the hub would refuse")
 	})
 }
 
