@@ -23,18 +23,19 @@ const benchShards = 64
 
 // BenchmarkConsentTree measures, on each engine, a shard that comes into use, one
 // withdrawal in the full tree with its decoys and the opening of its shard, and the check of all of it: CPU-seconds of
-// this process, and for the withdrawal the memory that it allocates.
+// this process, for the withdrawal the memory that it allocates, and for a leaf its disk.
 func BenchmarkConsentTree(b *testing.B) {
 	for name, open := range map[string]func(testing.TB) *sqldb.DB{"sqlite": sqltest.SQLite, "postgres": sqltest.Postgres} {
 		b.Run(name, func(b *testing.B) {
 			d := &desk{node: key(b), db: open(b), now: start, shape: circuits.Shape{ShardSize: 1024, Shards: benchShards, Slots: 2}, prover: new(counting)}
 			d.reopen(b)
 			d.synthesize(b)
-			began := cpu()
+			began, size := cpu(), d.size(b)
 			for range b.N {
 				d.publishUnproven(b)
 			}
 			b.ReportMetric((cpu()-began).Seconds()/benchShards, "cpu-s/shard")
+			b.ReportMetric(float64(d.size(b)-size)/benchShards/1024, "bytes/leaf")
 
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
@@ -76,6 +77,16 @@ func (d *desk) publishUnproven(b *testing.B) (n int) {
 		require.NoError(b, err)
 		require.NoError(b, d.book.Recorded(b.Context(), *draft, int64(n), d.now))
 	}
+}
+
+// size is how many bytes the database has on disk.
+func (d *desk) size(b *testing.B) (n int64) {
+	ask := `SELECT page_count * page_size FROM pragma_page_count, pragma_page_size`
+	if d.db.Dialect() == sqldb.Postgres {
+		ask = `SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'`
+	}
+	require.NoError(b, d.db.Read(b.Context(), func(tx *sqldb.Tx) error { return tx.QueryRow(b.Context(), ask).Scan(&n) }))
+	return n
 }
 
 // synthesize puts a participant into every slot.
