@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -360,61 +359,6 @@ func vocabularyProgress(cmd *cobra.Command, now func() time.Time) func(file stri
 		}
 		tenths[file] = tenth
 	}
-}
-
-func newNodeConsent() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "consent FILE",
-		Short: "Record participants' signed consents",
-		Long: `Record signed consents, refusals and withdrawals from FILE (- for standard input):
-one JSON object a line, {"patient": id of the FHIR Patient, "consent": signed
-envelope}. All are durable when the command ends. A withdrawal counts at once,
-a grant as soon as the node has put its next commitment on the ledger.`,
-		Example: `  trialmesh node consent consents.ndjson --dir node`,
-		Args:    args(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := localNode(cmd)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			raw, err := readInput(cmd, args[0])
-			if err != nil {
-				return err
-			}
-			list, err := parseConsents(raw)
-			if err != nil {
-				return err
-			}
-			n, err := c.RecordConsents(cmd.Context(), list)
-			if err != nil {
-				return err
-			}
-			if wantsJSON(cmd) {
-				return printJSON(cmd, map[string]any{"recorded": n})
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d recorded\n", n)
-			return err
-		},
-	}
-	return addDir(cmd, "node")
-}
-
-func parseConsents(raw []byte) ([]client.Consent, error) {
-	var list []client.Consent
-	scanner := bufio.NewScanner(strings.NewReader(string(raw)))
-	scanner.Buffer(nil, maxInput)
-	for line := 1; scanner.Scan(); line++ {
-		if len(strings.TrimSpace(scanner.Text())) == 0 {
-			continue
-		}
-		var one client.Consent
-		if err := decodeJSON(scanner.Bytes(), &one); err != nil {
-			return nil, fmt.Errorf("line %d is not a consent", line)
-		}
-		list = append(list, one)
-	}
-	return list, scanner.Err()
 }
 
 func newNodeStatus() *cobra.Command {

@@ -18,8 +18,8 @@ func newNodeFsck() *cobra.Command {
 		Short: "Check that nothing of the node's data is lost or damaged",
 		Long: `Check the node's database and raw copies, also while it runs: every acknowledged job is
 there with its file, every file decrypts to the digest it was acknowledged with, every
-row and every point of a time series leads to such a file, and all rows that are
-referred to are there. Nothing is changed. What is wrong is listed by rule and place,
+row and every point of a time series leads to such a file, all rows that are referred
+to are there, and the consent trees are those that the consents make. Nothing is changed. What is wrong is listed by rule and place,
 never by value, and the status is 1 then. Raw copies that nothing needs are counted:
 they are of uploads that were not acknowledged, and no defect.`,
 		Example: `  trialmesh node fsck --dir node

@@ -11,13 +11,14 @@ import (
 
 	"github.com/trialmesh/trialmesh/hub/client"
 	"github.com/trialmesh/trialmesh/hub/evidence"
+	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
 func newVerifyCommand() *cobra.Command {
 	return group("verify", "Check a ledger, an answer or a proof from public data alone",
-		newVerifyLedger(), newVerifyQuery(), newVerifyProof(), newVerifyExport())
+		newVerifyLedger(), newVerifyQuery(), newVerifyProof(), newVerifyConsent(), newVerifyExport())
 }
 
 const verifyLong = `
@@ -74,6 +75,38 @@ func newVerifyProof() *cobra.Command {
 				return evidence.VerifyProof(ctx, source, trust, chain, id, node)
 			})
 		},
+	}
+	return addSource(cmd)
+}
+
+func newVerifyConsent() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "consent",
+		Short: "Follow a participant's own consent on the ledger",
+		Long: `Check, with the receipt that a node gave to a participant, that the node published what
+they signed and nothing else, what is in force now, and which answers were drawn while
+it was. The receipt stays on this machine: what is read from the hub is the same
+for every participant of the trial at that node.` + verifyLong,
+		Example: `  trialmesh verify consent --receipt receipt.json --from https://hub.example:7420 --root root.pem --trust trust.json`,
+		Args:    args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			raw, err := readInput(cmd, path)
+			if err != nil {
+				return err
+			}
+			var receipt consent.Receipt
+			if err := decodeJSON(raw, &receipt); err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
+			return verify(cmd, func(ctx context.Context, source evidence.Source, trust evidence.Trust, _ string) (evidence.Report, error) {
+				return evidence.VerifyConsent(ctx, source, trust, receipt)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&path, "receipt", "", "file that trialmesh node consent receipt printed, - for standard input (required)")
+	if err := cmd.MarkFlagRequired("receipt"); err != nil {
+		panic(err) // the flag was defined above
 	}
 	return addSource(cmd)
 }

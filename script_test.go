@@ -14,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
+	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/sdk/sdktest"
 	"github.com/trialmesh/trialmesh/protocol/trial"
@@ -127,7 +128,8 @@ func hospital(ts *testscript.TestScript, name string) testdata.Hospital {
 	return all[i]
 }
 
-// writeConsents lets these patients sign: consents HOSPITAL TRIAL NODE FILE.
+// writeConsents lets these patients sign: consents HOSPITAL TRIAL NODE FILE. It sets
+// PARTICIPANT to the last of them who permitted something.
 func writeConsents(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 4 {
 		ts.Fatalf("usage: consents HOSPITAL TRIAL NODE FILE")
@@ -141,6 +143,9 @@ func writeConsents(ts *testscript.TestScript, neg bool, args []string) {
 	for _, m := range signed.Messages {
 		if slices.Contains(loaded, m.Patient) {
 			ts.Check(enc.Encode(m))
+			if m.Consent.Kind == consent.KindGrant {
+				ts.Setenv("PARTICIPANT", string(m.Consent.Issuer))
+			}
 		}
 	}
 	ts.Check(f.Close())

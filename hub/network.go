@@ -60,15 +60,27 @@ func (h *Hub) serve(host *transport.Host) {
 		if err != nil {
 			return nil, err
 		}
-		if envelope.Issuer != from {
-			return nil, problem.Refusal("epoch.sender", "a node sends its own consent epochs only")
-		}
-		outcome, err := h.log.Propose(ctx, registry.PublishEpoch{Envelope: envelope})
+		return h.recordConsents(ctx, from, envelope, registry.PublishEpoch{Envelope: envelope})
+	})
+	host.HandleCall(consent.ChangesProtocol, func(ctx context.Context, from identity.DID, raw []byte) ([]byte, error) {
+		batch, err := consent.ParseBatch(raw)
 		if err != nil {
 			return nil, err
 		}
-		return json.Marshal(consent.Recorded{LedgerIndex: outcome.LedgerIndex})
+		return h.recordConsents(ctx, from, batch.Envelope, registry.ChangeConsents{Batch: batch})
 	})
+}
+
+// recordConsents proposes what a node says of its consents.
+func (h *Hub) recordConsents(ctx context.Context, from identity.DID, e message.Envelope, body registry.Body) ([]byte, error) {
+	if e.Issuer != from {
+		return nil, problem.Refusal("epoch.sender", "a node sends its own consent epochs only")
+	}
+	outcome, err := h.log.Propose(ctx, body)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(consent.Recorded{LedgerIndex: outcome.LedgerIndex})
 }
 
 // network is what a node is told.

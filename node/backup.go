@@ -67,7 +67,7 @@ func Fsck(ctx context.Context, cfg Config, progress func(fsck.Progress)) (fsck.R
 	if err != nil {
 		return fsck.Report{}, fmt.Errorf("fsck: %w", err)
 	}
-	report, err := fsck.Check(ctx, fsck.Config{DB: db, Raw: files, Progress: progress, Now: cfg.Now})
+	report, err := fsck.Check(ctx, fsck.Config{DB: db, Raw: files, Consents: cfg.checkConsents, Progress: progress, Now: cfg.Now})
 	if errors.Is(err, sqldb.ErrSchema) {
 		err = fmt.Errorf("this version has not opened the node's database yet: run the node once, which brings its tables up to date, then check: %w", err)
 	}

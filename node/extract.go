@@ -12,7 +12,6 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node/audit"
-	"github.com/trialmesh/trialmesh/node/consent"
 	"github.com/trialmesh/trialmesh/node/extract"
 	wire "github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/trial"
@@ -102,15 +101,11 @@ func studyKey(folder string, e Extraction) (extract.Key, error) {
 // permits goes by the consents as a question of this moment would: in force now, and in
 // an epoch that is on the ledger.
 func (c Config) permits(ctx context.Context, db *sqldb.DB, trail *audit.Trail, e Extraction) (func(omop.PersonID) bool, error) {
-	h, err := readHome(c.Dir)
+	book, err := c.book(ctx, db, trail)
 	if err != nil {
 		return nil, err
 	}
-	book, err := consent.Open(ctx, consent.Config{DB: db, Key: h.key, Trail: trail, Secret: h.secret, Shape: c.Shape, Window: c.EpochWindow})
-	if err != nil {
-		return nil, err
-	}
-	use := wire.Use{Trial: e.Trial, Node: h.key.DID(), Scopes: scopesOf(e.Spec), At: c.Now()}
+	use := wire.Use{Trial: e.Trial, Node: book.Node(), Scopes: scopesOf(e.Spec), At: c.Now()}
 	epoch, err := book.EpochFor(ctx, use, use.At, math.MaxInt64)
 	if err != nil {
 		return nil, err

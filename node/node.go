@@ -379,7 +379,7 @@ func (n *Node) openPeer(ctx context.Context) error {
 	n.publisher = consent.NewPublisher(consent.PublisherConfig{
 		Book: n.consents, Pause: n.cfg.EpochPause, Log: n.cfg.Logger, Now: n.cfg.Now,
 		Proving: func() (consent.Prover, message.Digest, error) { return n.network.EpochProver() },
-		Send:    n.sendEpoch,
+		Send:    n.sendConsents,
 	})
 	var err error
 	n.peer, err = peer.Open(ctx, peer.Config{
@@ -395,13 +395,17 @@ func (n *Node) openPeer(ctx context.Context) error {
 	return nil
 }
 
-// sendEpoch brings a consent epoch to the hub.
-func (n *Node) sendEpoch(ctx context.Context, e message.Envelope) (int64, error) {
-	raw, err := json.Marshal(e)
+// sendConsents brings an epoch, or changes of leaves, to the hub.
+func (n *Node) sendConsents(ctx context.Context, d consent.Draft) (int64, error) {
+	protocol, body := wire.EpochProtocol, any(d.Envelope)
+	if !d.IsEpoch() {
+		protocol, body = wire.ChangesProtocol, wire.Batch{Envelope: d.Envelope, Leaves: d.Leaves}
+	}
+	raw, err := json.Marshal(body)
 	if err != nil {
 		return 0, err
 	}
-	reply, err := n.host.Call(ctx, n.host.Hub(), wire.EpochProtocol, raw)
+	reply, err := n.host.Call(ctx, n.host.Hub(), protocol, raw)
 	if err != nil {
 		return 0, err
 	}

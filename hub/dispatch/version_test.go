@@ -145,7 +145,13 @@ func served(t *testing.T, of version.Version) {
 	for _, e := range now.Exchanges {
 		require.Empty(t, beyond(t, e.Reply, replies), "what a node signs is read strictly")
 	}
+	entries[".body.envelope.body.changes"] = true // the hub is updated before the nodes that publish leaves
 	for _, e := range now.Entries {
+		var c registry.Command
+		require.NoError(t, json.Unmarshal(e, &c))
+		if c.Kind == registry.KindChangeConsents {
+			continue
+		}
 		require.Empty(t, beyond(t, e, entries), "consent epochs, trial and questions are as they were")
 	}
 }

@@ -17,7 +17,9 @@ import (
 	"github.com/trialmesh/trialmesh/hub/registry"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
+	"github.com/trialmesh/trialmesh/node/consent"
 	"github.com/trialmesh/trialmesh/node/peer/peertest"
+	agreed "github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -86,8 +88,11 @@ func newWorldUnder(t *testing.T, policy disclosure.Policy, people ...[]peertest.
 
 func (w *world) publish(t *testing.T, i int) message.Digest {
 	t.Helper()
-	return w.sites[i].Publish(t, func(e message.Envelope) int64 {
-		return w.propose(t, registry.PublishEpoch{Envelope: e}).LedgerIndex
+	return w.sites[i].Publish(t, func(d consent.Draft) int64 {
+		if !d.IsEpoch() {
+			return w.propose(t, registry.ChangeConsents{Batch: agreed.Batch{Envelope: d.Envelope, Leaves: d.Leaves}}).LedgerIndex
+		}
+		return w.propose(t, registry.PublishEpoch{Envelope: d.Envelope}).LedgerIndex
 	})
 }
 

@@ -111,6 +111,7 @@ func (v *verification) epoch(ctx context.Context, q *question, a query.Answered)
 	v.report.pass(CheckEpoch, subject, "entry %d holds epoch %d of the node's consents, signed by the node, before the question", e.index, e.body.Number)
 	v.newest(q, epochs[at:])
 	v.follows(ctx, epochs[:at], e)
+	v.tied(ctx, e)
 	v.report.judge(CheckWindow, subject, e.body.Covers(q.At), "the epoch's bitmaps hold for the time of the question",
 		fmt.Sprintf("%s: the epoch's window does not cover the question of %s", e.place(), stamp(q.At)))
 	circuit, sound = v.epochProofs(*e)

@@ -122,6 +122,9 @@ func (v *verification) consistent(ctx context.Context, l leaf) error {
 	case entry.ConsentEpoch:
 		d, err := open[consent.Epoch](ctx, v, l, consent.KindEpoch)
 		return about(l, string(d.body.Trial), own(err, l.Actor, d.body.Node))
+	case entry.ConsentChanged:
+		_, err := v.changes(ctx, l)
+		return err
 	case entry.QuestionAsked:
 		d, err := open[query.Request](ctx, v, l, query.KindRequest)
 		return about(l, d.envelope.Digest().String(), err)

@@ -28,6 +28,7 @@ func VerifyLedger(ctx context.Context, src Source, trust Trust, chain string) (R
 		v.documents(ctx)
 		v.anchors(ctx)
 		v.once(ctx)
+		v.trees(ctx)
 		v.onChain(ctx, 0, nil)
 	}
 	return v.end(ctx)

@@ -30,7 +30,21 @@ type lie struct {
 var nodeLies = map[string]lie{
 	"about its consent root": {func(l *tale) string {
 		return l.falseEpoch(0, func(e *consent.Epoch) { e.Shards[0].Root[31] ^= 1 })
-	}, []string{evidence.CheckEpochProof, evidence.CheckAccessProof}},
+	}, []string{evidence.CheckEpochTree, evidence.CheckEpochProof, evidence.CheckAccessProof}},
+
+	"and names no leaves although it published some": {func(l *tale) string {
+		return l.falseEpoch(0, func(e *consent.Epoch) { e.Changes = 0 })
+	}, []string{evidence.CheckEpochTree}},
+
+	"about leaves that it keeps to itself": {func(l *tale) string {
+		l.remove(l.by(entry.ConsentChanged, string(trialID), l.w.sites[0].key.DID()))
+		return l.entry(l.epoch(0))
+	}, []string{evidence.CheckEpochTree}},
+
+	"about leaves that it published later": {func(l *tale) string {
+		l.move(l.by(entry.ConsentChanged, string(trialID), l.w.sites[1].key.DID()), l.question())
+		return l.entry(l.epoch(1))
+	}, []string{evidence.CheckEpochTree}},
 
 	"about who permits what": {func(l *tale) string {
 		return l.falseEpoch(0, func(e *consent.Epoch) { e.Shards[0].Matrix[31] ^= 1 })

@@ -87,14 +87,14 @@ func TestRemoteHubThatGrowsMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := network(t)
 	short, whole := truth(t, w), w.source
-	short.chapters = short.chapters[:20]
+	short.chapters = short.chapters[:23]
 	early := short.tell()
 	var first atomic.Bool
 	src := remote(t, serve(t, switching{whole, early, &first}, nil))
 	report, err := evidence.VerifyQuery(t.Context(), src, w.trust, "", w.complete)
 	require.NoError(t, err)
 	require.Empty(t, report.Failed())
-	require.EqualValues(t, 20, report.Checkpoint.Size)
+	require.EqualValues(t, 23, report.Checkpoint.Size)
 }
 
 func TestRemoteHubThatMisbehaves(t *testing.T) {

@@ -16,6 +16,7 @@ const (
 	CheckSignatures = "log.signatures" // documents are signed by whom the entries name
 	CheckAnchors    = "log.anchors"    // recorded anchors agree with the log itself
 	CheckProofsOnce = "log.proofs"     // no proof or commitment serves twice
+	CheckTrees      = "log.consents"   // changes of consent leaves lead to the roots that epochs are about
 	CheckCopy       = "log.copy"       // a directory says which question it was made for
 
 	CheckQuestion   = "question.signed" // in the log, signed by the researcher, valid when asked
@@ -39,6 +40,7 @@ const (
 	CheckEpoch       = "epoch.recorded"    // in the log before the question, signed by the node
 	CheckEpochNewest = "epoch.newest"      // the node had published no newer one
 	CheckEpochChain  = "epoch.chain"       // it follows the one before it
+	CheckEpochTree   = "epoch.tree"        // it is about the leaves that the node had published
 	CheckWindow      = "epoch.window"      // its window covers the question
 	CheckEpochProof  = "epoch.proof"       // its shards' proofs verify
 	CheckAccess      = "access.recorded"   // one access proof, in the log after the result
@@ -49,6 +51,11 @@ const (
 	CheckScopes      = "access.scopes"     // for the scopes the question needs
 	CheckCount       = "access.count"      // at least as many records as the policy demands
 	CheckAccessProof = "access.proof"      // the zero-knowledge proof verifies
+
+	CheckReceipt = "consent.receipt" // it holds what the participant signed
+	CheckLeaf    = "consent.leaf"    // the leaf never stated anything else
+	CheckConsent = "consent.stands"  // it states the last of it
+	CheckUsed    = "consent.used"    // which answers were drawn while it was in force
 
 	CheckChain       = "chain.contracts" // endpoint, contracts and verifying key are the expected ones
 	CheckChainAnchor = "chain.anchor"    // the chain holds a root of this log

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/trialmesh/trialmesh/hub/ledger"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/protocol/canonical"
+	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -36,13 +38,14 @@ type tale struct {
 	*evidence.Trust
 	id       query.ID // the question that is verified
 	chapters []*chapter
+	others   map[message.Digest][]byte // documents that documents name
 }
 
 // truth returns the network's log as it happened.
 func truth(t testing.TB, w *world) *tale {
 	t.Helper()
 	trust := w.trust
-	out := &tale{t: t, w: w, Trust: &trust, id: w.complete}
+	out := &tale{t: t, w: w, Trust: &trust, id: w.complete, others: make(map[message.Digest][]byte)}
 	view, err := ledger.Open(t.Context(), w.source, ledger.Trust{Origin: origin, Keys: []string{w.trust.LogKey}})
 	require.NoError(t, err)
 	for raw, err := range view.Entries(t.Context(), 0, view.Checkpoint().Size) {
@@ -52,6 +55,15 @@ func truth(t testing.TB, w *world) *tale {
 		document, err := w.source.Document(t.Context(), e.Digest)
 		require.NoError(t, err)
 		out.chapters = append(out.chapters, &chapter{e, document})
+		if e.Kind != entry.ConsentChanged {
+			continue
+		}
+		envelope, err := message.Parse(document)
+		require.NoError(t, err)
+		changes, err := message.Stored[consent.Changes](envelope, consent.KindChanges)
+		require.NoError(t, err)
+		out.others[changes.Leaves], err = w.source.Document(t.Context(), changes.Leaves)
+		require.NoError(t, err)
 	}
 	return out
 }
@@ -76,7 +88,7 @@ func (l *tale) tell() told {
 	require.NoError(l.t, err)
 	l.t.Cleanup(func() { _ = db.Close() })
 	require.NoError(l.t, sqldb.Migrate(l.t.Context(), db, "ledger", ledger.Migrations))
-	out := told{documents: make(map[message.Digest][]byte)}
+	out := told{documents: maps.Clone(l.others)}
 	var leaves [][]byte
 	for _, c := range l.chapters {
 		leaf, err := c.Entry.Marshal()

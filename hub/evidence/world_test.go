@@ -73,6 +73,9 @@ type site struct {
 	shards   []circuits.EpochWitness
 	epoch    consent.Epoch
 	envelope message.Envelope
+
+	leaves  circuits.MemoryRows
+	changes uint64
 }
 
 // shared is made once: its proofs take seconds.
@@ -139,7 +142,7 @@ func newWorld() (w *world, err error) {
 		}})
 	}
 	for i := range 4 { // the last is not of the trial and is revoked
-		s := &site{key: must(identity.Generate(rand.Reader))}
+		s := &site{key: must(identity.Generate(rand.Reader)), leaves: circuits.MemoryRows{}}
 		name := fmt.Sprintf("site-%d", i)
 		w.do(registry.InviteNode{Name: name, Organization: "Hospital"})
 		w.do(registry.EnrollNode{Node: s.key.DID(), Name: name})
@@ -295,9 +298,32 @@ func (w *world) publish(ctx context.Context, i int, s *site, number int) {
 			From: noon, To: noon.Add(time.Hour), Root: proof.Public.ShardRoot, Matrix: proof.Public.MatrixRoot, Proof: proof.Proof[:],
 		})
 	}
+	w.change(s)
+	epoch.Changes = s.changes
 	s.epoch = epoch
 	s.envelope = must(message.Seal(s.key, consent.KindEpoch, epoch, w.now, time.Hour, rand.Reader))
 	w.do(registry.PublishEpoch{Envelope: s.envelope})
+}
+
+// change records which leaves of a site are other ones than before, if there are any.
+func (w *world) change(s *site) {
+	c := consent.Changes{Trial: trialID, Node: s.key.DID(), Number: s.changes + 1, Before: must(circuits.TreeRoot(s.leaves))}
+	var list []consent.Change
+	var elements []circuits.Placed
+	for k, shard := range s.shards {
+		for j, opened := range shard.Consents {
+			change := consent.Change{Index: k*shape.ShardSize + j, New: must(opened.Leaf()), Receipt: message.Sum([]byte{byte(k), byte(j)})}
+			if change.Old = must(circuits.TreeElement(s.leaves, 0, change.Index)); change.Old != change.New {
+				list, elements = append(list, change), append(elements, circuits.Placed{Index: change.Index, Hash: change.New})
+			}
+		}
+	}
+	if len(list) == 0 {
+		return
+	}
+	c.Leaves, c.After = must(consent.LeavesDigest(list)), must(circuits.UpdateTree(s.leaves, 0, elements))
+	s.changes++
+	w.do(registry.ChangeConsents{Batch: consent.Batch{Envelope: must(message.Seal(s.key, consent.KindChanges, c, w.now, time.Hour, rand.Reader)), Leaves: list}})
 }
 
 // cancellation is somebody's word that a question is cancelled.

@@ -186,6 +186,8 @@ func (m *Machine) apply(ctx context.Context, tx *sqldb.Tx, data []byte) (Outcome
 		return run(c.Body, s.registerTrial)
 	case KindPublishEpoch:
 		return run(c.Body, s.publishEpoch)
+	case KindChangeConsents:
+		return run(c.Body, s.changeConsents)
 	case KindAskQuestion:
 		return run(c.Body, s.askQuestion)
 	case KindQueueQuestion:

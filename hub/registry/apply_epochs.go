@@ -53,6 +53,13 @@ func (s step) publishEpoch(c PublishEpoch) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
+	tree, err := treeOf(s.ctx, s.tx, epoch.Trial, epoch.Node)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := tree.holds(epoch, circuit); err != nil {
+		return Outcome{}, err
+	}
 	if err := s.proofs.CheckEpoch(circuit, epoch); err != nil {
 		return Outcome{}, fmt.Errorf("%w: %w", ErrEpochProof, err)
 	}

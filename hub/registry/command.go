@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/trialmesh/trialmesh/protocol/canonical"
+	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -57,6 +58,7 @@ const (
 	KindRecordStep        Kind = 29
 	KindRecordSum         Kind = 30
 	KindRecordCeremony    Kind = 31
+	KindChangeConsents    Kind = 32
 )
 
 // Command is one entry of the replicated log.
@@ -140,6 +142,11 @@ type (
 	// PublishEpoch records a node's consent epoch.
 	PublishEpoch struct {
 		Envelope message.Envelope `json:"envelope"` // of consent.Epoch
+	}
+
+	// ChangeConsents records changes of a node's consent leaves.
+	ChangeConsents struct {
+		consent.Batch
 	}
 
 	// AskQuestion records a question. It is of logs from before there was a queue.
@@ -259,6 +266,7 @@ func (RegisterCircuit) kind() Kind   { return KindRegisterCircuit }
 func (RecordCeremony) kind() Kind    { return KindRecordCeremony }
 func (RegisterTrial) kind() Kind     { return KindRegisterTrial }
 func (PublishEpoch) kind() Kind      { return KindPublishEpoch }
+func (ChangeConsents) kind() Kind    { return KindChangeConsents }
 func (AskQuestion) kind() Kind       { return KindAskQuestion }
 func (RecordAnswer) kind() Kind      { return KindRecordAnswer }
 func (RecordStep) kind() Kind        { return KindRecordStep }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/hub/registry"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/protocol/schedule"
@@ -19,10 +20,10 @@ import (
 )
 
 // TestAForgedSnapshotIsRefused: another organization's replica gives a question, a
-// study, a schedule or a trial that nobody signed.
+// study, a schedule, a trial or changes of consents that nobody signed.
 func TestAForgedSnapshotIsRefused(t *testing.T) {
 	t.Parallel()
-	for table, kind := range map[string]message.Kind{"question": query.KindRequest, "study": study.KindStudy, "schedule": schedule.KindSchedule, "trial": trial.KindDesign} {
+	for table, kind := range map[string]message.Kind{"question": query.KindRequest, "study": study.KindStudy, "schedule": schedule.KindSchedule, "trial": trial.KindDesign, "consent_changes": consent.KindChanges} {
 		t.Run(table, func(t *testing.T) {
 			t.Parallel()
 			forge(t, table, kind)
@@ -40,6 +41,7 @@ func forge(t *testing.T, table string, kind message.Kind) {
 	h.must(t, register)
 	_, recurring := h.recurring(t, h.trial.Researcher, h.everyHour())
 	h.must(t, recurring)
+	h.must(t, newLeaves().change(t, h, h.nodes[0], 3))
 	snapshot, err := registry.NewFSM(h.machine, t.TempDir()).Snapshot()
 	require.NoError(t, err)
 	var raw bytes.Buffer

@@ -119,6 +119,7 @@ func checkEnvelopes(ctx context.Context, tx *sqldb.Tx) error {
 	}{
 		{`SELECT d.bytes FROM question q JOIN document d ON d.digest = q.document`, query.KindRequest},
 		{`SELECT d.bytes FROM epoch e JOIN document d ON d.digest = e.document`, consent.KindEpoch},
+		{`SELECT d.bytes FROM consent_changes c JOIN document d ON d.digest = c.document`, consent.KindChanges},
 		{`SELECT d.bytes FROM access a JOIN document d ON d.digest = a.document`, query.KindAccess},
 		{`SELECT envelope FROM answer`, query.KindAnswer},
 		{`SELECT d.bytes FROM study s JOIN document d ON d.digest = s.document`, study.KindStudy},

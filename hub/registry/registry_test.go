@@ -45,7 +45,7 @@ type hub struct {
 
 var start = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
-func newHub(t *testing.T) *hub {
+func newHub(t testing.TB) *hub {
 	t.Helper()
 	h := &hub{key: peertest.NewKey(t), db: sqltest.SQLite(t), at: start}
 	require.NoError(t, registry.Migrate(t.Context(), h.db))
@@ -55,7 +55,7 @@ func newHub(t *testing.T) *hub {
 }
 
 // apply runs a command one second after the one before.
-func (h *hub) apply(t *testing.T, body registry.Body) (registry.Outcome, error) {
+func (h *hub) apply(t testing.TB, body registry.Body) (registry.Outcome, error) {
 	t.Helper()
 	h.at = h.at.Add(time.Second)
 	data, err := registry.Encode(body, h.at)
@@ -63,7 +63,7 @@ func (h *hub) apply(t *testing.T, body registry.Body) (registry.Outcome, error) 
 	return h.applyRaw(t, data)
 }
 
-func (h *hub) applyRaw(t *testing.T, data []byte) (registry.Outcome, error) {
+func (h *hub) applyRaw(t testing.TB, data []byte) (registry.Outcome, error) {
 	t.Helper()
 	h.entries = append(h.entries, data)
 	out, err := h.machine.Apply(t.Context(), uint64(len(h.entries)), data)
@@ -71,7 +71,7 @@ func (h *hub) applyRaw(t *testing.T, data []byte) (registry.Outcome, error) {
 	return out, err
 }
 
-func (h *hub) must(t *testing.T, body registry.Body) registry.Outcome {
+func (h *hub) must(t testing.TB, body registry.Body) registry.Outcome {
 	t.Helper()
 	out, err := h.apply(t, body)
 	require.NoError(t, err)
@@ -79,7 +79,7 @@ func (h *hub) must(t *testing.T, body registry.Body) registry.Outcome {
 }
 
 // withTrial enrolls four nodes and registers circuits, venue and a trial.
-func (h *hub) withTrial(t *testing.T) *hub {
+func (h *hub) withTrial(t testing.TB) *hub {
 	t.Helper()
 	h.must(t, registry.SetVenue{Venue: peertest.Venue})
 	h.must(t, registry.RegisterCircuit{Circuit: peertest.EpochCircuit().Circuit})
@@ -97,7 +97,7 @@ func (h *hub) withTrial(t *testing.T) *hub {
 	return h
 }
 
-func (h *hub) seal(t *testing.T, key identity.Key, kind message.Kind, body any) message.Envelope {
+func (h *hub) seal(t testing.TB, key identity.Key, kind message.Kind, body any) message.Envelope {
 	t.Helper()
 	e, err := message.Seal(key, kind, body, h.at, time.Hour, rand.Reader)
 	require.NoError(t, err)

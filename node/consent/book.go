@@ -2,9 +2,9 @@
 // question may use.
 //
 // A [Book] records signed grants, refusals and withdrawals, gives each
-// participant one slot in the trial's consent tree, and from time to time
-// closes an epoch: a signed, proven commitment to all slots that the hub puts
-// on the ledger. [Book.Usable] names the persons whose consent is in force now
+// participant one slot in the trial's consent tree, publishes which leaves of it
+// changed, and from time to time closes an epoch: a signed, proven commitment to
+// all slots that the hub puts on the ledger. [Book.Usable] names the persons whose consent is in force now
 // and in an epoch that was on the ledger before the question; a withdrawal
 // counts at once, a grant from the next epoch on. [Book.Witness] opens the
 // epoch again for the access proof.
@@ -91,6 +91,9 @@ func Open(ctx context.Context, cfg Config) (*Book, error) {
 	}
 	return &Book{cfg: cfg}, nil
 }
+
+// Node is whose book it is.
+func (b *Book) Node() identity.DID { return b.cfg.Key.DID() }
 
 // Record takes a signed message about consent of the given person. It is
 // durable when Record returns; changed is false if it was on record before.
@@ -193,49 +196,66 @@ func (b *Book) record(ctx context.Context, tx *sqldb.Tx, person omop.PersonID, e
 	case said.grant != nil:
 		return true, b.grant(ctx, tx, person, e, *said.grant)
 	case said.withdrawal != nil:
-		n, err := tx.Exec(ctx, `UPDATE consent_slot SET status = ? WHERE trial = ? AND participant = ? AND grant_digest = ?`,
-			int64(circuits.Withdrawn), said.trial, e.Issuer, said.withdrawal.Grant.String())
+		n, err := b.end(ctx, tx, said.trial, e, `AND grant_digest = ?`, said.withdrawal.Grant.String())
 		if err == nil && n == 0 {
 			err = ErrGrant
 		}
 		return true, err
 	}
 	// A refusal after a grant ends it.
-	_, err = tx.Exec(ctx, `UPDATE consent_slot SET status = ? WHERE trial = ? AND participant = ?`, int64(circuits.Withdrawn), said.trial, e.Issuer)
+	_, err = b.end(ctx, tx, said.trial, e, "")
 	return true, err
+}
+
+// end notes that a participant's consent is over, and returns of how many slots.
+func (b *Book) end(ctx context.Context, tx *sqldb.Tx, id trial.ID, e message.Envelope, of string, args ...any) (int64, error) {
+	n, err := tx.Exec(ctx, `UPDATE consent_slot SET status = ?, said = ? WHERE trial = ? AND participant = ? `+of,
+		append([]any{int64(circuits.Withdrawn), e.Digest().String(), id, e.Issuer}, args...)...)
+	if err != nil || n == 0 {
+		return n, err
+	}
+	return n, b.pend(ctx, tx, id, e.Issuer)
+}
+
+// pend notes that a participant's leaf has to be published.
+func (b *Book) pend(ctx context.Context, tx *sqldb.Tx, id trial.ID, participant identity.DID) error {
+	if id == SiteResearch {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO consent_pending (trial, slot) SELECT trial, slot FROM consent_slot WHERE trial = ? AND participant = ?
+		ON CONFLICT DO NOTHING`, id, participant)
+	return err
 }
 
 // grant puts the grant into the participant's slot, giving one out if need be.
 // Where no slot is left it fails with [ErrManyShards]: one participant more than
 // an epoch can hold would keep all of them out of the next.
 func (b *Book) grant(ctx context.Context, tx *sqldb.Tx, person omop.PersonID, e message.Envelope, g consent.Grant) error {
-	var slot int64
 	var holder omop.PersonID
-	err := tx.QueryRow(ctx, `SELECT slot, person_id FROM consent_slot WHERE trial = ? AND participant = ?`, g.Trial, e.Issuer).Scan(&slot, &holder)
-	if err == nil {
-		if holder != person {
+	digest := e.Digest().String()
+	err := tx.QueryRow(ctx, `SELECT person_id FROM consent_slot WHERE trial = ? AND participant = ?`, g.Trial, e.Issuer).Scan(&holder)
+	switch {
+	case err == nil && holder != person:
+		return ErrPerson
+	case err == nil:
+		_, err = tx.Exec(ctx, `UPDATE consent_slot SET grant_digest = ?, said = ?, scopes = ?, status = ?, from_at = ?, to_at = ? WHERE trial = ? AND participant = ?`,
+			digest, digest, int64(g.Scopes), int64(circuits.Active), g.From.Unix(), g.To.Unix(), g.Trial, e.Issuer)
+	case errors.Is(err, sqldb.ErrNoRows):
+		var slot int
+		if slot, err = b.freeSlot(ctx, tx, g.Trial); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO consent_slot (trial, slot, person_id, participant, grant_digest, said, scopes, status, from_at, to_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, g.Trial, slot, person, e.Issuer, digest, digest, int64(g.Scopes),
+			int64(circuits.Active), g.From.Unix(), g.To.Unix())
+		if errors.Is(err, sqldb.ErrConflict) {
 			return ErrPerson
 		}
-		_, err = tx.Exec(ctx, `UPDATE consent_slot SET grant_digest = ?, scopes = ?, status = ?, from_at = ?, to_at = ? WHERE trial = ? AND slot = ?`,
-			e.Digest().String(), int64(g.Scopes), int64(circuits.Active), g.From.Unix(), g.To.Unix(), g.Trial, slot)
+	}
+	if err != nil {
 		return err
 	}
-	if !errors.Is(err, sqldb.ErrNoRows) {
-		return err
-	}
-	if err := tx.QueryRow(ctx, `SELECT coalesce(max(slot), -1) + 1 FROM consent_slot WHERE trial = ?`, g.Trial).Scan(&slot); err != nil {
-		return err
-	}
-	if slot >= int64(b.cfg.Shape.ShardSize*b.cfg.Shape.Shards) {
-		return ErrManyShards
-	}
-	_, err = tx.Exec(ctx, `INSERT INTO consent_slot (trial, slot, person_id, participant, grant_digest, scopes, status, from_at, to_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, g.Trial, slot, person, e.Issuer, e.Digest().String(), int64(g.Scopes),
-		int64(circuits.Active), g.From.Unix(), g.To.Unix())
-	if errors.Is(err, sqldb.ErrConflict) {
-		return ErrPerson
-	}
-	return err
+	return b.pend(ctx, tx, g.Trial, e.Issuer)
 }
 
 // Counts says how many participants of a trial said what, for status pages.

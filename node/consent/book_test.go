@@ -37,26 +37,32 @@ type desk struct {
 	book   *consent.Book
 	now    time.Time
 	leaf   int64
+	shape  circuits.Shape
 	prover *counting
 }
 
 func newDesk(t *testing.T, db *sqldb.DB) *desk {
 	t.Helper()
-	d := &desk{node: key(t), db: db, now: start, prover: new(counting)}
+	d := &desk{node: key(t), db: db, now: start, shape: shape, prover: new(counting)}
 	d.reopen(t)
 	return d
 }
 
-func (d *desk) reopen(t *testing.T) {
+func (d *desk) reopen(t testing.TB) {
 	t.Helper()
 	var err error
+	d.prover.shape = d.shape
 	d.trail, err = audit.Open(t.Context(), d.db, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	d.book, err = consent.Open(t.Context(), consent.Config{DB: d.db, Key: d.node, Trail: d.trail, Secret: [32]byte{7}, Shape: shape, Window: 24 * time.Hour})
+	d.book, err = consent.Open(t.Context(), d.config())
 	require.NoError(t, err)
 }
 
-func key(t *testing.T) identity.Key {
+func (d *desk) config() consent.Config {
+	return consent.Config{DB: d.db, Key: d.node, Trail: d.trail, Secret: [32]byte{7}, Shape: d.shape, Window: 24 * time.Hour}
+}
+
+func key(t testing.TB) identity.Key {
 	t.Helper()
 	k, err := identity.Generate(rand.Reader)
 	require.NoError(t, err)
@@ -104,11 +110,18 @@ func (d *desk) record(t *testing.T, n int64, e message.Envelope) error {
 	return err
 }
 
+// draft returns the next epoch, after its changes were put on a ledger.
 func (d *desk) draft(t *testing.T) *consent.Draft {
 	t.Helper()
-	draft, err := d.book.Draft(t.Context(), "glucose-1", message.Digest{5}, d.prover, d.now)
-	require.NoError(t, err)
-	return draft
+	for {
+		draft, err := d.book.Draft(t.Context(), "glucose-1", message.Digest{5}, d.prover, d.now)
+		require.NoError(t, err)
+		if draft == nil || draft.IsEpoch() {
+			return draft
+		}
+		d.leaf++
+		require.NoError(t, d.book.Recorded(t.Context(), *draft, d.leaf, d.now))
+	}
 }
 
 // publish closes an epoch and puts it on a ledger.
@@ -162,13 +175,14 @@ func (d *desk) usable(t *testing.T, use agreed.Use) []int64 {
 
 // counting is a prover that states what real ones state and counts its work.
 type counting struct {
+	shape  circuits.Shape
 	proofs atomic.Int64
 	fail   error
 }
 
 func (p *counting) Epoch(_ context.Context, w circuits.EpochWitness) (circuits.EpochProof, error) {
 	p.proofs.Add(1)
-	public, err := w.Public(shape.Epoch())
+	public, err := w.Public(p.shape.Epoch())
 	return circuits.EpochProof{Public: public}, errors.Join(err, p.fail)
 }
 
@@ -435,7 +449,10 @@ func TestFailedProofLeavesNoDraft(t *testing.T) {
 	d := newDesk(t, sqltest.SQLite(t))
 	d.consents(t, 1)
 	d.prover.fail = errors.New("no memory")
-	_, err := d.book.Draft(t.Context(), "glucose-1", message.Digest{5}, d.prover, d.now)
+	changes, err := d.book.Draft(t.Context(), "glucose-1", message.Digest{5}, d.prover, d.now)
+	require.NoError(t, err)
+	require.NoError(t, d.book.Recorded(t.Context(), *changes, 1, d.now))
+	_, err = d.book.Draft(t.Context(), "glucose-1", message.Digest{5}, d.prover, d.now)
 	require.ErrorContains(t, err, "no memory")
 	d.prover.fail = nil
 	require.EqualValues(t, 1, d.publish(t).Number)

@@ -3,13 +3,13 @@ package consent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/protocol/consent"
-	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/trial"
 	"github.com/trialmesh/trialmesh/zk/circuits"
@@ -21,12 +21,16 @@ type Prover interface {
 	Epoch(ctx context.Context, w circuits.EpochWitness) (circuits.EpochProof, error)
 }
 
-// Draft is an epoch that the hub has to record.
+// Draft is an epoch, or changes of leaves, that the hub has to record.
 type Draft struct {
 	Trial    trial.ID
 	Number   uint64
 	Envelope message.Envelope
+	Leaves   []consent.Change // of changes, nil of an epoch
 }
+
+// IsEpoch reports which of the two it is.
+func (d Draft) IsEpoch() bool { return d.Envelope.Kind == consent.KindEpoch }
 
 // envelopeLife is how long the hub may take to record an epoch.
 const envelopeLife = 24 * time.Hour
@@ -61,11 +65,16 @@ func (s slotOpening) permits(need consent.Mask, w circuits.Window) bool {
 	return s.Status == circuits.Active && s.From <= w.From && s.To >= w.To && consent.Mask(s.Mask).Covers(need)
 }
 
-// Draft returns the epoch that has to be recorded next: the one that waits for
-// the hub, or a new one when consents changed or the last window is more than
-// half over, or nil when there is nothing to do. It proves the shards that
-// changed, which takes about a second for each 64 participants.
+// Draft returns what has to be recorded next, or nil when there is nothing to do: what
+// waits for the hub, or else changes of leaves as long as there are any, and then a new
+// epoch when they led to other roots or the last window is more than half over. It proves
+// the shards that changed, which takes about a second for each 64 participants.
 func (b *Book) Draft(ctx context.Context, id trial.ID, circuit message.Digest, prover Prover, now time.Time) (*Draft, error) {
+	// Changes that are on their way came after the last epoch, and an epoch that is on its
+	// way before others.
+	if draft, err := b.pendingChanges(ctx, id, now); err != nil || draft != nil {
+		return draft, err
+	}
 	last, err := b.lastEpoch(ctx, id)
 	if err != nil {
 		return nil, err
@@ -73,33 +82,48 @@ func (b *Book) Draft(ctx context.Context, id trial.ID, circuit message.Digest, p
 	if last != nil && !last.recorded {
 		return &Draft{Trial: id, Number: last.epoch.Number, Envelope: last.envelope}, nil
 	}
-	open, err := b.shards(ctx, id)
-	if err != nil || len(open.Shards) == 0 {
+	if changed, err := b.change(ctx, id, now); err != nil {
+		return nil, err
+	} else if changed {
+		return b.pendingChanges(ctx, id, now)
+	}
+	return b.nextEpoch(ctx, id, last, circuit, prover, now)
+}
+
+var errTree = errors.New("consent: the stored tree is not the one that its leaves make; node fsck says where")
+
+// nextEpoch closes the epoch after the last, or returns nil if it would say the same. Only
+// the shards that it proves are ever in memory.
+func (b *Book) nextEpoch(ctx context.Context, id trial.ID, last *storedEpoch, circuit message.Digest, prover Prover, now time.Time) (*Draft, error) {
+	roots, changes, err := b.roots(ctx, id)
+	if err != nil || len(roots) == 0 {
 		return nil, err
 	}
-	epoch := consent.Epoch{Trial: id, Node: b.cfg.Key.DID(), Number: 1, Circuit: circuit}
-	changed := last == nil || last.epoch.Circuit != circuit || len(last.epoch.Shards) != len(open.Shards)
+	epoch := consent.Epoch{Trial: id, Node: b.cfg.Key.DID(), Number: 1, Circuit: circuit, Changes: changes}
+	slots := make([]message.Digest, len(roots))
+	changed := last == nil || last.epoch.Circuit != circuit || last.epoch.Changes != changes
 	if last != nil {
 		epoch.Number, epoch.Revises = last.epoch.Number+1, last.envelope.Digest()
 	}
-	for i := range open.Shards {
-		if last != nil && last.epoch.Circuit == circuit && i < len(last.epoch.Shards) && b.fresh(last.epoch.Shards[i], now) &&
-			equal(last.opening.Shards[i].Slots, open.Shards[i].Slots) {
-			open.Shards[i].Window = last.opening.Shards[i].Window
-			epoch.Shards = append(epoch.Shards, last.epoch.Shards[i])
+	for i, root := range roots {
+		if last != nil && last.epoch.Circuit == circuit && i < len(last.epoch.Shards) && b.fresh(last.epoch.Shards[i], now) && last.epoch.Shards[i].Root == root {
+			epoch.Shards, slots[i] = append(epoch.Shards, last.epoch.Shards[i]), last.slots[i]
 			continue
 		}
 		changed = true
-		shard, err := b.proveShard(ctx, id, i, &open.Shards[i], prover, now)
+		shard, stored, err := b.proveShard(ctx, id, i, prover, now)
 		if err != nil {
 			return nil, err
 		}
-		epoch.Shards = append(epoch.Shards, shard)
+		if shard.Root != root {
+			return nil, errTree
+		}
+		epoch.Shards, slots[i] = append(epoch.Shards, shard), stored
 	}
 	if !changed {
 		return nil, nil
 	}
-	return b.seal(ctx, epoch, open, now)
+	return b.seal(ctx, epoch, slots, now)
 }
 
 // fresh reports whether a shard's proof holds for at least half a window more.
@@ -107,34 +131,34 @@ func (b *Book) fresh(s consent.Shard, now time.Time) bool {
 	return now.Before(s.To.Add(-b.cfg.Window / 2))
 }
 
-func equal(a, b []slotOpening) bool {
-	if len(a) != len(b) {
-		return false
+// proveShard proves a shard as it stands in the tree and stores what its proof was made
+// from, by the digest that it returns.
+func (b *Book) proveShard(ctx context.Context, id trial.ID, i int, prover Prover, now time.Time) (consent.Shard, message.Digest, error) {
+	fail := func(err error) (consent.Shard, message.Digest, error) {
+		return consent.Shard{}, message.Digest{}, fmt.Errorf("consent: trial %s, shard %d: %w", id, i, err)
 	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
+	open, err := b.openShard(ctx, id, i)
+	if err != nil {
+		return fail(err)
 	}
-	return true
-}
-
-func (b *Book) proveShard(ctx context.Context, id trial.ID, i int, open *shardOpening, prover Prover, now time.Time) (consent.Shard, error) {
 	from := now.UTC().Truncate(time.Second)
 	to := from.Add(b.cfg.Window)
-	var err error
 	if open.Window, err = circuits.NewWindow(from, to); err != nil {
-		return consent.Shard{}, err
+		return fail(err)
 	}
-	witness, err := b.shardWitness(id, i, *open)
+	witness, err := b.shardWitness(id, i, open)
 	if err != nil {
-		return consent.Shard{}, err
+		return fail(err)
 	}
 	proof, err := prover.Epoch(ctx, witness)
 	if err != nil {
-		return consent.Shard{}, fmt.Errorf("consent: trial %s, shard %d: %w", id, i, err)
+		return fail(err)
 	}
-	return consent.Shard{From: from, To: to, Root: proof.Public.ShardRoot, Matrix: proof.Public.MatrixRoot, Proof: proof.Proof[:]}, nil
+	slots, err := b.keepShard(ctx, open)
+	if err != nil {
+		return fail(err)
+	}
+	return consent.Shard{From: from, To: to, Root: proof.Public.ShardRoot, Matrix: proof.Public.MatrixRoot, Proof: proof.Proof[:]}, slots, nil
 }
 
 // shardWitness returns the private half of a shard's proof. Salts depend on the
@@ -156,44 +180,6 @@ func (b *Book) shardWitness(id trial.ID, i int, open shardOpening) (circuits.Epo
 		}
 	}
 	return w, nil
-}
-
-// shards returns all slots of a trial as they stand now.
-func (b *Book) shards(ctx context.Context, id trial.ID) (opening, error) {
-	var open opening
-	err := b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		return tx.Each(ctx, `SELECT slot, participant, scopes, status, from_at, to_at FROM consent_slot WHERE trial = ? ORDER BY slot`, []any{id}, func(rows *sqldb.Rows) error {
-			var slot, scopes, status, from, to int64
-			var participant identity.DID
-			if err := rows.Scan(&slot, &participant, &scopes, &status, &from, &to); err != nil {
-				return err
-			}
-			commitment, err := b.commit(id, participant)
-			if err != nil {
-				return err
-			}
-			leaf := slotOpening{Participant: commitment, Mask: uint64(scopes), Status: circuits.Status(status), From: uint32(from), To: uint32(to)}
-			i := int(slot) / b.cfg.Shape.ShardSize
-			if i >= b.cfg.Shape.Shards {
-				return ErrManyShards
-			}
-			for len(open.Shards) <= i {
-				open.Shards = append(open.Shards, shardOpening{})
-			}
-			open.Shards[i].Slots = append(open.Shards[i].Slots, leaf) // slots are dense
-			return nil
-		})
-	})
-	return open, err
-}
-
-// commit hides a participant behind a blind that is theirs in this trial.
-func (b *Book) commit(id trial.ID, participant identity.DID) (circuits.Element, error) {
-	blind, err := b.derive("blind", string(id), string(participant))
-	if err != nil {
-		return circuits.Element{}, err
-	}
-	return circuits.CommitParticipant(circuits.Truncate(message.Sum([]byte(participant))), blind)
 }
 
 // Trials returns the trials for which consents are on record and to be published.

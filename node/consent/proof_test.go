@@ -30,9 +30,12 @@ func TestRealProofs(t *testing.T) {
 	for n := int64(1); n <= 6; n++ {
 		d.consents(t, n)
 	}
-	draft, err := d.book.Draft(t.Context(), "glucose-1", epochKeys.Verifying().Digest(), proofs, d.now)
-	require.NoError(t, err)
-	require.NoError(t, d.book.Recorded(t.Context(), *draft, 1, d.now))
+	var draft *consent.Draft
+	for draft == nil || !draft.IsEpoch() {
+		draft, err = d.book.Draft(t.Context(), "glucose-1", epochKeys.Verifying().Digest(), proofs, d.now)
+		require.NoError(t, err)
+		require.NoError(t, d.book.Recorded(t.Context(), *draft, 1, d.now))
+	}
 	epoch, err := message.Replay[agreed.Epoch](draft.Envelope, agreed.KindEpoch)
 	require.NoError(t, err)
 	var roots []circuits.Element

@@ -20,11 +20,11 @@ type PublisherConfig struct {
 	// verifying key, or an error of kind unavailable.
 	Proving func() (Prover, message.Digest, error)
 
-	// Send brings an epoch to the hub and returns its leaf on the ledger. The
+	// Send brings a draft to the hub and returns its leaf on the ledger. The
 	// hub is asked again for what it has recorded before, which gives the same
 	// leaf. An error of package problem is the hub's answer, unless its kind is
 	// unavailable or internal.
-	Send func(ctx context.Context, e message.Envelope) (ledgerIndex int64, err error)
+	Send func(ctx context.Context, d Draft) (ledgerIndex int64, err error)
 
 	// Pause is how long nothing must change before an epoch is closed, so that
 	// what comes together goes into one. While changes go on coming, an epoch is
@@ -157,26 +157,33 @@ func (p *Publisher) publish(ctx context.Context) time.Duration {
 
 func (p *Publisher) warn(ctx context.Context, id trial.ID, err error) {
 	if err != nil && ctx.Err() == nil {
-		p.cfg.Log.WarnContext(ctx, "consent epoch is held up and will be tried again", "trial", id, "err", err)
+		p.cfg.Log.WarnContext(ctx, "consents are held up and will be tried again", "trial", id, "err", err)
 	}
 }
 
-// errRefused marks an error as the hub's answer to an epoch.
-var errRefused = errors.New("the hub refuses the epoch")
+// errRefused marks an error as the hub's answer to a draft.
+var errRefused = errors.New("the hub refuses the consents")
 
 func refused(err error) bool { return errors.Is(err, errRefused) }
 
+// publishTrial brings changes to the hub one after the other, and then the epoch that
+// they lead to.
 func (p *Publisher) publishTrial(ctx context.Context, id trial.ID) error {
 	prover, circuit, err := p.cfg.Proving()
 	if err != nil {
 		return err
 	}
-	draft, err := p.cfg.Book.Draft(ctx, id, circuit, prover, p.cfg.Now())
-	if err != nil || draft == nil {
-		return err
+	var draft *Draft
+	for {
+		draft, err = p.cfg.Book.Draft(ctx, id, circuit, prover, p.cfg.Now())
+		if err != nil || draft == nil {
+			return err
+		}
+		if err = p.send(ctx, *draft); err != nil || draft.IsEpoch() {
+			break
+		}
 	}
-	err = p.send(ctx, *draft)
-	if !refused(err) {
+	if !refused(err) || !draft.IsEpoch() {
 		return err
 	}
 	// The hub may have recorded what it refused before: then it is known by now
@@ -196,13 +203,13 @@ func (p *Publisher) publishTrial(ctx context.Context, id trial.ID) error {
 
 // send brings a draft to the hub and notes its leaf. The hub's refusal is errRefused.
 func (p *Publisher) send(ctx context.Context, d Draft) error {
-	index, err := p.cfg.Send(ctx, d.Envelope)
+	index, err := p.cfg.Send(ctx, d)
 	var answer *problem.Error
 	switch {
 	case err == nil:
 		return p.cfg.Book.Recorded(ctx, d, index, p.cfg.Now())
 	case errors.As(err, &answer) && answer.Kind != problem.Unavailable && answer.Kind != problem.Internal:
-		return fmt.Errorf("%w: epoch %d: %w", errRefused, d.Number, err)
+		return fmt.Errorf("%w: %s %d: %w", errRefused, d.Envelope.Kind, d.Number, err)
 	}
 	return err
 }

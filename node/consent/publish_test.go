@@ -2,6 +2,7 @@ package consent_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -18,19 +19,25 @@ import (
 
 var errOrder = problem.Refusal("epoch.order", "a consent epoch must follow the one before it")
 
-// ledger is a hub that keeps epochs in order, and may lie about it.
+// ledger is a hub that keeps epochs and changes in order, and may lie about it.
 type ledger struct {
-	mu     sync.Mutex
-	epochs []message.Digest
-	taken  int   // calls
-	lie    bool  // every answer is a refusal
-	refuse error // nothing is recorded
+	mu      sync.Mutex
+	epochs  []message.Digest
+	changes []message.Digest // of what was signed
+	taken   int              // calls
+	lie     bool             // every answer to an epoch is a refusal
+	deny    bool             // every answer to changes
+	refuse  error            // no epoch is recorded
 }
 
-func (l *ledger) send(_ context.Context, e message.Envelope) (int64, error) {
+func (l *ledger) send(_ context.Context, d consent.Draft) (int64, error) {
+	e := d.Envelope
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.taken++
+	if !d.IsEpoch() {
+		return l.change(e)
+	}
 	if l.refuse != nil {
 		return 0, l.refuse
 	}
@@ -55,6 +62,25 @@ func (l *ledger) send(_ context.Context, e message.Envelope) (int64, error) {
 		return 0, errOrder
 	}
 	return int64(len(l.epochs)), nil
+}
+
+// change is send of changes.
+func (l *ledger) change(e message.Envelope) (int64, error) {
+	c, err := message.Replay[agreed.Changes](e, agreed.KindChanges)
+	if err != nil {
+		return 0, err
+	}
+	known := slices.Contains(l.changes, message.Sum(e.Body))
+	if !known && c.Number != uint64(len(l.changes)+1) {
+		return 0, errOrder
+	}
+	if !known {
+		l.changes = append(l.changes, message.Sum(e.Body))
+	}
+	if l.deny {
+		return 0, errOrder
+	}
+	return int64(c.Number), nil
 }
 
 // set changes how the hub behaves.
@@ -163,6 +189,28 @@ func TestHubThatLiesAboutAnEpoch(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestHubThatLiesAboutChanges records changes and says that it refused them. The node
+// brings the same again, signed again after a day, until it hears the truth; then what was
+// said meanwhile follows.
+func TestHubThatLiesAboutChanges(t *testing.T) {
+	t.Parallel()
+	l := &ledger{deny: true}
+	publishes(t, l, func(t *testing.T, d *desk, p *consent.Publisher) {
+		time.Sleep(72 * time.Hour)
+		require.Len(t, l.changes, 1)
+		require.Zero(t, d.prover.proofs.Load(), "nothing is proven about leaves that are not on the ledger")
+		d.now = time.Now()
+		d.consents(t, 2)
+		l.set(func() { l.deny = false })
+		time.Sleep(15 * time.Minute)
+		require.Len(t, l.changes, 2)
+		number, current, err := d.book.Published(t.Context(), "glucose-1")
+		require.NoError(t, err)
+		require.NotZero(t, number)
+		require.True(t, current)
+	})
 }
 
 func TestRefusedDraftsAreBounded(t *testing.T) {

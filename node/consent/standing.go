@@ -3,6 +3,7 @@ package consent
 import (
 	"context"
 
+	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/protocol/trial"
 )
 
@@ -13,21 +14,18 @@ func (b *Book) Published(ctx context.Context, id trial.ID) (number uint64, curre
 	if err != nil {
 		return 0, false, err
 	}
-	open, err := b.shards(ctx, id)
+	var pending, changes int64
+	err = b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		return tx.QueryRow(ctx, `SELECT (SELECT count(*) FROM consent_pending WHERE trial = ?), (SELECT coalesce(max(number), 0) FROM consent_changes WHERE trial = ?)`,
+			id, id).Scan(&pending, &changes)
+	})
 	switch {
 	case err != nil:
 		return 0, false, err
 	case last == nil:
-		return 0, len(open.Shards) == 0, nil
+		return 0, pending+changes == 0, nil
 	case !last.recorded: // on its way
 		return last.epoch.Number - 1, false, nil
-	case len(open.Shards) != len(last.opening.Shards):
-		return last.epoch.Number, false, nil
 	}
-	for i := range open.Shards {
-		if !equal(open.Shards[i].Slots, last.opening.Shards[i].Slots) {
-			return last.epoch.Number, false, nil
-		}
-	}
-	return last.epoch.Number, true, nil
+	return last.epoch.Number, pending == 0 && last.epoch.Changes == uint64(changes), nil
 }

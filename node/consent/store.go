@@ -22,8 +22,8 @@ import (
 // every half window, so at the default of 24 h they reach back 16 days.
 const maxAside = 32
 
-// seal signs the epoch and keeps it with its opening until the hub has it.
-func (b *Book) seal(ctx context.Context, epoch consent.Epoch, open opening, now time.Time) (*Draft, error) {
+// seal signs the epoch and keeps it with the digests of its openings until the hub has it.
+func (b *Book) seal(ctx context.Context, epoch consent.Epoch, slots []message.Digest, now time.Time) (*Draft, error) {
 	envelope, err := message.Seal(b.cfg.Key, consent.KindEpoch, epoch, now, envelopeLife, rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("consent: %w", err)
@@ -32,12 +32,12 @@ func (b *Book) seal(ctx context.Context, epoch consent.Epoch, open opening, now 
 	if err != nil {
 		return nil, err
 	}
+	shards, err := json.Marshal(slots)
+	if err != nil {
+		return nil, err
+	}
 	err = b.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
-		shards, err := keepShards(ctx, tx, open)
-		if err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, `INSERT INTO consent_epoch (digest, trial, number, envelope, shards) VALUES (?, ?, ?, ?, ?)`,
+		_, err := tx.Exec(ctx, `INSERT INTO consent_epoch (digest, trial, number, envelope, shards) VALUES (?, ?, ?, ?, ?)`,
 			envelope.Digest().String(), epoch.Trial, int64(epoch.Number), rawEnvelope, shards)
 		return err
 	})
@@ -47,26 +47,29 @@ func (b *Book) seal(ctx context.Context, epoch consent.Epoch, open opening, now 
 	return &Draft{Trial: epoch.Trial, Number: epoch.Number, Envelope: envelope}, nil
 }
 
-// keepShards stores the slots that are not there yet and returns the list of all.
-func keepShards(ctx context.Context, tx *sqldb.Tx, open opening) ([]byte, error) {
-	digests := make([]message.Digest, len(open.Shards))
-	for i, shard := range open.Shards {
-		slots, err := json.Marshal(shard.Slots)
-		if err != nil {
-			return nil, err
-		}
-		digests[i] = message.Sum(slots)
-		if _, err := tx.Exec(ctx, `INSERT INTO consent_shard (digest, slots) VALUES (?, ?) ON CONFLICT DO NOTHING`,
-			digests[i].String(), slots); err != nil {
-			return nil, err
-		}
+// keepShard stores the slots of a shard, unless they are there.
+func (b *Book) keepShard(ctx context.Context, open shardOpening) (message.Digest, error) {
+	slots, err := json.Marshal(open.Slots)
+	if err != nil {
+		return message.Digest{}, err
 	}
-	return json.Marshal(digests)
+	digest := message.Sum(slots)
+	return digest, b.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, `INSERT INTO consent_shard (digest, slots) VALUES (?, ?) ON CONFLICT DO NOTHING`, digest.String(), slots)
+		return err
+	})
 }
 
-// Recorded notes that the hub put an epoch on the ledger, a refused one too.
-// Other drafts under its number are forgotten: they cannot be there as well.
+// Recorded notes that the hub put a draft on the ledger, a refused one too. Other
+// epochs under its number are forgotten: they cannot be there as well.
 func (b *Book) Recorded(ctx context.Context, d Draft, ledgerIndex int64, now time.Time) error {
+	if !d.IsEpoch() {
+		return b.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
+			_, err := tx.Exec(ctx, `UPDATE consent_changes SET ledger_index = ?, leaves = NULL WHERE trial = ? AND number = ? AND ledger_index IS NULL`,
+				ledgerIndex, d.Trial, int64(d.Number))
+			return err
+		})
+	}
 	digest := d.Envelope.Digest().String()
 	return b.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
 		if _, err := tx.Exec(ctx, `DELETE FROM consent_epoch WHERE trial = ? AND number = ? AND digest <> ? AND ledger_index IS NULL`,
@@ -84,8 +87,12 @@ func (b *Book) Recorded(ctx context.Context, d Draft, ledgerIndex int64, now tim
 // Refused notes that the hub refused a draft. A draft that still could be
 // recorded stays the one to bring. One that is too old for that, or made for
 // another circuit, is put aside and the next is made from what stands then; it
-// is kept, since a hub may have recorded what it says it refused.
+// is kept, since a hub may have recorded what it says it refused. Changes of leaves stay
+// what they are and are brought again, signed again when they are too old.
 func (b *Book) Refused(ctx context.Context, d Draft, circuit message.Digest, now time.Time) error {
+	if !d.IsEpoch() {
+		return nil
+	}
 	epoch, err := message.Stored[consent.Epoch](d.Envelope, consent.KindEpoch)
 	if err != nil {
 		return err
@@ -136,10 +143,11 @@ func (b *Book) Aside(ctx context.Context, id trial.ID) ([]Draft, error) {
 type storedEpoch struct {
 	epoch    consent.Epoch
 	envelope message.Envelope
-	opening  opening
+	slots    []message.Digest // by shard: names what stood in it
 	recorded bool
 
 	digest  message.Digest
+	opening opening                                 // of epochs by digest
 	witness func() ([]circuits.EpochWitness, error) // by shard: what its proofs are made from
 }
 
@@ -148,9 +156,16 @@ type storedEpoch struct {
 const keptEpochs = 4
 
 // lastEpoch returns the newest epoch that is on the ledger or has to be brought
-// there, nil for none.
-func (b *Book) lastEpoch(ctx context.Context, id trial.ID) (*storedEpoch, error) {
-	return b.epoch(ctx, `SELECT envelope, shards, ledger_index FROM consent_epoch WHERE trial = ? AND aside_at IS NULL ORDER BY number DESC LIMIT 1`, id)
+// there, without its private half, nil for none.
+func (b *Book) lastEpoch(ctx context.Context, id trial.ID) (e *storedEpoch, err error) {
+	err = b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		e, err = readEpoch(ctx, tx, `SELECT envelope, shards, ledger_index FROM consent_epoch WHERE trial = ? AND aside_at IS NULL ORDER BY number DESC LIMIT 1`, id)
+		return err
+	})
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return nil, nil
+	}
+	return e, err
 }
 
 // epochByDigest returns an epoch, or errEpochAbsent. What it says, without recorded, never
@@ -172,6 +187,9 @@ func (b *Book) epochByDigest(ctx context.Context, tx *sqldb.Tx, digest message.D
 	if err != nil {
 		return nil, err
 	}
+	if e.opening, err = e.opened(ctx, tx); err != nil {
+		return nil, err
+	}
 	e.digest = digest
 	e.witness = sync.OnceValues(func() ([]circuits.EpochWitness, error) {
 		shards := make([]circuits.EpochWitness, len(e.opening.Shards))
@@ -190,18 +208,7 @@ func (b *Book) epochByDigest(ctx context.Context, tx *sqldb.Tx, digest message.D
 	return e, nil
 }
 
-// epoch returns the epoch that a statement selects, or nil.
-func (b *Book) epoch(ctx context.Context, sql string, args ...any) (e *storedEpoch, err error) {
-	err = b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		e, err = readEpoch(ctx, tx, sql, args...)
-		return err
-	})
-	if errors.Is(err, sqldb.ErrNoRows) {
-		return nil, nil
-	}
-	return e, err
-}
-
+// readEpoch returns the epoch that a statement selects, without its private half.
 func readEpoch(ctx context.Context, tx *sqldb.Tx, sql string, args ...any) (*storedEpoch, error) {
 	var e storedEpoch
 	var rawEnvelope, shards []byte
@@ -217,33 +224,30 @@ func readEpoch(ctx context.Context, tx *sqldb.Tx, sql string, args ...any) (*sto
 	if e.epoch, err = message.Stored[consent.Epoch](e.envelope, consent.KindEpoch); err != nil {
 		return nil, err
 	}
-	if e.opening, err = opened(ctx, tx, e.epoch, shards); err != nil {
-		return nil, err
+	if err := json.Unmarshal(shards, &e.slots); err != nil || len(e.slots) != len(e.epoch.Shards) {
+		return nil, errDamaged
 	}
 	return &e, nil
 }
 
+var errDamaged = errors.New("consent: the opening of a stored epoch is damaged")
+
 // opened puts the private half of an epoch together again.
-func opened(ctx context.Context, tx *sqldb.Tx, epoch consent.Epoch, shards []byte) (opening, error) {
-	damaged := errors.New("consent: the opening of a stored epoch is damaged")
-	var digests []message.Digest
-	if err := json.Unmarshal(shards, &digests); err != nil || len(digests) != len(epoch.Shards) {
-		return opening{}, damaged
-	}
-	open := opening{Shards: make([]shardOpening, len(digests))}
-	for i, digest := range digests {
+func (e *storedEpoch) opened(ctx context.Context, tx *sqldb.Tx) (opening, error) {
+	open := opening{Shards: make([]shardOpening, len(e.slots))}
+	for i, digest := range e.slots {
 		var slots []byte
 		err := tx.QueryRow(ctx, `SELECT slots FROM consent_shard WHERE digest = ?`, digest.String()).Scan(&slots)
 		if errors.Is(err, sqldb.ErrNoRows) {
-			return opening{}, damaged
+			return opening{}, errDamaged
 		}
 		if err != nil {
 			return opening{}, err
 		}
 		if err := json.Unmarshal(slots, &open.Shards[i].Slots); err != nil {
-			return opening{}, damaged
+			return opening{}, errDamaged
 		}
-		if open.Shards[i].Window, err = circuits.NewWindow(epoch.Shards[i].From, epoch.Shards[i].To); err != nil {
+		if open.Shards[i].Window, err = circuits.NewWindow(e.epoch.Shards[i].From, e.epoch.Shards[i].To); err != nil {
 			return opening{}, err
 		}
 	}

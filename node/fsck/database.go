@@ -39,7 +39,7 @@ var tables = []table{
 }
 
 // databaseSteps is how often checker.database calls step.
-const databaseSteps = 21
+const databaseSteps = 22
 
 // database checks the database on one snapshot.
 func (c *checker) database(ctx context.Context, tx *sqldb.Tx) error {
@@ -78,6 +78,14 @@ func (c *checker) database(ctx context.Context, tx *sqldb.Tx) error {
 	c.step("time series")
 	if err := c.series(ctx, tx); err != nil {
 		return err
+	}
+	c.step("consent trees")
+	defects, err := c.cfg.Consents(ctx, tx)
+	if err != nil {
+		return fmt.Errorf("consent trees: %w", err)
+	}
+	for _, f := range defects {
+		c.add(f)
 	}
 	c.step("names of raw copies")
 	c.names, err = Named(ctx, tx)

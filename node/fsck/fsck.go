@@ -39,6 +39,9 @@ const (
 	UnknownSeries Rule = "unknown-series"          // the chunk's series is not there
 	Undescribed   Rule = "series-without-variable" // the series' variable or source is not there
 
+	ConsentLeaf Rule = "consent-leaf" // a leaf of a consent tree states something else than the consent on record
+	ConsentTree Rule = "consent-tree" // a part of a consent tree is not what its leaves make
+
 	NotQueued  Rule = "job-not-queued"    // an acknowledged job is not over and nobody will do it
 	Unacked    Rule = "queue-without-job" // the queue has a load that is not among the jobs
 	RawMissing Rule = "raw-missing"       // a raw copy that jobs or rows need is not there
@@ -95,6 +98,10 @@ type Config struct {
 	DB  *sqldb.DB
 	Raw *raw.Store
 
+	// Consents compares the consent trees with the consents, which needs the node's
+	// secret. Defaults to nothing.
+	Consents func(ctx context.Context, tx *sqldb.Tx) ([]Finding, error)
+
 	// Workers is how many raw copies are read at once, 1 to 16. Defaults to 2.
 	Workers int
 
@@ -105,6 +112,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.Workers == 0 {
 		c.Workers = 2
+	}
+	if c.Consents == nil {
+		c.Consents = func(context.Context, *sqldb.Tx) ([]Finding, error) { return nil, nil }
 	}
 	if c.Progress == nil {
 		c.Progress = func(Progress) {}

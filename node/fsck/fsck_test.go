@@ -72,6 +72,18 @@ func TestASoundNodeHasNoFindings(t *testing.T) {
 	})
 }
 
+// TestConsentTreesAreAskedFor: what is wrong with them is among the findings.
+func TestConsentTreesAreAskedFor(t *testing.T) {
+	t.Parallel()
+	s := fscktest.New(t, sqltest.SQLite(t))
+	want := fsck.Finding{Rule: fsck.ConsentTree, Place: "trial glucose-1", Count: 3}
+	report, err := fsck.Check(t.Context(), fsck.Config{DB: s.DB, Raw: s.Raw, Consents: func(context.Context, *sqldb.Tx) ([]fsck.Finding, error) {
+		return []fsck.Finding{want}, nil
+	}})
+	require.NoError(t, err)
+	require.Equal(t, []fsck.Finding{want}, report.Findings)
+}
+
 // TestEachDefectIsFoundAndNamed breaks a site in many places and compares all that is found.
 func TestEachDefectIsFoundAndNamed(t *testing.T) {
 	t.Parallel()

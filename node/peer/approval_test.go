@@ -14,6 +14,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/node/approval"
 	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/node/consent"
 	"github.com/trialmesh/trialmesh/node/peer/peertest"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -78,7 +79,7 @@ func gated(t *testing.T, policy string) (*field, *peertest.Site, identity.Key) {
 		require.NoError(t, os.WriteFile(filepath.Join(cfg.ApprovalPolicy, "site.rego"), []byte("package trialmesh.approval\ndecision := "+policy), 0o600))
 	}
 	s := peertest.NewSite(t, cfg)
-	s.Publish(t, func(message.Envelope) int64 { f.index++; return f.index })
+	s.Publish(t, func(consent.Draft) int64 { f.index++; return f.index })
 	f.sites = []*peertest.Site{s}
 	return f, s, approver
 }

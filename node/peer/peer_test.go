@@ -14,6 +14,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/federation/secagg"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/node/consent"
 	"github.com/trialmesh/trialmesh/node/peer/peertest"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -45,7 +46,7 @@ func newField(t *testing.T, n int) *field {
 		site := peertest.NewSite(t, peertest.Config{
 			Key: key, Hub: f.hub.DID(), Trial: f.trial, Policy: disclosure.Default(), People: peertest.People(13, 13),
 		})
-		site.Publish(t, func(message.Envelope) int64 { f.index++; return f.index })
+		site.Publish(t, func(consent.Draft) int64 { f.index++; return f.index })
 		f.sites = append(f.sites, site)
 	}
 	return f

@@ -22,6 +22,7 @@ const (
 	KindRefusal    message.Kind = "consent.refusal"
 	KindWithdrawal message.Kind = "consent.withdrawal"
 	KindEpoch      message.Kind = "consent.epoch"
+	KindChanges    message.Kind = "consent.changes"
 )
 
 // Grant permits a trial the use of a participant's data at one node. The
@@ -109,6 +110,10 @@ type Epoch struct {
 
 	Shards []Shard `json:"shards"`
 
+	// Changes is the number of the last [Changes] that the shards hold. It is 0 of nodes
+	// from before there were any.
+	Changes uint64 `json:"changes,omitempty"`
+
 	// Revises is the digest of the epoch before, zero for the first.
 	Revises message.Digest `json:"revises"`
 }
@@ -117,7 +122,7 @@ type Epoch struct {
 // [Epoch] in, a [Recorded] out. Sending one again is harmless.
 const EpochProtocol = "/trialmesh/epoch/1"
 
-// Recorded is the hub's answer to an epoch: its leaf on the ledger.
+// Recorded is the hub's answer to an epoch or to changes: their leaf on the ledger.
 type Recorded struct {
 	LedgerIndex int64 `json:"ledgerIndex"`
 }

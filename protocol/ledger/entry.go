@@ -40,6 +40,7 @@ const (
 	ScheduleRegistered Kind = 11 // envelope of schedule.Schedule
 	ScheduleCancelled  Kind = 12 // envelope of schedule.Cancellation
 	OccurrenceMissed   Kind = 13 // schedule.Miss
+	ConsentChanged     Kind = 14 // envelope of consent.Changes, which names their list
 	CeremonyStated     Kind = 15 // envelope of a statement about a ceremony of keys
 )
 
@@ -48,7 +49,7 @@ var kindNames = map[Kind]string{
 	TrialRegistered: "trial registered", ConsentEpoch: "consent epoch", QuestionAsked: "question asked",
 	QuestionAnswered: "question answered", AccessProved: "access proved", ChainAnchored: "chain anchored",
 	StudyRegistered: "study registered", ScheduleRegistered: "schedule registered", ScheduleCancelled: "schedule cancelled",
-	OccurrenceMissed: "occurrence missed", CeremonyStated: "ceremony stated",
+	OccurrenceMissed: "occurrence missed", ConsentChanged: "consent changed", CeremonyStated: "ceremony stated",
 }
 
 func (k Kind) String() string {

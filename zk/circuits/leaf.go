@@ -1,6 +1,7 @@
 package circuits
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 
 	"github.com/trialmesh/trialmesh/protocol/consent"
+	"github.com/trialmesh/trialmesh/protocol/identity"
 )
 
 // Status says whether a leaf's consent is in force. Only [Active] permits. There
@@ -91,6 +93,13 @@ func CommitParticipant(participant, blind Element) (Element, error) {
 		return Element{}, err
 	}
 	return fromField(hash2(TagParticipant, xs[0], xs[1])), nil
+}
+
+// OpenLeaf returns what stands in a leaf after its n-th change: a participant's consent, or
+// a slot that is kept for one and is nobody's yet.
+func OpenLeaf(participant identity.DID, secret consent.LeafSecret, n int, a Attributes) (Consent, error) {
+	commitment, err := CommitParticipant(Truncate(sha256.Sum256([]byte(participant))), Truncate(secret.Blind(n)))
+	return Consent{Participant: commitment, Attributes: a}, err
 }
 
 // Leaf returns hash(12; participant commitment, attributes), the public value

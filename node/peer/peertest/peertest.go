@@ -286,14 +286,19 @@ func (s *Site) Withdraw(t testing.TB, i int) {
 	require.True(t, changed)
 }
 
-// Publish closes a consent epoch and lets record put it on a ledger.
-func (s *Site) Publish(t testing.TB, record func(message.Envelope) int64) message.Digest {
+// Publish closes a consent epoch and lets record put it on a ledger, after the changes of
+// leaves that it holds.
+func (s *Site) Publish(t testing.TB, record func(consent.Draft) int64) message.Digest {
 	t.Helper()
-	draft, err := s.Book.Draft(t.Context(), s.Trial.Design.ID, EpochCircuit().Digest(), Proofs{}, s.Now())
-	require.NoError(t, err)
-	require.NotNil(t, draft)
-	require.NoError(t, s.Book.Recorded(t.Context(), *draft, record(draft.Envelope), s.Now()))
-	return draft.Envelope.Digest()
+	for {
+		draft, err := s.Book.Draft(t.Context(), s.Trial.Design.ID, EpochCircuit().Digest(), Proofs{}, s.Now())
+		require.NoError(t, err)
+		require.NotNil(t, draft)
+		require.NoError(t, s.Book.Recorded(t.Context(), *draft, record(*draft), s.Now()))
+		if draft.IsEpoch() {
+			return draft.Envelope.Digest()
+		}
+	}
 }
 
 // NewKey draws a key.
