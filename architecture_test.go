@@ -44,7 +44,7 @@ var doors = map[string][]string{
 	"github.com/riverqueue/":                                  {"localstore/jobs"},
 	"github.com/gin-gonic/gin":                                {"federation/front/router", "node/api", "hub/api"},
 	"github.com/danielgtaylor/huma":                           {"federation/front/router", "node/api", "hub/api"},
-	"github.com/transparency-dev/":                            {"hub/ledger"},
+	"github.com/transparency-dev/":                            {"federation/cosign"},
 	"filippo.io/age":                                          {"node/backup"},
 	"github.com/tink-crypto/":                                 {"localstore/raw"},
 	"github.com/aws/":                                         {"localstore/bucket"},

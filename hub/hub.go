@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/trialmesh/trialmesh/federation/consensus"
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/federation/membership"
 	"github.com/trialmesh/trialmesh/federation/pki"
 	"github.com/trialmesh/trialmesh/federation/transport"
@@ -265,7 +266,7 @@ func (h *Hub) openLog(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	signer, err := ledger.NewSigner(h.cfg.Origin, key.Private())
+	signer, err := cosign.NewSigner(h.cfg.Origin, key.Private())
 	if err != nil {
 		return err
 	}
@@ -273,12 +274,12 @@ func (h *Hub) openLog(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if h.logKey, err = ledger.VerifierKey(h.cfg.Origin, public); err != nil {
+	if h.logKey, err = cosign.VerifierKey(h.cfg.Origin, public); err != nil {
 		return err
 	}
 	h.publisher = &publisher{
 		db: h.db, origin: h.cfg.Origin, signer: signer, wake: make(chan struct{}, 1), log: h.cfg.Logger,
-		trust: ledger.Trust{Origin: h.cfg.Origin, Keys: []string{h.logKey}},
+		trust: cosign.Trust{Origin: h.cfg.Origin, Keys: []string{h.logKey}},
 	}
 	return h.publisher.publish(ctx)
 }

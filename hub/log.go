@@ -10,6 +10,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/trialmesh/trialmesh/federation/consensus"
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/hub/ledger"
 	"github.com/trialmesh/trialmesh/hub/registry"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
@@ -66,7 +67,7 @@ type publisher struct {
 	db     *sqldb.DB
 	origin string
 	signer note.Signer
-	trust  ledger.Trust
+	trust  cosign.Trust
 	wake   chan struct{}
 	log    *slog.Logger
 }
@@ -115,7 +116,7 @@ func (p *publisher) publish(ctx context.Context) error {
 }
 
 // checkpoint returns the newest published checkpoint.
-func (p *publisher) checkpoint(ctx context.Context) (ledger.Checkpoint, error) {
+func (p *publisher) checkpoint(ctx context.Context) (cosign.Checkpoint, error) {
 	var signed []byte
 	err := p.db.Read(ctx, func(tx *sqldb.Tx) error {
 		var err error
@@ -123,10 +124,10 @@ func (p *publisher) checkpoint(ctx context.Context) (ledger.Checkpoint, error) {
 		return err
 	})
 	if errors.Is(err, ledger.ErrNotFound) {
-		return ledger.Checkpoint{}, nil
+		return cosign.Checkpoint{}, nil
 	}
 	if err != nil {
-		return ledger.Checkpoint{}, err
+		return cosign.Checkpoint{}, err
 	}
 	latest, err := p.trust.Open(signed)
 	return latest.Checkpoint, err

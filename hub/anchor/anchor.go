@@ -15,8 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/hub/evidence"
-	"github.com/trialmesh/trialmesh/hub/ledger"
 	"github.com/trialmesh/trialmesh/hub/registry"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -41,7 +41,7 @@ type Config struct {
 	Log      Log
 
 	// Checkpoint returns the newest published checkpoint of the ledger.
-	Checkpoint func(ctx context.Context) (ledger.Checkpoint, error)
+	Checkpoint func(ctx context.Context) (cosign.Checkpoint, error)
 
 	// Chain is how the chain is reached, and with which account. Its
 	// Deployment is filled in here.

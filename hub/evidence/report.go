@@ -3,7 +3,7 @@ package evidence
 import (
 	"fmt"
 
-	"github.com/trialmesh/trialmesh/hub/ledger"
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/protocol/message"
 )
 
@@ -104,7 +104,7 @@ type Checkpoint struct {
 	Root   message.Digest `json:"root"`
 }
 
-func checkpointOf(c ledger.Checkpoint) Checkpoint {
+func checkpointOf(c cosign.Checkpoint) Checkpoint {
 	return Checkpoint{Origin: c.Origin, Size: c.Size, Root: message.Digest(c.Root)}
 }
 

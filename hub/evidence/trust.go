@@ -3,11 +3,10 @@ package evidence
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
-	"github.com/trialmesh/trialmesh/hub/ledger"
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/protocol/canonical"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
@@ -69,9 +68,7 @@ func (t Trust) Validate() error {
 			return fmt.Errorf("trust document: hub or board: %w", err)
 		}
 	}
-	// An empty checkpoint is untrusted if the keys are in order; else the error
-	// is about the keys.
-	if _, err := t.log().Open(nil); !errors.Is(err, ledger.ErrUntrusted) {
+	if err := t.log().Validate(); err != nil {
 		return fmt.Errorf("trust document: %w", err)
 	}
 	if t.AccessLog != "" {
@@ -82,7 +79,7 @@ func (t Trust) Validate() error {
 	return nil
 }
 
-func (t Trust) log() ledger.Trust { return ledger.Trust{Origin: t.Origin, Keys: []string{t.LogKey}} }
+func (t Trust) log() cosign.Trust { return cosign.Trust{Origin: t.Origin, Keys: []string{t.LogKey}} }
 
 // venue is where access proofs must have been made for.
 func (t Trust) venue() query.Venue { return query.Venue{ChainID: t.ChainID, Contract: t.AccessLog} }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/trialmesh/trialmesh/federation/cosign"
 )
 
 // Receipt proves offline that one entry is in the log (C2SP tlog-proof v1). It
@@ -23,7 +25,7 @@ const (
 
 	// maxReceipt bounds a receipt in bytes: the checkpoint, at most 63 hashes, and
 	// extra data that others may have put in.
-	maxReceipt = maxCheckpoint + 1<<17
+	maxReceipt = cosign.MaxNote + 1<<17
 )
 
 // Marshal returns the text form.
@@ -69,7 +71,7 @@ func ParseReceipt(text []byte) (Receipt, error) {
 	}
 	r := Receipt{Index: index, Path: make([]Hash, 0, len(lines)-1), Checkpoint: []byte(checkpoint)}
 	for i, line := range lines[1:] {
-		h, err := parseHash(line)
+		h, err := cosign.ParseHash(line)
 		if err != nil {
 			return Receipt{}, fmt.Errorf("ledger: hash %d of receipt: %w", i, err)
 		}
@@ -79,18 +81,18 @@ func ParseReceipt(text []byte) (Receipt, error) {
 }
 
 // Verify checks that entry is at r.Index of a log whose checkpoint trust accepts,
-// and returns that checkpoint. It fails with [ErrUntrusted] for the checkpoint
+// and returns that checkpoint. It fails with [cosign.ErrUntrusted] for the checkpoint
 // and [ErrDamaged] if the entry, the index or the path is not the one proven.
-func (r Receipt) Verify(entry []byte, trust Trust) (Signed, error) {
+func (r Receipt) Verify(entry []byte, trust cosign.Trust) (cosign.Signed, error) {
 	signed, err := trust.Open(r.Checkpoint)
 	if err != nil {
-		return Signed{}, fmt.Errorf("receipt of entry %d: %w", r.Index, err)
+		return cosign.Signed{}, fmt.Errorf("receipt of entry %d: %w", r.Index, err)
 	}
 	if r.Index < 0 || r.Index >= signed.Size {
-		return Signed{}, fmt.Errorf("ledger: receipt of entry %d: log has %d: %w", r.Index, signed.Size, ErrDamaged)
+		return cosign.Signed{}, fmt.Errorf("ledger: receipt of entry %d: log has %d: %w", r.Index, signed.Size, ErrDamaged)
 	}
 	if err := tlog.CheckRecord(r.Path, signed.Size, signed.Root, r.Index, tlog.RecordHash(entry)); err != nil {
-		return Signed{}, fmt.Errorf("ledger: receipt of entry %d: entry is not at this place of the log: %w", r.Index, ErrDamaged)
+		return cosign.Signed{}, fmt.Errorf("ledger: receipt of entry %d: entry is not at this place of the log: %w", r.Index, ErrDamaged)
 	}
 	return signed, nil
 }

@@ -9,6 +9,7 @@ import (
 	formatsproof "github.com/transparency-dev/formats/proof"
 	"pgregory.net/rapid"
 
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/hub/ledger"
 )
 
@@ -142,7 +143,7 @@ func TestReceiptRefuses(t *testing.T) {
 			change(&r)
 			_, err := r.Verify(entry(300), trusting(t, 2))
 			require.Error(t, err)
-			require.True(t, errors.Is(err, ledger.ErrDamaged) != errors.Is(err, ledger.ErrUntrusted))
+			require.True(t, errors.Is(err, ledger.ErrDamaged) != errors.Is(err, cosign.ErrUntrusted))
 		})
 	}
 	_, err = good.Verify(entry(301), trusting(t, 2))
