@@ -271,6 +271,27 @@ func (c *Cosigner) suspect(signed []byte) {
 	}
 }
 
+// Notice keeps a note that somebody else holds for [Cosigner.Compare], if it is
+// signed by the log and is not the last one here.
+func (c *Cosigner) Notice(signed []byte) {
+	theirs, _, err := c.open(signed)
+	if err != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last != nil && theirs.Checkpoint != c.last.Checkpoint {
+		c.suspect(theirs.Note)
+	}
+}
+
+// onSuspect has wake called when there is something to compare or to tell.
+func (c *Cosigner) onSuspect(wake func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wake = wake
+}
+
 // takeSuspects returns the notes that wait to be compared.
 func (c *Cosigner) takeSuspects() [][]byte {
 	c.mu.Lock()
@@ -337,7 +358,8 @@ func (c *Cosigner) Keep(ctx context.Context, fork Fork) error {
 // keep writes evidence down and tells the operator. The caller holds mu.
 func (c *Cosigner) keep(ctx context.Context, fork Fork) error {
 	for _, known := range c.forks {
-		if bytes.Equal(known.Earlier, fork.Earlier) && bytes.Equal(known.Present, fork.Present) {
+		same := bytes.Equal(known.Earlier, fork.Earlier) && bytes.Equal(known.Present, fork.Present)
+		if same && (known.Proof != nil || fork.Proof == nil) {
 			return nil
 		}
 	}
