@@ -35,6 +35,10 @@ type Config struct {
 	// own tables. Defaults to nothing.
 	Check func(context.Context, Checkpoint) error
 
+	// Replayed says that whoever signs has the log itself on the same disk, synced
+	// before: then what was cosigned last is written and not synced.
+	Replayed bool
+
 	Log *slog.Logger     // Defaults to discarding.
 	Now func() time.Time // Defaults to time.Now.
 }
@@ -105,6 +109,9 @@ func (c *Cosigner) read() error {
 			raw, err := os.ReadFile(path)
 			if err != nil {
 				return err
+			}
+			if len(raw) == 0 && c.cfg.Replayed { // a power cut
+				continue
 			}
 			claim, err := Claim(raw)
 			if err != nil {
@@ -204,7 +211,7 @@ func (c *Cosigner) Add(ctx context.Context, body []byte) ([]byte, error) {
 		return nil, err
 	}
 	if !known {
-		if err := replace(filepath.Join(c.cfg.Dir, lastFile), signed.Note); err != nil {
+		if err := replace(filepath.Join(c.cfg.Dir, lastFile), signed.Note, !c.cfg.Replayed); err != nil {
 			return nil, fmt.Errorf("cosign: keep checkpoint: %w", err)
 		}
 		c.last = &signed
@@ -367,7 +374,7 @@ func (c *Cosigner) keep(ctx context.Context, fork Fork) error {
 		return nil
 	}
 	path := filepath.Join(c.cfg.Dir, fork.name())
-	if err := replace(path, fork.Marshal()); err != nil {
+	if err := replace(path, fork.Marshal(), true); err != nil {
 		return fmt.Errorf("cosign: keep evidence of a fork: %w", err)
 	}
 	c.forks = append(c.forks, fork)
@@ -387,18 +394,22 @@ func lineOf(signed []byte, name string) []byte {
 	return nil
 }
 
-// replace writes a file so that after a crash it is there whole, or as it was.
-func replace(path string, data []byte) error {
+// replace writes a file so that after a crash it is there whole, or as it was; with
+// sync also after a power cut, and for good.
+func replace(path string, data []byte, sync bool) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name()) // gone after the rename
 	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if sync && err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
+	if err := os.Rename(f.Name(), path); err != nil || !sync {
 		return err
 	}
 	dir, err := os.Open(filepath.Dir(path))

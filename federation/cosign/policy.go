@@ -30,6 +30,12 @@ type Party struct {
 	URL  string // where a C2SP tlog-witness takes checkpoints; may be empty
 }
 
+// KeyName returns the name under which the party signs.
+func (p Party) KeyName() string {
+	name, _, _ := strings.Cut(p.Key, "+")
+	return name
+}
+
 // Group has signed if Least of its Members have: names of parties and groups.
 type Group struct {
 	Name    string
@@ -50,9 +56,10 @@ func Threshold(least int, keys ...string) Policy {
 	var p Policy
 	all := Group{Name: "quorum", Least: least}
 	for _, key := range keys {
-		name, _, _ := strings.Cut(key, "+")
-		p.Parties = append(p.Parties, Party{Name: name, Key: key})
-		all.Members = append(all.Members, name)
+		party := Party{Key: key}
+		party.Name = party.KeyName()
+		p.Parties = append(p.Parties, party)
+		all.Members = append(all.Members, party.Name)
 	}
 	if least != 0 {
 		p.Groups, p.Quorum = []Group{all}, all.Name
@@ -218,8 +225,9 @@ func (p Policy) With(keys ...string) Policy {
 		if slices.ContainsFunc(more.Parties, func(have Party) bool { return publicBytes(have.Key) == publicBytes(key) }) {
 			continue
 		}
-		name, _, _ := strings.Cut(key, "+")
-		more.Parties = append(more.Parties, Party{Name: name, Key: key})
+		party := Party{Key: key}
+		party.Name = party.KeyName()
+		more.Parties = append(more.Parties, party)
 	}
 	return more
 }

@@ -88,6 +88,22 @@ func TestPolicyRefuses(t *testing.T) {
 	}
 }
 
+// TestPolicyTakesAnyKey is about keys whose base64 holds a plus, the sign that separates
+// the parts of a key's text.
+func TestPolicyTakesAnyKey(t *testing.T) {
+	t.Parallel()
+	var keys []string
+	for i := range 200 {
+		keys = append(keys, keyOf(t, byte(i)))
+	}
+	policy := cosign.Threshold(1, keys...)
+	require.Len(t, policy.With(keys...).Parties, 200)
+	_, err := cosign.ParsePolicy([]byte(policy.String()))
+	require.NoError(t, err)
+	_, err = cosign.ParsePolicy([]byte(cosign.Threshold(1, append(keys, keys[7])...).String()))
+	require.Error(t, err)
+}
+
 func TestPolicyWith(t *testing.T) {
 	t.Parallel()
 	policy := cosign.Threshold(1, keyOf(t, 10))

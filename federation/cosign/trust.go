@@ -132,11 +132,12 @@ func (p Policy) verifiers() ([]note.Verifier, error) {
 	return parties, nil
 }
 
-// publicBytes returns the key material of a valid verifier key, without the
-// byte that says how it is used.
+// publicBytes returns the key material of a verifier key, without the byte that
+// says how it is used; nothing of a malformed one. Base64 may hold a plus of its own.
 func publicBytes(vkey string) string {
-	raw, _ := base64.StdEncoding.DecodeString(vkey[strings.LastIndexByte(vkey, '+')+1:])
-	return string(raw[1:])
+	parts := strings.SplitN(vkey, "+", 3)
+	raw, _ := base64.StdEncoding.DecodeString(parts[len(parts)-1])
+	return string(raw[min(1, len(raw)):])
 }
 
 // signedBy reports whether the key made one of the verified signatures.
