@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"github.com/trialmesh/trialmesh/federation/cosign"
@@ -10,6 +11,9 @@ import (
 // Names of checks. They are part of the report's JSON form and do not change.
 const (
 	CheckCheckpoint = "log.checkpoint" // signed by the trusted key
+	CheckCosigners  = "log.cosigners"  // countersigned by the quorum of the reader's policy
+	CheckSeen       = "log.seen"       // the log has what others were shown
+	CheckFork       = "log.fork"       // evidence of two histories
 	CheckTree       = "log.tree"       // entries and tiles hash to the signed root
 	CheckEntries    = "log.entries"    // entries are well-formed and in order of time
 	CheckDocuments  = "log.documents"  // documents are those the log names
@@ -95,6 +99,10 @@ type Report struct {
 	Checkpoint Checkpoint `json:"checkpoint"`
 
 	Checks []Check `json:"checks"`
+
+	// Fork is the evidence of two histories, the file of a cosign.Fork, if the log
+	// contradicts a checkpoint that was seen.
+	Fork json.RawMessage `json:"fork,omitempty"`
 }
 
 // Checkpoint fixes a log.

@@ -3,7 +3,9 @@ package evidence
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/trialmesh/trialmesh/federation/cosign"
@@ -26,6 +28,14 @@ type Trust struct {
 	// Boards are the ethics boards whose approval counts. Without any, every
 	// signed approval does, and the report says by whom it is.
 	Boards []identity.DID `json:"boards,omitempty"`
+
+	// Cosigners says who must have countersigned the log; it comes as a file of its
+	// own. Without it the log's key is enough.
+	Cosigners cosign.Policy `json:"-"`
+
+	// Seen are signed checkpoints of the log that somebody else was shown, or the same
+	// reader earlier. The log must have all of them.
+	Seen [][]byte `json:"-"`
 }
 
 // Circuit is a trusted verifying key.
@@ -71,6 +81,9 @@ func (t Trust) Validate() error {
 	if err := t.log().Validate(); err != nil {
 		return fmt.Errorf("trust document: %w", err)
 	}
+	if len(t.Cosigners.Logs) > 0 && !slices.Contains(t.Cosigners.Logs, t.LogKey) {
+		return errors.New("trust document: logKey is not a log of the policy")
+	}
 	if t.AccessLog != "" {
 		if _, err := t.venue().Hash("", query.ID{}); err != nil {
 			return fmt.Errorf("trust document: accessLog: %w", err)
@@ -79,7 +92,9 @@ func (t Trust) Validate() error {
 	return nil
 }
 
-func (t Trust) log() cosign.Trust { return cosign.Trust{Origin: t.Origin, Keys: []string{t.LogKey}} }
+func (t Trust) log() cosign.Trust {
+	return cosign.Trust{Origin: t.Origin, Keys: []string{t.LogKey}, Policy: t.Cosigners}
+}
 
 // venue is where access proofs must have been made for.
 func (t Trust) venue() query.Venue { return query.Venue{ChainID: t.ChainID, Contract: t.AccessLog} }

@@ -156,6 +156,20 @@ func (v *View) Extends(ctx context.Context, earlier cosign.Checkpoint) error {
 	return nil
 }
 
+// ProveGrowth returns what the log had at a smaller size and how it grew from there,
+// 1 <= size <= Size.
+func (v *View) ProveGrowth(ctx context.Context, size int64) (cosign.Proof, error) {
+	root, err := tlog.TreeHash(size, v.hashes(ctx))
+	if err != nil {
+		return cosign.Proof{}, fmt.Errorf("ledger: root at size %d: %w", size, err)
+	}
+	path, err := tlog.ProveTree(v.signed.Size, size, v.hashes(ctx))
+	if err != nil {
+		return cosign.Proof{}, fmt.Errorf("ledger: prove size %d from %d: %w", v.signed.Size, size, err)
+	}
+	return cosign.Proof{Root: root, Path: path}, nil
+}
+
 // Receipt returns the proof that entry i is in the log.
 func (v *View) Receipt(ctx context.Context, i int64) (Receipt, error) {
 	if i < 0 || i >= v.signed.Size {
