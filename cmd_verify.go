@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,7 +20,7 @@ import (
 
 func newVerifyCommand() *cobra.Command {
 	return group("verify", "Check a ledger, an answer or a proof from public data alone",
-		newVerifyLedger(), newVerifyQuery(), newVerifyProof(), newVerifyFork(), newVerifyExport())
+		newVerifyLedger(), newVerifyQuery(), newVerifyProof(), newVerifyReceipt(), newVerifyReceipts(), newVerifyFork(), newVerifyExport())
 }
 
 const verifyLong = `
@@ -81,6 +84,87 @@ func newVerifyProof() *cobra.Command {
 	return addSource(cmd)
 }
 
+func newVerifyReceipts() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "receipts ID FOLDER",
+		Short: "Get the receipts of a question and its result",
+		Long: `Write question.tlog-proof and, once there is a result, result.tlog-proof of question ID into FOLDER,
+which is made if need be. Each proves by itself that the entry is in the ledger (C2SP tlog-proof, with
+the entry as extra data); trialmesh verify receipt checks one. With --policy a receipt is one that its
+quorum has countersigned.`,
+		Example: `  trialmesh verify receipts 3f9a…c4 receipts/ --from https://hub.example:7420 --root root.pem --trust trust.json`,
+		Args:    args(cobra.ExactArgs(2)),
+		RunE:    getReceipts,
+	}
+	return addSource(cmd)
+}
+
+func getReceipts(cmd *cobra.Command, args []string) error {
+	trust, err := readTrust(cmd)
+	if err != nil {
+		return err
+	}
+	source, closeSource, err := openSource(cmd)
+	if err != nil {
+		return err
+	}
+	defer closeSource()
+	id, err := evidence.FindQuestion(cmd.Context(), source, trust, args[0])
+	if errors.Is(err, evidence.ErrPrefix) {
+		return usageError{err}
+	}
+	if err != nil {
+		return err
+	}
+	files, err := evidence.Receipts(cmd.Context(), source, trust, id)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(args[1], 0o755); err != nil { //nolint:gosec // public data
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := os.WriteFile(filepath.Join(args[1], name), files[name], 0o644); err != nil { //nolint:gosec // public data
+			return err
+		}
+		fmt.Fprintln(cmd.ErrOrStderr(), filepath.Join(args[1], name))
+	}
+	return nil
+}
+
+func newVerifyReceipt() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "receipt FILE",
+		Short: "Check a receipt: that its entry is in the ledger",
+		Long: `Check FILE, a C2SP tlog-proof as verify receipts writes it: the path from its entry to the root, the
+signature of the ledger and, with --policy, the cosignatures. It needs nothing else than the trust
+document, got on another way.`,
+		Example: `  trialmesh verify receipt result.tlog-proof --trust trust.json --policy policy.txt`,
+		Args:    args(cobra.ExactArgs(1)),
+		RunE:    verifyFile(evidence.VerifyReceipt),
+	}
+	return addTrust(cmd)
+}
+
+// verifyFile checks a file that needs no source.
+func verifyFile(check func([]byte, evidence.Trust) (evidence.Report, error)) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		raw, err := readInput(cmd, args[0])
+		if err != nil {
+			return err
+		}
+		trust, err := readTrust(cmd)
+		if err != nil {
+			return err
+		}
+		report, err := check(raw, trust)
+		if err != nil {
+			return err
+		}
+		return printChecks(cmd, report)
+	}
+}
+
 func newVerifyFork() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fork FILE",
@@ -90,21 +174,7 @@ wrote: two checkpoints, signed by the ledger's key, that cannot both be true. It
 else than the trust document, got on another way, and ends with status 1 if it shows nothing.`,
 		Example: `  trialmesh verify fork fork.json --trust trust.json`,
 		Args:    args(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			raw, err := readInput(cmd, args[0])
-			if err != nil {
-				return err
-			}
-			trust, err := readTrust(cmd)
-			if err != nil {
-				return err
-			}
-			report, err := evidence.VerifyFork(raw, trust)
-			if err != nil {
-				return err
-			}
-			return printChecks(cmd, report)
-		},
+		RunE:    verifyFile(evidence.VerifyFork),
 	}
 	return addTrust(cmd)
 }

@@ -13,6 +13,7 @@ const (
 	CheckCheckpoint = "log.checkpoint" // signed by the trusted key
 	CheckCosigners  = "log.cosigners"  // countersigned by the quorum of the reader's policy
 	CheckSeen       = "log.seen"       // the log has what others were shown
+	CheckReceipt    = "log.receipt"    // an entry is in the log, by its receipt
 	CheckFork       = "log.fork"       // evidence of two histories
 	CheckTree       = "log.tree"       // entries and tiles hash to the signed root
 	CheckEntries    = "log.entries"    // entries are well-formed and in order of time

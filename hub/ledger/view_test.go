@@ -108,11 +108,13 @@ func TestReceipt(t *testing.T) {
 			require.Len(t, theirs.Hashes, len(receipt.Path))
 			require.Equal(t, receipt.Checkpoint, theirs.Checkpoint)
 
-			// And we read theirs, with the extra line that ours never has.
+			// And we read theirs, with extra data.
 			theirs.ExtraData = []byte("context")
 			ours, err := ledger.ParseReceipt(theirs.Marshal())
 			require.NoError(t, err)
+			receipt.Extra = []byte("context")
 			require.Equal(t, receipt, ours)
+			require.Equal(t, string(theirs.Marshal()), string(ours.Marshal()))
 
 			signed, err := ours.Verify(entry(i), trusting(t, 2))
 			require.NoError(t, err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -416,7 +415,7 @@ func TestRolledBackDisk(t *testing.T) {
 		require.NoError(t, p.Publish(t.Context()))
 		require.NoError(t, p.Gather(t.Context()))
 		_, err = r.published(cosign.Threshold(2, keyOf(t, 10), keyOf(t, 20)))
-		require.True(t, errors.Is(err, cosign.ErrUntrusted), "the node countersigns no second history")
+		require.ErrorIs(t, err, cosign.ErrUntrusted, "the node countersigns no second history")
 		require.EqualValues(t, 5, node.Last().Size)
 	})
 }
