@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"fmt"
+	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -418,4 +419,29 @@ func TestRolledBackDisk(t *testing.T) {
 		require.ErrorIs(t, err, cosign.ErrUntrusted, "the node countersigns no second history")
 		require.EqualValues(t, 5, node.Last().Size)
 	})
+}
+
+// TestWitnessWithURL is one that is no part of the network: it takes checkpoints over
+// HTTP, as C2SP tlog-witness says.
+func TestWitnessWithURL(t *testing.T) {
+	t.Parallel()
+	witness, err := cosign.Open(cosign.Config{
+		Dir: t.TempDir(), Key: key(30), Now: func() time.Time { return noon },
+		Trust: func() (cosign.Trust, error) { return trusting(t, cosign.Policy{}), nil },
+	})
+	require.NoError(t, err)
+	server := httptest.NewServer(cosign.NewHandler(witness))
+	defer server.Close()
+	policy, err := cosign.ParsePolicy(fmt.Appendf(nil, "witness hub %s\nwitness outside %s %s\ngroup both all hub outside\nquorum both\n", keyOf(t, 10), keyOf(t, 30), server.URL))
+	require.NoError(t, err)
+	h := newHub(t, policy, 1)
+	for size := int64(1); size < 4; size++ {
+		h.grow(1)
+		require.NoError(t, h.leader().public.Publish(t.Context()))
+		h.leader().shows(policy, size, 10, 30)
+	}
+	server.Close()
+	h.grow(1)
+	require.ErrorIs(t, h.leader().public.Publish(t.Context()), cosign.ErrUntrusted)
+	h.leader().shows(policy, 3, 10, 30)
 }
