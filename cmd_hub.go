@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/hub"
 	"github.com/trialmesh/trialmesh/hub/client"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -39,6 +40,7 @@ type hubSettings struct {
 	Announce    []string      `koanf:"announce"`
 	Disclosure  limits        `koanf:"disclosure"`
 	Queue       queueSettings `koanf:"queue"`
+	Cosigners   string        `koanf:"cosigners"`
 }
 
 // queueSettings bound the questions that wait and run; 0 is the default.
@@ -51,7 +53,7 @@ type queueSettings struct {
 
 func newHubCommand() *cobra.Command {
 	return group("hub", "Run a hub: the registry, the public ledger, the dispatch of questions",
-		newHubInit(), newHubRun(), newHubInvite(), newHubToken(), newHubRevoke(), newHubTrust())
+		newHubInit(), newHubRun(), newHubInvite(), newHubToken(), newHubRevoke(), newHubTrust(), newHubPolicy())
 }
 
 func addDir(cmd *cobra.Command, what string) *cobra.Command {
@@ -142,7 +144,24 @@ environment (TRIALMESH_HUB_LISTEN and so on), then from flags.`,
 	cmd.Flags().String("circuits", "", "folder where development keys are cached (default in the user's cache)")
 	cmd.Flags().String("ceremony", "", "folder of a finished ceremony: its keys are used, and what its parties signed goes on the ledger")
 	cmd.Flags().Bool("production", false, "refuse proving keys that one machine made: see trialmesh ceremony --help")
+	cmd.Flags().String("cosigners", "", "C2SP tlog-policy file: checkpoints are published with its quorum (default the hub's own key)")
 	return addDir(cmd, "hub")
+}
+
+// readPolicy reads a tlog-policy file, none if there is no path.
+func readPolicy(path string) (cosign.Policy, error) {
+	if path == "" {
+		return cosign.Policy{}, nil
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return cosign.Policy{}, err
+	}
+	policy, err := cosign.ParsePolicy(raw)
+	if err != nil {
+		return policy, fmt.Errorf("%s: %w", path, err)
+	}
+	return policy, nil
 }
 
 func runHub(cmd *cobra.Command, _ []string) error {
@@ -167,9 +186,13 @@ func runHub(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
+	cosigners, err := readPolicy(s.Cosigners)
+	if err != nil {
+		return err
+	}
 	h, err := hub.Open(cmd.Context(), hub.Config{
 		Dir: dir, Origin: s.Origin, Hosts: s.Hosts, Listen: s.Listen, Peers: s.Peers, Circuits: s.Circuits, Shape: s.Shape.Shape,
-		Ceremony: s.Ceremony, Production: s.Production,
+		Cosigners: cosigners, Ceremony: s.Ceremony, Production: s.Production,
 		Chain: s.Chain, Redeploy: s.Redeploy, AnchorEvery: s.AnchorEvery, Announce: s.Announce, Policy: policy, Queue: hub.Queue(s.Queue), Logger: log,
 	})
 	if err != nil {
@@ -320,5 +343,57 @@ answers themselves, for example from the trial's protocol.`,
 			return printJSON(cmd, trust)
 		},
 	}
+	return addDir(cmd, "hub")
+}
+
+func newHubPolicy() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "policy",
+		Short: "Print a policy by which readers demand cosignatures of the ledger",
+		Long: `Print a C2SP tlog-policy with the ledger's key, and the hub and its nodes as witnesses, of whom
+--least must have countersigned a checkpoint. Readers give it to trialmesh verify --policy, and any
+other tool that reads tlog-policy. Given to the hub itself (cosigners in hub.yaml), nothing is
+published with fewer; then --least should leave room for nodes that are away.`,
+		Example: `  trialmesh hub policy --dir hub --least 3 > policy.txt`,
+		Args:    args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := localHub(cmd)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			trust, err := c.Trust(cmd.Context())
+			if err != nil {
+				return err
+			}
+			nodes, err := c.Nodes(cmd.Context())
+			if err != nil {
+				return err
+			}
+			dids := []identity.DID{trust.Hub}
+			for _, n := range nodes {
+				if !n.Revoked {
+					dids = append(dids, n.DID)
+				}
+			}
+			least, _ := cmd.Flags().GetInt("least")
+			if least < 1 || least > len(dids) {
+				return usageError{fmt.Errorf("--least: 1 to %d, as many as the hub and its nodes are", len(dids))}
+			}
+			var keys []string
+			for _, did := range dids {
+				key, err := cosign.KeyOf(did)
+				if err != nil {
+					return err
+				}
+				keys = append(keys, key)
+			}
+			policy := cosign.Threshold(least, keys...)
+			policy.Logs = []string{trust.LogKey}
+			_, err = fmt.Fprint(cmd.OutOrStdout(), policy)
+			return err
+		},
+	}
+	cmd.Flags().Int("least", 1, "how many of them must have countersigned")
 	return addDir(cmd, "hub")
 }

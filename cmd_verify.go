@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,14 +21,16 @@ import (
 
 func newVerifyCommand() *cobra.Command {
 	return group("verify", "Check a ledger, an answer or a proof from public data alone",
-		newVerifyLedger(), newVerifyQuery(), newVerifyProof(), newVerifyConsent(), newVerifyExport())
+		newVerifyLedger(), newVerifyQuery(), newVerifyProof(), newVerifyConsent(), newVerifyReceipt(), newVerifyReceipts(), newVerifyFork(), newVerifyExport())
 }
 
 const verifyLong = `
 --from is the URL of a hub, or a folder made by trialmesh verify export. --trust is
-the trust document, got on another way than the data. With --chain, what the chain
-holds is checked too. Each check is one line; the command ends with status 1 if any
-failed.`
+the trust document, got on another way than the data. With --policy, a C2SP tlog-policy
+file, the ledger must be countersigned by its quorum. With --seen, a checkpoint that
+somebody else was shown, it must have all of that one too; if it does not, --fork names
+the file for the evidence. With --chain, what the chain holds is checked too. Each check
+is one line; the command ends with status 1 if any failed.`
 
 func newVerifyLedger() *cobra.Command {
 	cmd := &cobra.Command{
@@ -33,7 +38,8 @@ func newVerifyLedger() *cobra.Command {
 		Short: "Check the whole public ledger",
 		Long:  "Check the ledger's signature, its tree over every entry, and the documents it names." + verifyLong,
 		Example: `  trialmesh verify ledger --from https://hub.example:7420 --root root.pem --trust trust.json
-  trialmesh verify ledger --from evidence/ --trust trust.json`,
+  trialmesh verify ledger --from evidence/ --trust trust.json
+  trialmesh verify ledger --from https://hub.example:7420 --trust trust.json --policy policy.txt --seen colleague/checkpoint --fork fork.json`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return verify(cmd, func(ctx context.Context, source evidence.Source, trust evidence.Trust, chain string) (evidence.Report, error) {
@@ -111,6 +117,101 @@ for every participant of the trial at that node.` + verifyLong,
 	return addSource(cmd)
 }
 
+func newVerifyReceipts() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "receipts ID FOLDER",
+		Short: "Get the receipts of a question and its result",
+		Long: `Write question.tlog-proof and, once there is a result, result.tlog-proof of question ID into FOLDER,
+which is made if need be. Each proves by itself that the entry is in the ledger (C2SP tlog-proof, with
+the entry as extra data); trialmesh verify receipt checks one. With --policy a receipt is one that its
+quorum has countersigned.`,
+		Example: `  trialmesh verify receipts 3f9a…c4 receipts/ --from https://hub.example:7420 --root root.pem --trust trust.json`,
+		Args:    args(cobra.ExactArgs(2)),
+		RunE:    getReceipts,
+	}
+	return addSource(cmd)
+}
+
+func getReceipts(cmd *cobra.Command, args []string) error {
+	trust, err := readTrust(cmd)
+	if err != nil {
+		return err
+	}
+	source, closeSource, err := openSource(cmd)
+	if err != nil {
+		return err
+	}
+	defer closeSource()
+	id, err := evidence.FindQuestion(cmd.Context(), source, trust, args[0])
+	if errors.Is(err, evidence.ErrPrefix) {
+		return usageError{err}
+	}
+	if err != nil {
+		return err
+	}
+	files, err := evidence.Receipts(cmd.Context(), source, trust, id)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(args[1], 0o755); err != nil { //nolint:gosec // public data
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := os.WriteFile(filepath.Join(args[1], name), files[name], 0o644); err != nil { //nolint:gosec // public data
+			return err
+		}
+		fmt.Fprintln(cmd.ErrOrStderr(), filepath.Join(args[1], name))
+	}
+	return nil
+}
+
+func newVerifyReceipt() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "receipt FILE",
+		Short: "Check a receipt: that its entry is in the ledger",
+		Long: `Check FILE, a C2SP tlog-proof as verify receipts writes it: the path from its entry to the root, the
+signature of the ledger and, with --policy, the cosignatures. It needs nothing else than the trust
+document, got on another way.`,
+		Example: `  trialmesh verify receipt result.tlog-proof --trust trust.json --policy policy.txt`,
+		Args:    args(cobra.ExactArgs(1)),
+		RunE:    verifyFile(evidence.VerifyReceipt),
+	}
+	return addTrust(cmd)
+}
+
+// verifyFile checks a file that needs no source.
+func verifyFile(check func([]byte, evidence.Trust) (evidence.Report, error)) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		raw, err := readInput(cmd, args[0])
+		if err != nil {
+			return err
+		}
+		trust, err := readTrust(cmd)
+		if err != nil {
+			return err
+		}
+		report, err := check(raw, trust)
+		if err != nil {
+			return err
+		}
+		return printChecks(cmd, report)
+	}
+}
+
+func newVerifyFork() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "fork FILE",
+		Short: "Check the evidence that a ledger has two histories",
+		Long: `Check FILE, the evidence that a node keeps in its folder ledger or that verify ledger --seen
+wrote: two checkpoints, signed by the ledger's key, that cannot both be true. It needs nothing
+else than the trust document, got on another way, and ends with status 1 if it shows nothing.`,
+		Example: `  trialmesh verify fork fork.json --trust trust.json`,
+		Args:    args(cobra.ExactArgs(1)),
+		RunE:    verifyFile(evidence.VerifyFork),
+	}
+	return addTrust(cmd)
+}
+
 func newVerifyExport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "export ID FOLDER",
@@ -131,14 +232,48 @@ func newVerifyExport() *cobra.Command {
 func addSource(cmd *cobra.Command) *cobra.Command {
 	cmd.Flags().String("from", "", "URL of a hub, or a folder made by verify export (required)")
 	addRoot(cmd)
-	cmd.Flags().String("trust", "", "file with the trust document (required)")
 	cmd.Flags().String("chain", "", "http(s) URL of the chain's JSON-RPC endpoint")
-	for _, name := range []string{"from", "trust"} {
-		if err := cmd.MarkFlagRequired(name); err != nil {
-			panic(err) // the flags were defined above
-		}
+	cmd.Flags().StringSlice("seen", nil, "file with a signed checkpoint that the ledger must have, may be repeated")
+	cmd.Flags().String("fork", "", "file for the evidence if the ledger contradicts one of --seen")
+	if err := cmd.MarkFlagRequired("from"); err != nil {
+		panic(err) // the flag was defined above
+	}
+	return addTrust(cmd)
+}
+
+// addTrust adds the flags that say whose word counts.
+func addTrust(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().String("trust", "", "file with the trust document (required)")
+	cmd.Flags().String("policy", "", "C2SP tlog-policy file: who must have countersigned the ledger")
+	if err := cmd.MarkFlagRequired("trust"); err != nil {
+		panic(err) // the flag was defined above
 	}
 	return cmd
+}
+
+// readTrust reads what --trust, --policy and --seen name.
+func readTrust(cmd *cobra.Command) (evidence.Trust, error) {
+	path, _ := cmd.Flags().GetString("trust")
+	raw, err := readInput(cmd, path)
+	if err != nil {
+		return evidence.Trust{}, err
+	}
+	trust, err := evidence.ParseTrust(raw)
+	if err != nil {
+		return trust, fmt.Errorf("%s: %w", path, err)
+	}
+	policy, _ := cmd.Flags().GetString("policy")
+	if trust.Cosigners, err = readPolicy(policy); err != nil {
+		return trust, err
+	}
+	seen, _ := cmd.Flags().GetStringSlice("seen") // none of verify fork
+	for _, path := range seen {
+		if raw, err = readInput(cmd, path); err != nil {
+			return trust, err
+		}
+		trust.Seen = append(trust.Seen, raw)
+	}
+	return trust, trust.Validate()
 }
 
 type verification func(ctx context.Context, source evidence.Source, trust evidence.Trust, chain string) (evidence.Report, error)
@@ -161,14 +296,9 @@ func verifyQuestion(cmd *cobra.Command, prefix string,
 
 // verify runs a verification and prints its checks.
 func verify(cmd *cobra.Command, check verification) error {
-	path, _ := cmd.Flags().GetString("trust")
-	raw, err := readInput(cmd, path)
+	trust, err := readTrust(cmd)
 	if err != nil {
 		return err
-	}
-	trust, err := evidence.ParseTrust(raw)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
 	}
 	source, closeSource, err := openSource(cmd)
 	if err != nil {
@@ -180,6 +310,16 @@ func verify(cmd *cobra.Command, check verification) error {
 	if err != nil {
 		return err
 	}
+	if path, _ := cmd.Flags().GetString("fork"); path != "" && report.Fork != nil {
+		if err := os.WriteFile(path, report.Fork, 0o644); err != nil { //nolint:gosec // public evidence
+			return err
+		}
+	}
+	return printChecks(cmd, report)
+}
+
+// printChecks prints the checks and fails if one did.
+func printChecks(cmd *cobra.Command, report evidence.Report) error {
 	failed := report.Failed()
 	if wantsJSON(cmd) {
 		if err := printJSON(cmd, report); err != nil {

@@ -23,6 +23,7 @@ const (
 	deploymentFile  = "deployment.json"
 	authorityDir    = "pki"
 	raftDir         = "raft"
+	ledgerDir       = "ledger" // what this hub countersigned last
 	stateFile       = "state.db"
 	tokenBytes      = 32
 	filePermissions = 0o600

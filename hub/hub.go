@@ -24,6 +24,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/trialmesh/trialmesh/federation/consensus"
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/federation/membership"
 	"github.com/trialmesh/trialmesh/federation/pki"
 	"github.com/trialmesh/trialmesh/federation/transport"
@@ -31,6 +32,7 @@ import (
 	"github.com/trialmesh/trialmesh/hub/dispatch"
 	"github.com/trialmesh/trialmesh/hub/evidence"
 	"github.com/trialmesh/trialmesh/hub/ledger"
+	"github.com/trialmesh/trialmesh/hub/publication"
 	"github.com/trialmesh/trialmesh/hub/registry"
 	"github.com/trialmesh/trialmesh/hub/timetable"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
@@ -39,6 +41,7 @@ import (
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/version"
 	"github.com/trialmesh/trialmesh/zk/ceremony"
 	"github.com/trialmesh/trialmesh/zk/circuits"
 	"github.com/trialmesh/trialmesh/zk/evm"
@@ -98,6 +101,10 @@ type Config struct {
 
 	// AnchorEvery is how often checkpoints are anchored at most. Defaults to 10 min.
 	AnchorEvery time.Duration
+
+	// Cosigners is by whose cosignatures checkpoints are published: of nodes, by their
+	// DID, and of witnesses with a URL. Defaults to this hub's own.
+	Cosigners cosign.Policy
 
 	// Queue bounds the questions that wait and run. Defaults to those of its fields.
 	Queue Queue
@@ -192,7 +199,7 @@ type Hub struct {
 	log       *log
 	verified  *message.Verified
 	replica   *consensus.Replica
-	publisher *publisher
+	publisher *publication.Publisher
 	authority *pki.Authority
 	admitted  *admissions
 	host      *transport.Host
@@ -226,7 +233,7 @@ func Open(ctx context.Context, cfg Config) (*Hub, error) {
 
 func (h *Hub) open(ctx context.Context) error {
 	for _, part := range []func(context.Context) error{
-		h.openState, h.openLog, h.openAuthority, h.openCircuits, h.openNetwork, h.openChain, h.openDispatch, h.openAPI,
+		h.openState, h.openNetwork, h.openLog, h.openAuthority, h.openCircuits, h.openChain, h.openDispatch, h.openAPI,
 	} {
 		if err := part(ctx); err != nil {
 			return err
@@ -273,13 +280,14 @@ func (h *Hub) openState(ctx context.Context) error {
 	return sameLog(ctx, h.Reader, h.replica)
 }
 
-// openLog opens the ledger's public face and its signer.
+// openLog opens the ledger's public face and its signer. A damaged ledger is not
+// signed any more.
 func (h *Hub) openLog(ctx context.Context) error {
 	key, err := readKey(filepath.Join(h.cfg.Dir, logKeyFile))
 	if err != nil {
 		return err
 	}
-	signer, err := ledger.NewSigner(h.cfg.Origin, key.Private())
+	signer, err := cosign.NewSigner(h.cfg.Origin, key.Private())
 	if err != nil {
 		return err
 	}
@@ -287,14 +295,63 @@ func (h *Hub) openLog(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if h.logKey, err = ledger.VerifierKey(h.cfg.Origin, public); err != nil {
+	if h.logKey, err = cosign.VerifierKey(h.cfg.Origin, public); err != nil {
 		return err
 	}
-	h.publisher = &publisher{
-		db: h.db, origin: h.cfg.Origin, signer: signer, wake: make(chan struct{}, 1), log: h.cfg.Logger,
-		trust: ledger.Trust{Origin: h.cfg.Origin, Keys: []string{h.logKey}},
+	trust := cosign.Trust{Origin: h.cfg.Origin, Keys: []string{h.logKey}}
+	if err := h.checkLedger(ctx, trust); err != nil {
+		return err
 	}
-	return h.publisher.publish(ctx)
+	if trust.Policy, err = h.cosigners(); err != nil {
+		return err
+	}
+	self, err := cosign.Open(cosign.Config{
+		Dir: filepath.Join(h.cfg.Dir, ledgerDir), Key: h.key, Check: publication.Check(h.db), Replayed: true,
+		Trust: func() (cosign.Trust, error) { return trust, nil }, Log: h.cfg.Logger, Now: h.cfg.Now,
+	})
+	if err != nil {
+		return err
+	}
+	h.publisher, err = publication.New(ctx, publication.Config{
+		DB: h.db, Signer: signer, Trust: trust, Self: self, DID: h.key.DID(), Network: h.host, Nodes: h.cosigning,
+		Lead: h.log.Leading, Barrier: h.replica.Barrier, Logger: h.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	if err := h.publisher.Publish(ctx); err != nil && !errors.Is(err, cosign.ErrUntrusted) { // no quorum yet
+		return err
+	}
+	return nil
+}
+
+// checkLedger reads all that is published and compares it with the root that was
+// signed: 2 million entries a second.
+func (h *Hub) checkLedger(ctx context.Context, trust cosign.Trust) error {
+	if _, err := ledger.Open(ctx, h.Ledger, trust); errors.Is(err, ledger.ErrNotFound) {
+		return nil // nothing is published yet
+	}
+	if _, err := ledger.Verify(ctx, h.Ledger, trust); err != nil {
+		return fmt.Errorf("%w; nothing is signed over it: restore the hub's directory from a backup", err)
+	}
+	return nil
+}
+
+// cosigners returns the policy by which checkpoints are published.
+func (h *Hub) cosigners() (cosign.Policy, error) {
+	if len(h.cfg.Cosigners.Parties) > 0 {
+		return h.cfg.Cosigners, nil
+	}
+	own, err := cosign.KeyOf(h.key.DID())
+	return cosign.Threshold(1, own), err
+}
+
+// cosigning returns the nodes that can be asked to countersign.
+func (h *Hub) cosigning() []identity.DID {
+	return slices.DeleteFunc(h.host.Connections(), func(did identity.DID) bool {
+		spoken, known := h.host.Speaks(did)
+		return !known || !spoken.Knows(version.Cosignatures)
+	})
 }
 
 // openAuthority opens the certificate authority and admits the operator's token.
@@ -411,7 +468,7 @@ func (h *Hub) openChain(ctx context.Context) error {
 		}
 	}
 	h.anchor, err = anchor.New(anchor.Config{
-		Registry: h.Reader, Log: h.log, Checkpoint: h.publisher.checkpoint, Growth: h.publisher.growth,
+		Registry: h.Reader, Log: h.log, Checkpoint: h.publisher.Checkpoint, Growth: h.publisher.Growth,
 		Chain: evm.Config{Endpoint: h.cfg.Chain, Key: key},
 		Deploy: evm.DeployConfig{
 			Record: filepath.Join(h.cfg.Dir, deploymentFile), Origin: h.cfg.Origin, Replicas: []evm.Address{key.Address()},
@@ -463,7 +520,7 @@ func (h *Hub) follow(ctx context.Context) error {
 			}
 		}
 		h.announce()
-		h.publisher.notify()
+		h.publisher.Wake()
 		h.dispatch.Wake()
 		if h.anchor != nil {
 			h.anchor.Wake()

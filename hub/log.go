@@ -4,15 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
-
 	"github.com/trialmesh/trialmesh/federation/consensus"
-	"github.com/trialmesh/trialmesh/hub/ledger"
 	"github.com/trialmesh/trialmesh/hub/registry"
-	"github.com/trialmesh/trialmesh/localstore/sqldb"
 )
 
 // log proposes commands and tells whoever waits that something changed.
@@ -58,85 +53,4 @@ func sameLog(ctx context.Context, state *registry.Reader, replica *consensus.Rep
 		return fmt.Errorf("%w (%d and %d)", errLogLost, applied, last)
 	}
 	return nil
-}
-
-// publisher signs a checkpoint whenever the ledger has grown, which makes the
-// new entries public.
-type publisher struct {
-	db     *sqldb.DB
-	origin string
-	signer note.Signer
-	trust  ledger.Trust
-	wake   chan struct{}
-	log    *slog.Logger
-}
-
-func (p *publisher) notify() {
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
-}
-
-// Run publishes until ctx ends.
-func (p *publisher) Run(ctx context.Context) error {
-	for {
-		if err := p.publish(ctx); err != nil && ctx.Err() == nil {
-			p.log.ErrorContext(ctx, "checkpoint not published", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-p.wake:
-		}
-	}
-}
-
-func (p *publisher) publish(ctx context.Context) error {
-	return p.db.Write(ctx, func(tx *sqldb.Tx) error {
-		head, err := ledger.Head(ctx, tx, p.origin)
-		if err != nil || head.Size == 0 {
-			return err
-		}
-		if signed, err := ledger.Latest(ctx, tx); err == nil {
-			if latest, err := p.trust.Open(signed); err == nil && latest.Size == head.Size {
-				return nil
-			}
-		} else if !errors.Is(err, ledger.ErrNotFound) {
-			return err
-		}
-		signed, err := head.Sign(p.signer)
-		if err != nil {
-			return fmt.Errorf("sign checkpoint: %w", err)
-		}
-		_, err = ledger.AddCheckpoint(ctx, tx, p.trust, signed)
-		return err
-	})
-}
-
-// checkpoint returns the newest published checkpoint.
-func (p *publisher) checkpoint(ctx context.Context) (ledger.Checkpoint, error) {
-	var signed []byte
-	err := p.db.Read(ctx, func(tx *sqldb.Tx) error {
-		var err error
-		signed, err = ledger.Latest(ctx, tx)
-		return err
-	})
-	if errors.Is(err, ledger.ErrNotFound) {
-		return ledger.Checkpoint{}, nil
-	}
-	if err != nil {
-		return ledger.Checkpoint{}, err
-	}
-	latest, err := p.trust.Open(signed)
-	return latest.Checkpoint, err
-}
-
-// growth proves that the ledger of smaller size is the beginning of that of larger size.
-func (p *publisher) growth(ctx context.Context, smaller, larger int64) (proof ledger.ConsistencyProof, err error) {
-	err = p.db.Read(ctx, func(tx *sqldb.Tx) error {
-		proof, err = ledger.ProveConsistency(ctx, tx, smaller, larger)
-		return err
-	})
-	return proof, err
 }

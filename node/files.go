@@ -26,6 +26,7 @@ const (
 	rawKeyFile      = "raw.key"        // encrypts raw files
 	tokenFile       = "api.token"      // bearer token of the API
 	networkFile     = "network.json"   // what the hub last told
+	ledgerDir       = "ledger"         // the hub's checkpoint cosigned last; evidence of forks
 	dataFile        = "data.db"
 	rawDir          = "raw"
 	indexDir        = "index"    // of events, made from the database

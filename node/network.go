@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/federation/pki"
 	"github.com/trialmesh/trialmesh/federation/transport"
 	"github.com/trialmesh/trialmesh/node/api"
@@ -129,6 +130,23 @@ func (n *network) EpochProver() (consent.Prover, message.Digest, error) {
 	return n.prover, n.epochKey, nil
 }
 
+// ledger returns the hub's log and its key, which are believed once and for good.
+func (n *network) ledger() (cosign.Trust, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.last.Trust.LogKey == "" {
+		return cosign.Trust{}, errJoining
+	}
+	return cosign.Trust{Origin: n.last.Trust.Origin, Keys: []string{n.last.Trust.LogKey}}, nil
+}
+
+// others returns the other nodes.
+func (n *network) others() []identity.DID {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(n.last.Nodes), func(did identity.DID) bool { return did == n.host.DID() })
+}
+
 // Policy returns the hub's own disclosure policy, zero until it is known.
 func (n *network) Policy() disclosure.Policy {
 	n.mu.Lock()
@@ -185,6 +203,9 @@ func (n *network) refresh(ctx context.Context) error {
 	n.mu.Lock()
 	last := n.last
 	n.mu.Unlock()
+	if last.Trust.LogKey != "" && (told.Trust.Origin != last.Trust.Origin || told.Trust.LogKey != last.Trust.LogKey) {
+		return errors.New("the hub names another log or log key than before; this node keeps to the first")
+	}
 	if last.Trust.AccessLog != "" {
 		if told.Trust.AccessLog != "" && told.Trust != last.Trust {
 			return errors.New("the hub names another chain, contract or log key than before; this node keeps to the first")

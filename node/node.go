@@ -24,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/federation/dirlock"
 	"github.com/trialmesh/trialmesh/federation/membership"
 	"github.com/trialmesh/trialmesh/federation/pki"
@@ -220,6 +221,8 @@ type Node struct {
 	approvals *approval.Desk
 	host      *transport.Host
 	network   *network
+	cosigner  *cosign.Cosigner
+	exchange  *cosign.Exchange
 	group     *membership.Group
 	peer      *peer.Peer
 	publisher *consent.Publisher
@@ -353,6 +356,11 @@ func (n *Node) openNetwork(context.Context) error {
 	n.host, err = transport.New(transport.Config{
 		Key: n.home.key, Hub: n.home.hub.Addresses, Log: n.cfg.Logger,
 		Admit: func(did identity.DID) bool { return n.network != nil && n.network.Admits(did) },
+		OnPeer: func(_ identity.DID, connected bool) {
+			if connected {
+				n.exchange.Wake()
+			}
+		},
 	})
 	if err != nil {
 		return err
@@ -365,6 +373,15 @@ func (n *Node) openNetwork(context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.cosigner, err = cosign.Open(cosign.Config{
+		Dir: filepath.Join(n.cfg.Dir, ledgerDir), Key: n.home.key, Trust: n.network.ledger, Log: n.cfg.Logger, Now: n.cfg.Now,
+	})
+	if err != nil {
+		return err
+	}
+	n.exchange = cosign.NewExchange(cosign.ExchangeConfig{
+		Cosigner: n.cosigner, Network: n.host, Hub: n.host.Hub(), Peers: n.network.others, Log: n.cfg.Logger,
+	})
 	n.group, err = membership.New(membership.Config{
 		ID: n.home.key.DID(), Network: n.host, Seeds: []identity.DID{n.host.Hub()}, Admit: n.network.Admits, Log: n.cfg.Logger, Now: n.cfg.Now,
 	})
@@ -386,7 +403,7 @@ func (n *Node) openPeer(ctx context.Context) error {
 		DB: n.db, Key: n.home.key, Hub: n.host.Hub(), Boards: n.cfg.Boards, Policy: n.cfg.Policy,
 		Consents: n.consents, Gate: n.gate, Trail: n.trail, Approvals: n.approvals,
 		Engine:  query.NewEngine(query.Config{DB: n.db, Store: n.people, Index: n.index, Vocabulary: query.Concepts{Store: n.vocab}, Units: units{n.vocab}, Datasets: n.datasets}),
-		Proving: n.proving, Log: n.cfg.Logger, Now: n.cfg.Now,
+		Proving: n.proving, Believed: n.cosigner.Forked, Log: n.cfg.Logger, Now: n.cfg.Now,
 	})
 	if err != nil {
 		return err
@@ -443,6 +460,7 @@ func (n *Node) Run(ctx context.Context) error {
 	if n.cfg.Process == "" {
 		group.Go(func() error { return n.host.Run(ctx) })
 		group.Go(func() error { return n.network.Run(ctx) })
+		group.Go(func() error { return n.exchange.Run(ctx) })
 		group.Go(func() error { return n.group.Run(ctx) })
 		group.Go(func() error { return n.pulls.Run(ctx) })
 		group.Go(func() error { return n.pullWearables(ctx) })

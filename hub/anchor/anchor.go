@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/hub/evidence"
 	"github.com/trialmesh/trialmesh/hub/ledger"
 	"github.com/trialmesh/trialmesh/hub/registry"
@@ -41,7 +42,7 @@ type Config struct {
 	Log      Log
 
 	// Checkpoint returns the newest published checkpoint of the ledger.
-	Checkpoint func(ctx context.Context) (ledger.Checkpoint, error)
+	Checkpoint func(ctx context.Context) (cosign.Checkpoint, error)
 
 	// Growth proves that the ledger of smaller size is the beginning of the one of
 	// larger size.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/federation/membership"
 	"github.com/trialmesh/trialmesh/hub/ledger"
 	"github.com/trialmesh/trialmesh/hub/registry"
@@ -204,9 +205,9 @@ func (h *hub) publish() {
 	key := newKey(h.t)
 	public, err := key.DID().PublicKey()
 	require.NoError(h.t, err)
-	verifier, err := ledger.VerifierKey("hub.test/ledger", public)
+	verifier, err := cosign.VerifierKey("hub.test/ledger", public)
 	require.NoError(h.t, err)
-	signer, err := ledger.NewSigner("hub.test/ledger", key.Private())
+	signer, err := cosign.NewSigner("hub.test/ledger", key.Private())
 	require.NoError(h.t, err)
 	require.NoError(h.t, h.db.Write(h.t.Context(), func(tx *sqldb.Tx) error {
 		head, err := ledger.Head(h.t.Context(), tx, "hub.test/ledger")
@@ -217,7 +218,7 @@ func (h *hub) publish() {
 		if err != nil {
 			return err
 		}
-		_, err = ledger.AddCheckpoint(h.t.Context(), tx, ledger.Trust{Origin: "hub.test/ledger", Keys: []string{verifier}}, signed)
+		_, err = ledger.AddCheckpoint(h.t.Context(), tx, cosign.Trust{Origin: "hub.test/ledger", Keys: []string{verifier}}, signed)
 		return err
 	}))
 }

@@ -46,10 +46,10 @@ func (v *verification) consent(ctx context.Context, receipt consent.Receipt) {
 	f := &followed{receipt: receipt, now: -1, epochs: make(map[message.Digest]int)}
 	var err error
 	if f.statements, err = receipt.Statements(); err != nil {
-		v.report.fail(CheckReceipt, subject, "%v", err)
+		v.report.fail(CheckOwn, subject, "%v", err)
 		return
 	}
-	v.report.pass(CheckReceipt, subject, "the receipt holds %d messages that the participant signed for trial %s and node %s", len(receipt.Said), receipt.Trial, receipt.Node)
+	v.report.pass(CheckOwn, subject, "the receipt holds %d messages that the participant signed for trial %s and node %s", len(receipt.Said), receipt.Trial, receipt.Node)
 	if !v.follow(ctx, f, subject) {
 		return
 	}

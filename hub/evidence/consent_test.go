@@ -188,12 +188,12 @@ func TestReceiptsThatDoNotFit(t *testing.T) {
 	}{
 		"another leaf":            {func(r *agreed.Receipt) { r.Index = other.Index }, evidence.CheckConsent},
 		"another secret":          {func(r *agreed.Receipt) { r.Secret[0]++ }, evidence.CheckConsent},
-		"another trial":           {func(r *agreed.Receipt) { r.Trial = "other" }, evidence.CheckReceipt},
-		"another node":            {func(r *agreed.Receipt) { r.Node = c.hub.DID() }, evidence.CheckReceipt},
-		"another participant":     {func(r *agreed.Receipt) { r.Participant = other.Participant }, evidence.CheckReceipt},
-		"somebody else's message": {func(r *agreed.Receipt) { r.Said = other.Said }, evidence.CheckReceipt},
-		"a forged message":        {func(r *agreed.Receipt) { r.Said[0].Signature[0]++ }, evidence.CheckReceipt},
-		"no message":              {func(r *agreed.Receipt) { r.Said = nil }, evidence.CheckReceipt},
+		"another trial":           {func(r *agreed.Receipt) { r.Trial = "other" }, evidence.CheckOwn},
+		"another node":            {func(r *agreed.Receipt) { r.Node = c.hub.DID() }, evidence.CheckOwn},
+		"another participant":     {func(r *agreed.Receipt) { r.Participant = other.Participant }, evidence.CheckOwn},
+		"somebody else's message": {func(r *agreed.Receipt) { r.Said = other.Said }, evidence.CheckOwn},
+		"a forged message":        {func(r *agreed.Receipt) { r.Said[0].Signature[0]++ }, evidence.CheckOwn},
+		"no message":              {func(r *agreed.Receipt) { r.Said = nil }, evidence.CheckOwn},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := c.receipt(t, 0)

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/trialmesh/trialmesh/hub/ledger"
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
@@ -106,7 +106,7 @@ func (v *verification) anchors(ctx context.Context) {
 
 // extends checks that the log had a root at a size.
 func (v *verification) extends(ctx context.Context, size int64, root []byte) error {
-	earlier := ledger.Checkpoint{Origin: v.trust.Origin, Size: size}
+	earlier := cosign.Checkpoint{Origin: v.trust.Origin, Size: size}
 	if copy(earlier.Root[:], root) != len(earlier.Root) || len(root) != len(earlier.Root) {
 		return errors.New("the anchored root is not a hash")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/trialmesh/trialmesh/hub/ledger"
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -73,6 +74,10 @@ func (v *verification) open(ctx context.Context) bool {
 		v.broken = err
 		return false
 	}
+	if v.trust.Cosigners.Quorum != "" {
+		v.report.pass(CheckCosigners, c.Origin, "%d of the policy countersigned, which is its quorum: %s", len(c.Cosigners), strings.Join(c.Cosigners, ", "))
+	}
+	v.seen(ctx)
 	return v.readEntries(ctx)
 }
 

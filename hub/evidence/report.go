@@ -1,15 +1,20 @@
 package evidence
 
 import (
+	"encoding/json"
 	"fmt"
 
-	"github.com/trialmesh/trialmesh/hub/ledger"
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/protocol/message"
 )
 
 // Names of checks. They are part of the report's JSON form and do not change.
 const (
 	CheckCheckpoint = "log.checkpoint" // signed by the trusted key
+	CheckCosigners  = "log.cosigners"  // countersigned by the quorum of the reader's policy
+	CheckSeen       = "log.seen"       // the log has what others were shown
+	CheckReceipt    = "log.receipt"    // an entry is in the log, by its receipt
+	CheckFork       = "log.fork"       // evidence of two histories
 	CheckTree       = "log.tree"       // entries and tiles hash to the signed root
 	CheckEntries    = "log.entries"    // entries are well-formed and in order of time
 	CheckDocuments  = "log.documents"  // documents are those the log names
@@ -52,7 +57,7 @@ const (
 	CheckCount       = "access.count"      // at least as many records as the policy demands
 	CheckAccessProof = "access.proof"      // the zero-knowledge proof verifies
 
-	CheckReceipt = "consent.receipt" // it holds what the participant signed
+	CheckOwn     = "consent.receipt" // it holds what the participant signed
 	CheckLeaf    = "consent.leaf"    // the leaf never stated anything else
 	CheckConsent = "consent.stands"  // it states the last of it
 	CheckUsed    = "consent.used"    // which answers were drawn while it was in force
@@ -102,6 +107,10 @@ type Report struct {
 	Checkpoint Checkpoint `json:"checkpoint"`
 
 	Checks []Check `json:"checks"`
+
+	// Fork is the evidence of two histories, the file of a cosign.Fork, if the log
+	// contradicts a checkpoint that was seen.
+	Fork json.RawMessage `json:"fork,omitempty"`
 }
 
 // Checkpoint fixes a log.
@@ -111,7 +120,7 @@ type Checkpoint struct {
 	Root   message.Digest `json:"root"`
 }
 
-func checkpointOf(c ledger.Checkpoint) Checkpoint {
+func checkpointOf(c cosign.Checkpoint) Checkpoint {
 	return Checkpoint{Origin: c.Origin, Size: c.Size, Root: message.Digest(c.Root)}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/hub/evidence"
 	"github.com/trialmesh/trialmesh/hub/ledger"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
@@ -46,7 +47,7 @@ func truth(t testing.TB, w *world) *tale {
 	t.Helper()
 	trust := w.trust
 	out := &tale{t: t, w: w, Trust: &trust, id: w.complete, others: make(map[message.Digest][]byte)}
-	view, err := ledger.Open(t.Context(), w.source, ledger.Trust{Origin: origin, Keys: []string{w.trust.LogKey}})
+	view, err := ledger.Open(t.Context(), w.source, cosign.Trust{Origin: origin, Keys: []string{w.trust.LogKey}})
 	require.NoError(t, err)
 	for raw, err := range view.Entries(t.Context(), 0, view.Checkpoint().Size) {
 		require.NoError(t, err)
@@ -218,5 +219,5 @@ func (c *chapter) later(seconds int) time.Time { return c.At.Add(time.Duration(s
 
 // verifierKey returns a key as the log's.
 func verifierKey(k identity.Key) string {
-	return must(ledger.VerifierKey(origin, must(k.DID().PublicKey())))
+	return must(cosign.VerifierKey(origin, must(k.DID().PublicKey())))
 }

@@ -5,9 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
-	"github.com/trialmesh/trialmesh/hub/ledger"
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/protocol/canonical"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
@@ -27,6 +28,14 @@ type Trust struct {
 	// Boards are the ethics boards whose approval counts. Without any, every
 	// signed approval does, and the report says by whom it is.
 	Boards []identity.DID `json:"boards,omitempty"`
+
+	// Cosigners says who must have countersigned the log; it comes as a file of its
+	// own. Without it the log's key is enough.
+	Cosigners cosign.Policy `json:"-"`
+
+	// Seen are signed checkpoints of the log that somebody else was shown, or the same
+	// reader earlier. The log must have all of them.
+	Seen [][]byte `json:"-"`
 }
 
 // Circuit is a trusted verifying key.
@@ -69,10 +78,11 @@ func (t Trust) Validate() error {
 			return fmt.Errorf("trust document: hub or board: %w", err)
 		}
 	}
-	// An empty checkpoint is untrusted if the keys are in order; else the error
-	// is about the keys.
-	if _, err := t.log().Open(nil); !errors.Is(err, ledger.ErrUntrusted) {
+	if err := t.log().Validate(); err != nil {
 		return fmt.Errorf("trust document: %w", err)
+	}
+	if len(t.Cosigners.Logs) > 0 && !slices.Contains(t.Cosigners.Logs, t.LogKey) {
+		return errors.New("trust document: logKey is not a log of the policy")
 	}
 	if t.AccessLog != "" {
 		if _, err := t.venue().Hash("", query.ID{}); err != nil {
@@ -82,7 +92,9 @@ func (t Trust) Validate() error {
 	return nil
 }
 
-func (t Trust) log() ledger.Trust { return ledger.Trust{Origin: t.Origin, Keys: []string{t.LogKey}} }
+func (t Trust) log() cosign.Trust {
+	return cosign.Trust{Origin: t.Origin, Keys: []string{t.LogKey}, Policy: t.Cosigners}
+}
 
 // venue is where access proofs must have been made for.
 func (t Trust) venue() query.Venue { return query.Venue{ChainID: t.ChainID, Contract: t.AccessLog} }

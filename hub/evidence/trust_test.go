@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/hub/evidence"
-	"github.com/trialmesh/trialmesh/hub/ledger"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -23,7 +23,7 @@ func someTrust() evidence.Trust {
 	public := must(someKey(1).DID().PublicKey())
 	return evidence.Trust{
 		Trust: entry.Trust{
-			Hub: someKey(2).DID(), Origin: origin, LogKey: must(ledger.VerifierKey(origin, public)), ChainID: 1337,
+			Hub: someKey(2).DID(), Origin: origin, LogKey: must(cosign.VerifierKey(origin, public)), ChainID: 1337,
 			HubAnchor: "0x65187932D29195E6Ff5288226cFd3ED9eF4F6554", ConsentRoots: "0x65187932D29195E6Ff5288226cFd3ED9eF4F6555",
 			AccessLog: "0xf58Ba376A1d1d06a80e220dD7965fD6b816D67F4",
 		},

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/hub/evidence"
 	"github.com/trialmesh/trialmesh/hub/ledger"
 	"github.com/trialmesh/trialmesh/hub/registry"
@@ -206,10 +207,10 @@ func (w *world) do(body registry.Body) registry.Outcome {
 
 // sign publishes the log of a database under the log's key.
 func (w *world) sign(ctx context.Context, db *sqldb.DB) ledger.Source {
-	signer := must(ledger.NewSigner(origin, w.log.Private()))
+	signer := must(cosign.NewSigner(origin, w.log.Private()))
 	check(db.Write(ctx, func(tx *sqldb.Tx) error {
 		head := must(ledger.Head(ctx, tx, origin))
-		_, err := ledger.AddCheckpoint(ctx, tx, ledger.Trust{Origin: origin, Keys: []string{w.trust.LogKey}}, must(head.Sign(signer)))
+		_, err := ledger.AddCheckpoint(ctx, tx, cosign.Trust{Origin: origin, Keys: []string{w.trust.LogKey}}, must(head.Sign(signer)))
 		return err
 	}))
 	return ledger.NewPublished(db)
@@ -436,7 +437,7 @@ func (w *world) writeChain(ctx context.Context, client *evm.Client) {
 		must(client.AcceptRoots(ctx, []evm.AcceptedRoot{{Node: statement.Node, Root: statement.Inputs[0], Until: time.Now().Add(time.Hour)}}))
 		must(client.LogAccess(ctx, statement))
 	}
-	var head ledger.Checkpoint
+	var head cosign.Checkpoint
 	check(w.db.Read(ctx, func(tx *sqldb.Tx) (err error) {
 		head, err = ledger.Head(ctx, tx, origin)
 		return err

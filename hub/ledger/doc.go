@@ -2,9 +2,9 @@
 //
 // The writing half works inside the caller's SQL transaction: [Append] adds
 // entries, [Root], [ProveInclusion] and [ProveConsistency] read the tree, and
-// [AddCheckpoint] stores what the log's key and its cosigners signed. It reads
-// no clock and no randomness, so every replica that applies the same commands
-// holds the same log.
+// [AddCheckpoint] stores what the log's key and its cosigners signed (see
+// federation/cosign). It reads no clock and no randomness, so every replica that
+// applies the same commands holds the same log.
 //
 // The reading half trusts nothing but keys. A [Source] gives the public files,
 // from this database ([NewPublished]), a directory ([Dir]) or a web server
@@ -12,7 +12,6 @@
 // [Open] gives single entries, each proven; a [Receipt] proves one entry offline.
 //
 // Entries are opaque bytes here; protocol/ledger says what is in them. Hashes are
-// those of RFC 6962, files and paths those of C2SP tlog-tiles, checkpoints C2SP
-// tlog-checkpoint (a signed note), cosignatures C2SP tlog-cosignature v1 and
-// receipts C2SP tlog-proof v1, so ordinary transparency-log tools read this log.
+// those of RFC 6962, files and paths those of C2SP tlog-tiles and receipts C2SP
+// tlog-proof v1, so ordinary transparency-log tools read this log.
 package ledger

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/trialmesh/trialmesh/federation/cosign"
 )
 
 // ErrRewritten reports that a file which must never change differs from the copy
@@ -22,19 +24,19 @@ var ErrRewritten = errors.New("file of the log differs from the exported copy")
 //
 // It fails with [ErrRewritten] if dir holds another version of a file, or a
 // checkpoint of a larger log.
-func Export(ctx context.Context, src Source, dir string) (Checkpoint, error) {
+func Export(ctx context.Context, src Source, dir string) (cosign.Checkpoint, error) {
 	signed, err := src.Read(ctx, checkpointPath)
 	if err != nil {
-		return Checkpoint{}, fmt.Errorf("export log: %w", err)
+		return cosign.Checkpoint{}, fmt.Errorf("export log: %w", err)
 	}
-	c, err := claimOf(signed)
+	c, err := cosign.Claim(signed)
 	if err != nil {
-		return Checkpoint{}, fmt.Errorf("export log: %w", err)
+		return cosign.Checkpoint{}, fmt.Errorf("export log: %w", err)
 	}
 	if old, err := os.ReadFile(filepath.Join(dir, checkpointPath)); err == nil {
-		before, err := claimOf(old)
+		before, err := cosign.Claim(old)
 		if err != nil || before.Size > c.Size {
-			return Checkpoint{}, fmt.Errorf("export log: %s: %w", checkpointPath, ErrRewritten)
+			return cosign.Checkpoint{}, fmt.Errorf("export log: %s: %w", checkpointPath, ErrRewritten)
 		}
 	}
 	w := writer{root: dir, dirs: make(map[string]bool)}
@@ -45,7 +47,7 @@ func Export(ctx context.Context, src Source, dir string) (Checkpoint, error) {
 			err = w.add(path, data)
 		}
 		if err != nil {
-			return Checkpoint{}, fmt.Errorf("export log: %w", err)
+			return cosign.Checkpoint{}, fmt.Errorf("export log: %w", err)
 		}
 	}
 	err = w.sync() // before a checkpoint says that the files are there
@@ -53,18 +55,9 @@ func Export(ctx context.Context, src Source, dir string) (Checkpoint, error) {
 		err = w.replace(checkpointPath, signed)
 	}
 	if err = errors.Join(err, w.sync()); err != nil {
-		return Checkpoint{}, fmt.Errorf("export log: %w", err)
+		return cosign.Checkpoint{}, fmt.Errorf("export log: %w", err)
 	}
 	return c, nil
-}
-
-// claimOf returns what a signed checkpoint claims, without looking at signatures.
-func claimOf(signed []byte) (Checkpoint, error) {
-	text, _, found := bytes.Cut(signed, []byte("\n\n"))
-	if !found {
-		return Checkpoint{}, errors.New("ledger: checkpoint without signature lines")
-	}
-	return parseCheckpoint(string(text) + "\n")
 }
 
 // writer writes files below root. They are durable after sync.

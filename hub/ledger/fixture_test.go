@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/hub/ledger"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
@@ -37,19 +38,26 @@ var (
 )
 
 // trusting returns the trust in the log's key and, with quorum > 0, in both cosigners.
-func trusting(t testing.TB, quorum int) ledger.Trust {
+func trusting(t testing.TB, quorum int) cosign.Trust {
 	t.Helper()
-	vkey, err := ledger.VerifierKey(origin, public(logKey))
+	vkey, err := cosign.VerifierKey(origin, public(logKey))
 	require.NoError(t, err)
-	trust := ledger.Trust{Origin: origin, Keys: []string{vkey}, Quorum: quorum}
+	trust := cosign.Trust{Origin: origin, Keys: []string{vkey}}
 	if quorum > 0 {
-		for _, name := range slices.Sorted(maps.Keys(cosigners)) {
-			vkey, err := ledger.CosignerKey(name, public(cosigners[name]))
-			require.NoError(t, err)
-			trust.Cosigners = append(trust.Cosigners, vkey)
-		}
+		trust.Policy = cosign.Threshold(quorum, cosignerKeys(t)...)
 	}
 	return trust
+}
+
+// cosignerKeys returns the keys of both cosigners.
+func cosignerKeys(t testing.TB) (keys []string) {
+	t.Helper()
+	for _, name := range slices.Sorted(maps.Keys(cosigners)) {
+		vkey, err := cosign.CosignerKey(name, public(cosigners[name]))
+		require.NoError(t, err)
+		keys = append(keys, vkey)
+	}
+	return keys
 }
 
 // openDB returns a database with an empty log.
@@ -91,14 +99,14 @@ func write(t testing.TB, db *sqldb.DB, fn func(tx *sqldb.Tx)) {
 }
 
 // sign signs a checkpoint by the log and by both cosigners.
-func sign(t testing.TB, c ledger.Checkpoint) []byte {
+func sign(t testing.TB, c cosign.Checkpoint) []byte {
 	t.Helper()
-	signer, err := ledger.NewSigner(origin, logKey)
+	signer, err := cosign.NewSigner(origin, logKey)
 	require.NoError(t, err)
 	signed, err := c.Sign(signer)
 	require.NoError(t, err)
 	for _, name := range slices.Sorted(maps.Keys(cosigners)) {
-		signed, err = ledger.Cosign(signed, name, cosigners[name], noon)
+		signed, err = cosign.Cosign(signed, name, cosigners[name], noon)
 		require.NoError(t, err)
 	}
 	return signed

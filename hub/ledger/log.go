@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 )
 
@@ -89,16 +90,16 @@ func Root(ctx context.Context, tx *sqldb.Tx, size int64) (Hash, error) {
 }
 
 // Head returns the unsigned checkpoint of the whole log as it is now.
-func Head(ctx context.Context, tx *sqldb.Tx, origin string) (Checkpoint, error) {
+func Head(ctx context.Context, tx *sqldb.Tx, origin string) (cosign.Checkpoint, error) {
 	size, err := Size(ctx, tx)
 	if err != nil {
-		return Checkpoint{}, err
+		return cosign.Checkpoint{}, err
 	}
 	root, err := Root(ctx, tx, size)
 	if err != nil {
-		return Checkpoint{}, err
+		return cosign.Checkpoint{}, err
 	}
-	return Checkpoint{Origin: origin, Size: size, Root: root}, nil
+	return cosign.Checkpoint{Origin: origin, Size: size, Root: root}, nil
 }
 
 // Entry returns entry i. It fails with [ErrNotFound] if the log has no such entry.

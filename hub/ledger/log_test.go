@@ -12,6 +12,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 	"pgregory.net/rapid"
 
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/hub/ledger"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 )
@@ -232,4 +233,51 @@ func TestAppendStopsOnContradictingTables(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestCatchUp(t *testing.T) {
+	t.Parallel()
+	source := openDB(t)
+	grow(t, source, 5000)
+	want := func() (head cosign.Checkpoint) {
+		write(t, source, func(tx *sqldb.Tx) {
+			var err error
+			head, err = ledger.Head(t.Context(), tx, origin)
+			require.NoError(t, err)
+		})
+		return head
+	}()
+	catchUp := func(db *sqldb.DB) error {
+		return source.Read(t.Context(), func(from *sqldb.Tx) error {
+			return db.Write(t.Context(), func(to *sqldb.Tx) error { return ledger.CatchUp(t.Context(), to, from) })
+		})
+	}
+	for _, size := range []int64{0, 1, 256, 300, 4999, 5000} {
+		db := openDB(t)
+		grow(t, db, size)
+		require.NoError(t, catchUp(db), "from %d", size)
+		write(t, db, func(tx *sqldb.Tx) {
+			head, err := ledger.Head(t.Context(), tx, origin)
+			require.NoError(t, err)
+			require.Equal(t, want, head)
+		})
+	}
+	longer := openDB(t)
+	grow(t, longer, 5001)
+	require.ErrorIs(t, catchUp(longer), ledger.ErrMismatch)
+	other := openDB(t)
+	write(t, other, func(tx *sqldb.Tx) {
+		_, err := ledger.Append(t.Context(), tx, [][]byte{[]byte("of another history")})
+		require.NoError(t, err)
+	})
+	require.ErrorIs(t, catchUp(other), ledger.ErrMismatch)
+
+	write(t, source, func(tx *sqldb.Tx) { // a bit of a tile that no proof of the beginning needs
+		var hashes []byte
+		require.NoError(t, tx.QueryRow(t.Context(), `SELECT hashes FROM ledger_tile WHERE level = 0 AND n = 19`).Scan(&hashes))
+		hashes[3] ^= 1
+		_, err := tx.Exec(t.Context(), `UPDATE ledger_tile SET hashes = ? WHERE level = 0 AND n = 19`, hashes)
+		require.NoError(t, err)
+	})
+	require.ErrorIs(t, catchUp(openDB(t)), ledger.ErrInconsistent)
 }

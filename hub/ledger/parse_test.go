@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/transparency-dev/merkle/testonly"
 	"github.com/transparency-dev/tessera/api/layout"
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 	"pgregory.net/rapid"
 )
@@ -98,30 +97,6 @@ func FuzzBundle(f *testing.F) {
 			require.Len(t, again, len(bundle))
 		} else {
 			require.ErrorContains(t, err, "of the bundle")
-		}
-	})
-}
-
-func FuzzCheckpoint(f *testing.F) {
-	skey, vkey, err := note.GenerateKey(bytes.NewReader(bytes.Repeat([]byte{1}, 64)), "log.example.org")
-	require.NoError(f, err)
-	signer, err := note.NewSigner(skey)
-	require.NoError(f, err)
-	signed, err := Checkpoint{Origin: "log.example.org", Size: 7}.Sign(signer)
-	require.NoError(f, err)
-	f.Add(string(signed))
-	f.Add("log.example.org\n7\nAAAA\n\n— log.example.org AAAAAAAA\n")
-	f.Add("\n\n\n")
-	trust := Trust{Origin: "log.example.org", Keys: []string{vkey}}
-	f.Fuzz(func(t *testing.T, text string) {
-		if c, err := parseCheckpoint(text); err == nil {
-			require.Equal(t, text, c.Text(), "one spelling for each checkpoint")
-			require.GreaterOrEqual(t, c.Size, int64(0))
-		}
-		if _, err := trust.Open([]byte(text)); err == nil {
-			require.True(t, strings.HasPrefix(text, Checkpoint{Origin: "log.example.org", Size: 7}.Text()), "only what the key signed")
-		} else {
-			require.ErrorIs(t, err, ErrUntrusted)
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 )
 
@@ -20,25 +21,25 @@ var ErrMismatch = errors.New("checkpoint does not describe this log")
 // does not name are dropped; those of an earlier call for the same size are kept,
 // so cosignatures may arrive one by one.
 //
-// It fails with [ErrUntrusted] or [ErrMismatch] and then stores nothing.
-func AddCheckpoint(ctx context.Context, tx *sqldb.Tx, trust Trust, signed []byte) (Signed, error) {
-	s, opened, err := trust.open(signed)
+// It fails with [cosign.ErrUntrusted] or [ErrMismatch] and then stores nothing.
+func AddCheckpoint(ctx context.Context, tx *sqldb.Tx, trust cosign.Trust, signed []byte) (cosign.Signed, error) {
+	s, opened, err := trust.OpenNote(signed)
 	if err != nil {
-		return Signed{}, err
+		return cosign.Signed{}, err
 	}
 	root, err := Root(ctx, tx, s.Size)
 	if errors.Is(err, ErrNotFound) {
-		return Signed{}, fmt.Errorf("ledger: add checkpoint: %w: %w", ErrMismatch, err)
+		return cosign.Signed{}, fmt.Errorf("ledger: add checkpoint: %w: %w", ErrMismatch, err)
 	}
 	if err != nil {
-		return Signed{}, err
+		return cosign.Signed{}, err
 	}
 	if root != s.Root {
-		return Signed{}, fmt.Errorf("ledger: add checkpoint of size %d: %w: its root is %s, the log's %s", s.Size, ErrMismatch, s.Root, root)
+		return cosign.Signed{}, fmt.Errorf("ledger: add checkpoint of size %d: %w: its root is %s, the log's %s", s.Size, ErrMismatch, s.Root, root)
 	}
 	kept, err := signaturesAt(ctx, tx, s.Size)
 	if err != nil {
-		return Signed{}, err
+		return cosign.Signed{}, err
 	}
 	for _, sig := range kept {
 		if !holds(opened.Sigs, sig) {
@@ -47,12 +48,12 @@ func AddCheckpoint(ctx context.Context, tx *sqldb.Tx, trust Trust, signed []byte
 	}
 	s.Note, err = note.Sign(&note.Note{Text: opened.Text, Sigs: opened.Sigs})
 	if err != nil {
-		return Signed{}, fmt.Errorf("ledger: add checkpoint of size %d: %w", s.Size, err)
+		return cosign.Signed{}, fmt.Errorf("ledger: add checkpoint of size %d: %w", s.Size, err)
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO ledger_checkpoint (size, note) VALUES (?, ?)
 		ON CONFLICT (size) DO UPDATE SET note = excluded.note`, s.Size, s.Note)
 	if err != nil {
-		return Signed{}, fmt.Errorf("ledger: add checkpoint of size %d: %w", s.Size, err)
+		return cosign.Signed{}, fmt.Errorf("ledger: add checkpoint of size %d: %w", s.Size, err)
 	}
 	return s, nil
 }
@@ -124,7 +125,7 @@ func (p Published) Read(ctx context.Context, path string) ([]byte, error) {
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrNotFound, err)
 		}
-		c, err := claimOf(signed)
+		c, err := cosign.Claim(signed)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrInconsistent, err)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/hub/ledger"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 )
@@ -20,12 +21,12 @@ func TestAddCheckpointRefuses(t *testing.T) {
 	db := openDB(t)
 	grow(t, db, 10)
 	for name, tc := range map[string]struct {
-		c    ledger.Checkpoint
+		c    cosign.Checkpoint
 		want error
 	}{
-		"another root":  {ledger.Checkpoint{Origin: origin, Size: 10, Root: tlog.RecordHash(nil)}, ledger.ErrMismatch},
-		"a larger log":  {ledger.Checkpoint{Origin: origin, Size: 11}, ledger.ErrMismatch},
-		"another log's": {ledger.Checkpoint{Origin: "x", Size: 10}, ledger.ErrUntrusted},
+		"another root":  {cosign.Checkpoint{Origin: origin, Size: 10, Root: tlog.RecordHash(nil)}, ledger.ErrMismatch},
+		"a larger log":  {cosign.Checkpoint{Origin: origin, Size: 11}, ledger.ErrMismatch},
+		"another log's": {cosign.Checkpoint{Origin: "x", Size: 10}, cosign.ErrUntrusted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -45,19 +46,19 @@ func TestAddCheckpointGathersSignatures(t *testing.T) {
 	db := openDB(t)
 	grow(t, db, 10)
 	ctx := t.Context()
-	trust := trusting(t, 2)
-	trust.Quorum = 0
+	trust := trusting(t, 0)
+	trust.Policy = cosign.Threshold(0, cosignerKeys(t)...)
 	write(t, db, func(tx *sqldb.Tx) {
 		head, err := ledger.Head(ctx, tx, origin)
 		require.NoError(t, err)
-		signer, err := ledger.NewSigner(origin, logKey)
+		signer, err := cosign.NewSigner(origin, logKey)
 		require.NoError(t, err)
 		plain, err := head.Sign(signer)
 		require.NoError(t, err)
 		for name, k := range cosigners {
-			signed, err := ledger.Cosign(plain, name, k, noon)
+			signed, err := cosign.Cosign(plain, name, k, noon)
 			require.NoError(t, err)
-			signed, err = ledger.Cosign(signed, "stranger.example.org", key(9), noon)
+			signed, err = cosign.Cosign(signed, "stranger.example.org", key(9), noon)
 			require.NoError(t, err)
 			_, err = ledger.AddCheckpoint(ctx, tx, trust, signed)
 			require.NoError(t, err)
@@ -65,8 +66,7 @@ func TestAddCheckpointGathersSignatures(t *testing.T) {
 		stored, err := ledger.Latest(ctx, tx)
 		require.NoError(t, err)
 		require.NotContains(t, string(stored), "stranger")
-		trust.Quorum = 2
-		_, err = trust.Open(stored)
+		_, err = trusting(t, 2).Open(stored)
 		require.NoError(t, err, "both cosignatures are kept")
 	})
 }

@@ -8,11 +8,17 @@ import (
 	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/trialmesh/trialmesh/federation/cosign"
 )
 
-// Receipt proves offline that one entry is in the log (C2SP tlog-proof v1). It
-// does not hold the entry itself. Files that hold one end in ".tlog-proof".
+// Receipt proves offline that one entry is in the log (C2SP tlog-proof v1). Files that
+// hold one end in ".tlog-proof".
 type Receipt struct {
+	// Extra is the extra data, nil for none: here the entry itself, so that a receipt
+	// needs no other file. No signature covers it; [Receipt.Verify] proves it.
+	Extra []byte
+
 	Index      int64  // index of the entry
 	Path       []Hash // RFC 6962 audit path, from the leaf's sibling to the root's child
 	Checkpoint []byte // signed checkpoint
@@ -23,13 +29,17 @@ const (
 
 	// maxReceipt bounds a receipt in bytes: the checkpoint, at most 63 hashes, and
 	// extra data that others may have put in.
-	maxReceipt = maxCheckpoint + 1<<17
+	maxReceipt = cosign.MaxNote + 1<<17
 )
 
 // Marshal returns the text form.
 func (r Receipt) Marshal() []byte {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\nindex %d\n", receiptHeader, r.Index)
+	b.WriteString(receiptHeader + "\n")
+	if r.Extra != nil {
+		fmt.Fprintf(&b, "extra %s\n", base64.StdEncoding.EncodeToString(r.Extra))
+	}
+	fmt.Fprintf(&b, "index %d\n", r.Index)
 	for _, h := range r.Path {
 		fmt.Fprintf(&b, "%s\n", h)
 	}
@@ -38,8 +48,7 @@ func (r Receipt) Marshal() []byte {
 	return []byte(b.String())
 }
 
-// ParseReceipt reads the text form. It verifies nothing; see [Receipt.Verify]. An
-// extra line is skipped: no signature covers it.
+// ParseReceipt reads the text form. It verifies nothing; see [Receipt.Verify].
 func ParseReceipt(text []byte) (Receipt, error) {
 	if len(text) > maxReceipt {
 		return Receipt{}, fmt.Errorf("ledger: receipt of %d bytes", len(text))
@@ -53,8 +62,10 @@ func ParseReceipt(text []byte) (Receipt, error) {
 		return Receipt{}, errors.New("ledger: not a tlog-proof of version 1")
 	}
 	lines = lines[1:]
+	var extra []byte
 	if len(lines) > 0 && strings.HasPrefix(lines[0], "extra ") {
-		if _, err := base64.StdEncoding.DecodeString(lines[0][len("extra "):]); err != nil {
+		var err error
+		if extra, err = base64.StdEncoding.DecodeString(lines[0][len("extra "):]); err != nil {
 			return Receipt{}, errors.New("ledger: malformed extra line in receipt")
 		}
 		lines = lines[1:]
@@ -67,9 +78,9 @@ func ParseReceipt(text []byte) (Receipt, error) {
 	if !ok || err != nil || index < 0 || strconv.FormatInt(index, 10) != digits {
 		return Receipt{}, errors.New("ledger: malformed index in receipt")
 	}
-	r := Receipt{Index: index, Path: make([]Hash, 0, len(lines)-1), Checkpoint: []byte(checkpoint)}
+	r := Receipt{Extra: extra, Index: index, Path: make([]Hash, 0, len(lines)-1), Checkpoint: []byte(checkpoint)}
 	for i, line := range lines[1:] {
-		h, err := parseHash(line)
+		h, err := cosign.ParseHash(line)
 		if err != nil {
 			return Receipt{}, fmt.Errorf("ledger: hash %d of receipt: %w", i, err)
 		}
@@ -79,18 +90,18 @@ func ParseReceipt(text []byte) (Receipt, error) {
 }
 
 // Verify checks that entry is at r.Index of a log whose checkpoint trust accepts,
-// and returns that checkpoint. It fails with [ErrUntrusted] for the checkpoint
+// and returns that checkpoint. It fails with [cosign.ErrUntrusted] for the checkpoint
 // and [ErrDamaged] if the entry, the index or the path is not the one proven.
-func (r Receipt) Verify(entry []byte, trust Trust) (Signed, error) {
+func (r Receipt) Verify(entry []byte, trust cosign.Trust) (cosign.Signed, error) {
 	signed, err := trust.Open(r.Checkpoint)
 	if err != nil {
-		return Signed{}, fmt.Errorf("receipt of entry %d: %w", r.Index, err)
+		return cosign.Signed{}, fmt.Errorf("receipt of entry %d: %w", r.Index, err)
 	}
 	if r.Index < 0 || r.Index >= signed.Size {
-		return Signed{}, fmt.Errorf("ledger: receipt of entry %d: log has %d: %w", r.Index, signed.Size, ErrDamaged)
+		return cosign.Signed{}, fmt.Errorf("ledger: receipt of entry %d: log has %d: %w", r.Index, signed.Size, ErrDamaged)
 	}
 	if err := tlog.CheckRecord(r.Path, signed.Size, signed.Root, r.Index, tlog.RecordHash(entry)); err != nil {
-		return Signed{}, fmt.Errorf("ledger: receipt of entry %d: entry is not at this place of the log: %w", r.Index, ErrDamaged)
+		return cosign.Signed{}, fmt.Errorf("ledger: receipt of entry %d: entry is not at this place of the log: %w", r.Index, ErrDamaged)
 	}
 	return signed, nil
 }

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/trialmesh/trialmesh/federation/cosign"
 )
 
 // ErrNotFound reports a file that the log does not have (yet): a bad path, or a
@@ -91,7 +93,7 @@ func (r Remote) Read(ctx context.Context, path string) ([]byte, error) {
 func readFile(path string, r io.Reader) ([]byte, error) {
 	limit := int64(maxFile)
 	if path == checkpointPath {
-		limit = maxCheckpoint
+		limit = cosign.MaxNote
 	}
 	data, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {

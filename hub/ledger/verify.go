@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/trialmesh/trialmesh/federation/cosign"
 )
 
 // maxDamage is how many damages a report lists before the check ends early.
@@ -33,12 +35,12 @@ func (d Damage) String() string {
 
 // Report says what [Verify] checked and found.
 type Report struct {
-	Checkpoint Signed      // zero if it could not be verified
-	Earlier    *Checkpoint // the checkpoint of Trust.Earlier, if it is the beginning of this log
-	Entries    int64       // entries read and hashed
-	Files      int64       // tiles and bundles read and compared
-	Damage     []Damage    // empty for a sound log
-	Truncated  bool        // there may be more damage than listed
+	Checkpoint cosign.Signed      // zero if it could not be verified
+	Earlier    *cosign.Checkpoint // the checkpoint of cosign.Trust.Earlier, if it is the beginning of this log
+	Entries    int64              // entries read and hashed
+	Files      int64              // tiles and bundles read and compared
+	Damage     []Damage           // empty for a sound log
+	Truncated  bool               // there may be more damage than listed
 }
 
 // Verify reads every file of a log's present checkpoint and checks everything that
@@ -53,10 +55,10 @@ type Report struct {
 //
 // It reads each file once, or again where it looks for damage, and keeps 32 bytes
 // for 256 entries in memory.
-func Verify(ctx context.Context, src Source, trust Trust) (Report, error) {
+func Verify(ctx context.Context, src Source, trust cosign.Trust) (Report, error) {
 	var report Report
-	var earlier Signed
-	if _, _, err := trust.verifiers(); err != nil {
+	var earlier cosign.Signed
+	if err := trust.Validate(); err != nil {
 		return report, err
 	}
 	if len(trust.Earlier) > 0 {
@@ -66,7 +68,7 @@ func Verify(ctx context.Context, src Source, trust Trust) (Report, error) {
 		}
 	}
 	view, err := Open(ctx, src, trust)
-	if errors.Is(err, ErrUntrusted) || errors.Is(err, ErrNotFound) {
+	if errors.Is(err, cosign.ErrUntrusted) || errors.Is(err, ErrNotFound) {
 		report.Damage = []Damage{{Path: checkpointPath, Entry: -1, Reason: err.Error()}}
 		return report, report.err()
 	}
@@ -119,7 +121,7 @@ func (r *Report) err() error {
 // scan recomputes the tree from the entries alone and notes which files differ.
 type scan struct {
 	src        Source
-	checkpoint Checkpoint
+	checkpoint cosign.Checkpoint
 	report     *Report
 
 	// computed[l] are the hashes of tile level l as they follow from the

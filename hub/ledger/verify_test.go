@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/hub/ledger"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 )
@@ -70,7 +71,7 @@ func TestVerifyNamesFlippedBitOfLargeLog(t *testing.T) {
 }
 
 // requireFlipNamed flips one bit and checks that exactly it is named.
-func requireFlipNamed(t require.TestingT, files fstest.MapFS, trust ledger.Trust, path string, at, bit int) {
+func requireFlipNamed(t require.TestingT, files fstest.MapFS, trust cosign.Trust, path string, at, bit int) {
 	data := bytes.Clone(files[path].Data)
 	data[at] ^= 1 << bit
 	report, err := ledger.Verify(context.Background(), edited{ledger.Dir(files), path, data}, trust)
@@ -282,7 +283,7 @@ func TestVerifyAgainstEarlierCheckpoint(t *testing.T) {
 		trust := trust
 		trust.Earlier = bytes.Replace(earlier, []byte("300"), []byte("301"), 1)
 		_, err := ledger.Verify(t.Context(), ledger.Dir(exported(t, 300)), trust)
-		require.ErrorIs(t, err, ledger.ErrUntrusted)
+		require.ErrorIs(t, err, cosign.ErrUntrusted)
 	})
 }
 

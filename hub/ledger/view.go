@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/trialmesh/trialmesh/federation/cosign"
 )
 
 // ErrDamaged reports files that do not agree with the signed checkpoint. Nothing
@@ -17,7 +19,7 @@ var ErrDamaged = errors.New("log is damaged")
 // ForkError reports two signed checkpoints of one log that cannot both be true
 // of an append-only log: evidence against whoever signed both. Publish them.
 type ForkError struct {
-	Earlier, Present Checkpoint
+	Earlier, Present cosign.Checkpoint
 
 	// The signed notes. EarlierNote is nil if the earlier checkpoint is known in
 	// another way, for example from a chain.
@@ -38,7 +40,7 @@ func (e *ForkError) Error() string {
 // prove fails with [ErrDamaged]. It may be used by several goroutines.
 type View struct {
 	src    Source
-	signed Signed
+	signed cosign.Signed
 
 	mu     sync.Mutex
 	proven map[tlog.Tile][]byte // upper tiles already proven; guarded by mu
@@ -46,7 +48,7 @@ type View struct {
 
 // Open reads the present checkpoint of a log and checks it against trust, but not
 // against trust.Earlier; see [View.Extends].
-func Open(ctx context.Context, src Source, trust Trust) (*View, error) {
+func Open(ctx context.Context, src Source, trust cosign.Trust) (*View, error) {
 	raw, err := src.Read(ctx, checkpointPath)
 	if err != nil {
 		return nil, err
@@ -59,7 +61,7 @@ func Open(ctx context.Context, src Source, trust Trust) (*View, error) {
 }
 
 // Checkpoint returns the verified checkpoint.
-func (v *View) Checkpoint() Signed { return v.signed }
+func (v *View) Checkpoint() cosign.Signed { return v.signed }
 
 // Entry returns entry i, 0 <= i < Size.
 func (v *View) Entry(ctx context.Context, i int64) ([]byte, error) {
@@ -135,7 +137,7 @@ func (v *View) read(ctx context.Context, path string) ([]byte, error) {
 // Extends checks that the log still has everything an earlier checkpoint fixed.
 // It fails with a *[ForkError] if it has not. The caller has verified earlier, by
 // signature or because it stands on a chain.
-func (v *View) Extends(ctx context.Context, earlier Checkpoint) error {
+func (v *View) Extends(ctx context.Context, earlier cosign.Checkpoint) error {
 	present := v.signed.Checkpoint
 	if earlier.Origin != present.Origin {
 		return fmt.Errorf("ledger: compare checkpoints of %q and %q", earlier.Origin, present.Origin)
@@ -152,6 +154,20 @@ func (v *View) Extends(ctx context.Context, earlier Checkpoint) error {
 		return fork
 	}
 	return nil
+}
+
+// ProveGrowth returns what the log had at a smaller size and how it grew from there,
+// 1 <= size <= Size.
+func (v *View) ProveGrowth(ctx context.Context, size int64) (cosign.Proof, error) {
+	root, err := tlog.TreeHash(size, v.hashes(ctx))
+	if err != nil {
+		return cosign.Proof{}, fmt.Errorf("ledger: root at size %d: %w", size, err)
+	}
+	path, err := tlog.ProveTree(v.signed.Size, size, v.hashes(ctx))
+	if err != nil {
+		return cosign.Proof{}, fmt.Errorf("ledger: prove size %d from %d: %w", v.signed.Size, size, err)
+	}
+	return cosign.Proof{Root: root, Path: path}, nil
 }
 
 // Receipt returns the proof that entry i is in the log.

@@ -9,6 +9,7 @@ import (
 	formatsproof "github.com/transparency-dev/formats/proof"
 	"pgregory.net/rapid"
 
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/hub/ledger"
 )
 
@@ -107,11 +108,13 @@ func TestReceipt(t *testing.T) {
 			require.Len(t, theirs.Hashes, len(receipt.Path))
 			require.Equal(t, receipt.Checkpoint, theirs.Checkpoint)
 
-			// And we read theirs, with the extra line that ours never has.
+			// And we read theirs, with extra data.
 			theirs.ExtraData = []byte("context")
 			ours, err := ledger.ParseReceipt(theirs.Marshal())
 			require.NoError(t, err)
+			receipt.Extra = []byte("context")
 			require.Equal(t, receipt, ours)
+			require.Equal(t, string(theirs.Marshal()), string(ours.Marshal()))
 
 			signed, err := ours.Verify(entry(i), trusting(t, 2))
 			require.NoError(t, err)
@@ -142,7 +145,7 @@ func TestReceiptRefuses(t *testing.T) {
 			change(&r)
 			_, err := r.Verify(entry(300), trusting(t, 2))
 			require.Error(t, err)
-			require.True(t, errors.Is(err, ledger.ErrDamaged) != errors.Is(err, ledger.ErrUntrusted))
+			require.True(t, errors.Is(err, ledger.ErrDamaged) != errors.Is(err, cosign.ErrUntrusted))
 		})
 	}
 	_, err = good.Verify(entry(301), trusting(t, 2))

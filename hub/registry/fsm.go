@@ -8,8 +8,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/trialmesh/trialmesh/federation/consensus"
+	"github.com/trialmesh/trialmesh/hub/ledger"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -164,7 +166,8 @@ func checkEach(ctx context.Context, tx *sqldb.Tx, kind message.Kind, sql string)
 	return rows.Err()
 }
 
-// replace makes every table of to what it is in from, in one transaction.
+// replace makes every table of to what it is in from, in one transaction. The ledger only
+// grows: it stays as far as it is there.
 func replace(ctx context.Context, to, from *sqldb.DB) error {
 	return from.Read(ctx, func(source *sqldb.Tx) error {
 		return to.Write(ctx, func(target *sqldb.Tx) error {
@@ -173,7 +176,13 @@ func replace(ctx context.Context, to, from *sqldb.DB) error {
 			if err != nil {
 				return err
 			}
+			if err := ledger.CatchUp(ctx, target, source); err != nil {
+				return fmt.Errorf("registry: restore: %w", err)
+			}
 			for _, table := range tables {
+				if slices.Contains(ledger.Tables, table) {
+					continue
+				}
 				if err := replaceTable(ctx, target, source, table); err != nil {
 					return fmt.Errorf("restore table %s: %w", table, err)
 				}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/trialmesh/trialmesh/federation/consensus"
+	"github.com/trialmesh/trialmesh/hub/ledger"
 	"github.com/trialmesh/trialmesh/hub/registry"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
@@ -467,6 +469,41 @@ func TestSnapshotAndRestore(t *testing.T) {
 	require.EqualValues(t, len(h.entries), index, "an older snapshot must not take back what came since")
 	require.Error(t, fsm.Restore(strings.NewReader("no database")))
 	require.Equal(t, uint64(len(h.entries)-1), must(other.reader.AppliedIndex(t.Context())))
+}
+
+// TestRestoreOverABeginning is a follower that applied some commands, was away while the
+// leader dropped the next ones, and gets a snapshot.
+func TestRestoreOverABeginning(t *testing.T) {
+	t.Parallel()
+	h := newHub(t).withTrial(t)
+	_, ask := h.question(t)
+	h.must(t, ask)
+	snapshot, err := registry.NewFSM(h.machine, t.TempDir()).Snapshot()
+	require.NoError(t, err)
+	raw, err := io.ReadAll(snapshot)
+	require.NoError(t, err)
+	require.NoError(t, snapshot.Close())
+	behind := func() *hub {
+		other := newHub(t)
+		other.machine = registry.NewMachine(other.db, h.key.DID(), peertest.Proofs{}) // a replica of the same hub
+		for _, command := range h.entries[:len(h.entries)-3] {
+			_, err := other.applyRaw(t, command)
+			require.NoError(t, err)
+		}
+		return other
+	}
+	other := behind()
+	require.NoError(t, registry.NewFSM(other.machine, t.TempDir()).Restore(bytes.NewReader(raw)))
+	require.Equal(t, h.hash(t), other.hash(t))
+
+	forked := behind()
+	require.NoError(t, forked.db.Write(t.Context(), func(tx *sqldb.Tx) error {
+		_, err := ledger.Append(t.Context(), tx, [][]byte{[]byte("what nobody else has")})
+		return err
+	}))
+	before := forked.hash(t)
+	require.ErrorIs(t, registry.NewFSM(forked.machine, t.TempDir()).Restore(bytes.NewReader(raw)), ledger.ErrMismatch)
+	require.Equal(t, before, forked.hash(t), "a replica with entries of its own does not pass over them")
 }
 
 func must[T any](v T, err error) T {

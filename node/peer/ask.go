@@ -51,6 +51,9 @@ func (p *Peer) ask(ctx context.Context, task protocol.Task) (json.RawMessage, er
 	if known, err := p.earlier(ctx, task.Query, digest); known != nil || err != nil {
 		return known, err
 	}
+	if err := p.cfg.Believed(); err != nil {
+		return nil, err
+	}
 	ask, err := parseAsk(task.Body)
 	if err != nil {
 		return nil, err

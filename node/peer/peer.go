@@ -95,6 +95,9 @@ type Config struct {
 	// unavailable until the hub has told this node.
 	Proving func() (Proving, error)
 
+	// Believed returns why no question of the hub is taken any more, nil if they are.
+	Believed func() error
+
 	Log *slog.Logger     // Defaults to discarding.
 	Now func() time.Time // Defaults to time.Now.
 }

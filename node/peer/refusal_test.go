@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node/peer/peertest"
 	"github.com/trialmesh/trialmesh/protocol/query"
@@ -76,4 +77,17 @@ func TestMadeUpTasksDoNotFillTheTrail(t *testing.T) {
 		require.NoError(t, <-done)
 		require.Equal(t, []string{"350 tasks", "201 tasks", "5 tasks"}, subjects(t, s, "tasks refused"))
 	})
+}
+
+// TestForkedHubIsNotAnswered: who has evidence of two histories takes no question, and
+// says why.
+func TestForkedHubIsNotAnswered(t *testing.T) {
+	t.Parallel()
+	f := newField(t, 3)
+	s := f.sites[0]
+	known, fresh := f.ask(t), f.ask(t)
+	require.Nil(t, bring(t, s, known.Request.Digest(), query.StepAsk, known).Refusal)
+	s.Doubt = cosign.ErrForked
+	requireRule(t, "ledger.forked", bring(t, s, fresh.Request.Digest(), query.StepAsk, fresh))
+	require.Nil(t, bring(t, s, known.Request.Digest(), query.StepAsk, known).Refusal, "what it took before it finishes")
 }

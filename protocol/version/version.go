@@ -53,6 +53,9 @@ const (
 
 	// Datasets is the field dataset of a question, in place of a cohort.
 	Datasets Feature = 2
+
+	// Cosignatures is cosign.AddProtocol and what belongs to it.
+	Cosignatures Feature = 2
 )
 
 // Range is the versions that a program speaks.

@@ -30,6 +30,7 @@ func All() []bench.Benchmark {
 		{Name: "count-roundtrip", Explain: roundtripText, Measure: in(network.Config{}, roundtrip)},
 		{Name: "gas", Explain: gasText, Measure: gas},
 		{Name: "grid", Explain: gridText, Measure: grid},
+		{Name: "ledger", Explain: ledgerText, Measure: measureLedger},
 		{Name: "mask", Explain: maskText, Measure: mask},
 		{Name: "means", Explain: meansText, Measure: in(network.Config{Researchers: meansResearchers}, means)},
 	}

@@ -81,3 +81,12 @@ func TestAllAreExplained(t *testing.T) {
 	}
 	require.Equal(t, []string{"concurrent", "count-roundtrip", "gas", "grid", "mask", "means"}, names)
 }
+
+func TestLedgerIsMeasured(t *testing.T) {
+	t.Parallel()
+	figures, err := measureLedger(t.Context(), bench.Config{Dir: t.TempDir(), For: 60 * time.Millisecond, Bar: 1, Progress: func(text string) { t.Log(text) }})
+	require.NoError(t, err)
+	require.Equal(t, []string{"ledger", "ledger-cpu"}, []string{figures[0].Name, figures[1].Name})
+	require.True(t, figures[0].OK)
+	require.Positive(t, figures[1].Reference.Value)
+}

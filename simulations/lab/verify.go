@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/trialmesh/trialmesh/federation/cosign"
 	hubclient "github.com/trialmesh/trialmesh/hub/client"
 	"github.com/trialmesh/trialmesh/hub/evidence"
 	"github.com/trialmesh/trialmesh/hub/ledger"
@@ -158,7 +159,7 @@ func (d *demo) tamper() error {
 		return err
 	}
 	d.say("   one bit of byte %d of %s in a copy of the ledger is flipped", at, relative)
-	report, err := ledger.Verify(d.ctx, ledger.Dir(os.DirFS(dir)), ledger.Trust{Origin: d.trust().Origin, Keys: []string{d.trust().LogKey}})
+	report, err := ledger.Verify(d.ctx, ledger.Dir(os.DirFS(dir)), cosign.Trust{Origin: d.trust().Origin, Keys: []string{d.trust().LogKey}})
 	if err == nil {
 		return errors.New("the damage was not found")
 	}

@@ -104,6 +104,10 @@ type Site struct {
 	Config
 	Book *consent.Book
 	Gate *release.Gate
+
+	// Doubt is why no question is taken, nil if they are.
+	Doubt error
+
 	Desk *approval.Desk
 	Peer *peer.Peer
 
@@ -166,6 +170,7 @@ func (s *Site) Reopen(t testing.TB) {
 		Proving: func() (peer.Proving, error) {
 			return peer.Proving{Prover: Proofs{}, Circuit: Shape.Access(), Key: AccessCircuit().Digest(), Venue: Venue}, nil
 		},
+		Believed: func() error { return s.Doubt },
 	})
 	require.NoError(t, err)
 }

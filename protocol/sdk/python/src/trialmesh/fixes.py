@@ -30,6 +30,7 @@ FIXES = {
     "release.privacy-budget": "the trial has noise added to its counts, and what its answers may tell is used up, by you or by all; what was answered can be had again",
     "release.noise": "a policy has noise, and this kind of analysis has no answer with it that would be private; the sentence says whose policy, and which kinds have one",
     "release.rate": "the hospital decides only so many new questions of a researcher or a trial a day or week; the sentence says from when on to submit it again. Repeats are free",
+    "ledger.forked": "the hospital has evidence that the hub showed two histories of its ledger, and answers it no more: tell the hub's operator and the trial's sponsor",
     "trial.unapproved": "no board that this hospital trusts approved the trial, or the approval ran out: the sponsor registers the same design with a new one",
     "trial.closed": "the trial is not open now: the sentence says when it is",
     "trial.researcher": "the trial's design does not name you: sign with the key that it names, or have the sponsor register a design that names yours",

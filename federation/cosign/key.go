@@ -1,4 +1,4 @@
-package ledger
+package cosign
 
 import (
 	"crypto/ed25519"
@@ -11,6 +11,8 @@ import (
 
 	cosig "github.com/transparency-dev/formats/note"
 	"golang.org/x/mod/sumdb/note"
+
+	"github.com/trialmesh/trialmesh/protocol/identity"
 )
 
 // NewSigner returns the log's signer. name is the origin of the log; like every
@@ -31,7 +33,7 @@ func NewSigner(name string, key ed25519.PrivateKey) (note.Signer, error) {
 	secret := base64.StdEncoding.EncodeToString(append([]byte{algEd25519}, key.Seed()...))
 	s, err := note.NewSigner("PRIVATE+KEY+" + named + "+" + secret)
 	if err != nil {
-		return nil, fmt.Errorf("ledger: signer %q: %w", name, err)
+		return nil, fmt.Errorf("cosign: signer %q: %w", name, err)
 	}
 	return s, nil
 }
@@ -40,7 +42,7 @@ func NewSigner(name string, key ed25519.PrivateKey) (note.Signer, error) {
 // the standard library panics on one of the wrong length.
 func publicKey(name string, key ed25519.PrivateKey) (ed25519.PublicKey, error) {
 	if len(key) != ed25519.PrivateKeySize {
-		return nil, fmt.Errorf("ledger: private key of %q has %d bytes", name, len(key))
+		return nil, fmt.Errorf("cosign: private key of %q has %d bytes", name, len(key))
 	}
 	return key.Public().(ed25519.PublicKey), nil
 }
@@ -53,12 +55,22 @@ const algEd25519 = 0x01
 func VerifierKey(name string, key ed25519.PublicKey) (string, error) {
 	vkey, err := note.NewEd25519VerifierKey(name, key)
 	if err != nil {
-		return "", fmt.Errorf("ledger: key of %q: %w", name, err)
+		return "", fmt.Errorf("cosign: key of %q: %w", name, err)
 	}
 	if _, err := note.NewVerifier(vkey); err != nil {
-		return "", fmt.Errorf("ledger: key of %q: %w", name, err)
+		return "", fmt.Errorf("cosign: key of %q: %w", name, err)
 	}
 	return vkey, nil
+}
+
+// KeyOf returns the key by which an organization's key countersigns: one under the
+// name of its DID, so that whoever knows the DID knows the key.
+func KeyOf(did identity.DID) (string, error) {
+	public, err := did.PublicKey()
+	if err != nil {
+		return "", fmt.Errorf("cosign: key of %q: %w", did, err)
+	}
+	return CosignerKey(string(did), public)
 }
 
 // CosignerKey returns the text form of a cosigner's public key.
@@ -69,7 +81,7 @@ func CosignerKey(name string, key ed25519.PublicKey) (string, error) {
 	}
 	vkey, err = cosig.VKeyToCosignatureV1(vkey)
 	if err != nil {
-		return "", fmt.Errorf("ledger: cosigner key of %q: %w", name, err)
+		return "", fmt.Errorf("cosign: cosigner key of %q: %w", name, err)
 	}
 	return vkey, nil
 }
@@ -89,21 +101,21 @@ func Cosign(signed []byte, name string, key ed25519.PrivateKey, now time.Time) (
 	}
 	verifier, err := cosig.NewVerifierForCosignatureV1(vkey)
 	if err != nil {
-		return nil, fmt.Errorf("ledger: cosigner %q: %w", name, err)
+		return nil, fmt.Errorf("cosign: cosigner %q: %w", name, err)
 	}
 	var unverified *note.UnverifiedNoteError
 	if _, err := note.Open(signed, nil); !errors.As(err, &unverified) {
-		return nil, fmt.Errorf("ledger: cosign as %q: %w", name, err)
+		return nil, fmt.Errorf("cosign: cosign as %q: %w", name, err)
 	}
 	if _, err := parseCheckpoint(unverified.Note.Text); err != nil {
 		return nil, fmt.Errorf("cosign as %q: %w", name, err)
 	}
 	if now.Unix() < 0 {
-		return nil, fmt.Errorf("ledger: cosign as %q: time before 1970", name)
+		return nil, fmt.Errorf("cosign: cosign as %q: time before 1970", name)
 	}
 	out, err := note.Sign(unverified.Note, cosigner{verifier, key, now.Unix()})
 	if err != nil {
-		return nil, fmt.Errorf("ledger: cosign as %q: %w", name, err)
+		return nil, fmt.Errorf("cosign: cosign as %q: %w", name, err)
 	}
 	return out, nil
 }

@@ -1,4 +1,4 @@
-package ledger_test
+package cosign_test
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
-	"github.com/trialmesh/trialmesh/hub/ledger"
+	"github.com/trialmesh/trialmesh/federation/cosign"
 )
 
 // The example of C2SP tlog-checkpoint (https://c2sp.org/tlog-checkpoint), text only.
@@ -22,20 +22,20 @@ func TestCheckpointTextAsInSpecification(t *testing.T) {
 	t.Parallel()
 	root, err := tlog.ParseHash("CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=")
 	require.NoError(t, err)
-	c := ledger.Checkpoint{Origin: "example.com/behind-the-sofa", Size: 20852163, Root: root}
+	c := cosign.Checkpoint{Origin: "example.com/behind-the-sofa", Size: 20852163, Root: root}
 	require.Equal(t, "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n", c.Text())
 }
 
 // What we sign, the libraries that others use accept, with all three signatures.
 func TestSignedCheckpointIsReadByOthers(t *testing.T) {
 	t.Parallel()
-	signed := sign(t, ledger.Checkpoint{Origin: origin, Size: 42, Root: tlog.RecordHash(nil)})
+	signed := sign(t, cosign.Checkpoint{Origin: origin, Size: 42, Root: tlog.RecordHash(nil)})
 	trust := trusting(t, 2)
 	logVerifier, err := note.NewVerifier(trust.Keys[0])
 	require.NoError(t, err)
 	var witnesses []note.Verifier
-	for _, vkey := range trust.Cosigners {
-		v, err := cosig.NewVerifierForCosignatureV1(vkey)
+	for _, party := range trust.Policy.Parties {
+		v, err := cosig.NewVerifierForCosignatureV1(party.Key)
 		require.NoError(t, err)
 		witnesses = append(witnesses, v)
 	}
@@ -54,19 +54,19 @@ func TestSignedCheckpointIsReadByOthers(t *testing.T) {
 
 func TestTrustOpenRefuses(t *testing.T) {
 	t.Parallel()
-	c := ledger.Checkpoint{Origin: origin, Size: 42, Root: tlog.RecordHash(nil)}
+	c := cosign.Checkpoint{Origin: origin, Size: 42, Root: tlog.RecordHash(nil)}
 	good := sign(t, c)
 	_, err := trusting(t, 2).Open(good)
 	require.NoError(t, err)
 
-	by := func(name string, k byte, c ledger.Checkpoint) []byte {
-		s, err := ledger.NewSigner(name, key(k))
+	by := func(name string, k byte, c cosign.Checkpoint) []byte {
+		s, err := cosign.NewSigner(name, key(k))
 		require.NoError(t, err)
 		signed, err := c.Sign(s)
 		require.NoError(t, err)
 		return signed
 	}
-	logSigner, err := ledger.NewSigner(origin, logKey)
+	logSigner, err := cosign.NewSigner(origin, logKey)
 	require.NoError(t, err)
 	text := func(s string) []byte {
 		signed, err := note.Sign(&note.Note{Text: s}, logSigner)
@@ -93,7 +93,7 @@ func TestTrustOpenRefuses(t *testing.T) {
 		"own name, other key":            by(origin, 9, c),
 		"cosignatures without the log's": without(origin),
 		"one cosignature of two":         without("beta.example.org"),
-		"another log's origin":           by(origin, 1, ledger.Checkpoint{Origin: "other.example.org/log", Size: 42}),
+		"another log's origin":           by(origin, 1, cosign.Checkpoint{Origin: "other.example.org/log", Size: 42}),
 		"altered size":                   bytes.Replace(good, []byte("\n42\n"), []byte("\n43\n"), 1),
 		"unused bits set in base64":      bytes.Replace(good, []byte(loose), []byte(loose[:len(loose)-1]+string(last+1)), 1),
 		"cosigner's line of another":     bytes.Replace(good, []byte("— beta"), []byte("— gamma"), 1),
@@ -108,12 +108,12 @@ func TestTrustOpenRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := trusting(t, 2).Open(signed)
-			require.ErrorIs(t, err, ledger.ErrUntrusted)
+			require.ErrorIs(t, err, cosign.ErrUntrusted)
 		})
 	}
 	t.Run("line of an unknown key is ignored", func(t *testing.T) {
 		t.Parallel()
-		signed, err := ledger.Cosign(good, "gamma.example.org", key(4), noon)
+		signed, err := cosign.Cosign(good, "gamma.example.org", key(4), noon)
 		require.NoError(t, err)
 		s, err := trusting(t, 2).Open(signed)
 		require.NoError(t, err)
@@ -123,18 +123,19 @@ func TestTrustOpenRefuses(t *testing.T) {
 
 func TestTrustMustBeComplete(t *testing.T) {
 	t.Parallel()
-	good := trusting(t, 2)
-	for name, change := range map[string]func(*ledger.Trust){
-		"no origin":        func(tr *ledger.Trust) { tr.Origin = "" },
-		"no key":           func(tr *ledger.Trust) { tr.Keys = nil },
-		"malformed key":    func(tr *ledger.Trust) { tr.Keys = []string{"x"} },
-		"malformed cosign": func(tr *ledger.Trust) { tr.Cosigners = []string{"x"} },
-		"quorum too large": func(tr *ledger.Trust) { tr.Quorum = 3 },
-		"negative quorum":  func(tr *ledger.Trust) { tr.Quorum = -1 },
-		"one cosigner under two names": func(tr *ledger.Trust) {
-			again, err := ledger.CosignerKey("alias.example.org", public(key(2)))
+	good, keys := trusting(t, 2), cosignerKeys(t)
+	for name, change := range map[string]func(*cosign.Trust){
+		"no origin":        func(tr *cosign.Trust) { tr.Origin = "" },
+		"no key":           func(tr *cosign.Trust) { tr.Keys = nil },
+		"malformed key":    func(tr *cosign.Trust) { tr.Keys = []string{"x"} },
+		"malformed cosign": func(tr *cosign.Trust) { tr.Policy = cosign.Threshold(1, "x") },
+		"quorum too large": func(tr *cosign.Trust) { tr.Policy = cosign.Threshold(3, keys...) },
+		"negative quorum":  func(tr *cosign.Trust) { tr.Policy = cosign.Threshold(-1, keys...) },
+		"nobody's quorum":  func(tr *cosign.Trust) { tr.Policy.Quorum = "nobody" },
+		"one cosigner under two names": func(tr *cosign.Trust) {
+			again, err := cosign.CosignerKey("alias.example.org", public(key(2)))
 			require.NoError(t, err)
-			tr.Cosigners = append(tr.Cosigners, again)
+			tr.Policy.Parties = append(tr.Policy.Parties, cosign.Party{Name: "alias", Key: again})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -143,19 +144,19 @@ func TestTrustMustBeComplete(t *testing.T) {
 			change(&trust)
 			_, err := trust.Open(nil)
 			require.Error(t, err)
-			require.NotErrorIs(t, err, ledger.ErrUntrusted, "a mistake of the configuration, not of the log")
+			require.NotErrorIs(t, err, cosign.ErrUntrusted, "a mistake of the configuration, not of the log")
 		})
 	}
 }
 
 func TestCosign(t *testing.T) {
 	t.Parallel()
-	c := ledger.Checkpoint{Origin: origin, Size: 42, Root: tlog.RecordHash(nil)}
+	c := cosign.Checkpoint{Origin: origin, Size: 42, Root: tlog.RecordHash(nil)}
 	good := sign(t, c)
 
 	t.Run("replaces the cosigner's older line", func(t *testing.T) {
 		t.Parallel()
-		again, err := ledger.Cosign(good, "alpha.example.org", key(2), noon.Add(time.Hour))
+		again, err := cosign.Cosign(good, "alpha.example.org", key(2), noon.Add(time.Hour))
 		require.NoError(t, err)
 		require.Equal(t, 1, strings.Count(string(again), "— alpha.example.org "))
 		_, err = trusting(t, 2).Open(again)
@@ -167,19 +168,19 @@ func TestCosign(t *testing.T) {
 	} {
 		t.Run("refuses "+name, func(t *testing.T) {
 			t.Parallel()
-			_, err := ledger.Cosign(signed, "alpha.example.org", key(2), noon)
+			_, err := cosign.Cosign(signed, "alpha.example.org", key(2), noon)
 			require.Error(t, err)
 		})
 	}
 	t.Run("refuses bad names and keys", func(t *testing.T) {
 		t.Parallel()
-		_, err := ledger.Cosign(good, "alpha example", key(2), noon)
+		_, err := cosign.Cosign(good, "alpha example", key(2), noon)
 		require.Error(t, err)
-		_, err = ledger.Cosign(good, "alpha", nil, noon)
+		_, err = cosign.Cosign(good, "alpha", nil, noon)
 		require.Error(t, err)
-		_, err = ledger.NewSigner("a+b", logKey)
+		_, err = cosign.NewSigner("a+b", logKey)
 		require.Error(t, err)
-		_, err = ledger.NewSigner(origin, nil)
+		_, err = cosign.NewSigner(origin, nil)
 		require.Error(t, err)
 		_, err = c.Sign()
 		require.Error(t, err)
@@ -188,7 +189,7 @@ func TestCosign(t *testing.T) {
 
 func TestSignerHidesKey(t *testing.T) {
 	t.Parallel()
-	s, err := ledger.NewSigner(origin, logKey)
+	s, err := cosign.NewSigner(origin, logKey)
 	require.NoError(t, err)
 	printed := fmt.Sprintf("%v %+v %#v %x", s, s, s, s)
 	for form, seed := range map[string]string{"hex": "01010101", "base64": "AQEBAQ", "bytes": "1 1 1 1", "Go syntax": "0x1, 0x1, 0x1"} {
@@ -204,9 +205,9 @@ func TestSignerTakesAnyKey(t *testing.T) {
 		seed := make([]byte, ed25519.SeedSize)
 		seed[0] = byte(i)
 		k := ed25519.NewKeyFromSeed(seed)
-		s, err := ledger.NewSigner(origin, k)
+		s, err := cosign.NewSigner(origin, k)
 		require.NoError(t, err)
-		vkey, err := ledger.VerifierKey(origin, k.Public().(ed25519.PublicKey))
+		vkey, err := cosign.VerifierKey(origin, k.Public().(ed25519.PublicKey))
 		require.NoError(t, err)
 		v, err := note.NewVerifier(vkey)
 		require.NoError(t, err)
