@@ -163,6 +163,31 @@ func TestConsentsThatComeTogetherAreProvedOnce(t *testing.T) {
 	})
 }
 
+// TestAWithdrawalIsOnTheLedgerWithinAMinute, with one proof: the other shard keeps its own.
+func TestAWithdrawalIsOnTheLedgerWithinAMinute(t *testing.T) {
+	t.Parallel()
+	l := new(ledger)
+	publishes(t, l, func(t *testing.T, d *desk, p *consent.Publisher) {
+		who, grant := d.consents(t, 2)
+		for n := int64(3); n <= 5; n++ { // the last in a shard of their own
+			d.consents(t, n)
+		}
+		time.Sleep(10 * time.Minute)
+		proofs := d.prover.proofs.Load()
+		_, epochs := l.counts()
+		d.now = time.Now()
+		require.NoError(t, d.record(t, 2, d.withdrawal(t, who, grant)))
+		p.Wake()
+		time.Sleep(time.Minute - time.Second)
+		_, after := l.counts()
+		require.Equal(t, epochs+1, after)
+		require.Equal(t, proofs+1, d.prover.proofs.Load())
+		_, current, err := d.book.Published(t.Context(), "glucose-1")
+		require.NoError(t, err)
+		require.True(t, current)
+	})
+}
+
 // TestHubThatLiesAboutAnEpoch records epochs and says that it refused them. The
 // node finds them again and goes on.
 func TestHubThatLiesAboutAnEpoch(t *testing.T) {
