@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,9 +17,13 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/raw"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node"
+	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/backup"
+	"github.com/trialmesh/trialmesh/node/consent"
 	"github.com/trialmesh/trialmesh/node/fsck"
 	"github.com/trialmesh/trialmesh/node/fsck/fscktest"
+	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/zk/circuits"
 )
 
 // newKeptNode makes the directory of a node, as far as checks and backups go, that has loaded
@@ -25,10 +31,21 @@ import (
 func newKeptNode(t *testing.T) (dir, copied string) {
 	t.Helper()
 	dir = t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, nodeConfigFile), []byte("listen: 127.0.0.1:0\n"), 0o600))
+	key, err := identity.Generate(rand.Reader)
+	require.NoError(t, err)
+	for file, content := range map[string]string{
+		nodeConfigFile: "listen: 127.0.0.1:0\n", "node.key": string(key.PEM()), "hub.json": `{"addresses":["/ip4/127.0.0.1/tcp/1"]}`,
+		"consent.secret": strings.Repeat("s", 32),
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, file), []byte(content), 0o600))
+	}
 	db, err := sqldb.Open(t.Context(), sqldb.Config{DSN: "sqlite:" + filepath.Join(dir, "data.db")})
 	require.NoError(t, err)
 	s, err := fscktest.Open(t.Context(), db, dir)
+	require.NoError(t, err)
+	trail, err := audit.Open(t.Context(), db, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	_, err = consent.Open(t.Context(), consent.Config{DB: db, Key: key, Trail: trail, Secret: [32]byte{1}, Shape: circuits.Development, Window: time.Hour})
 	require.NoError(t, err)
 	job := s.Accept(t, fscktest.Person("a", 3))[0]
 	s.Done(t)

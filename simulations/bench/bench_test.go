@@ -79,7 +79,7 @@ func TestAllAreExplained(t *testing.T) {
 		names = append(names, b.Name)
 		require.True(t, strings.HasSuffix(b.Explain, "."), b.Name)
 	}
-	require.Equal(t, []string{"concurrent", "count-roundtrip", "gas", "grid", "mask", "means"}, names)
+	require.Equal(t, []string{"concurrent", "count-roundtrip", "gas", "grid", "ledger", "mask", "means"}, names)
 }
 
 func TestLedgerIsMeasured(t *testing.T) {
