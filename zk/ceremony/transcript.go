@@ -75,7 +75,7 @@ func Start(dir string, name string, parties int, list []circuits.Circuit, key id
 	if err := plan.validate(); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // a transcript is public
 		return nil, err
 	}
 	if _, err := os.Stat(filepath.Join(dir, planFile)); err == nil {
@@ -330,7 +330,7 @@ func readFile(path string, limit int64) ([]byte, error) {
 // writeFile puts a file in its place, whole and on disk, or not at all.
 func writeFile(path string, content io.WriterTo) error {
 	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // a transcript is public
 		return err
 	}
 	temp, err := os.CreateTemp(dir, ".making-")

@@ -140,14 +140,15 @@ func shardDigest(s Shape, tag Tag, what string, list []Element, empty func() fr.
 // usedBitmap sets the listed slots; the list must ascend.
 func usedBitmap(shardSize int, used []int) ([]bool, error) {
 	bitmap := make([]bool, shardSize)
-	for n, i := range used {
+	last := -1
+	for _, i := range used {
 		if i < 0 || i >= shardSize {
 			return nil, fmt.Errorf("slot %d is not in a shard of %d", i, shardSize)
 		}
-		if n > 0 && i <= used[n-1] {
+		if i <= last {
 			return nil, fmt.Errorf("slot %d is out of order or repeated", i)
 		}
-		bitmap[i] = true
+		bitmap[i], last = true, i
 	}
 	return bitmap, nil
 }
