@@ -169,3 +169,58 @@ func TestEnrollment(t *testing.T) {
 	_, refusal = enroll(proof, inputs)
 	require.Equal(t, "NotRegistered", refusal, "a revoked circuit proves nothing")
 }
+
+// TestEnrollByClient enrolls as a hub of one replica does.
+func TestEnrollByClient(t *testing.T) {
+	t.Parallel()
+	_, cfg, client := ready(t)
+	dir, err := prover.CacheDir()
+	require.NoError(t, err)
+	keys, err := prover.DevelopmentKeys(t.Context(), dir, enrollmentCircuit)
+	require.NoError(t, err)
+	_, err = client.DeployEnrollment(t.Context(), toy().words, time.Second/2)
+	require.ErrorContains(t, err, "not a number of seconds")
+	_, err = client.DeployEnrollment(t.Context(), keys.Verifying().EVM()[:14*32+64*4], time.Hour)
+	require.ErrorContains(t, err, "the key has 3 public inputs, an enrollment 5")
+	at, err := client.DeployEnrollment(t.Context(), keys.Verifying().EVM(), time.Hour)
+	require.NoError(t, err)
+	again, err := client.DeployEnrollment(t.Context(), keys.Verifying().EVM(), time.Minute)
+	require.NoError(t, err, "the circuit is registered by now")
+	require.NotEqual(t, at, again)
+	delayed := cfg
+	delayed.Deployment.Delay = 60
+	_, err = dial(t, delayed).DeployEnrollment(t.Context(), newToyKeys().words, time.Hour)
+	require.ErrorContains(t, err, "60 s between a proposal and its execution")
+
+	p := newPeople(t, keys)
+	enrolling := func(i int, at time.Time) (e evm.Enrolling) {
+		proof, inputs := p.enroll(t, i, "trial", "content", at)
+		e.Proof = proof
+		for i, n := range inputs {
+			n.FillBytes(e.Inputs[i][:])
+		}
+		return e
+	}
+	e := enrolling(0, time.Now())
+	_, err = client.Enroll(t.Context(), at, e)
+	require.ErrorIs(t, err, evm.ErrRootNotAccepted)
+	_, err = client.AcceptPeople(t.Context(), at, p.all.Root(), time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	wrong := e
+	wrong.Inputs[3][31] ^= 1
+	_, err = client.Enroll(t.Context(), at, wrong)
+	require.ErrorIs(t, err, evm.ErrProofRefused)
+	_, err = client.Enroll(t.Context(), at, evm.Enrolling{Proof: e.Proof[1:], Inputs: e.Inputs})
+	require.ErrorIs(t, err, evm.ErrProofRefused)
+	_, err = client.Enroll(t.Context(), at, enrolling(1, time.Now().Add(-2*time.Hour)))
+	require.ErrorIs(t, err, evm.ErrTime)
+	receipt, err := client.Enroll(t.Context(), at, e)
+	require.NoError(t, err)
+	require.LessOrEqual(t, receipt.Gas, uint64(290_000))
+	_, err = client.Enroll(t.Context(), at, e)
+	require.ErrorIs(t, err, evm.ErrEnrolled)
+	_, err = client.AcceptPeople(t.Context(), at, p.all.Root(), time.Unix(1, 0))
+	require.NoError(t, err)
+	_, err = client.Enroll(t.Context(), at, enrolling(1, time.Now()))
+	require.ErrorIs(t, err, evm.ErrRootNotAccepted, "it was withdrawn")
+}
