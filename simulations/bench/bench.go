@@ -32,6 +32,8 @@ func All() []bench.Benchmark {
 		{Name: "grid", Explain: gridText, Measure: grid},
 		{Name: "mask", Explain: maskText, Measure: mask},
 		{Name: "means", Explain: meansText, Measure: in(network.Config{Researchers: meansResearchers}, means)},
+		{Name: "prove-enroll", Explain: proveEnrollText, Measure: proveEnroll},
+		{Name: "verify-proof", Explain: verifyProofText, Measure: verifyProof},
 	}
 }
 
