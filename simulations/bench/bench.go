@@ -33,6 +33,7 @@ func All() []bench.Benchmark {
 		{Name: "mask", Explain: maskText, Measure: mask},
 		{Name: "means", Explain: meansText, Measure: in(network.Config{Researchers: meansResearchers}, means)},
 		{Name: "prove-enroll", Explain: proveEnrollText, Measure: proveEnroll},
+		{Name: "prove-query", Explain: proveQueryText, Measure: proveQuery},
 		{Name: "verify-proof", Explain: verifyProofText, Measure: verifyProof},
 	}
 }

@@ -95,5 +95,5 @@ func TestAllAreExplained(t *testing.T) {
 		names = append(names, b.Name)
 		require.True(t, strings.HasSuffix(b.Explain, "."), b.Name)
 	}
-	require.Equal(t, []string{"concurrent", "count-roundtrip", "gas", "grid", "mask", "means", "prove-enroll", "verify-proof"}, names)
+	require.Equal(t, []string{"concurrent", "count-roundtrip", "gas", "grid", "mask", "means", "prove-enroll", "prove-query", "verify-proof"}, names)
 }
