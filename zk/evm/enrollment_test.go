@@ -123,8 +123,11 @@ func TestEnrollment(t *testing.T) {
 	require.Equal(t, "NumberInvalid", accept(0, soon(), r.council[:3]))
 
 	for i, want := range []struct{ changed, plusR string }{
-		{"RootNotAccepted", "RootNotAccepted"}, {"ProofInvalid", "PublicInputNotInField"}, {"ProofInvalid", "PublicInputNotInField"},
-		{"ProofInvalid", "PublicInputNotInField"}, {"ProofInvalid", "TimeInvalid"},
+		{"RootNotAccepted", "RootNotAccepted"},
+		{"ProofInvalid", "PublicInputNotInField"},
+		{"ProofInvalid", "PublicInputNotInField"},
+		{"ProofInvalid", "PublicInputNotInField"},
+		{"ProofInvalid", "TimeInvalid"},
 	} {
 		bad := append([]*big.Int{}, inputs...)
 		bad[i] = new(big.Int).Xor(inputs[i], big.NewInt(1))
