@@ -33,6 +33,9 @@ func All() []bench.Benchmark {
 		{Name: "ledger", Explain: ledgerText, Measure: measureLedger},
 		{Name: "mask", Explain: maskText, Measure: mask},
 		{Name: "means", Explain: meansText, Measure: in(network.Config{Researchers: meansResearchers}, means)},
+		{Name: "prove-enroll", Explain: proveEnrollText, Measure: proveEnroll},
+		{Name: "prove-query", Explain: proveQueryText, Measure: proveQuery},
+		{Name: "verify-proof", Explain: verifyProofText, Measure: verifyProof},
 	}
 }
 

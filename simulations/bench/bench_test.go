@@ -72,6 +72,22 @@ func TestNetworkIsMeasured(t *testing.T) {
 	require.Equal(t, measured[len(measured)-6:], told, "the grid's rows are told at once")
 }
 
+// TestParticipantIsMeasured makes as few real proofs as give figures.
+func TestParticipantIsMeasured(t *testing.T) {
+	t.Parallel()
+	cfg := bench.Config{For: time.Millisecond, Progress: func(text string) { t.Log(text) }}
+	var measured []string
+	for _, measure := range []func(context.Context, bench.Config) ([]bench.Figure, error){proveEnroll, verifyProof} {
+		figures, err := measure(t.Context(), cfg)
+		require.NoError(t, err)
+		for _, f := range figures {
+			measured = append(measured, f.Name)
+			require.Positive(t, f.Value, f.Name)
+		}
+	}
+	require.Equal(t, []string{"prove-enroll", "prove-enroll-cpu", "prove-enroll-constraints", "verify-proof"}, measured)
+}
+
 func TestAllAreExplained(t *testing.T) {
 	t.Parallel()
 	var names []string
@@ -79,7 +95,7 @@ func TestAllAreExplained(t *testing.T) {
 		names = append(names, b.Name)
 		require.True(t, strings.HasSuffix(b.Explain, "."), b.Name)
 	}
-	require.Equal(t, []string{"concurrent", "count-roundtrip", "gas", "grid", "ledger", "mask", "means"}, names)
+	require.Equal(t, []string{"concurrent", "count-roundtrip", "gas", "grid", "ledger", "mask", "means", "prove-enroll", "prove-query", "verify-proof"}, names)
 }
 
 func TestLedgerIsMeasured(t *testing.T) {

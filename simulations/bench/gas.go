@@ -26,14 +26,18 @@ const gasText = `What a write to an EVM chain costs, base cost and calldata incl
 process with the rules of Ethereum's main network: an access proof verified and logged
 alone and in a batch of 16 nodes about one question, beside it a batch of 16 questions
 of one node, and a checkpoint of 10,000 entries more than the last, with 3 of 5
-replicas' signatures and the proof that it extends the last, for each entry. The proofs
-are of the real access circuit at its smallest; what they cost does not depend on its size.`
+replicas' signatures and the proof that it extends the last, for each entry; and an
+enrollment in a trial under a root that a quorum accepted. The proofs are of the real
+circuits, of accesses at its smallest; what they cost does not depend on its size.`
 
 // The network that is measured: as many nodes as a batch has accesses.
 const (
 	gasBatch    = 16
 	gasReplicas = 5
 	gasEntries  = 10_000
+
+	// semaphoreGas is what validating a proof costs with Semaphore v4, as its documentation gives it.
+	semaphoreGas = 288_798
 )
 
 var gasShape = circuits.Shape{ShardSize: 4, Shards: 1, Slots: 2}
@@ -68,12 +72,17 @@ func gas(ctx context.Context, cfg bench.Config) (figures []bench.Figure, err err
 	if err != nil {
 		return nil, err
 	}
+	enrollment, err := m.enrollment(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return []bench.Figure{
 		bench.NewFigure("gas-access", alone, "gas").AtMost(cfg.BarOr(275_000)),
 		bench.NewFigure("gas-access-batch", nodes, "gas").Beside("gas-access", alone).AtMost(75_000),
 		bench.NewFigure("gas-access-questions", questions, "gas").Beside("gas-access", alone),
 		bench.NewFigure("gas-checkpoint", checkpoint, "gas"),
 		bench.NewFigure("gas-entry", checkpoint/gasEntries, "gas").AtMost(10),
+		bench.NewFigure("gas-enroll", enrollment, "gas").Beside("Semaphore v4", semaphoreGas).AtMost(290_000),
 	}, nil
 }
 
@@ -156,6 +165,38 @@ func (m gasMeter) batch(ctx context.Context, of func(i uint64) (node, question u
 		return 0, err
 	}
 	return float64(receipts[0].Gas) / gasBatch, nil
+}
+
+// enrollment is what it costs to enroll the second person of a trial.
+func (m gasMeter) enrollment(ctx context.Context) (gas float64, err error) {
+	now := time.Now()
+	p, err := newPeople(ctx, 2, now)
+	if err != nil {
+		return 0, err
+	}
+	at, err := m.client.DeployEnrollment(ctx, p.keys.Verifying().EVM(), time.Hour)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := m.client.AcceptPeople(ctx, at, p.all.Root(), now.Add(time.Hour)); err != nil {
+		return 0, err
+	}
+	for i := range 2 {
+		proof, err := p.enroll(ctx, i, "a trial")
+		if err != nil {
+			return 0, err
+		}
+		e := evm.Enrolling{Proof: proof.Proof[:]}
+		for i, word := range proof.Public.Words() {
+			e.Inputs[i] = word
+		}
+		receipt, err := m.client.Enroll(ctx, at, e)
+		if err != nil {
+			return 0, err
+		}
+		gas = float64(receipt.Gas)
+	}
+	return gas, nil
 }
 
 // checkpoint is what it costs to anchor gasEntries entries more, in the mean.

@@ -27,6 +27,8 @@ var (
 	anchorContract   = mustContract("HubAnchor")
 	rootsContract    = mustContract("ConsentRoots")
 	accessContract   = mustContract("AccessLog")
+
+	enrollmentContract = mustContract("Enrollment")
 )
 
 // mustContract panics, since a broken artifact is a broken build.
@@ -62,7 +64,7 @@ func revertReason(data []byte) string {
 	if len(data) < 4 {
 		return ""
 	}
-	for _, c := range []contract{registryContract, anchorContract, rootsContract, accessContract} {
+	for _, c := range []contract{registryContract, anchorContract, rootsContract, accessContract, enrollmentContract} {
 		if found, err := c.abi.ErrorByID([4]byte(data)); err == nil {
 			return found.Name
 		}

@@ -68,7 +68,7 @@ func (c *toyCircuit) Define(api frontend.API) error {
 	return nil
 }
 
-// toyKeys are the keys of toyCircuit for some number of public inputs.
+// toyKeys are the keys of toyCircuit with the five public inputs of the access circuit.
 type toyKeys struct {
 	system  constraint.ConstraintSystem
 	proving groth16.ProvingKey
@@ -76,13 +76,12 @@ type toyKeys struct {
 	words   evm.KeyWords
 }
 
-// toy has the five of the access circuit.
-var toy = sync.OnceValue(func() toyKeys { return newToyKeys(5) })
+var toy = sync.OnceValue(newToyKeys)
 
-func newToyKeys(inputs int) toyKeys {
+func newToyKeys() toyKeys {
 	var k toyKeys
 	var err error
-	k.system, err = frontend.Compile(ecc.BN254.ScalarField(), r1cs.NewBuilder, &toyCircuit{Public: make([]frontend.Variable, inputs)})
+	k.system, err = frontend.Compile(ecc.BN254.ScalarField(), r1cs.NewBuilder, &toyCircuit{Public: make([]frontend.Variable, 5)})
 	if err != nil {
 		panic(err)
 	}

@@ -153,11 +153,7 @@ func (c *Client) deploy(ctx context.Context, what DeployConfig) (Deployment, err
 		if *step.at != (Address{}) {
 			continue
 		}
-		args, err := step.of.abi.Pack("", step.args()...)
-		if err != nil {
-			return Deployment{}, fmt.Errorf("%s: %w", step.name, err)
-		}
-		receipt, err := c.transact(ctx, call{what: "deploy " + step.name, input: slices.Concat(step.of.creation, args)})
+		receipt, err := c.create(ctx, "deploy "+step.name, step.of, step.args()...)
 		if err != nil {
 			return Deployment{}, err
 		}

@@ -1,69 +1,142 @@
 package evm_test
 
 import (
+	"fmt"
 	"math/big"
 	"testing"
 	"time"
 
-	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/protocol/consent"
+	"github.com/trialmesh/trialmesh/zk/circuits"
+	"github.com/trialmesh/trialmesh/zk/evm"
+	"github.com/trialmesh/trialmesh/zk/prover"
 )
 
-// withCircuit is a registry that has a toy circuit of some number of inputs.
-func withCircuit(t *testing.T, inputs int) (registry, toyKeys) {
+// withCircuit is a registry that has a circuit, with the keys that this user's tests share.
+func withCircuit(t *testing.T, c circuits.Circuit) (registry, *prover.Keys) {
 	t.Helper()
-	keys, w := newToyKeys(inputs), newWorkbench(t)
-	verifier, err := w.deploy(t, verifierArtifact(t), keyNumbers(keys.words))
+	dir, err := prover.CacheDir()
+	require.NoError(t, err)
+	keys, err := prover.DevelopmentKeys(t.Context(), dir, c)
+	require.NoError(t, err)
+	w := newWorkbench(t)
+	verifier, err := w.deploy(t, verifierArtifact(t), keyNumbers(keys.Verifying().EVM()))
 	require.NoError(t, err)
 	return w.registry(t, firstCircuit{verifier, 1}), keys
 }
 
-// public are random-looking inputs; prove chooses the last.
-func public(names ...string) []fr.Element {
-	elements := make([]fr.Element, len(names)+1)
-	for i, name := range names {
-		word := truncated(name)
-		elements[i].SetBytes(word[:])
+func numbers(words []circuits.Element) []*big.Int {
+	list := make([]*big.Int, len(words))
+	for i, word := range words {
+		list[i] = new(big.Int).SetBytes(word[:])
 	}
-	return elements
+	return list
 }
+
+func seconds(at time.Time) uint32 { return uint32(at.Unix()) }
 
 func soon() uint64 { return uint64(time.Now().Add(time.Hour).Unix()) }
 
+const dayAge = 86400 // seconds, the most that contracts of these tests allow
+
+// people are persons of one site, whose consents are in force for a month around now.
+type people struct {
+	*prover.Participant
+	shard, all *circuits.Tree
+}
+
+var enrollmentCircuit = circuits.Enrollment(12)
+
+func newPeople(t *testing.T, keys *prover.Keys) people {
+	t.Helper()
+	var p people
+	var leaves []circuits.Element
+	for i := range 2 {
+		w := person(i)
+		commitment, err := w.Secret.Commit(w.Blind)
+		require.NoError(t, err)
+		leaf, err := circuits.Consent{Participant: commitment, Attributes: w.Attributes}.Leaf()
+		require.NoError(t, err)
+		leaves = append(leaves, leaf)
+	}
+	var err error
+	p.Participant, err = prover.NewParticipant(prover.ParticipantConfig{Enrollment: keys})
+	require.NoError(t, err)
+	p.shard, err = circuits.ShardTree(1024, leaves)
+	require.NoError(t, err)
+	p.all, err = circuits.ConsentTree(1024, 12, []circuits.Element{truncated("another site"), p.shard.Root()})
+	require.NoError(t, err)
+	return p
+}
+
+func person(i int) circuits.EnrollmentWitness {
+	output := truncated(fmt.Sprint("person ", i))
+	const fortnight = 14 * dayAge
+	now := seconds(time.Now().Truncate(24 * time.Hour))
+	return circuits.EnrollmentWitness{
+		Secret: circuits.PersonSecret([64]byte(append(output[:], output[:]...))), Blind: truncated(fmt.Sprint("blind ", i)),
+		Attributes: circuits.Attributes{Mask: consent.MaskOf(consent.Statistics), Status: circuits.Active, From: now - fortnight, To: now + fortnight},
+	}
+}
+
+// enroll proves that person i enrolls.
+func (p people) enroll(t *testing.T, i int, trial, signal string, at time.Time) ([]byte, []*big.Int) {
+	t.Helper()
+	w := person(i)
+	w.Trial, w.Signal, w.Time = truncated(trial), truncated(signal), seconds(at)
+	within, err := p.shard.Path(i)
+	require.NoError(t, err)
+	above, err := p.all.Path(1)
+	require.NoError(t, err)
+	w.Path = within.Then(above)
+	proven, err := p.Enrollment(t.Context(), w)
+	require.NoError(t, err)
+	return proven.Proof[:], numbers(proven.Public.Words())
+}
+
 func TestEnrollment(t *testing.T) {
 	t.Parallel()
-	r, keys := withCircuit(t, 4)
-	circuit := keys.words.Hash()
+	r, keys := withCircuit(t, enrollmentCircuit)
+	circuit := evm.KeyWords(keys.Verifying().EVM()).Hash()
 	enrollment := contractArtifact(t, "Enrollment")
-	at, err := r.deploy(t, enrollment, r.at, circuit)
+	at, err := r.deploy(t, enrollment, r.at, circuit, big.NewInt(dayAge))
 	require.NoError(t, err)
-	enroll := func(proof []byte, inputs [][32]byte) (uint64, string) {
-		n := words(inputs...)
-		return r.send(t, enrollment, at, "enroll", proof, n[0], n[1], n[2], n[3])
+	type statement struct{ Root, Trial, Nullifier, Signal, Time *big.Int }
+	enroll := func(proof []byte, n []*big.Int) (uint64, string) {
+		return r.send(t, enrollment, at, "enroll", proof, statement{n[0], n[1], n[2], n[3], n[4]})
 	}
-	accept := func(number uint64, root [32]byte, until uint64, by council) string {
+	p := newPeople(t, keys)
+	root := p.all.Root()
+	accept := func(number uint64, until uint64, by council) string {
 		signatures := by.sign(t, at, "AcceptRoot(uint256 number,uint256 root,uint64 until)", uintWord(number), root[:], uintWord(until))
 		_, refusal := r.send(t, enrollment, at, "acceptRoot", new(big.Int).SetUint64(number), new(big.Int).SetBytes(root[:]), until, signatures)
 		return refusal
 	}
-	root := truncated("root")
-	proof, inputs := keys.prove(t, public("root", "trial", "person"))
+	now := time.Now()
+	proof, inputs := p.enroll(t, 0, "trial", "content", now)
 	_, refusal := enroll(proof, inputs)
 	require.Equal(t, "RootNotAccepted", refusal)
-	require.Equal(t, "QuorumMissing", accept(0, root, soon(), r.council[:2]))
-	require.Empty(t, accept(0, root, soon(), r.council[:3]))
-	require.Equal(t, "NumberInvalid", accept(0, root, soon(), r.council[:3]))
+	require.Equal(t, "QuorumMissing", accept(0, soon(), r.council[:2]))
+	require.Empty(t, accept(0, soon(), r.council[:3]))
+	require.Equal(t, "NumberInvalid", accept(0, soon(), r.council[:3]))
 
-	for i, want := range []string{"RootNotAccepted", "ProofInvalid", "ProofInvalid", "ProofInvalid"} {
-		bad := append([][32]byte{}, inputs...)
-		bad[i][31] ^= 1
+	for i, want := range []struct{ changed, plusR string }{
+		{"RootNotAccepted", "RootNotAccepted"},
+		{"ProofInvalid", "PublicInputNotInField"},
+		{"ProofInvalid", "PublicInputNotInField"},
+		{"ProofInvalid", "PublicInputNotInField"},
+		{"ProofInvalid", "TimeInvalid"},
+	} {
+		bad := append([]*big.Int{}, inputs...)
+		bad[i] = new(big.Int).Xor(inputs[i], big.NewInt(1))
 		_, refusal = enroll(proof, bad)
-		require.Equal(t, want, refusal, "input %d", i)
-		if i > 0 {
-			bad[i] = plusR(inputs[i])
-			_, refusal = enroll(proof, bad)
-			require.Equal(t, "PublicInputNotInField", refusal, "input %d has one name", i)
-		}
+		require.Equal(t, want.changed, refusal, "input %d", i)
+		other := plusR([32]byte(inputs[i].FillBytes(make([]byte, 32))))
+		bad[i] = new(big.Int).SetBytes(other[:])
+		_, refusal = enroll(proof, bad)
+		require.Equal(t, want.plusR, refusal, "input %d has one name", i)
 	}
 	gas, refusal := enroll(proof, inputs)
 	require.Empty(t, refusal)
@@ -72,91 +145,85 @@ func TestEnrollment(t *testing.T) {
 
 	_, refusal = enroll(rerandomized(t, proof), inputs)
 	require.Equal(t, "AlreadyEnrolled", refusal, "another proof is not another person")
-	other, elsewhere := keys.prove(t, public("root", "another trial", "person"))
+	again, changed := p.enroll(t, 0, "trial", "other content", now.Add(-time.Hour))
+	_, refusal = enroll(again, changed)
+	require.Equal(t, "AlreadyEnrolled", refusal, "nor is another statement")
+	other, elsewhere := p.enroll(t, 0, "another trial", "content", now)
+	require.NotEqual(t, inputs[2], elsewhere[2], "nullifiers of one person in two trials are not alike")
+	_, refusal = enroll(proof, append([]*big.Int{inputs[0], elsewhere[1]}, inputs[2:]...))
+	require.Equal(t, "ProofInvalid", refusal, "it is of another trial")
 	_, refusal = enroll(other, elsewhere)
-	require.Empty(t, refusal, "the same nullifier in another trial")
-	other, somebody := keys.prove(t, public("root", "trial", "somebody else"))
-	require.Empty(t, accept(1, root, 1, r.council[:3]))
-	_, refusal = enroll(other, somebody)
+	require.Empty(t, refusal, "another trial")
+
+	for when, time := range map[string]time.Time{"long ago": now.Add(-25 * time.Hour), "in the future": now.Add(time.Hour)} {
+		proof, inputs := p.enroll(t, 1, "trial", "content", time)
+		_, refusal = enroll(proof, inputs)
+		require.Equal(t, "TimeInvalid", refusal, when)
+	}
+	proof, inputs = p.enroll(t, 1, "trial", "content", now.Add(-23*time.Hour))
+	require.Empty(t, accept(1, 1, r.council[:3]))
+	_, refusal = enroll(proof, inputs)
 	require.Equal(t, "RootNotAccepted", refusal, "it was withdrawn")
-	require.Empty(t, accept(2, root, soon(), r.council[:3]))
+	require.Empty(t, accept(2, soon(), r.council[:3]))
+	_, refusal = enroll(proof, inputs)
+	require.Empty(t, refusal, "somebody else")
 	require.Empty(t, r.do(t, "revokeCircuit", circuit, r.sign(t, r.at, "RevokeCircuit(bytes32 id)", circuit[:])))
-	_, refusal = enroll(other, somebody)
+	proof, inputs = p.enroll(t, 1, "another trial", "content", now)
+	_, refusal = enroll(proof, inputs)
 	require.Equal(t, "NotRegistered", refusal, "a revoked circuit proves nothing")
 }
 
-func TestCustody(t *testing.T) {
+// TestEnrollByClient enrolls as a hub of one replica does.
+func TestEnrollByClient(t *testing.T) {
 	t.Parallel()
-	r, keys := withCircuit(t, 7)
-	custody := contractArtifact(t, "Custody")
-	at, err := r.deploy(t, custody, r.at, keys.words.Hash(), big.NewInt(86400))
+	_, cfg, client := ready(t)
+	dir, err := prover.CacheDir()
 	require.NoError(t, err)
-	type transfer struct{ AuthRoot, NotesRoot, NewNote, Nullifier, Time, Low, High *big.Int }
-	send := func(proof []byte, inputs [][32]byte) string {
-		n := words(inputs...)
-		_, refusal := r.send(t, custody, at, "transfer", proof, transfer{n[0], n[1], n[2], n[3], n[4], n[5], n[6]})
-		return refusal
-	}
-	number := uint64(0)
-	signed := func(method, structure string, args ...*big.Int) string {
-		members := [][]byte{uintWord(number)}
-		packed := []any{new(big.Int).SetUint64(number)}
-		for i, arg := range args {
-			members = append(members, arg.FillBytes(make([]byte, 32)))
-			if method != "issue" && i == len(args)-1 {
-				packed = append(packed, arg.Uint64()) // until
-				continue
-			}
-			packed = append(packed, arg)
-		}
-		_, refusal := r.send(t, custody, at, method, append(packed, r.council[:3].sign(t, at, structure, members...))...)
-		if refusal == "" {
-			number++
-		}
-		return refusal
-	}
-	until := new(big.Int).SetUint64(soon())
-	statement := func(note, nullifier string, at time.Time) []fr.Element {
-		elements := public("authorized", "notes", note, nullifier, "time", "low")
-		elements[4].SetInt64(at.Unix())
-		return elements
-	}
-	now := time.Now()
-	proof, inputs := keys.prove(t, statement("note", "spent", now))
-	n := words(inputs...)
-	require.Equal(t, "TermsNotAccepted", send(proof, inputs))
-	require.Empty(t, signed("acceptTerms", "AcceptTerms(uint256 number,uint256 authRoot,uint256 low,uint256 high,uint64 until)", n[0], n[5], n[6], until))
-	require.Equal(t, "NotesNotAccepted", send(proof, inputs))
-	require.Empty(t, signed("acceptNotes", "AcceptNotes(uint256 number,uint256 notesRoot,uint64 until)", n[1], until))
-	require.Empty(t, signed("issue", "Issue(uint256 number,uint256 note)", big.NewInt(7)))
-	require.Equal(t, "NoteKnown", signed("issue", "Issue(uint256 number,uint256 note)", big.NewInt(7)))
-	require.Equal(t, "NumberInvalid", func() string {
-		_, refusal := r.send(t, custody, at, "issue", big.NewInt(0), big.NewInt(8), []byte{})
-		return refusal
-	}())
+	keys, err := prover.DevelopmentKeys(t.Context(), dir, enrollmentCircuit)
+	require.NoError(t, err)
+	_, err = client.DeployEnrollment(t.Context(), toy().words, time.Second/2)
+	require.ErrorContains(t, err, "not a number of seconds")
+	_, err = client.DeployEnrollment(t.Context(), keys.Verifying().EVM()[:14*32+64*4], time.Hour)
+	require.ErrorContains(t, err, "the key has 3 public inputs, an enrollment 5")
+	at, err := client.DeployEnrollment(t.Context(), keys.Verifying().EVM(), time.Hour)
+	require.NoError(t, err)
+	again, err := client.DeployEnrollment(t.Context(), keys.Verifying().EVM(), time.Minute)
+	require.NoError(t, err, "the circuit is registered by now")
+	require.NotEqual(t, at, again)
+	delayed := cfg
+	delayed.Deployment.Delay = 60
+	_, err = dial(t, delayed).DeployEnrollment(t.Context(), newToyKeys().words, time.Hour)
+	require.ErrorContains(t, err, "60 s between a proposal and its execution")
 
-	for i, want := range []string{"TermsNotAccepted", "NotesNotAccepted", "ProofInvalid", "ProofInvalid", "ProofInvalid", "TermsNotAccepted", "TermsNotAccepted"} {
-		bad := append([][32]byte{}, inputs...)
-		bad[i][31] ^= 1
-		require.Equal(t, want, send(proof, bad), "input %d", i)
+	p := newPeople(t, keys)
+	enrolling := func(i int, at time.Time) (e evm.Enrolling) {
+		proof, inputs := p.enroll(t, i, "trial", "content", at)
+		e.Proof = proof
+		for i, n := range inputs {
+			n.FillBytes(e.Inputs[i][:])
+		}
+		return e
 	}
-	require.Empty(t, send(proof, inputs))
-	require.Equal(t, "AlreadySpent", send(rerandomized(t, proof), inputs))
-
-	// The last input is chosen by the proof, so these terms are others.
-	for name, test := range map[string]struct {
-		note, nullifier string
-		at              time.Time
-		want            string
-	}{
-		"a note that is known": {"note", "spent later", now, "NoteKnown"},
-		"in the future":        {"new", "spent later", now.Add(time.Hour), "TimeInvalid"},
-		"long ago":             {"new", "spent later", now.Add(-25 * time.Hour), "TimeInvalid"},
-		"good":                 {"new", "spent last", now.Add(-23 * time.Hour), ""},
-	} {
-		proof, inputs := keys.prove(t, statement(test.note, test.nullifier, test.at))
-		n := words(inputs...)
-		require.Empty(t, signed("acceptTerms", "AcceptTerms(uint256 number,uint256 authRoot,uint256 low,uint256 high,uint64 until)", n[0], n[5], n[6], until))
-		require.Equal(t, test.want, send(proof, inputs), name)
-	}
+	e := enrolling(0, time.Now())
+	_, err = client.Enroll(t.Context(), at, e)
+	require.ErrorIs(t, err, evm.ErrRootNotAccepted)
+	_, err = client.AcceptPeople(t.Context(), at, p.all.Root(), time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	wrong := e
+	wrong.Inputs[3][31] ^= 1
+	_, err = client.Enroll(t.Context(), at, wrong)
+	require.ErrorIs(t, err, evm.ErrProofRefused)
+	_, err = client.Enroll(t.Context(), at, evm.Enrolling{Proof: e.Proof[1:], Inputs: e.Inputs})
+	require.ErrorIs(t, err, evm.ErrProofRefused)
+	_, err = client.Enroll(t.Context(), at, enrolling(1, time.Now().Add(-2*time.Hour)))
+	require.ErrorIs(t, err, evm.ErrTime)
+	receipt, err := client.Enroll(t.Context(), at, e)
+	require.NoError(t, err)
+	require.LessOrEqual(t, receipt.Gas, uint64(290_000))
+	_, err = client.Enroll(t.Context(), at, e)
+	require.ErrorIs(t, err, evm.ErrEnrolled)
+	_, err = client.AcceptPeople(t.Context(), at, p.all.Root(), time.Unix(1, 0))
+	require.NoError(t, err)
+	_, err = client.Enroll(t.Context(), at, enrolling(1, time.Now()))
+	require.ErrorIs(t, err, evm.ErrRootNotAccepted, "it was withdrawn")
 }

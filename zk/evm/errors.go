@@ -57,6 +57,12 @@ var (
 	// proven under, or no longer. Accept it first ([Client.AcceptRoots]).
 	ErrRootNotAccepted = errors.New("root not accepted by the contract")
 
+	// ErrEnrolled reports that the person is enrolled in the trial, perhaps by this very proof.
+	ErrEnrolled = errors.New("enrolled already")
+
+	// ErrTime reports that a statement's time is too long ago or in the future. Prove it anew.
+	ErrTime = errors.New("time refused by the contract")
+
 	// ErrFunds reports that the account cannot pay. Nothing is lost: fund it, and the same call
 	// goes on.
 	ErrFunds = errors.New("the account has too little to pay for gas")
@@ -79,13 +85,17 @@ func (e *RevertError) Error() string {
 }
 
 // Is makes errors.Is true for what callers act on: ErrProofRefused for each way a proof can be
-// refused, ErrRootNotAccepted, and ErrQuorum if the contract knows other replicas.
+// refused, ErrRootNotAccepted, ErrEnrolled, ErrTime, and ErrQuorum if the contract knows other replicas.
 func (e *RevertError) Is(target error) bool {
 	switch e.Reason {
 	case "ProofInvalid", "PublicInputNotInField", "LengthInvalid":
 		return target == ErrProofRefused
 	case "RootNotAccepted":
 		return target == ErrRootNotAccepted
+	case "AlreadyEnrolled":
+		return target == ErrEnrolled
+	case "TimeInvalid":
+		return target == ErrTime
 	case "QuorumMissing":
 		return target == ErrQuorum
 	}

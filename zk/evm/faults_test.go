@@ -243,7 +243,7 @@ func TestDeployRefuses(t *testing.T) {
 	d, err := evm.Deploy(t.Context(), cfg, what)
 	require.NoError(t, err)
 	record := what.Record
-	otherKey := newToyKeys(5).words
+	otherKey := newToyKeys().words
 
 	for name, test := range map[string]struct {
 		spoil     func(*evm.Config, *evm.DeployConfig)

@@ -113,7 +113,7 @@ func TestKeyWords(t *testing.T) {
 	inputs, err := good.Inputs()
 	require.NoError(t, err)
 	require.Equal(t, 5, inputs)
-	require.NotEqual(t, good.Hash(), newToyKeys(5).words.Hash())
+	require.NotEqual(t, good.Hash(), newToyKeys().words.Hash())
 	unreduced := append(evm.KeyWords{}, good...)
 	for i := range 32 {
 		unreduced[64+i] = 0xff

@@ -17,7 +17,8 @@ import (
 
 // Config configures a [Prover]. Epoch and Access are required.
 type Config struct {
-	// Epoch and Access are the keys of the two circuits of one shape.
+	// Epoch and Access are the keys of the two circuits of one shape. Without both, Cover alone
+	// makes a prover of covers.
 	Epoch, Access *Keys
 
 	// Cover, Aggregate, Release and Noise are the keys of the circuits behind a
@@ -45,15 +46,20 @@ func New(cfg Config) (*Prover, error) {
 	if cfg.Parallel == 0 {
 		cfg.Parallel = 1
 	}
+	onlyCovers := cfg.Epoch == nil && cfg.Access == nil && cfg.Cover != nil
 	switch {
+	case cfg.Parallel < 1 || cfg.Parallel > 64:
+		return nil, fmt.Errorf("prover: %d proofs at once, 1 to 64 can be", cfg.Parallel)
+	case onlyCovers && (!cfg.Cover.Circuit().IsCover() || cfg.Aggregate != nil || cfg.Release != nil || cfg.Noise != nil):
+		return nil, errors.New("prover: without keys of accesses there can be those of a cover only")
+	case onlyCovers:
+		return &Prover{cover: cfg.Cover, turns: make(turns, cfg.Parallel)}, nil
 	case cfg.Epoch == nil || !cfg.Epoch.Circuit().IsEpoch():
 		return nil, errors.New("prover: keys of an epoch circuit are missing")
 	case cfg.Access == nil || !cfg.Access.Circuit().IsAccess():
 		return nil, errors.New("prover: keys of an access circuit are missing")
 	case cfg.Epoch.Circuit() != cfg.Access.Circuit().Shape().Epoch():
 		return nil, fmt.Errorf("prover: %s and %s differ in shard size", cfg.Epoch.Circuit(), cfg.Access.Circuit())
-	case cfg.Parallel < 1 || cfg.Parallel > 64:
-		return nil, fmt.Errorf("prover: %d proofs at once, 1 to 64 can be", cfg.Parallel)
 	}
 	if err := cfg.checkTally(); err != nil {
 		return nil, err

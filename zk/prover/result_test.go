@@ -261,3 +261,24 @@ func TestResultRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "must not leave the node")
 	require.Equal(t, "result witness:redacted", fmt.Sprintf("%+v", w))
 }
+
+func TestProverOfCoversAlone(t *testing.T) {
+	t.Parallel()
+	shared, err := resultProver()
+	require.NoError(t, err)
+	p, err := New(Config{Cover: shared.cover})
+	require.NoError(t, err)
+	w := access(t, small, "a")
+	proof, err := p.Cover(t.Context(), w)
+	require.NoError(t, err)
+	require.NoError(t, shared.cover.Verifying().VerifyCover(proof.Public, proof.Proof))
+	_, err = p.Access(t.Context(), w)
+	require.EqualError(t, err, "prove access: this prover has no keys for it")
+
+	for _, cfg := range []Config{{Cover: shared.access}, {Cover: shared.cover, Aggregate: shared.aggregate}} {
+		_, err = New(cfg)
+		require.EqualError(t, err, "prover: without keys of accesses there can be those of a cover only")
+	}
+	_, err = New(Config{Epoch: shared.epoch, Cover: shared.cover})
+	require.EqualError(t, err, "prover: keys of an access circuit are missing")
+}
