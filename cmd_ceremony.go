@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/hex"
 	"fmt"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -147,7 +149,7 @@ mined since; --source says where everybody can look it up.` + ceremonyLong,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			text, _ := cmd.Flags().GetString("beacon")
 			source, _ := cmd.Flags().GetString("source")
-			value, err := hex.DecodeString(text)
+			value, err := hex.DecodeString(strings.TrimPrefix(text, "0x"))
 			if err != nil {
 				return usageError{fmt.Errorf("beacon: want hex digits")}
 			}
@@ -161,7 +163,7 @@ mined since; --source says where everybody can look it up.` + ceremonyLong,
 			return printCeremony(cmd, t)
 		},
 	}
-	cmd.Flags().String("beacon", "", "the value, in hex digits (required)")
+	cmd.Flags().String("beacon", "", "the value, 16 bytes or more in hex digits (required)")
 	cmd.Flags().String("source", "", "where everybody can look it up (required)")
 	mustGive(cmd, "beacon", "source")
 	return addDir(addCeremonyKey(cmd), "transcript")
@@ -226,7 +228,7 @@ func printCeremony(cmd *cobra.Command, t *ceremony.Transcript) error {
 	}
 	switch {
 	case t.Made() != nil:
-		fmt.Fprintf(out, "finished: run the hub with --ceremony %s\n", t.Dir())
+		fmt.Fprintf(out, "finished: the keys are in %s; a hub with circuits-shape of these circuits takes --ceremony %s\n", filepath.Join(t.Dir(), ceremony.KeysFolder), t.Dir())
 	case t.Ready():
 		fmt.Fprintln(out, "enough parties have contributed: more may, or trialmesh ceremony finish ends the phase")
 	default:

@@ -39,7 +39,7 @@ func newVerifyLedger() *cobra.Command {
 		Long:  "Check the ledger's signature, its tree over every entry, and the documents it names." + verifyLong,
 		Example: `  trialmesh verify ledger --from https://hub.example:7420 --root root.pem --trust trust.json
   trialmesh verify ledger --from evidence/ --trust trust.json
-  trialmesh verify ledger --from https://hub.example:7420 --trust trust.json --policy policy.txt --seen colleague/checkpoint --fork fork.json`,
+  trialmesh verify ledger --from https://hub.example:7420 --root root.pem --trust trust.json --policy policy.txt --seen colleague/checkpoint --fork fork.json`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return verify(cmd, func(ctx context.Context, source evidence.Source, trust evidence.Trust, chain string) (evidence.Report, error) {
@@ -93,7 +93,11 @@ func newVerifyConsent() *cobra.Command {
 		Long: `Check, with the receipt that a node gave to a participant, that the node published what
 they signed and nothing else, what is in force now, and which answers were drawn while
 it was. The receipt stays on this machine: what is read from the hub is the same
-for every participant of the trial at that node.` + verifyLong,
+for every participant of the trial at that node.
+
+--from is the URL of a hub: what verify export writes for one question has not all changes of
+consents. --trust is the trust document, got on another way than the data. Each check is one
+line; the command ends with status 1 if any failed.`,
 		Example: `  trialmesh verify consent --receipt receipt.json --from https://hub.example:7420 --root root.pem --trust trust.json`,
 		Args:    args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -427,7 +428,11 @@ func (h *Hub) keysOf(ctx context.Context, c circuits.Circuit) (*prover.Keys, err
 	}
 	i := slices.IndexFunc(h.made, func(k *prover.Keys) bool { return k.Circuit() == c })
 	if i < 0 {
-		return nil, fmt.Errorf("the ceremony in %s made no keys of %s: set the shape of the circuits to one it was held for", h.cfg.Ceremony, c)
+		var made []string
+		for _, k := range h.made {
+			made = append(made, k.Circuit().String())
+		}
+		return nil, fmt.Errorf("the ceremony in %s made keys of %s and none of %s: set circuits-shape of the hub and its nodes to the shape it was held for", h.cfg.Ceremony, strings.Join(made, ", "), c)
 	}
 	return h.made[i], nil
 }

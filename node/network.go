@@ -172,10 +172,15 @@ func (n *Node) protocol() *api.Protocol {
 
 // Run follows the network until ctx ends.
 func (n *network) Run(ctx context.Context) error {
+	var told string // why the network was not joined
 	for {
 		pause := refreshPause
 		if err := n.refresh(ctx); err != nil && ctx.Err() == nil {
-			n.log.DebugContext(ctx, "network not refreshed", "err", err)
+			level := slog.LevelDebug
+			if errors.Is(err, errDevelopment) && told != err.Error() {
+				level, told = slog.LevelError, err.Error()
+			}
+			n.log.Log(ctx, level, "network not refreshed", "err", err)
 			pause = joinPause
 		} else if _, err := n.Proving(); err != nil {
 			pause = joinPause

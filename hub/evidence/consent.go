@@ -56,7 +56,7 @@ func (v *verification) consent(ctx context.Context, receipt consent.Receipt) {
 	last := len(f.statements) - 1
 	switch {
 	case f.now < 0:
-		v.report.fail(CheckConsent, subject, "no leaf opens with this receipt: the node has published nothing of it, or not yet")
+		v.report.fail(CheckConsent, subject, "no leaf opens with this receipt: the node has published nothing of it yet, or the participant signed more since; ask the hospital for a new receipt, and if that opens none either, why")
 		return
 	case f.now < last:
 		v.report.fail(CheckConsent, subject, "the ledger still says what message %d said; the last, of %s, is not in it, or not yet", f.now+1, stamp(receipt.Said[last].Issued))
@@ -105,6 +105,9 @@ func (v *verification) follow(ctx context.Context, f *followed, subject string) 
 		}
 	}
 	v.report.pass(CheckTrees, string(f.receipt.Node), "%d lists of changes lead to the roots that the node signed, and its %d epochs are about those leaves", t.number, len(f.epochs))
+	if f.now < 0 {
+		return true // no change was opened
+	}
 	v.report.pass(CheckLeaf, subject, "it changed %d times, and since it is the participant's each time to what they had signed, or only in its looks", f.changes)
 	return true
 }

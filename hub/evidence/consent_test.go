@@ -116,7 +116,7 @@ func TestAParticipantFollowsTheirConsent(t *testing.T) {
 	require.EqualValues(t, -1, early.LedgerIndex)
 	check := found(t, c.verify(t, early), evidence.CheckConsent)
 	require.True(t, check.Failed())
-	require.Contains(t, check.Detail, "or not yet")
+	require.Contains(t, check.Detail, "published nothing of it yet")
 
 	c.publish(t)
 	before := c.answer(t, query.BySex)

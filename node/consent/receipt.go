@@ -15,7 +15,7 @@ import (
 )
 
 // ErrParticipant reports that no consent of a participant to a trial is on record.
-var ErrParticipant = problem.New(problem.NotFound, "no consent of this participant to this trial is on record; a participant is the did:key that signed it")
+var ErrParticipant = problem.New(problem.NotFound, "this participant never agreed to this trial here, and who only refused has no leaf; a participant is the did:key that signed")
 
 // Receipt returns what a participant needs to follow their consent on the ledger.
 func (b *Book) Receipt(ctx context.Context, id trial.ID, participant identity.DID) (consent.Receipt, error) {

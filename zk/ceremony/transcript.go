@@ -289,7 +289,8 @@ func statement[T any](dir, file string, kind message.Kind) (*Signed[T], error) {
 	}
 	s, err := opened[T](e, kind)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrTranscript, file, err)
+		// What to do about a message that does not verify is said for others than these.
+		return nil, fmt.Errorf("%w: %s: %s", ErrTranscript, file, err.Error())
 	}
 	return &s, nil
 }
