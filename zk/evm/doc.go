@@ -1,5 +1,5 @@
 // Package evm puts what the public must be able to check on an EVM chain: checkpoints of the
-// hub's ledger, consent roots, and zero-knowledge access proofs.
+// hub's ledger, consent roots, zero-knowledge access proofs and enrollments, and who may say so.
 //
 // Start from [Deploy], which puts the contracts of the folder contracts on a chain once and
 // records where, and from [Dial], whose [Client] writes and reads them over JSON-RPC. Every write

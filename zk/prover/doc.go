@@ -1,6 +1,6 @@
 // Package prover makes proofs of the circuits of zk/circuits.
 //
-// [DevelopmentKeys] or [CachedKeys] give the [Keys] of a circuit. [New] joins
+// [DevelopmentKeys], [FromCeremony] or [CachedKeys] give the [Keys] of a circuit. [New] joins
 // those about consents to a node's [Prover], [NewParticipant] those about one
 // person or one parcel to a [Participant]. A proof is checked with the verifying
 // key before it is handed out.
