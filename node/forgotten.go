@@ -57,9 +57,12 @@ func (n *Node) decided(ctx context.Context, id query.ID) (bool, error) {
 	return found, err
 }
 
-// holdForgotten holds the running node, which knows nothing of an answer that it gave.
+// holdForgotten holds the running node, which knows nothing of an answer that it gave. It does so
+// once: an operator may resume the node before it is started again.
 func (n *Node) holdForgotten(ctx context.Context, gave time.Time) error {
-	n.held.Store(true)
+	if n.held.Swap(true) {
+		return nil
+	}
 	n.cfg.Logger.ErrorContext(ctx, "the node's database is of an earlier moment than its answers: it answers and publishes nothing until node resume", "answered", gave)
 	return hold(ctx, n.cfg.Dir, n.db, gave.Add(-time.Second))
 }

@@ -69,3 +69,14 @@ func TestANodeThatForgotIsHeld(t *testing.T) {
 		})
 	}
 }
+
+// Whoever is held already is not held again: an operator's resume stands until the next start.
+func TestANodeIsHeldOnce(t *testing.T) {
+	t.Parallel()
+	n := &Node{cfg: Config{Dir: t.TempDir()}}
+	n.held.Store(true)
+	require.NoError(t, n.holdForgotten(t.Context(), time.Now()))
+	at, err := Held(n.cfg.Dir)
+	require.NoError(t, err)
+	require.Zero(t, at)
+}
