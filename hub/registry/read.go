@@ -169,24 +169,31 @@ const newestAnswers = 100
 // LastAccepted returns a node's signed yes to the newest question that it accepted, nil if it
 // accepted none of the last ones that it answered.
 func (r *Reader) LastAccepted(ctx context.Context, node identity.DID) (*message.Envelope, error) {
-	return read(ctx, r.db, func(tx *sqldb.Tx) (accepted *message.Envelope, err error) {
-		err = tx.Each(ctx, `SELECT a.envelope FROM question q CROSS JOIN answer a WHERE a.query = q.id AND a.step = ? AND a.node = ?
-			ORDER BY q.ledger_index DESC LIMIT ?`, []any{string(query.StepAsk), node, newestAnswers}, func(rows *sqldb.Rows) error {
+	return read(ctx, r.db, func(tx *sqldb.Tx) (*message.Envelope, error) {
+		rows, err := tx.Query(ctx, `SELECT a.envelope FROM question q CROSS JOIN answer a WHERE a.query = q.id AND a.step = ? AND a.node = ?
+			ORDER BY q.ledger_index DESC LIMIT ?`, string(query.StepAsk), node, newestAnswers)
+		if err != nil {
+			return nil, err
+		}
+		defer rows.Close()
+		for rows.Next() {
 			var raw []byte
-			if err := rows.Scan(&raw); err != nil || accepted != nil {
-				return err
+			if err := rows.Scan(&raw); err != nil {
+				return nil, err
 			}
 			e, err := message.Parse(raw)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			answer, err := message.Stored[query.Answer](e, query.KindAnswer)
-			if err == nil && answer.Refusal == nil && answer.Step == query.StepAsk {
-				accepted = &e
+			if err != nil {
+				return nil, err
 			}
-			return err
-		})
-		return accepted, err
+			if answer.Refusal == nil && answer.Step == query.StepAsk {
+				return &e, nil
+			}
+		}
+		return nil, rows.Err()
 	})
 }
 
