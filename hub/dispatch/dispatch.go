@@ -153,6 +153,8 @@ type Dispatcher struct {
 	owed   map[query.ID]time.Time // since when proofs are; guarded by mu
 	let    time.Time              // when a question was last let go; guarded by mu
 	looked time.Time              // when it was last read what is owed; guarded by mu
+
+	resting *time.Timer // wakes when it has been quiet since then; guarded by mu
 }
 
 // hold keeps a question that could not go on from being taken up at every poll.

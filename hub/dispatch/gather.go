@@ -115,6 +115,9 @@ func (r *round) collect(ctx context.Context, step query.Step, nodes []identity.D
 		}
 		group.Go(func() {
 			err := r.ask(wait, step, node, inTurns, body, check, commit)
+			if err != nil {
+				commit.part() // the others would wait for nothing
+			}
 			if errors.Is(err, errWaits) { // then those that are silent are asked in turns
 				time.AfterFunc(turn, cancel)
 				return

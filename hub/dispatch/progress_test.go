@@ -65,7 +65,7 @@ func TestProgressNamesEveryNode(t *testing.T) {
 			if p, _ = w.states(t, id); p.Step != query.StepMask {
 				continue
 			}
-			time.Sleep(time.Second) // the first answers wait for the others for half of it
+			time.Sleep(3 * time.Second) // the first answers wait for the others for most of it
 			if p, nodes = w.states(t, id); p.Step == query.StepMask {
 				require.Equal(t, query.NodeProgress{Node: did[1], State: query.NodeMissing, Step: query.StepAsk}, nodes[did[1]])
 				require.Equal(t, query.NodeWorking, nodes[did[2]].State)

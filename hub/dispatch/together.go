@@ -21,11 +21,12 @@ import (
 // known, and then with it.
 
 // soon is how long the first answers to a step wait for the others: longer than nodes differ
-// that have dozens of questions at once, and little to whoever watches a slow one.
-const soon = 500 * time.Millisecond
+// that have dozens of questions at once on a busy machine, where commands apart would make
+// three of one, and little to whoever watches a slow one.
+const soon = 2 * time.Second
 
 // together commits the answers to a step, in one command with its end if all nodes answer
-// soon, and each by itself if not.
+// soon, and each by itself if not, or if one of them is known not to.
 type together struct {
 	r     *round
 	step  query.Step

@@ -58,5 +58,9 @@ func (d *Dispatcher) yields(id query.ID, now time.Time) bool {
 // letGo notes that a question is not under way any more. d.mu is held.
 func (d *Dispatcher) letGo() {
 	d.let = d.cfg.Now()
-	time.AfterFunc(quiet, d.Wake) // which does nothing after the end
+	if d.resting == nil {
+		d.resting = time.AfterFunc(quiet, d.Wake) // which does nothing after the end
+		return
+	}
+	d.resting.Reset(quiet)
 }

@@ -70,6 +70,10 @@ const (
 	defaultPause = 5 * time.Second
 	askTime      = 5 * time.Second // for one cosigner
 
+	// gathering is the least time between two checkpoints: each is signed twice and stored,
+	// and one covers all that is recorded meanwhile.
+	gathering = 100 * time.Millisecond
+
 	// maxGathered is how many cosignatures a note has at most: readers take a
 	// hundred signatures.
 	maxGathered = 80
@@ -207,7 +211,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 	return err
 }
 
-// follow publishes whenever the log has grown, and again after a pause if there was
+// follow publishes when the log has grown, and again after a pause if there was
 // no quorum.
 func (p *Publisher) follow(ctx context.Context) error {
 	retry := time.NewTimer(0)
@@ -223,6 +227,10 @@ func (p *Publisher) follow(ctx context.Context) error {
 		err := p.Publish(ctx)
 		if err == nil || ctx.Err() != nil {
 			reported = false
+			select {
+			case <-ctx.Done():
+			case <-time.After(gathering):
+			}
 			continue
 		}
 		if !reported {

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/trialmesh/trialmesh/federation/consensus"
-	"github.com/trialmesh/trialmesh/hub/ledger"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/protocol/canonical"
 	"github.com/trialmesh/trialmesh/protocol/consent"
@@ -63,102 +61,22 @@ type Outcome struct {
 // stop: skipping it would fork the state.
 var ErrUnknownCommand = errors.New("registry: unknown command; this program is older than the log")
 
-// ErrApplied reports a log index that this database already holds.
-var ErrApplied = errors.New("registry: already applied")
-
-// Apply runs the command at a log index. A refused command changes nothing but
-// the applied index, and its error says why, the same on every replica. An
-// error that is not a [problem.Error] means the replica is broken and must stop.
-func (m *Machine) Apply(ctx context.Context, index uint64, data []byte) (Outcome, error) {
-	var out Outcome
-	err := m.db.Write(ctx, func(tx *sqldb.Tx) error {
-		if err := advance(ctx, tx, index); err != nil {
-			return err
-		}
-		var err error
-		out, err = m.apply(ctx, tx, data)
-		return err
-	})
-	var refused *problem.Error
-	if !errors.As(err, &refused) {
-		return out, err
-	}
-	if skip := m.db.Write(ctx, func(tx *sqldb.Tx) error { return advance(ctx, tx, index) }); skip != nil {
-		return Outcome{}, fmt.Errorf("registry: note refused command %d: %w", index, skip)
-	}
-	return Outcome{}, err
-}
-
-// applyAll runs commands in one transaction, which holds all of them or, with an error, none.
-// A refused one is taken back by itself.
-func (m *Machine) applyAll(ctx context.Context, commands []consensus.Committed) ([]consensus.Applied, error) {
-	applied := make([]consensus.Applied, len(commands))
-	err := m.db.Write(ctx, func(tx *sqldb.Tx) error {
-		for i, c := range commands {
-			err := advance(ctx, tx, c.Index)
-			if errors.Is(err, ErrApplied) {
-				applied[i].Value = Outcome{LedgerIndex: -1, Existed: true}
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			out, err := m.applyOne(ctx, tx, c.Command)
-			var refused *problem.Error
-			if err != nil && !errors.As(err, &refused) {
-				return fmt.Errorf("command %d: %w", c.Index, err)
-			}
-			applied[i] = consensus.Applied{Value: out, Err: err}
-		}
-		return nil
-	})
-	return applied, err
-}
-
-// applyOne runs a command of which nothing is left if it is refused.
-func (m *Machine) applyOne(ctx context.Context, tx *sqldb.Tx, data []byte) (Outcome, error) {
-	if _, err := tx.Exec(ctx, `SAVEPOINT command`); err != nil {
-		return Outcome{}, err
-	}
-	out, err := m.apply(ctx, tx, data)
-	if err != nil {
-		if _, failed := tx.Exec(ctx, `ROLLBACK TO command`); failed != nil {
-			return Outcome{}, fmt.Errorf("take back a refused command: %w", failed)
-		}
-		out = Outcome{}
-	}
-	if _, failed := tx.Exec(ctx, `RELEASE command`); failed != nil {
-		return Outcome{}, failed
-	}
-	return out, err
-}
-
-// advance moves the applied index to index.
-func advance(ctx context.Context, tx *sqldb.Tx, index uint64) error {
-	n, err := tx.Exec(ctx, `UPDATE registry_applied SET log_index = ? WHERE log_index < ?`, int64(index), int64(index))
-	if err != nil {
-		return err
-	}
-	if n == 0 {
-		return ErrApplied
-	}
-	return nil
-}
-
 // step is one command being applied.
 type step struct {
 	*Machine
-	ctx context.Context
-	tx  *sqldb.Tx
-	at  time.Time
+	ctx    context.Context
+	tx     *sqldb.Tx
+	leaves *leaves // of the transaction
+	at     time.Time
 }
 
-func (m *Machine) apply(ctx context.Context, tx *sqldb.Tx, data []byte) (Outcome, error) {
+// apply runs a command.
+func (s step) apply(data []byte) (Outcome, error) {
 	var c Command
 	if err := json.Unmarshal(data, &c); err != nil {
 		return Outcome{}, fmt.Errorf("registry: decode command: %w", err)
 	}
-	s := step{Machine: m, ctx: ctx, tx: tx, at: c.At.UTC()}
+	s.at = c.At.UTC()
 	switch c.Kind {
 	case KindSetVenue:
 		return run(c.Body, s.setVenue)
@@ -247,11 +165,8 @@ func (s step) record(kind entry.Kind, actor identity.DID, subject string, docume
 	if err != nil {
 		return digest, Outcome{}, err
 	}
-	index, err := ledger.Append(s.ctx, s.tx, [][]byte{leaf})
-	if err != nil {
-		return digest, Outcome{}, err
-	}
-	return digest, Outcome{LedgerIndex: index}, nil
+	index, err := s.leaves.add(s.ctx, s.tx, leaf)
+	return digest, Outcome{LedgerIndex: index}, err
 }
 
 // store keeps a document under the SHA-256 of its canonical bytes.

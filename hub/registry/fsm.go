@@ -35,11 +35,7 @@ func NewFSM(m *Machine, dir string) *FSM { return &FSM{m, dir} }
 // Apply runs one command. An error that is not a [problem.Error] (an unknown
 // command, a full disk, a damaged database) means that the replica must stop.
 func (f *FSM) Apply(index uint64, command []byte) (any, error) {
-	out, err := f.machine.Apply(context.Background(), index, command)
-	if errors.Is(err, ErrApplied) {
-		return Outcome{LedgerIndex: -1, Existed: true}, nil
-	}
-	return out, err
+	return f.machine.Apply(context.Background(), index, command)
 }
 
 // ApplyBatch runs commands in one transaction. A refused one changes nothing but the applied

@@ -76,11 +76,7 @@ func read[T any](ctx context.Context, db *sqldb.DB, fn func(tx *sqldb.Tx) (T, er
 
 // AppliedIndex returns how far the replicated log has been applied.
 func (r *Reader) AppliedIndex(ctx context.Context) (uint64, error) {
-	return read(ctx, r.db, func(tx *sqldb.Tx) (uint64, error) {
-		var index int64
-		err := tx.QueryRow(ctx, `SELECT log_index FROM registry_applied`).Scan(&index)
-		return uint64(index), err
-	})
+	return read(ctx, r.db, func(tx *sqldb.Tx) (uint64, error) { return appliedIndex(ctx, tx) })
 }
 
 // Nodes returns every node, by name.

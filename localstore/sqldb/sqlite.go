@@ -17,6 +17,14 @@ import (
 // walLimit bounds the WAL file that is kept after a checkpoint, in bytes.
 const walLimit = 64 << 20
 
+// How long the WAL may become before it is copied into the database, in pages of 4 KiB:
+// SQLite's own bound, and that of a database that is replayed. The longer it is the more of
+// its pages are newer copies of others, which nobody has to copy.
+const (
+	walPages         = 1000
+	replayedWALPages = 4 * walPages
+)
+
 // connector opens SQLite connections without registering a global driver.
 type connector struct {
 	driver *sqlite3.SQLiteDriver
@@ -39,14 +47,16 @@ func newConnector(path string, cfg Config, extra map[string]string) connector {
 		// fifth of the time of short transactions.
 		"_stmt_cache_size": {"128"},
 	}
+	pages := walPages
 	if cfg.Replayed {
 		q.Set("_synchronous", "NORMAL")
+		pages = replayedWALPages
 	}
 	for k, v := range extra {
 		q.Set(k, v)
 	}
 	hook := func(c *sqlite3.SQLiteConn) error {
-		_, err := c.Exec(fmt.Sprintf("PRAGMA journal_size_limit = %d", walLimit), nil)
+		_, err := c.Exec(fmt.Sprintf("PRAGMA journal_size_limit = %d; PRAGMA wal_autocheckpoint = %d", walLimit, pages), nil)
 		return err
 	}
 	return connector{

@@ -62,6 +62,9 @@ func (r *reader) appendValue(out []byte) ([]byte, error) {
 		}
 		return r.appendArray(out)
 	case '"':
+		if plain := r.plain(); plain != nil {
+			return append(out, plain...), nil
+		}
 		text, err := r.text()
 		if err != nil {
 			return nil, err
@@ -143,6 +146,21 @@ func (r *reader) digits() bool {
 		r.at++
 	}
 	return r.at > start
+}
+
+// plain returns a string that is written as it is read, with its quotes, or nil and reads nothing.
+func (r *reader) plain() []byte {
+	for at := r.at + 1; at < len(r.raw); at++ {
+		switch c := r.raw[at]; {
+		case c == '"':
+			text := r.raw[r.at : at+1]
+			r.at = at + 1
+			return text
+		case c == '\\' || c < 0x20:
+			return nil
+		}
+	}
+	return nil
 }
 
 // text reads a string.
