@@ -143,7 +143,11 @@ func (d *Desk) judgeUncounted(ctx context.Context, in Input) (decision Decision,
 	if err != nil {
 		return decision, false, nil //nolint:nilerr // judge says so
 	}
-	for i, band := range bands {
+	asked := bands
+	if !d.cfg.Policy.sized {
+		asked = bands[:1]
+	}
+	for i, band := range asked {
 		document["size"] = string(band)
 		other, err := d.cfg.Policy.decide(ctx, document)
 		switch {
