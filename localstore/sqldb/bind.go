@@ -14,10 +14,12 @@ import (
 // order is time order.
 const timeLayout = "2006-01-02 15:04:05.000000"
 
-// rebind turns each ? of a statement into $1, $2 and so on, leaving quoted text,
-// quoted names and comments alone. PostgreSQL operators that are written with ?
-// cannot be used through [Tx]; the jsonb ones have functions of the same meaning.
-func rebind(query string) string {
+// rebind writes each ? of a statement as d wants it, leaving quoted text, quoted names and
+// comments alone. On PostgreSQL they are $1, $2 and so on; operators that are written with ?
+// cannot be used through [Tx], the jsonb ones have functions of the same meaning. On SQLite
+// they are +?, which is the same value: SQLite plans a statement anew for each value that it
+// compares a column with, if it is given by a bare ?, and that took a sixth of a question.
+func rebind(d Dialect, query string) string {
 	if !strings.Contains(query, "?") {
 		return query
 	}
@@ -28,9 +30,12 @@ func rebind(query string) string {
 		end := i + 1
 		switch c := query[i]; {
 		case c == '?':
-			n++
-			b.WriteByte('$')
-			b.WriteString(strconv.Itoa(n))
+			if n++; d == SQLite {
+				b.WriteString("+?")
+			} else {
+				b.WriteByte('$')
+				b.WriteString(strconv.Itoa(n))
+			}
 			i = end
 			continue
 		case c == '\'' || c == '"':

@@ -158,7 +158,7 @@ func (in *inserter) statement(rows int) string {
 	text := "INSERT INTO " + in.table + " (" + strings.Join(in.columns, ", ") + ") VALUES " +
 		strings.TrimSuffix(strings.Repeat(row, rows), ", ") + in.suffix
 	if in.tx.pg != nil {
-		return rebind(text)
+		return rebind(Postgres, text)
 	}
 	return text
 }

@@ -1,10 +1,12 @@
 package sqldb
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/mattn/go-sqlite3"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
@@ -25,8 +27,52 @@ func TestRebind(t *testing.T) {
 		"?'":                                  "$1'",
 		"SELECT '\u00e9?\u00e9', ? -- \u00e9": "SELECT '\u00e9?\u00e9', $1 -- \u00e9",
 	} {
-		require.Equal(t, want, rebind(in))
+		require.Equal(t, want, rebind(Postgres, in))
 	}
+	require.Equal(t, "a = +? AND b IN (+?, +?) -- why?", rebind(SQLite, "a = ? AND b IN (?, ?) -- why?"))
+}
+
+// TestSQLitePlansAStatementOnce counts what the compiler asks for while statements run again
+// with other values, some of which it would like to know.
+func TestSQLitePlansAStatementOnce(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	db, err := Open(ctx, Config{DSN: "sqlite:" + filepath.Join(t.TempDir(), "test.db")})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close()) }()
+	compiled := 0
+	conn, err := db.writer.Conn(ctx)
+	require.NoError(t, err)
+	require.NoError(t, conn.Raw(func(driver any) error {
+		driver.(*sqlite3.SQLiteConn).RegisterAuthorizer(func(int, string, string, string) int { compiled++; return sqlite3.SQLITE_OK })
+		return nil
+	}))
+	require.NoError(t, conn.Close())
+	statements := []string{
+		"SELECT a.x FROM a JOIN b ON b.x = a.x WHERE a.x > ? AND b.y = ? ORDER BY a.x",
+		"SELECT x FROM a WHERE y = ? AND x < ? ORDER BY x DESC LIMIT 1", "SELECT x FROM a WHERE y LIKE ? AND x <> ?", "SELECT x FROM a WHERE y <> ? LIMIT ?",
+	}
+	run := func(i int) error {
+		return db.Write(ctx, func(tx *Tx) error {
+			for _, statement := range statements {
+				if err := tx.Each(ctx, statement, []any{i, i + 1}, func(*Rows) error { return nil }); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	require.NoError(t, db.Write(ctx, func(tx *Tx) error {
+		_, err := tx.Exec(ctx, "CREATE TABLE a (x INTEGER PRIMARY KEY, y TEXT); CREATE TABLE b (x INTEGER PRIMARY KEY, y TEXT)")
+		return err
+	}))
+	require.NoError(t, run(0))
+	before := compiled
+	require.NotZero(t, before)
+	for i := range 3 {
+		require.NoError(t, run(2+i))
+	}
+	require.Equal(t, before+3, compiled, "but for BEGIN and COMMIT")
 }
 
 func TestRebindKeepsEverythingElse(t *testing.T) {
@@ -34,7 +80,7 @@ func TestRebindKeepsEverythingElse(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		parts := rapid.SliceOf(rapid.SampledFrom([]string{"a", " ", "'x?'", `"y?"`, "/*?*/", "--?\n", "=", "é"})).Draw(t, "parts")
 		in := strings.Join(parts, "?")
-		out := rebind(in)
+		out := rebind(Postgres, in)
 		for i := 1; i < len(parts); i++ {
 			require.Contains(t, out, "$")
 		}

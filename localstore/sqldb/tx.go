@@ -86,10 +86,10 @@ func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error
 		return 0, err
 	}
 	if tx.pg != nil {
-		tag, err := tx.pg.Exec(ctx, rebind(query), args...)
+		tag, err := tx.pg.Exec(ctx, rebind(Postgres, query), args...)
 		return tag.RowsAffected(), wrap("exec", err)
 	}
-	res, err := tx.std.ExecContext(ctx, query, args...)
+	res, err := tx.std.ExecContext(ctx, rebind(SQLite, query), args...)
 	if err != nil {
 		return 0, wrap("exec", err)
 	}
@@ -104,13 +104,13 @@ func (tx *Tx) Query(ctx context.Context, query string, args ...any) (*Rows, erro
 		return nil, err
 	}
 	if tx.pg != nil {
-		rows, err := tx.pg.Query(ctx, rebind(query), args...)
+		rows, err := tx.pg.Query(ctx, rebind(Postgres, query), args...)
 		if err != nil {
 			return nil, wrap("query", err)
 		}
 		return &Rows{pg: rows}, nil
 	}
-	rows, err := tx.std.QueryContext(ctx, query, args...)
+	rows, err := tx.std.QueryContext(ctx, rebind(SQLite, query), args...)
 	if err != nil {
 		return nil, wrap("query", err)
 	}

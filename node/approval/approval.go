@@ -136,7 +136,7 @@ func (c Case) terms() (message.Digest, error) {
 // verdicts that were needed.
 type Leave struct {
 	Policy   message.Digest
-	Decision Decision
+	Decided  Decided
 	Verdicts []message.Digest
 	terms    message.Digest
 	signers  []identity.DID
@@ -145,7 +145,7 @@ type Leave struct {
 // Public returns what may leave the site of it.
 func (l Leave) Public() query.Leave {
 	public := query.Leave{Policy: l.Policy, Verdicts: l.Verdicts}
-	if l.Decision.PublishApprovers {
+	if l.Decided.PublishApprovers {
 		public.Approvers = l.signers
 	}
 	return public

@@ -16,100 +16,102 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
-// Standing reports what is known of a question under the present policy without
-// looking at any data: [ErrWaiting] while a person has to decide, the refusal if
-// it was refused, else nil.
-func (d *Desk) Standing(ctx context.Context, c Case) error {
-	terms, err := c.terms()
-	if err != nil {
-		return err
-	}
-	var waits bool
-	var refusal error
-	err = d.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		waits, refusal = false, nil
-		decision, found, err := d.decision(ctx, tx, c.Query, terms)
-		if err != nil || !found {
-			return err
-		}
-		if decision.Kind == Refuse {
-			refusal = refusedBy(decision)
-			return nil
-		}
-		list, err := requests(ctx, tx, `query = ? AND policy = ? AND terms = ?`, c.Query.String(), d.cfg.Policy.digest.String(), terms.String())
-		if err != nil {
-			return err
-		}
-		for _, r := range list {
-			switch {
-			case r.verdict == nil:
-				waits = true
-			case !r.approved:
-				refusal, err = refusedIn(*r.verdict)
-			}
-		}
-		return err
-	})
-	switch {
-	case err != nil:
-		return err
-	case refusal != nil:
-		return refusal
-	case waits:
-		return ErrWaiting
-	}
-	return nil
+// Decided is a decision about a question. One that lets it pass by itself goes on record with
+// the answer, in [Desk.Answered], or by [Desk.Keep] if there is none; any other is on record.
+type Decided struct {
+	Decision
+	record *record // nil once it is there
+}
+
+// record is a row of approval_decision.
+type record struct {
+	Case
+	terms message.Digest
+	texts [3][]byte // of the decision, what it was given and the envelope
 }
 
 // Decide asks the policy about a question, once for the limits it comes under, and
 // returns what it said. size counts how many persons the question would use here; it is
 // called only if the decision depends on that. The refusals are [ErrPolicy],
-// [ErrNoPolicy] and [ErrNobody].
-func (d *Desk) Decide(ctx context.Context, c Case, size func(context.Context) (int, error)) (Decision, error) {
+// [ErrNoPolicy], [ErrNobody] and those of a person, and it is [ErrWaiting] while one
+// has to decide who was asked before.
+func (d *Desk) Decide(ctx context.Context, c Case, size func(context.Context) (int, error)) (Decided, error) {
 	var decision Decision
 	var found bool
+	var standing error
 	in := d.input(c)
 	terms, err := c.terms()
 	if err != nil {
-		return Decision{}, err
+		return Decided{}, err
 	}
 	err = d.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
 		var err error
-		if decision, found, err = d.decision(ctx, tx, c.Query, terms); err != nil || found {
+		if decision, found, err = d.decision(ctx, tx, c.Query, terms); err != nil {
+			return err
+		}
+		if found {
+			standing, err = d.standing(ctx, tx, c, decision, terms)
 			return err
 		}
 		in.Earlier, err = earlier(ctx, tx, c.Same, terms)
 		return err
 	})
+	switch {
+	case err != nil:
+		return Decided{}, err
+	case standing != nil:
+		return Decided{}, standing
+	case found:
+		return Decided{Decision: decision}, nil
+	}
+	if err := errors.Join(in.touched(c.Request), in.name(ctx, d.cfg.Names)); err != nil {
+		return Decided{}, err
+	}
+	decision, same, err := d.judgeUncounted(ctx, in)
 	if err != nil {
-		return Decision{}, err
+		return Decided{}, err
 	}
-	if !found {
-		if err := errors.Join(in.touched(c.Request), in.name(ctx, d.cfg.Names)); err != nil {
-			return Decision{}, err
+	if !same {
+		n, err := size(ctx)
+		if err != nil {
+			return Decided{}, err
 		}
-		var same bool
-		if decision, same, err = d.judgeUncounted(ctx, in); err != nil {
-			return Decision{}, err
-		}
-		if !same {
-			n, err := size(ctx)
-			if err != nil {
-				return Decision{}, err
-			}
-			in.Size = BandOf(n)
-			if decision, err = d.judge(ctx, in); err != nil {
-				return Decision{}, err
-			}
-		}
-		if decision, err = d.keep(ctx, c, terms, in, decision); err != nil {
-			return Decision{}, err
+		in.Size = BandOf(n)
+		if decision, err = d.judge(ctx, in); err != nil {
+			return Decided{}, err
 		}
 	}
+	decided, err := d.decided(ctx, c, terms, in, decision)
+	if err == nil && decided.Kind == Refuse {
+		return Decided{}, refusedBy(decided.Decision)
+	}
+	return decided, err
+}
+
+// standing reports what is known of a question that was decided about: [ErrWaiting] while a
+// person has to decide, the refusal if it was refused, else nil.
+func (d *Desk) standing(ctx context.Context, tx *sqldb.Tx, c Case, decision Decision, terms message.Digest) (standing, err error) {
 	if decision.Kind == Refuse {
-		return Decision{}, refusedBy(decision)
+		return refusedBy(decision), nil
 	}
-	return decision, nil
+	if decision.Kind == Automatic {
+		return nil, nil
+	}
+	list, err := requests(ctx, tx, `query = ? AND policy = ? AND terms = ?`, c.Query.String(), d.cfg.Policy.digest.String(), terms.String())
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range list {
+		switch {
+		case r.verdict == nil && standing == nil:
+			standing = ErrWaiting
+		case r.verdict != nil && !r.approved:
+			if standing, err = refusedIn(*r.verdict); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return standing, nil
 }
 
 // Size returns the band of how many persons a question would use, for the site's own people
@@ -141,7 +143,11 @@ func (d *Desk) judgeUncounted(ctx context.Context, in Input) (decision Decision,
 	if err != nil {
 		return decision, false, nil //nolint:nilerr // judge says so
 	}
-	for i, band := range bands {
+	asked := bands
+	if !d.cfg.Policy.sized {
+		asked = bands[:1]
+	}
+	for i, band := range asked {
 		document["size"] = string(band)
 		other, err := d.cfg.Policy.decide(ctx, document)
 		switch {
@@ -177,33 +183,51 @@ func (d *Desk) judge(ctx context.Context, in Input) (Decision, error) {
 	return decision, nil
 }
 
-// keep records what the policy said, and returns what holds: another process may
-// have been first.
-func (d *Desk) keep(ctx context.Context, c Case, terms message.Digest, in Input, decision Decision) (Decision, error) {
-	var texts [3][]byte
+// decided puts what the policy said on record, or leaves that to the answer.
+func (d *Desk) decided(ctx context.Context, c Case, terms message.Digest, in Input, decision Decision) (Decided, error) {
+	out := Decided{Decision: decision, record: &record{Case: c, terms: terms}}
 	for i, value := range []any{decision, in, c.Envelope} {
 		var err error
-		if texts[i], err = json.Marshal(value); err != nil {
-			return Decision{}, err
+		if out.record.texts[i], err = json.Marshal(value); err != nil {
+			return Decided{}, err
 		}
 	}
-	now := d.cfg.Now()
+	if decision.Kind == Automatic {
+		return out, nil
+	}
+	return d.Keep(ctx, out)
+}
+
+// Keep puts a decision on record, and returns what holds: another process may have been
+// first.
+func (d *Desk) Keep(ctx context.Context, decided Decided) (Decided, error) {
+	if decided.record == nil {
+		return decided, nil
+	}
+	var out Decided
 	err := d.cfg.DB.Write(ctx, func(tx *sqldb.Tx) error {
-		n, err := tx.Exec(ctx, `INSERT INTO approval_decision (query, policy, terms, question, trial, researcher, decision, input, request, until, decided_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, c.Query.String(), d.cfg.Policy.digest.String(), terms.String(), c.Same.String(),
-			c.Request.Trial, c.Envelope.Issuer, texts[0], texts[1], texts[2], c.Until.Unix(), now.Unix())
-		if err != nil {
-			return err
+		out = Decided{Decision: decided.Decision}
+		first, err := d.keep(ctx, tx, decided)
+		if err == nil && !first {
+			out.Decision, _, err = d.decision(ctx, tx, decided.record.Query, decided.record.terms)
 		}
-		if n == 0 {
-			decision, _, err = d.decision(ctx, tx, c.Query, terms)
-			return err
-		}
-		return d.cfg.Trail.Add(ctx, tx, audit.Record{
-			At: now, Event: audit.PolicyDecided, Actor: c.Envelope.Issuer, Subject: c.Query.String(), Rule: string(decision.Kind) + " under policy " + d.cfg.Policy.digest.String(),
-		})
+		return err
 	})
-	return decision, err
+	return out, err
+}
+
+// keep is that in a transaction, and reports whether it was the first.
+func (d *Desk) keep(ctx context.Context, tx *sqldb.Tx, decided Decided) (first bool, err error) {
+	now, r, policy := d.cfg.Now(), decided.record, d.cfg.Policy.digest.String()
+	n, err := tx.Exec(ctx, `INSERT INTO approval_decision (query, policy, terms, question, trial, researcher, decision, input, request, until, decided_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, r.Query.String(), policy, r.terms.String(), r.Same.String(),
+		r.Request.Trial, r.Envelope.Issuer, r.texts[0], r.texts[1], r.texts[2], r.Until.Unix(), now.Unix())
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, d.cfg.Trail.Add(ctx, tx, audit.Record{
+		At: now, Event: audit.PolicyDecided, Actor: r.Envelope.Issuer, Subject: r.Query.String(), Rule: string(decided.Kind) + " under policy " + policy,
+	})
 }
 
 // decision returns what the present policy said about a question on these terms.
@@ -273,19 +297,17 @@ func (d *Desk) name(id query.ID, gate Gate, terms, numbers message.Digest) (mess
 	return message.Sum(raw), err
 }
 
-// Leave returns what lets a question pass, for the answer.
-func (d *Desk) Leave(ctx context.Context, c Case) (Leave, error) {
+// Leave returns what lets a question pass that was decided about, for the answer.
+func (d *Desk) Leave(ctx context.Context, c Case, decided Decided) (Leave, error) {
 	terms, err := c.terms()
 	if err != nil {
 		return Leave{}, err
 	}
-	l := Leave{Policy: d.cfg.Policy.digest, terms: terms}
+	l := Leave{Policy: d.cfg.Policy.digest, Decided: decided, terms: terms}
+	if decided.Kind == Automatic {
+		return l, nil
+	}
 	err = d.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		var found bool
-		var err error
-		if l.Decision, found, err = d.decision(ctx, tx, c.Query, terms); err != nil || !found {
-			return errors.Join(err, notFound(found))
-		}
 		list, err := requests(ctx, tx, `query = ? AND policy = ? AND terms = ?`, c.Query.String(), d.cfg.Policy.digest.String(), terms.String())
 		if err != nil {
 			return err
@@ -298,7 +320,7 @@ func (d *Desk) Leave(ctx context.Context, c Case) (Leave, error) {
 				}
 			}
 		}
-		if len(l.Verdicts) != len(l.Decision.Gates) {
+		if len(l.Verdicts) == 0 || len(l.Verdicts) != len(decided.Gates) {
 			return errTakenBack
 		}
 		return nil
@@ -306,17 +328,17 @@ func (d *Desk) Leave(ctx context.Context, c Case) (Leave, error) {
 	return l, err
 }
 
-func notFound(found bool) error {
-	if found {
-		return nil
-	}
-	return errTakenBack
-}
-
 // Answered notes, in the transaction that makes the answer hold, that the node
-// answers by these verdicts: from here on they cannot be taken back. It fails if
-// one was taken back before.
+// answers by this decision and these verdicts: from here on they cannot be taken back. It
+// fails if one was taken back before.
 func (d *Desk) Answered(ctx context.Context, tx *sqldb.Tx, id query.ID, l Leave) error {
+	if l.Decided.record != nil {
+		first, err := d.keep(ctx, tx, l.Decided)
+		if err == nil && !first {
+			err = errTakenBack // for what another process put on record; the hub tries again
+		}
+		return err
+	}
 	n, err := tx.Exec(ctx, `UPDATE approval_request SET sent_at = ? WHERE query = ? AND policy = ? AND terms = ? AND approved = 1`,
 		d.cfg.Now().Unix(), id.String(), l.Policy.String(), l.terms.String())
 	if err == nil && int(n) != len(l.Verdicts) {

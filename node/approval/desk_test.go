@@ -36,7 +36,8 @@ type site struct {
 	anna, ben  identity.Key
 	researcher identity.Key
 	trail      *audit.Trail
-	counted    int // how often the persons of a question were
+	counted    int     // how often the persons of a question were
+	decided    Decided // about the question that came last
 }
 
 func key(t testing.TB) identity.Key {
@@ -85,12 +86,13 @@ func (s *site) question(t testing.TB, k identity.Key) Case {
 // run brings a question to the gate before the run, as a peer does.
 func (s *site) run(t testing.TB, c Case) error {
 	t.Helper()
-	if err := s.Standing(t.Context(), c); err != nil {
+	d, err := s.Decide(t.Context(), c, func(context.Context) (int, error) { s.counted++; return 57, nil })
+	if err != nil {
 		return err
 	}
-	d, err := s.Decide(t.Context(), c, func(context.Context) (int, error) { s.counted++; return 57, nil })
-	if err != nil || !d.At(Run) {
-		return err
+	s.decided = d
+	if !d.At(Run) {
+		return nil
 	}
 	return s.Pass(t.Context(), c, Run, message.Digest{})
 }
@@ -98,7 +100,7 @@ func (s *site) run(t testing.TB, c Case) error {
 // answer takes the last step of a question that may pass.
 func (s *site) answer(t testing.TB, c Case) (Leave, error) {
 	t.Helper()
-	l, err := s.Leave(t.Context(), c)
+	l, err := s.Leave(t.Context(), c, s.decided)
 	if err != nil {
 		return l, err
 	}
@@ -229,7 +231,7 @@ func TestRefusalStands(t *testing.T) {
 		require.NoError(t, err)
 		_, err = s.Record(t.Context(), item.ID, s.sign(t, s.ben, s.verdict(item, true)))
 		require.ErrorIs(t, err, ErrApproved, "one is enough")
-		leave, err := s.Leave(t.Context(), c)
+		leave, err := s.Leave(t.Context(), c, s.decided)
 		require.NoError(t, err)
 
 		v := s.verdict(item, false)
@@ -322,7 +324,7 @@ func TestPolicyChangesMeanwhile(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, s.run(t, c))
 
-		_, err = s.Leave(t.Context(), c)
+		_, err = s.Leave(t.Context(), c, s.decided)
 		require.ErrorIs(t, err, errTakenBack, "one gate is still to come")
 		numbers := message.Sum([]byte("15 and 20"))
 		require.ErrorIs(t, s.Pass(t.Context(), c, Release, numbers), ErrWaiting)
@@ -402,7 +404,7 @@ func TestAnApprovalIsForItsLimits(t *testing.T) {
 		item := s.only(t)
 		require.NotEqual(t, strict.ID, item.ID)
 		require.Zero(t, item.Input.Hub)
-		_, err = s.Leave(t.Context(), lax)
+		_, err = s.Leave(t.Context(), lax, s.decided)
 		require.ErrorIs(t, err, errTakenBack)
 		require.ErrorIs(t, s.run(t, s.question(t, s.researcher)), ErrWaiting, "the same under other limits")
 		_, err = s.answer(t, c)
@@ -522,8 +524,16 @@ func TestHistory(t *testing.T) {
 		}}}, h)
 
 		s.reopen(t, db, rules(t, head+`decision := {"decision": "automatic", "reason": "x"} if { input.researcher == "`+string(other.DID())+`" } else := {"decision": "human", "gates": ["run"], "reason": "x"}`))
-		require.NoError(t, s.run(t, s.question(t, other)))
-		require.NoError(t, s.run(t, s.question(t, other)))
+		answered, withheld := s.question(t, other), s.question(t, other)
+		require.NoError(t, s.run(t, answered))
+		_, err = s.answer(t, answered)
+		require.NoError(t, err)
+		require.NoError(t, s.run(t, withheld))
+		h, err = s.History(t.Context(), first)
+		require.NoError(t, err)
+		require.Equal(t, 1, h.Asked, "what passes by itself is on record with its answer")
+		_, err = s.Keep(t.Context(), s.decided)
+		require.NoError(t, err)
 		h, err = s.History(t.Context(), first)
 		require.NoError(t, err)
 		require.Equal(t, History{Asked: 2, Lately: 2, Passed: 2}, h)

@@ -93,6 +93,7 @@ type Policy struct {
 	query  rego.PreparedEvalQuery
 	limit  time.Duration
 	files  bundle
+	sized  bool // a decision may depend on how many persons a question is about
 }
 
 // Load compiles the bundle at a path: a folder or a .tar.gz of Rego modules and
@@ -125,6 +126,7 @@ func load(ctx context.Context, at string) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.sized = readsSize(compiler)
 	data, err := files.data()
 	if err != nil {
 		return nil, err
@@ -154,6 +156,43 @@ func compile(files bundle) (*ast.Compiler, error) {
 		return nil, errors.New("no rule decision in package trialmesh.approval")
 	}
 	return compiler, nil
+}
+
+// readsSize reports whether a rule reads the size of a question, or may: the whole of its
+// input, or a field whose name is computed.
+func readsSize(compiler *ast.Compiler) bool {
+	reads := false
+	var visitor *ast.GenericVisitor
+	visitor = ast.NewGenericVisitor(func(x any) bool {
+		switch x := x.(type) {
+		case *ast.With: // puts something in the place of input
+			visitor.Walk(x.Value)
+			return true
+		case ast.Ref:
+			if !x.HasPrefix(ast.InputRootRef) {
+				return false
+			}
+			if len(x) == 1 {
+				reads = true
+				return true
+			}
+			name, fixed := x[1].Value.(ast.String)
+			reads = reads || !fixed || name == "size"
+			for _, term := range x[1:] {
+				visitor.Walk(term)
+			}
+			return true
+		case ast.Var:
+			reads = reads || x.Equal(ast.InputRootDocument.Value)
+		}
+		return false
+	})
+	for _, module := range compiler.Modules {
+		for _, rule := range module.Rules {
+			visitor.Walk(rule)
+		}
+	}
+	return reads
 }
 
 // capabilities are those of the language without what depends on more than arguments.

@@ -216,3 +216,28 @@ func FuzzArchive(f *testing.F) {
 		require.LessOrEqual(t, total, maxBundle)
 	})
 }
+
+// TestReadsSize: a policy that cannot tell two sizes apart is asked about one.
+func TestReadsSize(t *testing.T) {
+	t.Parallel()
+	p, err := Load(t.Context(), "")
+	require.NoError(t, err)
+	require.False(t, p.sized)
+	for body, want := range map[string]bool{
+		`input.purpose != "" with input as {"size": 1, "purpose": "x"}`:                   false,
+		`input.earlier[_].researcher == input.researcher`:                                 false,
+		`input.size == "fewer than 11"`:                                                   true,
+		`input["size"] == "fewer than 11"`:                                                true,
+		`some name; input[name] == "fewer than 11"`:                                       true,
+		`input.limits[input.size]`:                                                        true,
+		`x := input; x.size == "fewer than 11"`:                                           true,
+		`object.get(input, "size", "") == "fewer than 11"`:                                true,
+		`true with input as {"purpose": input.size}`:                                      true,
+		`false } else := {"decision": "automatic", "reason": "y"} if { input.size == "x"`: true,
+		`some s in [s | s := input.size]; s != ""`:                                        true,
+	} {
+		p, err := Load(t.Context(), rules(t, head+"decision := {\"decision\": \"automatic\", \"reason\": \"x\"} if { "+body+" }"))
+		require.NoError(t, err, body)
+		require.Equal(t, want, p.sized, body)
+	}
+}

@@ -32,24 +32,29 @@ func (b Basis) Persons() int { return len(b.persons) }
 // before the question's, and that covers the time of use or that of the question: one that
 // waited for days is answered under the consents of when it was asked, less those that
 // have ended since. Else it returns [ErrNoEpoch].
-func (b *Book) EpochFor(ctx context.Context, use consent.Use, asked time.Time, questionIndex int64) (message.Digest, error) {
-	var digest message.Digest
-	err := b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		var text string
-		err := tx.QueryRow(ctx, `SELECT digest FROM consent_epoch WHERE trial = ? AND ledger_index < ? ORDER BY number DESC LIMIT 1`,
-			use.Trial, questionIndex).Scan(&text)
-		if errors.Is(err, sqldb.ErrNoRows) {
-			return ErrNoEpoch
-		}
-		if err := errors.Join(err, digest.UnmarshalText([]byte(text))); err != nil {
-			return err
-		}
-		e, err := b.epochByDigest(ctx, tx, digest)
-		if err == nil && !e.epoch.Covers(use.At) && !e.epoch.Covers(asked) {
-			err = ErrNoEpoch
-		}
+func (b *Book) EpochFor(ctx context.Context, use consent.Use, asked time.Time, questionIndex int64) (digest message.Digest, err error) {
+	err = b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		digest, err = b.EpochIn(ctx, tx, use, asked, questionIndex)
 		return err
 	})
+	return digest, err
+}
+
+// EpochIn is [Book.EpochFor] as a transaction sees it.
+func (b *Book) EpochIn(ctx context.Context, tx *sqldb.Tx, use consent.Use, asked time.Time, questionIndex int64) (digest message.Digest, err error) {
+	var text string
+	err = tx.QueryRow(ctx, `SELECT digest FROM consent_epoch WHERE trial = ? AND ledger_index < ? ORDER BY number DESC LIMIT 1`,
+		use.Trial, questionIndex).Scan(&text)
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return digest, ErrNoEpoch
+	}
+	if err := errors.Join(err, digest.UnmarshalText([]byte(text))); err != nil {
+		return digest, err
+	}
+	e, err := b.epochByDigest(ctx, tx, digest)
+	if err == nil && !e.epoch.Covers(use.At) && !e.epoch.Covers(asked) {
+		err = ErrNoEpoch
+	}
 	return digest, err
 }
 

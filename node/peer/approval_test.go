@@ -223,6 +223,18 @@ func TestPolicyRefuses(t *testing.T) {
 	require.Contains(t, refused.Refusal.Title, "no questions in August")
 }
 
+// TestADecisionIsOnRecordWithoutAnAnswer of a policy that lets every question pass.
+func TestADecisionIsOnRecordWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	f, s, _ := gated(t, `{"decision": "automatic", "reason": "all may pass"}`)
+	a := f.ask(t)
+	a.LedgerIndex = 0
+	requireRule(t, "consent.no-epoch", bringUntil(t, s, a))
+	known, err := s.Desk.Cancel(t.Context(), a.Request.Digest(), a.Request.Issuer, false)
+	require.NoError(t, err)
+	require.True(t, known)
+}
+
 // TestQuestionExpiresWhileItWaits as it would without waiting.
 func TestQuestionExpiresWhileItWaits(t *testing.T) {
 	t.Parallel()

@@ -47,8 +47,7 @@ var ordinals = []protocol.Step{protocol.StepAsk, protocol.StepMask, protocol.Ste
 // ask judges a question, evaluates it and passes it through the release gate,
 // so that a node that would have to refuse does so before others depend on it.
 func (p *Peer) ask(ctx context.Context, task protocol.Task) (json.RawMessage, error) {
-	digest := message.Sum(task.Body)
-	if known, err := p.earlier(ctx, task.Query, digest); known != nil || err != nil {
+	if known, err := p.earlier(ctx, task.Query, message.Sum(task.Body)); known != nil || err != nil {
 		return known, err
 	}
 	if err := p.cfg.Believed(); err != nil {
@@ -77,10 +76,22 @@ func (p *Peer) ask(ctx context.Context, task protocol.Task) (json.RawMessage, er
 	if err != nil {
 		return nil, err
 	}
-	gates, err := p.admit(ctx, &q, asked)
+	decided, err := p.admit(ctx, &q, asked)
 	if err != nil {
 		return nil, err
 	}
+	answer, err := p.answer(ctx, q, asked, decided, task)
+	if err != nil {
+		if _, kept := p.cfg.Approvals.Keep(context.WithoutCancel(ctx), decided); kept != nil {
+			return nil, kept
+		}
+	}
+	return answer, err
+}
+
+// answer evaluates a question that was admitted, passes it through the release gate and
+// accepts it.
+func (p *Peer) answer(ctx context.Context, q question, asked approval.Case, decided approval.Decided, task protocol.Task) (json.RawMessage, error) {
 	use, basis, unreleased, err := p.evaluate(ctx, &q)
 	if err != nil {
 		return nil, err
@@ -90,7 +101,7 @@ func (p *Peer) ask(ctx context.Context, task protocol.Task) (json.RawMessage, er
 			ID: q.id, Same: asked.Same, Trial: q.design.ID, Researcher: q.ask.Request.Issuer, Policy: q.accept.Policy, Design: q.design.Disclosure, Hub: q.ask.Hub,
 		}, unreleased, use.At, then)
 	}
-	if gates.At(approval.Release) {
+	if decided.At(approval.Release) {
 		released, err := decide(func(_ *sqldb.Tx, released release.Released) error { return permitted(released, basis) })
 		if err != nil {
 			return nil, err
@@ -99,7 +110,7 @@ func (p *Peer) ask(ctx context.Context, task protocol.Task) (json.RawMessage, er
 			return nil, err
 		}
 	}
-	r, leave, err := p.accept(ctx, q, asked, task)
+	r, leave, err := p.accept(ctx, q, asked, decided, task)
 	if err != nil {
 		return nil, err
 	}
@@ -108,22 +119,24 @@ func (p *Peer) ask(ctx context.Context, task protocol.Task) (json.RawMessage, er
 		return nil, err
 	}
 	// What was decided and that it was accepted are on disk together, before anything leaves.
-	if _, err := decide(func(tx *sqldb.Tx, released release.Released) error {
+	released, err := decide(func(tx *sqldb.Tx, released release.Released) error {
 		if err := permitted(released, basis); err != nil {
 			return err // a repeated answer may be of persons whom this epoch does not hold
 		}
-		return p.keep(ctx, tx, r, leave, digest, task.Body, answer)
-	}); err != nil {
+		return p.keep(ctx, tx, r, leave, task.Body, answer)
+	})
+	if err != nil {
 		return nil, err
 	}
+	r.release(released)
 	r.notes.written()
 	p.remember(r)
 	return answer, nil
 }
 
 // accept returns the question as this node takes part in it.
-func (p *Peer) accept(ctx context.Context, q question, asked approval.Case, task protocol.Task) (*recent, approval.Leave, error) {
-	leave, err := p.cfg.Approvals.Leave(ctx, asked)
+func (p *Peer) accept(ctx context.Context, q question, asked approval.Case, decided approval.Decided, task protocol.Task) (*recent, approval.Leave, error) {
+	leave, err := p.cfg.Approvals.Leave(ctx, asked, decided)
 	if err != nil {
 		return nil, leave, err
 	}
@@ -277,15 +290,12 @@ func (q question) asked(until *time.Time) (approval.Case, error) {
 // admit takes the question through policy and, where it says so, people. Nothing is evaluated
 // before, unless the policy decides by how many persons it is about. It returns
 // [approval.ErrWaiting] while a person has to decide.
-func (p *Peer) admit(ctx context.Context, q *question, asked approval.Case) (approval.Decision, error) {
-	if err := p.cfg.Approvals.Standing(ctx, asked); err != nil {
-		return approval.Decision{}, err
-	}
-	decision, err := p.cfg.Approvals.Decide(ctx, asked, func(ctx context.Context) (int, error) { return p.size(ctx, *q) })
-	if err == nil && decision.At(approval.Run) {
+func (p *Peer) admit(ctx context.Context, q *question, asked approval.Case) (approval.Decided, error) {
+	decided, err := p.cfg.Approvals.Decide(ctx, asked, func(ctx context.Context) (int, error) { return p.size(ctx, *q) })
+	if err == nil && decided.At(approval.Run) {
 		err = p.cfg.Approvals.Pass(ctx, asked, approval.Run, message.Digest{})
 	}
-	return decision, err
+	return decided, err
 }
 
 // until is how long the hub brings a question again, as far as it says.
@@ -312,10 +322,13 @@ func (p *Peer) evaluate(ctx context.Context, q *question) (use consent.Use, basi
 	begun := time.Now() // a duration for the metrics, not a time to act on
 	defer func() { p.evaluations.Observe(time.Since(begun).Seconds()) }()
 	use = p.use(*q)
-	if q.accept.Epoch, err = p.cfg.Consents.EpochFor(ctx, use, q.ask.Request.Issued, q.ask.LedgerIndex); err != nil {
-		return use, basis, answer, err
-	}
-	if basis, err = p.cfg.Consents.Usable(ctx, use, q.accept.Epoch); err != nil {
+	if err = p.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		if q.accept.Epoch, err = p.cfg.Consents.EpochIn(ctx, tx, use, q.ask.Request.Issued, q.ask.LedgerIndex); err != nil {
+			return err
+		}
+		basis, err = p.cfg.Consents.UsableIn(ctx, tx, use, q.accept.Epoch)
+		return err
+	}); err != nil {
 		return use, basis, answer, err
 	}
 	answer, err = p.cfg.Engine.Evaluate(ctx, q.request, basis)
@@ -399,12 +412,12 @@ func (p *Peer) earlier(ctx context.Context, id protocol.ID, digest message.Diges
 
 // keep accepts a question: from here on its released numbers may be masked and
 // sent, so this is also when their release goes on record.
-func (p *Peer) keep(ctx context.Context, tx *sqldb.Tx, q *recent, leave approval.Leave, digest message.Digest, ask, answer []byte) error {
+func (p *Peer) keep(ctx context.Context, tx *sqldb.Tx, q *recent, leave approval.Leave, ask, answer []byte) error {
 	if err := p.cfg.Approvals.Answered(ctx, tx, q.id, leave); err != nil {
 		return err
 	}
 	if _, err := tx.Exec(ctx, `INSERT INTO peer_question (query, digest, ask, answer, step, secret) VALUES (?, ?, ?, ?, 0, ?)`,
-		q.id.String(), digest.String(), ask, answer, q.secret[:]); err != nil {
+		q.id.String(), message.Sum(ask).String(), ask, answer, q.secret[:]); err != nil {
 		return err
 	}
 	if err := q.notes.write(ctx, tx, p.cfg.Gate, q.id); err != nil {

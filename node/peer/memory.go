@@ -24,8 +24,17 @@ const maxRecent = 128
 type recent struct {
 	question // as it was accepted; step, secret and access are those on disk at each step
 
-	members map[int]*secagg.Member // by round
-	notes   notes
+	members  map[int]*secagg.Member // by round
+	notes    notes
+	released *release.Released // what was let out, nil if it is to be read
+}
+
+// release notes what was let out, for good. The values behind a method in rounds may be
+// deleted meanwhile, and are read at every step.
+func (r *recent) release(released release.Released) {
+	if !r.request.Analysis.Kind.InRounds() {
+		r.released = &released
+	}
 }
 
 func newRecent(q question) *recent {

@@ -31,7 +31,7 @@ func (p *Peer) sum(ctx context.Context, task protocol.Task) (json.RawMessage, er
 		if q.secret == ([32]byte{}) {
 			return ErrReplayed // the masks are forgotten; the question is over
 		}
-		released, err = p.stands(ctx, tx, q.question)
+		released, err = p.stands(ctx, tx, q)
 		return err
 	}); err != nil {
 		return nil, err
@@ -53,14 +53,17 @@ func (p *Peer) sum(ctx context.Context, task protocol.Task) (json.RawMessage, er
 // stands returns what was released for a question, or refuses one that would be refused if
 // it came now. The hub decides how long it holds a question between two steps; a withdrawal,
 // the end of the trial or of a signature counts until the last.
-func (p *Peer) stands(ctx context.Context, tx *sqldb.Tx, q question) (release.Released, error) {
+func (p *Peer) stands(ctx context.Context, tx *sqldb.Tx, q *recent) (release.Released, error) {
 	var none release.Released
-	if _, err := p.permit(q); err != nil {
+	if _, err := p.permit(q.question); err != nil {
 		return none, err
 	}
-	basis, err := p.cfg.Consents.UsableIn(ctx, tx, p.use(q), q.accept.Epoch)
+	basis, err := p.cfg.Consents.UsableIn(ctx, tx, p.use(q.question), q.accept.Epoch)
 	if err != nil {
 		return none, err
+	}
+	if q.released != nil {
+		return *q.released, permitted(*q.released, basis)
 	}
 	released, found, err := p.cfg.Gate.RecallIn(ctx, tx, q.id)
 	if err != nil {
@@ -69,6 +72,7 @@ func (p *Peer) stands(ctx context.Context, tx *sqldb.Tx, q question) (release.Re
 	if !found {
 		return none, ErrUnasked
 	}
+	q.release(released)
 	return released, permitted(released, basis)
 }
 
