@@ -34,7 +34,7 @@ demo: build ## run three hospitals, a hub and a chain here: ARGS="--once --json"
 test: prepare ## install what the tests need, then run all with the race detector
 	@deploy/ci/test.sh $(TESTFLAGS)
 
-prepare: ## install what the tests need: PostgreSQL, geth, npm packages
+prepare: ## install what the tests need: PostgreSQL, geth, clef, npm packages
 	@deploy/ci/prepare.sh >&2
 
 lint: ## check formatting, vet, and run golangci-lint

@@ -26,21 +26,24 @@ const (
 
 // hubSettings are the settings of hub.yaml, TRIALMESH_HUB_… and the flags.
 type hubSettings struct {
-	Origin      string        `koanf:"origin"`
-	Hosts       []string      `koanf:"host"`
-	Listen      string        `koanf:"listen"`
-	Peers       []string      `koanf:"peer"`
-	Chain       string        `koanf:"chain"`
-	Redeploy    bool          `koanf:"redeploy"`
-	AnchorEvery time.Duration `koanf:"anchor-every"`
-	Circuits    string        `koanf:"circuits"`
-	Ceremony    string        `koanf:"ceremony"`
-	Production  bool          `koanf:"production"`
-	Shape       shape         `koanf:"circuits-shape"`
-	Announce    []string      `koanf:"announce"`
-	Disclosure  limits        `koanf:"disclosure"`
-	Queue       queueSettings `koanf:"queue"`
-	Cosigners   string        `koanf:"cosigners"`
+	Origin       string        `koanf:"origin"`
+	Hosts        []string      `koanf:"host"`
+	Listen       string        `koanf:"listen"`
+	Peers        []string      `koanf:"peer"`
+	Chain        string        `koanf:"chain"`
+	ChainCheck   string        `koanf:"chain-check"`
+	ChainSigner  string        `koanf:"chain-signer"`
+	ChainAccount string        `koanf:"chain-account"`
+	Redeploy     bool          `koanf:"redeploy"`
+	AnchorEvery  time.Duration `koanf:"anchor-every"`
+	Circuits     string        `koanf:"circuits"`
+	Ceremony     string        `koanf:"ceremony"`
+	Production   bool          `koanf:"production"`
+	Shape        shape         `koanf:"circuits-shape"`
+	Announce     []string      `koanf:"announce"`
+	Disclosure   limits        `koanf:"disclosure"`
+	Queue        queueSettings `koanf:"queue"`
+	Cosigners    string        `koanf:"cosigners"`
 }
 
 // queueSettings bound the questions that wait and run; 0 is the default.
@@ -139,6 +142,9 @@ environment (TRIALMESH_HUB_LISTEN and so on), then from flags.`,
 	cmd.Flags().StringSlice("peer", nil, "multiaddress on which nodes connect, may be repeated")
 	cmd.Flags().StringSlice("announce", nil, "multiaddress at which nodes reach the hub, if not as it listens; may be repeated")
 	cmd.Flags().String("chain", "", "http(s) URL of an EVM chain's JSON-RPC endpoint")
+	cmd.Flags().String("chain-check", "", "URL of a second endpoint: what the chain holds counts if both say it")
+	cmd.Flags().String("chain-signer", "", "socket or URL of a remote signer (Clef, Web3Signer) that has the account's key")
+	cmd.Flags().String("chain-account", "", "account that the remote signer signs for (default that of the directory's chain.key)")
 	cmd.Flags().Bool("redeploy", false, "deploy contracts again if a development chain lost them")
 	cmd.Flags().Duration("anchor-every", 0, "how often checkpoints are anchored at most (default 10m)")
 	cmd.Flags().String("circuits", "", "folder where development keys are cached (default in the user's cache)")
@@ -193,7 +199,7 @@ func runHub(cmd *cobra.Command, _ []string) error {
 	h, err := hub.Open(cmd.Context(), hub.Config{
 		Dir: dir, Origin: s.Origin, Hosts: s.Hosts, Listen: s.Listen, Peers: s.Peers, Circuits: s.Circuits, Shape: s.Shape.Shape,
 		Cosigners: cosigners, Ceremony: s.Ceremony, Production: s.Production,
-		Chain: s.Chain, Redeploy: s.Redeploy, AnchorEvery: s.AnchorEvery, Announce: s.Announce, Policy: policy, Queue: hub.Queue(s.Queue), Logger: log,
+		Chain: s.Chain, ChainCheck: s.ChainCheck, ChainSigner: s.ChainSigner, ChainAccount: s.ChainAccount, Redeploy: s.Redeploy, AnchorEvery: s.AnchorEvery, Announce: s.Announce, Policy: policy, Queue: hub.Queue(s.Queue), Logger: log,
 	})
 	if err != nil {
 		return err

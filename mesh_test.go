@@ -119,7 +119,7 @@ func (m *mesh) startHub(t testing.TB) {
 	port, peers := freePort(t), freePort(t)
 	m.hub = &program{dir: dir, log: filepath.Join(m.dir, "hub.log"), args: []string{
 		"hub", "run", "--dir", dir, "--listen", "127.0.0.1:" + port, "--peer", "/ip4/127.0.0.1/tcp/" + peers,
-		"--chain", "http://" + m.link.address, "--anchor-every", "200ms",
+		"--chain", "http://" + m.link.address, "--chain-check", m.chain.URL(), "--anchor-every", "200ms",
 	}}
 	t.Cleanup(func() { m.hub.end(t) })
 	m.hub.start(t)

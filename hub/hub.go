@@ -97,6 +97,14 @@ type Config struct {
 	// may hold an access token and is never logged.
 	Chain string
 
+	// ChainCheck is the URL of a second endpoint, best of another operator; what the chain holds
+	// counts if both say it. Optional.
+	ChainCheck string
+
+	// ChainSigner is where a remote signer listens that signs for ChainAccount, as of
+	// evm.RemoteConfig. Without one the account is that of the directory.
+	ChainSigner, ChainAccount string
+
 	// Redeploy lets a development chain that lost its contracts get new ones.
 	Redeploy bool
 
@@ -157,6 +165,10 @@ func (c Config) validate() error {
 		return errors.New("hosts: at least one name or address")
 	case c.Circuits == "":
 		return errors.New("circuits: the folder of the proving keys is required")
+	case c.Chain == "" && (c.ChainCheck != "" || c.ChainSigner != ""):
+		return errors.New("chain-check, chain-signer: there is no chain; set chain")
+	case (c.ChainSigner == "") != (c.ChainAccount == ""):
+		return errors.New("chain-signer, chain-account: one needs the other: the signer, and the account it signs for")
 	case c.Proofs != nil && c.Chain != "":
 		return errors.New("proofs: a network with a chain has zero-knowledge proofs only")
 	}
@@ -462,7 +474,7 @@ func (h *Hub) openChain(ctx context.Context) error {
 		}
 		return nil
 	}
-	key, err := readChainKey(h.cfg.Dir)
+	signer, err := h.chainSigner()
 	if err != nil {
 		return err
 	}
@@ -474,14 +486,30 @@ func (h *Hub) openChain(ctx context.Context) error {
 	}
 	h.anchor, err = anchor.New(anchor.Config{
 		Registry: h.Reader, Log: h.log, Checkpoint: h.publisher.Checkpoint, Growth: h.publisher.Growth,
-		Chain: evm.Config{Endpoint: h.cfg.Chain, Key: key},
+		Chain: evm.Config{Endpoint: h.cfg.Chain, Check: h.cfg.ChainCheck, Signer: signer},
 		Deploy: evm.DeployConfig{
-			Record: filepath.Join(h.cfg.Dir, deploymentFile), Origin: h.cfg.Origin, Replicas: []evm.Address{key.Address()},
+			Record: filepath.Join(h.cfg.Dir, deploymentFile), Origin: h.cfg.Origin, Replicas: []evm.Address{signer.Address()},
 			VerifyingKey: access, QueryPosition: anchor.QueryPosition, RootPosition: anchor.RootPosition, Redeploy: h.cfg.Redeploy,
 		},
-		Interval: h.cfg.AnchorEvery, Logger: h.cfg.Logger, Now: h.cfg.Now,
+		Interval: h.cfg.AnchorEvery, Metrics: h.metrics, Logger: h.cfg.Logger, Now: h.cfg.Now,
 	})
 	return err
+}
+
+// chainSigner returns who signs what the hub writes to the chain.
+func (h *Hub) chainSigner() (evm.Signer, error) {
+	if h.cfg.ChainSigner == "" {
+		return readChainKey(h.cfg.Dir)
+	}
+	var account evm.Address
+	if err := account.UnmarshalText([]byte(h.cfg.ChainAccount)); err != nil {
+		return nil, errors.New("chain-account: not an address of 0x and 40 hex digits, for which the chain-signer is to sign")
+	}
+	signer, err := evm.NewRemoteSigner(evm.RemoteConfig{Endpoint: h.cfg.ChainSigner, Account: account})
+	if err != nil {
+		return nil, fmt.Errorf("chain-signer: %w", err)
+	}
+	return signer, nil
 }
 
 func (h *Hub) openDispatch(context.Context) error {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need beyond Go: a C compiler, PostgreSQL, openssl, Python with
-# cryptography, pandas and YAML, geth, and the npm packages solc, snarkjs and those of the TypeScript
+# cryptography, pandas and YAML, geth and clef, and the npm packages solc, snarkjs and those of the TypeScript
 # client. Run it as often as you like: what is there is left alone.
 #
 # As root on Debian or Ubuntu it installs system packages. Elsewhere it says what is
@@ -68,18 +68,19 @@ npm_packages zk/evm/contracts
 npm_packages zk/verifier/testdata/snarkjs
 npm_packages protocol/sdk/typescript
 
-# geth, in a file named after its version so that a new version is built. Without cgo,
-# optimization and debugger's tables it builds in half the time (132 s instead of 260),
-# and a chain of few blocks is quick.
-if [ ! -x "$tools/geth-$geth_version" ]; then
+# geth and the signer clef, in files named after their version so that a new version is
+# built. Without cgo, optimization and debugger's tables geth builds in half the time (132 s
+# instead of 260), clef then in seconds, and a chain of few blocks is quick.
+for name in geth clef; do
+	[ -x "$tools/$name-$geth_version" ] && continue
 	mkdir -p "$tools/new"
-	if GOBIN=$tools/new CGO_ENABLED=0 go install -gcflags='all=-N -l -dwarf=false' -ldflags='-s -w' "github.com/ethereum/go-ethereum/cmd/geth@$geth_version"; then
-		mv "$tools/new/geth" "$tools/geth-$geth_version"
-		ln -sf "geth-$geth_version" "$tools/geth"
+	if GOBIN=$tools/new CGO_ENABLED=0 go install -gcflags='all=-N -l -dwarf=false' -ldflags='-s -w' "github.com/ethereum/go-ethereum/cmd/$name@$geth_version"; then
+		mv "$tools/new/$name" "$tools/$name-$geth_version"
+		ln -sf "$name-$geth_version" "$tools/$name"
 	else
-		miss "geth" "go install github.com/ethereum/go-ethereum/cmd/geth@$geth_version"
+		miss "$name" "go install github.com/ethereum/go-ethereum/cmd/$name@$geth_version"
 	fi
 	rm -rf "$tools/new"
-fi
+done
 
 if [ "$missing" = 1 ] && [ "${CI:-}" = true ]; then exit 1; fi

@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/trialmesh/trialmesh/federation/cosign"
 	"github.com/trialmesh/trialmesh/hub/evidence"
 	"github.com/trialmesh/trialmesh/hub/ledger"
@@ -59,6 +61,8 @@ type Config struct {
 	// Poll is how often the registry is compared with the chain. Defaults to 2 s.
 	Poll time.Duration
 
+	Metrics prometheus.Registerer // Gets the anchor's, if it is set.
+
 	Logger *slog.Logger     // Defaults to discarding.
 	Now    func() time.Time // Defaults to time.Now.
 }
@@ -70,6 +74,7 @@ type Anchor struct {
 	deployment atomic.Pointer[evm.Deployment]
 	posted     map[message.Digest]bool // epochs whose roots the chain holds; of Run
 	anchored   time.Time               // of Run
+	metrics    metrics
 }
 
 // New returns an Anchor; it starts nothing.
@@ -89,7 +94,15 @@ func New(cfg Config) (*Anchor, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Anchor{cfg: cfg, wake: make(chan struct{}, 1), posted: make(map[message.Digest]bool)}, nil
+	a := &Anchor{cfg: cfg, wake: make(chan struct{}, 1), posted: make(map[message.Digest]bool), metrics: newMetrics()}
+	if cfg.Metrics != nil {
+		for _, c := range a.metrics.all() {
+			if err := cfg.Metrics.Register(c); err != nil {
+				return nil, fmt.Errorf("anchor: %w", err)
+			}
+		}
+	}
+	return a, nil
 }
 
 // Deployment returns where the contracts are, nil until that is known.
@@ -123,6 +136,7 @@ func (a *Anchor) Run(ctx context.Context) error {
 			if err == nil {
 				err = a.catchUp(ctx, client)
 			}
+			a.metrics.compared(err, a.cfg.Now())
 			if err != nil && ctx.Err() == nil && !reported {
 				a.cfg.Logger.WarnContext(ctx, "chain is not up to date and will be tried again", "err", err)
 			}
@@ -201,6 +215,7 @@ func (a *Anchor) postRoots(ctx context.Context, client *evm.Client) error {
 	for _, digest := range digests {
 		a.posted[digest] = true
 	}
+	a.metrics.gas.Add(float64(receipt.Gas))
 	a.cfg.Logger.InfoContext(ctx, "consent roots posted", "roots", len(roots), "gas", receipt.Gas)
 	return nil
 }
@@ -270,6 +285,7 @@ func accepted[T any](ctx context.Context, a *Anchor, client *evm.Client, stateme
 	if err != nil {
 		return logged, err
 	}
+	a.metrics.gas.Add(float64(receipt.Gas))
 	a.cfg.Logger.InfoContext(ctx, "consent roots accepted", "roots", len(roots), "gas", receipt.Gas)
 	return log()
 }
@@ -278,6 +294,7 @@ func (a *Anchor) recordAccess(ctx context.Context, access registry.Access, recei
 	_, err := a.cfg.Log.Propose(ctx, registry.RecordAccessTx{
 		Query: access.Query, Node: access.Node, Tx: receipt.TxHash.Hex(), Block: receipt.Block, Gas: receipt.Gas,
 	})
+	a.metrics.gas.Add(float64(receipt.Gas))
 	a.cfg.Logger.InfoContext(ctx, "access logged on chain", "query", access.Query.String(), "node", access.Node, "gas", receipt.Gas)
 	return err
 }
@@ -332,6 +349,8 @@ func (a *Anchor) anchorCheckpoint(ctx context.Context, client *evm.Client) error
 		ChainID: fmt.Sprint(a.Deployment().ChainID), Contract: a.Deployment().Anchor.Hex(), Size: checkpoint.Size,
 		Root: checkpoint.Root[:], Tx: receipt.TxHash.Hex(), Block: receipt.Block, Gas: receipt.Gas,
 	}})
+	a.metrics.gas.Add(float64(receipt.Gas))
+	a.metrics.entries.Set(float64(checkpoint.Size))
 	a.cfg.Logger.InfoContext(ctx, "checkpoint anchored", "size", checkpoint.Size, "gas", receipt.Gas)
 	return err
 }

@@ -220,7 +220,7 @@ func (w *world) sign(ctx context.Context, db *sqldb.DB) ledger.Source {
 func (w *world) deploy(ctx context.Context, key evm.KeyWords) *evm.Client {
 	account := must(evm.GenerateKey(rand.Reader))
 	check(w.chain.Fund(ctx, account.Address()))
-	cfg := evm.Config{Endpoint: w.chain.URL(), Key: account}
+	cfg := evm.Config{Endpoint: w.chain.URL(), Signer: account}
 	cfg.Deployment = must(evm.Deploy(ctx, cfg, evm.DeployConfig{
 		Record: filepath.Join(stateDir, "deployment.json"), Origin: origin, Replicas: []evm.Address{account.Address()},
 		VerifyingKey: key, QueryPosition: 2,

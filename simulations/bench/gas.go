@@ -124,11 +124,11 @@ func newGasMeter(ctx context.Context, cfg bench.Config, chain *inprocess.Chain) 
 		if err != nil {
 			return m, err
 		}
-		config.Key = key // the last pays
+		config.Signer = key // the last pays
 		config.Replicas = append(config.Replicas, key)
 		deploy.Replicas = append(deploy.Replicas, key.Address())
 	}
-	if err := chain.Fund(ctx, config.Key.Address()); err != nil {
+	if err := chain.Fund(ctx, config.Signer.Address()); err != nil {
 		return m, err
 	}
 	cfg.Progress("contracts are deployed")

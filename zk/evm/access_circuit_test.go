@@ -48,7 +48,7 @@ func TestAccessCircuitOnChain(t *testing.T) {
 	e, _ := inProcess(t, inprocess.Config{})
 	key := fixedKey(t)
 	require.NoError(t, e.fund(t.Context(), key.Address()))
-	cfg := evm.Config{Endpoint: e.url, Key: key}
+	cfg := evm.Config{Endpoint: e.url, Signer: key}
 	cfg.Deployment, err = evm.Deploy(t.Context(), cfg, evm.DeployConfig{
 		Record: filepath.Join(t.TempDir(), "deployment.json"), Origin: "heart.example/log", Replicas: []evm.Address{key.Address()},
 		VerifyingKey: proven.KeyWords, QueryPosition: queryPosition, RootPosition: 0,

@@ -35,9 +35,8 @@ const (
 // the chain can take only one: a retry neither writes twice nor waits behind itself. After a
 // restart this memory is gone, and what keeps a write single are the contracts.
 type account struct {
-	c      *Client
-	signer types.Signer
-	turn   chan struct{} // holds one token; whoever chooses a nonce has it
+	c    *Client
+	turn chan struct{} // holds one token; whoever chooses a nonce has it
 
 	mu sync.Mutex // guards inFlight
 	// inFlight maps what a transaction does to the transactions that were sent to do it.
@@ -56,7 +55,6 @@ type minedWrite struct {
 func newAccount(c *Client) *account {
 	a := &account{
 		c:        c,
-		signer:   types.LatestSignerForChainID(new(big.Int).SetUint64(c.cfg.ChainID)),
 		turn:     make(chan struct{}, 1),
 		inFlight: make(map[Hash][]*types.Transaction),
 	}
@@ -271,9 +269,9 @@ func (a *account) resend(ctx context.Context, k call, earlier []*types.Transacti
 // not be forgotten.
 func (a *account) post(ctx context.Context, k call, earlier []*types.Transaction, body *types.DynamicFeeTx) ([]*types.Transaction, error) {
 	body.ChainID = new(big.Int).SetUint64(a.c.cfg.ChainID)
-	tx, err := types.SignNewTx(a.c.cfg.Key.private, a.signer, body)
+	tx, err := a.c.cfg.Signer.signTransaction(ctx, types.NewTx(body))
 	if err != nil {
-		return nil, fmt.Errorf("%s: sign: %w", k.what, err)
+		return earlier, fmt.Errorf("%s: %w", k.what, err)
 	}
 	sent := append(earlier[:len(earlier):len(earlier)], tx)
 	a.remember(k, sent)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,12 +33,13 @@ func inProcess(tb testing.TB, cfg inprocess.Config) (endpoint, *inprocess.Chain)
 	return endpoint{url: chain.URL(), fund: chain.Fund}, chain
 }
 
-// gethBinary finds geth: the GETH variable, the path, ~/go/bin.
-func gethBinary(t *testing.T) string {
+// tool finds a program of go-ethereum: the variable of its name, the path, ~/go/bin.
+func tool(t *testing.T, name string) string {
 	t.Helper()
-	candidates := []string{os.Getenv("GETH"), "geth"}
+	variable := strings.ToUpper(name)
+	candidates := []string{os.Getenv(variable), name}
 	if home, err := os.UserHomeDir(); err == nil {
-		candidates = append(candidates, filepath.Join(home, "go", "bin", "geth"))
+		candidates = append(candidates, filepath.Join(home, "go", "bin", name))
 	}
 	for _, candidate := range candidates {
 		if candidate == "" {
@@ -47,7 +49,7 @@ func gethBinary(t *testing.T) string {
 			return path
 		}
 	}
-	missing(t, "no geth: set GETH or go install github.com/ethereum/go-ethereum/cmd/geth@v1.17.3")
+	missing(t, fmt.Sprintf("no %s: set %s or go install github.com/ethereum/go-ethereum/cmd/%s@v1.17.3", name, variable, name))
 	return ""
 }
 
@@ -64,7 +66,7 @@ func missing(t *testing.T, reason string) {
 // key file geth writes, has the money.
 func geth(t *testing.T) (endpoint, evm.Key) {
 	t.Helper()
-	binary := gethBinary(t)
+	binary := tool(t, "geth")
 	dir := t.TempDir()
 	password := filepath.Join(dir, "password")
 	require.NoError(t, os.WriteFile(password, []byte("developer\n"), 0o600))
@@ -136,7 +138,7 @@ func (e endpoint) fundedKey(tb testing.TB) evm.Key {
 // deploy puts the contracts on the chain for one replica, and accepts the root of toy accesses.
 func (e endpoint) deploy(tb testing.TB, replica evm.Key) evm.Deployment {
 	tb.Helper()
-	cfg := evm.Config{Endpoint: e.url, Key: replica}
+	cfg := evm.Config{Endpoint: e.url, Signer: replica}
 	var err error
 	cfg.Deployment, err = evm.Deploy(tb.Context(), cfg, deployConfig(tb, replica))
 	require.NoError(tb, err)
@@ -158,7 +160,7 @@ func acceptToys(tb testing.TB, cfg evm.Config) {
 	require.NoError(tb, err)
 }
 
-func deployConfig(tb testing.TB, replicas ...evm.Key) evm.DeployConfig {
+func deployConfig[R evm.Replica](tb testing.TB, replicas ...R) evm.DeployConfig {
 	tb.Helper()
 	cfg := evm.DeployConfig{
 		Record: filepath.Join(tb.TempDir(), "deployment.json"), Origin: "heart.example/log",
@@ -184,6 +186,6 @@ func ready(tb testing.TB) (endpoint, evm.Config, *evm.Client) {
 	tb.Helper()
 	e, _ := inProcess(tb, inprocess.Config{})
 	key := e.fundedKey(tb)
-	cfg := evm.Config{Endpoint: e.url, Key: key, Deployment: e.deploy(tb, key)}
+	cfg := evm.Config{Endpoint: e.url, Signer: key, Deployment: e.deploy(tb, key)}
 	return e, cfg, dial(tb, cfg)
 }

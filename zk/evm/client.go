@@ -2,7 +2,6 @@ package evm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -46,11 +45,16 @@ type Config struct {
 	// Deployment says where the contracts are, as Deploy returned it. Only Deploy does without.
 	Deployment Deployment
 
-	// Key pays for and signs what is written. The zero Key makes a client that only reads.
-	Key Key
+	// Check is the URL of a second JSON-RPC node, best of another operator. What the chain holds is
+	// then believed only if both say it, and each transaction is sent to both. Optional.
+	Check string
+
+	// Signer pays for and signs what is written. Without one, or with the zero [Key], the client
+	// only reads.
+	Signer Signer
 
 	// Replicas sign what the contracts are to believe; those of them that are replicas at the
-	// time count. Defaults to Key alone, which is a quorum of one.
+	// time count. Defaults to Signer alone, which is a quorum of one.
 	Replicas []Replica
 
 	// CallTimeout limits each exchange with the endpoint, 10 ms to 5 min. Defaults to 10 s.
@@ -78,8 +82,8 @@ func (c Config) withDefaults() Config {
 	if c.ChainID == 0 {
 		c.ChainID = c.Deployment.ChainID
 	}
-	if c.Replicas == nil && c.Key.private != nil {
-		c.Replicas = []Replica{c.Key}
+	if c.Replicas == nil && signs(c.Signer) {
+		c.Replicas = []Replica{c.Signer}
 	}
 	if c.CallTimeout == 0 {
 		c.CallTimeout = 10 * time.Second
@@ -131,19 +135,35 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 }
 
 func dial(ctx context.Context, cfg Config) (*Client, error) {
-	where, err := url.Parse(cfg.Endpoint)
-	if err != nil || where.Host == "" || (where.Scheme != "http" && where.Scheme != "https") {
-		return nil, errors.New("dial chain: the endpoint is no http or https URL")
+	first, err := dialEndpoint(ctx, "endpoint", cfg.Endpoint)
+	if err != nil {
+		return nil, err
 	}
-	conn, err := rpc.DialOptions(ctx, cfg.Endpoint, rpc.WithHTTPClient(httpClient()))
+	if cfg.Check == "" {
+		return New(ctx, first, cfg)
+	}
+	second, err := dialEndpoint(ctx, "second endpoint", cfg.Check)
+	if err != nil {
+		first.Close()
+		return nil, err
+	}
+	return New(ctx, &agreed{first, second}, cfg)
+}
+
+func dialEndpoint(ctx context.Context, which, endpoint string) (*ethclient.Client, error) {
+	where, err := url.Parse(endpoint)
+	if err != nil || where.Host == "" || (where.Scheme != "http" && where.Scheme != "https") {
+		return nil, fmt.Errorf("dial chain: the %s is no http or https URL", which)
+	}
+	conn, err := rpc.DialOptions(ctx, endpoint, rpc.WithHTTPClient(httpClient()))
 	if err != nil {
 		return nil, explain(ctx, "dial chain", err)
 	}
-	return New(ctx, ethclient.NewClient(conn), cfg)
+	return ethclient.NewClient(conn), nil
 }
 
 // New makes a client over a backend that is there already, which it closes if that can be closed.
-// It checks what Dial checks; cfg.Endpoint is not used.
+// It checks what Dial checks; cfg.Endpoint and cfg.Check are not used.
 func New(ctx context.Context, backend Backend, cfg Config) (*Client, error) {
 	c := &Client{cfg: cfg.withDefaults(), backend: backend}
 	if err := c.start(ctx); err != nil {
@@ -165,7 +185,7 @@ func (c *Client) start(ctx context.Context) error {
 		return fmt.Errorf("chain id is %s, not %d: %w", id, c.cfg.ChainID, ErrWrongChain)
 	}
 	c.cfg.ChainID = id.Uint64()
-	if c.cfg.Key.private != nil {
+	if signs(c.cfg.Signer) {
 		c.account = newAccount(c)
 	}
 	if c.cfg.Deployment.ChainID == 0 {
@@ -182,7 +202,12 @@ func (c *Client) Close() {
 }
 
 // Address returns the account that pays, zero for a client that only reads.
-func (c *Client) Address() Address { return c.cfg.Key.Address() }
+func (c *Client) Address() Address {
+	if c.cfg.Signer == nil {
+		return Address{}
+	}
+	return c.cfg.Signer.Address()
+}
 
 // maxAnswer is the largest answer read from an endpoint, in bytes.
 const maxAnswer = 8 << 20

@@ -63,6 +63,14 @@ var (
 	// ErrTime reports that a statement's time is too long ago or in the future. Prove it anew.
 	ErrTime = errors.New("time refused by the contract")
 
+	// ErrSigner reports that the remote signer did not answer, refused, or signed something else.
+	// Nothing was sent; call again when it signs.
+	ErrSigner = errors.New("no signature from the remote signer")
+
+	// ErrDisagree reports that the two endpoints say different things about the chain. It may pass,
+	// while one of them is behind; if it stays, one of them lies.
+	ErrDisagree = errors.New("the two endpoints disagree about the chain")
+
 	// ErrFunds reports that the account cannot pay. Nothing is lost: fund it, and the same call
 	// goes on.
 	ErrFunds = errors.New("the account has too little to pay for gas")
@@ -119,6 +127,9 @@ func explain(ctx context.Context, what string, err error) error {
 	// The caller gave up: that says nothing about the chain.
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return fmt.Errorf("%s: %w", what, context.Canceled)
+	}
+	if errors.Is(err, ErrDisagree) {
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	var status rpc.HTTPError
 	if errors.As(err, &status) {

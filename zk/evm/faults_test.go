@@ -143,7 +143,7 @@ func TestWritesHappenOnce(t *testing.T) {
 				} {
 					t.Run(fmt.Sprintf("%s/%s/fault %d/restart %t", name, method, f, restart), func(t *testing.T) {
 						p := through(t, e.url)
-						cfg := evm.Config{Endpoint: p.url, Key: key, Deployment: d}
+						cfg := evm.Config{Endpoint: p.url, Signer: key, Deployment: d}
 						if f == hang {
 							cfg.CallTimeout = time.Second
 						}
@@ -212,7 +212,7 @@ func TestDeployGoesOn(t *testing.T) {
 					return pass
 				}
 				what := deployConfig(t, key)
-				_, err := evm.Deploy(t.Context(), evm.Config{Endpoint: p.url, Key: key}, what)
+				_, err := evm.Deploy(t.Context(), evm.Config{Endpoint: p.url, Signer: key}, what)
 				require.ErrorIs(t, err, evm.ErrUnreachable)
 				half, err := evm.ReadDeployment(what.Record)
 				if stop == 1 {
@@ -220,12 +220,12 @@ func TestDeployGoesOn(t *testing.T) {
 				} else {
 					require.NoError(t, err)
 				}
-				d, err := evm.Deploy(t.Context(), evm.Config{Endpoint: p.url, Key: key}, what)
+				d, err := evm.Deploy(t.Context(), evm.Config{Endpoint: p.url, Signer: key}, what)
 				require.NoError(t, err)
 				if stop > 1 {
 					require.Equal(t, half.Verifier, d.Verifier, "what was done is kept")
 				}
-				client := dial(t, evm.Config{Endpoint: e.url, Key: key, Deployment: d})
+				client := dial(t, evm.Config{Endpoint: e.url, Signer: key, Deployment: d})
 				_, err = newHistory(t, "", 1, 0).anchor(t, client, 1)
 				require.NoError(t, err)
 			})
@@ -239,7 +239,7 @@ func TestDeployRefuses(t *testing.T) {
 	bare, _ := inProcess(t, inprocess.Config{})
 	key, second := e.fundedKey(t), bare.fundedKey(t)
 	what := deployConfig(t, key)
-	cfg := evm.Config{Endpoint: e.url, Key: key}
+	cfg := evm.Config{Endpoint: e.url, Signer: key}
 	d, err := evm.Deploy(t.Context(), cfg, what)
 	require.NoError(t, err)
 	record := what.Record
@@ -263,10 +263,10 @@ func TestDeployRefuses(t *testing.T) {
 			evm.ErrConflict, true,
 		},
 		"a chain that forgot": {
-			func(c *evm.Config, _ *evm.DeployConfig) { c.Endpoint, c.Key = bare.url, second },
+			func(c *evm.Config, _ *evm.DeployConfig) { c.Endpoint, c.Signer = bare.url, second },
 			evm.ErrNotDeployed, true,
 		},
-		"no key": {func(c *evm.Config, w *evm.DeployConfig) { c.Key = evm.Key{}; w.Record += "2" }, evm.ErrReadOnly, false},
+		"no key": {func(c *evm.Config, w *evm.DeployConfig) { c.Signer = evm.Key{}; w.Record += "2" }, evm.ErrReadOnly, false},
 		"another ledger": {
 			func(_ *evm.Config, w *evm.DeployConfig) { w.Origin = "other.example/log" },
 			evm.ErrConflict, true,

@@ -23,14 +23,14 @@ func TestKeyDoesNotLeak(t *testing.T) {
 	require.NoError(t, err)
 	secret := hex.EncodeToString(raw)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d", "%x", "%q"} {
-		for _, value := range []any{key, &key, evm.Config{Key: key}, []evm.Key{key}} {
+		for _, value := range []any{key, &key, evm.Config{Signer: key}, []evm.Key{key}} {
 			shown := fmt.Sprintf(verb, value)
 			require.Contains(t, shown, "redacted", verb)
 			require.NotContains(t, shown, secret, verb)
 			require.NotContains(t, shown, "PrivateKey", verb)
 		}
 	}
-	_, err = json.Marshal(evm.Config{Key: key})
+	_, err = json.Marshal(evm.Config{Signer: key})
 	require.Error(t, err)
 	_, err = key.MarshalText()
 	require.Error(t, err)

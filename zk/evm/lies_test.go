@@ -42,7 +42,7 @@ func FuzzAnswer(f *testing.F) {
 		key, err := NewKey(append(make([]byte, 31), 1))
 		require.NoError(t, err)
 		cfg := Config{
-			Endpoint: server.URL, ChainID: 1337, Key: key,
+			Endpoint: server.URL, ChainID: 1337, Signer: key,
 			CallTimeout: 200 * time.Millisecond, MineTimeout: 10 * time.Millisecond,
 		}
 		ctx := context.Background()

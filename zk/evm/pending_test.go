@@ -28,13 +28,13 @@ func newSlow(t *testing.T) slow {
 	s := slow{endpoint: e, Chain: chain, cfg: evm.Config{
 		Endpoint: e.url, PollInterval: 5 * time.Millisecond, MineTimeout: 100 * time.Millisecond,
 	}}
-	s.cfg.Key = newKey(t)
+	s.cfg.Signer = newKey(t)
 	s.mining(func() {
-		require.NoError(t, e.fund(t.Context(), s.cfg.Key.Address()))
+		require.NoError(t, e.fund(t.Context(), s.cfg.Signer.Address()))
 		cfg := s.cfg
 		cfg.MineTimeout = time.Minute
 		var err error
-		cfg.Deployment, err = evm.Deploy(t.Context(), cfg, deployConfig(t, cfg.Key))
+		cfg.Deployment, err = evm.Deploy(t.Context(), cfg, deployConfig(t, cfg.Signer))
 		require.NoError(t, err)
 		acceptToys(t, cfg)
 		s.cfg.Deployment = cfg.Deployment
@@ -193,14 +193,14 @@ func TestForkTakesAWriteBack(t *testing.T) {
 func TestEmptyAccount(t *testing.T) {
 	t.Parallel()
 	e, cfg, _ := ready(t)
-	cfg.Replicas = []evm.Replica{cfg.Key}
-	cfg.Key = newKey(t)
+	cfg.Replicas = []evm.Replica{cfg.Signer}
+	cfg.Signer = newKey(t)
 	client, ledger := dial(t, cfg), newHistory(t, "", 5, 0)
 	for range 2 {
 		_, err := ledger.anchor(t, client, 5)
 		require.ErrorIs(t, err, evm.ErrFunds)
 	}
-	require.NoError(t, e.fund(t.Context(), cfg.Key.Address()))
+	require.NoError(t, e.fund(t.Context(), cfg.Signer.Address()))
 	_, err := ledger.anchor(t, client, 5)
 	require.NoError(t, err)
 }
@@ -210,16 +210,16 @@ func TestReplicasWriteTogether(t *testing.T) {
 	t.Parallel()
 	e, _ := inProcess(t, inprocess.Config{})
 	keys := []evm.Key{e.fundedKey(t), e.fundedKey(t)}
-	d, err := evm.Deploy(t.Context(), evm.Config{Endpoint: e.url, Key: keys[0]}, deployConfig(t, keys...))
+	d, err := evm.Deploy(t.Context(), evm.Config{Endpoint: e.url, Signer: keys[0]}, deployConfig(t, keys...))
 	require.NoError(t, err)
-	acceptToys(t, evm.Config{Endpoint: e.url, Key: keys[0], Deployment: d, Replicas: []evm.Replica{keys[0], keys[1]}})
+	acceptToys(t, evm.Config{Endpoint: e.url, Signer: keys[0], Deployment: d, Replicas: []evm.Replica{keys[0], keys[1]}})
 	ledger := newHistory(t, "", 10, 0)
 	same := toy().access(t, d, toyNode(1), evm.Question{1}, 5)
 	receipts := make(chan evm.Receipt, 100)
 	failures := make(chan error, 100)
 	var writers sync.WaitGroup
 	for r, key := range keys {
-		client := dial(t, evm.Config{Endpoint: e.url, Key: key, Deployment: d, Replicas: []evm.Replica{keys[1], keys[0]}})
+		client := dial(t, evm.Config{Endpoint: e.url, Signer: key, Deployment: d, Replicas: []evm.Replica{keys[1], keys[0]}})
 		persist := func(write func() (evm.Receipt, error)) (receipt evm.Receipt, err error) {
 			for range 20 {
 				if receipt, err = write(); !errors.Is(err, evm.ErrPending) && !errors.Is(err, evm.ErrUnreachable) {

@@ -29,23 +29,6 @@ type Replica interface {
 	SignStatement(ctx context.Context, statement Statement) ([]byte, error)
 }
 
-// SignStatement implements [Replica].
-func (k Key) SignStatement(_ context.Context, statement Statement) ([]byte, error) {
-	if k.private == nil {
-		return nil, ErrReadOnly
-	}
-	digest, _, err := apitypes.TypedDataAndHash(statement)
-	if err != nil {
-		return nil, fmt.Errorf("sign statement: %w", err)
-	}
-	signature, err := crypto.Sign(digest, k.private)
-	if err != nil {
-		return nil, fmt.Errorf("sign statement: %w", err)
-	}
-	signature[64] += 27
-	return signature, nil
-}
-
 // field is a member of a statement, in the order in which the contract hashes them.
 type field struct {
 	name, kind string

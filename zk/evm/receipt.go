@@ -35,19 +35,23 @@ func (c *Client) wait(ctx context.Context, what string, txs []Hash) (*types.Rece
 	limited, cancel := context.WithTimeout(ctx, c.cfg.MineTimeout)
 	defer cancel()
 	pause := min(10*time.Millisecond, c.cfg.PollInterval)
+	var last error // of a look that was not cut short
 	for {
 		receipt, err := c.confirmed(limited, what, txs)
 		if receipt != nil {
 			return receipt, nil
 		}
-		if err != nil && !errors.Is(err, ErrUnreachable) && !errors.Is(err, context.Canceled) {
+		if err != nil && !errors.Is(err, ErrUnreachable) && !errors.Is(err, ErrDisagree) && !errors.Is(err, context.Canceled) {
 			return nil, err
+		}
+		if limited.Err() == nil || last == nil {
+			last = err
 		}
 		timer := time.NewTimer(pause)
 		select {
 		case <-limited.Done():
 			timer.Stop()
-			return nil, stillPending(ctx, what, err)
+			return nil, stillPending(ctx, what, last)
 		case <-timer.C:
 		}
 		pause = min(2*pause, c.cfg.PollInterval)

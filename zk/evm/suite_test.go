@@ -31,7 +31,7 @@ func TestGeth(t *testing.T) {
 // suite is what holds on every chain. replica has money; stranger is nobody.
 func suite(t *testing.T, e endpoint, replica, stranger evm.Key) {
 	ctx := t.Context()
-	cfg := evm.Config{Endpoint: e.url, Key: replica}
+	cfg := evm.Config{Endpoint: e.url, Signer: replica}
 	what := deployConfig(t, replica)
 
 	d, err := evm.Deploy(ctx, cfg, what)
@@ -55,7 +55,7 @@ func suite(t *testing.T, e endpoint, replica, stranger evm.Key) {
 	acceptToys(t, cfg)
 	client := dial(t, cfg)
 	reader := dial(t, evm.Config{Endpoint: e.url, Deployment: d})
-	other := dial(t, evm.Config{Endpoint: e.url, Deployment: d, Key: stranger})
+	other := dial(t, evm.Config{Endpoint: e.url, Deployment: d, Signer: stranger})
 
 	t.Run("checkpoints only grow", func(t *testing.T) {
 		ledger, rewritten := newHistory(t, "", 60, 0), newHistory(t, "rewritten ", 60, 5)

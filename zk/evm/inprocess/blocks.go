@@ -40,6 +40,10 @@ func (c *Chain) Rewind(n uint64) error {
 func (c *Chain) Forward(later time.Duration) error {
 	c.commit.Lock()
 	defer c.commit.Unlock()
+	// The pool may still show what the last block took.
+	if err := c.eth.TxPool().Sync(); err != nil {
+		return fmt.Errorf("forward %s: %w", later, err)
+	}
 	if err := c.beacon.AdjustTime(later); err != nil {
 		return fmt.Errorf("forward %s: %w", later, err)
 	}
