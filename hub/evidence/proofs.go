@@ -40,24 +40,29 @@ func (p *Proofs) key(c entry.Circuit) (*verifier.Key, error) {
 
 // CheckEpoch verifies the proof of every shard of e.
 func (p *Proofs) CheckEpoch(c entry.Circuit, e consent.Epoch) error {
-	key, err := p.key(c)
-	if err != nil {
-		return err
-	}
 	for i, s := range e.Shards {
-		window, err := circuits.NewWindow(s.From, s.To)
-		if err != nil {
-			return fmt.Errorf("shard %d: %w", i, err)
-		}
-		proof, err := circuits.NewProof(s.Proof)
-		if err != nil {
-			return fmt.Errorf("shard %d: %w", i, err)
-		}
-		if err := key.VerifyEpoch(circuits.EpochPublic{ShardRoot: s.Root, Window: window, MatrixRoot: s.Matrix}, proof); err != nil {
+		if err := p.CheckShard(c, s); err != nil {
 			return fmt.Errorf("shard %d: %w", i, err)
 		}
 	}
 	return nil
+}
+
+// CheckShard verifies the proof of one shard of an epoch.
+func (p *Proofs) CheckShard(c entry.Circuit, s consent.Shard) error {
+	key, err := p.key(c)
+	if err != nil {
+		return err
+	}
+	window, err := circuits.NewWindow(s.From, s.To)
+	if err != nil {
+		return err
+	}
+	proof, err := circuits.NewProof(s.Proof)
+	if err != nil {
+		return err
+	}
+	return key.VerifyEpoch(circuits.EpochPublic{ShardRoot: s.Root, Window: window, MatrixRoot: s.Matrix}, proof)
 }
 
 // CheckAccess verifies a's proof against the epoch it builds on. hash binds it
