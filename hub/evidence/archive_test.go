@@ -3,13 +3,16 @@ package evidence_test
 import (
 	"archive/zip"
 	"bytes"
+	"flag"
 	"io"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/trialmesh/trialmesh/hub/evidence"
+	"github.com/trialmesh/trialmesh/protocol/canonical"
 )
 
 // archived returns the complete question's copy as one file, and its folder.
@@ -110,4 +113,34 @@ func FuzzArchive(f *testing.F) {
 		report, err := evidence.VerifyQuery(t.Context(), copied, w.trust, "", w.complete)
 		require.True(t, err != nil || len(report.Failed()) > 0)
 	})
+}
+
+var update = flag.Bool("update", false, "write the evidence that tests of readers verify, in other languages too")
+
+// exampleDir has evidence of a complete question, of one day and for all time.
+const exampleDir = "../page/testdata"
+
+func TestExampleVerifies(t *testing.T) {
+	t.Parallel()
+	if *update {
+		w := network(t)
+		file, _ := archived(t, w)
+		trust, err := canonical.Marshal(w.trust)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(exampleDir, "count.zip"), file, 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(exampleDir, "trust.json"), append(trust, '\n'), 0o600))
+	}
+	file, err := os.ReadFile(filepath.Join(exampleDir, "count.zip"))
+	require.NoError(t, err)
+	raw, err := os.ReadFile(filepath.Join(exampleDir, "trust.json"))
+	require.NoError(t, err)
+	trust, err := evidence.ParseTrust(raw)
+	require.NoError(t, err)
+	copied := openArchive(t, file)
+	scope, _, err := copied.Scope()
+	require.NoError(t, err)
+	report, err := evidence.Verify(t.Context(), copied, trust, "", scope)
+	require.NoError(t, err)
+	require.Empty(t, report.Failed())
+	require.Len(t, passed(report, evidence.CheckAccessProof), 3)
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/zk/circuits"
-	"github.com/trialmesh/trialmesh/zk/evm"
 	"github.com/trialmesh/trialmesh/zk/verifier"
 )
 
@@ -102,25 +101,4 @@ func AccessPublic(c circuits.Circuit, a query.Access, e consent.Epoch, hash cons
 		return circuits.AccessPublic{}, fmt.Errorf("access: lower bound is out of range")
 	}
 	return circuits.AccessPublic{MatrixDigest: matrix, UsedDigest: a.Used, QueryHash: hash, Scopes: scopes, Min: uint32(a.AtLeast)}, nil
-}
-
-// Statement returns an access proof as the AccessLog contract takes it.
-func Statement(c entry.Circuit, a query.Access, e consent.Epoch, venue query.Venue) (evm.Access, error) {
-	circuit, err := circuits.ParseCircuit(c.Shape)
-	if err != nil {
-		return evm.Access{}, err
-	}
-	hash, err := venue.Hash(a.Node, a.Query)
-	if err != nil {
-		return evm.Access{}, err
-	}
-	public, err := AccessPublic(circuit, a, e, hash)
-	if err != nil {
-		return evm.Access{}, err
-	}
-	statement := evm.Access{Node: evm.Node(query.NodeTag(a.Node)), Question: evm.Question(a.Query), Proof: a.Proof}
-	for _, word := range public.Words() {
-		statement.Inputs = append(statement.Inputs, word)
-	}
-	return statement, nil
 }
