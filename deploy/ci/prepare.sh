@@ -68,6 +68,7 @@ npm_packages() {
 npm_packages zk/evm/contracts
 npm_packages zk/verifier/testdata/snarkjs
 npm_packages protocol/sdk/typescript
+npm_packages protocol/sdk/evidence
 
 # geth, in a file named after its version so that a new version is built. Without cgo,
 # optimization and debugger's tables it builds in half the time (132 s instead of 260),
