@@ -56,7 +56,7 @@ type tab struct {
 func open(t testing.TB, path string) *tab {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	profile, err := os.MkdirTemp("", "trialmesh-browser-")
+	profile, err := os.MkdirTemp("", "trialmesh-browser-") //nolint:usetesting // it may take more than one try to remove
 	require.NoError(t, err)
 	toBrowser, send, err := os.Pipe()
 	require.NoError(t, err)

@@ -1,11 +1,11 @@
 package bench
 
 import (
+	"archive/zip"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,8 +24,8 @@ const evidenceText = `the evidence of a count over 3 nodes, exported from the hu
 evidence: the size of the one file, at most 200 kB (reference: the same as a folder).
 evidence-verify: seconds by the clock to verify it, at most 5 (median). -cpu: the same in
 processor time. evidence-shard: the bytes that each further shard of 1,024 consents at a
-node adds. evidence-entry: those that each further entry of the ledger adds, whatever it
-is about: whoever verifies sees all of them, so that none can be left out.`
+node adds, before packing. evidence-entry: those that an entry of the ledger takes, whatever
+it is about: whoever verifies sees all of them, so that none can be left out.`
 
 const (
 	evidenceBar       = 200 // kB
@@ -76,7 +76,7 @@ func measureEvidence(ctx context.Context, cfg bench.Config, n *network.Network) 
 		clock = append(clock, time.Since(started).Seconds())
 		processors = append(processors, (processor() - used).Seconds())
 	}
-	s, err := sizes(folder, report.Checkpoint.Size)
+	s, err := sizes(file.Bytes(), report.Checkpoint.Size)
 	if err != nil {
 		return nil, err
 	}
@@ -111,30 +111,22 @@ func export(ctx context.Context, source evidence.Source, trust evidence.Trust, s
 	}
 }
 
-// partSizes are bytes of parts of a copy.
+// partSizes are bytes of a copy in one file, and of parts of it.
 type partSizes struct{ folder, shard, entry float64 }
 
-func sizes(folder string, entries int64) (s partSizes, err error) {
-	tiles := 0.0
-	err = fs.WalkDir(os.DirFS(folder), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		s.folder += float64(info.Size())
-		if strings.HasPrefix(name, "tile/") {
-			tiles += float64(info.Size())
-		}
-		return nil
-	})
+func sizes(file []byte, entries int64) (s partSizes, err error) {
+	archive, err := zip.NewReader(bytes.NewReader(file), int64(len(file)))
 	if err != nil {
 		return s, err
 	}
+	for _, f := range archive.File {
+		s.folder += float64(f.UncompressedSize64)
+		if strings.HasPrefix(f.Name, "tile/") {
+			s.entry += float64(f.CompressedSize64) / float64(entries)
+		}
+	}
 	now := time.Now().UTC().Truncate(time.Second)
 	shard, err := canonical.Marshal(consent.Shard{From: now, To: now, Proof: make([]byte, len(circuits.Proof{}))})
-	s.entry, s.shard = tiles/float64(entries), float64(len(shard)+len(","))
+	s.shard = float64(len(shard) + len(","))
 	return s, err
 }
