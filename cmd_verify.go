@@ -21,11 +21,11 @@ import (
 
 func newVerifyCommand() *cobra.Command {
 	return group("verify", "Check a ledger, an answer or a proof from public data alone",
-		newVerifyLedger(), newVerifyQuery(), newVerifyProof(), newVerifyConsent(), newVerifyReceipt(), newVerifyReceipts(), newVerifyFork(), newVerifyExport())
+		newVerifyLedger(), newVerifyQuery(), newVerifyTrial(), newVerifyNode(), newVerifyProof(), newVerifyConsent(), newVerifyReceipt(), newVerifyReceipts(), newVerifyFork(), newVerifyExport())
 }
 
 const verifyLong = `
---from is the URL of a hub, or a folder made by trialmesh verify export. --trust is
+--from is the URL of a hub, or a folder or zip file made by trialmesh verify export. --trust is
 the trust document, got on another way than the data. With --policy, a C2SP tlog-policy
 file, the ledger must be countersigned by its quorum. With --seen, a checkpoint that
 somebody else was shown, it must have all of that one too; if it does not, --fork names
@@ -216,25 +216,9 @@ else than the trust document, got on another way, and ends with status 1 if it s
 	return addTrust(cmd)
 }
 
-func newVerifyExport() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "export ID FOLDER",
-		Short:   "Copy everything public about an answer, to verify it offline",
-		Long:    "Write the ledger and the documents that question ID rests on into FOLDER, which must be absent or empty, and check them." + verifyLong,
-		Example: `  trialmesh verify export 3f9a…c4 evidence/ --from https://hub.example:7420 --root root.pem --trust trust.json`,
-		Args:    args(cobra.ExactArgs(2)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return verifyQuestion(cmd, args[0], func(ctx context.Context, source evidence.Source, trust evidence.Trust, _ string, id query.ID) (evidence.Report, error) {
-				return evidence.Export(ctx, source, trust, id, args[1])
-			})
-		},
-	}
-	return addSource(cmd)
-}
-
 // addSource adds the flags that say what to verify against what.
 func addSource(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().String("from", "", "URL of a hub, or a folder made by verify export (required)")
+	cmd.Flags().String("from", "", "URL of a hub, or a folder or zip file made by verify export (required)")
 	addRoot(cmd)
 	cmd.Flags().String("chain", "", "http(s) URL of the chain's JSON-RPC endpoint")
 	cmd.Flags().StringSlice("seen", nil, "file with a signed checkpoint that the ledger must have, may be repeated")
@@ -345,14 +329,7 @@ func printChecks(cmd *cobra.Command, report evidence.Report) error {
 func openSource(cmd *cobra.Command) (evidence.Source, func(), error) {
 	from, _ := cmd.Flags().GetString("from")
 	if !strings.HasPrefix(from, "https://") {
-		info, err := os.Stat(from)
-		if err != nil {
-			return nil, nil, err
-		}
-		if !info.IsDir() {
-			return nil, nil, usageError{errors.New("--from: an https URL or a folder")}
-		}
-		return evidence.NewDir(os.DirFS(from)), func() {}, nil
+		return openCopy(from)
 	}
 	cfg := client.Config{URL: from}
 	if root, _ := cmd.Flags().GetString("root"); root != "" {
@@ -367,4 +344,25 @@ func openSource(cmd *cobra.Command) (evidence.Source, func(), error) {
 	}
 	source, err := evidence.NewRemote(c.Origin(), c.HTTP())
 	return source, c.Close, err
+}
+
+// openCopy opens a folder or an archive that verify export wrote.
+func openCopy(path string) (evidence.Source, func(), error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if info.IsDir() {
+		return evidence.NewDir(os.DirFS(path)), func() {}, nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	copied, err := evidence.OpenArchive(file, info.Size())
+	if err != nil {
+		_ = file.Close()
+		return nil, nil, usageError{fmt.Errorf("--from: an https URL, a folder or a zip file: %s: %w", path, err)}
+	}
+	return copied, func() { _ = file.Close() }, nil
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need beyond Go: a C compiler, PostgreSQL, openssl, Python with
-# cryptography, pandas and YAML, geth and clef, and the npm packages solc, snarkjs and those of the TypeScript
+# cryptography, pandas and YAML, Chromium, geth and clef, and the npm packages solc, snarkjs and those of the TypeScript
 # client. Run it as often as you like: what is there is left alone.
 #
 # As root on Debian or Ubuntu it installs system packages. Elsewhere it says what is
@@ -39,6 +39,7 @@ have make || packages+=(make)
 have gcc || packages+=(gcc libc6-dev)
 have openssl || packages+=(openssl)
 have_postgres || packages+=(postgresql)
+have chromium || have chromium-browser || have google-chrome || packages+=(chromium)
 have_python || packages+=(python3 python3-cryptography python3-pandas python3-yaml)
 if [ ${#packages[@]} -gt 0 ]; then
 	if have apt-get && [ "$(id -u)" = 0 ]; then
@@ -67,6 +68,7 @@ npm_packages() {
 npm_packages zk/evm/contracts
 npm_packages zk/verifier/testdata/snarkjs
 npm_packages protocol/sdk/typescript
+npm_packages protocol/sdk/evidence
 
 # geth and the signer clef, in files named after their version so that a new version is
 # built. Without cgo, optimization and debugger's tables geth builds in half the time (132 s

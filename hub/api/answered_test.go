@@ -297,3 +297,20 @@ func TestTheStatusPage(t *testing.T) {
 	require.False(t, external.MatchString(css))
 	require.Contains(t, css, "prefers-color-scheme: dark")
 }
+
+// The page that verifies evidence comes with the policy it was built with, or the hub says
+// that it was built without.
+func TestTheVerifyingPage(t *testing.T) {
+	t.Parallel()
+	status, header, body := newHub(t).send(http.MethodGet, "/verify", "", nil)
+	require.Contains(t, header.Get("Content-Security-Policy"), "default-src 'none'")
+	require.NotContains(t, header.Get("Content-Security-Policy"), "unsafe-inline")
+	if status == http.StatusNotFound {
+		require.Contains(t, body, "make build")
+		return
+	}
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, "text/html; charset=utf-8", header.Get("Content-Type"))
+	require.Contains(t, header.Get("Content-Security-Policy"), "'wasm-unsafe-eval'")
+	require.Contains(t, body, "Verify evidence")
+}

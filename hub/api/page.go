@@ -13,6 +13,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/federation/front"
 	"github.com/trialmesh/trialmesh/hub/ledger"
+	verifypage "github.com/trialmesh/trialmesh/hub/page"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/query"
@@ -53,6 +54,8 @@ func (s *server) routePage() {
 		"float": func(f *float64) string { return strconv.FormatFloat(*f, 'f', 2, 64) },
 	}).Parse(pageSource))
 	s.router.GET(front.StylePath, gin.WrapF(front.Style))
+	verify := verifypage.Handler()
+	s.router.GET("/verify", s.router.Handle(func(c *gin.Context) error { return verify(c.Writer, c.Request) }))
 	s.router.GET("/", s.router.Handle(func(c *gin.Context) error {
 		p, err := s.page(c.Request.Context())
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/trialmesh/trialmesh/protocol/canonical"
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
@@ -181,24 +182,48 @@ func (v *verification) follows(ctx context.Context, before []leaf, e *signed[con
 // epochProofs verifies the proofs of an epoch's shards.
 func (v *verification) epochProofs(e signed[consent.Epoch]) (circuits.Circuit, bool) {
 	subject := string(e.body.Node)
-	c, origin, err := v.circuit(e.body.Circuit, e.index)
-	if err == nil && (len(e.body.Shards) == 0 || len(e.body.Shards) > consent.MaxShards) {
-		err = fmt.Errorf("it has %d shards", len(e.body.Shards))
-	}
-	if err == nil {
-		err = v.proofs.CheckEpoch(c, e.body)
-	}
-	var circuit circuits.Circuit
-	if err == nil {
-		circuit, err = circuits.ParseCircuit(c.Shape)
-	}
+	circuit, origin, err := v.checkEpoch(e)
 	if err != nil {
 		v.report.fail(CheckEpochProof, subject, "%s: %v", e.place(), err)
 		return circuit, false
 	}
 	v.report.pass(CheckEpochProof, subject, "the proofs of all %d shards verify for circuit %s: the bitmaps follow from the consents under the published roots; %s",
-		len(e.body.Shards), c.Shape, origin)
+		len(e.body.Shards), circuit, origin)
 	return circuit, true
+}
+
+// checkEpoch verifies the proofs of an epoch's shards, and returns their circuit and where its
+// key comes from. A shard that did not change since an earlier epoch keeps its proof, which is
+// verified once.
+func (v *verification) checkEpoch(e signed[consent.Epoch]) (circuit circuits.Circuit, origin string, err error) {
+	c, origin, err := v.circuit(e.body.Circuit, e.index)
+	if err != nil {
+		return circuit, "", err
+	}
+	if circuit, err = circuits.ParseCircuit(c.Shape); err != nil {
+		return circuit, "", err
+	}
+	if len(e.body.Shards) == 0 || len(e.body.Shards) > consent.MaxShards {
+		return circuit, "", fmt.Errorf("it has %d shards", len(e.body.Shards))
+	}
+	if v.shards == nil {
+		v.shards = make(map[message.Digest]bool)
+	}
+	for i, s := range e.body.Shards {
+		raw, err := canonical.Marshal(s)
+		if err != nil {
+			return circuit, "", err
+		}
+		digest := message.Sum(append(e.body.Circuit[:], raw...))
+		if v.shards[digest] {
+			continue
+		}
+		if err := v.proofs.CheckShard(c, s); err != nil {
+			return circuit, "", fmt.Errorf("shard %d: %w", i, err)
+		}
+		v.shards[digest] = true
+	}
+	return circuit, origin, nil
 }
 
 // accesses returns the access proofs about a question by the node that the

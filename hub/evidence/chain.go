@@ -1,3 +1,5 @@
+//go:build !js
+
 package evidence
 
 import (
@@ -7,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/trialmesh/trialmesh/protocol/consent"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
@@ -152,4 +155,25 @@ func (v *verification) accessOnChain(ctx context.Context, client *evm.Client, s 
 	default:
 		v.report.pass(CheckChainAccess, subject, "block %d logs the access, transaction %s", event.Receipt.Block, event.Receipt.TxHash)
 	}
+}
+
+// Statement returns an access proof as the AccessLog contract takes it.
+func Statement(c entry.Circuit, a query.Access, e consent.Epoch, venue query.Venue) (evm.Access, error) {
+	circuit, err := circuits.ParseCircuit(c.Shape)
+	if err != nil {
+		return evm.Access{}, err
+	}
+	hash, err := venue.Hash(a.Node, a.Query)
+	if err != nil {
+		return evm.Access{}, err
+	}
+	public, err := AccessPublic(circuit, a, e, hash)
+	if err != nil {
+		return evm.Access{}, err
+	}
+	statement := evm.Access{Node: evm.Node(query.NodeTag(a.Node)), Question: evm.Question(a.Query), Proof: a.Proof}
+	for _, word := range public.Words() {
+		statement.Inputs = append(statement.Inputs, word)
+	}
+	return statement, nil
 }

@@ -4,22 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/trialmesh/trialmesh/hub/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
-	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
 // A copy is a directory with the files of the log as C2SP tlog-tiles lays them
-// out, documents/<digest>.json, and a file "question" if it has only the
-// documents of one.
-const (
-	documentsDir = "documents"
-	questionFile = "question"
-)
+// out, documents/<digest>.json, and a file that names its [Scope] if it has only
+// the documents of one.
+const documentsDir = "documents"
 
 // Dir is a copy of a log with documents, as [Export] writes it.
 type Dir struct {
@@ -50,42 +47,68 @@ func documentPath(digest message.Digest) string {
 	return documentsDir + "/" + digest.String() + ".json"
 }
 
-// question returns the one question whose documents the copy has.
-func (d *Dir) question() (id query.ID, partial bool, err error) {
-	raw, err := fs.ReadFile(d.fsys, questionFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return id, false, nil
+// Scope returns what the copy was made for, the zero Scope if it is of the whole log. If
+// that does not read, the copy still is not whole.
+func (d *Dir) Scope() (scope Scope, partial bool, err error) {
+	for _, file := range scopeFiles {
+		raw, err := d.mark(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return Scope{}, true, err
+		}
+		if scope, err = parseScope(file, raw); err != nil {
+			return Scope{}, true, err
+		}
+		return scope, true, nil
 	}
-	if err != nil {
-		return id, false, err
-	}
-	if len(raw) != 2*len(id)+1 || id.UnmarshalText(raw[:2*len(id)]) != nil || string(raw) != id.String()+"\n" {
-		return id, true, errors.New("the file does not hold the id of a question")
-	}
-	return id, true, nil
+	return Scope{}, false, nil
 }
 
-// copyOf returns the question that the source was copied for, if it was.
-func (v *verification) copyOf() (query.ID, bool) {
+// mark reads a file that names a scope.
+func (d *Dir) mark(file string) ([]byte, error) {
+	f, err := d.fsys.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxMark))
+}
+
+// maxMark bounds the file that names a scope, in bytes: the longest has a node's did:key.
+const maxMark = 256
+
+// copyOf returns what the source was copied for, if it has not the whole log's documents.
+func (v *verification) copyOf() (Scope, bool) {
 	at, _ := v.src.(pinned)
 	dir, isDir := at.Source.(*Dir)
 	if !isDir {
-		return query.ID{}, false
+		return Scope{}, false
 	}
-	id, partial, err := dir.question()
+	scope, partial, err := dir.Scope()
 	if err != nil {
-		v.report.fail(CheckCopy, questionFile, "%v", err)
+		v.report.fail(CheckCopy, "copy", "%v", err)
 	}
-	return id, partial
+	return scope, partial
 }
 
-// Export writes into dir everything that [VerifyQuery] reads about a question,
-// or with a zero id everything that [VerifyLedger] reads, so that it can be
+// fits checks that a copy has the documents of a scope. The copies of a trial and a node
+// have those of the questions in them as well.
+func (v *verification) fits(scope Scope) {
+	copied, partial := v.copyOf()
+	if !partial || copied == scope || !scope.Question.IsZero() && copied.Question.IsZero() {
+		return
+	}
+	v.report.fail(CheckCopy, scope.String(), "this copy was made for another purpose: the file says %s", copied)
+}
+
+// Export writes into dir everything that [Verify] reads about a scope, so that it can be
 // checked again without the hub. dir must be absent or empty: two exports in one
 // would mix two versions of the log. The report is that of the verification made
 // on the way: what fails there fails in the copy. The copy is durable when Export
 // returns.
-func Export(ctx context.Context, src Source, trust Trust, id query.ID, dir string) (Report, error) {
+func Export(ctx context.Context, src Source, trust Trust, scope Scope, dir string) (Report, error) {
 	fail := func(err error) (Report, error) { return Report{}, fmt.Errorf("export evidence: %w", err) }
 	switch entries, err := os.ReadDir(dir); {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
@@ -100,19 +123,13 @@ func Export(ctx context.Context, src Source, trust Trust, id query.ID, dir strin
 	if err := os.MkdirAll(filepath.Join(dir, documentsDir), 0o755); err != nil {
 		return fail(err)
 	}
-	if err := markQuestion(dir, id); err != nil {
+	if err := markScope(dir, scope); err != nil {
 		return fail(err)
 	}
 	if _, err := ledger.Export(ctx, at, dir); err != nil {
 		return fail(err)
 	}
-	to := recorder{at, dir}
-	var report Report
-	if id.IsZero() {
-		report, err = VerifyLedger(ctx, to, trust, "")
-	} else {
-		report, err = VerifyQuery(ctx, to, trust, "", id)
-	}
+	report, err := Verify(ctx, recorder{at, dir}, trust, "", scope)
 	if err != nil {
 		return report, fmt.Errorf("export evidence: %w", err)
 	}
@@ -122,12 +139,13 @@ func Export(ctx context.Context, src Source, trust Trust, id query.ID, dir strin
 	return report, nil
 }
 
-// markQuestion notes which question a copy is for, nothing for the whole log.
-func markQuestion(dir string, id query.ID) error {
-	if id.IsZero() {
+// markScope notes what a copy is for, nothing for the whole log.
+func markScope(dir string, scope Scope) error {
+	file, text := scope.mark()
+	if file == "" {
 		return nil
 	}
-	if err := writeFile(filepath.Join(dir, questionFile), []byte(id.String()+"\n")); err != nil {
+	if err := writeFile(filepath.Join(dir, file), []byte(text+"\n")); err != nil {
 		return err
 	}
 	return syncDir(dir)

@@ -36,7 +36,7 @@ func TestExportedCopyVerifiesAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			exported, err := evidence.Export(t.Context(), w.source, w.trust, id, dir)
+			exported, err := evidence.Export(t.Context(), w.source, w.trust, evidence.Scope{Question: id}, dir)
 			require.NoError(t, err)
 			require.Empty(t, exported.Failed())
 
@@ -54,7 +54,7 @@ func TestExportedCopyVerifiesAlone(t *testing.T) {
 func TestExportedLogVerifiesAlone(t *testing.T) {
 	t.Parallel()
 	w, dir := network(t), t.TempDir()
-	exported, err := evidence.Export(t.Context(), w.source, w.trust, query.ID{}, dir)
+	exported, err := evidence.Export(t.Context(), w.source, w.trust, evidence.Scope{}, dir)
 	require.NoError(t, err)
 	require.Empty(t, exported.Failed())
 	files := load(t, dir)
@@ -79,18 +79,18 @@ func TestExportedLogVerifiesAlone(t *testing.T) {
 func TestExportRefusesAFolderInUse(t *testing.T) {
 	t.Parallel()
 	w, dir := network(t), t.TempDir()
-	_, err := evidence.Export(t.Context(), w.source, w.trust, w.complete, dir)
+	_, err := evidence.Export(t.Context(), w.source, w.trust, evidence.Scope{Question: w.complete}, dir)
 	require.NoError(t, err)
 	before := load(t, dir)
 	for _, id := range []query.ID{w.complete, w.withheld, {}} {
-		_, err = evidence.Export(t.Context(), w.source, w.trust, id, dir)
+		_, err = evidence.Export(t.Context(), w.source, w.trust, evidence.Scope{Question: id}, dir)
 		require.ErrorContains(t, err, dir+" is not empty")
 	}
 	require.Equal(t, before, load(t, dir))
 
 	mine := t.TempDir()
 	require.NoError(t, os.WriteFile(mine+"/notes.txt", []byte("mine"), 0o600))
-	_, err = evidence.Export(t.Context(), w.source, w.trust, w.complete, mine)
+	_, err = evidence.Export(t.Context(), w.source, w.trust, evidence.Scope{Question: w.complete}, mine)
 	require.ErrorContains(t, err, mine+" is not empty")
 	require.Len(t, load(t, mine), 1)
 }
@@ -114,7 +114,7 @@ func requireNames(t testing.TB, report evidence.Report, file string) {
 func TestEveryFlippedBitIsFound(t *testing.T) {
 	t.Parallel()
 	w, dir := network(t), t.TempDir()
-	_, err := evidence.Export(t.Context(), w.source, w.trust, w.complete, dir)
+	_, err := evidence.Export(t.Context(), w.source, w.trust, evidence.Scope{Question: w.complete}, dir)
 	require.NoError(t, err)
 	const perFile = 6 // bits, spread over the file and over the bits of a byte
 	for name, file := range load(t, dir) {
@@ -137,7 +137,7 @@ func TestEveryFlippedBitIsFound(t *testing.T) {
 func TestEveryMissingFileIsFound(t *testing.T) {
 	t.Parallel()
 	w, dir := network(t), t.TempDir()
-	_, err := evidence.Export(t.Context(), w.source, w.trust, w.complete, dir)
+	_, err := evidence.Export(t.Context(), w.source, w.trust, evidence.Scope{Question: w.complete}, dir)
 	require.NoError(t, err)
 	for name := range load(t, dir) {
 		if name == "question" {
@@ -157,7 +157,7 @@ func TestEveryMissingFileIsFound(t *testing.T) {
 func TestCopyOfAnotherQuestion(t *testing.T) {
 	t.Parallel()
 	w, dir := network(t), t.TempDir()
-	_, err := evidence.Export(t.Context(), w.source, w.trust, w.withheld, dir)
+	_, err := evidence.Export(t.Context(), w.source, w.trust, evidence.Scope{Question: w.withheld}, dir)
 	require.NoError(t, err)
 	report, err := evidence.VerifyQuery(t.Context(), evidence.NewDir(os.DirFS(dir)), w.trust, "", w.complete)
 	require.NoError(t, err)

@@ -27,6 +27,9 @@ var (
 
 // document returns the document that a leaf names, after comparing digests.
 func (v *verification) document(ctx context.Context, l leaf) ([]byte, error) {
+	if raw, known := v.read[l.Digest]; known {
+		return raw, nil
+	}
 	raw, err := v.src.Document(ctx, l.Digest)
 	if err != nil {
 		if !errors.Is(err, ErrNoDocument) && v.broken == nil {
@@ -45,7 +48,22 @@ func (v *verification) document(ctx context.Context, l leaf) ([]byte, error) {
 	if !bytes.Equal(clean, raw) {
 		return nil, errors.New("the document is not in canonical form")
 	}
+	v.remember(l.Digest, raw)
 	return raw, nil
+}
+
+// maxRead bounds the documents that are kept for a second reading, in bytes together.
+const maxRead = 64 << 20
+
+// remember keeps a document, if there is room: many answers rest on one trial and one epoch.
+func (v *verification) remember(digest message.Digest, raw []byte) {
+	if v.readSize+len(raw) > maxRead {
+		return
+	}
+	if v.read == nil {
+		v.read = make(map[message.Digest][]byte)
+	}
+	v.read[digest], v.readSize = raw, v.readSize+len(raw)
 }
 
 // read returns a leaf's document, which nobody but the hub vouches for.
@@ -110,15 +128,8 @@ func (v *verification) consistent(ctx context.Context, l leaf) error {
 		d, err := read[entry.Circuit](ctx, v, l)
 		return byHub(d.Shape, err)
 	case entry.TrialRegistered:
-		d, err := read[trial.Registration](ctx, v, l)
-		if err != nil {
-			return err
-		}
-		design, err := d.Open()
-		if err == nil && d.Design.Issuer != l.Actor {
-			err = errActor
-		}
-		return about(l, string(design.ID), err)
+		_, _, err := v.registration(ctx, l)
+		return err
 	case entry.ConsentEpoch:
 		d, err := open[consent.Epoch](ctx, v, l, consent.KindEpoch)
 		return about(l, string(d.body.Trial), own(err, l.Actor, d.body.Node))
@@ -155,6 +166,19 @@ func (v *verification) consistent(ctx context.Context, l leaf) error {
 	}
 	_, err := v.document(ctx, l) // of a later version: no more is known
 	return err
+}
+
+// registration returns what a leaf registers of a trial.
+func (v *verification) registration(ctx context.Context, l leaf) (trial.Registration, trial.Design, error) {
+	r, err := read[trial.Registration](ctx, v, l)
+	if err != nil {
+		return r, trial.Design{}, err
+	}
+	design, err := r.Open()
+	if err == nil && r.Design.Issuer != l.Actor {
+		err = errActor
+	}
+	return r, design, about(l, string(design.ID), err)
 }
 
 // about adds the check that a leaf's subject is its document's.

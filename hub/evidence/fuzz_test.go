@@ -2,7 +2,7 @@ package evidence
 
 import (
 	"context"
-	"fmt"
+	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -47,16 +47,24 @@ func FuzzDocument(f *testing.F) {
 	})
 }
 
-// FuzzQuestionMark reads arbitrary bytes as the file that says what a copy is for.
-func FuzzQuestionMark(f *testing.F) {
+// FuzzScopeMark reads arbitrary bytes as the files that say what a copy is for.
+func FuzzScopeMark(f *testing.F) {
 	f.Add([]byte(query.ID{1}.String() + "\n"))
+	f.Add([]byte("glucose-1\n"))
+	f.Add([]byte("did:key:z6MkfQH6QoDL8aU9BBqZ1LwpBLxViKATneuXJsZe87AaeYz4\n"))
 	f.Add([]byte(""))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		dir := NewDir(fstest.MapFS{questionFile: &fstest.MapFile{Data: raw}})
-		id, partial, err := dir.question()
-		require.True(t, partial, "a damaged mark must not make the copy look whole")
-		if err == nil {
-			require.Equal(t, fmt.Sprintf("%s\n", id), string(raw))
+		for _, file := range scopeFiles {
+			dir := NewDir(fstest.MapFS{file: &fstest.MapFile{Data: raw}})
+			scope, partial, err := dir.Scope()
+			require.True(t, partial, "a damaged mark must not make the copy look whole")
+			if err != nil {
+				require.Zero(t, scope)
+				continue
+			}
+			name, text := scope.mark()
+			require.Equal(t, file, name)
+			require.Equal(t, text, strings.TrimSuffix(string(raw), "\n"))
 		}
 	})
 }

@@ -27,8 +27,8 @@ func VerifyLedger(ctx context.Context, src Source, trust Trust, chain string) (R
 		v.readCircuits(ctx)
 		v.documents(ctx)
 		v.anchors(ctx)
-		v.once(ctx)
-		v.trees(ctx)
+		v.once(ctx, nil)
+		v.trees(ctx, nil)
 		v.onChain(ctx, 0, nil)
 	}
 	return v.end(ctx)
@@ -77,7 +77,7 @@ func (v *verification) documents(ctx context.Context) {
 		v.report.pass(CheckSignatures, v.trust.Origin, "trials, consent epochs, questions and access proofs are signed by whom the entries name")
 	}
 	if absent > 0 {
-		v.report.skip(CheckDocuments, v.trust.Origin, fmt.Sprintf("%d documents are not in this copy, which was made for one question", absent))
+		v.report.skip(CheckDocuments, v.trust.Origin, fmt.Sprintf("%d documents are not in this copy, which was not made of the whole log", absent))
 	}
 }
 
@@ -113,13 +113,13 @@ func (v *verification) extends(ctx context.Context, size int64, root []byte) err
 	return v.view.Extends(ctx, earlier)
 }
 
-// once checks over the whole log that no proof and no commitment to records
+// once checks over all leaves, or those that only allows, that no proof and no commitment to records
 // serves two answers. A proof that was made to look different is refused by its
 // public inputs instead.
-func (v *verification) once(ctx context.Context) {
+func (v *verification) once(ctx context.Context, only func(leaf) bool) {
 	proofs, sound := make(map[message.Digest]leaf), true
 	for _, l := range v.leaves {
-		if l.Kind != entry.AccessProved {
+		if l.Kind != entry.AccessProved || only != nil && !only(l) {
 			continue
 		}
 		a, err := open[query.Access](ctx, v, l, query.KindAccess)

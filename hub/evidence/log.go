@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/trialmesh/trialmesh/hub/ledger"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/zk/ceremony"
 )
 
@@ -23,8 +25,24 @@ type verification struct {
 
 	view     *ledger.View
 	leaves   []leaf
+	matters  map[matter][]leaf
 	circuits map[message.Digest]circuitLeaf   // by SHA-256 of the verifying key
 	parties  map[string]map[identity.DID]bool // who contributed to ceremonies, by their plans
+
+	read     map[message.Digest][]byte // documents that may be needed again
+	readSize int                       // bytes in read
+	shards   map[message.Digest]bool   // of epochs, whose proofs were verified
+
+	// questions are those that were checked; without a result they fail unless the
+	// verification is of more than one.
+	questions map[query.ID]*question
+	ongoing   bool
+
+	// answered says that an answer was checked, last is its entry, and proven are the
+	// access proofs that verified.
+	answered bool
+	last     int64
+	proven   []statement
 
 	// broken is the first error that kept something from being checked.
 	broken error
@@ -107,6 +125,7 @@ func (v *verification) damaged(found ledger.Report, err error) {
 // readEntries reads every entry, each proven by the checkpoint.
 func (v *verification) readEntries(ctx context.Context) bool {
 	size, index := v.view.Checkpoint().Size, int64(0)
+	v.matters = make(map[matter][]leaf)
 	sound := true
 	for raw, err := range v.view.Entries(ctx, 0, size) {
 		if err != nil {
@@ -123,7 +142,9 @@ func (v *verification) readEntries(ctx context.Context) bool {
 			v.report.fail(CheckEntries, fmt.Sprintf("entry %d", index), "it is dated %s, before the entry that precedes it (%s)", e.At, v.leaves[n-1].At)
 			sound = false
 		}
-		v.leaves = append(v.leaves, leaf{index, e})
+		l := leaf{index, e}
+		v.leaves = append(v.leaves, l)
+		v.matters[matter{e.Kind, e.Subject}] = append(v.matters[matter{e.Kind, e.Subject}], l)
 		index++
 	}
 	if sound {
@@ -132,15 +153,15 @@ func (v *verification) readEntries(ctx context.Context) bool {
 	return sound
 }
 
+// matter is what a leaf is about.
+type matter struct {
+	kind    entry.Kind
+	subject string
+}
+
 // find returns the leaves of a kind about a subject, in order.
 func (v *verification) find(kind entry.Kind, subject string) []leaf {
-	var found []leaf
-	for _, l := range v.leaves {
-		if l.Kind == kind && l.Subject == subject {
-			found = append(found, l)
-		}
-	}
-	return found
+	return slices.Clip(v.matters[matter{kind, subject}])
 }
 
 // readParties reads who contributed to ceremonies.

@@ -9,7 +9,6 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/zk/circuits"
-	"github.com/trialmesh/trialmesh/zk/evm"
 	"github.com/trialmesh/trialmesh/zk/verifier"
 )
 
@@ -40,24 +39,29 @@ func (p *Proofs) key(c entry.Circuit) (*verifier.Key, error) {
 
 // CheckEpoch verifies the proof of every shard of e.
 func (p *Proofs) CheckEpoch(c entry.Circuit, e consent.Epoch) error {
-	key, err := p.key(c)
-	if err != nil {
-		return err
-	}
 	for i, s := range e.Shards {
-		window, err := circuits.NewWindow(s.From, s.To)
-		if err != nil {
-			return fmt.Errorf("shard %d: %w", i, err)
-		}
-		proof, err := circuits.NewProof(s.Proof)
-		if err != nil {
-			return fmt.Errorf("shard %d: %w", i, err)
-		}
-		if err := key.VerifyEpoch(circuits.EpochPublic{ShardRoot: s.Root, Window: window, MatrixRoot: s.Matrix}, proof); err != nil {
+		if err := p.CheckShard(c, s); err != nil {
 			return fmt.Errorf("shard %d: %w", i, err)
 		}
 	}
 	return nil
+}
+
+// CheckShard verifies the proof of one shard of an epoch.
+func (p *Proofs) CheckShard(c entry.Circuit, s consent.Shard) error {
+	key, err := p.key(c)
+	if err != nil {
+		return err
+	}
+	window, err := circuits.NewWindow(s.From, s.To)
+	if err != nil {
+		return err
+	}
+	proof, err := circuits.NewProof(s.Proof)
+	if err != nil {
+		return err
+	}
+	return key.VerifyEpoch(circuits.EpochPublic{ShardRoot: s.Root, Window: window, MatrixRoot: s.Matrix}, proof)
 }
 
 // CheckAccess verifies a's proof against the epoch it builds on. hash binds it
@@ -97,25 +101,4 @@ func AccessPublic(c circuits.Circuit, a query.Access, e consent.Epoch, hash cons
 		return circuits.AccessPublic{}, fmt.Errorf("access: lower bound is out of range")
 	}
 	return circuits.AccessPublic{MatrixDigest: matrix, UsedDigest: a.Used, QueryHash: hash, Scopes: scopes, Min: uint32(a.AtLeast)}, nil
-}
-
-// Statement returns an access proof as the AccessLog contract takes it.
-func Statement(c entry.Circuit, a query.Access, e consent.Epoch, venue query.Venue) (evm.Access, error) {
-	circuit, err := circuits.ParseCircuit(c.Shape)
-	if err != nil {
-		return evm.Access{}, err
-	}
-	hash, err := venue.Hash(a.Node, a.Query)
-	if err != nil {
-		return evm.Access{}, err
-	}
-	public, err := AccessPublic(circuit, a, e, hash)
-	if err != nil {
-		return evm.Access{}, err
-	}
-	statement := evm.Access{Node: evm.Node(query.NodeTag(a.Node)), Question: evm.Question(a.Query), Proof: a.Proof}
-	for _, word := range public.Words() {
-		statement.Inputs = append(statement.Inputs, word)
-	}
-	return statement, nil
 }

@@ -39,12 +39,13 @@ func verifyQuery(ctx context.Context, src Source, trust Trust, chain string, id 
 	if err != nil {
 		return Report{}, err
 	}
-	if copied, partial := v.copyOf(); partial && copied != id {
-		v.report.fail(CheckCopy, questionFile, "this copy was made for question %s", copied)
-	}
+	v.fits(Scope{Question: id})
 	if v.open(ctx) {
 		v.readCircuits(ctx)
 		v.question(ctx, id, only, true)
+		if v.answered {
+			v.onChain(ctx, v.last, v.proven)
+		}
 	}
 	return v.end(ctx)
 }
@@ -70,6 +71,10 @@ func (v *verification) question(ctx context.Context, id query.ID, only identity.
 	if !v.result(ctx, q) {
 		return nil
 	}
+	if v.questions == nil {
+		v.questions = make(map[query.ID]*question)
+	}
+	v.questions[id] = q
 	if q.result.Repeats != nil {
 		v.repeats(ctx, q, only, follow)
 		return q
@@ -130,20 +135,12 @@ func (v *verification) trial(ctx context.Context, q *question) bool {
 		if i > 0 && l.index >= q.index {
 			break
 		}
-		r, err := read[trial.Registration](ctx, v, l)
-		var design trial.Design
-		if err == nil {
-			design, err = r.Open()
-		}
+		r, design, err := v.registration(ctx, l)
 		switch {
 		case errors.Is(err, trial.ErrUnapproved):
 			v.report.fail(CheckApproval, subject, "%s: %v", l.place(), err)
 			return false
 		case err != nil:
-		case r.Design.Issuer != l.Actor:
-			err = errActor
-		case design.ID != q.body.Trial:
-			err = errSubject
 		case l.index >= q.index:
 			err = fmt.Errorf("the trial was registered after the question, which is entry %d", q.index)
 		case i > 0 && r.Design.Digest() != registration.Design.Digest():
@@ -224,6 +221,10 @@ func (v *verification) study(ctx context.Context, q *question) {
 func (v *verification) result(ctx context.Context, q *question) bool {
 	subject := q.id.String()
 	leaves := v.find(entry.QuestionAnswered, subject)
+	if len(leaves) == 0 && v.ongoing {
+		v.report.skip(CheckResult, subject, fmt.Sprintf("no result is recorded yet; the newest entry of the log is of %s", stamp(v.leaves[len(v.leaves)-1].At)))
+		return false
+	}
 	if len(leaves) != 1 {
 		v.report.fail(CheckResult, subject, "the log records %d results of the question, not one: it may still be open", len(leaves))
 		return false
@@ -281,8 +282,11 @@ func (v *verification) repeats(ctx context.Context, q *question, only identity.D
 		v.report.fail(CheckRepeats, subject, "it is said to repeat %s, but is itself the answer that another repeats", first)
 		return
 	}
-	origin := v.question(ctx, first, only, false)
-	if origin == nil {
+	origin, known := v.questions[first]
+	if !known {
+		origin = v.question(ctx, first, only, false)
+	}
+	if origin == nil || origin.result.Repeats != nil {
 		v.report.fail(CheckRepeats, subject, "the answer repeated, %s, cannot be checked", first)
 		return
 	}
@@ -360,7 +364,6 @@ const unproven = "that the released numbers are the sums over these records is n
 // answers checks the nodes that answered.
 func (v *verification) answers(ctx context.Context, q *question, only identity.DID) {
 	proofs := v.accesses(q)
-	var proven []statement
 	found := false
 	for _, a := range q.result.Answered {
 		if only != "" && a.Node != only {
@@ -368,14 +371,14 @@ func (v *verification) answers(ctx context.Context, q *question, only identity.D
 		}
 		found = true
 		if s := v.answer(ctx, q, a, proofs); s != nil {
-			proven = append(proven, *s)
+			v.proven = append(v.proven, *s)
 		}
 	}
 	if !found {
 		v.report.fail(CheckAccess, string(only), "the node is not among those that answered the question")
 		return
 	}
-	v.onChain(ctx, q.resultLeaf.index, proven)
+	v.answered, v.last = true, max(v.last, q.resultLeaf.index)
 	v.report.skip(CheckNumbers, q.id.String(), unproven)
 }
 

@@ -24,6 +24,13 @@ const (
 	CheckTrees      = "log.consents"   // changes of consent leaves lead to the roots that epochs are about
 	CheckCopy       = "log.copy"       // a directory says which question it was made for
 
+	CheckSigned    = "trial.registered" // every registration of a trial is of one design, which a board approved
+	CheckMembers   = "trial.nodes"      // its nodes are enrolled, and nobody else published consents for it
+	CheckPlans     = "trial.plans"      // its studies and schedules are signed by its researchers
+	CheckQuestions = "trial.questions"  // how many were asked and answered
+	CheckActs      = "node.entries"     // a node's entries are of the time in which it was enrolled
+	CheckAnswers   = "node.answers"     // how often a node answered, refused or gave no answer
+
 	CheckQuestion   = "question.signed" // in the log, signed by the researcher, valid when asked
 	CheckStudy      = "question.study"  // it is the question of the saved study that it names
 	CheckTrial      = "trial.signed"    // registered before the question, signed

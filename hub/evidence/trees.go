@@ -67,9 +67,9 @@ func (v *verification) changes(ctx context.Context, l leaf) (signed[consent.Chan
 	return c, about(l, string(c.body.Trial), own(err, l.Actor, c.body.Node))
 }
 
-// trees recomputes every tree from its changes, and compares each epoch with the tree as it
-// was then.
-func (v *verification) trees(ctx context.Context) {
+// trees recomputes every tree, or those of the leaves that only allows, from its changes, and
+// compares each epoch with the tree as it was then.
+func (v *verification) trees(ctx context.Context, only func(leaf) bool) {
 	type owner struct {
 		trial trial.ID
 		node  identity.DID
@@ -81,7 +81,7 @@ func (v *verification) trees(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if l.Kind != entry.ConsentChanged && l.Kind != entry.ConsentEpoch {
+		if l.Kind != entry.ConsentChanged && l.Kind != entry.ConsentEpoch || only != nil && !only(l) {
 			continue
 		}
 		key := owner{trial.ID(l.Subject), l.Actor}
@@ -100,7 +100,7 @@ func (v *verification) trees(ctx context.Context) {
 		}
 		switch {
 		case errors.Is(err, ErrNoDocument) && partial:
-			v.report.skip(CheckTrees, v.trust.Origin, "the changes of leaves are not in this copy, which was made for one question")
+			v.report.skip(CheckTrees, v.trust.Origin, "the changes of leaves are not in this copy, which was not made of the whole log")
 			return
 		case err != nil:
 			v.report.fail(CheckTrees, l.place(), "%v", err)

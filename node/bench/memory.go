@@ -21,7 +21,7 @@ Needs Linux, and room for about three times the size.`
 const memoryBar = 300
 
 func memory(ctx context.Context, cfg Config) ([]Figure, error) {
-	if _, err := peak(); err != nil {
+	if _, err := Peak(); err != nil {
 		return nil, err
 	}
 	err := with(ctx, cfg, func(ctx context.Context, s *site) error {
@@ -44,7 +44,7 @@ func memory(ctx context.Context, cfg Config) ([]Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	most, err := peak()
+	most, err := Peak()
 	if err != nil {
 		return nil, err
 	}
@@ -74,8 +74,8 @@ func (t *tenths) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// peak is the most MiB that this process has had in memory: VmHWM of proc(5).
-func peak() (float64, error) {
+// Peak is the most MiB that this process has had in memory: VmHWM of proc(5).
+func Peak() (float64, error) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0, fmt.Errorf("memory is known on Linux only: %w", err)

@@ -28,12 +28,14 @@ func All() []bench.Benchmark {
 	return []bench.Benchmark{
 		{Name: "concurrent", Explain: concurrentText, Measure: concurrent},
 		{Name: "count-roundtrip", Explain: roundtripText, Measure: in(network.Config{}, roundtrip)},
+		{Name: "evidence", Explain: evidenceText, Measure: in(network.Config{}, measureEvidence)},
 		{Name: "gas", Explain: gasText, Measure: gas},
 		{Name: "grid", Explain: gridText, Measure: grid},
 		{Name: "ledger", Explain: ledgerText, Measure: measureLedger},
 		{Name: "mask", Explain: maskText, Measure: mask},
 		{Name: "means", Explain: meansText, Measure: in(network.Config{Researchers: meansResearchers}, means)},
 		{Name: "prove-enroll", Explain: proveEnrollText, Measure: proveEnroll},
+		{Name: "prove-epoch", Explain: proveEpochText, Measure: proveEpoch},
 		{Name: "prove-query", Explain: proveQueryText, Measure: proveQuery},
 		{Name: "verify-proof", Explain: verifyProofText, Measure: verifyProof},
 	}

@@ -13,6 +13,8 @@ import (
 	"github.com/trialmesh/trialmesh/node/peer/peertest"
 	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/simulations/network"
+	"github.com/trialmesh/trialmesh/zk/circuits"
+	"github.com/trialmesh/trialmesh/zk/prover"
 )
 
 func TestMaskingAddsUp(t *testing.T) {
@@ -88,6 +90,38 @@ func TestParticipantIsMeasured(t *testing.T) {
 	require.Equal(t, []string{"prove-enroll", "prove-enroll-cpu", "prove-enroll-constraints", "verify-proof"}, measured)
 }
 
+// TestEvidenceIsMeasured exports what a network with real proofs of the smallest size proved.
+func TestEvidenceIsMeasured(t *testing.T) {
+	t.Parallel()
+	cache, err := prover.CacheDir()
+	require.NoError(t, err)
+	n, err := network.Start(t.Context(), network.Config{Dir: t.TempDir(), Circuits: cache, Shape: circuits.Shape{ShardSize: 16, Shards: 1, Slots: 2}, Persons: 16})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, n.Close()) })
+	figures, err := measureEvidence(t.Context(), bench.Config{Dir: t.TempDir(), For: time.Millisecond, Progress: func(text string) { t.Log(text) }}, n)
+	require.NoError(t, err)
+	var measured []string
+	for _, f := range figures {
+		measured = append(measured, f.Name)
+		require.Positive(t, f.Value, f.Name)
+	}
+	require.Equal(t, []string{"evidence", "evidence-verify", "evidence-verify-cpu", "evidence-shard", "evidence-entry"}, measured)
+	require.True(t, figures[0].OK, "%v kB", figures[0].Value)
+}
+
+// TestEpochIsMeasured proves shards of four.
+func TestEpochIsMeasured(t *testing.T) {
+	t.Parallel()
+	figures, err := proveShard(t.Context(), bench.Config{For: time.Millisecond, Progress: func(text string) { t.Log(text) }}, circuits.Shape{ShardSize: 4, Shards: 1, Slots: 2})
+	require.NoError(t, err)
+	var measured []string
+	for _, f := range figures {
+		measured = append(measured, f.Name)
+		require.Positive(t, f.Value, f.Name)
+	}
+	require.Equal(t, []string{"prove-epoch", "prove-epoch-changed", "prove-epoch-constraints", "prove-epoch-memory"}, measured)
+}
+
 func TestAllAreExplained(t *testing.T) {
 	t.Parallel()
 	var names []string
@@ -95,7 +129,7 @@ func TestAllAreExplained(t *testing.T) {
 		names = append(names, b.Name)
 		require.True(t, strings.HasSuffix(b.Explain, "."), b.Name)
 	}
-	require.Equal(t, []string{"concurrent", "count-roundtrip", "gas", "grid", "ledger", "mask", "means", "prove-enroll", "prove-query", "verify-proof"}, names)
+	require.Equal(t, []string{"concurrent", "count-roundtrip", "evidence", "gas", "grid", "ledger", "mask", "means", "prove-enroll", "prove-epoch", "prove-query", "verify-proof"}, names)
 }
 
 func TestLedgerIsMeasured(t *testing.T) {
