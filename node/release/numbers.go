@@ -7,6 +7,8 @@ import (
 	"maps"
 	"math"
 	"slices"
+
+	"github.com/trialmesh/trialmesh/federation/analysis"
 )
 
 // Numbers of events add up: of the days to 99 and from 101 on, and of all to 200, the third sum less the
@@ -74,7 +76,7 @@ func (d *decision) addUp(ctx context.Context, a Answer) (keep []measureSet, err 
 		if err != nil {
 			return nil, err
 		}
-		if found {
+		if found || powersDiffer(earlier, fresh, d.q.Policy.MinDifference) {
 			return nil, ErrDifference.With("sums of " + d.answer.Columns[measure] + " and of others, of other days or concepts, add up to those of few persons; ask for the same days and concepts as before")
 		}
 	}
@@ -132,6 +134,37 @@ func leaveFew(spent *int, earlier, fresh []numbers, least int) (bool, error) {
 		s.sizes = append(s.sizes, column.persons)
 	}
 	return s.light(b.rows, least-1)
+}
+
+// fourPowers of a column of numbers are what a description tells.
+const fourPowers = 4
+
+// powersDiffer reports whether the powers of a fresh sum's values less those of another are about fewer
+// than least persons, but some. Of values that end at 6 and at 8, sums and squares differ by how many
+// have 7 and how many 8.
+func powersDiffer(earlier, fresh []numbers, least int) bool {
+	for i, one := range fresh {
+		for _, other := range slices.Concat(earlier, fresh[:i]) {
+			both := make(map[[2]float64]int) // persons by their two values
+			count := func(person int64) {
+				if pair := [2]float64{one[person], other[person]}; pair[0] != pair[1] {
+					both[pair]++
+				}
+			}
+			for person := range one {
+				count(person)
+			}
+			for person := range other {
+				if one[person] == 0 {
+					count(person)
+				}
+			}
+			if analysis.PowersTellFew(slices.Collect(maps.Values(both)), fourPowers, least) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // numberColumn are persons who have the same value in each sum.

@@ -63,6 +63,34 @@ func TestSumsThatAddUp(t *testing.T) {
 	}
 }
 
+// TestPowersThatDifferByFew: of two sums that end at two numbers, how many have each between.
+func TestPowersThatDifferByFew(t *testing.T) {
+	t.Parallel()
+	const least = 11
+	upTo := func(most float64, of7 int64) numbers {
+		return of(func(p int64) float64 {
+			if p < of7 {
+				return min(7, most)
+			}
+			return min(float64(p%12), most)
+		})
+	}
+	for name, c := range map[string]struct {
+		earlier, fresh []numbers
+		found          bool
+	}{
+		"one":                           {fresh: []numbers{upTo(8, 3)}},
+		"the same again":                {earlier: []numbers{upTo(8, 3)}, fresh: []numbers{upTo(8, 3)}},
+		"by one number":                 {earlier: []numbers{upTo(6, 0)}, fresh: []numbers{upTo(7, 0)}},
+		"by two, few have 7":            {earlier: []numbers{upTo(6, 0)}, fresh: []numbers{upTo(8, 0)}, found: true},
+		"in one question":               {fresh: []numbers{upTo(6, 0), upTo(8, 0)}, found: true},
+		"by two, many have 7":           {earlier: []numbers{upTo(6, 20)}, fresh: []numbers{upTo(8, 20)}},
+		"by more than there are powers": {earlier: []numbers{upTo(2, 0)}, fresh: []numbers{upTo(11, 0)}},
+	} {
+		require.Equal(t, c.found, powersDiffer(c.earlier, c.fresh, least), name)
+	}
+}
+
 // TestNumbersInTheField are added as they are, in halves and below zero too.
 func TestNumbersInTheField(t *testing.T) {
 	t.Parallel()
