@@ -298,6 +298,8 @@ func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, views 
 		Sets:    make(map[string][][]omop.PersonID),
 		Values:  make(map[string][][]release.Value),
 		Columns: make(map[string]string),
+
+		Averaged: make(map[string]bool),
 	}
 	if out.Choices, err = choices(a); err != nil {
 		return release.Answer{}, err
@@ -348,6 +350,9 @@ func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, views 
 			out.Values[of] = append(out.Values[of], values...)
 			if additive(c) && !slices.Contains(out.Additive, of) {
 				out.Additive = append(out.Additive, of)
+			}
+			if c.From == query.FromMeasurement {
+				out.Averaged[of] = out.Averaged[of] || c.Take == query.TakeMean
 			}
 		}
 	}

@@ -82,6 +82,7 @@ var attacks = []attack{
 	{"bu", "descriptions of columns of which the attacker knows all but one, of a cohort and of eleven more, to solve them for the value", elevenMore},
 	{"bv", "numbers of events that end at six and at eight, and their squares, for who has seven", twoCaps},
 	{"bw", "the moments of a number that is 3 at most, but for few who have 4 or 5", rareValues},
+	{"bx", "the first, the last and the mean of everybody's measurements, for those of who has a third", meanOfTwo},
 }
 
 // few is how many persons the attacker is after.

@@ -255,6 +255,46 @@ func (t *target) secondDifference(ctx context.Context, endingAt func(int) (query
 	return Finding{Outcome: Blunted, Learned: "sums of all"}, nil
 }
 
+// meanOfTwo describes the first of everybody's measurements, the last, and their mean, of which twice is the
+// sum of the others but for who has been measured a third time.
+func meanOfTwo(ctx context.Context, t *target) (Finding, error) {
+	found, left := 0.0, 0.0
+	for _, asked := range []struct {
+		take string
+		of   func(first, between, last float64, third bool) float64
+		sign float64
+	}{
+		{query.TakeFirst, func(first, _, _ float64, _ bool) float64 { return first }, -1},
+		{query.TakeLast, func(_, _, last float64, _ bool) float64 { return last }, -1},
+		{query.TakeMean, func(first, between, last float64, third bool) float64 {
+			if third {
+				return (first + between + last) / 3
+			}
+			return (first + last) / 2
+		}, 2},
+	} {
+		column := measured("value", 500)
+		column.Take = asked.take
+		answer, err := t.answerTo(ctx, described(false, column), func(place int) []float64 {
+			first := 60 + float64(place*37%801)/10
+			last := first + 1 + float64(place*13%203)/10
+			v := asked.of(first, last+100, last, place < few)
+			if place < few {
+				left += asked.sign * v
+			}
+			return []float64{v}
+		})
+		if err != nil {
+			return failed(err, "that few were measured more often than others")
+		}
+		found += asked.sign * total(answer, 0)
+	}
+	if about(found, left) {
+		return Finding{Outcome: Succeeded, Learned: "the values of the few who were measured a third time"}, nil
+	}
+	return Finding{Outcome: Blunted, Learned: "sums of all"}, nil
+}
+
 // movedBreak asks for a histogram and moves one of its breaks past one person.
 func movedBreak(ctx context.Context, t *target) (Finding, error) {
 	with := func(at float64) query.Analysis {

@@ -44,43 +44,112 @@ func parseNumbers(raw []byte) (numbers, error) {
 	return n, nil
 }
 
+// meansOf begins it where some of a question's values are means.
+const meansOf = "means of "
+
+// partsOfMeans are the parts in which measurements are added up, so that the mean of ten values or fewer of six
+// decimals is a whole number of parts.
+const partsOfMeans = 2520 * 1e6
+
+// added is a measure whose values may add up to those of others.
+type added struct {
+	measure string
+	parts   float64 // of one in which they are whole numbers, where some are means; 0 for those that are sums
+	mean    bool    // of the answer's are
+}
+
+// mayAddUp returns the measures of an answer whose values do.
+func (a Answer) mayAddUp() (list []added) {
+	for _, measure := range a.Additive {
+		list = append(list, added{measure: measure})
+	}
+	for _, measure := range slices.Sorted(maps.Keys(a.Averaged)) {
+		list = append(list, added{measure, partsOfMeans, a.Averaged[measure]})
+	}
+	return list
+}
+
+// under is where the answer's values are kept.
+func (m added) under() string {
+	if m.mean {
+		return meansOf + m.measure
+	}
+	return numbersOf + m.measure
+}
+
 // addUp refuses if sums of the answer and earlier ones add up to something about few persons' values.
 // It returns what is to be kept of the answer's.
-func (d *decision) addUp(ctx context.Context, a Answer) (keep []measureSet, err error) {
-	for _, measure := range a.Additive {
-		var fresh []numbers
-		for cell, values := range a.Values[measure] {
-			n := make(numbers, len(values))
-			for _, v := range values {
-				person, err := numberOf(v.Person)
-				if err != nil {
-					return nil, err
-				}
-				if v.Number != 0 {
-					n[person] = v.Number
+func (d *decision) addUp(ctx context.Context, a Answer, shown analysis.Table) (keep []measureSet, err error) {
+	for _, m := range a.mayAddUp() {
+		cells := a.Values[m.measure]
+		if a.Frame == nil {
+			cells = slices.Clone(cells)
+			for i, c := range shown.Cells {
+				if c.Withheld {
+					cells[i] = nil
 				}
 			}
-			if len(n) > 0 {
-				fresh = append(fresh, n)
-				keep = append(keep, measureSet{measure: numbersOf + measure, cell: cell, members: n.kept(), choice: true})
-			}
+		}
+		fresh, err := m.numbers(cells)
+		if err != nil {
+			return nil, err
+		}
+		for i, n := range fresh {
+			keep = append(keep, measureSet{measure: m.under(), cell: i, members: n.kept(), choice: true})
 		}
 		if d.q.Policy.MinDifference <= 1 || len(fresh) == 0 {
 			continue
 		}
-		earlier, err := d.readNumbers(ctx, numbersOf+measure)
-		if err != nil {
+		if found, err := d.addsUp(ctx, m, fresh); err != nil {
 			return nil, err
-		}
-		found, err := leaveFew(&d.spent, earlier, fresh, d.q.Policy.MinDifference)
-		if err != nil {
-			return nil, err
-		}
-		if found || powersDiffer(earlier, fresh, d.q.Policy.MinDifference) {
-			return nil, ErrDifference.With("sums of " + d.answer.Columns[measure] + " and of others, of other days or concepts, add up to those of few persons; ask for the same days and concepts as before")
+		} else if found {
+			return nil, ErrDifference.With("sums of " + d.answer.Columns[m.measure] + " and of others, of other days, concepts or of another of a person's values, add up to those of few persons; ask for the same as before")
 		}
 	}
 	return keep, nil
+}
+
+// numbers returns the values behind each cell that has some.
+func (m added) numbers(cells [][]Value) (list []numbers, err error) {
+	for _, values := range cells {
+		n := make(numbers, len(values))
+		for _, v := range values {
+			person, err := numberOf(v.Person)
+			if err != nil {
+				return nil, err
+			}
+			number := v.Number
+			if m.parts != 0 {
+				number = math.Round(number * m.parts)
+			}
+			if number != 0 {
+				n[person] = number
+			}
+		}
+		if len(n) > 0 {
+			list = append(list, n)
+		}
+	}
+	return list, nil
+}
+
+// addsUp reports whether fresh values of a measure and earlier ones do. Single values of measurements do
+// not, unless there are means of them.
+func (d *decision) addsUp(ctx context.Context, m added, fresh []numbers) (bool, error) {
+	earlier, err := d.readNumbers(ctx, numbersOf+m.measure)
+	if err != nil {
+		return false, err
+	}
+	if m.parts != 0 {
+		means, err := d.readNumbers(ctx, meansOf+m.measure)
+		if err != nil || !m.mean && len(means) == 0 {
+			return false, err
+		}
+		earlier = append(earlier, means...)
+	} else if powersDiffer(earlier, fresh, d.q.Policy.MinDifference) {
+		return true, nil
+	}
+	return leaveFew(&d.spent, earlier, fresh, d.q.Policy.MinDifference)
 }
 
 // readNumbers returns the values behind sums that were let out.
