@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/trialmesh/trialmesh/federation/analysis"
+	"github.com/trialmesh/trialmesh/protocol/message"
 )
 
 // Numbers of events add up: of the days to 99 and from 101 on, and of all to 200, the third sum less the
@@ -51,14 +52,14 @@ const meansOf = "means of "
 // decimals is a whole number of parts.
 const partsOfMeans = 2520 * 1e6
 
-// added is a measure whose values may add up to those of others.
+// added are values that may add up to others.
 type added struct {
 	measure string
 	parts   float64 // of one in which they are whole numbers, where some are means; 0 for those that are sums
 	mean    bool    // of the answer's are
 }
 
-// mayAddUp returns the measures of an answer whose values do.
+// mayAddUp returns the values of an answer that do.
 func (a Answer) mayAddUp() (list []added) {
 	for _, measure := range a.Additive {
 		list = append(list, added{measure: measure})
@@ -81,13 +82,10 @@ func (m added) under() string {
 // It returns what is to be kept of the answer's.
 func (d *decision) addUp(ctx context.Context, a Answer, shown analysis.Table) (keep []measureSet, err error) {
 	for _, m := range a.mayAddUp() {
-		cells := a.Values[m.measure]
-		if a.Frame == nil {
-			cells = slices.Clone(cells)
-			for i, c := range shown.Cells {
-				if c.Withheld {
-					cells[i] = nil
-				}
+		var cells [][]Value
+		for i, values := range a.Values[m.measure] {
+			if a.Frame != nil || !shown.Cells[i].Withheld {
+				cells = append(cells, values)
 			}
 		}
 		fresh, err := m.numbers(cells)
@@ -109,8 +107,9 @@ func (d *decision) addUp(ctx context.Context, a Answer, shown analysis.Table) (k
 	return keep, nil
 }
 
-// numbers returns the values behind each cell that has some.
+// numbers returns the values behind each cell that has some, those of two alike once.
 func (m added) numbers(cells [][]Value) (list []numbers, err error) {
+	seen := make(map[message.Digest]bool)
 	for _, values := range cells {
 		n := make(numbers, len(values))
 		for _, v := range values {
@@ -126,14 +125,15 @@ func (m added) numbers(cells [][]Value) (list []numbers, err error) {
 				n[person] = number
 			}
 		}
-		if len(n) > 0 {
+		if key := message.Sum(n.kept().bytes()); len(n) > 0 && !seen[key] {
+			seen[key] = true
 			list = append(list, n)
 		}
 	}
 	return list, nil
 }
 
-// addsUp reports whether fresh values of a measure and earlier ones do. Single values of measurements do
+// addsUp reports whether fresh values and earlier ones do. Single values of measurements do
 // not, unless there are means of them.
 func (d *decision) addsUp(ctx context.Context, m added, fresh []numbers) (bool, error) {
 	earlier, err := d.readNumbers(ctx, numbersOf+m.measure)
