@@ -295,13 +295,13 @@ func (f *Frame) Odd(rows []int, but []string) (odd []Odd) {
 	return odd
 }
 
-// fewValues is how many different values a column may have for their powers to tell how many
-// rows have each: a description has four powers.
-const fewValues = 5
+// powersOf is in how many sums a column is by itself: a description has their number and four powers.
+const powersOf = 5
 
 // TellsFew returns the columns by which sums over some rows of products and powers of numeric
 // columns, but those named, would be about some of them but fewer than least: those that are odd
-// in the same columns, or those with one of few values. Without any, they are about more.
+// in the same columns, those with one of few values, or with none of four that nearly all have.
+// Without any, they are about more.
 func (f *Frame) TellsFew(rows []int, but []string, least int) (columns []string) {
 	in := make(map[int]string) // the columns in which a row is odd
 	list := f.Odd(rows, but)
@@ -329,12 +329,33 @@ func (f *Frame) TellsFew(rows []int, but []string, least int) (columns []string)
 		for _, row := range rows {
 			with[f.values[i][row]]++
 		}
-		if len(with) > 1 && len(with) <= fewValues && slices.ContainsFunc(slices.Collect(maps.Values(with)), few) {
+		if PowersTellFew(slices.Collect(maps.Values(with)), powersOf, least) {
 			return []string{c.Name}
 		}
 	}
 	return nil
 }
+
+// PowersTellFew reports whether so many sums over rows, of which some have each number, are about
+// fewer than least of them. As many sums as there are numbers tell how many rows have each. Of more
+// numbers all but one of as many as there are sums can be made 0: if those make up nearly all rows, the
+// sums are about the others.
+func PowersTellFew(rows []int, sums, least int) bool {
+	slices.SortFunc(rows, func(a, b int) int { return b - a })
+	if len(rows) <= sums {
+		return len(rows) > 1 && rows[len(rows)-1] < least
+	}
+	all, others := 0, 0
+	for i, n := range rows {
+		if all += n; i >= sums-1 {
+			others += n
+		}
+	}
+	return others < least && nearlyAll*others <= all
+}
+
+// nearlyAll are all but one in so many.
+const nearlyAll = 10
 
 // LargestShare returns the greatest share, 0 to 1, that one of some rows has in a numeric
 // column's sum of magnitudes over them, or of a power of the distances from the mean in one that

@@ -109,3 +109,20 @@ func TestTellsFew(t *testing.T) {
 		require.Nil(t, f.TellsFew(rows, []string{"a", "b"}, 5), name)
 	}
 }
+
+func TestPowersTellFew(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		rows []int
+		few  bool
+	}{
+		"one number":                    {[]int{3}, false},
+		"few have one of five":          {[]int{40, 40, 10, 40, 40}, true},
+		"many have each of five":        {[]int{40, 40, 11, 40, 40}, false},
+		"few have none of four":         {[]int{40, 1, 40, 9, 40, 40}, true},
+		"many have none of four":        {[]int{40, 5, 40, 6, 40, 40}, false},
+		"few, as nobody is like others": {[]int{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, false},
+	} {
+		require.Equal(t, c.few, analysis.PowersTellFew(c.rows, 5, 11), name)
+	}
+}

@@ -384,6 +384,7 @@ func answer(table analysis.Table, subjects []subject, a query.Analysis) (release
 		out.Sets[out.Measure] = measured
 		out.Values = map[string][][]release.Value{out.Measure: values}
 		out.Columns = map[string]string{out.Measure: "the variable"}
+		out.Averaged = map[string]bool{out.Measure: false}
 		way, err := wayOf([]float64{v.Low, v.High})
 		if err != nil {
 			return release.Answer{}, err

@@ -366,6 +366,7 @@ func TestValues(t *testing.T) {
 		require.Equal(t, []int64{1}, counts(a), "bob's last value is out of range, and no earlier one stands in")
 		require.ElementsMatch(t, c.named(t, "ada", "bob"), a.Used, "both records were looked at")
 		require.Equal(t, [][]omop.PersonID{c.named(t, "ada")}, a.Sets["concept 3004249"])
+		require.Equal(t, map[string]bool{"concept 3004249": false}, a.Averaged)
 		r.Analysis.Variable.High = 300
 		require.Equal(t, []int64{2}, counts(c.evaluate(t, r)))
 		r.Analysis.Variable.Unit = "kPa"

@@ -290,6 +290,7 @@ func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, views 
 		}
 		whole.Products = append(whole.Products, products)
 	}
+	whole.Equations = equationsOf(a, whole.Parameters)
 	out := release.Answer{
 		Frame:   &whole,
 		Used:    persons,
@@ -297,6 +298,8 @@ func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, views 
 		Sets:    make(map[string][][]omop.PersonID),
 		Values:  make(map[string][][]release.Value),
 		Columns: make(map[string]string),
+
+		Averaged: make(map[string]bool),
 	}
 	if out.Choices, err = choices(a); err != nil {
 		return release.Answer{}, err
@@ -348,9 +351,26 @@ func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, views 
 			if additive(c) && !slices.Contains(out.Additive, of) {
 				out.Additive = append(out.Additive, of)
 			}
+			if c.From == query.FromMeasurement {
+				out.Averaged[of] = out.Averaged[of] || c.Take == query.TakeMean
+			}
 		}
 	}
 	return out, nil
+}
+
+// equationsOf is in how many sums of a method a value of one column is, times those of others: of a
+// model with each term, of covariances with each column.
+func equationsOf(a query.Analysis, parameters int) int {
+	switch {
+	case len(a.Models()) > 0:
+		return parameters
+	case a.Describe != nil:
+		return len(a.Describe.Values)
+	case a.PCA != nil:
+		return len(a.PCA.Values)
+	}
+	return 1
 }
 
 // gridOfTimes is cut alike by all methods that read times from a grid.

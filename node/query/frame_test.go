@@ -1,6 +1,7 @@
 package query_test
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
@@ -159,6 +160,25 @@ func TestWatchEndsAtTheHorizon(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []float64{10, 56, 56}, answer.Frame.Values.Values("days")[:3], "the first point that is not before the horizon is 56")
 	require.Equal(t, []float64{0, 1, 0, 1}, answer.Frame.Values.Values("ended"))
+}
+
+// TestMeansMayAddUp: a question says whether it takes means of a measurement.
+func TestMeansMayAddUp(t *testing.T) {
+	t.Parallel()
+	of := func(concept int64, take string) protocol.Column {
+		return protocol.Column{
+			Name: fmt.Sprint(take, concept), From: protocol.FromMeasurement, Concepts: []int64{concept}, Unit: "mg/dL", Take: take, High: 500,
+		}
+	}
+	a := protocol.Analysis{
+		Kind: protocol.Describe, Columns: []protocol.Column{of(1, protocol.TakeMean), of(1, protocol.TakeLast), of(2, protocol.TakeFirst)},
+		Specs: protocol.Specs{Describe: &protocol.DescribeSpec{Values: []string{"mean1", "last1", "first2"}}},
+	}
+	method, err := analysis.InRounds(a, 11)
+	require.NoError(t, err)
+	answer, err := query.FrameAnswer(a, method, nil, make([][]float64, len(a.Columns)))
+	require.NoError(t, err)
+	require.Equal(t, map[string]bool{"concept 1": true, "concept 2": false}, answer.Averaged)
 }
 
 // TestChoicesAreComparedWhereTheyCutTheSame: curves and models read times from one kind of

@@ -255,6 +255,46 @@ func (t *target) secondDifference(ctx context.Context, endingAt func(int) (query
 	return Finding{Outcome: Blunted, Learned: "sums of all"}, nil
 }
 
+// meanOfTwo describes the first of everybody's measurements, the last, and their mean, of which twice is the
+// sum of the others but for who has been measured a third time.
+func meanOfTwo(ctx context.Context, t *target) (Finding, error) {
+	found, left := 0.0, 0.0
+	for _, asked := range []struct {
+		take string
+		of   func(first, between, last float64, third bool) float64
+		sign float64
+	}{
+		{query.TakeFirst, func(first, _, _ float64, _ bool) float64 { return first }, -1},
+		{query.TakeLast, func(_, _, last float64, _ bool) float64 { return last }, -1},
+		{query.TakeMean, func(first, between, last float64, third bool) float64 {
+			if third {
+				return (first + between + last) / 3
+			}
+			return (first + last) / 2
+		}, 2},
+	} {
+		column := measured("value", 500)
+		column.Take = asked.take
+		answer, err := t.answerTo(ctx, described(false, column), func(place int) []float64 {
+			first := 60 + float64(place*37%801)/10
+			last := first + 1 + float64(place*13%203)/10
+			v := asked.of(first, last+100, last, place < few)
+			if place < few {
+				left += asked.sign * v
+			}
+			return []float64{v}
+		})
+		if err != nil {
+			return failed(err, "that few were measured more often than others")
+		}
+		found += asked.sign * total(answer, 0)
+	}
+	if about(found, left) {
+		return Finding{Outcome: Succeeded, Learned: "the values of the few who were measured a third time"}, nil
+	}
+	return Finding{Outcome: Blunted, Learned: "sums of all"}, nil
+}
+
 // movedBreak asks for a histogram and moves one of its breaks past one person.
 func movedBreak(ctx context.Context, t *target) (Finding, error) {
 	with := func(at float64) query.Analysis {
@@ -342,6 +382,15 @@ func fewValues(ctx context.Context, t *target) (Finding, error) {
 	if err != nil {
 		return failed(err, "that few have some number of events")
 	}
+	if about(fourOrMore(answer), 24*few) { // what is 24 for 4
+		return Finding{Outcome: Succeeded, Learned: "how many have four events"}, nil
+	}
+	return Finding{Outcome: Blunted, Learned: "moments of all"}, nil
+}
+
+// fourOrMore is the sum of x(x-1)(x-2)(x-3) over the first described column, which is 0 for whole numbers
+// up to 3.
+func fourOrMore(answer any) float64 {
 	m := answer.(*query.Description).Columns[0].All
 	n, mean := float64(m.N), *m.Mean
 	second := *m.Variance * (n - 1) / n
@@ -350,10 +399,54 @@ func fewValues(ctx context.Context, t *target) (Finding, error) {
 	square := second + mean*mean
 	cube := third + 3*mean*square - 2*mean*mean*mean
 	power := fourth + 4*mean*cube - 6*mean*mean*square + 3*mean*mean*mean*mean
-	if about(n*(power-6*cube+11*square-6*mean)/24, few) { // x(x-1)(x-2)(x-3) is 24 for 4
-		return Finding{Outcome: Succeeded, Learned: "how many have four events"}, nil
+	return n * (power - 6*cube + 11*square - 6*mean)
+}
+
+// rareValues takes the moments of a number that is 3 at most, but for few who have 4 and more: all else
+// is taken off.
+func rareValues(ctx context.Context, t *target) (Finding, error) {
+	answer, err := t.answerTo(ctx, described(false, counted("events", 9, 1)), func(place int) []float64 {
+		if place < few {
+			return []float64{float64(4 + place%2)}
+		}
+		return []float64{float64(place % 4)}
+	})
+	if err != nil {
+		return failed(err, "that few have many events")
+	}
+	if about(fourOrMore(answer), 24*(few-1)+120) { // what is 120 for 5
+		return Finding{Outcome: Succeeded, Learned: "that two have four events and one has five"}, nil
 	}
 	return Finding{Outcome: Blunted, Learned: "moments of all"}, nil
+}
+
+// twoCaps counts events up to six and up to eight. The sums and the sums of squares differ by how many
+// have seven, and how many more.
+func twoCaps(ctx context.Context, t *target) (Finding, error) {
+	var apart, squares float64
+	for most, sign := range map[float64]float64{6: -1, 8: 1} {
+		answer, err := t.answerTo(ctx, described(false, counted("events", most, 1)), func(place int) []float64 {
+			switch {
+			case place < few:
+				return []float64{math.Min(7, most)}
+			case place < len(t.persons)/8:
+				return []float64{most}
+			}
+			return []float64{float64(place % 6)}
+		})
+		if err != nil {
+			return failed(err, "that so many lie between two ends")
+		}
+		m := answer.(*query.Description).Columns[0].All
+		n := float64(m.N)
+		apart += sign * total(answer, 0)
+		squares += sign * ((n-1)**m.Variance + n**m.Mean**m.Mean)
+	}
+	const seven, more = 7*7 - 6*6, 8*8 - 6*6
+	if about((more*apart-2*squares)/(more-2*seven), few) {
+		return Finding{Outcome: Succeeded, Learned: "how many have seven"}, nil
+	}
+	return Finding{Outcome: Blunted, Learned: "sums of all"}, nil
 }
 
 // greatValue takes the fourth powers of the distances from a mean, nearly all of which are one

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/trialmesh/trialmesh/protocol/query"
@@ -238,6 +239,89 @@ func manyModels(ctx context.Context, t *target) (Finding, error) {
 		return Finding{Outcome: Blunted, Learned: "fewer equations than there are values"}, nil
 	}
 	return Finding{Outcome: Succeeded, Learned: "everybody's value"}, nil
+}
+
+// elevenMore describes a value with as many other columns as there are persons more in one cohort than in
+// another, less one, whose values the attacker knows. The products' sums differ by those of the eleven,
+// and are equations for their values.
+func elevenMore(ctx context.Context, t *target) (Finding, error) {
+	const more = 11
+	var columns []query.Column
+	for j := range more {
+		c := measured(fmt.Sprintf("x%d", j), 200)
+		c.Concepts = []int64{int64(1 + j)}
+		columns = append(columns, c)
+	}
+	of := func(place, column int) float64 {
+		return 100 + 40*math.Sin(float64((place+17)*(place+17)*(column+5)))
+	}
+	var sums [more]float64 // of the value, and of it times each other column
+	for from, sign := range map[int]float64{0: 1, more: -1} {
+		answer, err := t.answerOf(ctx, t.everybody()[from:], described(false, columns...), func(place int) (row []float64) {
+			for column := range columns {
+				row = append(row, of(place, column))
+			}
+			return row
+		})
+		if err != nil {
+			return failed(err, "nothing")
+		}
+		d := answer.(*query.Description)
+		n, first := float64(d.N), total(answer, 0)
+		sums[0] += sign * first
+		for _, pair := range d.Pairs {
+			if pair.First != columns[0].Name {
+				continue
+			}
+			column := slices.IndexFunc(columns, func(c query.Column) bool { return c.Name == pair.Second })
+			sums[column] += sign * ((n-1)**pair.Covariance + first*total(answer, column)/n)
+		}
+	}
+	var equations [][]float64
+	for column, sum := range sums {
+		var equation []float64
+		for place := range more {
+			known := 1.0
+			if column > 0 {
+				known = of(place, column)
+			}
+			equation = append(equation, known)
+		}
+		equations = append(equations, append(equation, sum))
+	}
+	for place, value := range solved(equations) {
+		if !about(value, of(place, 0)) {
+			return Finding{Outcome: Blunted, Learned: "sums of all"}, nil
+		}
+	}
+	return Finding{Outcome: Succeeded, Learned: "the values of the eleven"}, nil
+}
+
+// solved returns what solves as many linear equations as they have unknowns, each with its right side at
+// the end.
+func solved(equations [][]float64) []float64 {
+	n := len(equations)
+	for i := range n {
+		for k := i + 1; k < n; k++ {
+			if math.Abs(equations[k][i]) > math.Abs(equations[i][i]) {
+				equations[i], equations[k] = equations[k], equations[i]
+			}
+		}
+		for k := range n {
+			if k == i {
+				continue
+			}
+			by := equations[k][i] / equations[i][i]
+			for j := i; j <= n; j++ {
+				equations[k][j] -= by * equations[i][j]
+			}
+		}
+	}
+	values := make([]float64, n)
+	for i, e := range equations {
+		values[i] = e[n] / e[i]
+	}
+	return values
 }
 
 // productsOf are the columns x1 to xn, their squares, and the products of two and of three.

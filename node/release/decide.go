@@ -89,7 +89,7 @@ func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
 	if err != nil {
 		return Released{}, err
 	}
-	numbers, err := d.addUp(ctx, a)
+	numbers, err := d.addUp(ctx, a, table)
 	if err != nil {
 		return Released{}, err
 	}

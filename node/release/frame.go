@@ -47,6 +47,7 @@ type Frame struct {
 	Power      float64             // of the distances from a column's mean that are summed
 	Products   []analysis.Products // of columns, that models sum
 	Parameters int                 // numbers that the method estimates of a view
+	Equations  int                 // sums in which a value of one column is, times those of others
 	Times      []string            // columns that only say how long persons were watched, and why it ended
 
 	// Varied says, of a likelihood within sets of rows, in how many of them here each covariate

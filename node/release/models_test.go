@@ -1,6 +1,7 @@
 package release_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -49,4 +50,58 @@ func TestModelsShareTheirPersons(t *testing.T) {
 		_, err := gate.Release(t.Context(), ask("no model"), table, now)
 		require.NoError(t, err)
 	})
+}
+
+// TestEquationsAboutFewPersons: two persons for each sum that questions have in common, of those by whom
+// their persons differ, directly or over others.
+func TestEquationsAboutFewPersons(t *testing.T) {
+	t.Parallel()
+	type asked struct {
+		from, to  int64
+		equations int
+	}
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		var base int64
+		for name, c := range map[string]struct {
+			earlier []asked
+			fresh   asked
+			want    error
+		}{
+			"as many more as the least difference": {[]asked{{1, 160, 8}}, asked{1, 174, 8}, release.ErrParameters},
+			"two for each":                         {[]asked{{1, 160, 8}}, asked{1, 176, 8}, nil},
+			"fewer sums before":                    {[]asked{{1, 160, 7}}, asked{1, 174, 20}, nil},
+			"fewer sums after":                     {[]asked{{1, 160, 20}}, asked{1, 174, 7}, nil},
+			"the same persons":                     {[]asked{{1, 160, 8}}, asked{1, 160, 9}, nil},
+			"either of two, for who is in both":    {[]asked{{1, 160, 8}, {147, 320, 8}}, asked{1, 320, 8}, release.ErrParameters},
+		} {
+			base += 1000 // others than before
+			gate := open(t, db)
+			release := func(q asked) error {
+				persons := ids(base+q.from, base+q.to)
+				a := model(t, persons, 0, 1, small)
+				a.Frame.Equations = q.equations
+				_, err := gate.Release(t.Context(), ask(name+fmt.Sprint(q)), a, now)
+				return err
+			}
+			for _, q := range c.earlier {
+				require.NoError(t, release(q), name)
+			}
+			gate = open(t, db)
+			require.ErrorIs(t, release(c.fresh), c.want, name)
+		}
+	})
+}
+
+// TestScheduledModelsCountTheirParameters: the same model of persons who came and went is another one.
+func TestScheduledModelsCountTheirParameters(t *testing.T) {
+	t.Parallel()
+	gate := open(t, sqltest.SQLite(t))
+	var err error
+	for week := range int64(3) {
+		a := model(t, ids(1+12*week, 80+12*week), 40, 16, small)
+		a.Frame.Products = make([]analysis.Products, 1)
+		require.NoError(t, err)
+		_, err = gate.Release(t.Context(), ask("every week"), a, now)
+	}
+	require.ErrorIs(t, err, release.ErrParameters)
 }

@@ -7,6 +7,9 @@ import (
 	"maps"
 	"math"
 	"slices"
+
+	"github.com/trialmesh/trialmesh/federation/analysis"
+	"github.com/trialmesh/trialmesh/protocol/message"
 )
 
 // Numbers of events add up: of the days to 99 and from 101 on, and of all to 200, the third sum less the
@@ -42,43 +45,111 @@ func parseNumbers(raw []byte) (numbers, error) {
 	return n, nil
 }
 
+// meansOf begins it where some of a question's values are means.
+const meansOf = "means of "
+
+// partsOfMeans are the parts in which measurements are added up, so that the mean of ten values or fewer of six
+// decimals is a whole number of parts.
+const partsOfMeans = 2520 * 1e6
+
+// added are values that may add up to others.
+type added struct {
+	measure string
+	parts   float64 // of one in which they are whole numbers, where some are means; 0 for those that are sums
+	mean    bool    // of the answer's are
+}
+
+// mayAddUp returns the values of an answer that do.
+func (a Answer) mayAddUp() (list []added) {
+	for _, measure := range a.Additive {
+		list = append(list, added{measure: measure})
+	}
+	for _, measure := range slices.Sorted(maps.Keys(a.Averaged)) {
+		list = append(list, added{measure, partsOfMeans, a.Averaged[measure]})
+	}
+	return list
+}
+
+// under is where the answer's values are kept.
+func (m added) under() string {
+	if m.mean {
+		return meansOf + m.measure
+	}
+	return numbersOf + m.measure
+}
+
 // addUp refuses if sums of the answer and earlier ones add up to something about few persons' values.
 // It returns what is to be kept of the answer's.
-func (d *decision) addUp(ctx context.Context, a Answer) (keep []measureSet, err error) {
-	for _, measure := range a.Additive {
-		var fresh []numbers
-		for cell, values := range a.Values[measure] {
-			n := make(numbers, len(values))
-			for _, v := range values {
-				person, err := numberOf(v.Person)
-				if err != nil {
-					return nil, err
-				}
-				if v.Number != 0 {
-					n[person] = v.Number
-				}
+func (d *decision) addUp(ctx context.Context, a Answer, shown analysis.Table) (keep []measureSet, err error) {
+	for _, m := range a.mayAddUp() {
+		var cells [][]Value
+		for i, values := range a.Values[m.measure] {
+			if a.Frame != nil || !shown.Cells[i].Withheld {
+				cells = append(cells, values)
 			}
-			if len(n) > 0 {
-				fresh = append(fresh, n)
-				keep = append(keep, measureSet{measure: numbersOf + measure, cell: cell, members: n.kept(), choice: true})
-			}
+		}
+		fresh, err := m.numbers(cells)
+		if err != nil {
+			return nil, err
+		}
+		for i, n := range fresh {
+			keep = append(keep, measureSet{measure: m.under(), cell: i, members: n.kept(), choice: true})
 		}
 		if d.q.Policy.MinDifference <= 1 || len(fresh) == 0 {
 			continue
 		}
-		earlier, err := d.readNumbers(ctx, numbersOf+measure)
-		if err != nil {
+		if found, err := d.addsUp(ctx, m, fresh); err != nil {
 			return nil, err
-		}
-		found, err := leaveFew(&d.spent, earlier, fresh, d.q.Policy.MinDifference)
-		if err != nil {
-			return nil, err
-		}
-		if found {
-			return nil, ErrDifference.With("sums of " + d.answer.Columns[measure] + " and of others, of other days or concepts, add up to those of few persons; ask for the same days and concepts as before")
+		} else if found {
+			return nil, ErrDifference.With("sums of " + d.answer.Columns[m.measure] + " and of others, of other days, concepts or of another of a person's values, add up to those of few persons; ask for the same as before")
 		}
 	}
 	return keep, nil
+}
+
+// numbers returns the values behind each cell that has some, those of two alike once.
+func (m added) numbers(cells [][]Value) (list []numbers, err error) {
+	seen := make(map[message.Digest]bool)
+	for _, values := range cells {
+		n := make(numbers, len(values))
+		for _, v := range values {
+			person, err := numberOf(v.Person)
+			if err != nil {
+				return nil, err
+			}
+			number := v.Number
+			if m.parts != 0 {
+				number = math.Round(number * m.parts)
+			}
+			if number != 0 {
+				n[person] = number
+			}
+		}
+		if key := message.Sum(n.kept().bytes()); len(n) > 0 && !seen[key] {
+			seen[key] = true
+			list = append(list, n)
+		}
+	}
+	return list, nil
+}
+
+// addsUp reports whether fresh values and earlier ones do. Single values of measurements do
+// not, unless there are means of them.
+func (d *decision) addsUp(ctx context.Context, m added, fresh []numbers) (bool, error) {
+	earlier, err := d.readNumbers(ctx, numbersOf+m.measure)
+	if err != nil {
+		return false, err
+	}
+	if m.parts != 0 {
+		means, err := d.readNumbers(ctx, meansOf+m.measure)
+		if err != nil || !m.mean && len(means) == 0 {
+			return false, err
+		}
+		earlier = append(earlier, means...)
+	} else if powersDiffer(earlier, fresh, d.q.Policy.MinDifference) {
+		return true, nil
+	}
+	return leaveFew(&d.spent, earlier, fresh, d.q.Policy.MinDifference)
 }
 
 // readNumbers returns the values behind sums that were let out.
@@ -132,6 +203,37 @@ func leaveFew(spent *int, earlier, fresh []numbers, least int) (bool, error) {
 		s.sizes = append(s.sizes, column.persons)
 	}
 	return s.light(b.rows, least-1)
+}
+
+// fourPowers of a column of numbers are what a description tells.
+const fourPowers = 4
+
+// powersDiffer reports whether the powers of a fresh sum's values less those of another are about fewer
+// than least persons, but some. Of values that end at 6 and at 8, sums and squares differ by how many
+// have 7 and how many 8.
+func powersDiffer(earlier, fresh []numbers, least int) bool {
+	for i, one := range fresh {
+		for _, other := range slices.Concat(earlier, fresh[:i]) {
+			both := make(map[[2]float64]int) // persons by their two values
+			count := func(person int64) {
+				if pair := [2]float64{one[person], other[person]}; pair[0] != pair[1] {
+					both[pair]++
+				}
+			}
+			for person := range one {
+				count(person)
+			}
+			for person := range other {
+				if one[person] == 0 {
+					count(person)
+				}
+			}
+			if analysis.PowersTellFew(slices.Collect(maps.Values(both)), fourPowers, least) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // numberColumn are persons who have the same value in each sum.

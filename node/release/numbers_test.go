@@ -1,6 +1,7 @@
 package release
 
 import (
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -60,6 +61,62 @@ func TestSumsThatAddUp(t *testing.T) {
 		found, err := leaveFew(new(int), c.earlier, c.fresh, least)
 		require.NoError(t, err, name)
 		require.Equal(t, c.found, found, name)
+	}
+}
+
+// TestPowersThatDifferByFew: of two sums that end at two numbers, how many have each between.
+func TestPowersThatDifferByFew(t *testing.T) {
+	t.Parallel()
+	const least = 11
+	upTo := func(most float64, of7 int64) numbers {
+		return of(func(p int64) float64 {
+			if p < of7 {
+				return min(7, most)
+			}
+			return min(float64(p%12), most)
+		})
+	}
+	for name, c := range map[string]struct {
+		earlier, fresh []numbers
+		found          bool
+	}{
+		"one":                           {fresh: []numbers{upTo(8, 3)}},
+		"the same again":                {earlier: []numbers{upTo(8, 3)}, fresh: []numbers{upTo(8, 3)}},
+		"by one number":                 {earlier: []numbers{upTo(6, 0)}, fresh: []numbers{upTo(7, 0)}},
+		"by two, few have 7":            {earlier: []numbers{upTo(6, 0)}, fresh: []numbers{upTo(8, 0)}, found: true},
+		"in one question":               {fresh: []numbers{upTo(6, 0), upTo(8, 0)}, found: true},
+		"by two, many have 7":           {earlier: []numbers{upTo(6, 20)}, fresh: []numbers{upTo(8, 20)}},
+		"by more than there are powers": {earlier: []numbers{upTo(2, 0)}, fresh: []numbers{upTo(11, 0)}},
+	} {
+		require.Equal(t, c.found, powersDiffer(c.earlier, c.fresh, least), name)
+	}
+}
+
+// TestMeansThatAddUp: twice the mean of two values, less both, is nothing, in parts that are whole numbers.
+func TestMeansThatAddUp(t *testing.T) {
+	t.Parallel()
+	const least = 11
+	for _, few := range []int{0, 3, least} {
+		var cells [3][]Value // the first, the last and the mean
+		for i := range 100 {
+			v := Value{}
+			require.NoError(t, v.Person.Scan(int64(i)))
+			first, last := 60+float64(i*37%801)/1000, 70.1+float64(i*13%203)/7e4
+			last = math.Round(last*1e6) / 1e6
+			mean := first + (last-first)/2
+			if i < few {
+				mean = (first + last + 123.4) / 3
+			}
+			for k, number := range []float64{first, last, mean} {
+				v.Number = number
+				cells[k] = append(cells[k], v)
+			}
+		}
+		sums, err := added{parts: partsOfMeans}.numbers(cells[:])
+		require.NoError(t, err)
+		found, err := leaveFew(new(int), sums[:2], sums[2:], least)
+		require.NoError(t, err)
+		require.Equal(t, few == 3, found, few)
 	}
 }
 

@@ -135,6 +135,10 @@ type Answer struct {
 	// Additive are the measures of which values are sums themselves, of events or days, so that those
 	// of two columns may add up to those of a third.
 	Additive []string
+
+	// Averaged are the measures of measurements, and whether some of the values are means of several, to
+	// which those of other columns may add up.
+	Averaged map[string]bool
 }
 
 // Value is a person's value in a sum.
