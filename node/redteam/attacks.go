@@ -79,6 +79,8 @@ var attacks = []attack{
 	{"bk", "a logistic model of an offset beside whose step few persons lie", steepOffset},
 	{"bl", "numbers of events before a day, after it, and of all, for who had one that day", thatDay},
 	{"bm", "a conditional model beside an offset that decides all pairs but three", decidedPairs},
+	{"bn", "a plausible range to a value, and a cohort by the next", rangeBeside},
+	{"bo", "a plausible range that leaves few of a cohort out, beside its size", rangeOfAll},
 }
 
 // few is how many persons the attacker is after.

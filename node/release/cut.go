@@ -111,7 +111,7 @@ func (d *decision) uncut(ctx context.Context, a Answer, sets []measureSet) (keep
 	}
 	for _, c := range earlier.cuts {
 		for _, s := range sets {
-			if s.measure == Membership && !s.withheld && !s.hidden && c.nearly(s.members, d.q.Policy.MinDifference) {
+			if s.counts() && c.nearly(s.members, d.q.Policy.MinDifference) {
 				return nil, errBetween
 			}
 		}

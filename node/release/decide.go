@@ -89,6 +89,10 @@ func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
 	if err != nil {
 		return Released{}, err
 	}
+	ranges, err := d.unranged(ctx, a, sets)
+	if err != nil {
+		return Released{}, err
+	}
 	numbers, err := d.addUp(ctx, a)
 	if err != nil {
 		return Released{}, err
@@ -101,7 +105,7 @@ func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
 		return Released{}, err
 	}
 	r := row{source: d.q.ID.String(), measure: a.Measure, words: words, used: used, frame: frame}
-	return Released{words: words, used: a.Used}, d.remember(ctx, r, slices.Concat(sets, parts, numbers))
+	return Released{words: words, used: a.Used}, d.remember(ctx, r, slices.Concat(sets, parts, ranges, numbers))
 }
 
 // repeat answers a question that was answered before with the same numbers, as

@@ -1,0 +1,59 @@
+package query_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/localstore/omop"
+	"github.com/trialmesh/trialmesh/localstore/sqldb/sqltest"
+	"github.com/trialmesh/trialmesh/node/release"
+	protocol "github.com/trialmesh/trialmesh/protocol/query"
+)
+
+// TestWhoLiesOutsideOfARange is told to the gate if the range leaves out more than one in a hundred of the
+// values of all who permit the use: of tables and of frames, by the levels that their numbers add up over.
+func TestWhoLiesOutsideOfARange(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, sqltest.SQLite(t))
+	for _, p := range []struct {
+		name  string
+		sex   int64
+		value float64
+	}{{"anna", female, 120}, {"bert", male, 400}, {"carl", male, 140}, {"dora", female, 150}, {"emil", male, 0}, {"fred", male, 900}} {
+		c.person(t, p.name, p.sex, white, 1950)
+		c.condition(t, p.name, diabetes, "2022-03-10")
+		if p.value > 0 {
+			c.pressure(t, p.name, p.value, mmHg, "2022-03-01", false)
+		}
+	}
+	model := protocol.Request{Cohort: cohort(anyWindow, hasDiabetes), Analysis: protocol.Analysis{
+		Kind: protocol.Describe, Specs: protocol.Specs{Describe: &protocol.DescribeSpec{Values: []string{"value", "age"}, By: "sex"}},
+		Columns: []protocol.Column{
+			{Name: "value", From: protocol.FromMeasurement, Concepts: []int64{systolic}, Unit: "mm[Hg]", Take: protocol.TakeLast, Low: 50, High: 300},
+			{Name: "age", From: protocol.FromAge},
+			{Name: "sex", From: protocol.FromSex},
+		},
+	}}
+	table := protocol.Request{Cohort: model.Cohort, Analysis: protocol.Analysis{
+		Kind: protocol.Moments, By: []protocol.Stratifier{protocol.BySex},
+		Variable: &protocol.Variable{Concept: systolic, Unit: "mm[Hg]", Take: protocol.TakeLast, Low: 50, High: 300},
+	}}
+	of := func(column string, within []omop.PersonID, outside ...omop.PersonID) release.Range {
+		return release.Range{Column: column, Within: within, Outside: outside}
+	}
+	bert := c.persons["bert"]
+	for column, r := range map[string]protocol.Request{"value": model, "the variable": table} {
+		require.Equal(t, []release.Range{
+			of(column, c.named(t, "anna", "carl", "dora"), bert), of(column, c.named(t, "anna", "dora")), of(column, c.named(t, "carl"), bert),
+		}, c.evaluate(t, r, "fred").Ranges, column)
+	}
+	require.Equal(t, 3, c.evaluate(t, model, "fred").Frame.Views[0].Len(), "who lies outside has no value")
+
+	for range 96 { // of one value in a hundred only
+		c.pressure(t, "emil", 100, mmHg, "2022-02-01", false)
+	}
+	require.Empty(t, c.evaluate(t, model, "fred").Ranges)
+	require.NotEmpty(t, c.evaluate(t, model).Ranges, "fred's is another")
+	require.NotEmpty(t, c.evaluate(t, table, "fred").Ranges, "which looks at the latest of each person")
+}
