@@ -150,7 +150,7 @@ func (e *Engine) Evaluate(ctx context.Context, r query.Request, permission Permi
 	if err != nil {
 		return release.Answer{}, err
 	}
-	out.Ranges = rangesOfTable(subjects, r.Analysis, values, permission)
+	out.Cuts = append(out.Cuts, rangesOfTable(subjects, r.Analysis, values, permission)...)
 	axes, err := r.Axes()
 	if err != nil {
 		return release.Answer{}, err

@@ -314,7 +314,9 @@ func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, outsid
 		}
 		out.Frame.Views = append(out.Frame.Views, complete)
 		out.Cuts = append(out.Cuts, cutsOf(a, frame, view, kept, persons)...)
-		out.Ranges = append(out.Ranges, rangesOf(frame, outside, view, persons)...)
+		if outside != nil {
+			out.Cuts = append(out.Cuts, rangesOf(columns, frame, outside, view, persons)...)
+		}
 		isKept, inCell := make([]bool, len(persons)), make([]bool, len(persons))
 		for _, row := range kept {
 			isKept[row] = true

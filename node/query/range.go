@@ -54,18 +54,18 @@ func outOfRange(columns []query.Column, values [][]float64) [][]bool {
 
 // rangesOf returns who lies within and outside of the ranges of a view's columns, of all persons and of
 // those with each level of others, as its numbers add up to them. Who lacks another column of the view is in neither.
-func rangesOf(frame *analysis.Frame, outside [][]bool, view []analysis.Column, persons []omop.PersonID) (list []release.Range) {
+func rangesOf(columns []query.Column, frame *analysis.Frame, outside [][]bool, view []analysis.Column, persons []omop.PersonID) (list []release.Cut) {
 	within, beyond := make([]bool, len(persons)), make([]bool, len(persons))
-	var name string
+	var of query.Column
 	for row := range persons {
 		lacks := false
-		for i, c := range frame.Columns() {
+		for i, c := range columns {
 			if !slices.ContainsFunc(view, func(v analysis.Column) bool { return v.Name == c.Name }) {
 				continue
 			}
 			switch {
-			case outside != nil && outside[i][row]:
-				beyond[row], name = true, c.Name
+			case outside[i][row]:
+				beyond[row], of = true, c
 			case math.IsNaN(frame.Values(c.Name)[row]):
 				lacks = true
 			}
@@ -77,13 +77,13 @@ func rangesOf(frame *analysis.Frame, outside [][]bool, view []analysis.Column, p
 	}
 	for _, by := range margins(view) {
 		for _, rows := range frame.Crossing(by) {
-			r := release.Range{Column: name}
+			r := release.Cut{Value: rangeOf + measureOfValues(of), Parts: make([][]omop.PersonID, 2), Range: of.Name}
 			for _, row := range rows {
 				switch {
 				case within[row]:
-					r.Within = append(r.Within, persons[row])
+					r.Parts[0] = append(r.Parts[0], persons[row])
 				case beyond[row]:
-					r.Outside = append(r.Outside, persons[row])
+					r.Parts[1] = append(r.Parts[1], persons[row])
 				}
 			}
 			list = append(list, r)
@@ -94,7 +94,7 @@ func rangesOf(frame *analysis.Frame, outside [][]bool, view []analysis.Column, p
 
 // rangesOfTable returns who lies within and outside of the range of a table's variable, as [rangesOf] does,
 // if the range is narrow for the values of all.
-func rangesOfTable(subjects []subject, a query.Analysis, values map[omop.PersonID]float64, permission Permission) (list []release.Range) {
+func rangesOfTable(subjects []subject, a query.Analysis, values map[omop.PersonID]float64, permission Permission) (list []release.Cut) {
 	beyond := func(s subject) bool { _, has := values[s.ID]; return has && !s.hasValue }
 	if !slices.ContainsFunc(subjects, beyond) {
 		return nil
@@ -108,13 +108,13 @@ func rangesOfTable(subjects []subject, a query.Analysis, values map[omop.PersonI
 	}
 	for _, margin := range marginsOfTable(len(a.By), -1) {
 		for _, group := range grouped(subjects, a.By, margin) {
-			r := release.Range{Column: "the variable"}
+			r := release.Cut{Value: rangeOf + measureOf(a.Variable.Concept), Parts: make([][]omop.PersonID, 2), Range: "the variable"}
 			for _, s := range group {
 				switch {
 				case s.hasValue:
-					r.Within = append(r.Within, s.ID)
+					r.Parts[0] = append(r.Parts[0], s.ID)
 				case beyond(s):
-					r.Outside = append(r.Outside, s.ID)
+					r.Parts[1] = append(r.Parts[1], s.ID)
 				}
 			}
 			list = append(list, r)

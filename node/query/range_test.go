@@ -39,21 +39,21 @@ func TestWhoLiesOutsideOfARange(t *testing.T) {
 		Kind: protocol.Moments, By: []protocol.Stratifier{protocol.BySex},
 		Variable: &protocol.Variable{Concept: systolic, Unit: "mm[Hg]", Take: protocol.TakeLast, Low: 50, High: 300},
 	}}
-	of := func(column string, within []omop.PersonID, outside ...omop.PersonID) release.Range {
-		return release.Range{Column: column, Within: within, Outside: outside}
+	of := func(column string, within []omop.PersonID, outside ...omop.PersonID) release.Cut {
+		return release.Cut{Value: "range of concept 3004249", Parts: [][]omop.PersonID{within, outside}, Range: column}
 	}
 	bert := c.persons["bert"]
 	for column, r := range map[string]protocol.Request{"value": model, "the variable": table} {
-		require.Equal(t, []release.Range{
+		require.Equal(t, []release.Cut{
 			of(column, c.named(t, "anna", "carl", "dora"), bert), of(column, c.named(t, "anna", "dora")), of(column, c.named(t, "carl"), bert),
-		}, c.evaluate(t, r, "fred").Ranges, column)
+		}, c.evaluate(t, r, "fred").Cuts, column)
 	}
 	require.Equal(t, 3, c.evaluate(t, model, "fred").Frame.Views[0].Len(), "who lies outside has no value")
 
 	for range 96 { // of one value in a hundred only
 		c.pressure(t, "emil", 100, mmHg, "2022-02-01", false)
 	}
-	require.Empty(t, c.evaluate(t, model, "fred").Ranges)
-	require.NotEmpty(t, c.evaluate(t, model).Ranges, "fred's is another")
-	require.NotEmpty(t, c.evaluate(t, table, "fred").Ranges, "which looks at the latest of each person")
+	require.Empty(t, c.evaluate(t, model, "fred").Cuts)
+	require.NotEmpty(t, c.evaluate(t, model).Cuts, "fred's is another")
+	require.NotEmpty(t, c.evaluate(t, table, "fred").Cuts, "which looks at the latest of each person")
 }

@@ -81,6 +81,8 @@ var attacks = []attack{
 	{"bm", "a conditional model beside an offset that decides all pairs but three", decidedPairs},
 	{"bn", "a plausible range to a value, and a cohort by the next", rangeBeside},
 	{"bo", "a plausible range that leaves few of a cohort out, beside its size", rangeOfAll},
+	{"bp", "histograms of a value and of its copy in a data set, with a break moved", twoHistograms},
+	{"bq", "the means of a value and of its copy in a data set, which few lack", twoMeans},
 }
 
 // few is how many persons the attacker is after.

@@ -85,11 +85,10 @@ func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
 	if err != nil {
 		return Released{}, err
 	}
-	parts, err := d.uncut(ctx, a, sets)
-	if err != nil {
+	if err := d.uncopied(ctx, sets); err != nil {
 		return Released{}, err
 	}
-	ranges, err := d.unranged(ctx, a, sets)
+	parts, err := d.uncut(ctx, a, sets)
 	if err != nil {
 		return Released{}, err
 	}
@@ -105,7 +104,7 @@ func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
 		return Released{}, err
 	}
 	r := row{source: d.q.ID.String(), measure: a.Measure, words: words, used: used, frame: frame}
-	return Released{words: words, used: a.Used}, d.remember(ctx, r, slices.Concat(sets, parts, ranges, numbers))
+	return Released{words: words, used: a.Used}, d.remember(ctx, r, slices.Concat(sets, parts, numbers))
 }
 
 // repeat answers a question that was answered before with the same numbers, as

@@ -19,7 +19,7 @@ func TestARangeIsACut(t *testing.T) {
 	ranged := func(low, high int64) release.Answer {
 		a := count(slices.Concat(ids(1, 100), without))
 		a.Measure, a.Sets = "concept 1", map[string][][]omop.PersonID{"concept 1": {ids(low, high)}}
-		a.Ranges = []release.Range{{Column: "value", Within: ids(low, high), Outside: slices.Concat(ids(1, low-1), ids(high+1, 100))}}
+		a.Cuts = []release.Cut{{Value: "range of concept 1", Parts: [][]omop.PersonID{ids(low, high), slices.Concat(ids(1, low-1), ids(high+1, 100))}, Range: "value"}}
 		return a
 	}
 	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {

@@ -123,9 +123,6 @@ type Answer struct {
 	// Cuts are the parts into which the answer divides persons by a value.
 	Cuts []Cut
 
-	// Ranges say, of columns with a range that leaves some out, of whom it does.
-	Ranges []Range
-
 	// Nested says of a count that each cell's persons are among those of the cell before,
 	// as the steps of an attrition are. Otherwise nobody is in two cells.
 	Nested bool
