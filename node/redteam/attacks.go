@@ -83,6 +83,7 @@ var attacks = []attack{
 	{"bo", "a plausible range that leaves few of a cohort out, beside its size", rangeOfAll},
 	{"bp", "histograms of a value and of its copy in a data set, with a break moved", twoHistograms},
 	{"bq", "the means of a value and of its copy in a data set, which few lack", twoMeans},
+	{"br", "a Cox model beside an offset by which two persons have all of each risk set", steepRisk},
 }
 
 // few is how many persons the attacker is after.
