@@ -10,30 +10,40 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/query"
 )
 
-// leavesOutOneIn is of how many of the site's values a plausible range leaves one out at most. Who has an
-// error of typing for a value is then as one without any. A narrower range is a cut of whoever asks,
-// and the release gate hears who lies outside.
+// leavesOutOneIn is of how many of the site's persons, by the latest value of each, a plausible range leaves
+// one out at most. Who has an error of typing for a value is then as one without any. A narrower range is a
+// cut of whoever asks, and the release gate hears who lies outside.
 const leavesOutOneIn = 100
 
-// spread counts the site's values of a measurement, of whoever permits the use.
+// spread counts whose values of a measurement, of those who permit the use, lie outside of a range. What there
+// is of one person comes in a row, the latest last.
 type spread struct {
-	permission   Permission
-	low, high    float64
-	all, outside int
+	permission  Permission
+	low, high   float64
+	persons     int
+	outside     int
+	last        omop.PersonID
+	lastOutside int // 1 if the last person's value so far is
 }
 
 func (s *spread) add(p omop.PersonID, v float64) {
 	if !s.permission.Permits(p) {
 		return
 	}
-	s.all++
-	if !(s.low <= v && v <= s.high) {
-		s.outside++
+	if s.persons > 0 && p == s.last {
+		s.outside -= s.lastOutside
+	} else {
+		s.persons++
 	}
+	s.last, s.lastOutside = p, 0
+	if v < s.low || v > s.high {
+		s.lastOutside = 1
+	}
+	s.outside += s.lastOutside
 }
 
 // narrow reports whether the range is not merely what is plausible.
-func (s *spread) narrow() bool { return leavesOutOneIn*s.outside > s.all }
+func (s *spread) narrow() bool { return leavesOutOneIn*s.outside > s.persons }
 
 // outOfRange makes values outside of the range of a measurement missing ones, and returns of whom, by column.
 func outOfRange(columns []query.Column, values [][]float64) [][]bool {

@@ -1,6 +1,7 @@
 package query_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -50,10 +51,22 @@ func TestWhoLiesOutsideOfARange(t *testing.T) {
 	}
 	require.Equal(t, 3, c.evaluate(t, model, "fred").Frame.Views[0].Len(), "who lies outside has no value")
 
-	for range 96 { // of one value in a hundred only
-		c.pressure(t, "emil", 100, mmHg, "2022-02-01", false)
+	// Of one person in a hundred only, however many values that one has.
+	var b omop.Batch
+	for i := range 96 {
+		key, value := omop.NewKey(fmt.Sprint("another ", i)), 100.0
+		b.Persons = append(b.Persons, omop.Person{Key: key, Pointer: "p", YearOfBirth: 1960})
+		b.Measurements = append(b.Measurements, omop.Measurement{
+			Record:    omop.Record{Key: omop.NewKey(fmt.Sprint("theirs ", i)), Person: key, Pointer: "r"},
+			ConceptID: systolic, Start: day("2022-02-01"), TypeConceptID: ehr, Number: &value, UnitConceptID: mmHg,
+		})
 	}
-	require.Empty(t, c.evaluate(t, model, "fred").Cuts)
-	require.NotEmpty(t, c.evaluate(t, model).Cuts, "fred's is another")
-	require.NotEmpty(t, c.evaluate(t, table, "fred").Cuts, "which looks at the latest of each person")
+	c.put(t, b)
+	for day := range 5 {
+		c.pressure(t, "bert", 500, mmHg, fmt.Sprintf("2022-02-0%d", day+1), false)
+	}
+	for column, r := range map[string]protocol.Request{"value": model, "the variable": table} {
+		require.Empty(t, c.evaluate(t, r, "fred").Cuts, column)
+		require.NotEmpty(t, c.evaluate(t, r).Cuts, column+": fred's is another")
+	}
 }
