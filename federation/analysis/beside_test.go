@@ -77,8 +77,10 @@ func TestCurvesOfAllAndOfArms(t *testing.T) {
 	}
 	window := &query.Window{To: 300}
 	columns := []query.Column{
-		{Name: "days", From: query.FromFollowUp, Domain: "Death", Window: window}, {Name: "died", From: query.FromOutcome, Domain: "Death", Window: window},
-		{Name: "male", From: query.FromEvent, Domain: "ConditionOccurrence", Concepts: []int64{1}}, {Name: "age", From: query.FromAge},
+		{Name: "days", From: query.FromFollowUp, Domain: "Death", Window: window},
+		{Name: "died", From: query.FromOutcome, Domain: "Death", Window: window},
+		{Name: "male", From: query.FromEvent, Domain: "ConditionOccurrence", Concepts: []int64{1}},
+		{Name: "age", From: query.FromAge},
 	}
 	grid := query.Grid{Width: 100, Horizon: 300}
 	curve := func(formula string, some ...int) []query.SurvivalArm {

@@ -17,7 +17,11 @@ func offsetColumns() []analysis.Column {
 		return analysis.Column{Name: name, Kind: analysis.Numeric, High: 400}
 	}
 	return []analysis.Column{
-		number("start"), {Name: "stop", Kind: analysis.Numeric, Low: 0.5, High: 400}, {Name: "ended", Kind: analysis.Logical}, number("x"), {Name: "o", Kind: analysis.Numeric, Low: -40, High: 40},
+		number("start"),
+		{Name: "stop", Kind: analysis.Numeric, Low: 0.5, High: 400},
+		{Name: "ended", Kind: analysis.Logical},
+		number("x"),
+		{Name: "o", Kind: analysis.Numeric, Low: -40, High: 40},
 		{Name: "ward", Kind: analysis.Factor, Levels: []string{"a", "b"}},
 	}
 }
