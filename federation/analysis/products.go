@@ -19,6 +19,8 @@ type Products struct {
 	offsets product // whose sum is an exponent
 	steps   bool    // the mean is a step at some offset: of a logistic model
 	weights string  // a column, "" for none
+	watch   watch
+	by      []string // columns of strata
 }
 
 // NewProducts returns those of a model of a question over columns.
@@ -31,7 +33,10 @@ func NewProducts(m query.Model, columns []Column) (Products, error) {
 	if err != nil {
 		return Products{}, fmt.Errorf("products: %w", err)
 	}
-	p := Products{weights: m.Weights, steps: m.Logistic}
+	p := Products{weights: m.Weights, steps: m.Logistic, watch: watchOf(f.Response)}
+	for _, s := range f.Strata {
+		p.by = append(p.by, s.Columns...)
+	}
 	for _, c := range matrix.columns {
 		p.add(c)
 	}

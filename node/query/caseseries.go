@@ -97,7 +97,7 @@ func seriesAnswer(a query.Analysis, list []history) (release.Answer, error) {
 		return release.Answer{}, err
 	}
 	whole := release.Frame{Values: frame, Power: method.Power(), Parameters: method.Parameters(), Varied: varied}
-	out, err := judged(a, whole, persons, views, cases)
+	out, err := judged(a, whole, persons, nil, views, cases)
 	out.Used = used
 	return out, err
 }

@@ -66,34 +66,50 @@ func cutsOfTable(subjects []subject, by []query.Stratifier) (list []release.Cut)
 	if age < 0 {
 		return nil
 	}
-	strata := [][]int{nil} // by which the groups are divided
-	var others []int
-	for i := range by {
-		if i != age {
-			strata, others = append(strata, []int{i}), append(others, i)
-		}
-	}
-	if len(others) > 1 {
-		strata = append(strata, others)
-	}
-	for _, margin := range strata {
-		groups := make(map[int]int) // to the cut
-		for _, s := range subjects {
-			key := 0
-			for _, i := range margin {
-				key = key*len(by[i].Levels()) + s.strata[i]
+	for _, margin := range marginsOfTable(len(by), age) {
+		for _, some := range grouped(subjects, by, margin) {
+			parts := make([][]omop.PersonID, len(query.ByAgeGroup.Levels()))
+			for _, s := range some {
+				parts[s.strata[age]] = append(parts[s.strata[age]], s.ID)
 			}
-			at, there := groups[key]
-			if !there {
-				at = len(list)
-				groups[key] = at
-				list = append(list, release.Cut{Value: string(query.FromAge), Parts: make([][]omop.PersonID, len(query.ByAgeGroup.Levels()))})
-			}
-			group := s.strata[age]
-			list[at].Parts[group] = append(list[at].Parts[group], s.ID)
+			list = append(list, release.Cut{Value: string(query.FromAge), Parts: parts})
 		}
 	}
 	return list
+}
+
+// marginsOfTable returns no stratifiers, each one alone, and all of them, but for one.
+func marginsOfTable(stratifiers, but int) [][]int {
+	list := [][]int{nil}
+	var all []int
+	for i := range stratifiers {
+		if i != but {
+			list, all = append(list, []int{i}), append(all, i)
+		}
+	}
+	if len(all) > 1 {
+		list = append(list, all)
+	}
+	return list
+}
+
+// grouped returns those of each combination of levels of some stratifiers that somebody has, in the order
+// in which they first come.
+func grouped(subjects []subject, by []query.Stratifier, margin []int) (groups [][]subject) {
+	at := make(map[int]int)
+	for _, s := range subjects {
+		key := 0
+		for _, i := range margin {
+			key = key*len(by[i].Levels()) + s.strata[i]
+		}
+		group, there := at[key]
+		if !there {
+			group = len(groups)
+			at[key], groups = group, append(groups, nil)
+		}
+		groups[group] = append(groups[group], s)
+	}
+	return groups
 }
 
 // columnOf returns a column of a question.

@@ -111,7 +111,7 @@ func (e *Engine) Evaluate(ctx context.Context, r query.Request, permission Permi
 		return e.caseSeries(ctx, r.Analysis, entries)
 	}
 	if r.Analysis.Kind.InRounds() {
-		return e.frame(ctx, r.Analysis, entries)
+		return e.frame(ctx, r.Analysis, entries, permission)
 	}
 	method, err := analysis.For(r)
 	if err != nil {
@@ -150,6 +150,7 @@ func (e *Engine) Evaluate(ctx context.Context, r query.Request, permission Permi
 	if err != nil {
 		return release.Answer{}, err
 	}
+	out.Cuts = append(out.Cuts, rangesOfTable(subjects, r.Analysis, values, permission)...)
 	axes, err := r.Axes()
 	if err != nil {
 		return release.Answer{}, err

@@ -19,7 +19,7 @@ import (
 
 // frame makes the site's frame for a method in rounds: a row for each person of the cohort,
 // in the order of the persons' numbers.
-func (e *Engine) frame(ctx context.Context, a query.Analysis, entries map[omop.PersonID]entry) (release.Answer, error) {
+func (e *Engine) frame(ctx context.Context, a query.Analysis, entries map[omop.PersonID]entry, permission Permission) (release.Answer, error) {
 	method, err := analysis.InRounds(a, 0) // what it reads does not depend on limits
 	if err != nil {
 		return release.Answer{}, err
@@ -34,7 +34,7 @@ func (e *Engine) frame(ctx context.Context, a query.Analysis, entries map[omop.P
 			if c.From == query.FromDataset {
 				continue
 			}
-			if values[i], err = e.column(ctx, tx, c, subjects); err != nil {
+			if values[i], err = e.column(ctx, tx, c, subjects, permission); err != nil {
 				return err
 			}
 		}
@@ -90,10 +90,10 @@ func withinHorizon(a query.Analysis, values [][]float64) error {
 }
 
 // column returns a column's value of each subject, NaN for none.
-func (e *Engine) column(ctx context.Context, tx *sqldb.Tx, c query.Column, subjects []subject) ([]float64, error) {
+func (e *Engine) column(ctx context.Context, tx *sqldb.Tx, c query.Column, subjects []subject, permission Permission) ([]float64, error) {
 	switch c.From {
 	case query.FromMeasurement:
-		return e.measurements(ctx, tx, c, subjects)
+		return e.measurements(ctx, tx, c, subjects, permission)
 	case query.FromEvent, query.FromCount:
 		return e.events(ctx, tx, c, subjects)
 	case query.FromFollowUp, query.FromOutcome:
@@ -119,18 +119,21 @@ func (e *Engine) column(ctx context.Context, tx *sqldb.Tx, c query.Column, subje
 }
 
 // measurements returns the value of each subject that c takes of those in its window.
-// Whose value is out of range has none; see [Engine.values].
-func (e *Engine) measurements(ctx context.Context, tx *sqldb.Tx, c query.Column, subjects []subject) ([]float64, error) {
+// Whose value is out of range has none, see [Engine.values]; if the range is narrow, it stands there for
+// [FrameAnswer] to see.
+func (e *Engine) measurements(ctx context.Context, tx *sqldb.Tx, c query.Column, subjects []subject, permission Permission) ([]float64, error) {
 	quantity, err := e.quantity(ctx, "column "+c.Name, c.Concepts[0], c.Unit)
 	if err != nil {
 		return nil, err
 	}
 	at := places(subjects)
 	out, counts := make([]float64, len(subjects)), make([]int, len(subjects))
+	all := spread{permission: permission, low: c.Low, high: c.High}
 	for v, err := range e.cfg.Store.AllValues(ctx, tx, quantity) {
 		if err != nil {
 			return nil, err
 		}
+		all.add(v.Person, v.Number)
 		i, member := at[v.Person]
 		if !member || !inWindow(c.Window, subjects[i].entry, v.Date) {
 			continue
@@ -144,7 +147,7 @@ func (e *Engine) measurements(ctx context.Context, tx *sqldb.Tx, c query.Column,
 		}
 	}
 	for i, v := range out {
-		if counts[i] == 0 || !(c.Low <= v && v <= c.High) {
+		if counts[i] == 0 || !all.narrow() && !(c.Low <= v && v <= c.High) {
 			out[i] = math.NaN()
 		}
 	}
@@ -227,9 +230,10 @@ func inWindow(w *query.Window, entry, day omop.Date) bool {
 }
 
 // FrameAnswer makes a frame of the values of some persons, by column, and collects what else
-// the gate has to know.
+// the gate has to know. A measurement outside of its range, which is narrow, counts as none.
 func FrameAnswer(a query.Analysis, method analysis.Iteration, persons []omop.PersonID, values [][]float64) (release.Answer, error) {
 	columns := a.Columns
+	outside := outOfRange(columns, values)
 	withoutWeight(a, values)
 	if err := withinHorizon(a, values); err != nil {
 		return release.Answer{}, err
@@ -259,7 +263,7 @@ func FrameAnswer(a query.Analysis, method analysis.Iteration, persons []omop.Per
 			return release.Answer{}, err
 		}
 	}
-	return judged(a, whole, frame, method.Views(), persons)
+	return judged(a, whole, frame, outside, method.Views(), persons)
 }
 
 // variedIn says in how many sets of complete rows covariates vary; see [analysis.Iteration].
@@ -275,9 +279,9 @@ func variedIn(method analysis.Iteration, frame *analysis.Frame) ([]analysis.Vari
 // each person: the same, or what says of them what the whole does. For each view and
 // each combination of levels that a person without a missing value in it has: all persons
 // with it, of whom the answer tells how many it leaves out, those without a missing value,
-// and their values; and who is told from most by a number of events or the like, as who is in a
+// and their values; who has a value outside of a narrow range, by column of that frame, nil without any; and who is told from most by a number of events or the like, as who is in a
 // cohort would be.
-func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, views [][]analysis.Column, persons []omop.PersonID) (release.Answer, error) {
+func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, outside [][]bool, views [][]analysis.Column, persons []omop.PersonID) (release.Answer, error) {
 	columns := a.Columns
 	measure, err := measureOfColumns(columns)
 	if err != nil {
@@ -313,6 +317,9 @@ func judged(a query.Analysis, whole release.Frame, frame *analysis.Frame, views 
 		}
 		out.Frame.Views = append(out.Frame.Views, complete)
 		out.Cuts = append(out.Cuts, cutsOf(a, frame, view, kept, persons)...)
+		if outside != nil {
+			out.Cuts = append(out.Cuts, rangesOf(columns, frame, outside, view, persons)...)
+		}
 		isKept, inCell := make([]bool, len(persons)), make([]bool, len(persons))
 		for _, row := range kept {
 			isKept[row] = true

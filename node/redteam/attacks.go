@@ -79,10 +79,15 @@ var attacks = []attack{
 	{"bk", "a logistic model of an offset beside whose step few persons lie", steepOffset},
 	{"bl", "numbers of events before a day, after it, and of all, for who had one that day", thatDay},
 	{"bm", "a conditional model beside an offset that decides all pairs but three", decidedPairs},
-	{"bu", "descriptions of columns of which the attacker knows all but one, of a cohort and of eleven more, to solve them for the value", elevenMore},
-	{"bv", "numbers of events that end at six and at eight, and their squares, for who has seven", twoCaps},
-	{"bw", "the moments of a number that is 3 at most, but for few who have 4 or 5", rareValues},
-	{"bx", "the first, the last and the mean of everybody's measurements, for those of who has a third", meanOfTwo},
+	{"bn", "a plausible range to a value, and a cohort by the next", rangeBeside},
+	{"bo", "a plausible range that leaves few of a cohort out, beside its size", rangeOfAll},
+	{"bp", "histograms of a value and of its copy in a data set, with a break moved", twoHistograms},
+	{"bq", "the means of a value and of its copy in a data set, which few lack", twoMeans},
+	{"br", "a Cox model beside an offset by which two persons have all of each risk set", steepRisk},
+	{"bs", "descriptions of columns of which the attacker knows all but one, of a cohort and of eleven more, to solve them for the value", elevenMore},
+	{"bt", "numbers of events that end at six and at eight, and their squares, for who has seven", twoCaps},
+	{"bu", "the moments of a number that is 3 at most, but for few who have 4 or 5", rareValues},
+	{"bv", "the first, the last and the mean of everybody's measurements, for those of who has a third", meanOfTwo},
 }
 
 // few is how many persons the attacker is after.

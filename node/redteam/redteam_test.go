@@ -126,10 +126,15 @@ func TestEveryAttackFails(t *testing.T) {
 		"bk": {redteam.Refused, "release.few-differ"},
 		"bl": {redteam.Refused, "release.differencing"},
 		"bm": {redteam.Refused, "release.few-differ"},
-		"bu": {redteam.Refused, "release.parameters"},
+		"bn": {redteam.Refused, "release.choice"},
+		"bo": {redteam.Refused, "release.few-differ"},
+		"bp": {redteam.Refused, "release.choice"},
+		"bq": {redteam.Refused, "release.differencing"},
+		"br": {redteam.Refused, "release.few-differ"},
+		"bs": {redteam.Refused, "release.parameters"},
+		"bt": {redteam.Refused, "release.differencing"},
+		"bu": {redteam.Refused, "release.few-differ"},
 		"bv": {redteam.Refused, "release.differencing"},
-		"bw": {redteam.Refused, "release.few-differ"},
-		"bx": {redteam.Refused, "release.differencing"},
 	}
 	got := make(map[string]end)
 	for letter, f := range run(t, disclosure.Default()) {
@@ -153,7 +158,7 @@ func TestEveryAttackFailsWithNoise(t *testing.T) {
 func TestAttacksSucceedWithoutAGate(t *testing.T) {
 	t.Parallel()
 	found := run(t, disclosure.Policy{MinSites: 1})
-	for _, letter := range []string{"b", "c", "h", "i", "l", "m", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x", "y", "aa", "ab", "ac", "ad", "ae", "af", "ag", "ah", "ai", "aj", "ak", "al", "am", "an", "ao", "aq", "ar", "as", "at", "au", "av", "aw", "ax", "ay", "az", "ba", "bc", "bd", "be", "bf", "bg", "bh", "bi", "bk", "bl", "bm", "bu", "bv", "bw", "bx"} {
+	for _, letter := range []string{"b", "c", "h", "i", "l", "m", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x", "y", "aa", "ab", "ac", "ad", "ae", "af", "ag", "ah", "ai", "aj", "ak", "al", "am", "an", "ao", "aq", "ar", "as", "at", "au", "av", "aw", "ax", "ay", "az", "ba", "bc", "bd", "be", "bf", "bg", "bh", "bi", "bk", "bl", "bm", "bn", "bo", "bp", "bq", "br", "bs", "bt", "bu", "bv"} {
 		require.Equal(t, redteam.Succeeded, found[letter].Outcome, "attack %s: %s", letter, found[letter].Learned)
 	}
 }

@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"iter"
 	"math"
 	"slices"
 	"strconv"
@@ -21,11 +22,16 @@ const Membership = "persons"
 
 // Cut is a division of persons by a value.
 type Cut struct {
-	// Value names it. Cuts of one value are compared with each other, all with counts.
+	// Value names it. Cuts of one value are compared with each other, and with those of another in case
+	// that it is the same under another name; all with counts.
 	Value string
 
 	// Parts are the persons between each two cuts, in the order of the value.
 	Parts [][]omop.PersonID
+
+	// Range is the column whose range divides persons into those within and those with a value outside,
+	// who have to be several or nobody; "" for any other cut.
+	Range string
 }
 
 // divided is the measure of the parts of a cut.
@@ -74,7 +80,11 @@ func (c cut) shared(s set) []int {
 // for those who lie between two cuts of a value. It returns what is to be kept of the answer's cuts.
 func (d *decision) uncut(ctx context.Context, a Answer, sets []measureSet) (keep []measureSet, err error) {
 	var fresh []cut
+	least := d.q.Policy.MinDifference
 	for i, c := range a.Cuts {
+		if c.Range != "" && 0 < len(c.Parts[1]) && len(c.Parts[1]) < least {
+			return nil, ErrOdd.With(c.Range + ", outside of whose low and high lie the values of some; widen them to hold everybody's")
+		}
 		var parts []set
 		for k, persons := range c.Parts {
 			part, err := newSet(persons)
@@ -89,7 +99,7 @@ func (d *decision) uncut(ctx context.Context, a Answer, sets []measureSet) (keep
 		}
 		fresh = append(fresh, newCut(c.Value, parts))
 	}
-	if d.q.Policy.MinDifference <= 1 {
+	if least <= 1 {
 		return keep, nil
 	}
 	before, err := d.earlier(ctx, Membership)
@@ -97,9 +107,12 @@ func (d *decision) uncut(ctx context.Context, a Answer, sets []measureSet) (keep
 		return nil, err
 	}
 	for _, c := range fresh {
-		for _, same := range before.compared {
+		for persons, same := range before.compared {
+			if !c.about(persons, least) {
+				continue
+			}
 			for _, s := range same {
-				if s.withheld == shownSet && c.nearly(s.members, d.q.Policy.MinDifference) {
+				if s.withheld == shownSet && c.nearly(s.members, least) {
 					return nil, errBetween
 				}
 			}
@@ -111,12 +124,12 @@ func (d *decision) uncut(ctx context.Context, a Answer, sets []measureSet) (keep
 	}
 	for _, c := range earlier.cuts {
 		for _, s := range sets {
-			if s.measure == Membership && !s.withheld && !s.hidden && c.nearly(s.members, d.q.Policy.MinDifference) {
+			if s.counts() && c.about(len(s.members), least) && c.nearly(s.members, least) {
 				return nil, errBetween
 			}
 		}
 		for _, f := range fresh {
-			if f.value == c.value && f.crosses(c, d.q.Policy.MinDifference) {
+			if f.value == c.value && f.crosses(c, least) || f.value != c.value && f.nests(c, least) {
 				return nil, errBetween
 			}
 		}
@@ -124,7 +137,10 @@ func (d *decision) uncut(ctx context.Context, a Answer, sets []measureSet) (keep
 	return keep, nil
 }
 
-var errBetween = ErrChoice.With("a break, a group of age or a criterion of the cohort lies close to one of another question; cut at the same value: groups of age end with " + agesOfGroups() + " years")
+var errBetween = ErrChoice.With("a break, a group of age, a plausible range or a criterion of the cohort lies close to one of another question; cut at the same value: groups of age end with " + agesOfGroups() + " years")
+
+// counts reports whether the set is behind a count that is shown.
+func (s measureSet) counts() bool { return s.measure == Membership && !s.withheld && !s.hidden }
 
 // agesOfGroups names the last year of each group of age that has one.
 func agesOfGroups() string {
@@ -159,6 +175,21 @@ func (c cut) sizes() []int {
 	return sizes
 }
 
+// about reports whether some run of parts is of so many persons, but for fewer than least. No set of
+// another number is nearly a run.
+func (c cut) about(persons, least int) bool {
+	first, run := 0, 0
+	for _, part := range c.parts {
+		for run += len(part); run >= persons+least; first++ {
+			run -= len(c.parts[first])
+		}
+		if run > persons-least {
+			return true
+		}
+	}
+	return false
+}
+
 // nearly reports whether a set is a run of parts but for fewer than least persons, some of
 // whom share a part with others who are on the other side. If it divides no part, what it differs by
 // is told by the parts themselves, or are persons without the value.
@@ -172,39 +203,75 @@ func (c cut) crosses(other cut, least int) bool {
 	if len(c.parts) > len(other.parts) {
 		c, other = other, c
 	}
-	both := make([][]int, len(c.parts)) // by the parts of either
-	for i, part := range c.parts {
-		both[i] = other.shared(part)
-	}
+	both := c.both(other)
 	sizes := other.sizes()
-	for from := range c.parts {
-		in, total := make([]int, len(sizes)), 0
-		for to := from; to < len(c.parts); to++ {
-			for k, n := range both[to] {
-				in[k] += n
-			}
-			total += len(c.parts[to])
-			if len(c.parts) > mostRuns && from > 0 && to < len(c.parts)-1 {
-				continue
-			}
-			found := nearRun(sizes, in, total, least, func(first, last int) bool {
-				for i, part := range c.parts {
-					var shared int
-					for _, n := range both[i][first : last+1] {
-						shared += n
-					}
-					if 0 < shared && shared < len(part) {
-						return true
-					}
+	for from, to := range c.runs() {
+		in, total := columnSums(both[from:to+1], len(sizes)), 0
+		for _, part := range c.parts[from : to+1] {
+			total += len(part)
+		}
+		found := nearRun(sizes, in, total, least, func(first, last int) bool {
+			for i, part := range c.parts {
+				var shared int
+				for _, n := range both[i][first : last+1] {
+					shared += n
 				}
-				return false
-			})
-			if found {
-				return true
+				if 0 < shared && shared < len(part) {
+					return true
+				}
 			}
+			return false
+		})
+		if found {
+			return true
 		}
 	}
 	return false
+}
+
+// both returns how many are in each part of c and each of the other cut.
+func (c cut) both(other cut) [][]int {
+	n := make([][]int, len(c.parts))
+	for i := range n {
+		n[i] = make([]int, len(other.parts))
+	}
+	k := 0
+	for i, person := range c.persons {
+		for k < len(other.persons) && other.persons[k] < person {
+			k++
+		}
+		if k < len(other.persons) && other.persons[k] == person {
+			n[c.in[i]][other.in[k]]++
+		}
+	}
+	return n
+}
+
+// runs yields the first and the last part of the runs that are looked at.
+func (c cut) runs() iter.Seq2[int, int] {
+	return func(yield func(int, int) bool) {
+		for from := range c.parts {
+			for to := from; to < len(c.parts); to++ {
+				if len(c.parts) > mostRuns && from > 0 && to < len(c.parts)-1 {
+					continue
+				}
+				if !yield(from, to) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// columnSums adds up rows of so many numbers.
+func columnSums(rows [][]int, numbers int) []int {
+	total := make([]int, numbers)
+	for _, row := range rows {
+		for i, n := range row {
+			total[i] += n
+		}
+	}
+	return total
 }
 
 // nearRun reports whether a set of so many persons, of whom some are in each of the parts, differs

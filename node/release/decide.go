@@ -85,6 +85,9 @@ func (d *decision) decide(ctx context.Context, a Answer) (Released, error) {
 	if err != nil {
 		return Released{}, err
 	}
+	if err := d.uncopied(ctx, sets); err != nil {
+		return Released{}, err
+	}
 	parts, err := d.uncut(ctx, a, sets)
 	if err != nil {
 		return Released{}, err

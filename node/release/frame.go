@@ -118,6 +118,11 @@ func (a Answer) fewDiffer(least int) error {
 			return ErrOdd.With("the offset, which rises by more than 1 between persons, so that few have a weight; leave it out")
 		}
 	}
+	for _, p := range a.Frame.Products {
+		if slices.ContainsFunc(a.Frame.Views, func(view *analysis.Frame) bool { return p.FewByOffset(view, least) }) {
+			return ErrOdd.With("the offset, by which few of those at risk, or of a stratum, have nearly all; leave it out")
+		}
+	}
 	for _, view := range a.Frame.Views {
 		var others []analysis.Column
 		var numbers []string

@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
@@ -51,19 +52,32 @@ func (d *decision) rate(ctx context.Context) error {
 
 // again returns when there is room for one question more than most within the window:
 // when the last but most of the others leaves it. The zero time is now.
+//
+// A question dated after now was decided under a clock that has been set back since. It counts
+// from the first decision since then, and is not forgotten: when the clock comes to its date it
+// counts from that. So a clock set back, and one set right again, makes no room.
 func (d *decision) again(ctx context.Context, column string, value any, window time.Duration, most int) (time.Time, error) {
-	var first []int64 // seconds, the latest first
-	err := d.tx.Each(ctx, `SELECT min(released_at) FROM release WHERE `+column+` = ? AND rule NOT IN (?, ?) AND NOT (question = ? AND limits = ?)
-		GROUP BY question, limits HAVING min(released_at) > ? ORDER BY 1 DESC LIMIT ?`,
-		[]any{value, ErrBudget.Rule, RuleRate, d.q.Same.String(), limits(d.q.Policy), d.now.Add(-window).Unix(), most},
+	var dates []int64 // seconds
+	now, since := d.now.Unix(), d.now.Add(-window).Unix()
+	err := d.tx.Each(ctx, `SELECT CASE WHEN first <= ? THEN first ELSE
+			coalesce((SELECT o.released_at FROM release o WHERE o.sequence > f.sequence AND o.released_at <= ? ORDER BY o.sequence LIMIT 1), ?) END
+		FROM (SELECT min(released_at) AS first, min(sequence) AS sequence FROM release
+			WHERE `+column+` = ? AND rule NOT IN (?, ?) AND NOT (question = ? AND limits = ?)
+			GROUP BY question, limits HAVING min(released_at) > ?) AS f`,
+		[]any{now, now, now, value, ErrBudget.Rule, RuleRate, d.q.Same.String(), limits(d.q.Policy), since},
 		func(rows *sqldb.Rows) error {
 			var at int64
-			err := rows.Scan(&at)
-			first = append(first, at)
-			return err
+			if err := rows.Scan(&at); err != nil {
+				return err
+			}
+			if at > since {
+				dates = append(dates, at)
+			}
+			return nil
 		})
-	if err != nil || len(first) < most {
+	if err != nil || len(dates) < most {
 		return time.Time{}, err
 	}
-	return time.Unix(first[most-1], 0).Add(window), nil
+	slices.Sort(dates)
+	return time.Unix(dates[len(dates)-most], 0).Add(window), nil
 }

@@ -117,3 +117,25 @@ func TestRatesAreSharedByProcesses(t *testing.T) {
 		require.Equal(t, 3, answered)
 	})
 }
+
+// TestAClockThatJumps forward and back locks nobody out for longer than a window, and makes no room.
+func TestAClockThatJumps(t *testing.T) {
+	t.Parallel()
+	sqltest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		gate := open(t, db)
+		p := disclosure.Policy{ResearcherPerDay: 2}
+		hour := func(n int) time.Time { return now.Add(time.Duration(n) * time.Hour) }
+		asks := func(number int, at time.Time) error { return rated(t, gate, number, "did:key:zA", "one", p, at) }
+		const year = 365 * 24
+		require.NoError(t, asks(1, hour(year)))
+		require.NoError(t, asks(2, hour(year)))
+		requireRate(t, asks(3, hour(0)), "2026-11-22T12:00:00Z")
+		requireRate(t, asks(3, hour(23)), "2026-11-22T12:00:00Z")
+		require.NoError(t, asks(3, hour(24)), "when it says there is room")
+		require.NoError(t, asks(4, hour(24)))
+
+		requireRate(t, asks(5, hour(-48)), "2026-11-20T12:00:00Z") // set back
+		requireRate(t, asks(5, hour(25)), "2026-11-23T12:00:00Z")  // and right again
+		requireRate(t, asks(5, hour(year+1)), "2027-11-22T12:00:00Z")
+	})
+}
