@@ -201,7 +201,7 @@ func TestAMaliciousNodesFiguresAreRefused(t *testing.T) {
 				}
 				w.Tables[0].Columns[0].Cells = cells
 			},
-			"other columns": func(w *prover.ResultWitness) { w.Tables[0].Columns[2] = w.Tables[0].Columns[3] },
+			"other columns": func(w *prover.ResultWitness) { w.Tables[0].Columns[3] = w.Tables[0].Columns[0] },
 			"another group": func(w *prover.ResultWitness) { w.Plan.Group = 2 },
 			"other records": func(w *prover.ResultWitness) {
 				w.Access.Shards[0].Salt = circuits.Element{31: 9}
