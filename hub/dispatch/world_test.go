@@ -41,6 +41,7 @@ type world struct {
 	ends   []*inprocess.Endpoint // the nodes'
 	policy disclosure.Policy
 	speaks func(identity.DID) (version.Range, bool) // nil for nodes of today
+	proves time.Duration                            // how long a proof may take
 }
 
 // newWorld returns a network on which nothing was asked: nodes are enrolled,
@@ -75,7 +76,7 @@ func standIns() proofs {
 // newWorldProving is newWorldUnder with other proofs.
 func newWorldProving(t *testing.T, policy disclosure.Policy, proofs proofs, people ...[]peertest.Person) *world {
 	t.Helper()
-	w := &world{hub: peertest.NewKey(t), net: inprocess.New(), policy: policy}
+	w := &world{hub: peertest.NewKey(t), net: inprocess.New(), policy: policy, proves: 5 * time.Second}
 	w.end = w.net.Join(w.hub.DID())
 	t.Cleanup(func() { require.NoError(t, w.end.Close()) })
 	w.db = sqltest.SQLite(t)
@@ -142,7 +143,7 @@ func (w *world) dispatcher(t *testing.T, log dispatch.Log) *dispatch.Dispatcher 
 	t.Helper()
 	d, err := dispatch.New(dispatch.Config{
 		Registry: w.reader, Log: log, Network: w.end, Speaks: w.speaks, Policy: w.policy, Grace: 100 * time.Millisecond, Poll: 250 * time.Millisecond,
-		ProofWait: 5 * time.Second,
+		ProofWait: w.proves,
 	})
 	require.NoError(t, err)
 	return d

@@ -66,7 +66,7 @@ func (s step) commitColumns(c CommitColumns) (Outcome, error) {
 	case c.Envelope.Issuer != committed.Node, committed.Number != last.Number+1, committed.Revises != last.Digest:
 		return Outcome{}, ErrColumnsOrder
 	}
-	document, out, err := s.record(entry.ColumnsCommitted, committed.Node, string(committed.Trial), c.Envelope)
+	document, out, err := s.record(entry.ColumnsCommitted, committed.Node, columns.Subject(committed.Trial, committed.Dataset), c.Envelope)
 	if err != nil {
 		return Outcome{}, err
 	}

@@ -119,6 +119,9 @@ func (c Commitment) Validate() error {
 	return nil
 }
 
+// Subject is what a commitment's entry on the ledger is about.
+func Subject(id trial.ID, dataset string) string { return string(id) + "/" + dataset }
+
 // Digest names the commitment, whenever it was signed.
 func (c Commitment) Digest() (message.Digest, error) {
 	raw, err := canonical.Marshal(c)

@@ -74,7 +74,7 @@ type Entry struct {
 	Actor identity.DID `json:"actor"`
 
 	// Subject is what it is about: a node's DID, a trial's ID, a question's digest, a study's name@version,
-	// a schedule's name, an occurrence's name/number.
+	// a schedule's name, an occurrence's name/number, a trial and its data set as trial/name.
 	Subject string `json:"subject"`
 
 	// Digest is the SHA-256 of the document's canonical bytes.
