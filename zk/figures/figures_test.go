@@ -59,26 +59,34 @@ func TestWhatAQuestionAsksOfColumns(t *testing.T) {
 		unused  uint64
 	}{
 		"incidence by arm": {
-			incidence("qarm"), circuits.Plan{Group: 1, Values: []uint8{2, 3}, Conditions: []circuits.Condition{event, days}},
-			circuits.Terms{MinCount: 11, Count: exact, Sum: exact}, 0b11110000,
+			incidence("qarm"),
+			circuits.Plan{Group: 1, Values: []uint8{2, 3}, Conditions: []circuits.Condition{event, days}},
+			circuits.Terms{MinCount: 11, Count: exact, Sum: exact},
+			0b11110000,
 		},
 		"incidence": {
-			incidence(""), circuits.Plan{Group: 0, Values: []uint8{2, 3}, Conditions: []circuits.Condition{event, days}},
-			circuits.Terms{MinCount: 11, Count: exact, Sum: exact}, 0b11111100,
+			incidence(""),
+			circuits.Plan{Group: 0, Values: []uint8{2, 3}, Conditions: []circuits.Condition{event, days}},
+			circuits.Terms{MinCount: 11, Count: exact, Sum: exact},
+			0b11111100,
 		},
 		"prevalence by a logical column": {
 			asked(query.Analysis{Kind: query.Prevalence, Specs: query.Specs{Prevalence: &query.PrevalenceSpec{Property: "qevent", By: "qevent"}}}),
 			circuits.Plan{Group: 2, Values: []uint8{2, 2}, Conditions: []circuits.Condition{event, event}},
-			circuits.Terms{MinCount: 11, Count: exact, Sum: exact}, 0b11110000,
+			circuits.Terms{MinCount: 11, Count: exact, Sum: exact},
+			0b11110000,
 		},
 		"description": {
 			asked(query.Analysis{Kind: query.Describe, Specs: query.Specs{Describe: &query.DescribeSpec{Values: []string{"qdays"}}}}),
 			circuits.Plan{Group: 0, Values: []uint8{3, 3}, Conditions: []circuits.Condition{days, days}},
-			circuits.Terms{MinCount: 11, Count: exact, Sum: exact, Squares: exact}, 0b11111100,
+			circuits.Terms{MinCount: 11, Count: exact, Sum: exact, Squares: exact},
+			0b11111100,
 		},
 		"count": {
-			asked(query.Analysis{Kind: query.Count}), circuits.Plan{Group: 0, Values: []uint8{0, 0}, Conditions: []circuits.Condition{row, row}},
-			circuits.Terms{MinCount: 11, Count: circuits.Rule{Unit: 5}}, 0b11111100,
+			asked(query.Analysis{Kind: query.Count}),
+			circuits.Plan{Group: 0, Values: []uint8{0, 0}, Conditions: []circuits.Condition{row, row}},
+			circuits.Terms{MinCount: 11, Count: circuits.Rule{Unit: 5}},
+			0b11111100,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
