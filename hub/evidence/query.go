@@ -357,7 +357,7 @@ func (v *verification) nodes(q *question) {
 // What no check of this package can tell.
 const (
 	unproven = "that the released numbers are the sums over these records is not proven: the question did not ask for it (proof: result), so it rests on the word of the nodes that answered"
-	unopened = "that the released numbers are the sums of the nodes' proven figures is not proven: those stay hidden in the digests that the nodes sent with their masked numbers, and each node can open its own to an auditor"
+	unopened = "that the released numbers are the sums of the nodes' proven figures is not proven: those stay hidden in the digests that the nodes sent with their masked numbers, and what opens a digest stays at its node"
 )
 
 // answers checks the nodes that answered.

@@ -16,7 +16,7 @@ const KindProved message.Kind = "query.proved"
 
 // Figures fixes what a node's numbers in a sum were, for its [Proved] to be about.
 type Figures struct {
-	// Released is the salted digest of the figures. The node can open it to an auditor.
+	// Released is the salted digest of the figures. What opens it stays at the node.
 	Released Commitment `json:"released"`
 
 	// Rounding is the base to which the node rounds counts, of its policy.
