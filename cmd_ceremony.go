@@ -54,6 +54,7 @@ func newCeremonyStart() *cobra.Command {
 	}
 	cmd.Flags().String("name", "", "what the ceremony is called (required)")
 	cmd.Flags().String("shape", "1024x16x8", "sizes of the circuits: people in a shard x shards of a proof x scopes of a question")
+	cmd.Flags().Bool("results", false, "with the circuits for proofs of figures, for a hub that runs with results")
 	cmd.Flags().StringSlice("circuit", nil, "name of a circuit, may be repeated (default both of the shape)")
 	cmd.Flags().Int("parties", 3, "how many different keys must contribute to each phase")
 	mustGive(cmd, "name")
@@ -69,7 +70,12 @@ func ceremonyCircuits(cmd *cobra.Command) ([]circuits.Circuit, error) {
 		if err != nil {
 			return nil, fmt.Errorf("shape %q: %w", text, err)
 		}
-		return []circuits.Circuit{c.Shape().Epoch(), c}, nil
+		list := []circuits.Circuit{c.Shape().Epoch(), c}
+		if all, _ := cmd.Flags().GetBool("results"); all {
+			results := c.Shape().Results()
+			list = append(list, results[:]...)
+		}
+		return list, nil
 	}
 	var list []circuits.Circuit
 	for _, name := range names {

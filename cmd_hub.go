@@ -40,6 +40,7 @@ type hubSettings struct {
 	Ceremony     string        `koanf:"ceremony"`
 	Production   bool          `koanf:"production"`
 	Shape        shape         `koanf:"circuits-shape"`
+	Results      bool          `koanf:"results"`
 	Announce     []string      `koanf:"announce"`
 	Disclosure   limits        `koanf:"disclosure"`
 	Queue        queueSettings `koanf:"queue"`
@@ -149,6 +150,7 @@ environment (TRIALMESH_HUB_LISTEN and so on), then from flags.`,
 	cmd.Flags().Duration("anchor-every", 0, "how often checkpoints are anchored at most (default 10m)")
 	cmd.Flags().String("circuits", "", "folder where development keys are cached (default in the user's cache)")
 	cmd.Flags().String("ceremony", "", "folder of a finished ceremony: its keys are used, and what its parties signed goes on the ledger")
+	cmd.Flags().Bool("results", false, "have circuits for proofs of figures too, which questions ask for with proof: result")
 	cmd.Flags().Bool("production", false, "refuse proving keys that one machine made: see trialmesh ceremony --help")
 	cmd.Flags().String("cosigners", "", "C2SP tlog-policy file: checkpoints are published with its quorum (default the hub's own key)")
 	return addDir(cmd, "hub")
@@ -198,7 +200,7 @@ func runHub(cmd *cobra.Command, _ []string) error {
 	}
 	h, err := hub.Open(cmd.Context(), hub.Config{
 		Dir: dir, Origin: s.Origin, Hosts: s.Hosts, Listen: s.Listen, Peers: s.Peers, Circuits: s.Circuits, Shape: s.Shape.Shape,
-		Cosigners: cosigners, Ceremony: s.Ceremony, Production: s.Production,
+		Cosigners: cosigners, Ceremony: s.Ceremony, Production: s.Production, Results: s.Results,
 		Chain: s.Chain, ChainCheck: s.ChainCheck, ChainSigner: s.ChainSigner, ChainAccount: s.ChainAccount, Redeploy: s.Redeploy, AnchorEvery: s.AnchorEvery, Announce: s.Announce, Policy: policy, Queue: hub.Queue(s.Queue), Logger: log,
 	})
 	if err != nil {

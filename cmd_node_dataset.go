@@ -17,7 +17,7 @@ import (
 )
 
 func newNodeDataset() *cobra.Command {
-	return group("dataset", "Load tables with a typed schema that questions can name", newDatasetLoad(), newDatasetList(), newDatasetShow(), newDatasetDrop())
+	return group("dataset", "Load tables with a typed schema that questions can name", newDatasetLoad(), newDatasetList(), newDatasetShow(), newDatasetDrop(), newDatasetCommit())
 }
 
 func newDatasetLoad() *cobra.Command {

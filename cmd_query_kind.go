@@ -42,6 +42,7 @@ With --print it is shown, as JSON, and not asked: what is printed can be given t
 	cmd.Flags().String("trial", "", "the trial's id (required)")
 	cmd.Flags().String("purpose", "", "what the answer is for, in words; public (required)")
 	cmd.Flags().String("cohort", "", "file with the cohort definition, as ATLAS exports it (required, or --dataset)")
+	cmd.Flags().String("proof", "", "result: the hospitals are to prove their figures, over a data set that they committed to")
 	cmd.Flags().String("dataset", "", "in place of a cohort: name of a data set of the hospitals, for everybody with a row in it")
 	cmd.Flags().Bool("print", false, "print the question as JSON instead of asking it")
 	addAsking(cmd, true)
@@ -327,6 +328,9 @@ func requestOf(cmd *cobra.Command, kind query.AnalysisKind) (query.Request, erro
 	trial, _ := cmd.Flags().GetString("trial")
 	purpose, _ := cmd.Flags().GetString("purpose")
 	asked := map[string]any{"trial": trial, "purpose": purpose, "analysis": a}
+	if proof, _ := cmd.Flags().GetString("proof"); proof != "" {
+		asked["proof"] = proof
+	}
 	if dataset, _ := cmd.Flags().GetString("dataset"); dataset != "" {
 		asked["dataset"] = dataset
 	} else {

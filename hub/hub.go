@@ -78,6 +78,10 @@ type Config struct {
 	// Shape is that of the circuits. Defaults to circuits.Development.
 	Shape circuits.Shape
 
+	// Results has circuits for proofs of figures too. Their keys take some ten times the time
+	// and space of the others'.
+	Results bool
+
 	// Circuits is the folder where development keys are cached.
 	Circuits string
 
@@ -387,7 +391,11 @@ func (h *Hub) openCircuits(ctx context.Context) error {
 			return fmt.Errorf("keys of the ceremony in %s: %w", h.cfg.Ceremony, err)
 		}
 	}
-	for _, circuit := range []circuits.Circuit{h.cfg.Shape.Epoch(), h.cfg.Shape.Access()} {
+	list := []circuits.Circuit{h.cfg.Shape.Epoch(), h.cfg.Shape.Access()}
+	if results := h.cfg.Shape.Results(); h.cfg.Results {
+		list = append(list, results[:]...)
+	}
+	for _, circuit := range list {
 		registered, err := h.circuit(ctx, circuit)
 		if err != nil {
 			return err

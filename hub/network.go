@@ -7,6 +7,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/federation/transport"
 	"github.com/trialmesh/trialmesh/hub/registry"
+	"github.com/trialmesh/trialmesh/protocol/columns"
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
@@ -69,12 +70,19 @@ func (h *Hub) serve(host *transport.Host) {
 		}
 		return h.recordConsents(ctx, from, batch.Envelope, registry.ChangeConsents{Batch: batch})
 	})
+	host.HandleCall(columns.Protocol, func(ctx context.Context, from identity.DID, raw []byte) ([]byte, error) {
+		envelope, err := message.Parse(raw)
+		if err != nil {
+			return nil, err
+		}
+		return h.recordConsents(ctx, from, envelope, registry.CommitColumns{Envelope: envelope})
+	})
 }
 
-// recordConsents proposes what a node says of its consents.
+// recordConsents proposes what a node says of its consents, or of columns.
 func (h *Hub) recordConsents(ctx context.Context, from identity.DID, e message.Envelope, body registry.Body) ([]byte, error) {
 	if e.Issuer != from {
-		return nil, problem.Refusal("epoch.sender", "a node sends its own consent epochs only")
+		return nil, problem.Refusal("epoch.sender", "a node sends its own consent epochs and columns only")
 	}
 	outcome, err := h.log.Propose(ctx, body)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/node/columns"
 	"github.com/trialmesh/trialmesh/node/consent"
 	"github.com/trialmesh/trialmesh/node/fsck"
 	wire "github.com/trialmesh/trialmesh/protocol/consent"
@@ -37,7 +38,8 @@ func ConsentReceipt(ctx context.Context, cfg Config, id trial.ID, participant id
 	return r, nil
 }
 
-// checkConsents compares the consent trees with the consents.
+// checkConsents compares the consent trees with the consents, and committed columns with what
+// opens them.
 func (c Config) checkConsents(ctx context.Context, tx *sqldb.Tx) ([]fsck.Finding, error) {
 	h, err := readHome(c.Dir)
 	if err != nil && !errors.Is(err, ErrUnfinished) {
@@ -47,6 +49,13 @@ func (c Config) checkConsents(ctx context.Context, tx *sqldb.Tx) ([]fsck.Finding
 	var list []fsck.Finding
 	for _, d := range defects {
 		list = append(list, fsck.Finding{Rule: fsck.Rule(d.What), Place: "trial " + string(d.Trial), Count: d.Count})
+	}
+	if err != nil {
+		return nil, err
+	}
+	unopened, err := columns.Check(ctx, tx, columns.Config{Secret: h.secret})
+	for _, d := range unopened {
+		list = append(list, fsck.Finding{Rule: fsck.ColumnsDiffer, Place: fmt.Sprintf("trial %s, data set %s, commitment %d", d.Trial, d.Dataset, d.Number), Count: 1})
 	}
 	return list, err
 }

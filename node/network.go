@@ -261,9 +261,10 @@ func (n *network) prepare(ctx context.Context, told entry.Network) error {
 	if n.strict && !(epoch.FromCeremony() && access.FromCeremony()) {
 		return errDevelopment
 	}
+	listed := n.listed(ctx, told)
 	p := n.given
 	if p == nil {
-		if p, err = n.load(ctx, epoch, access); err != nil {
+		if p, err = n.load(ctx, append([]entry.Circuit{epoch, access}, listed...)); err != nil {
 			return err
 		}
 	}
@@ -271,12 +272,40 @@ func (n *network) prepare(ctx context.Context, told entry.Network) error {
 	n.prover, n.epochKey = p, message.Sum(epoch.VerifyingKey)
 	n.proving = &peer.Proving{
 		Prover: p, Circuit: n.shape.Access(), Key: message.Sum(access.VerifyingKey),
-		Venue: query.Venue{ChainID: told.Trust.ChainID, Contract: told.Trust.AccessLog},
+		Venue: query.Venue{ChainID: told.Trust.ChainID, Contract: told.Trust.AccessLog}, Results: resultsBy(p, n.shape, listed),
 	}
 	n.mu.Unlock()
 	n.log.InfoContext(ctx, "joined the network", "hub", n.hub, "development", access.Development)
 	n.joined()
 	return nil
+}
+
+// listed returns the circuits of results, none if the hub has not registered all of them or
+// they have keys that this node refuses. Access is proved without them.
+func (n *network) listed(ctx context.Context, told entry.Network) (list []entry.Circuit) {
+	for _, circuit := range n.shape.Results() {
+		c, err := find(told, circuit)
+		if err != nil {
+			return nil
+		}
+		if n.strict && !c.FromCeremony() {
+			n.log.ErrorContext(ctx, "no figures are proved", "circuit", c.Shape, "err", errDevelopment)
+			return nil
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
+// resultsBy returns what figures are proved with, nil if they cannot be.
+func resultsBy(p Prover, shape circuits.Shape, listed []entry.Circuit) *peer.Results {
+	by, able := p.(peer.ResultProver)
+	if !able || len(listed) == 0 {
+		return nil
+	}
+	return &peer.Results{Prover: by, Circuits: shape.Results(), Keys: query.ProvedBy{
+		Cover: message.Sum(listed[0].VerifyingKey), Aggregate: message.Sum(listed[1].VerifyingKey), Release: message.Sum(listed[2].VerifyingKey),
+	}}
 }
 
 // find returns what the hub says of a circuit.
@@ -288,17 +317,21 @@ func find(told entry.Network, circuit circuits.Circuit) (entry.Circuit, error) {
 	return told.Circuits[i], nil
 }
 
-// load returns the prover with the keys of both circuits.
-func (n *network) load(ctx context.Context, epoch, access entry.Circuit) (Prover, error) {
-	epochKeys, err := n.keysOf(ctx, epoch, n.shape.Epoch())
-	if err != nil {
-		return nil, err
+// load returns the prover with the keys of circuits: epoch, access and, if there are more, those
+// of results.
+func (n *network) load(ctx context.Context, list []entry.Circuit) (Prover, error) {
+	var cfg prover.Config
+	results := n.shape.Results()
+	of := []circuits.Circuit{n.shape.Epoch(), n.shape.Access(), results[0], results[1], results[2]}
+	to := []**prover.Keys{&cfg.Epoch, &cfg.Access, &cfg.Cover, &cfg.Aggregate, &cfg.Release}
+	for i, c := range list {
+		keys, err := n.keysOf(ctx, c, of[i])
+		if err != nil {
+			return nil, err
+		}
+		*to[i] = keys
 	}
-	accessKeys, err := n.keysOf(ctx, access, n.shape.Access())
-	if err != nil {
-		return nil, err
-	}
-	return prover.New(prover.Config{Epoch: epochKeys, Access: accessKeys})
+	return prover.New(cfg)
 }
 
 // keysOf returns the keys of a circuit, downloading them if need be.

@@ -39,6 +39,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/vocab"
 	"github.com/trialmesh/trialmesh/node/approval"
 	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/node/columns"
 	"github.com/trialmesh/trialmesh/node/consent"
 	"github.com/trialmesh/trialmesh/node/eventindex"
 	"github.com/trialmesh/trialmesh/node/ingest"
@@ -214,6 +215,7 @@ type Node struct {
 	quality   *report.Service
 	trail     *audit.Trail
 	consents  *consent.Book
+	columns   *columns.Book
 	screening *Screening
 	gate      *release.Gate
 	index     *eventindex.Index // nil of a process beside the node
@@ -345,6 +347,12 @@ func (n *Node) openDomain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.columns, err = columns.Open(ctx, columns.Config{
+		DB: n.db, Key: n.home.key, Trail: n.trail, Consents: n.consents, Datasets: n.datasets, Secret: n.home.secret, Shape: n.cfg.Shape,
+	})
+	if err != nil {
+		return err
+	}
 	if n.screening, err = openScreening(ctx, n.db, n.trail); err != nil {
 		return err
 	}
@@ -401,7 +409,7 @@ func (n *Node) openPeer(ctx context.Context) error {
 	var err error
 	n.peer, err = peer.Open(ctx, peer.Config{
 		DB: n.db, Key: n.home.key, Hub: n.host.Hub(), Boards: n.cfg.Boards, Policy: n.cfg.Policy,
-		Consents: n.consents, Gate: n.gate, Trail: n.trail, Approvals: n.approvals,
+		Consents: n.consents, Columns: n.columns, Gate: n.gate, Trail: n.trail, Approvals: n.approvals,
 		Engine:  query.NewEngine(query.Config{DB: n.db, Store: n.people, Index: n.index, Vocabulary: query.Concepts{Store: n.vocab}, Units: units{n.vocab}, Datasets: n.datasets}),
 		Proving: n.proving, Believed: n.cosigner.Forked, Log: n.cfg.Logger, Now: n.cfg.Now,
 	})
@@ -418,6 +426,11 @@ func (n *Node) sendConsents(ctx context.Context, d consent.Draft) (int64, error)
 	if !d.IsEpoch() {
 		protocol, body = wire.ChangesProtocol, wire.Batch{Envelope: d.Envelope, Leaves: d.Leaves}
 	}
+	return n.record(ctx, protocol, body)
+}
+
+// record has the hub put something on the ledger and returns its leaf.
+func (n *Node) record(ctx context.Context, protocol string, body any) (int64, error) {
 	raw, err := json.Marshal(body)
 	if err != nil {
 		return 0, err
@@ -428,7 +441,7 @@ func (n *Node) sendConsents(ctx context.Context, d consent.Draft) (int64, error)
 	}
 	var recorded wire.Recorded
 	if err := json.Unmarshal(reply, &recorded); err != nil {
-		return 0, errors.New("the hub's answer to a consent epoch is malformed")
+		return 0, errors.New("the hub's answer to what it was to record is malformed")
 	}
 	return recorded.LedgerIndex, nil
 }
@@ -467,6 +480,7 @@ func (n *Node) Run(ctx context.Context) error {
 		group.Go(func() error { return n.sweepRaw(ctx) })
 		group.Go(func() error { return n.forgetValues(ctx) })
 		group.Go(func() error { return n.publish(ctx) })
+		group.Go(func() error { return n.publishColumns(ctx) })
 		group.Go(func() error { return n.peer.Run(ctx) })
 		group.Go(func() error { return n.renew(ctx) })
 		group.Go(func() error { return n.index.Run(ctx) })

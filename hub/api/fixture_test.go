@@ -32,6 +32,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/protocol/trial"
 	"github.com/trialmesh/trialmesh/protocol/version"
+	"github.com/trialmesh/trialmesh/zk/figures"
 )
 
 var start = time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)
@@ -43,6 +44,8 @@ func (believer) CheckEpoch(entry.Circuit, consent.Epoch) error { return nil }
 func (believer) CheckAccess(entry.Circuit, query.Access, consent.Epoch, consent.Element) error {
 	return nil
 }
+
+func (believer) CheckResult(figures.Circuits, query.Proved, figures.Statement) error { return nil }
 
 // hub is what stands behind the API in these tests: a real registry on SQLite
 // with a log of one replica, and the rest in memory.

@@ -113,11 +113,19 @@ func (r *round) sum(ctx context.Context, result *query.Result, words int) ([]uin
 	for _, node := range names(s.answers) {
 		result.Answered = append(result.Answered, query.Answered{
 			Node: node, Epoch: accepts[node].Epoch, Commitment: s.answers[node].Commitment, AtLeast: accepts[node].Policy.MinCell,
-			Leave: accepts[node].Leave,
+			Leave: accepts[node].Leave, Figures: figuresOf(s.answers[node], accepts[node]),
 		})
 		result.Policy = disclosure.Strictest(result.Policy, accepts[node].Policy)
 	}
 	return r.add(s)
+}
+
+// figuresOf returns what fixes a node's figures, nil if they are not to be proved.
+func figuresOf(m query.MaskedAnswer, a query.Accept) *query.Figures {
+	if m.Released == nil {
+		return nil
+	}
+	return &query.Figures{Released: *m.Released, Rounding: a.Policy.Rounding}
 }
 
 // sent is what the nodes sent for a sum.
@@ -250,6 +258,9 @@ func (r *round) mask(ctx context.Context, body query.Round) (sent, error) {
 			}
 			if vector.From != node {
 				return errForeign
+			}
+			if proved := r.q.Request.Proof != "" && r.n == 1; proved != (m.Released != nil) {
+				return errFigures
 			}
 			return vector.Verify(r.session, r.roster)
 		})

@@ -213,6 +213,7 @@ var (
 	errForeign   = problem.Refusal("dispatch.answer", "the node's answer is about another task")
 	errPolicy    = problem.Refusal("dispatch.policy", "the node's policy is not one it could have accepted the question under")
 	errMalformed = problem.Refusal("dispatch.malformed", "the body of the node's answer is malformed")
+	errFigures   = problem.Refusal("dispatch.figures", "the node fixes figures that nobody asked it to prove, or none where it was")
 	errSize      = problem.Refusal("dispatch.size", "the node's answer is larger than an answer to this step can be")
 	errRefusal   = problem.Refusal("dispatch.refusal", "the node's refusal is longer than a refusal can be")
 )
@@ -234,6 +235,7 @@ const (
 	answerSize = 64 << 10 // without what grows with the question; a refusal has maxRefusal and escapes
 	memberSize = 256      // an encrypted box with a commitment, or a revealed share, in JSON
 	wordSize   = 11       // a word of a vector in base64
+	shardSize  = 1 << 10  // an aggregate and its commitments, in an envelope in an envelope
 )
 
 // sizeOf returns how large an answer to a step may be.

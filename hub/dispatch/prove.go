@@ -11,24 +11,35 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/zk/circuits"
 )
 
-// prove asks the nodes of an answered question for their access proofs, once
-// each, and records those that verify. What is missing is asked for again at
-// the next poll: proving takes a node its time.
+// prove asks the nodes of an answered question for their proofs, of accesses and of figures
+// if the question asks for those, once each, and records those that verify. What is missing is
+// asked for again at the next poll: proving takes a node its time.
 func (d *Dispatcher) prove(ctx context.Context, q registry.Question) error {
 	known, err := d.cfg.Registry.Accesses(ctx, q.ID)
+	if err != nil {
+		return err
+	}
+	results, err := d.cfg.Registry.ResultProofs(ctx, q.ID)
 	if err != nil {
 		return err
 	}
 	failures := make([]error, len(q.Result.Answered))
 	var group sync.WaitGroup
 	for i, answered := range q.Result.Answered {
-		if slices.ContainsFunc(known, func(a registry.Access) bool { return a.Node == answered.Node }) {
-			continue
-		}
+		access := !slices.ContainsFunc(known, func(a registry.Access) bool { return a.Node == answered.Node })
+		figures := answered.Figures != nil && !slices.Contains(results, answered.Node)
 		group.Go(func() {
-			if err := d.proveOne(ctx, q.ID, answered.Node); err != nil {
+			var err error
+			if access {
+				err = d.proveOne(ctx, q.ID, answered.Node, query.StepProve, answerSize)
+			}
+			if err == nil && figures {
+				err = d.proveOne(ctx, q.ID, answered.Node, query.StepProveResult, answerSize+shardSize*circuits.MaxShards)
+			}
+			if err != nil {
 				failures[i] = fmt.Errorf("proof of %s: %w", answered.Node, err)
 			}
 		})
@@ -37,11 +48,11 @@ func (d *Dispatcher) prove(ctx context.Context, q registry.Question) error {
 	return errors.Join(failures...)
 }
 
-// proveOne asks one node for its access proof and records it.
-func (d *Dispatcher) proveOne(ctx context.Context, id query.ID, node identity.DID) error {
+// proveOne asks one node for a proof and records it.
+func (d *Dispatcher) proveOne(ctx context.Context, id query.ID, node identity.DID, step query.Step, size int) error {
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.ProofWait)
 	defer cancel()
-	_, answer, err := d.call(ctx, id, query.StepProve, node, nil, answerSize, nil)
+	_, answer, err := d.call(ctx, id, step, node, nil, size, nil)
 	if err != nil {
 		return err
 	}
@@ -52,6 +63,10 @@ func (d *Dispatcher) proveOne(ctx context.Context, id query.ID, node identity.DI
 	if err != nil {
 		return err
 	}
-	_, err = d.cfg.Log.Propose(ctx, registry.RecordAccess{Envelope: envelope})
+	var record registry.Body = registry.RecordAccess{Envelope: envelope}
+	if step == query.StepProveResult {
+		record = registry.RecordResult{Envelope: envelope}
+	}
+	_, err = d.cfg.Log.Propose(ctx, record)
 	return err
 }

@@ -22,6 +22,7 @@ import (
 	agreed "github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
 	"github.com/trialmesh/trialmesh/protocol/identity"
+	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/protocol/version"
@@ -40,6 +41,7 @@ type world struct {
 	ends   []*inprocess.Endpoint // the nodes'
 	policy disclosure.Policy
 	speaks func(identity.DID) (version.Range, bool) // nil for nodes of today
+	proves time.Duration                            // how long a proof may take
 }
 
 // newWorld returns a network on which nothing was asked: nodes are enrolled,
@@ -52,13 +54,35 @@ func newWorld(t *testing.T, people ...[]peertest.Person) *world {
 // newWorldUnder is newWorld of which the hub and every site have the same limits.
 func newWorldUnder(t *testing.T, policy disclosure.Policy, people ...[]peertest.Person) *world {
 	t.Helper()
-	w := &world{hub: peertest.NewKey(t), net: inprocess.New(), policy: policy}
+	return newWorldProving(t, policy, standIns(), people...)
+}
+
+// proofs are those of a network: how they are checked, the circuits, and how a site makes them.
+type proofs struct {
+	checker  registry.ProofChecker
+	circuits []entry.Circuit
+	site     peertest.Config
+}
+
+// standIns cost nothing.
+func standIns() proofs {
+	p := proofs{checker: peertest.Proofs{}, circuits: []entry.Circuit{peertest.EpochCircuit().Circuit, peertest.AccessCircuit().Circuit}}
+	for _, c := range peertest.ResultCircuits() {
+		p.circuits = append(p.circuits, c.Circuit)
+	}
+	return p
+}
+
+// newWorldProving is newWorldUnder with other proofs.
+func newWorldProving(t *testing.T, policy disclosure.Policy, proofs proofs, people ...[]peertest.Person) *world {
+	t.Helper()
+	w := &world{hub: peertest.NewKey(t), net: inprocess.New(), policy: policy, proves: 5 * time.Second}
 	w.end = w.net.Join(w.hub.DID())
 	t.Cleanup(func() { require.NoError(t, w.end.Close()) })
 	w.db = sqltest.SQLite(t)
 	require.NoError(t, registry.Migrate(t.Context(), w.db))
 	w.reader = registry.NewReader(w.db)
-	w.log = &fakeLog{machine: registry.NewMachine(w.db, w.hub.DID(), peertest.Proofs{})}
+	w.log = &fakeLog{machine: registry.NewMachine(w.db, w.hub.DID(), proofs.checker)}
 	var keys []identity.Key
 	var nodes []identity.DID
 	for range people {
@@ -67,8 +91,9 @@ func newWorldUnder(t *testing.T, policy disclosure.Policy, people ...[]peertest.
 	}
 	w.trial = peertest.NewTrial(t, nodes, disclosure.Policy{}, time.Now())
 	w.propose(t, registry.SetVenue{Venue: peertest.Venue})
-	w.propose(t, registry.RegisterCircuit{Circuit: peertest.EpochCircuit().Circuit})
-	w.propose(t, registry.RegisterCircuit{Circuit: peertest.AccessCircuit().Circuit})
+	for _, c := range proofs.circuits {
+		w.propose(t, registry.RegisterCircuit{Circuit: c})
+	}
 	for i, node := range nodes {
 		name := string(rune('a' + i))
 		w.propose(t, registry.InviteNode{Name: name, Organization: "Hospital " + name})
@@ -76,7 +101,9 @@ func newWorldUnder(t *testing.T, policy disclosure.Policy, people ...[]peertest.
 	}
 	w.propose(t, registry.RegisterTrial{Registration: w.trial.Registration})
 	for i, list := range people {
-		site := peertest.NewSite(t, peertest.Config{Key: keys[i], Hub: w.hub.DID(), Trial: w.trial, Policy: policy, People: list})
+		cfg := proofs.site
+		cfg.Key, cfg.Hub, cfg.Trial, cfg.Policy, cfg.People = keys[i], w.hub.DID(), w.trial, policy, list
+		site := peertest.NewSite(t, cfg)
 		end := w.net.Join(keys[i].DID())
 		t.Cleanup(func() { require.NoError(t, end.Close()) })
 		end.HandleCall(query.TaskProtocol, site.Peer.Take)
@@ -116,7 +143,7 @@ func (w *world) dispatcher(t *testing.T, log dispatch.Log) *dispatch.Dispatcher 
 	t.Helper()
 	d, err := dispatch.New(dispatch.Config{
 		Registry: w.reader, Log: log, Network: w.end, Speaks: w.speaks, Policy: w.policy, Grace: 100 * time.Millisecond, Poll: 250 * time.Millisecond,
-		ProofWait: 5 * time.Second,
+		ProofWait: w.proves,
 	})
 	require.NoError(t, err)
 	return d

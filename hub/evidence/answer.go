@@ -25,9 +25,10 @@ type statement struct {
 // answer checks one node's part in an answer. It returns the access proof if
 // everything about it is right.
 func (v *verification) answer(ctx context.Context, q *question, a query.Answered, proofs map[identity.DID][]leaf) *statement {
-	v.enrolled(ctx, q, a.Node)
+	name := v.enrolled(ctx, q, a.Node)
 	v.leave(q, a)
 	e, sizes, sound := v.epoch(ctx, q, a)
+	v.figures(ctx, q, a, name, e, sizes, sound)
 	return v.access(ctx, q, a, proofs[a.Node], e, sizes, sound)
 }
 
@@ -56,13 +57,13 @@ func (v *verification) leave(q *question, a query.Answered) {
 	v.report.pass(CheckLeave, string(a.Node), "entry %d commits to what the node was allowed by: policy %s, %s; compare both with what the site shows", q.resultLeaf.index, a.Leave.Policy, by)
 }
 
-// enrolled checks that the node was one of the network when it was asked.
-func (v *verification) enrolled(ctx context.Context, q *question, node identity.DID) {
+// enrolled checks that the node was one of the network when it was asked, and returns its name.
+func (v *verification) enrolled(ctx context.Context, q *question, node identity.DID) string {
 	subject := string(node)
 	admitted := v.find(entry.NodeEnrolled, subject)
 	if len(admitted) == 0 || admitted[0].index >= q.index || admitted[0].Actor != v.trust.Hub {
 		v.report.fail(CheckEnrolled, subject, "the log records no enrollment of the node before the question")
-		return
+		return ""
 	}
 	d, err := read[entry.Enrollment](ctx, v, admitted[0])
 	if err == nil && d.Node != node {
@@ -70,16 +71,17 @@ func (v *verification) enrolled(ctx context.Context, q *question, node identity.
 	}
 	if err != nil {
 		v.report.fail(CheckEnrolled, subject, "%s: %v", admitted[0].place(), err)
-		return
+		return ""
 	}
 	for _, revoked := range v.find(entry.NodeRevoked, subject) {
 		if revoked.index < q.index {
 			v.report.fail(CheckEnrolled, subject, "entry %d revoked the node before the question", revoked.index)
-			return
+			return d.Name
 		}
 	}
 	v.report.pass(CheckEnrolled, subject, "entry %d enrolled the node, %q of %q, and nothing revoked it before the question",
 		admitted[0].index, d.Name, d.Organization)
+	return d.Name
 }
 
 // epoch finds the consent epoch that a node answered under and checks it. It

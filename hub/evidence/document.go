@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/trialmesh/trialmesh/protocol/canonical"
+	"github.com/trialmesh/trialmesh/protocol/columns"
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
@@ -144,6 +145,12 @@ func (v *verification) consistent(ctx context.Context, l leaf) error {
 		return byHub(d.Query.String(), err)
 	case entry.AccessProved:
 		d, err := open[query.Access](ctx, v, l, query.KindAccess)
+		return about(l, d.body.Query.String(), own(err, l.Actor, d.body.Node))
+	case entry.ColumnsCommitted:
+		d, err := open[columns.Commitment](ctx, v, l, columns.Kind)
+		return about(l, columns.Subject(d.body.Trial, d.body.Dataset), own(err, l.Actor, d.body.Node))
+	case entry.ResultProved:
+		d, err := open[query.Proved](ctx, v, l, query.KindProved)
 		return about(l, d.body.Query.String(), own(err, l.Actor, d.body.Node))
 	case entry.StudyRegistered:
 		d, err := open[study.Study](ctx, v, l, study.KindStudy)

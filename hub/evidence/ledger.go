@@ -113,20 +113,27 @@ func (v *verification) extends(ctx context.Context, size int64, root []byte) err
 	return v.view.Extends(ctx, earlier)
 }
 
-// once checks over all leaves, or those that only allows, that no proof and no commitment to records
-// serves two answers. A proof that was made to look different is refused by its
+// once checks over all leaves, or those that only allows, that no proof, no commitment to records
+// and no digest of figures serves two answers. A proof that was made to look different is refused by its
 // public inputs instead.
 func (v *verification) once(ctx context.Context, only func(leaf) bool) {
 	proofs, sound := make(map[message.Digest]leaf), true
 	for _, l := range v.leaves {
-		if l.Kind != entry.AccessProved || only != nil && !only(l) {
+		if only != nil && !only(l) {
 			continue
 		}
-		a, err := open[query.Access](ctx, v, l, query.KindAccess)
-		if err != nil {
-			continue // reported with the documents
+		var once [][]byte
+		switch l.Kind {
+		case entry.AccessProved:
+			if a, err := open[query.Access](ctx, v, l, query.KindAccess); err == nil { // else it is reported with the documents
+				once = [][]byte{a.body.Proof, a.body.Used[:]}
+			}
+		case entry.ResultProved:
+			if p, err := open[query.Proved](ctx, v, l, query.KindProved); err == nil {
+				once = [][]byte{p.body.Cover, p.body.Release, p.body.Released[:]}
+			}
 		}
-		for _, used := range [][]byte{a.body.Proof, a.body.Used[:]} {
+		for _, used := range once {
 			digest := message.Sum(used)
 			if first, twice := proofs[digest]; twice {
 				v.report.fail(CheckProofsOnce, l.place(), "its proof, or its commitment to the records used, serves entry %d already", first.index)

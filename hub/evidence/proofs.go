@@ -9,6 +9,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/zk/circuits"
+	"github.com/trialmesh/trialmesh/zk/figures"
 	"github.com/trialmesh/trialmesh/zk/verifier"
 )
 
@@ -101,4 +102,25 @@ func AccessPublic(c circuits.Circuit, a query.Access, e consent.Epoch, hash cons
 		return circuits.AccessPublic{}, fmt.Errorf("access: lower bound is out of range")
 	}
 	return circuits.AccessPublic{MatrixDigest: matrix, UsedDigest: a.Used, QueryHash: hash, Scopes: scopes, Min: uint32(a.AtLeast)}, nil
+}
+
+// CheckResult verifies p against the statement that it must hold for: cover, aggregates and
+// release, and all links between them.
+func (p *Proofs) CheckResult(by figures.Circuits, proved query.Proved, s figures.Statement) error {
+	var keys verifier.ResultKeys
+	for _, k := range []struct {
+		circuit entry.Circuit
+		to      **verifier.Key
+	}{{by.Cover, &keys.Cover}, {by.Aggregate, &keys.Aggregate}, {by.Release, &keys.Release}} {
+		key, err := p.key(k.circuit)
+		if err != nil {
+			return err
+		}
+		*k.to = key
+	}
+	question, result, err := s.Check(keys.Cover.Circuit().Shape(), keys.Aggregate.Circuit().Tally(), proved)
+	if err != nil {
+		return err
+	}
+	return keys.Verify(question, result)
 }

@@ -64,6 +64,10 @@ const (
 	CheckCount       = "access.count"      // at least as many records as the policy demands
 	CheckAccessProof = "access.proof"      // the zero-knowledge proof verifies
 
+	CheckColumns      = "columns.recorded" // the node's last commitment, in the log before the question
+	CheckFigures      = "figures.recorded" // one proof of figures, signed by the node, in the log after the result
+	CheckFiguresProof = "figures.proof"    // the node's figures follow from those columns, over exactly the consented records
+
 	CheckOwn     = "consent.receipt" // it holds what the participant signed
 	CheckLeaf    = "consent.leaf"    // the leaf never stated anything else
 	CheckConsent = "consent.stands"  // it states the last of it

@@ -16,6 +16,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/zk/figures"
 )
 
 // ProofChecker verifies zero-knowledge proofs. It must be a pure function of
@@ -27,6 +28,9 @@ type ProofChecker interface {
 	// CheckAccess reports whether a's proof verifies against the epoch it names.
 	// hash is the public input that binds the proof to question, node and venue.
 	CheckAccess(circuit entry.Circuit, a query.Access, e consent.Epoch, hash consent.Element) error
+
+	// CheckResult reports whether p's proofs verify for the statement.
+	CheckResult(by figures.Circuits, p query.Proved, s figures.Statement) error
 }
 
 // Machine applies commands. It is used by one goroutine at a time.
@@ -134,6 +138,10 @@ func (s step) apply(data []byte) (Outcome, error) {
 		return run(c.Body, s.recordRound)
 	case KindRecordAccess:
 		return run(c.Body, s.recordAccess)
+	case KindCommitColumns:
+		return run(c.Body, s.commitColumns)
+	case KindRecordResult:
+		return run(c.Body, s.recordResult)
 	case KindRecordAccessTx:
 		return run(c.Body, s.recordAccessTx)
 	case KindRecordAnchor:

@@ -300,12 +300,17 @@ func (s step) finish(r query.Result) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	due := len(r.Answered)
-	if r.Repeats != nil {
-		due = 0 // the proofs of the first answer are this one's
+	due, figures := len(r.Answered), 0
+	for _, a := range r.Answered {
+		if a.Figures != nil {
+			figures++
+		}
 	}
-	_, err = s.tx.Exec(s.ctx, `UPDATE question SET state = ?, result_document = ?, result_index = ?, proofs_due = ? WHERE id = ?`,
-		r.State, document.String(), out.LedgerIndex, due, r.Query.String())
+	if r.Repeats != nil {
+		due, figures = 0, 0 // the proofs of the first answer are this one's
+	}
+	_, err = s.tx.Exec(s.ctx, `UPDATE question SET state = ?, result_document = ?, result_index = ?, proofs_due = ?, results_due = ? WHERE id = ?`,
+		r.State, document.String(), out.LedgerIndex, due, figures, r.Query.String())
 	return out, err
 }
 

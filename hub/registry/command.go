@@ -59,6 +59,8 @@ const (
 	KindRecordSum         Kind = 30
 	KindRecordCeremony    Kind = 31
 	KindChangeConsents    Kind = 32
+	KindCommitColumns     Kind = 33
+	KindRecordResult      Kind = 34
 )
 
 // Command is one entry of the replicated log.
@@ -235,6 +237,16 @@ type (
 		Envelope message.Envelope `json:"envelope"` // of query.Access
 	}
 
+	// CommitColumns records a node's commitment to columns of a data set.
+	CommitColumns struct {
+		Envelope message.Envelope `json:"envelope"` // of columns.Commitment
+	}
+
+	// RecordResult records a node's proof of its figures after checking it.
+	RecordResult struct {
+		Envelope message.Envelope `json:"envelope"` // of query.Proved
+	}
+
 	// RecordAccessTx notes the transaction that logged an access proof on the chain.
 	RecordAccessTx struct {
 		Query query.ID     `json:"query"`
@@ -276,6 +288,8 @@ func (RecordRound) kind() Kind       { return KindRecordRound }
 func (FinishQuestion) kind() Kind    { return KindFinishQuestion }
 func (CancelQuestion) kind() Kind    { return KindCancelQuestion }
 func (RecordAccess) kind() Kind      { return KindRecordAccess }
+func (CommitColumns) kind() Kind     { return KindCommitColumns }
+func (RecordResult) kind() Kind      { return KindRecordResult }
 func (RecordAccessTx) kind() Kind    { return KindRecordAccessTx }
 func (RecordAnchor) kind() Kind      { return KindRecordAnchor }
 func (QueueQuestion) kind() Kind     { return KindQueueQuestion }

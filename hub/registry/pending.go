@@ -23,13 +23,14 @@ type Asker struct {
 }
 
 // Unfinished returns the questions that are open, or answered while a node's
-// access proof is still to come, oldest first. Those whose time was over before since
+// proof is still to come, oldest first. Those whose time was over before since
 // are left out: their proofs will not come any more. Of open ones in the same words only
 // the first is there, for all who asked it: two sums over different nodes would
 // tell those nodes' own.
 func (r *Reader) Unfinished(ctx context.Context, since time.Time) ([]Pending, error) {
 	return r.pending(ctx, `state = ?
-		OR (state IN (?, ?) AND asked_at >= ? AND deadline >= ? AND proofs_due > (SELECT count(*) FROM access WHERE query = q.id))`,
+		OR (state IN (?, ?) AND asked_at >= ? AND deadline >= ? AND (proofs_due > (SELECT count(*) FROM access WHERE query = q.id)
+			OR results_due > (SELECT count(*) FROM result_proof WHERE query = q.id)))`,
 		query.Open, query.Complete, query.Partial, since.Add(-MaxDeadline).Unix(), since.Unix())
 }
 

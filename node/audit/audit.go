@@ -30,6 +30,7 @@ const (
 	TasksRefused      Event = "tasks refused" // by number, as any hub can make them up
 	NumbersReleased   Event = "numbers released"
 	AccessProved      Event = "access proved"
+	ResultProved      Event = "result proved"
 	PolicyDecided     Event = "policy decided"   // about a question: what it said, and the policy's digest
 	ApprovalAsked     Event = "approval asked"   // of the site's people, at a gate
 	ApprovalSized     Event = "approval sized"   // persons were counted for who decides, at a gate
@@ -48,6 +49,9 @@ const (
 
 	DatasetLoaded  Event = "data set loaded"  // its name
 	DatasetDropped Event = "data set dropped" // likewise
+
+	ColumnsCommitted Event = "columns committed" // of a data set: its name
+	ColumnsPublished Event = "columns published" // likewise: they are on the ledger
 
 	WearableConnected    Event = "wearable connected" // the maker and the connection's number
 	WearableDisconnected Event = "wearable disconnected"

@@ -20,10 +20,15 @@ import (
 type Basis struct {
 	Epoch   message.Digest
 	persons map[omop.PersonID]bool
+	leaves  int // that permit the use in the epoch
 }
 
 // Permits reports whether the person's record may be used.
 func (b Basis) Permits(p omop.PersonID) bool { return b.persons[p] }
+
+// Whole reports whether everybody whom the epoch permits may still be used, so that a proof
+// over exactly those can be about the same records as an answer.
+func (b Basis) Whole() bool { return len(b.persons) == b.leaves }
 
 // Persons returns how many persons permit the use.
 func (b Basis) Persons() int { return len(b.persons) }
@@ -75,6 +80,7 @@ func (b *Book) UsableIn(ctx context.Context, tx *sqldb.Tx, use consent.Use, epoc
 		return Basis{}, err
 	}
 	basis := Basis{Epoch: epoch, persons: make(map[omop.PersonID]bool)}
+	_, basis.leaves = e.opening.permitted(use.Scopes)
 	at := use.At.Unix()
 	err = tx.Each(ctx, `SELECT slot, person_id, scopes, from_at, to_at FROM consent_slot WHERE trial = ? AND status = ?`, []any{use.Trial, int64(circuits.Active)}, func(rows *sqldb.Rows) error {
 		var slot, scopes, from, to int64

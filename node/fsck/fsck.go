@@ -42,6 +42,8 @@ const (
 	ConsentLeaf Rule = "consent-leaf" // a leaf of a consent tree states something else than the consent on record
 	ConsentTree Rule = "consent-tree" // a part of a consent tree is not what its leaves make
 
+	ColumnsDiffer Rule = "columns-committed" // what was kept of committed columns is not what was committed
+
 	NotQueued  Rule = "job-not-queued"    // an acknowledged job is not over and nobody will do it
 	Unacked    Rule = "queue-without-job" // the queue has a load that is not among the jobs
 	RawMissing Rule = "raw-missing"       // a raw copy that jobs or rows need is not there

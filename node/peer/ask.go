@@ -38,6 +38,7 @@ type question struct {
 	step    int
 	secret  [32]byte
 	access  []byte // envelope of the access proof, nil until it is made
+	proved  []byte // that of the proof of figures, likewise
 }
 
 // ordinals order the steps of the masked sum. Those of a further round follow, in the same
@@ -96,6 +97,10 @@ func (p *Peer) answer(ctx context.Context, q question, asked approval.Case, deci
 	if err != nil {
 		return nil, err
 	}
+	follows, err := p.provable(ctx, q, basis, unreleased)
+	if err != nil {
+		return nil, err
+	}
 	decide := func(then func(*sqldb.Tx, release.Released) error) (release.Released, error) {
 		return p.cfg.Gate.ReleaseThen(ctx, release.Question{
 			ID: q.id, Same: asked.Same, Trial: q.design.ID, Researcher: q.ask.Request.Issuer, Policy: q.accept.Policy, Design: q.design.Disclosure, Hub: q.ask.Hub,
@@ -122,6 +127,9 @@ func (p *Peer) answer(ctx context.Context, q question, asked approval.Case, deci
 	released, err := decide(func(tx *sqldb.Tx, released release.Released) error {
 		if err := permitted(released, basis); err != nil {
 			return err // a repeated answer may be of persons whom this epoch does not hold
+		}
+		if err := follows(released); err != nil {
+			return err
 		}
 		return p.keep(ctx, tx, r, leave, task.Body, answer)
 	})
@@ -447,8 +455,8 @@ func (p *Peer) load(ctx context.Context, tx *sqldb.Tx, id protocol.ID) (*recent,
 		p.remember(q)
 	}
 	var secret []byte
-	q.secret, q.access = [32]byte{}, nil
-	if err := tx.QueryRow(ctx, `SELECT step, secret, access FROM peer_question WHERE query = ?`, id.String()).Scan(&q.step, &secret, &q.access); err != nil {
+	q.secret, q.access, q.proved = [32]byte{}, nil, nil
+	if err := tx.QueryRow(ctx, `SELECT step, secret, access, proved FROM peer_question WHERE query = ?`, id.String()).Scan(&q.step, &secret, &q.access, &q.proved); err != nil {
 		return nil, err
 	}
 	copy(q.secret[:], secret)

@@ -30,6 +30,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node/approval"
 	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/node/columns"
 	"github.com/trialmesh/trialmesh/node/consent"
 	"github.com/trialmesh/trialmesh/node/query"
 	"github.com/trialmesh/trialmesh/node/release"
@@ -67,6 +68,9 @@ type Proving struct {
 	Circuit circuits.Circuit // the prover's access circuit
 	Key     message.Digest   // of its verifying key
 
+	// Results is nil where figures cannot be proved.
+	Results *Results
+
 	// Venue is the chain that proofs are made for.
 	Venue protocol.Venue
 }
@@ -84,6 +88,7 @@ type Config struct {
 	Policy disclosure.Policy
 
 	Consents *consent.Book
+	Columns  *columns.Book
 	Engine   *query.Engine
 	Gate     *release.Gate
 	Trail    *audit.Trail
@@ -191,7 +196,7 @@ func (p *Peer) Take(ctx context.Context, from identity.DID, raw []byte) ([]byte,
 	if err := json.Unmarshal(raw, &task); err != nil || task.Query.IsZero() {
 		return nil, ErrTask
 	}
-	if task.Step != protocol.StepProve {
+	if task.Step != protocol.StepProve && task.Step != protocol.StepProveResult {
 		defer p.lane.step()()
 	}
 	if task.Step == protocol.StepCancel {
@@ -304,7 +309,7 @@ func (p *Peer) step(ctx context.Context, task protocol.Task) (json.RawMessage, e
 		return nil, p.erase(ctx, task.Query)
 	case protocol.StepAsk:
 		return p.ask(ctx, task)
-	case protocol.StepProve:
+	case protocol.StepProve, protocol.StepProveResult:
 		var q *recent
 		err := p.cfg.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
 			q, err = p.load(ctx, tx, task.Query)
@@ -312,6 +317,9 @@ func (p *Peer) step(ctx context.Context, task protocol.Task) (json.RawMessage, e
 		})
 		if err != nil {
 			return nil, err
+		}
+		if task.Step == protocol.StepProveResult {
+			return p.proveResult(ctx, q.question)
 		}
 		return p.prove(ctx, q.question)
 	}

@@ -50,7 +50,7 @@ func (p *Peer) prove(ctx context.Context, q question) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	witness, err := p.cfg.Consents.Witness(ctx, evidence)
+	witness, err := p.records(ctx, q, evidence)
 	if err != nil {
 		return nil, err
 	}

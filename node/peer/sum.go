@@ -11,6 +11,7 @@ import (
 	"github.com/trialmesh/trialmesh/node/consent"
 	"github.com/trialmesh/trialmesh/node/release"
 	protocol "github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/zk/circuits"
 )
 
 type personID = omop.PersonID
@@ -155,7 +156,7 @@ func (p *Peer) mask(ctx context.Context, q question, released release.Released, 
 	if err != nil {
 		return nil, err
 	}
-	witness, err := p.cfg.Consents.Witness(ctx, evidence)
+	witness, err := p.records(ctx, q, evidence)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +164,20 @@ func (p *Peer) mask(ctx context.Context, q question, released release.Released, 
 	if err != nil {
 		return nil, fmt.Errorf("commit to the records used: %w", err)
 	}
-	return json.Marshal(protocol.MaskedAnswer{Masked: raw, Commitment: commitment})
+	figures, err := p.released(ctx, q, proving)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(protocol.MaskedAnswer{Masked: raw, Commitment: commitment, Released: figures})
+}
+
+// records is the private half of the proof about the records used: those of the answer, and
+// everybody whom the epoch permits where figures are proved to be over exactly those.
+func (p *Peer) records(ctx context.Context, q question, evidence consent.Evidence) (circuits.AccessWitness, error) {
+	if q.proves() {
+		return p.cfg.Consents.Covers(ctx, evidence)
+	}
+	return p.cfg.Consents.Witness(ctx, evidence)
 }
 
 // evidence says what the question's access proof is about.

@@ -42,6 +42,8 @@ const (
 	OccurrenceMissed   Kind = 13 // schedule.Miss
 	ConsentChanged     Kind = 14 // envelope of consent.Changes, which names their list
 	CeremonyStated     Kind = 15 // envelope of a statement about a ceremony of keys
+	ColumnsCommitted   Kind = 16 // envelope of columns.Commitment
+	ResultProved       Kind = 17 // envelope of query.Proved
 )
 
 var kindNames = map[Kind]string{
@@ -50,6 +52,7 @@ var kindNames = map[Kind]string{
 	QuestionAnswered: "question answered", AccessProved: "access proved", ChainAnchored: "chain anchored",
 	StudyRegistered: "study registered", ScheduleRegistered: "schedule registered", ScheduleCancelled: "schedule cancelled",
 	OccurrenceMissed: "occurrence missed", ConsentChanged: "consent changed", CeremonyStated: "ceremony stated",
+	ColumnsCommitted: "columns committed", ResultProved: "result proved",
 }
 
 func (k Kind) String() string {
@@ -71,7 +74,7 @@ type Entry struct {
 	Actor identity.DID `json:"actor"`
 
 	// Subject is what it is about: a node's DID, a trial's ID, a question's digest, a study's name@version,
-	// a schedule's name, an occurrence's name/number.
+	// a schedule's name, an occurrence's name/number, a trial and its data set as trial/name.
 	Subject string `json:"subject"`
 
 	// Digest is the SHA-256 of the document's canonical bytes.

@@ -44,6 +44,9 @@ type Request struct {
 
 	Analysis Analysis `json:"analysis"`
 
+	// Proof is [ProofResult] where nodes are to prove their figures; nothing otherwise.
+	Proof string `json:"proof,omitempty"`
+
 	// Purpose says what the answer is for, in words, for those who approve and
 	// those who audit.
 	Purpose string `json:"purpose"`
@@ -66,6 +69,9 @@ func (r Request) Validate() error {
 		d, err = r.Definition()
 	}
 	if err != nil {
+		return err
+	}
+	if err := r.validateProof(); err != nil {
 		return err
 	}
 	if r.Analysis.Attrition && len(d.Rules) == 0 {
@@ -118,6 +124,9 @@ func (r Request) Needs() version.Feature {
 	if r.Dataset != "" {
 		needs = max(needs, version.Datasets)
 	}
+	if r.Proof != "" {
+		needs = max(needs, version.Results)
+	}
 	return needs
 }
 
@@ -142,7 +151,8 @@ func (r Request) Question() (message.Digest, error) {
 		Cohort   *cohort.Definition `json:"cohort,omitempty"`
 		Dataset  string             `json:"dataset,omitempty"`
 		Analysis Analysis           `json:"analysis"`
-	}{r.Trial, asked, r.Dataset, r.Analysis.normal()})
+		Proof    string             `json:"proof,omitempty"`
+	}{r.Trial, asked, r.Dataset, r.Analysis.normal(), r.Proof})
 	if err != nil {
 		return message.Digest{}, fmt.Errorf("query: %w", err)
 	}

@@ -94,6 +94,9 @@ type Answered struct {
 	// Leave says who let the question pass at the node; nodes of before there were
 	// approvals say nothing.
 	Leave *Leave `json:"leave,omitempty"`
+
+	// Figures are there if the question asks for them to be proved.
+	Figures *Figures `json:"figures,omitempty"`
 }
 
 // Cell is one cell of the answer.

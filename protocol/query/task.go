@@ -30,6 +30,9 @@ const (
 	StepUnmask  Step = "unmask"  // Round{…, Confirmations, Inbox} → raw Reveal
 	StepProve   Step = "prove"   // nothing → envelope of Access
 
+	// StepProveResult follows StepProve for a question with [ProofResult].
+	StepProveResult Step = "prove-result" // nothing → envelope of Proved
+
 	// StepWait is in place of StepAsk in the answer of a node whose people have
 	// not decided yet: it has no body, and the question is to be brought again.
 	StepWait Step = "wait"
@@ -156,6 +159,9 @@ type MaskedAnswer struct {
 	// Commitment fixes which records were used before anyone can ask for the proof. It is
 	// zero in the rounds after the first, which use the same.
 	Commitment Commitment `json:"commitment"`
+
+	// Released is [Figures.Released] of a question with [ProofResult].
+	Released *Commitment `json:"released,omitempty"`
 }
 
 // Missing names a node that did not answer, and where it stopped: at [StepWait]

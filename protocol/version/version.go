@@ -54,6 +54,9 @@ const (
 	// Datasets is the field dataset of a question, in place of a cohort.
 	Datasets Feature = 2
 
+	// Results is the field proof of a question.
+	Results Feature = 2
+
 	// Cosignatures is cosign.AddProtocol and what belongs to it.
 	Cosignatures Feature = 2
 )

@@ -46,6 +46,17 @@ const (
 	noiseKind     kind = "noise"
 )
 
+// Tally is that of the results in a network of the shape: two columns, say events and
+// days, by up to four groups, of those who have both.
+func (s Shape) Tally() Tally {
+	return Tally{ShardSize: s.ShardSize, Shards: s.Shards, Groups: 4, Values: 2, Conditions: 2}
+}
+
+// Results names the circuits behind a result in a network of the shape: cover, aggregate, release.
+func (s Shape) Results() [3]Circuit {
+	return [3]Circuit{s.Cover(), s.Tally().Aggregate(), s.Tally().Release()}
+}
+
 // Aggregate names the circuit that counts and sums one shard's selected records.
 func (t Tally) Aggregate() Circuit {
 	t.Shards = 0

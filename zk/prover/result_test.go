@@ -251,7 +251,7 @@ func TestResultRefuses(t *testing.T) {
 	_, err = p.Result(t.Context(), w)
 	require.EqualError(t, err, "prove result: 1 tables and 0 salts for 1 shards")
 	_, err = smallProver(t).Result(t.Context(), ResultWitness{})
-	require.EqualError(t, err, "prove cover: this prover has no keys for it")
+	require.EqualError(t, err, "prove result: this prover has no keys for it")
 
 	w, _ = result(t, small, "a")
 	w.Seed = secret("seed", 0)

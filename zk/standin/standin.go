@@ -15,6 +15,9 @@ import (
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/zk/circuits"
+	"github.com/trialmesh/trialmesh/zk/figures"
+	"github.com/trialmesh/trialmesh/zk/prover"
+	"github.com/trialmesh/trialmesh/zk/verifier"
 )
 
 // Proofs makes and checks stand-ins for proofs of the circuits of one shape.
@@ -81,6 +84,52 @@ func (p Proofs) CheckAccess(_ entry.Circuit, a query.Access, e consent.Epoch, ha
 		MatrixDigest: matrix, UsedDigest: a.Used, QueryHash: hash, Scopes: scopes, Min: uint32(a.AtLeast),
 	}.Words())
 	if string(proof[:]) != string(a.Proof) {
+		return errProof
+	}
+	return nil
+}
+
+// Cover makes a stand-in for the proof that exactly the permitted records were used.
+func (p Proofs) Cover(_ context.Context, w circuits.AccessWitness) (circuits.AccessProof, error) {
+	public, err := w.Public(p.Shape.Cover())
+	return circuits.AccessProof{Public: public, Proof: Seal(p.Shape.Cover(), public.Words())}, err
+}
+
+// Aggregate makes a stand-in for the proof of a shard's totals.
+func (p Proofs) Aggregate(_ context.Context, w circuits.AggregateWitness) (circuits.AggregateProof, error) {
+	c := p.Shape.Tally().Aggregate()
+	public, err := w.Public(c)
+	return circuits.AggregateProof{Public: public, Proof: Seal(c, public.Words())}, err
+}
+
+// Release makes a stand-in for the proof of figures.
+func (p Proofs) Release(_ context.Context, w circuits.ReleaseWitness) (circuits.ReleaseProof, error) {
+	c := p.Shape.Tally().Release()
+	public, err := w.Public(c)
+	return circuits.ReleaseProof{Public: public, Proof: Seal(c, public.Words())}, err
+}
+
+// Result makes stand-ins for all proofs of a result.
+func (p Proofs) Result(ctx context.Context, w prover.ResultWitness) (verifier.Result, error) {
+	return prover.ResultBy(ctx, p, p.Shape.Tally().Aggregate(), w)
+}
+
+// CheckResult reports whether the stand-ins fit what they have to be about.
+func (p Proofs) CheckResult(_ figures.Circuits, proved query.Proved, s figures.Statement) error {
+	question, result, err := s.Check(p.Shape, p.Shape.Tally(), proved)
+	if err != nil {
+		return err
+	}
+	of := p.Shape.Results()
+	public, err := question.Statements(of, result)
+	if err != nil {
+		return err
+	}
+	good := Seal(of[0], public.Cover.Words()) == result.Cover && Seal(of[2], public.Release.Words()) == result.Release
+	for i, a := range public.Aggregates {
+		good = good && Seal(of[1], a.Words()) == result.Aggregates[i]
+	}
+	if !good {
 		return errProof
 	}
 	return nil

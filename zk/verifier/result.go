@@ -59,66 +59,84 @@ func (k ResultKeys) Verify(q ResultQuestion, r Result) error {
 	if k.Cover == nil || k.Aggregate == nil || k.Release == nil {
 		return errors.New("verify result: a key is missing")
 	}
-	shards := len(q.Matrices)
-	if len(q.Data) != shards || len(r.Used) != shards || len(r.Totals) != shards || len(r.Aggregates) != shards {
-		return fmt.Errorf("verify result: %w: %d shards, with %d data roots, %d and %d commitments and %d aggregates",
-			ErrInvalid, shards, len(q.Data), len(r.Used), len(r.Totals), len(r.Aggregates))
+	s, err := q.Statements([3]circuits.Circuit{k.Cover.Circuit(), k.Aggregate.Circuit(), k.Release.Circuit()}, r)
+	if err == nil {
+		err = k.Cover.VerifyCover(s.Cover, r.Cover)
 	}
-	for _, verify := range []func(ResultQuestion, Result) error{k.verifyCover, k.verifyAggregates, k.verifyRelease} {
-		if err := verify(q, r); err != nil {
-			return fmt.Errorf("verify result: %w", err)
+	for i := 0; err == nil && i < len(r.Aggregates); i++ {
+		if err = k.Aggregate.VerifyAggregate(s.Aggregates[i], r.Aggregates[i]); err != nil {
+			err = fmt.Errorf("shard %d: %w", i, err)
 		}
+	}
+	if err == nil {
+		err = k.Release.VerifyRelease(s.Release, r.Release)
+	}
+	if err != nil {
+		return fmt.Errorf("verify result: %w", err)
 	}
 	return nil
 }
 
-func (k ResultKeys) verifyCover(q ResultQuestion, r Result) error {
-	shape := k.Cover.Circuit().Shape()
+// ResultStatements are what the proofs of a result must hold for.
+type ResultStatements struct {
+	Cover      circuits.AccessPublic
+	Aggregates []circuits.AggregatePublic // one a shard
+	Release    circuits.ReleasePublic
+}
+
+// Statements recomputes every public input of a result's proofs for its circuits: cover,
+// aggregate and release.
+func (q ResultQuestion) Statements(of [3]circuits.Circuit, r Result) (ResultStatements, error) {
+	var s ResultStatements
+	cover, aggregate, release := of[0], of[1], of[2]
+	shards, tally := len(q.Matrices), aggregate.Tally()
+	switch {
+	case !cover.IsCover() || !aggregate.IsAggregate() || !release.IsRelease():
+		return s, errors.New("the circuits are not a cover, an aggregate and a release")
+	case len(q.Data) != shards || len(r.Used) != shards || len(r.Totals) != shards || len(r.Aggregates) != shards:
+		return s, fmt.Errorf("%w: %d shards, with %d data roots, %d and %d commitments and %d aggregates",
+			ErrInvalid, shards, len(q.Data), len(r.Used), len(r.Totals), len(r.Aggregates))
+	case tally.ShardSize != cover.Shape().ShardSize:
+		return s, fmt.Errorf("%s and %s differ in shard size", cover, aggregate)
+	case release.Tally().Groups != tally.Groups || release.Tally().Values != tally.Values:
+		return s, fmt.Errorf("%s and %s differ in cells", aggregate, release)
+	}
+	var err error
+	if s.Cover, err = q.cover(cover.Shape(), r); err != nil {
+		return s, err
+	}
+	plan, err := circuits.PackPlan(aggregate, q.Plan)
+	if err != nil {
+		return s, err
+	}
+	for i := range r.Aggregates {
+		s.Aggregates = append(s.Aggregates, circuits.AggregatePublic{Used: r.Used[i], Data: q.Data[i], Plan: plan, Totals: r.Totals[i]})
+	}
+	s.Release, err = q.release(release, r)
+	return s, err
+}
+
+func (q ResultQuestion) cover(shape circuits.Shape, r Result) (circuits.AccessPublic, error) {
 	public := circuits.AccessPublic{QueryHash: q.QueryHash, Min: q.Min}
 	var err error
 	if public.MatrixDigest, err = circuits.MatrixDigest(shape, q.Matrices); err != nil {
-		return err
+		return public, err
 	}
 	if public.UsedDigest, err = circuits.UsedDigest(shape, r.Used); err != nil {
-		return err
+		return public, err
 	}
-	if public.Scopes, err = circuits.PackScopes(q.Need, shape.Slots); err != nil {
-		return err
-	}
-	return k.Cover.VerifyCover(public, r.Cover)
+	public.Scopes, err = circuits.PackScopes(q.Need, shape.Slots)
+	return public, err
 }
 
-func (k ResultKeys) verifyAggregates(q ResultQuestion, r Result) error {
-	if size := k.Aggregate.Circuit().Tally().ShardSize; size != k.Cover.Circuit().Shape().ShardSize {
-		return fmt.Errorf("%s and %s differ in shard size", k.Cover.Circuit(), k.Aggregate.Circuit())
-	}
-	plan, err := circuits.PackPlan(k.Aggregate.Circuit(), q.Plan)
-	if err != nil {
-		return err
-	}
-	for i, proof := range r.Aggregates {
-		public := circuits.AggregatePublic{Used: r.Used[i], Data: q.Data[i], Plan: plan, Totals: r.Totals[i]}
-		if err := k.Aggregate.VerifyAggregate(public, proof); err != nil {
-			return fmt.Errorf("shard %d: %w", i, err)
-		}
-	}
-	return nil
-}
-
-func (k ResultKeys) verifyRelease(q ResultQuestion, r Result) error {
-	c, tally := k.Release.Circuit(), k.Aggregate.Circuit().Tally()
-	if c.Tally().Groups != tally.Groups || c.Tally().Values != tally.Values {
-		return fmt.Errorf("%s and %s differ in cells", k.Aggregate.Circuit(), c)
-	}
+func (q ResultQuestion) release(c circuits.Circuit, r Result) (circuits.ReleasePublic, error) {
 	terms := q.Terms
 	terms.Withheld = r.Withheld
 	public := circuits.ReleasePublic{QueryHash: q.QueryHash, Released: r.Released, Seed: q.Seed}
 	var err error
 	if public.Totals, err = circuits.TotalsDigest(c, r.Totals); err != nil {
-		return err
+		return public, err
 	}
-	if public.Terms, err = circuits.PackTerms(c, terms); err != nil {
-		return err
-	}
-	return k.Release.VerifyRelease(public, r.Release)
+	public.Terms, err = circuits.PackTerms(c, terms)
+	return public, err
 }

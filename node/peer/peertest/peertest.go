@@ -23,6 +23,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/vocab"
 	"github.com/trialmesh/trialmesh/node/approval"
 	"github.com/trialmesh/trialmesh/node/audit"
+	"github.com/trialmesh/trialmesh/node/columns"
 	"github.com/trialmesh/trialmesh/node/consent"
 	loads "github.com/trialmesh/trialmesh/node/dataset"
 	"github.com/trialmesh/trialmesh/node/eventindex"
@@ -95,6 +96,12 @@ type Config struct {
 	// Evaluating, if set, is called while a question about a measurement is evaluated.
 	Evaluating func(ctx context.Context)
 
+	// Proving makes real proofs of Shape, with Epochs and EpochKey. Defaults to stand-ins.
+	Shape    circuits.Shape
+	Proving  peer.Proving
+	Epochs   consent.Prover
+	EpochKey message.Digest
+
 	DB  *sqldb.DB        // Defaults to a new SQLite file.
 	Now func() time.Time // Defaults to time.Now.
 }
@@ -102,8 +109,9 @@ type Config struct {
 // Site is one node without its network.
 type Site struct {
 	Config
-	Book *consent.Book
-	Gate *release.Gate
+	Book    *consent.Book
+	Columns *columns.Book
+	Gate    *release.Gate
 
 	// Doubt is why no question is taken, nil if they are.
 	Doubt error
@@ -133,6 +141,10 @@ func NewSite(t testing.TB, cfg Config) *Site {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Shape == (circuits.Shape{}) {
+		cfg.Shape, cfg.Epochs, cfg.EpochKey = Shape, Proofs{}, EpochCircuit().Digest()
+		cfg.Proving = peer.Proving{Prover: Proofs{}, Circuit: Shape.Access(), Key: AccessCircuit().Digest(), Venue: Venue, Results: results()}
+	}
 	s := &Site{Config: cfg}
 	s.Reopen(t)
 	s.populate(t)
@@ -147,7 +159,12 @@ func (s *Site) Reopen(t testing.TB) {
 	require.NoError(t, err)
 	trail, err := audit.Open(ctx, s.DB, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	s.Book, err = consent.Open(ctx, consent.Config{DB: s.DB, Key: s.Key, Trail: trail, Secret: [32]byte{1}, Shape: Shape, Window: 24 * time.Hour})
+	secret := [32]byte(message.Sum([]byte(s.Key.DID()))) // no two sites hide alike
+	s.Book, err = consent.Open(ctx, consent.Config{DB: s.DB, Key: s.Key, Trail: trail, Secret: secret, Shape: s.Shape, Window: 24 * time.Hour})
+	require.NoError(t, err)
+	s.Datasets, err = dataset.Open(ctx, s.DB)
+	require.NoError(t, err)
+	s.Columns, err = columns.Open(ctx, columns.Config{DB: s.DB, Key: s.Key, Trail: trail, Consents: s.Book, Datasets: s.Datasets, Secret: secret, Shape: s.Shape})
 	require.NoError(t, err)
 	s.Gate, err = release.Open(ctx, s.DB)
 	require.NoError(t, err)
@@ -158,17 +175,15 @@ func (s *Site) Reopen(t testing.TB) {
 	words, err := vocab.Open(ctx, s.DB)
 	require.NoError(t, err)
 	concepts := query.Concepts{Store: words}
-	s.Datasets, err = dataset.Open(ctx, s.DB)
-	require.NoError(t, err)
 	index, err := eventindex.Open(eventindex.Config{Dir: t.TempDir(), DB: s.DB, Store: store, Vocabulary: concepts})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, index.Close()) })
 	s.Peer, err = peer.Open(ctx, peer.Config{
 		DB: s.DB, Key: s.Key, Hub: s.Hub, Boards: []identity.DID{s.Trial.Board.DID()}, Policy: s.Policy,
-		Consents: s.Book, Gate: s.Gate, Trail: trail, Approvals: s.Desk, Now: s.Now,
+		Consents: s.Book, Columns: s.Columns, Gate: s.Gate, Trail: trail, Approvals: s.Desk, Now: s.Now,
 		Engine: query.NewEngine(query.Config{DB: s.DB, Store: store, Index: index, Vocabulary: concepts, Units: units{s.Evaluating}, Datasets: s.Datasets}),
 		Proving: func() (peer.Proving, error) {
-			return peer.Proving{Prover: Proofs{}, Circuit: Shape.Access(), Key: AccessCircuit().Digest(), Venue: Venue}, nil
+			return s.Proving, nil
 		},
 		Believed: func() error { return s.Doubt },
 	})
@@ -279,6 +294,18 @@ func (s *Site) LoadDataset(t testing.TB, schema dataset.Schema, text string) {
 	require.NoError(t, err)
 }
 
+// Commit fixes columns of a data set and lets record put them on a ledger.
+func (s *Site) Commit(t testing.TB, name string, record func(message.Envelope) int64) {
+	t.Helper()
+	_, err := s.Columns.Commit(t.Context(), s.Trial.Design.ID, name, nil, s.Now())
+	require.NoError(t, err)
+	drafts, err := s.Columns.Drafts(t.Context(), s.Now())
+	require.NoError(t, err)
+	for _, d := range drafts {
+		require.NoError(t, s.Columns.Recorded(t.Context(), d, record(d.Envelope), s.Now()))
+	}
+}
+
 // Withdraw takes the i-th participant's consent back.
 func (s *Site) Withdraw(t testing.TB, i int) {
 	t.Helper()
@@ -296,7 +323,7 @@ func (s *Site) Withdraw(t testing.TB, i int) {
 func (s *Site) Publish(t testing.TB, record func(consent.Draft) int64) message.Digest {
 	t.Helper()
 	for {
-		draft, err := s.Book.Draft(t.Context(), s.Trial.Design.ID, EpochCircuit().Digest(), Proofs{}, s.Now())
+		draft, err := s.Book.Draft(t.Context(), s.Trial.Design.ID, s.EpochKey, s.Epochs, s.Now())
 		require.NoError(t, err)
 		require.NotNil(t, draft)
 		require.NoError(t, s.Book.Recorded(t.Context(), *draft, record(*draft), s.Now()))

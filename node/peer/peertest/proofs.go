@@ -4,12 +4,16 @@ import (
 	"context"
 	"testing"
 
+	"github.com/trialmesh/trialmesh/node/peer"
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/zk/circuits"
+	"github.com/trialmesh/trialmesh/zk/figures"
+	"github.com/trialmesh/trialmesh/zk/prover"
 	"github.com/trialmesh/trialmesh/zk/standin"
+	"github.com/trialmesh/trialmesh/zk/verifier"
 )
 
 // Circuit is a registered circuit of the test network.
@@ -41,6 +45,29 @@ func (Proofs) Epoch(ctx context.Context, w circuits.EpochWitness) (circuits.Epoc
 // Access makes an access proof.
 func (Proofs) Access(ctx context.Context, w circuits.AccessWitness) (circuits.AccessProof, error) {
 	return standIns().Access(ctx, w)
+}
+
+// Result makes the proofs of a result.
+func (Proofs) Result(ctx context.Context, w prover.ResultWitness) (verifier.Result, error) {
+	return standIns().Result(ctx, w)
+}
+
+// CheckResult checks a result as a hub does.
+func (Proofs) CheckResult(by figures.Circuits, p query.Proved, s figures.Statement) error {
+	return standIns().CheckResult(by, p, s)
+}
+
+// ResultCircuits stand for the circuits behind results of [Shape].
+func ResultCircuits() (list [3]Circuit) {
+	for i, c := range Shape.Results() {
+		list[i] = circuit(c)
+	}
+	return list
+}
+
+func results() *peer.Results {
+	c := ResultCircuits()
+	return &peer.Results{Prover: Proofs{}, Circuits: Shape.Results(), Keys: query.ProvedBy{Cover: c[0].Digest(), Aggregate: c[1].Digest(), Release: c[2].Digest()}}
 }
 
 // CheckEpoch checks an epoch as a hub does.

@@ -1882,6 +1882,7 @@ export interface components {
             analysis: components["schemas"]["QueryAnalysis"];
             cohort?: unknown;
             dataset?: string;
+            proof?: string;
             purpose: string;
             schedule?: components["schemas"]["QueryOccurrence"];
             study?: components["schemas"]["QueryPart"];

@@ -891,6 +891,7 @@ class QueryRequest:
     analysis: QueryAnalysis
     cohort: Any = None
     dataset: str | None = None
+    proof: str | None = None
     purpose: str
     schedule: QueryOccurrence | None = None
     study: QueryPart | None = None
