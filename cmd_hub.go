@@ -41,6 +41,8 @@ type hubSettings struct {
 	Disclosure  limits        `koanf:"disclosure"`
 	Queue       queueSettings `koanf:"queue"`
 	Cosigners   string        `koanf:"cosigners"`
+	Replicas    []hub.Replica `koanf:"replicas"`
+	Between     string        `koanf:"between"`
 }
 
 // queueSettings bound the questions that wait and run; 0 is the default.
@@ -53,7 +55,7 @@ type queueSettings struct {
 
 func newHubCommand() *cobra.Command {
 	return group("hub", "Run a hub: the registry, the public ledger, the dispatch of questions",
-		newHubInit(), newHubRun(), newHubInvite(), newHubToken(), newHubRevoke(), newHubTrust(), newHubPolicy())
+		newHubInit(), newHubReplica(), newHubJoin(), newHubRun(), newHubInvite(), newHubToken(), newHubRevoke(), newHubTrust(), newHubPolicy())
 }
 
 func addDir(cmd *cobra.Command, what string) *cobra.Command {
@@ -79,9 +81,13 @@ func newHubInit() *cobra.Command {
 		Use:   "init",
 		Short: "Make a hub's directory: keys, certificate authority, settings",
 		Long: `Make the directory of a new hub with its keys, its certificate authority, the
-operator's token and the settings file hub.yaml. Secrets are files of mode 0600.`,
+operator's token and the settings file hub.yaml. Secrets are files of mode 0600.
+
+A hub of three replicas goes on when any one is lost. Run trialmesh hub replica on the other machines
+first, give what it prints to --replica here, and bring the kit to them for trialmesh hub join.`,
 		Example: `  trialmesh hub init --dir /var/lib/trialmesh/hub --name "Nordic Heart" --origin heart.example/log --host hub.heart.example
-  trialmesh hub init --dir hub --name Test --origin test.local/log --host 127.0.0.1 --chain http://127.0.0.1:8545`,
+  trialmesh hub init --dir hub --name Test --origin test.local/log --host 127.0.0.1 --chain http://127.0.0.1:8545
+  trialmesh hub init --dir hub --origin heart.example/log --host hub-1.heart.example --replica hub-2.json --replica hub-3.json --kit heart.kit`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, _ := cmd.Flags().GetString("dir")
@@ -92,18 +98,18 @@ operator's token and the settings file hub.yaml. Secrets are files of mode 0600.
 			if err := hub.CheckOrigin(origin); err != nil {
 				return usageError{fmt.Errorf("--origin: %w", err)}
 			}
-			if err := hub.Init(dir, name); err != nil {
+			files, _ := cmd.Flags().GetStringSlice("replica")
+			var replicas []hub.Replica
+			var err error
+			if len(files) == 0 {
+				err = hub.Init(dir, name)
+			} else {
+				replicas, err = initGroup(cmd, dir, name, origin, hosts[0], files)
+			}
+			if err != nil {
 				return err
 			}
-			text := fmt.Sprintf("# Settings of this hub; see trialmesh hub run --help.\norigin: %q\nhost:\n", origin)
-			for _, host := range hosts {
-				text += fmt.Sprintf("  - %q\n", host)
-			}
-			text += "listen: 0.0.0.0:7420\npeer:\n  - /ip4/0.0.0.0/tcp/7421\n  - /ip4/0.0.0.0/udp/7421/quic-v1\n"
-			if chain != "" {
-				text += fmt.Sprintf("chain: %q\n", chain)
-			}
-			if err := os.WriteFile(filepath.Join(dir, hubConfigFile), []byte(text), 0o600); err != nil {
+			if err := writeSettings(dir, origin, hosts, chain, replicas); err != nil {
 				return err
 			}
 			account, err := hub.ChainAccount(dir)
@@ -121,7 +127,9 @@ operator's token and the settings file hub.yaml. Secrets are files of mode 0600.
 	cmd.Flags().String("origin", "trialmesh.local/log", "name of the ledger; it never changes")
 	cmd.Flags().StringSlice("host", []string{"127.0.0.1"}, "name or address at which the hub is reached, may be repeated")
 	cmd.Flags().String("chain", "", "http(s) URL of an EVM chain's JSON-RPC endpoint")
-	return addDir(cmd, "new hub")
+	cmd.Flags().StringSlice("replica", nil, "file with what trialmesh hub replica printed on another machine, once for each")
+	cmd.Flags().String("kit", "", "file for what the other replicas need to join, a secret")
+	return addDir(addPlaces(cmd), "new hub")
 }
 
 func newHubRun() *cobra.Command {
@@ -137,6 +145,7 @@ environment (TRIALMESH_HUB_LISTEN and so on), then from flags.`,
 	}
 	cmd.Flags().String("listen", "", "where the HTTPS API listens, host:port")
 	cmd.Flags().StringSlice("peer", nil, "multiaddress on which nodes connect, may be repeated")
+	cmd.Flags().String("between", "", "multiaddress on which the other replicas connect")
 	cmd.Flags().StringSlice("announce", nil, "multiaddress at which nodes reach the hub, if not as it listens; may be repeated")
 	cmd.Flags().String("chain", "", "http(s) URL of an EVM chain's JSON-RPC endpoint")
 	cmd.Flags().Bool("redeploy", false, "deploy contracts again if a development chain lost them")
@@ -193,7 +202,7 @@ func runHub(cmd *cobra.Command, _ []string) error {
 	h, err := hub.Open(cmd.Context(), hub.Config{
 		Dir: dir, Origin: s.Origin, Hosts: s.Hosts, Listen: s.Listen, Peers: s.Peers, Circuits: s.Circuits, Shape: s.Shape.Shape,
 		Cosigners: cosigners, Ceremony: s.Ceremony, Production: s.Production,
-		Chain: s.Chain, Redeploy: s.Redeploy, AnchorEvery: s.AnchorEvery, Announce: s.Announce, Policy: policy, Queue: hub.Queue(s.Queue), Logger: log,
+		Chain: s.Chain, Redeploy: s.Redeploy, AnchorEvery: s.AnchorEvery, Announce: s.Announce, Replicas: s.Replicas, Between: s.Between, Policy: policy, Queue: hub.Queue(s.Queue), Logger: log,
 	})
 	if err != nil {
 		return err

@@ -155,7 +155,9 @@ func (p *Publisher) serve() {
 		if len(theirs) > 0 {
 			p.shown(ctx, from, theirs)
 		}
-		signal(p.came)
+		if !p.isReplica(from) { // replicas bring each note to each other, which must end
+			signal(p.came)
+		}
 		return p.latest(ctx)
 	})
 	p.cfg.Network.HandleCall(cosign.ProofProtocol, func(ctx context.Context, _ identity.DID, body []byte) ([]byte, error) {
