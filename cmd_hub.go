@@ -355,11 +355,29 @@ answers themselves, for example from the trial's protocol.`,
 	return addDir(cmd, "hub")
 }
 
+// cosigningReplicas returns who countersigns for the hub: its replicas, or it alone.
+func cosigningReplicas(cmd *cobra.Command, alone identity.DID) ([]identity.DID, error) {
+	dir, _ := cmd.Flags().GetString("dir")
+	var s hubSettings
+	if err := loadConfig(cmd, filepath.Join(dir, hubConfigFile), "TRIALMESH_HUB_", &s); err != nil {
+		return nil, err
+	}
+	if len(s.Replicas) == 0 {
+		return []identity.DID{alone}, nil
+	}
+	var dids []identity.DID
+	for _, r := range s.Replicas {
+		dids = append(dids, r.DID)
+	}
+	return dids, nil
+}
+
 func newHubPolicy() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy",
 		Short: "Print a policy by which readers demand cosignatures of the ledger",
-		Long: `Print a C2SP tlog-policy with the ledger's key, and the hub and its nodes as witnesses, of whom
+		Long: `Print a C2SP tlog-policy with the ledger's key, and the hub (each of its replicas, if it has
+several) and its nodes as witnesses, of whom
 --least must have countersigned a checkpoint. Readers give it to trialmesh verify --policy, and any
 other tool that reads tlog-policy. Given to the hub itself (cosigners in hub.yaml), nothing is
 published with fewer; then --least should leave room for nodes that are away.`,
@@ -379,7 +397,10 @@ published with fewer; then --least should leave room for nodes that are away.`,
 			if err != nil {
 				return err
 			}
-			dids := []identity.DID{trust.Hub}
+			dids, err := cosigningReplicas(cmd, trust.Hub)
+			if err != nil {
+				return err
+			}
 			for _, n := range nodes {
 				if !n.Revoked {
 					dids = append(dids, n.DID)
@@ -387,7 +408,7 @@ published with fewer; then --least should leave room for nodes that are away.`,
 			}
 			least, _ := cmd.Flags().GetInt("least")
 			if least < 1 || least > len(dids) {
-				return usageError{fmt.Errorf("--least: 1 to %d, as many as the hub and its nodes are", len(dids))}
+				return usageError{fmt.Errorf("--least: 1 to %d, as many as the hub's replicas and its nodes are", len(dids))}
 			}
 			var keys []string
 			for _, did := range dids {

@@ -53,7 +53,7 @@ type mesh struct {
 
 	chain *inprocess.Chain
 	link  *switchable // between hub and chain
-	hub   *program // or the replica whose operator acts
+	hub   *program    // or the replica whose operator acts
 
 	replicas []*program // of a hub of several
 

@@ -327,7 +327,7 @@ func (h *Hub) openLog(ctx context.Context) error {
 		return err
 	}
 	self, err := cosign.Open(cosign.Config{
-		Dir: filepath.Join(h.cfg.Dir, ledgerDir), Key: h.self, Check: publication.Check(h.db), Replayed: true,
+		Dir: filepath.Join(h.cfg.Dir, ledgerDir), Key: h.self, Check: publication.Patient(publication.Check(h.db)), Replayed: true,
 		Trust: func() (cosign.Trust, error) { return trust, nil }, Log: h.cfg.Logger, Now: h.cfg.Now,
 	})
 	if err != nil {
@@ -506,16 +506,49 @@ func (h *Hub) openChain(ctx context.Context) error {
 			access = keys.Verifying().EVM()
 		}
 	}
+	accounts, signers, err := h.signers(key)
+	if err != nil {
+		return err
+	}
 	h.anchor, err = anchor.New(anchor.Config{
-		Registry: h.Reader, Log: h.log, Checkpoint: h.publisher.Checkpoint, Growth: h.publisher.Growth,
-		Chain: evm.Config{Endpoint: h.cfg.Chain, Key: key},
+		Registry: h.Reader, Log: h.log, Checkpoint: h.publisher.Checkpoint, Growth: h.publisher.Growth, Check: publication.Patient(publication.Check(h.db)),
+		Chain: evm.Config{Endpoint: h.cfg.Chain, Key: key, Replicas: signers},
 		Deploy: evm.DeployConfig{
-			Record: filepath.Join(h.cfg.Dir, deploymentFile), Origin: h.cfg.Origin, Replicas: []evm.Address{key.Address()},
+			Record: filepath.Join(h.cfg.Dir, deploymentFile), Origin: h.cfg.Origin, Replicas: accounts,
 			VerifyingKey: access, QueryPosition: anchor.QueryPosition, RootPosition: anchor.RootPosition, Redeploy: h.cfg.Redeploy,
 		},
 		Interval: h.cfg.AnchorEvery, Logger: h.cfg.Logger, Now: h.cfg.Now,
 	})
+	if err == nil && h.between != nil {
+		h.between.HandleCall(anchor.SignProtocol, func(ctx context.Context, _ identity.DID, raw []byte) ([]byte, error) {
+			return h.anchor.Sign(ctx, raw)
+		})
+	}
 	return err
+}
+
+// signers returns the accounts whose quorum the contracts believe, in the order of the list,
+// and who signs for them.
+func (h *Hub) signers(own evm.Key) (accounts []evm.Address, signers []evm.Replica, err error) {
+	if h.between == nil {
+		return []evm.Address{own.Address()}, []evm.Replica{own}, nil
+	}
+	for _, r := range h.cfg.Replicas {
+		var account evm.Address
+		if err := account.UnmarshalText([]byte(r.Account)); err != nil {
+			return nil, nil, fmt.Errorf("replicas: account of %s: want 0x and 40 hex digits", r.DID)
+		}
+		accounts = append(accounts, account)
+		if r.DID != h.self.DID() {
+			signers = append(signers, anchor.Colleague{Network: h.between, DID: r.DID, Account: account})
+			continue
+		}
+		if account != own.Address() {
+			return nil, nil, fmt.Errorf("replicas: the list says that this machine's account is %s, its key's is %s", account.Hex(), own.Address().Hex())
+		}
+		signers = append(signers, own)
+	}
+	return accounts, signers, nil
 }
 
 func (h *Hub) openDispatch(context.Context) error {

@@ -67,16 +67,19 @@ type anyLog struct {
 	between *transport.Host // nil of a hub alone
 }
 
-// leaderPause is how long a replica waits for word of a leader before it looks again.
-const leaderPause = 100 * time.Millisecond
+const (
+	leaderPause  = 100 * time.Millisecond // before a replica looks again for word of a leader
+	electionTime = 20 * time.Second       // that a proposal waits for a leader
+)
 
-// Propose commits a command, here or at the leader, and returns what it did. It waits for a
-// leader as long as ctx allows; what may have been committed is not proposed again.
+// Propose commits a command, here or at the leader, and returns what it did. It waits a while
+// for a leader; what may have been committed is not proposed again.
 func (l anyLog) Propose(ctx context.Context, body registry.Body) (registry.Outcome, error) {
 	data, err := registry.Encode(body, l.now())
 	if err != nil {
 		return registry.Outcome{}, err
 	}
+	end := time.Now().Add(electionTime)
 	for {
 		changed := l.replica.Changed()
 		outcome, err := l.propose(ctx, data)
@@ -91,6 +94,9 @@ func (l anyLog) Propose(ctx context.Context, body registry.Body) (registry.Outco
 			if outcome, err = l.ask(ctx, not.Leader, data); !errors.Is(err, errNotLeading) {
 				return outcome, err
 			}
+		}
+		if time.Now().After(end) {
+			return registry.Outcome{}, errNotLeading
 		}
 		select {
 		case <-changed:

@@ -100,6 +100,31 @@ func Check(db *sqldb.DB) func(context.Context, cosign.Checkpoint) error {
 	}
 }
 
+// A replica that is asked at once for what was just committed may not have applied it yet.
+const (
+	applyTime  = 2 * time.Second
+	applyPause = 10 * time.Millisecond
+)
+
+// Patient returns a check that waits a moment for what this replica has not applied yet.
+func Patient(check func(context.Context, cosign.Checkpoint) error) func(context.Context, cosign.Checkpoint) error {
+	return func(ctx context.Context, c cosign.Checkpoint) error {
+		ctx, cancel := context.WithTimeout(ctx, applyTime)
+		defer cancel()
+		for {
+			err := check(ctx, c)
+			if !errors.Is(err, errBehind) {
+				return err
+			}
+			select {
+			case <-ctx.Done():
+				return err
+			case <-time.After(applyPause):
+			}
+		}
+	}
+}
+
 // Publisher publishes the log of one replica. Its methods are safe for concurrent use.
 type Publisher struct {
 	cfg  Config

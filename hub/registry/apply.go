@@ -162,6 +162,8 @@ func (m *Machine) apply(ctx context.Context, tx *sqldb.Tx, data []byte) (Outcome
 	switch c.Kind {
 	case KindSetVenue:
 		return run(c.Body, s.setVenue)
+	case KindRecordDeployment:
+		return run(c.Body, s.recordDeployment)
 	case KindInviteNode:
 		return run(c.Body, s.inviteNode)
 	case KindEnrollNode:

@@ -59,6 +59,7 @@ const (
 	KindRecordSum         Kind = 30
 	KindRecordCeremony    Kind = 31
 	KindChangeConsents    Kind = 32
+	KindRecordDeployment  Kind = 43
 )
 
 // Command is one entry of the replicated log.
@@ -73,6 +74,11 @@ type (
 	// SetVenue fixes the chain and contracts of this network, once.
 	SetVenue struct {
 		Venue query.Venue `json:"venue"`
+	}
+
+	// RecordDeployment notes where the contracts are, for whichever replica leads next.
+	RecordDeployment struct {
+		Deployment json.RawMessage `json:"deployment"` // evm.Deployment
 	}
 
 	// InviteNode keeps a name for a node of an organization.
@@ -254,6 +260,7 @@ type (
 type Body interface{ kind() Kind }
 
 func (SetVenue) kind() Kind          { return KindSetVenue }
+func (RecordDeployment) kind() Kind  { return KindRecordDeployment }
 func (InviteNode) kind() Kind        { return KindInviteNode }
 func (EnrollNode) kind() Kind        { return KindEnrollNode }
 func (RevokeNode) kind() Kind        { return KindRevokeNode }
