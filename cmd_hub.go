@@ -99,17 +99,18 @@ first, give what it prints to --replica here, and bring the kit to them for tria
 				return usageError{fmt.Errorf("--origin: %w", err)}
 			}
 			files, _ := cmd.Flags().GetStringSlice("replica")
+			self := replicaAt(cmd, hosts[0])
 			var replicas []hub.Replica
 			var err error
 			if len(files) == 0 {
 				err = hub.Init(dir, name)
 			} else {
-				replicas, err = initGroup(cmd, dir, name, origin, hosts[0], files)
+				replicas, err = initGroup(cmd, dir, name, origin, self, files)
 			}
 			if err != nil {
 				return err
 			}
-			if err := writeSettings(dir, origin, hosts, chain, replicas); err != nil {
+			if err := writeSettings(dir, origin, hosts, chain, self, replicas); err != nil {
 				return err
 			}
 			account, err := hub.ChainAccount(dir)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,7 +45,7 @@ is public: it has the names of the keys and where the machine is reached.`,
 func addPlaces(cmd *cobra.Command) *cobra.Command {
 	cmd.Flags().String("url", "", "where this replica's API is reached (default https://HOST:7420)")
 	cmd.Flags().StringSlice("node-address", nil, "multiaddress at which nodes reach it, may be repeated (default ports 7421 of TCP and QUIC)")
-	cmd.Flags().String("replica-address", "", "multiaddress at which the other replicas reach it (default port 7422)")
+	cmd.Flags().String("replica-address", "", "multiaddress at which the other replicas reach it (default port 7423)")
 	return cmd
 }
 
@@ -65,13 +66,13 @@ func replicaAt(cmd *cobra.Command, host string) hub.Replica {
 		r.Nodes = []string{at + "/tcp/7421", at + "/udp/7421/quic-v1"}
 	}
 	if r.Address, _ = cmd.Flags().GetString("replica-address"); r.Address == "" {
-		r.Address = at + "/tcp/7422"
+		r.Address = at + "/tcp/7423"
 	}
 	return r
 }
 
 // initGroup makes the first replica's directory and writes the kit for the others.
-func initGroup(cmd *cobra.Command, dir, name, origin, host string, files []string) ([]hub.Replica, error) {
+func initGroup(cmd *cobra.Command, dir, name, origin string, self hub.Replica, files []string) ([]hub.Replica, error) {
 	out, _ := cmd.Flags().GetString("kit")
 	if out == "" {
 		return nil, usageError{errors.New("--kit: the file for what the other replicas need (a secret) is required with --replica")}
@@ -88,7 +89,7 @@ func initGroup(cmd *cobra.Command, dir, name, origin, host string, files []strin
 		}
 		others = append(others, r)
 	}
-	kit, err := hub.InitGroup(dir, name, origin, replicaAt(cmd, host), others)
+	kit, err := hub.InitGroup(dir, name, origin, self, others)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +123,7 @@ you trust, and delete it when all replicas have joined.`,
 				return err
 			}
 			chain, _ := cmd.Flags().GetString("chain")
-			if err := writeSettings(dir, kit.Origin, nil, chain, kit.Replicas); err != nil {
+			if err := writeSettings(dir, kit.Origin, nil, chain, self, kit.Replicas); err != nil {
 				return err
 			}
 			if wantsJSON(cmd) {
@@ -136,29 +137,48 @@ you trust, and delete it when all replicas have joined.`,
 	return addDir(cmd, "replica")
 }
 
-// writeSettings writes a hub's settings file.
-func writeSettings(dir, origin string, hosts []string, chain string, replicas []hub.Replica) error {
+// writeSettings writes a hub's settings file. self is this machine's place among the replicas.
+func writeSettings(dir, origin string, hosts []string, chain string, self hub.Replica, replicas []hub.Replica) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Settings of this hub; see trialmesh hub run --help.\norigin: %q\n", origin)
-	if len(hosts) > 0 {
-		b.WriteString("host:\n")
+	list := func(indent, name string, values []string) {
+		if len(values) > 0 {
+			fmt.Fprintf(&b, "%s%s:\n", indent, name)
+		}
+		for _, value := range values {
+			fmt.Fprintf(&b, "%s  - %q\n", indent, value)
+		}
 	}
-	for _, host := range hosts {
-		fmt.Fprintf(&b, "  - %q\n", host)
+	list("", "host", hosts)
+	port := "7420"
+	if u, err := url.Parse(self.URL); err == nil && u.Port() != "" {
+		port = u.Port()
 	}
-	b.WriteString("listen: 0.0.0.0:7420\npeer:\n  - /ip4/0.0.0.0/tcp/7421\n  - /ip4/0.0.0.0/udp/7421/quic-v1\n")
+	fmt.Fprintf(&b, "listen: \"0.0.0.0:%s\"\n", port)
+	var peers []string
+	for _, address := range self.Nodes {
+		peers = append(peers, everywhere(address))
+	}
+	list("", "peer", peers)
 	if chain != "" {
 		fmt.Fprintf(&b, "chain: %q\n", chain)
 	}
 	if len(replicas) > 0 {
-		b.WriteString("between: /ip4/0.0.0.0/tcp/7422\n# The same list on every replica; which of them this machine is says replica.key.\nreplicas:\n")
+		fmt.Fprintf(&b, "between: %q\n# The same list on every replica; replica.key says which of them this machine is.\nreplicas:\n", everywhere(self.Address))
 	}
 	for _, r := range replicas {
-		fmt.Fprintf(&b, "  - did: %q\n    url: %q\n    nodes:\n", r.DID, r.URL)
-		for _, address := range r.Nodes {
-			fmt.Fprintf(&b, "      - %q\n", address)
-		}
+		fmt.Fprintf(&b, "  - did: %q\n    url: %q\n", r.DID, r.URL)
+		list("    ", "nodes", r.Nodes)
 		fmt.Fprintf(&b, "    address: %q\n    account: %q\n", r.Address, r.Account)
 	}
 	return os.WriteFile(filepath.Join(dir, hubConfigFile), []byte(b.String()), 0o600)
+}
+
+// everywhere is a multiaddress with all of this machine's addresses for its own.
+func everywhere(address string) string {
+	parts := strings.SplitN(address, "/", 4) // "", protocol, host, port and the rest
+	if len(parts) < 4 {
+		return address
+	}
+	return "/ip4/0.0.0.0/" + parts[3]
 }

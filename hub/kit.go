@@ -75,6 +75,14 @@ func own(dir string, r Replica) (Replica, error) {
 // InitGroup is [Init] for the first of several replicas. It returns the kit with which the
 // others, whose directories [InitReplica] made, [Join].
 func InitGroup(dir, name, origin string, first Replica, others []Replica) (Kit, error) {
+	for _, r := range others { // before anything is made
+		if err := r.validate(); err != nil {
+			return Kit{}, fmt.Errorf("hub init: %w", err)
+		}
+	}
+	if n := len(others) + 1; !groupSize(n) {
+		return Kit{}, fmt.Errorf("hub init: %w", errGroupSize)
+	}
 	if err := Init(dir, name); err != nil {
 		return Kit{}, err
 	}

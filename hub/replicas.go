@@ -59,13 +59,19 @@ func (r Replica) host() string {
 	return u.Hostname()
 }
 
-// validateReplicas checks the list. A group of two stands still when either is away.
+// groupSize reports whether a hub can have so many replicas. A group of two stands still when
+// either is away, and a fourth adds nothing to three.
+func groupSize(n int) bool { return n >= 3 && n <= 9 && n%2 == 1 }
+
+var errGroupSize = errors.New("replicas: 3, 5, 7 or 9 in all, so that a majority goes on when one is away")
+
+// validateReplicas checks the list.
 func (c Config) validateReplicas() error {
 	if len(c.Replicas) == 0 {
 		return nil
 	}
-	if n := len(c.Replicas); n < 3 || n > 9 || n%2 == 0 {
-		return errors.New("replicas: 3, 5, 7 or 9 of them, so that a majority goes on when one is away")
+	if !groupSize(len(c.Replicas)) {
+		return errGroupSize
 	}
 	seen := make(map[string]bool)
 	for _, r := range c.Replicas {
@@ -137,7 +143,7 @@ func (h *Hub) adopt(self Replica) {
 	h.url = self.URL
 }
 
-// replicas returns all replicas' names, and others all but this one's.
+// replicas returns all replicas' names.
 func (h *Hub) replicas() []identity.DID {
 	if len(h.cfg.Replicas) == 0 {
 		return []identity.DID{h.self.DID()}
@@ -149,6 +155,7 @@ func (h *Hub) replicas() []identity.DID {
 	return list
 }
 
+// others returns all but this one's.
 func (h *Hub) others() []identity.DID {
 	return slices.DeleteFunc(h.replicas(), func(did identity.DID) bool { return did == h.self.DID() })
 }
