@@ -135,18 +135,19 @@ func (e *entrance) pass(conn net.Conn, leader identity.DID) bool {
 		return false
 	}
 	done := make(chan struct{}, 2)
+	var ways sync.WaitGroup
 	for _, way := range [2][2]net.Conn{{there, conn}, {conn, there}} {
-		go func() {
+		ways.Go(func() {
 			_, _ = io.Copy(way[0], way[1]) // ends with either side
 			done <- struct{}{}
-		}()
+		})
 	}
 	select {
 	case <-done:
 	case <-e.closed:
 	}
 	_, _ = conn.Close(), there.Close()
-	<-done
+	ways.Wait()
 	return true
 }
 

@@ -32,7 +32,8 @@ func (h *Hub) stepDown(ctx context.Context) error {
 	return h.host.Withdraw()
 }
 
-// followLeader takes over when this replica is elected, and steps down when another is.
+// followLeader takes over when this replica is elected, and steps down when another is: then
+// clients that were served here while nobody led come again too.
 func (h *Hub) followLeader(ctx context.Context) error {
 	if h.between == nil {
 		return nil // nobody else can be
@@ -45,6 +46,8 @@ func (h *Hub) followLeader(ctx context.Context) error {
 			err = h.takeOver(ctx)
 		case !leads && h.log.leads.Load():
 			err = h.stepDown(ctx)
+		case !leads && h.replica.Leader() != "":
+			h.entrance.clear()
 		}
 		if ctx.Err() != nil {
 			return nil

@@ -48,9 +48,10 @@ type Config struct {
 
 // Client is a connection to a hub. It is safe for concurrent use.
 type Client struct {
-	origin string
-	token  string
-	http   *http.Client
+	origin   string
+	token    string
+	http     *http.Client
+	replicas int
 }
 
 // ErrUnreachable says that the hub did not answer: no connection to it was made, or it broke.
@@ -83,7 +84,7 @@ func New(cfg Config) (*Client, error) {
 	if len(hosts) > 1 {
 		transport.DialContext = dialAny(hosts)
 	}
-	return &Client{origin: "https://" + hosts[0], token: cfg.Token, http: &http.Client{Timeout: cfg.Timeout, Transport: transport}}, nil
+	return &Client{origin: "https://" + hosts[0], token: cfg.Token, http: &http.Client{Timeout: cfg.Timeout, Transport: transport}, replicas: len(hosts)}, nil
 }
 
 // dialTime is how long one replica has to take a connection before the next is tried.
@@ -144,7 +145,7 @@ func (c *Client) do(ctx context.Context, method, path string, body, answer any) 
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.send(req)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
@@ -167,6 +168,17 @@ func (c *Client) do(ctx context.Context, method, path string, body, answer any) 
 		return errors.New("the hub's answer is malformed")
 	}
 	return nil
+}
+
+// send sends a request. One that only reads goes to another replica if that which had it is lost.
+func (c *Client) send(req *http.Request) (*http.Response, error) {
+	for try := 1; ; try++ {
+		resp, err := c.http.Do(req)
+		var late net.Error
+		if err == nil || try >= c.replicas || req.Method != http.MethodGet || req.Context().Err() != nil || errors.As(err, &late) && late.Timeout() {
+			return resp, err
+		}
+	}
 }
 
 // Trust returns the hub's own trust document. It is worth as much as the

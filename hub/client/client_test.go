@@ -5,18 +5,26 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
-// TestClientTriesEveryReplica: whichever replica is away, the others answer.
+// TestClientTriesEveryReplica: whichever replica is lost, also while it answers, the others do.
 func TestClientTriesEveryReplica(t *testing.T) {
 	t.Parallel()
 	var urls []string
 	var servers []*httptest.Server
+	var lost atomic.Bool
 	for _, name := range []string{"a", "b"} {
-		s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"origin":"` + name + `"}`)) }))
+		s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if name == "a" && lost.Load() {
+				_ = servers[0].Listener.Close()
+				panic(http.ErrAbortHandler)
+			}
+			_, _ = w.Write([]byte(`{"origin":"` + name + `"}`))
+		}))
 		t.Cleanup(s.Close)
 		servers, urls = append(servers, s), append(urls, s.URL)
 	}
@@ -28,8 +36,7 @@ func TestClientTriesEveryReplica(t *testing.T) {
 		told, err := c.Trust(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, name, told.Origin)
-		servers[0].CloseClientConnections()
-		servers[0].Close()
+		lost.Store(true)
 	}
 	servers[1].CloseClientConnections()
 	servers[1].Close()

@@ -41,8 +41,10 @@ func TestClaims(t *testing.T) {
 	_, err := deployed.State(evm.Claim{})
 	require.Error(t, err)
 	// A change of who the replicas are is not the hub's to sign by itself.
-	for _, raw := range []string{``, `{}`, `{"primaryType":"Propose","message":{"number":"1","change":"0x"}}`, `{"primaryType":"Roots","message":{"roots":[]}}`,
-		`{"primaryType":"Checkpoint","message":{"size":"-1","root":"0x00"}}`} {
+	for _, raw := range []string{
+		``, `{}`, `{"primaryType":"Propose","message":{"number":"1","change":"0x"}}`, `{"primaryType":"Roots","message":{"roots":[]}}`,
+		`{"primaryType":"Checkpoint","message":{"size":"-1","root":"0x00"}}`,
+	} {
 		_, err := evm.ReadClaim([]byte(raw))
 		require.Error(t, err, raw)
 	}
