@@ -1,16 +1,26 @@
 package hub
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/trialmesh/trialmesh/protocol/identity"
 )
 
 func placeOf(host string) Replica {
 	return Replica{URL: "https://" + host, Nodes: []string{"/dns/" + host + "/tcp/7421"}, Address: "/dns/" + host + "/tcp/7423"}
+}
+
+func newDID(t *testing.T) identity.DID {
+	t.Helper()
+	key, err := identity.Generate(rand.Reader)
+	require.NoError(t, err)
+	return key.DID()
 }
 
 // TestKit: replicas have in common what the hub is, and nothing of what one of them is.
@@ -60,6 +70,13 @@ func TestKit(t *testing.T) {
 		require.NotEqual(t, of(dirs[0], file), of(dirs[1], file), file)
 		require.NotContains(t, kit.Files, file)
 	}
+
+	_, err = Open(t.Context(), Config{Dir: dirs[0], Origin: "test/log", Hosts: []string{"a.example"}, Circuits: t.TempDir()})
+	require.ErrorContains(t, err, "replicas: none listed")
+	listed := Config{Dir: dirs[0], Origin: "test/log", Circuits: t.TempDir()}
+	listed.Replicas = append([]Replica{{DID: newDID(t), URL: "https://x.example", Nodes: []string{"/dns/x/tcp/1"}, Address: "/dns/x/tcp/2"}}, kit.Replicas[1:]...)
+	_, err = Open(t.Context(), listed)
+	require.ErrorContains(t, err, "none of those listed is this machine")
 
 	stranger := filepath.Join(t.TempDir(), "d")
 	_, err = InitReplica(stranger, placeOf("d.example"))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -91,11 +92,14 @@ func (c Config) validateReplicas() error {
 // openReplicas finds this replica in the list and opens the way to the others. A hub alone
 // has one key for everything.
 func (h *Hub) openReplicas(context.Context) error {
+	var err error
 	if len(h.cfg.Replicas) == 0 {
+		if _, err = os.Stat(filepath.Join(h.cfg.Dir, replicaKeyFile)); err == nil {
+			return errors.New("replicas: none listed, but this machine is one of several: it would wait for itself alone for ever")
+		}
 		h.self = h.key
 		return nil
 	}
-	var err error
 	if h.self, err = readKey(filepath.Join(h.cfg.Dir, replicaKeyFile)); err != nil {
 		return fmt.Errorf("replicas are listed, but this machine's key is not there (was the directory made by hub replica?): %w", err)
 	}
