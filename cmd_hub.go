@@ -45,6 +45,8 @@ type hubSettings struct {
 	Disclosure   limits        `koanf:"disclosure"`
 	Queue        queueSettings `koanf:"queue"`
 	Cosigners    string        `koanf:"cosigners"`
+	Replicas     []hub.Replica `koanf:"replicas"`
+	Between      string        `koanf:"between"`
 }
 
 // queueSettings bound the questions that wait and run; 0 is the default.
@@ -57,7 +59,7 @@ type queueSettings struct {
 
 func newHubCommand() *cobra.Command {
 	return group("hub", "Run a hub: the registry, the public ledger, the dispatch of questions",
-		newHubInit(), newHubRun(), newHubInvite(), newHubToken(), newHubRevoke(), newHubTrust(), newHubPolicy())
+		newHubInit(), newHubReplica(), newHubJoin(), newHubRun(), newHubInvite(), newHubToken(), newHubRevoke(), newHubTrust(), newHubPolicy())
 }
 
 func addDir(cmd *cobra.Command, what string) *cobra.Command {
@@ -83,9 +85,13 @@ func newHubInit() *cobra.Command {
 		Use:   "init",
 		Short: "Make a hub's directory: keys, certificate authority, settings",
 		Long: `Make the directory of a new hub with its keys, its certificate authority, the
-operator's token and the settings file hub.yaml. Secrets are files of mode 0600.`,
+operator's token and the settings file hub.yaml. Secrets are files of mode 0600.
+
+A hub of three replicas goes on when any one is lost. Run trialmesh hub replica on the other machines
+first, give what it prints to --replica here, and bring the kit to them for trialmesh hub join.`,
 		Example: `  trialmesh hub init --dir /var/lib/trialmesh/hub --name "Nordic Heart" --origin heart.example/log --host hub.heart.example
-  trialmesh hub init --dir hub --name Test --origin test.local/log --host 127.0.0.1 --chain http://127.0.0.1:8545`,
+  trialmesh hub init --dir hub --name Test --origin test.local/log --host 127.0.0.1 --chain http://127.0.0.1:8545
+  trialmesh hub init --dir hub --origin heart.example/log --host hub-1.heart.example --replica hub-2.json --replica hub-3.json --kit heart.kit`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, _ := cmd.Flags().GetString("dir")
@@ -96,18 +102,19 @@ operator's token and the settings file hub.yaml. Secrets are files of mode 0600.
 			if err := hub.CheckOrigin(origin); err != nil {
 				return usageError{fmt.Errorf("--origin: %w", err)}
 			}
-			if err := hub.Init(dir, name); err != nil {
+			files, _ := cmd.Flags().GetStringSlice("replica")
+			self := replicaAt(cmd, hosts[0])
+			var replicas []hub.Replica
+			var err error
+			if len(files) == 0 {
+				err = hub.Init(dir, name)
+			} else {
+				replicas, err = initGroup(cmd, dir, name, origin, self, files)
+			}
+			if err != nil {
 				return err
 			}
-			text := fmt.Sprintf("# Settings of this hub; see trialmesh hub run --help.\norigin: %q\nhost:\n", origin)
-			for _, host := range hosts {
-				text += fmt.Sprintf("  - %q\n", host)
-			}
-			text += "listen: 0.0.0.0:7420\npeer:\n  - /ip4/0.0.0.0/tcp/7421\n  - /ip4/0.0.0.0/udp/7421/quic-v1\n"
-			if chain != "" {
-				text += fmt.Sprintf("chain: %q\n", chain)
-			}
-			if err := os.WriteFile(filepath.Join(dir, hubConfigFile), []byte(text), 0o600); err != nil {
+			if err := writeSettings(dir, origin, hosts, chain, self, replicas); err != nil {
 				return err
 			}
 			account, err := hub.ChainAccount(dir)
@@ -125,7 +132,9 @@ operator's token and the settings file hub.yaml. Secrets are files of mode 0600.
 	cmd.Flags().String("origin", "trialmesh.local/log", "name of the ledger; it never changes")
 	cmd.Flags().StringSlice("host", []string{"127.0.0.1"}, "name or address at which the hub is reached, may be repeated")
 	cmd.Flags().String("chain", "", "http(s) URL of an EVM chain's JSON-RPC endpoint")
-	return addDir(cmd, "new hub")
+	cmd.Flags().StringSlice("replica", nil, "file with what trialmesh hub replica printed on another machine, once for each")
+	cmd.Flags().String("kit", "", "file for what the other replicas need to join, a secret")
+	return addDir(addPlaces(cmd), "new hub")
 }
 
 func newHubRun() *cobra.Command {
@@ -141,6 +150,7 @@ environment (TRIALMESH_HUB_LISTEN and so on), then from flags.`,
 	}
 	cmd.Flags().String("listen", "", "where the HTTPS API listens, host:port")
 	cmd.Flags().StringSlice("peer", nil, "multiaddress on which nodes connect, may be repeated")
+	cmd.Flags().String("between", "", "multiaddress on which the other replicas connect")
 	cmd.Flags().StringSlice("announce", nil, "multiaddress at which nodes reach the hub, if not as it listens; may be repeated")
 	cmd.Flags().String("chain", "", "http(s) URL of an EVM chain's JSON-RPC endpoint")
 	cmd.Flags().String("chain-check", "", "URL of a second endpoint: what the chain holds counts if both say it")
@@ -201,7 +211,7 @@ func runHub(cmd *cobra.Command, _ []string) error {
 	h, err := hub.Open(cmd.Context(), hub.Config{
 		Dir: dir, Origin: s.Origin, Hosts: s.Hosts, Listen: s.Listen, Peers: s.Peers, Circuits: s.Circuits, Shape: s.Shape.Shape,
 		Cosigners: cosigners, Ceremony: s.Ceremony, Production: s.Production, Results: s.Results,
-		Chain: s.Chain, ChainCheck: s.ChainCheck, ChainSigner: s.ChainSigner, ChainAccount: s.ChainAccount, Redeploy: s.Redeploy, AnchorEvery: s.AnchorEvery, Announce: s.Announce, Policy: policy, Queue: hub.Queue(s.Queue), Logger: log,
+		Chain: s.Chain, ChainCheck: s.ChainCheck, ChainSigner: s.ChainSigner, ChainAccount: s.ChainAccount, Redeploy: s.Redeploy, AnchorEvery: s.AnchorEvery, Announce: s.Announce, Replicas: s.Replicas, Between: s.Between, Policy: policy, Queue: hub.Queue(s.Queue), Logger: log,
 	})
 	if err != nil {
 		return err
@@ -354,11 +364,29 @@ answers themselves, for example from the trial's protocol.`,
 	return addDir(cmd, "hub")
 }
 
+// cosigningReplicas returns who countersigns for the hub: its replicas, or it alone.
+func cosigningReplicas(cmd *cobra.Command, alone identity.DID) ([]identity.DID, error) {
+	dir, _ := cmd.Flags().GetString("dir")
+	var s hubSettings
+	if err := loadConfig(cmd, filepath.Join(dir, hubConfigFile), "TRIALMESH_HUB_", &s); err != nil {
+		return nil, err
+	}
+	if len(s.Replicas) == 0 {
+		return []identity.DID{alone}, nil
+	}
+	var dids []identity.DID
+	for _, r := range s.Replicas {
+		dids = append(dids, r.DID)
+	}
+	return dids, nil
+}
+
 func newHubPolicy() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy",
 		Short: "Print a policy by which readers demand cosignatures of the ledger",
-		Long: `Print a C2SP tlog-policy with the ledger's key, and the hub and its nodes as witnesses, of whom
+		Long: `Print a C2SP tlog-policy with the ledger's key, and the hub (each of its replicas, if it has
+several) and its nodes as witnesses, of whom
 --least must have countersigned a checkpoint. Readers give it to trialmesh verify --policy, and any
 other tool that reads tlog-policy. Given to the hub itself (cosigners in hub.yaml), nothing is
 published with fewer; then --least should leave room for nodes that are away.`,
@@ -378,7 +406,10 @@ published with fewer; then --least should leave room for nodes that are away.`,
 			if err != nil {
 				return err
 			}
-			dids := []identity.DID{trust.Hub}
+			dids, err := cosigningReplicas(cmd, trust.Hub)
+			if err != nil {
+				return err
+			}
 			for _, n := range nodes {
 				if !n.Revoked {
 					dids = append(dids, n.DID)
@@ -386,7 +417,7 @@ published with fewer; then --least should leave room for nodes that are away.`,
 			}
 			least, _ := cmd.Flags().GetInt("least")
 			if least < 1 || least > len(dids) {
-				return usageError{fmt.Errorf("--least: 1 to %d, as many as the hub and its nodes are", len(dids))}
+				return usageError{fmt.Errorf("--least: 1 to %d, as many as the hub's replicas and its nodes are", len(dids))}
 			}
 			var keys []string
 			for _, did := range dids {

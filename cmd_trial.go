@@ -233,7 +233,7 @@ func addHub(cmd *cobra.Command) *cobra.Command {
 
 // addHubFlags is addHub for a command that can do without a hub.
 func addHubFlags(cmd *cobra.Command) {
-	cmd.Flags().String("hub", "", "URL of the hub, https://host:port (required)")
+	cmd.Flags().String("hub", "", "URL of the hub, https://host:port, or those of its replicas with commas between them (required)")
 	addRoot(cmd)
 	cmd.Flags().String("token-file", "", "file with a bearer token")
 	fromEnvironment(cmd, "hub")

@@ -53,7 +53,10 @@ type mesh struct {
 
 	chain *inprocess.Chain
 	link  *switchable // between hub and chain
-	hub   *program
+	hub   *program    // or the replica whose operator acts
+
+	replicas []*program // of a hub of several
+
 	url   string // of the hub
 	sites []*site
 
@@ -89,6 +92,16 @@ func (m *mesh) join(t testing.TB) {
 	for _, name := range []string{"east", "north", "south", "west"} {
 		m.sites = append(m.sites, m.newSite(t, name, filepath.Join(m.dir, name)))
 	}
+	m.fill(t)
+	m.register(t, trialOfFour, m.sites)
+	m.register(t, trialOfThree, m.sites[:3])
+	m.register(t, trialOfLosses, m.sites)
+	m.register(t, trialOfAbsences, m.sites)
+}
+
+// fill starts the nodes and loads their patients.
+func (m *mesh) fill(t testing.TB) {
+	t.Helper()
 	for _, s := range m.sites {
 		require.NoError(t, s.launch())
 	}
@@ -100,10 +113,6 @@ func (m *mesh) join(t testing.TB) {
 		require.NoError(t, err)
 		require.Equal(t, "completed", job.State)
 	}
-	m.register(t, trialOfFour, m.sites)
-	m.register(t, trialOfThree, m.sites[:3])
-	m.register(t, trialOfLosses, m.sites)
-	m.register(t, trialOfAbsences, m.sites)
 }
 
 func (m *mesh) startHub(t testing.TB) {
@@ -124,15 +133,21 @@ func (m *mesh) startHub(t testing.TB) {
 	t.Cleanup(func() { m.hub.end(t) })
 	m.hub.start(t)
 	m.url = "https://127.0.0.1:" + port
+	m.connect(t)
+}
+
+// connect makes the researcher's client.
+func (m *mesh) connect(t testing.TB) {
+	t.Helper()
 	root, err := os.ReadFile(m.root())
 	require.NoError(t, err)
-	token := must(t, "hub", "token", string(m.researcher.key.DID()), "--dir", dir, "--role", "researcher")
+	token := must(t, "hub", "token", string(m.researcher.key.DID()), "--dir", m.hub.dir, "--role", "researcher")
 	m.api, err = hubclient.New(hubclient.Config{URL: m.url, Root: root, Token: token})
 	require.NoError(t, err)
 	t.Cleanup(m.api.Close)
 }
 
-func (m *mesh) root() string { return filepath.Join(m.dir, "hub", rootFile) }
+func (m *mesh) root() string { return filepath.Join(m.hub.dir, rootFile) }
 
 // newSite enrolls a node that lives in dir and does not start it.
 func (m *mesh) newSite(t testing.TB, name, dir string) *site {

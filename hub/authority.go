@@ -15,7 +15,7 @@ import (
 // certificates is the authority's memory, kept in the replicated state: a
 // token spent on one replica is spent on all. It implements [pki.Store].
 type certificates struct {
-	log    *log
+	log    anyLog
 	reader *registry.Reader
 }
 

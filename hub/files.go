@@ -15,7 +15,8 @@ import (
 
 // What a hub's directory holds. Secrets have mode 0600.
 const (
-	hubKeyFile      = "hub.key"        // identity: libp2p peer, actor of ledger entries
+	hubKeyFile      = "hub.key"        // identity: libp2p peer, actor of ledger entries; of all replicas together
+	replicaKeyFile  = "replica.key"    // of one of several replicas: its vote and its cosignature
 	logKeyFile      = "log.key"        // signs checkpoints
 	chainKeyFile    = "chain.key"      // account that pays for transactions, encrypted
 	chainPassFile   = "chain.pass"     // its passphrase

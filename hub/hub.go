@@ -115,8 +115,16 @@ type Config struct {
 	// AnchorEvery is how often checkpoints are anchored at most. Defaults to 10 min.
 	AnchorEvery time.Duration
 
-	// Cosigners is by whose cosignatures checkpoints are published: of nodes, by their
-	// DID, and of witnesses with a URL. Defaults to this hub's own.
+	// Replicas are the machines that are this hub together, 3, 5, 7 or 9, the same list on
+	// all; which of them this one is says its replica.key. Defaults to none: it is alone.
+	Replicas []Replica
+
+	// Between is the multiaddress on which this replica listens for the others. Defaults to
+	// its Address in Replicas.
+	Between string
+
+	// Cosigners is by whose cosignatures checkpoints are published: of replicas and nodes, by
+	// their DID, and of witnesses with a URL. Defaults to a majority of the replicas.
 	Cosigners cosign.Policy
 
 	// Queue bounds the questions that wait and run. Defaults to those of its fields.
@@ -140,7 +148,7 @@ func (c Config) withDefaults() Config {
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:0"
 	}
-	if len(c.Peers) == 0 {
+	if len(c.Peers) == 0 && len(c.Replicas) == 0 {
 		c.Peers = []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}
 	}
 	if c.Policy == (disclosure.Policy{}) {
@@ -165,7 +173,7 @@ func (c Config) validate() error {
 		return errors.New("dir is required")
 	case c.Production && c.Ceremony == "":
 		return errors.New("production refuses keys that one machine made: name the folder of a finished ceremony, or run without production")
-	case len(c.Hosts) == 0:
+	case len(c.Hosts) == 0 && len(c.Replicas) == 0:
 		return errors.New("hosts: at least one name or address")
 	case c.Circuits == "":
 		return errors.New("circuits: the folder of the proving keys is required")
@@ -176,7 +184,7 @@ func (c Config) validate() error {
 	case c.Proofs != nil && c.Chain != "":
 		return errors.New("proofs: a network with a chain has zero-knowledge proofs only")
 	}
-	return errors.Join(CheckOrigin(c.Origin), c.Policy.Validate(), c.Shape.Validate(), c.Queue.validate())
+	return errors.Join(CheckOrigin(c.Origin), c.validateReplicas(), c.Policy.Validate(), c.Shape.Validate(), c.Queue.validate())
 }
 
 // Init makes a hub's directory: its keys, its certificate authority and the
@@ -210,7 +218,12 @@ type Hub struct {
 	Ledger ledger.Source
 
 	cfg       Config
-	key       identity.Key
+	key       identity.Key    // the hub's
+	self      identity.Key    // this replica's; the hub's if it is alone
+	between   *transport.Host // the way to the other replicas, nil if it is alone
+	early     errgroup.Group  // what runs from Open on
+	url       string          // of the API, as the list of replicas has it
+	entrance  *entrance       // nil if it is alone
 	logKey    string
 	db        *sqldb.DB
 	log       *log
@@ -249,8 +262,12 @@ func Open(ctx context.Context, cfg Config) (*Hub, error) {
 }
 
 func (h *Hub) open(ctx context.Context) error {
+	var err error
+	if h.key, err = readKey(filepath.Join(h.cfg.Dir, hubKeyFile)); err != nil {
+		return fmt.Errorf("read key (was the directory made by hub init?): %w", err)
+	}
 	for _, part := range []func(context.Context) error{
-		h.openState, h.openNetwork, h.openLog, h.openAuthority, h.openCircuits, h.openChain, h.openDispatch, h.openAPI,
+		h.openReplicas, h.openState, h.openNetwork, h.openLog, h.openAuthority, h.openCircuits, h.openChain, h.openDispatch, h.openAPI,
 	} {
 		if err := part(ctx); err != nil {
 			return err
@@ -262,9 +279,6 @@ func (h *Hub) open(ctx context.Context) error {
 // openState opens the keys, the database and the replicated log over it.
 func (h *Hub) openState(ctx context.Context) error {
 	var err error
-	if h.key, err = readKey(filepath.Join(h.cfg.Dir, hubKeyFile)); err != nil {
-		return fmt.Errorf("read key (was the directory made by hub init?): %w", err)
-	}
 	// What is lost of the state in a power cut comes again from the replicated log, and
 	// checkpoints are signed again over the same leaves.
 	if h.db, err = sqldb.Open(ctx, sqldb.Config{DSN: "sqlite:" + filepath.Join(h.cfg.Dir, stateFile), Replayed: true}); err != nil {
@@ -280,20 +294,26 @@ func (h *Hub) openState(ctx context.Context) error {
 	}
 	machine := registry.NewMachine(h.db, h.key.DID(), proofs)
 	h.verified = machine.Verified()
-	h.replica, err = consensus.Open(ctx, consensus.Config{
-		Dir: filepath.Join(h.cfg.Dir, raftDir), ID: h.key.DID(), FSM: registry.NewFSM(machine, h.cfg.Dir),
-		Bootstrap: true, Log: h.cfg.Logger,
-	})
-	if err != nil {
+	cfg := consensus.Config{
+		Dir: filepath.Join(h.cfg.Dir, raftDir), ID: h.self.DID(), FSM: registry.NewFSM(machine, h.cfg.Dir),
+		Bootstrap: true, Replicas: h.replicas(), Log: h.cfg.Logger,
+	}
+	if h.between != nil {
+		cfg.Network = h.between
+	}
+	if h.replica, err = consensus.Open(ctx, cfg); err != nil {
 		return err
 	}
 	h.log = &log{replica: h.replica, now: h.cfg.Now, changed: h.committed}
-	if _, err := h.replica.WaitLeader(ctx); err != nil {
+	if h.between != nil {
+		h.serveReplicas()
+		h.early.Go(func() error { return h.between.Run(context.WithoutCancel(ctx)) }) // until Close
+		h.cfg.Logger.InfoContext(ctx, "waiting for a majority of the replicas", "replica", h.self.DID(), "of", len(h.cfg.Replicas))
+	}
+	if err := h.catchUp(ctx); err != nil {
 		return err
 	}
-	if err := h.replica.Barrier(ctx); err != nil {
-		return err
-	}
+	h.log.leads.Store(h.between == nil) // otherwise from takeOver on
 	return sameLog(ctx, h.Reader, h.replica)
 }
 
@@ -323,15 +343,16 @@ func (h *Hub) openLog(ctx context.Context) error {
 		return err
 	}
 	self, err := cosign.Open(cosign.Config{
-		Dir: filepath.Join(h.cfg.Dir, ledgerDir), Key: h.key, Check: publication.Check(h.db), Replayed: true,
+		Dir: filepath.Join(h.cfg.Dir, ledgerDir), Key: h.self, Check: publication.Patient(publication.Check(h.db)), Replayed: true,
 		Trust: func() (cosign.Trust, error) { return trust, nil }, Log: h.cfg.Logger, Now: h.cfg.Now,
 	})
 	if err != nil {
 		return err
 	}
 	h.publisher, err = publication.New(ctx, publication.Config{
-		DB: h.db, Signer: signer, Trust: trust, Self: self, DID: h.key.DID(), Network: h.host, Nodes: h.cosigning,
-		Lead: h.log.Leading, Barrier: h.replica.Barrier, Logger: h.cfg.Logger,
+		DB: h.db, Signer: signer, Trust: trust, Self: self, DID: h.self.DID(), Replicas: h.others(), Nodes: h.cosigning,
+		Network: parties{nodes: h.host, replicas: h.between, isReplica: h.isReplica},
+		Lead:    h.log.Leading, Barrier: h.replica.Barrier, Logger: h.cfg.Logger,
 	})
 	if err != nil {
 		return err
@@ -359,8 +380,15 @@ func (h *Hub) cosigners() (cosign.Policy, error) {
 	if len(h.cfg.Cosigners.Parties) > 0 {
 		return h.cfg.Cosigners, nil
 	}
-	own, err := cosign.KeyOf(h.key.DID())
-	return cosign.Threshold(1, own), err
+	replicas := h.replicas()
+	keys := make([]string, len(replicas))
+	for i, did := range replicas {
+		var err error
+		if keys[i], err = cosign.KeyOf(did); err != nil {
+			return cosign.Policy{}, err
+		}
+	}
+	return cosign.Threshold(len(keys)/2+1, keys...), nil
 }
 
 // cosigning returns the nodes that can be asked to countersign.
@@ -375,7 +403,7 @@ func (h *Hub) cosigning() []identity.DID {
 func (h *Hub) openAuthority(ctx context.Context) error {
 	var err error
 	h.authority, err = pki.Open(filepath.Join(h.cfg.Dir, authorityDir), pki.Config{
-		Store: certificates{h.log, h.Reader}, Hosts: h.cfg.Hosts, Now: h.cfg.Now,
+		Store: certificates{h.proposer(), h.Reader}, Hosts: h.cfg.Hosts, Now: h.cfg.Now,
 	})
 	if err != nil {
 		return err
@@ -400,9 +428,12 @@ func (h *Hub) openCircuits(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err := h.log.Propose(ctx, registry.RegisterCircuit{Circuit: registered}); err != nil {
+		if _, err := h.Propose(ctx, registry.RegisterCircuit{Circuit: registered}); err != nil {
 			return fmt.Errorf("register circuit %s: %w", circuit, err)
 		}
+	}
+	if h.between != nil {
+		h.between.Handle(keyProtocol, h.giveKey)
 	}
 	if h.cfg.Ceremony == "" {
 		h.cfg.Logger.WarnContext(ctx, "circuits use development keys: whoever made them could forge proofs", "shape", h.cfg.Shape.Access().String())
@@ -420,7 +451,7 @@ func (h *Hub) openCeremony(ctx context.Context) error {
 		return err
 	}
 	for _, statement := range transcript.Statements() {
-		if _, err := h.log.Propose(ctx, registry.RecordCeremony{Envelope: statement}); err != nil {
+		if _, err := h.Propose(ctx, registry.RecordCeremony{Envelope: statement}); err != nil {
 			return fmt.Errorf("record what was signed: %w", err)
 		}
 	}
@@ -433,7 +464,10 @@ func (h *Hub) circuit(ctx context.Context, c circuits.Circuit) (entry.Circuit, e
 	if h.cfg.Proofs != nil {
 		return entry.Circuit{Shape: c.String(), VerifyingKey: []byte(c.String()), Development: true}, nil
 	}
-	keys, err := h.keysOf(ctx, c)
+	keys, err := h.sharedKeys(ctx, c)
+	if keys == nil && err == nil {
+		keys, err = h.keysOf(ctx, c)
+	}
 	if err != nil {
 		return entry.Circuit{}, err
 	}
@@ -464,7 +498,7 @@ func (h *Hub) openNetwork(ctx context.Context) error {
 		return err
 	}
 	var err error
-	h.host, err = transport.New(transport.Config{Key: h.key, Listen: h.cfg.Peers, Announce: h.cfg.Announce, Admit: h.admitted.Admits, Log: h.cfg.Logger})
+	h.host, err = transport.New(transport.Config{Key: h.key, Listen: h.cfg.Peers, Announce: h.cfg.Announce, Withdrawn: h.between != nil, Admit: h.admitted.Admits, Log: h.cfg.Logger})
 	if err != nil {
 		return err
 	}
@@ -477,7 +511,7 @@ func (h *Hub) openNetwork(ctx context.Context) error {
 // once and for good, and its nodes prove for no chain.
 func (h *Hub) openChain(ctx context.Context) error {
 	if h.cfg.Chain == "" {
-		if _, err := h.log.Propose(ctx, registry.SetVenue{Venue: query.NoChain}); err != nil {
+		if _, err := h.Propose(ctx, registry.SetVenue{Venue: query.NoChain}); err != nil {
 			return fmt.Errorf("run without a chain: %w", err)
 		}
 		return nil
@@ -492,15 +526,24 @@ func (h *Hub) openChain(ctx context.Context) error {
 			access = keys.Verifying().EVM()
 		}
 	}
+	accounts, signers, err := h.signers(signer)
+	if err != nil {
+		return err
+	}
 	h.anchor, err = anchor.New(anchor.Config{
-		Registry: h.Reader, Log: h.log, Checkpoint: h.publisher.Checkpoint, Growth: h.publisher.Growth,
-		Chain: evm.Config{Endpoint: h.cfg.Chain, Check: h.cfg.ChainCheck, Signer: signer},
+		Registry: h.Reader, Log: h.log, Checkpoint: h.publisher.Checkpoint, Growth: h.publisher.Growth, Check: publication.Patient(publication.Check(h.db)),
+		Chain: evm.Config{Endpoint: h.cfg.Chain, Check: h.cfg.ChainCheck, Signer: signer, Replicas: signers},
 		Deploy: evm.DeployConfig{
-			Record: filepath.Join(h.cfg.Dir, deploymentFile), Origin: h.cfg.Origin, Replicas: []evm.Address{signer.Address()},
+			Record: filepath.Join(h.cfg.Dir, deploymentFile), Origin: h.cfg.Origin, Replicas: accounts,
 			VerifyingKey: access, QueryPosition: anchor.QueryPosition, RootPosition: anchor.RootPosition, Redeploy: h.cfg.Redeploy,
 		},
 		Interval: h.cfg.AnchorEvery, Metrics: h.metrics, Logger: h.cfg.Logger, Now: h.cfg.Now,
 	})
+	if err == nil && h.between != nil {
+		h.between.HandleCall(anchor.SignProtocol, func(ctx context.Context, _ identity.DID, raw []byte) ([]byte, error) {
+			return h.anchor.Sign(ctx, raw)
+		})
+	}
 	return err
 }
 
@@ -518,6 +561,30 @@ func (h *Hub) chainSigner() (evm.Signer, error) {
 		return nil, fmt.Errorf("chain-signer: %w", err)
 	}
 	return signer, nil
+}
+
+// signers returns the accounts whose quorum the contracts believe, in the order of the list,
+// and who signs for them.
+func (h *Hub) signers(own evm.Signer) (accounts []evm.Address, signers []evm.Replica, err error) {
+	if h.between == nil {
+		return []evm.Address{own.Address()}, []evm.Replica{own}, nil
+	}
+	for _, r := range h.cfg.Replicas {
+		var account evm.Address
+		if err := account.UnmarshalText([]byte(r.Account)); err != nil {
+			return nil, nil, fmt.Errorf("replicas: account of %s: want 0x and 40 hex digits", r.DID)
+		}
+		accounts = append(accounts, account)
+		if r.DID != h.self.DID() {
+			signers = append(signers, anchor.Colleague{Network: h.between, DID: r.DID, Account: account})
+			continue
+		}
+		if account != own.Address() {
+			return nil, nil, fmt.Errorf("replicas: the list says that this machine's account is %s, its key's is %s", account.Hex(), own.Address().Hex())
+		}
+		signers = append(signers, own)
+	}
+	return accounts, signers, nil
 }
 
 func (h *Hub) openDispatch(context.Context) error {
@@ -576,6 +643,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	group.Go(func() error { return h.host.Run(running) })
 	group.Go(func() error { return h.group.Run(running) })
 	group.Go(func() error { return h.follow(running) })
+	group.Go(func() error { return h.followLeader(running) })
 	group.Go(func() error { return h.publisher.Run(running) })
 	group.Go(func() error { return h.dispatch.Run(running) })
 	group.Go(func() error { return h.timetable.Run(running) })
@@ -586,6 +654,9 @@ func (h *Hub) Run(ctx context.Context) error {
 	h.notify()
 	return h.end(ctx, group.Wait())
 }
+
+// proposer proposes wherever the leader is.
+func (h *Hub) proposer() anyLog { return anyLog{h.log, h.between} }
 
 // Close releases what Open took. Run does it by itself.
 func (h *Hub) Close() error {
@@ -598,6 +669,9 @@ func (h *Hub) Close() error {
 	}
 	if h.replica != nil {
 		errs = append(errs, h.replica.Close())
+	}
+	if h.between != nil {
+		errs = append(errs, h.between.Close(), h.early.Wait())
 	}
 	if h.db != nil {
 		errs = append(errs, h.db.Close())

@@ -84,7 +84,7 @@ func (h *Hub) recordConsents(ctx context.Context, from identity.DID, e message.E
 	if e.Issuer != from {
 		return nil, problem.Refusal("epoch.sender", "a node sends its own consent epochs and columns only")
 	}
-	outcome, err := h.log.Propose(ctx, body)
+	outcome, err := h.Propose(ctx, body)
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +104,9 @@ func (h *Hub) network(ctx context.Context, from identity.DID) (entry.Network, er
 	network := entry.Network{Trust: h.Trust(), Circuits: circuits, Policy: h.cfg.Policy}
 	if network.Last, err = h.Reader.LastAccepted(ctx, from); err != nil {
 		return entry.Network{}, err
+	}
+	for _, r := range h.cfg.Replicas {
+		network.URLs = append(network.URLs, r.URL)
 	}
 	for _, n := range nodes {
 		if !n.Revoked {

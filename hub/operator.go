@@ -37,21 +37,21 @@ func (h *Hub) admitOperator(ctx context.Context) error {
 }
 
 func (h *Hub) admit(ctx context.Context, token string, holder identity.DID, role registry.Role, life time.Duration) error {
-	_, err := h.log.Propose(ctx, registry.AdmitToken{
+	_, err := h.Propose(ctx, registry.AdmitToken{
 		Hash: registry.TokenHash(token), Holder: holder, Role: role, Expires: h.cfg.Now().Add(life),
 	})
 	return err
 }
 
-// Propose commits a command.
+// Propose commits a command, at whichever replica leads.
 func (h *Hub) Propose(ctx context.Context, body registry.Body) (registry.Outcome, error) {
-	return h.log.Propose(ctx, body)
+	return h.proposer().Propose(ctx, body)
 }
 
 // Invite keeps a name for a node of an organization and returns the text that
 // lets the node in, once, until it expires. The text is a secret.
 func (h *Hub) Invite(ctx context.Context, name, organization string, ttl time.Duration) (string, time.Time, error) {
-	if _, err := h.log.Propose(ctx, registry.InviteNode{Name: name, Organization: organization}); err != nil {
+	if _, err := h.Propose(ctx, registry.InviteNode{Name: name, Organization: organization}); err != nil {
 		return "", time.Time{}, err
 	}
 	invitation, err := h.authority.Invite(name, ttl, pki.Endpoint{URL: h.URL(), Addresses: h.host.Addrs()})

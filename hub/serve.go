@@ -27,9 +27,13 @@ func (h *Hub) openAPI(context.Context) error {
 	if h.listener, err = net.Listen("tcp", h.cfg.Listen); err != nil {
 		return err
 	}
+	if h.between != nil {
+		h.entrance = newEntrance(h, h.listener)
+		h.listener = h.entrance
+	}
 	h.metrics.MustRegister(h.db.Collectors()...)
 	handler, err := api.New(api.Config{
-		Registry: h.Reader, Ledger: h.Ledger, Log: h.log, Operator: h, Network: h,
+		Registry: h.Reader, Ledger: h.Ledger, Log: h.proposer(), Operator: h, Network: h,
 		Certificates: pki.Handler(h.authority, h.cfg.Logger), ProvingKey: h.provingKey,
 		Queue: h.cfg.Queue.limits(), Metrics: h.metrics, Logger: h.cfg.Logger, Now: h.cfg.Now,
 	})
@@ -51,12 +55,18 @@ func (h *Hub) provingKey(circuit message.Digest) (api.ProvingKey, bool) {
 
 // URL returns the origin of the HTTPS API.
 func (h *Hub) URL() string {
+	if h.url != "" {
+		return h.url
+	}
 	_, port, _ := net.SplitHostPort(h.listener.Addr().String())
 	return "https://" + net.JoinHostPort(h.cfg.Hosts[0], port)
 }
 
 // serveHTTP serves the API until ctx ends.
 func (h *Hub) serveHTTP(ctx context.Context) error {
+	if h.entrance != nil {
+		go h.entrance.run() // until it is closed
+	}
 	stopped := context.AfterFunc(ctx, func() {
 		quiet, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 		defer cancel()

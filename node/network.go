@@ -338,29 +338,55 @@ func (n *network) load(ctx context.Context, list []entry.Circuit) (Prover, error
 func (n *network) keysOf(ctx context.Context, c entry.Circuit, circuit circuits.Circuit) (*prover.Keys, error) {
 	published := prover.Published{Circuit: circuit, VerifyingKey: c.VerifyingKey, ProvingDigest: c.ProvingDigest, Development: c.Development, Ceremony: c.Ceremony}
 	return prover.CachedKeys(ctx, n.keys, published, func(ctx context.Context) (io.ReadCloser, error) {
-		url := strings.TrimSuffix(n.url, "/") + "/v1/circuits/" + message.Sum(c.VerifyingKey).String() + "/proving-key"
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return nil, err
-		}
-		resp, err := n.client.Do(req)
-		if err != nil {
-			return nil, err
-		}
-		if resp.StatusCode != http.StatusOK {
-			return nil, errors.Join(fmt.Errorf("proving key of %s: the hub answered with status %d", circuit, resp.StatusCode), resp.Body.Close())
-		}
-		return resp.Body, nil
+		return anywhere(n.urls(), func(origin string) (io.ReadCloser, error) {
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, origin+"/v1/circuits/"+message.Sum(c.VerifyingKey).String()+"/proving-key", nil)
+			if err != nil {
+				return nil, err
+			}
+			resp, err := n.client.Do(req)
+			if err != nil {
+				return nil, err
+			}
+			if resp.StatusCode != http.StatusOK {
+				return nil, errors.Join(fmt.Errorf("proving key of %s: the hub answered with status %d", circuit, resp.StatusCode), resp.Body.Close())
+			}
+			return resp.Body, nil
+		})
 	})
 }
 
+// urls returns the origins of the hub's API: that of the invitation, then its other replicas'.
+func (n *network) urls() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	list := []string{strings.TrimSuffix(n.url, "/")}
+	for _, url := range n.last.URLs {
+		if url = strings.TrimSuffix(url, "/"); !slices.Contains(list, url) {
+			list = append(list, url)
+		}
+	}
+	return list
+}
+
+// anywhere tries the hub's replicas one after the other, until one answers.
+func anywhere[T any](origins []string, ask func(origin string) (T, error)) (answer T, err error) {
+	var failures []error
+	for _, origin := range origins {
+		if answer, err = ask(origin); err == nil {
+			return answer, nil
+		}
+		failures = append(failures, err)
+	}
+	return answer, errors.Join(failures...)
+}
+
 // newRenewer returns what keeps the node's certificate fresh.
-func newRenewer(h home, path string, cfg Config) (*pki.Renewer, error) {
+func newRenewer(h home, origins func() []string, path string, cfg Config) (*pki.Renewer, error) {
 	client := pki.NewClient(pki.ClientConfig{Now: cfg.Now})
 	return pki.NewRenewer(pki.RenewerConfig{
 		Certificate: h.certificate,
 		Renew: func(ctx context.Context, c pki.Certificate) (pki.Certificate, error) {
-			return client.Renew(ctx, h.hub.URL, c, h.key)
+			return anywhere(origins(), func(origin string) (pki.Certificate, error) { return client.Renew(ctx, origin, c, h.key) })
 		},
 		Save: func(c pki.Certificate) error { return writeFile(path, c.PEM()) },
 		Log:  cfg.Logger, Now: cfg.Now,

@@ -396,7 +396,7 @@ func (n *Node) openNetwork(context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.renewer, err = newRenewer(n.home, filepath.Join(n.cfg.Dir, certificateFile), n.cfg)
+	n.renewer, err = newRenewer(n.home, n.network.urls, filepath.Join(n.cfg.Dir, certificateFile), n.cfg)
 	return err
 }
 

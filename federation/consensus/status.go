@@ -39,13 +39,18 @@ func (r *Replica) Leader() identity.DID {
 	return identity.DID(id)
 }
 
+// Changed returns a channel that is closed when the leader changes.
+func (r *Replica) Changed() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.changed
+}
+
 // WaitLeader waits until a leader is known. If it is this replica, every
 // command acknowledged in an earlier life has then been applied.
 func (r *Replica) WaitLeader(ctx context.Context) (identity.DID, error) {
 	for {
-		r.mu.Lock()
-		changed := r.changed
-		r.mu.Unlock()
+		changed := r.Changed()
 		leader := r.Leader()
 		if leader != "" && leader != r.cfg.ID {
 			return leader, nil

@@ -37,10 +37,12 @@ func (g gate) InterceptPeerDial(id peer.ID) bool { return g.h.admits(id) }
 
 func (g gate) InterceptAddrDial(peer.ID, multiaddr.Multiaddr) bool { return true }
 
-func (g gate) InterceptAccept(network.ConnMultiaddrs) bool { return g.h.serving.Load() }
+func (g gate) InterceptAccept(network.ConnMultiaddrs) bool {
+	return g.h.serving.Load() && !g.h.withdrawn.Load()
+}
 
-func (g gate) InterceptSecured(_ network.Direction, id peer.ID, _ network.ConnMultiaddrs) bool {
-	return g.h.admits(id)
+func (g gate) InterceptSecured(direction network.Direction, id peer.ID, _ network.ConnMultiaddrs) bool {
+	return g.h.admits(id) && (direction == network.DirOutbound || !g.h.withdrawn.Load())
 }
 
 func (g gate) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }

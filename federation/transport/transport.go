@@ -59,8 +59,12 @@ type Config struct {
 	// addresses of this machine that Listen covers.
 	Announce []string
 
+	// Withdrawn lets a hub begin as after [Host.Withdraw].
+	Withdrawn bool
+
 	// Hub holds the addresses of a node's hub, as [Host.Addrs] of the hub
-	// gives them: any number, all ending in the same /p2p/ part.
+	// gives them: any number, all ending in the same /p2p/ part. They may be of
+	// several machines of which one at a time listens.
 	Hub []string
 
 	// Peers holds the addresses of a hub's other replicas, each ending in
@@ -100,10 +104,11 @@ type Host struct {
 	watch *watch
 	log   *slog.Logger
 
-	serving  atomic.Bool // set by Run: inbound connections are refused before
-	standing atomic.Bool // a node is connected to its hub and has a relay slot
-	ctx      context.Context
-	cancel   context.CancelFunc
+	serving   atomic.Bool // set by Run: inbound connections are refused before
+	withdrawn atomic.Bool // a hub lets nobody in
+	standing  atomic.Bool // a node is connected to its hub and has a relay slot
+	ctx       context.Context
+	cancel    context.CancelFunc
 
 	mu      sync.Mutex // guards closed against tasks.Add, and statics
 	closed  bool
@@ -121,6 +126,7 @@ func New(cfg Config) (*Host, error) {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
 	h := &Host{cfg: cfg, self: cfg.Key.DID(), hub: hub, statics: map[peer.ID]bool{}, log: cfg.Log}
+	h.withdrawn.Store(cfg.Withdrawn)
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	if err := h.start(others); err != nil {
 		h.cancel()
@@ -169,7 +175,10 @@ func (h *Host) start(others []peer.AddrInfo) error {
 	h.watch = newWatch(h)
 	h.host.Network().Notify(h.watch)
 	if !h.isNode() {
-		if err = h.listen(); err == nil {
+		if !h.cfg.Withdrawn {
+			err = h.listen()
+		}
+		if err == nil {
 			h.relay, err = h.newRelay()
 		}
 		if err != nil {

@@ -37,7 +37,7 @@ type Log interface {
 	Leading() bool
 }
 
-// Config configures an [Anchor]. Registry, Log, Checkpoint, Growth, Chain and
+// Config configures an [Anchor]. Registry, Log, Checkpoint, Growth, Check, Chain and
 // Deploy are required.
 type Config struct {
 	Registry *registry.Reader
@@ -50,8 +50,11 @@ type Config struct {
 	// larger size.
 	Growth func(ctx context.Context, smaller, larger int64) (ledger.ConsistencyProof, error)
 
-	// Chain is how the chain is reached, and with which account. Its
-	// Deployment is filled in here.
+	// Check fails unless this replica's own tables lead to a checkpoint.
+	Check func(ctx context.Context, c cosign.Checkpoint) error
+
+	// Chain is how the chain is reached, with which account, and who signs beside it:
+	// a [Colleague] for each other replica. Its Deployment is filled in here.
 	Chain  evm.Config
 	Deploy evm.DeployConfig
 
@@ -79,8 +82,8 @@ type Anchor struct {
 
 // New returns an Anchor; it starts nothing.
 func New(cfg Config) (*Anchor, error) {
-	if cfg.Registry == nil || cfg.Log == nil || cfg.Checkpoint == nil || cfg.Growth == nil {
-		return nil, errors.New("anchor: registry, log, checkpoint and growth are required")
+	if cfg.Registry == nil || cfg.Log == nil || cfg.Checkpoint == nil || cfg.Growth == nil || cfg.Check == nil {
+		return nil, errors.New("anchor: registry, log, checkpoint, growth and check are required")
 	}
 	if cfg.Interval <= 0 {
 		cfg.Interval = 10 * time.Minute
@@ -153,9 +156,15 @@ func (a *Anchor) Run(ctx context.Context) error {
 
 // connect deploys what is missing and tells the network where it is.
 func (a *Anchor) connect(ctx context.Context) (*evm.Client, error) {
+	if err := a.recall(ctx); err != nil {
+		return nil, err
+	}
 	deployment, err := evm.Deploy(ctx, a.cfg.Chain, a.cfg.Deploy)
 	if err != nil {
 		return nil, err
+	}
+	if err := a.note(ctx, deployment); err != nil {
+		return nil, fmt.Errorf("note deployment: %w", err)
 	}
 	venue := query.Venue{ChainID: deployment.ChainID, Contract: deployment.Access.Hex()}
 	if _, err := a.cfg.Log.Propose(ctx, registry.SetVenue{Venue: venue}); err != nil {
@@ -195,14 +204,11 @@ func (a *Anchor) postRoots(ctx context.Context, client *evm.Client) error {
 		if a.posted[digest] || len(roots) == rootsAtOnce {
 			continue
 		}
-		e, err := a.cfg.Registry.Epoch(ctx, digest)
+		root, err := a.root(ctx, digest)
 		if err != nil {
 			return err
 		}
-		roots = append(roots, evm.Root{
-			Node: evm.Node(query.NodeTag(e.Node)), Trial: evm.Trial(message.Sum([]byte(e.Trial))),
-			Digest: digest, LedgerIndex: uint64(e.LedgerIndex),
-		})
+		roots = append(roots, root)
 		digests = append(digests, digest)
 	}
 	if len(roots) == 0 {

@@ -14,8 +14,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -29,7 +31,8 @@ import (
 
 // Config configures a [Client]. URL is required.
 type Config struct {
-	// URL is the origin of the hub's API, for example "https://hub.example:7420".
+	// URL is the origin of the hub's API, for example "https://hub.example:7420", or those of
+	// its replicas with commas between them. The first that can be reached is used.
 	URL string
 
 	// Root is the hub's root certificate in PEM form. Without it the system's
@@ -45,9 +48,10 @@ type Config struct {
 
 // Client is a connection to a hub. It is safe for concurrent use.
 type Client struct {
-	origin string
-	token  string
-	http   *http.Client
+	origin   string
+	token    string
+	http     *http.Client
+	replicas int
 }
 
 // ErrUnreachable says that the hub did not answer: no connection to it was made, or it broke.
@@ -58,9 +62,13 @@ const maxAnswer = 16 << 20
 
 // New returns a Client; it connects to nothing yet.
 func New(cfg Config) (*Client, error) {
-	u, err := url.Parse(cfg.URL)
-	if err != nil || u.Scheme != "https" || u.Host == "" {
-		return nil, errors.New("hub client: the hub's URL must be like https://host:port")
+	var hosts []string
+	for text := range strings.SplitSeq(cfg.URL, ",") {
+		u, err := url.Parse(strings.TrimSpace(text))
+		if err != nil || u.Scheme != "https" || u.Host == "" {
+			return nil, errors.New("hub client: the hub's URL must be like https://host:port")
+		}
+		hosts = append(hosts, u.Host)
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 2 * time.Minute
@@ -72,10 +80,41 @@ func New(cfg Config) (*Client, error) {
 			return nil, errors.New("hub client: the root certificate is not PEM")
 		}
 	}
-	return &Client{
-		origin: "https://" + u.Host, token: cfg.Token,
-		http: &http.Client{Timeout: cfg.Timeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: conf, ForceAttemptHTTP2: true}},
-	}, nil
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: conf, ForceAttemptHTTP2: true}
+	if len(hosts) > 1 {
+		transport.DialContext = dialAny(hosts)
+	}
+	return &Client{origin: "https://" + hosts[0], token: cfg.Token, http: &http.Client{Timeout: cfg.Timeout, Transport: transport}, replicas: len(hosts)}, nil
+}
+
+// dialTime is how long one replica has to take a connection before the next is tried.
+const dialTime = 5 * time.Second
+
+// dialAny reaches the first host's address at whichever of the hosts is there: the replicas of
+// a hub are one to whoever asks, and have one certificate.
+func dialAny(hosts []string) func(ctx context.Context, network, address string) (net.Conn, error) {
+	var addresses []string
+	for _, host := range hosts {
+		if _, _, err := net.SplitHostPort(host); err != nil {
+			host = net.JoinHostPort(strings.Trim(host, "[]"), "443")
+		}
+		addresses = append(addresses, host)
+	}
+	dialer := net.Dialer{Timeout: dialTime}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		if address != addresses[0] { // a proxy
+			return dialer.DialContext(ctx, network, address)
+		}
+		var failures []error
+		for _, address := range addresses {
+			conn, err := dialer.DialContext(ctx, network, address)
+			if err == nil {
+				return conn, nil
+			}
+			failures = append(failures, err)
+		}
+		return nil, errors.Join(failures...)
+	}
 }
 
 // HTTP returns the underlying client, which trusts the hub's root only.
@@ -106,7 +145,7 @@ func (c *Client) do(ctx context.Context, method, path string, body, answer any) 
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.send(req)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
@@ -129,6 +168,17 @@ func (c *Client) do(ctx context.Context, method, path string, body, answer any) 
 		return errors.New("the hub's answer is malformed")
 	}
 	return nil
+}
+
+// send sends a request. One that only reads goes to another replica if that which had it is lost.
+func (c *Client) send(req *http.Request) (*http.Response, error) {
+	for try := 1; ; try++ {
+		resp, err := c.http.Do(req)
+		var late net.Error
+		if err == nil || try >= c.replicas || req.Method != http.MethodGet || req.Context().Err() != nil || errors.As(err, &late) && late.Timeout() {
+			return resp, err
+		}
+	}
 }
 
 // Trust returns the hub's own trust document. It is worth as much as the

@@ -69,8 +69,8 @@ type Config struct {
 	// deadline has passed while the hub was down. Defaults to 10 s.
 	Grace time.Duration
 
-	// Settle is how long nodes have to come back after the dispatcher began to
-	// run, as after a restart of the hub: a step does not end before, unless that
+	// Settle is how long nodes have to come back after the dispatcher began to drive
+	// questions, as after a restart of the hub or at a new leader: a step does not end before, unless that
 	// takes more than half of the time left. Defaults to 15 s.
 	Settle time.Duration
 
@@ -140,9 +140,8 @@ type Dispatcher struct {
 	cfg  Config
 	wake chan struct{}
 
-	began time.Time // set by Run before it drives anything
-
 	mu        sync.Mutex
+	began     time.Time                       // when it last began to drive; zero while another replica leads; guarded by mu
 	answering *queue.Queue                    // guarded by mu
 	proving   *queue.Queue                    // guarded by mu
 	ends      map[query.ID]context.CancelFunc // ends the work on a question that is answered; guarded by mu
@@ -190,13 +189,12 @@ func (d *Dispatcher) Wake() {
 
 // Run drives questions until ctx ends, then waits for those under way to let go.
 func (d *Dispatcher) Run(ctx context.Context) error {
-	d.began = d.cfg.Now()
 	var group sync.WaitGroup
 	defer group.Wait()
 	tick := time.NewTicker(d.cfg.Poll)
 	defer tick.Stop()
 	for {
-		if d.cfg.Log.Leading() {
+		if d.lead(d.cfg.Log.Leading()) {
 			if err := d.start(ctx, &group); err != nil && ctx.Err() == nil {
 				d.cfg.Logger.ErrorContext(ctx, "read open questions", "err", err)
 			}
@@ -208,6 +206,31 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		case <-d.wake:
 		}
 	}
+}
+
+// lead notes whether this replica leads. One that does no more lets go of everything: the
+// new leader drives it.
+func (d *Dispatcher) lead(leads bool) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if leads == !d.began.IsZero() {
+		return leads
+	}
+	d.began = time.Time{}
+	if leads {
+		d.began = d.cfg.Now()
+	}
+	for _, end := range d.ends {
+		end()
+	}
+	return leads
+}
+
+// settled returns until when nodes have to come back.
+func (d *Dispatcher) settled() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.began.Add(d.cfg.Settle)
 }
 
 // start begins to drive unfinished questions, as many as there are places for.

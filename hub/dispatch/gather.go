@@ -35,7 +35,7 @@ func (r *round) stepTime(step query.Step) time.Duration {
 			share = min(share, left/2) // more are to come
 		}
 	}
-	return max(share, min(r.began.Add(r.cfg.Settle).Sub(now), left/2))
+	return max(share, min(r.settled().Sub(now), left/2))
 }
 
 // gather takes one step: it asks nodes, waits for those that are slow, commits

@@ -84,6 +84,8 @@ func (s step) apply(data []byte) (Outcome, error) {
 	switch c.Kind {
 	case KindSetVenue:
 		return run(c.Body, s.setVenue)
+	case KindRecordDeployment:
+		return run(c.Body, s.recordDeployment)
 	case KindInviteNode:
 		return run(c.Body, s.inviteNode)
 	case KindEnrollNode:

@@ -47,6 +47,22 @@ func (s step) setVenue(c SetVenue) (Outcome, error) {
 	return silent(false), err
 }
 
+// maxDeployment bounds what is noted of the contracts, in bytes.
+const maxDeployment = 64 << 10
+
+func (s step) recordDeployment(c RecordDeployment) (Outcome, error) {
+	if len(c.Deployment) == 0 || len(c.Deployment) > maxDeployment {
+		return Outcome{}, problem.New(problem.Invalid, "deployment: up to 64 kB of JSON")
+	}
+	digest, err := s.store(c.Deployment)
+	if err != nil {
+		return Outcome{}, err
+	}
+	changed, err := s.tx.Exec(s.ctx, `INSERT INTO deployment (only_row, document) VALUES (1, ?)
+		ON CONFLICT DO UPDATE SET document = excluded.document WHERE document <> excluded.document`, digest.String())
+	return silent(changed == 0), err
+}
+
 func (s step) inviteNode(c InviteNode) (Outcome, error) {
 	if err := identity.CheckName(c.Name); err != nil {
 		return Outcome{}, err

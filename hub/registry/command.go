@@ -61,6 +61,7 @@ const (
 	KindChangeConsents    Kind = 32
 	KindCommitColumns     Kind = 33
 	KindRecordResult      Kind = 34
+	KindRecordDeployment  Kind = 38
 )
 
 // Command is one entry of the replicated log.
@@ -75,6 +76,11 @@ type (
 	// SetVenue fixes the chain and contracts of this network, once.
 	SetVenue struct {
 		Venue query.Venue `json:"venue"`
+	}
+
+	// RecordDeployment notes where the contracts are, for whichever replica leads next.
+	RecordDeployment struct {
+		Deployment json.RawMessage `json:"deployment"` // evm.Deployment
 	}
 
 	// InviteNode keeps a name for a node of an organization.
@@ -266,6 +272,7 @@ type (
 type Body interface{ kind() Kind }
 
 func (SetVenue) kind() Kind          { return KindSetVenue }
+func (RecordDeployment) kind() Kind  { return KindRecordDeployment }
 func (InviteNode) kind() Kind        { return KindInviteNode }
 func (EnrollNode) kind() Kind        { return KindEnrollNode }
 func (RevokeNode) kind() Kind        { return KindRevokeNode }

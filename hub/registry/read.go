@@ -109,6 +109,17 @@ func (r *Reader) Venue(ctx context.Context) (query.Venue, error) {
 	return read(ctx, r.db, func(tx *sqldb.Tx) (query.Venue, error) { return venueOf(ctx, tx) })
 }
 
+// Deployment returns where the contracts are, as it was recorded, nil before that.
+func (r *Reader) Deployment(ctx context.Context) (json.RawMessage, error) {
+	return read(ctx, r.db, func(tx *sqldb.Tx) (json.RawMessage, error) {
+		found, err := documents[json.RawMessage](ctx, tx, `SELECT document FROM deployment`)
+		if err != nil || len(found) == 0 {
+			return nil, err
+		}
+		return found[0], nil
+	})
+}
+
 // Circuit returns a circuit by the digest of its verifying key.
 func (r *Reader) Circuit(ctx context.Context, digest message.Digest) (entry.Circuit, error) {
 	return read(ctx, r.db, func(tx *sqldb.Tx) (entry.Circuit, error) { return circuitOf(ctx, tx, digest) })

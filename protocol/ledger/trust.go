@@ -37,6 +37,9 @@ type Network struct {
 	Circuits []Circuit         `json:"circuits"`
 	Policy   disclosure.Policy `json:"policy"` // the hub's own
 
+	// URLs are the origins of the API of each of the hub's replicas, absent if it has one.
+	URLs []string `json:"urls,omitempty"`
+
 	// Last is the newest answer by which the node that asks accepted a question, absent if there
 	// is none.
 	Last *message.Envelope `json:"last,omitempty"`

@@ -165,19 +165,11 @@ func (c *Client) setRoots(ctx context.Context, what string, roots []AcceptedRoot
 		Root  *big.Int
 		Until uint64
 	}
-	statement := c.statement(at, "Accept", field{"number", "uint256", decimal(number)})
 	list := make([]root, len(roots))
-	elements := make([][]field, len(roots))
 	for i, r := range roots {
 		list[i] = root{r.Node, new(big.Int).SetBytes(r.Root[:]), uint64(r.Until.Unix())}
-		elements[i] = []field{
-			{"node", "bytes32", word(r.Node)},
-			{"root", "uint256", decimal(list[i].Root)},
-			{"until", "uint64", decimal(new(big.Int).SetUint64(list[i].Until))},
-		}
 	}
-	rows(&statement, "roots", "Root", elements...)
-	return c.writeSigned(ctx, what, accessContract, at, statement, "accept", number, list)
+	return c.writeSigned(ctx, what, accessContract, at, c.cfg.Deployment.acceptStatement(number, roots), "accept", number, list)
 }
 
 // LogAccess lets the contract verify a proof and log the access. There is one entry for each node

@@ -71,11 +71,7 @@ func (c *Client) anchor(ctx context.Context, what string, size uint64, root [32]
 		}
 	}
 	at := c.cfg.Deployment.Anchor
-	return c.writeSigned(ctx, what, anchorContract, at, c.statement(at, "Checkpoint",
-		field{"origin", "string", c.cfg.Deployment.Origin},
-		field{"size", "uint64", decimal(new(big.Int).SetUint64(size))},
-		field{"root", "bytes32", word(root)},
-	), "anchor", size, root, path)
+	return c.writeSigned(ctx, what, anchorContract, at, c.cfg.Deployment.checkpointStatement(size, root), "anchor", size, root, path)
 }
 
 // anchored returns the receipt of the transaction that anchored this checkpoint.

@@ -158,7 +158,7 @@ func (c *Client) deploy(ctx context.Context, what DeployConfig) (Deployment, err
 			return Deployment{}, err
 		}
 		*step.at, d.Block = receipt.ContractAddress, receipt.BlockNumber.Uint64()
-		if err := d.write(what.Record); err != nil {
+		if err := d.Write(what.Record); err != nil {
 			return Deployment{}, err
 		}
 	}
@@ -276,8 +276,8 @@ func ParseDeployment(raw []byte) (Deployment, error) {
 	return d, nil
 }
 
-// write replaces the record durably: after a crash it is the old or the new one.
-func (d Deployment) write(path string) error {
+// Write replaces the record at path durably: after a crash it is the old or the new one.
+func (d Deployment) Write(path string) error {
 	raw, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write deployment: %w", err)

@@ -44,12 +44,16 @@ var domainFields = []apitypes.Type{
 
 // statement makes what a contract hashes as the struct name with these fields.
 func (c *Client) statement(at Address, name string, fields ...field) Statement {
+	return statementOf(c.cfg.ChainID, at, name, fields...)
+}
+
+func statementOf(chain uint64, at Address, name string, fields ...field) Statement {
 	s := Statement{
 		Types:       apitypes.Types{"EIP712Domain": domainFields},
 		PrimaryType: name,
 		Domain: apitypes.TypedDataDomain{
 			Name: "Trialmesh", Version: "1",
-			ChainId: (*math.HexOrDecimal256)(new(big.Int).SetUint64(c.cfg.ChainID)), VerifyingContract: at.Hex(),
+			ChainId: (*math.HexOrDecimal256)(new(big.Int).SetUint64(chain)), VerifyingContract: at.Hex(),
 		},
 		Message: apitypes.TypedDataMessage{},
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/big"
 
 	"github.com/ethereum/go-ethereum/core/types"
 )
@@ -68,18 +67,7 @@ func (c *Client) PostRoots(ctx context.Context, roots []Root) (Receipt, error) {
 
 func (c *Client) postRoots(ctx context.Context, what string, roots []Root) (*types.Receipt, error) {
 	at := c.cfg.Deployment.Roots
-	statement := c.statement(at, "Roots")
-	elements := make([][]field, len(roots))
-	for i, root := range roots {
-		elements[i] = []field{
-			{"node", "bytes32", word(root.Node)},
-			{"trial", "bytes32", word(root.Trial)},
-			{"digest", "bytes32", word(root.Digest)},
-			{"ledgerIndex", "uint64", decimal(new(big.Int).SetUint64(root.LedgerIndex))},
-		}
-	}
-	rows(&statement, "roots", "Root", elements...)
-	return c.writeSigned(ctx, what, rootsContract, at, statement, "postRoots", roots)
+	return c.writeSigned(ctx, what, rootsContract, at, c.cfg.Deployment.rootsStatement(roots), "postRoots", roots)
 }
 
 func validateRoots(roots []Root) error {
