@@ -13,6 +13,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/protocol/canonical"
 	"github.com/trialmesh/trialmesh/protocol/consent"
+	"github.com/trialmesh/trialmesh/protocol/enrollment"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -29,6 +30,9 @@ type ProofChecker interface {
 	// CheckAccess reports whether a's proof verifies against the epoch it names.
 	// hash is the public input that binds the proof to question, node and venue.
 	CheckAccess(circuit entry.Circuit, a query.Access, e consent.Epoch, hash consent.Element) error
+
+	// CheckEnrollment reports whether e's proof verifies in the network of a hub.
+	CheckEnrollment(circuit entry.Circuit, e enrollment.Enrollment, network identity.DID) error
 }
 
 // Machine applies commands. It is used by one goroutine at a time.
@@ -188,6 +192,12 @@ func (m *Machine) apply(ctx context.Context, tx *sqldb.Tx, data []byte) (Outcome
 		return run(c.Body, s.publishEpoch)
 	case KindChangeConsents:
 		return run(c.Body, s.changeConsents)
+	case KindFixPersonKey:
+		return run(c.Body, s.fixPersonKey)
+	case KindCountPeople:
+		return run(c.Body, s.countPeople)
+	case KindEnrollPerson:
+		return run(c.Body, s.enrollPerson)
 	case KindAskQuestion:
 		return run(c.Body, s.askQuestion)
 	case KindQueueQuestion:

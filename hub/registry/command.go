@@ -16,6 +16,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/protocol/canonical"
 	"github.com/trialmesh/trialmesh/protocol/consent"
+	"github.com/trialmesh/trialmesh/protocol/enrollment"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -59,6 +60,9 @@ const (
 	KindRecordSum         Kind = 30
 	KindRecordCeremony    Kind = 31
 	KindChangeConsents    Kind = 32
+	KindFixPersonKey      Kind = 36
+	KindCountPeople       Kind = 37
+	KindEnrollPerson      Kind = 38
 )
 
 // Command is one entry of the replicated log.
@@ -147,6 +151,22 @@ type (
 	// ChangeConsents records changes of a node's consent leaves.
 	ChangeConsents struct {
 		consent.Batch
+	}
+
+	// FixPersonKey fixes who shares the key by which people are told apart, once.
+	FixPersonKey struct {
+		Key enrollment.PersonKey `json:"key"`
+	}
+
+	// CountPeople counts the people that a node has looked up today, before they are.
+	CountPeople struct {
+		Node   identity.DID `json:"node"`
+		Values int          `json:"values"`
+	}
+
+	// EnrollPerson enrolls somebody in a trial.
+	EnrollPerson struct {
+		Enrollment enrollment.Enrollment `json:"enrollment"`
 	}
 
 	// AskQuestion records a question. It is of logs from before there was a queue.
@@ -267,6 +287,9 @@ func (RecordCeremony) kind() Kind    { return KindRecordCeremony }
 func (RegisterTrial) kind() Kind     { return KindRegisterTrial }
 func (PublishEpoch) kind() Kind      { return KindPublishEpoch }
 func (ChangeConsents) kind() Kind    { return KindChangeConsents }
+func (FixPersonKey) kind() Kind      { return KindFixPersonKey }
+func (CountPeople) kind() Kind       { return KindCountPeople }
+func (EnrollPerson) kind() Kind      { return KindEnrollPerson }
 func (AskQuestion) kind() Kind       { return KindAskQuestion }
 func (RecordAnswer) kind() Kind      { return KindRecordAnswer }
 func (RecordStep) kind() Kind        { return KindRecordStep }

@@ -42,6 +42,8 @@ const (
 	OccurrenceMissed   Kind = 13 // schedule.Miss
 	ConsentChanged     Kind = 14 // envelope of consent.Changes, which names their list
 	CeremonyStated     Kind = 15 // envelope of a statement about a ceremony of keys
+	PersonKeyFixed     Kind = 19 // enrollment.PersonKey
+	PersonEnrolled     Kind = 20 // enrollment.Enrollment
 )
 
 var kindNames = map[Kind]string{
@@ -50,6 +52,7 @@ var kindNames = map[Kind]string{
 	QuestionAnswered: "question answered", AccessProved: "access proved", ChainAnchored: "chain anchored",
 	StudyRegistered: "study registered", ScheduleRegistered: "schedule registered", ScheduleCancelled: "schedule cancelled",
 	OccurrenceMissed: "occurrence missed", ConsentChanged: "consent changed", CeremonyStated: "ceremony stated",
+	PersonKeyFixed: "person key fixed", PersonEnrolled: "person enrolled",
 }
 
 func (k Kind) String() string {

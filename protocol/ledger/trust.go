@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	"github.com/trialmesh/trialmesh/protocol/enrollment"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
 )
@@ -36,6 +37,10 @@ type Network struct {
 	Nodes    []identity.DID    `json:"nodes"` // admitted, not revoked
 	Circuits []Circuit         `json:"circuits"`
 	Policy   disclosure.Policy `json:"policy"` // the hub's own
+
+	// People names who shares the key by which people are told apart, absent of a hub that
+	// enrolls nobody.
+	People *enrollment.PersonKey `json:"people,omitempty"`
 
 	// Last is the newest answer by which the node that asks accepted a question, absent if there
 	// is none.
