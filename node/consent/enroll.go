@@ -22,10 +22,15 @@ var (
 )
 
 // Identify makes the leaf of a person's consent to a trial name them by their secret, once it
-// has been published. It returns the participant.
-func (b *Book) Identify(ctx context.Context, tx *sqldb.Tx, id trial.ID, person omop.PersonID, secret circuits.Secret) (participant identity.DID, err error) {
+// has been published. It returns the participant, and whether the leaf named them so before.
+// The person is whom find returns, as in [Book.RecordOf].
+func (b *Book) Identify(ctx context.Context, tx *sqldb.Tx, id trial.ID, find func(context.Context, *sqldb.Tx) (omop.PersonID, error), secret circuits.Secret) (participant identity.DID, before bool, err error) {
 	if err := tx.Lock(ctx, "consent"); err != nil {
-		return "", err
+		return "", false, err
+	}
+	person, err := find(ctx, tx)
+	if err != nil {
+		return "", false, err
 	}
 	var status, slot int64
 	var known string
@@ -33,25 +38,25 @@ func (b *Book) Identify(ctx context.Context, tx *sqldb.Tx, id trial.ID, person o
 	text := personText(secret.Element())
 	switch {
 	case errors.Is(err, sqldb.ErrNoRows), err == nil && circuits.Status(status) != circuits.Active:
-		return "", ErrUnconsented
+		return "", false, ErrUnconsented
 	case err != nil:
-		return "", err
+		return "", false, err
 	case known == text:
-		return participant, nil
+		return participant, true, nil
 	case slot >= circuits.MaxBlocks*circuits.BlockLeaves:
-		return "", ErrPlace
+		return "", false, ErrPlace
 	}
 	var one int
 	switch err := tx.QueryRow(ctx, `SELECT 1 FROM consent_slot WHERE trial = ? AND person = ?`, id, text).Scan(&one); {
 	case err == nil:
-		return "", ErrSamePerson
+		return "", false, ErrSamePerson
 	case !errors.Is(err, sqldb.ErrNoRows):
-		return "", err
+		return "", false, err
 	}
 	if _, err := tx.Exec(ctx, `UPDATE consent_slot SET person = ? WHERE trial = ? AND slot = ?`, text, id, slot); err != nil {
-		return "", err
+		return "", false, err
 	}
-	return participant, b.pend(ctx, tx, id, participant)
+	return participant, false, b.pend(ctx, tx, id, participant)
 }
 
 // ErrUnpublished reports a leaf that is not on the ledger yet as it is needed. Try again once
