@@ -17,11 +17,12 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/query"
+	"github.com/trialmesh/trialmesh/protocol/trial"
 )
 
 func newVerifyCommand() *cobra.Command {
 	return group("verify", "Check a ledger, an answer or a proof from public data alone",
-		newVerifyLedger(), newVerifyQuery(), newVerifyProof(), newVerifyConsent(), newVerifyReceipt(), newVerifyReceipts(), newVerifyFork(), newVerifyExport())
+		newVerifyLedger(), newVerifyQuery(), newVerifyProof(), newVerifyTrial(), newVerifyConsent(), newVerifyReceipt(), newVerifyReceipts(), newVerifyFork(), newVerifyExport())
 }
 
 const verifyLong = `
@@ -79,6 +80,28 @@ func newVerifyProof() *cobra.Command {
 			}
 			return verifyQuestion(cmd, args[0], func(ctx context.Context, source evidence.Source, trust evidence.Trust, chain string, id query.ID) (evidence.Report, error) {
 				return evidence.VerifyProof(ctx, source, trust, chain, id, node)
+			})
+		},
+	}
+	return addSource(cmd)
+}
+
+func newVerifyTrial() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "trial ID",
+		Short: "Check who is enrolled in a trial: each person once, unidentified",
+		Long: `Check every enrollment in trial ID: the proof that somebody with a consent in force enrolled, under the
+consents of all sites as they stood on the ledger; that nobody is enrolled twice; and that one key told
+people apart. It counts people and names none.` + verifyLong,
+		Example: `  trialmesh verify trial glucose-1 --from https://hub.example:7420 --root root.pem --trust trust.json`,
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id := trial.ID(args[0])
+			if !id.Valid() {
+				return usageError{errors.New("a trial's id has 3 to 64 lower-case letters, digits and dashes")}
+			}
+			return verify(cmd, func(ctx context.Context, source evidence.Source, trust evidence.Trust, _ string) (evidence.Report, error) {
+				return evidence.VerifyTrial(ctx, source, trust, id)
 			})
 		},
 	}
