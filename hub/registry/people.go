@@ -65,15 +65,16 @@ func (r *Reader) Enrollments(ctx context.Context, id trial.ID, after int64, limi
 // a node are.
 func (r *Reader) Places(ctx context.Context, id trial.ID, node identity.DID) (p enrollment.Places, err error) {
 	err = r.db.Read(ctx, func(tx *sqldb.Tx) error {
+		p.Own = make(map[int]int)
 		var err error
 		if p.Registration, _, err = trialOf(ctx, tx, id); err != nil {
 			return err
 		}
-		if err := tx.Each(ctx, `SELECT b.place FROM people_block b JOIN consent_tree t ON t.tree = b.tree WHERE b.trial = ? AND t.node = ? ORDER BY b.block`,
+		if err := tx.Each(ctx, `SELECT b.block, b.place FROM people_block b JOIN consent_tree t ON t.tree = b.tree WHERE b.trial = ? AND t.node = ?`,
 			[]any{id, node}, func(rows *sqldb.Rows) error {
-				var place int
-				err := rows.Scan(&place)
-				p.Own = append(p.Own, place)
+				var block, place int
+				err := rows.Scan(&block, &place)
+				p.Own[block] = place
 				return err
 			}); err != nil {
 			return err

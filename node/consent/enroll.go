@@ -102,7 +102,8 @@ func (b *Book) wayUp(ctx context.Context, tx *sqldb.Tx, id trial.ID, slot int, p
 	if err != nil {
 		return circuits.Path{}, err
 	}
-	if block >= len(places.Own) || places.Own[block] < 0 || places.Own[block] >= len(places.Blocks) || places.Blocks[places.Own[block]] != root {
+	place, placed := places.Own[block]
+	if !placed || place < 0 || place >= len(places.Blocks) || places.Blocks[place] != root {
 		return circuits.Path{}, ErrUnpublished
 	}
 	within, err := circuits.PathIn(rows, slot, circuits.BlockLevel)
@@ -113,7 +114,7 @@ func (b *Book) wayUp(ctx context.Context, tx *sqldb.Tx, id trial.ID, slot int, p
 	if err != nil {
 		return circuits.Path{}, err
 	}
-	above, err := sites.Path(places.Own[block])
+	above, err := sites.Path(place)
 	if err != nil {
 		return circuits.Path{}, fmt.Errorf("consent: way to the root over all sites: %w", err)
 	}

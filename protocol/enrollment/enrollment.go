@@ -89,12 +89,11 @@ type Where struct {
 }
 
 // Places is a trial with the tree over the consents of all its sites: the roots of the blocks
-// in the order in which they came onto the ledger, and which of them are the asking node's, by
-// their number there.
+// in the order in which they came onto the ledger, and where among them the asking node's are.
 type Places struct {
 	Registration trial.Registration `json:"registration"`
 	Blocks       []consent.Element  `json:"blocks"`
-	Own          []int              `json:"own"`
+	Own          map[int]int        `json:"own"` // place by number
 }
 
 // Enrollment enrolls somebody. It is public, and does not say who or at which site.
