@@ -54,7 +54,7 @@ func newCeremonyStart() *cobra.Command {
 	}
 	cmd.Flags().String("name", "", "what the ceremony is called (required)")
 	cmd.Flags().String("shape", "1024x16x8", "sizes of the circuits: people in a shard x shards of a proof x scopes of a question")
-	cmd.Flags().StringSlice("circuit", nil, "name of a circuit, may be repeated (default both of the shape)")
+	cmd.Flags().StringSlice("circuit", nil, "name of a circuit, may be repeated (default both of the shape, and enrollment)")
 	cmd.Flags().Int("parties", 3, "how many different keys must contribute to each phase")
 	mustGive(cmd, "name")
 	return addDir(addCeremonyKey(cmd), "transcript")
@@ -69,7 +69,7 @@ func ceremonyCircuits(cmd *cobra.Command) ([]circuits.Circuit, error) {
 		if err != nil {
 			return nil, fmt.Errorf("shape %q: %w", text, err)
 		}
-		return []circuits.Circuit{c.Shape().Epoch(), c}, nil
+		return []circuits.Circuit{c.Shape().Epoch(), c, circuits.Enrollment(circuits.TreeDepth)}, nil
 	}
 	var list []circuits.Circuit
 	for _, name := range names {
