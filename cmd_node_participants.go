@@ -54,8 +54,8 @@ enrolls, and the ledger gets the proof. Whoever is enrolled already, at this sit
 and nobody learns where they were.
 
 Enrolling again is harmless, and tries again what was refused. An enrollment waits until the consent
-is on the ledger; --wait waits for it, up to a time. The participant's receipt changes: give them a new
-one with node consent receipt.`,
+is on the ledger; --wait waits for it, up to a time. The command ends with status 1 if somebody was
+refused. The participant's receipt changes: give them a new one with node consent receipt.`,
 		Example: `  trialmesh node participants enroll patients.ndjson --dir node --wait 2m`,
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -85,7 +85,10 @@ one with node consent receipt.`,
 			if err := awaitParticipants(cmd, c, list, time.Now().Add(wait)); err != nil {
 				return err
 			}
-			return printParticipants(cmd, list)
+			if err := printParticipants(cmd, list); err != nil {
+				return err
+			}
+			return refusedParticipants(list)
 		},
 	}
 	cmd.Flags().Duration("wait", 0, "how long to wait for the ledger")
@@ -114,12 +117,6 @@ func awaitParticipants(cmd *cobra.Command, c *client.Client, list []client.Parti
 }
 
 func printParticipants(cmd *cobra.Command, list []client.Participant) error {
-	refused := 0
-	for _, p := range list {
-		if p.Refused != nil {
-			refused++
-		}
-	}
 	if wantsJSON(cmd) {
 		return printJSON(cmd, map[string]any{"participants": list})
 	}
@@ -139,13 +136,16 @@ func printParticipants(cmd *cobra.Command, list []client.Participant) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.Trial, p.Participant, p.State, entry, why)
 	}
-	if err := w.Flush(); err != nil {
-		return err
+	return w.Flush()
+}
+
+// refusedParticipants fails if somebody was refused, for the reason of the first.
+func refusedParticipants(list []client.Participant) error {
+	refused := slices.DeleteFunc(slices.Clone(list), func(p client.Participant) bool { return p.Refused == nil })
+	if len(refused) == 0 {
+		return nil
 	}
-	if refused > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%d refused\n", refused)
-	}
-	return nil
+	return fmt.Errorf("%d of %d refused, the first: %w", len(refused), len(list), refused[0].Refused.Err())
 }
 
 func parseParticipants(raw []byte) ([]client.NewParticipant, error) {

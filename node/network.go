@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -164,11 +165,6 @@ func (n *network) PersonKey() (protocol.PersonKey, error) {
 	return *n.last.People, nil
 }
 
-func same(key protocol.PersonKey, digest message.Digest) bool {
-	d, err := key.Digest()
-	return err == nil && d == digest
-}
-
 // errNobodyEnrolls reports a network without what enrolling takes.
 var errNobodyEnrolls = problem.New(problem.Unavailable, "the network enrolls nobody: its hub has no person key or no keys of the enrollment circuit")
 
@@ -271,10 +267,11 @@ func (n *network) refresh(ctx context.Context) error {
 	if last.Trust.LogKey != "" && (told.Trust.Origin != last.Trust.Origin || told.Trust.LogKey != last.Trust.LogKey) {
 		return errors.New("the hub names another log or log key than before; this node keeps to the first")
 	}
-	if last.People != nil {
-		if was, err := last.People.Digest(); err != nil || told.People == nil || !same(*told.People, was) {
-			return errors.Join(errors.New("the hub names another person key than before, under which people could enroll twice; this node keeps to the first"), err)
-		}
+	if told.People == nil {
+		told.People = last.People // a hub of before there was any
+	}
+	if last.People != nil && !reflect.DeepEqual(told.People, last.People) {
+		return errors.New("the hub names another person key than before, under which people could enroll twice; this node keeps to the first")
 	}
 	if last.Trust.AccessLog != "" {
 		if told.Trust.AccessLog != "" && told.Trust != last.Trust {

@@ -19,7 +19,7 @@ import (
 var errNoPatient = problem.New(problem.NotFound, "no such patient is loaded at this site")
 
 // errNotHere refuses what only the process does that is the node.
-var errNotHere = problem.New(problem.Conflict, "this process only takes loads: record consents at the node itself")
+var errNotHere = problem.New(problem.Conflict, "this process only takes loads: record consents and enroll at the node itself")
 
 // RecordConsent takes a signed message about consent of the patient with the
 // given FHIR id. It is durable when RecordConsent returns.
