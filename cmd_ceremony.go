@@ -55,7 +55,7 @@ func newCeremonyStart() *cobra.Command {
 	cmd.Flags().String("name", "", "what the ceremony is called (required)")
 	cmd.Flags().String("shape", "1024x16x8", "sizes of the circuits: people in a shard x shards of a proof x scopes of a question")
 	cmd.Flags().Bool("results", false, "with the circuits for proofs of figures, for a hub that runs with results")
-	cmd.Flags().StringSlice("circuit", nil, "name of a circuit, may be repeated (default both of the shape)")
+	cmd.Flags().StringSlice("circuit", nil, "name of a circuit, may be repeated (default those of the shape, and enrollment)")
 	cmd.Flags().Int("parties", 3, "how many different keys must contribute to each phase")
 	mustGive(cmd, "name")
 	return addDir(addCeremonyKey(cmd), "transcript")
@@ -70,7 +70,7 @@ func ceremonyCircuits(cmd *cobra.Command) ([]circuits.Circuit, error) {
 		if err != nil {
 			return nil, fmt.Errorf("shape %q: %w", text, err)
 		}
-		list := []circuits.Circuit{c.Shape().Epoch(), c}
+		list := []circuits.Circuit{c.Shape().Epoch(), c, circuits.Enrollment(circuits.TreeDepth)}
 		if all, _ := cmd.Flags().GetBool("results"); all {
 			results := c.Shape().Results()
 			list = append(list, results[:]...)

@@ -56,7 +56,7 @@ type nodeSettings struct {
 func newNodeCommand() *cobra.Command {
 	return group("node", "Run a node: a hospital's data, consents and answers",
 		newNodeInit(), newNodeEnroll(), newNodeRun(), newNodeVocabulary(), newNodeIngest(), newNodeWatch(), newNodePull(), newNodeWearable(), newNodeEndpoint(), newNodeSend(), newNodeSent(), newNodeMap(),
-		newNodeVariables(), newNodeUnits(), newNodeCodes(), newNodeDataset(), newNodeRemap(), newNodeJobs(), newNodeQuality(), newNodeConsent(), newNodeApprovals(), newNodeStatus(), newNodeIndex(), newNodeLinkRecords(),
+		newNodeVariables(), newNodeUnits(), newNodeCodes(), newNodeDataset(), newNodeRemap(), newNodeJobs(), newNodeQuality(), newNodeConsent(), newNodeParticipants(), newNodeApprovals(), newNodeStatus(), newNodeIndex(), newNodeLinkRecords(),
 		newNodeBackup(), newNodeRestore(), newNodeHold(), newNodeResume(), newNodeFsck(), newNodeExtract(), newNodeKey(), newNodeAdoptRaw(), newNodeClient(), newNodeScreen(), newNodeCDSClient())
 }
 

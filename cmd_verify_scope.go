@@ -20,7 +20,7 @@ func newVerifyTrial() *cobra.Command {
 		Use:   "trial ID",
 		Short: "Check all that the ledger has about a trial",
 		Long: `Check the design and approvals of the trial with the given id, its nodes and the consents they published,
-its studies and schedules, and every question about it with its answer, refusals and proofs. A question
+who is enrolled (each person once, unidentified), its studies and schedules, and every question about it with its answer, refusals and proofs. A question
 that has no result yet is listed as skipped.` + verifyLong,
 		Example: `  trialmesh verify trial bp-2026 --from https://hub.example:7420 --root root.pem --trust trust.json
   trialmesh verify trial bp-2026 --from bp-2026.zip --trust trust.json --json`,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -14,8 +15,10 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
+	"github.com/trialmesh/trialmesh/node/client"
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/sdk/sdktest"
 	"github.com/trialmesh/trialmesh/protocol/trial"
 	"github.com/trialmesh/trialmesh/simulations/participants"
@@ -68,6 +71,7 @@ func TestScripts(t *testing.T) {
 			"chain":    startChain,
 			"data":     writeData,
 			"consents": writeConsents,
+			"agree":    writeGrants,
 			"await":    await,
 			"setenv":   setenv,
 			"fill":     fill,
@@ -146,6 +150,31 @@ func writeConsents(ts *testscript.TestScript, neg bool, args []string) {
 			if m.Consent.Kind == consent.KindGrant {
 				ts.Setenv("PARTICIPANT", string(m.Consent.Issuer))
 			}
+		}
+	}
+	ts.Check(f.Close())
+}
+
+// writeGrants lets patients permit statistics, each with a new key: agree TRIAL NODE FILE
+// PATIENT…. It writes the first of them to participant.did.
+func writeGrants(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 4 {
+		ts.Fatalf("usage: agree TRIAL NODE FILE PATIENT…")
+	}
+	f, err := os.Create(ts.MkAbs(args[2]))
+	ts.Check(err)
+	now := time.Now()
+	for i, patient := range args[3:] {
+		key, err := identity.Generate(rand.Reader)
+		ts.Check(err)
+		e, err := message.Seal(key, consent.KindGrant, consent.Grant{
+			Trial: trial.ID(args[0]), Node: identity.DID(args[1]), Scopes: consent.MaskOf(consent.Statistics), From: now.Add(-time.Hour), To: now.Add(24 * time.Hour),
+			Document: message.Sum([]byte("consent")),
+		}, now, time.Hour, rand.Reader)
+		ts.Check(err)
+		ts.Check(json.NewEncoder(f).Encode(client.Consent{Patient: patient, Consent: e}))
+		if i == 0 {
+			ts.Check(os.WriteFile(ts.MkAbs("participant.did"), []byte(key.DID()), 0o600))
 		}
 	}
 	ts.Check(f.Close())

@@ -20,6 +20,7 @@ const (
 	logKeyFile      = "log.key"        // signs checkpoints
 	chainKeyFile    = "chain.key"      // account that pays for transactions, encrypted
 	chainPassFile   = "chain.pass"     // its passphrase
+	personKeyFile   = "person.key"     // this hub's share of the key by which people are told apart
 	operatorFile    = "operator.token" // bearer token of whoever owns the directory
 	deploymentFile  = "deployment.json"
 	authorityDir    = "pki"

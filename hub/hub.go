@@ -237,6 +237,7 @@ type Hub struct {
 	dispatch  *dispatch.Dispatcher
 	timetable *timetable.Keeper
 	anchor    *anchor.Anchor // nil without a chain
+	people    people
 	keys      map[message.Digest]*prover.Keys
 	made      []*prover.Keys // by the ceremony, if there is one
 	metrics   *prometheus.Registry
@@ -267,7 +268,7 @@ func (h *Hub) open(ctx context.Context) error {
 		return fmt.Errorf("read key (was the directory made by hub init?): %w", err)
 	}
 	for _, part := range []func(context.Context) error{
-		h.openReplicas, h.openState, h.openNetwork, h.openLog, h.openAuthority, h.openCircuits, h.openChain, h.openDispatch, h.openAPI,
+		h.openReplicas, h.openState, h.openNetwork, h.openLog, h.openAuthority, h.openCircuits, h.openPeople, h.openChain, h.openDispatch, h.openAPI,
 	} {
 		if err := part(ctx); err != nil {
 			return err
@@ -435,6 +436,9 @@ func (h *Hub) openCircuits(ctx context.Context) error {
 	if h.between != nil {
 		h.between.Handle(keyProtocol, h.giveKey)
 	}
+	if err := h.openEnrollment(ctx); err != nil {
+		return err
+	}
 	if h.cfg.Ceremony == "" {
 		h.cfg.Logger.WarnContext(ctx, "circuits use development keys: whoever made them could forge proofs", "shape", h.cfg.Shape.Access().String())
 	}
@@ -476,6 +480,8 @@ func (h *Hub) circuit(ctx context.Context, c circuits.Circuit) (entry.Circuit, e
 	return entry.Circuit{Shape: c.String(), VerifyingKey: p.VerifyingKey, ProvingDigest: p.ProvingDigest, Development: p.Development, Ceremony: p.Ceremony}, nil
 }
 
+var errNotMade = errors.New("the ceremony was held for other circuits")
+
 func (h *Hub) keysOf(ctx context.Context, c circuits.Circuit) (*prover.Keys, error) {
 	if h.cfg.Ceremony == "" {
 		return prover.DevelopmentKeys(ctx, h.cfg.Circuits, c)
@@ -486,7 +492,7 @@ func (h *Hub) keysOf(ctx context.Context, c circuits.Circuit) (*prover.Keys, err
 		for _, k := range h.made {
 			made = append(made, k.Circuit().String())
 		}
-		return nil, fmt.Errorf("the ceremony in %s made keys of %s and none of %s: set circuits-shape of the hub and its nodes to the shape it was held for", h.cfg.Ceremony, strings.Join(made, ", "), c)
+		return nil, fmt.Errorf("%w: that in %s made keys of %s and none of %s: set circuits-shape of the hub and its nodes to the shape it was held for", errNotMade, h.cfg.Ceremony, strings.Join(made, ", "), c)
 	}
 	return h.made[i], nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/trialmesh/trialmesh/hub/registry"
 	"github.com/trialmesh/trialmesh/protocol/columns"
 	"github.com/trialmesh/trialmesh/protocol/consent"
+	"github.com/trialmesh/trialmesh/protocol/enrollment"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -63,6 +64,9 @@ func (h *Hub) serve(host *transport.Host) {
 		}
 		return h.recordConsents(ctx, from, envelope, registry.PublishEpoch{Envelope: envelope})
 	})
+	host.HandleCall(enrollment.AskProtocol, answering(h.lookUp))
+	host.HandleCall(enrollment.PlacesProtocol, answering(h.places))
+	host.HandleCall(enrollment.EnrollProtocol, answering(h.enroll))
 	host.HandleCall(consent.ChangesProtocol, func(ctx context.Context, from identity.DID, raw []byte) ([]byte, error) {
 		batch, err := consent.ParseBatch(raw)
 		if err != nil {
@@ -102,6 +106,9 @@ func (h *Hub) network(ctx context.Context, from identity.DID) (entry.Network, er
 		return entry.Network{}, err
 	}
 	network := entry.Network{Trust: h.Trust(), Circuits: circuits, Policy: h.cfg.Policy}
+	if network.People, err = h.personKey(ctx); err != nil {
+		return entry.Network{}, err
+	}
 	if network.Last, err = h.Reader.LastAccepted(ctx, from); err != nil {
 		return entry.Network{}, err
 	}

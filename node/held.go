@@ -100,3 +100,11 @@ func (n *Node) publish(ctx context.Context) error {
 	}
 	return n.publisher.Run(ctx)
 }
+
+// enroll enrolls who waits, unless the node is held.
+func (n *Node) enroll(ctx context.Context) error {
+	if n.held.Load() {
+		return nil
+	}
+	return n.desk.Run(ctx)
+}

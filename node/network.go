@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -22,8 +23,10 @@ import (
 	"github.com/trialmesh/trialmesh/federation/transport"
 	"github.com/trialmesh/trialmesh/node/api"
 	"github.com/trialmesh/trialmesh/node/consent"
+	"github.com/trialmesh/trialmesh/node/enrollment"
 	"github.com/trialmesh/trialmesh/node/peer"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	protocol "github.com/trialmesh/trialmesh/protocol/enrollment"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -71,7 +74,11 @@ type network struct {
 	proving  *peer.Proving  // guarded by mu; nil until complete
 	epochKey message.Digest // guarded by mu
 	prover   Prover         // guarded by mu
-	joined   func()         // called when proving becomes complete
+	enroller struct {       // guarded by mu; nil until somebody enrolls
+		enrollment.Prover
+		key message.Digest
+	}
+	joined func() // called when proving becomes complete
 }
 
 func newNetwork(host *transport.Host, h home, cfg Config, file string, knows recollection, joined func()) (*network, error) {
@@ -147,6 +154,55 @@ func (n *network) others() []identity.DID {
 	return slices.DeleteFunc(slices.Clone(n.last.Nodes), func(did identity.DID) bool { return did == n.host.DID() })
 }
 
+// PersonKey returns who shares the key by which people are told apart. As the log's, it is
+// believed once and for good.
+func (n *network) PersonKey() (protocol.PersonKey, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.last.People == nil {
+		return protocol.PersonKey{}, errNobodyEnrolls
+	}
+	return *n.last.People, nil
+}
+
+// errNobodyEnrolls reports a network without what enrolling takes.
+var errNobodyEnrolls = problem.New(problem.Unavailable, "the network enrolls nobody: its hub has no person key or no keys of the enrollment circuit")
+
+// Enrolling returns what enrollments are proved with. Keys are fetched when somebody enrolls
+// first.
+func (n *network) Enrolling(ctx context.Context) (enrollment.Prover, message.Digest, error) {
+	n.mu.Lock()
+	told, ready := n.last, n.enroller
+	n.mu.Unlock()
+	if ready.Prover != nil {
+		return ready.Prover, ready.key, nil
+	}
+	circuit := circuits.Enrollment(circuits.TreeDepth)
+	c, err := find(told, circuit)
+	if err != nil {
+		return nil, message.Digest{}, errNobodyEnrolls
+	}
+	if n.strict && !c.FromCeremony() {
+		return nil, message.Digest{}, errDevelopment
+	}
+	ready.key = message.Sum(c.VerifyingKey)
+	if given, is := n.given.(enrollment.Prover); is {
+		ready.Prover = given
+	} else {
+		keys, err := n.keysOf(ctx, c, circuit)
+		if err != nil {
+			return nil, message.Digest{}, err
+		}
+		if ready.Prover, err = prover.NewParticipant(prover.ParticipantConfig{Enrollment: keys}); err != nil {
+			return nil, message.Digest{}, err
+		}
+	}
+	n.mu.Lock()
+	n.enroller = ready
+	n.mu.Unlock()
+	return ready.Prover, ready.key, nil
+}
+
 // Policy returns the hub's own disclosure policy, zero until it is known.
 func (n *network) Policy() disclosure.Policy {
 	n.mu.Lock()
@@ -210,6 +266,12 @@ func (n *network) refresh(ctx context.Context) error {
 	n.mu.Unlock()
 	if last.Trust.LogKey != "" && (told.Trust.Origin != last.Trust.Origin || told.Trust.LogKey != last.Trust.LogKey) {
 		return errors.New("the hub names another log or log key than before; this node keeps to the first")
+	}
+	if told.People == nil {
+		told.People = last.People // a hub of before there was any
+	}
+	if last.People != nil && !reflect.DeepEqual(told.People, last.People) {
+		return errors.New("the hub names another person key than before, under which people could enroll twice; this node keeps to the first")
 	}
 	if last.Trust.AccessLog != "" {
 		if told.Trust.AccessLog != "" && told.Trust != last.Trust {

@@ -41,6 +41,7 @@ import (
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/columns"
 	"github.com/trialmesh/trialmesh/node/consent"
+	"github.com/trialmesh/trialmesh/node/enrollment"
 	"github.com/trialmesh/trialmesh/node/eventindex"
 	"github.com/trialmesh/trialmesh/node/ingest"
 	"github.com/trialmesh/trialmesh/node/mllp"
@@ -228,6 +229,7 @@ type Node struct {
 	group     *membership.Group
 	peer      *peer.Peer
 	publisher *consent.Publisher
+	desk      *enrollment.Desk // of those who enroll; nil of a process beside the node
 	renewer   *pki.Renewer
 	metrics   *prometheus.Registry
 	listener  net.Listener
@@ -417,7 +419,11 @@ func (n *Node) openPeer(ctx context.Context) error {
 		return err
 	}
 	n.host.HandleCall(protocol.TaskProtocol, n.peer.Take)
-	return nil
+	n.desk, err = enrollment.Open(ctx, enrollment.Config{
+		DB: n.db, Consents: n.consents, Trail: n.trail, Network: n.host, Boards: n.cfg.Boards, Patient: n.patient,
+		PersonKey: n.network.PersonKey, Proving: n.network.Enrolling, Publish: n.publisher.Wake, Pause: n.cfg.EpochPause, Log: n.cfg.Logger, Now: n.cfg.Now,
+	})
+	return err
 }
 
 // sendConsents brings an epoch, or changes of leaves, to the hub.
@@ -443,6 +449,7 @@ func (n *Node) record(ctx context.Context, protocol string, body any) (int64, er
 	if err := json.Unmarshal(reply, &recorded); err != nil {
 		return 0, errors.New("the hub's answer to what it was to record is malformed")
 	}
+	n.desk.Wake()
 	return recorded.LedgerIndex, nil
 }
 
@@ -481,6 +488,7 @@ func (n *Node) Run(ctx context.Context) error {
 		group.Go(func() error { return n.forgetValues(ctx) })
 		group.Go(func() error { return n.publish(ctx) })
 		group.Go(func() error { return n.publishColumns(ctx) })
+		group.Go(func() error { return n.enroll(ctx) })
 		group.Go(func() error { return n.peer.Run(ctx) })
 		group.Go(func() error { return n.renew(ctx) })
 		group.Go(func() error { return n.index.Run(ctx) })

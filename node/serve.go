@@ -55,7 +55,7 @@ func (n *Node) openAPI(ctx context.Context) error {
 	}
 	handler, err := api.New(api.Config{
 		Name: n.home.certificate.Holder().Name, Token: strings.TrimSpace(string(token)), Access: clients,
-		Loads: n.ingest, Pulls: n.pulls, Wearables: n.wearables, Outbox: writes, Consents: n, Approvals: approvals{n}, Trail: n.trail, FHIR: fhir, CDS: cds,
+		Loads: n.ingest, Pulls: n.pulls, Wearables: n.wearables, Outbox: writes, Consents: n, Enrollments: n, Approvals: approvals{n}, Trail: n.trail, FHIR: fhir, CDS: cds,
 		Quality: n.quality, RedTeam: n.redTeam, Series: n.listSeries, Variables: n.variables, Codes: n.codes, Datasets: n.openDatasets(), Remaps: n.ingest, Status: n.Status, RebuildIndex: n.rebuildIndex(), Ready: n.Ready,
 		Metrics: n.metrics, Logger: n.cfg.Logger, Now: n.cfg.Now,
 	})

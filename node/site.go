@@ -8,16 +8,18 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/omop"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/node/api"
+	"github.com/trialmesh/trialmesh/node/enrollment"
 	"github.com/trialmesh/trialmesh/node/mapping"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/problem"
+	"github.com/trialmesh/trialmesh/protocol/trial"
 )
 
 // errNoPatient does not say which: the caller knows what it sent.
 var errNoPatient = problem.New(problem.NotFound, "no such patient is loaded at this site")
 
 // errNotHere refuses what only the process does that is the node.
-var errNotHere = problem.New(problem.Conflict, "this process only takes loads: record consents at the node itself")
+var errNotHere = problem.New(problem.Conflict, "this process only takes loads: record consents and enroll at the node itself")
 
 // RecordConsent takes a signed message about consent of the patient with the
 // given FHIR id. It is durable when RecordConsent returns.
@@ -25,18 +27,38 @@ func (n *Node) RecordConsent(ctx context.Context, patient string, e message.Enve
 	if n.publisher == nil {
 		return false, errNotHere
 	}
-	find := func(ctx context.Context, tx *sqldb.Tx) (omop.PersonID, error) {
-		person, err := n.people.PersonByKey(ctx, tx, mapping.PersonKey(patient))
-		if errors.Is(err, sqldb.ErrNoRows) {
-			err = errNoPatient
-		}
-		return person, err
-	}
+	find := func(ctx context.Context, tx *sqldb.Tx) (omop.PersonID, error) { return n.patient(ctx, tx, patient) }
 	changed, err = n.consents.RecordOf(ctx, find, e, n.cfg.Now())
 	if changed {
 		n.publisher.Wake()
 	}
 	return changed, err
+}
+
+// patient returns the person of a FHIR id.
+func (n *Node) patient(ctx context.Context, tx *sqldb.Tx, patient string) (omop.PersonID, error) {
+	person, err := n.people.PersonByKey(ctx, tx, mapping.PersonKey(patient))
+	if errors.Is(err, sqldb.ErrNoRows) {
+		err = errNoPatient
+	}
+	return person, err
+}
+
+// Enroll has a patient enrolled in a trial, under an identifier that is not kept.
+func (n *Node) Enroll(ctx context.Context, id trial.ID, patient, identifier string) (enrollment.Participant, error) {
+	if n.desk == nil {
+		return enrollment.Participant{}, errNotHere
+	}
+	return n.desk.Enroll(ctx, id, patient, identifier)
+}
+
+// Enrollments returns the newest participants whom the site enrolls or has enrolled, in a trial
+// or, of "", in all.
+func (n *Node) Enrollments(ctx context.Context, id trial.ID) ([]enrollment.Participant, error) {
+	if n.desk == nil {
+		return nil, errNotHere
+	}
+	return n.desk.List(ctx, id)
 }
 
 // Ready reports why the node cannot serve, nil if it can. A hub out of reach

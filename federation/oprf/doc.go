@@ -9,6 +9,10 @@
 // that of the public key named beforehand, so the holder cannot tell parties
 // apart by giving each another key.
 //
+// A key can be [Key.Split] among holders, of whom some number together evaluate as it
+// would and fewer learn nothing: each answers with its share and a proof,
+// [Request.FinalizeParts] combines the answers and names who lied.
+//
 // This is RFC 9497, suite ristretto255-SHA512, modes OPRF and VOPRF; the vectors of
 // its appendix A.1 pass. The group is ristretto255 of RFC 9496 over
 // filippo.io/edwards25519, which has no group of prime order itself. Work with

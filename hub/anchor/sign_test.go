@@ -51,7 +51,7 @@ func TestReplicaSignsWhatItsTablesSay(t *testing.T) {
 	require.NoError(t, err)
 	reader := registry.NewReader(db)
 	a := &Anchor{cfg: Config{
-		Registry: reader, Check: publication.Check(db), Now: time.Now, Chain: evm.Config{Key: account},
+		Registry: reader, Check: publication.Check(db), Now: time.Now, Chain: evm.Config{Signer: account},
 		Deploy: evm.DeployConfig{Origin: head.Origin, Record: filepath.Join(t.TempDir(), "deployment.json")},
 	}}
 	deployment := evm.Deployment{

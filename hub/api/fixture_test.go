@@ -25,6 +25,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	"github.com/trialmesh/trialmesh/protocol/enrollment"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -46,6 +47,8 @@ func (believer) CheckAccess(entry.Circuit, query.Access, consent.Epoch, consent.
 }
 
 func (believer) CheckResult(figures.Circuits, query.Proved, figures.Statement) error { return nil }
+
+func (believer) CheckEnrollment(entry.Circuit, enrollment.Enrollment, identity.DID) error { return nil }
 
 // hub is what stands behind the API in these tests: a real registry on SQLite
 // with a log of one replica, and the rest in memory.

@@ -35,6 +35,7 @@ func (s *server) routeReads() {
 	register(s, get("nodes", "/v1/nodes", "Nodes by name, with who is there"), s.nodes)
 	register(s, get("trials", "/v1/trials", "Trials by id"), s.trials)
 	register(s, get("trial", "/v1/trials/{id}", "A trial with its signed approvals"), s.trial)
+	register(s, get("enrollments", "/v1/trials/{id}/enrollments", "Who is enrolled in a trial: proofs that name nobody, in the order of the ledger"), s.enrollments)
 	register(s, get("circuits", "/v1/circuits", "Circuits whose proofs are accepted"), s.circuits)
 	register(s, get("epoch", "/v1/epochs/{digest}", "A node's commitment to its consents"), s.epoch)
 }
@@ -138,4 +139,20 @@ func digestOf(text string) (message.Digest, error) {
 		return digest, errDigest
 	}
 	return digest, nil
+}
+
+// listedEnrollments is how many enrollments an answer has at most.
+const listedEnrollments = 1000
+
+func (s *server) enrollments(ctx context.Context, in *struct {
+	ID    trial.ID `path:"id" maxLength:"64"`
+	After int64    `query:"after" default:"-1" minimum:"-1" doc:"Those after this entry of the ledger, for the next 1,000"`
+},
+) (*body[Enrollments], error) {
+	list, all, err := s.cfg.Registry.Enrollments(ctx, in.ID, in.After, listedEnrollments)
+	out := Enrollments{Enrolled: all, Enrollments: make([]Enrollment, 0, len(list))}
+	for _, e := range list {
+		out.Enrollments = append(out.Enrollments, Enrollment{e.LedgerIndex, e.At, e.Enrollment})
+	}
+	return &body[Enrollments]{out}, err
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/hub/registry"
 	"github.com/trialmesh/trialmesh/protocol/consent"
+	"github.com/trialmesh/trialmesh/protocol/enrollment"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -42,6 +43,19 @@ type Trial struct {
 // Trials is the answer of GET /v1/trials.
 type Trials struct {
 	Trials []trial.Design `json:"trials" nullable:"false"`
+}
+
+// Enrollment is somebody who is enrolled in a trial, named by a nullifier, at a place in the log.
+type Enrollment struct {
+	LedgerIndex int64                 `json:"ledgerIndex"`
+	At          time.Time             `json:"at"`
+	Enrollment  enrollment.Enrollment `json:"enrollment"`
+}
+
+// Enrollments is the answer of GET /v1/trials/{id}/enrollments.
+type Enrollments struct {
+	Enrolled    int          `json:"enrolled" doc:"How many there are in all"`
+	Enrollments []Enrollment `json:"enrollments" nullable:"false"`
 }
 
 // Circuit is a circuit whose proofs are accepted.

@@ -133,7 +133,7 @@ func TestARegulatorVerifiesFiguresFromAnExport(t *testing.T) {
 
 	source, trust := w.evidenceOf(t)
 	dir := t.TempDir()
-	_, err := evidence.Export(t.Context(), source, trust, id, dir)
+	_, err := evidence.Export(t.Context(), source, trust, evidence.Scope{Question: id}, dir)
 	require.NoError(t, err)
 	report, err := evidence.VerifyQuery(t.Context(), evidence.NewDir(os.DirFS(dir)), trust, "", id)
 	require.NoError(t, err)

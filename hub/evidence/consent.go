@@ -118,16 +118,16 @@ func (f *followed) change(c consent.Change, index int64) error {
 	f.changes++
 	opens := false
 	for i := max(f.now, 0); i < len(f.statements); i++ {
-		leaf, err := f.leaf(f.statements[i])
+		states, err := f.states(c.New, f.statements[i])
 		if err != nil {
 			return err
 		}
-		opens = opens || leaf == c.New
+		opens = opens || states
 		said := f.statements[i].Said
 		if i == f.now {
 			said = message.Digest{}
 		}
-		if leaf != c.New || f.receipt.Secret.Receipt(f.changes, said) != c.Receipt {
+		if !states || f.receipt.Secret.Receipt(f.changes, said) != c.Receipt {
 			continue
 		}
 		if i != f.now {
@@ -141,20 +141,26 @@ func (f *followed) change(c consent.Change, index int64) error {
 	case f.now < 0:
 		return nil // it was kept for a participant, or is not this one's
 	}
-	return fmt.Errorf("the leaf states something that the participant has not signed, or had signed before message %d", f.now+1)
+	return fmt.Errorf("the leaf states something that the participant has not signed, or had signed before message %d; if they enrolled in the trial since the receipt was made, it takes a new one", f.now+1)
 }
 
-// leaf returns the leaf with a statement after its last change.
-func (f *followed) leaf(s consent.Statement) (consent.Element, error) {
+// states reports whether a leaf is the participant's with a statement after its last change.
+// It names them by their pseudonym or, from when they enrolled on, by their secret.
+func (f *followed) states(leaf consent.Element, s consent.Statement) (bool, error) {
 	a := circuits.Attributes{Mask: s.Grant.Scopes, Status: circuits.Active, From: uint32(s.Grant.From.Unix()), To: uint32(s.Grant.To.Unix())}
 	if s.Withdrawn {
 		a.Status = circuits.Withdrawn
 	}
-	opened, err := circuits.OpenLeaf(f.receipt.Participant, f.receipt.Secret, f.changes, a)
-	if err != nil {
-		return consent.Element{}, err
+	for _, participant := range []consent.Element{circuits.Pseudonym(f.receipt.Participant), f.receipt.Person} {
+		opened, err := circuits.OpenLeaf(participant, f.receipt.Secret, f.changes, a)
+		if err != nil {
+			return false, err
+		}
+		if l, err := opened.Leaf(); err != nil || l == leaf && participant != (consent.Element{}) {
+			return err == nil, err
+		}
 	}
-	return opened.Leaf()
+	return false, nil
 }
 
 // state says in words what a statement says.

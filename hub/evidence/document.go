@@ -10,6 +10,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/canonical"
 	"github.com/trialmesh/trialmesh/protocol/columns"
 	"github.com/trialmesh/trialmesh/protocol/consent"
+	"github.com/trialmesh/trialmesh/protocol/enrollment"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -167,6 +168,13 @@ func (v *verification) consistent(ctx context.Context, l leaf) error {
 	case entry.OccurrenceMissed:
 		d, err := read[schedule.Miss](ctx, v, l)
 		return byHub(d.Occurrence().String(), err)
+	case entry.PersonKeyFixed:
+		d, err := read[enrollment.PersonKey](ctx, v, l)
+		digest, failed := d.Digest()
+		return byHub(digest.String(), errors.Join(err, failed))
+	case entry.PersonEnrolled:
+		d, err := read[enrollment.Enrollment](ctx, v, l)
+		return byHub(string(d.Trial), err)
 	case entry.ChainAnchored:
 		d, err := read[entry.Anchor](ctx, v, l)
 		return byHub(d.Tx, err)

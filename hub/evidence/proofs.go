@@ -1,10 +1,14 @@
 package evidence
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"sync"
 
 	"github.com/trialmesh/trialmesh/protocol/consent"
+	"github.com/trialmesh/trialmesh/protocol/enrollment"
+	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
@@ -123,4 +127,32 @@ func (p *Proofs) CheckResult(by figures.Circuits, proved query.Proved, s figures
 		return err
 	}
 	return keys.Verify(question, result)
+}
+
+// CheckEnrollment verifies the proof of an enrollment in the network of a hub.
+func (p *Proofs) CheckEnrollment(c entry.Circuit, e enrollment.Enrollment, network identity.DID) error {
+	key, err := p.key(c)
+	if err != nil {
+		return err
+	}
+	public, err := EnrollmentPublic(e, network)
+	if err != nil {
+		return err
+	}
+	proof, err := circuits.NewProof(e.Proof)
+	if err != nil {
+		return err
+	}
+	return key.VerifyEnrollment(public, proof)
+}
+
+// EnrollmentPublic returns the public inputs that an enrollment proof must hold for.
+func EnrollmentPublic(e enrollment.Enrollment, network identity.DID) (circuits.EnrollmentPublic, error) {
+	signal, err := e.Signal()
+	if at := e.Time.Unix(); at < 0 || at > math.MaxUint32 {
+		err = errors.Join(err, errors.New("enrollment: time is out of range"))
+	}
+	return circuits.EnrollmentPublic{
+		Root: e.Root, Trial: enrollment.TrialElement(network, e.Trial), Nullifier: e.Nullifier, Signal: signal, Time: uint32(e.Time.Unix()),
+	}, err
 }

@@ -73,6 +73,9 @@ const (
 	CheckConsent = "consent.stands"  // it states the last of it
 	CheckUsed    = "consent.used"    // which answers were drawn while it was in force
 
+	CheckPersonKey = "trial.person-key" // one key tells people apart
+	CheckPeople    = "trial.enrolled"   // who is enrolled is so once, with a consent in force
+
 	CheckChain       = "chain.contracts" // endpoint, contracts and verifying key are the expected ones
 	CheckChainAnchor = "chain.anchor"    // the chain holds a root of this log
 	CheckChainRoot   = "chain.epoch"     // the chain holds the node's consent epoch

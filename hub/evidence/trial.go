@@ -47,6 +47,7 @@ func (v *verification) wholeTrial(ctx context.Context, id trial.ID) {
 	for _, node := range design.Nodes {
 		v.epochs(ctx, id, node)
 	}
+	v.enrollments(ctx, design)
 	asked := v.allQuestions(ctx, id)
 	v.strays(ctx, id)
 	v.once(ctx, func(l leaf) bool { return asked[l.Subject] })

@@ -11,6 +11,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/protocol/canonical"
 	"github.com/trialmesh/trialmesh/protocol/consent"
+	"github.com/trialmesh/trialmesh/protocol/enrollment"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -31,6 +32,9 @@ type ProofChecker interface {
 
 	// CheckResult reports whether p's proofs verify for the statement.
 	CheckResult(by figures.Circuits, p query.Proved, s figures.Statement) error
+
+	// CheckEnrollment reports whether e's proof verifies in the network of a hub.
+	CheckEnrollment(circuit entry.Circuit, e enrollment.Enrollment, network identity.DID) error
 }
 
 // Machine applies commands. It is used by one goroutine at a time.
@@ -112,6 +116,12 @@ func (s step) apply(data []byte) (Outcome, error) {
 		return run(c.Body, s.publishEpoch)
 	case KindChangeConsents:
 		return run(c.Body, s.changeConsents)
+	case KindFixPersonKey:
+		return run(c.Body, s.fixPersonKey)
+	case KindCountPeople:
+		return run(c.Body, s.countPeople)
+	case KindEnrollPerson:
+		return run(c.Body, s.enrollPerson)
 	case KindAskQuestion:
 		return run(c.Body, s.askQuestion)
 	case KindQueueQuestion:

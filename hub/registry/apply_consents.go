@@ -63,7 +63,10 @@ func (s step) changeConsents(c ChangeConsents) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	return out, tree.save(c.Envelope, document, out.LedgerIndex)
+	if err := tree.save(c.Envelope, document, out.LedgerIndex); err != nil {
+		return Outcome{}, err
+	}
+	return out, s.growPeople(tree, c.Leaves)
 }
 
 // tree is a node's consent tree of a trial.
@@ -204,11 +207,16 @@ func (t *tree) read(level, group int) (*circuits.Siblings, error) {
 	if err != nil {
 		return nil, err
 	}
-	var s circuits.Siblings
+	s := siblingsIn(hashes)
+	return &s, nil
+}
+
+// siblingsIn reads a stored group.
+func siblingsIn(hashes []byte) (s circuits.Siblings) {
 	for i := range s {
 		copy(s[i][:], hashes[i*len(s[i]):])
 	}
-	return &s, nil
+	return s
 }
 
 // SetSiblings implements [circuits.Rows].

@@ -16,6 +16,7 @@ import (
 
 	"github.com/trialmesh/trialmesh/protocol/canonical"
 	"github.com/trialmesh/trialmesh/protocol/consent"
+	"github.com/trialmesh/trialmesh/protocol/enrollment"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
@@ -61,6 +62,9 @@ const (
 	KindChangeConsents    Kind = 32
 	KindCommitColumns     Kind = 33
 	KindRecordResult      Kind = 34
+	KindFixPersonKey      Kind = 35
+	KindCountPeople       Kind = 36
+	KindEnrollPerson      Kind = 37
 	KindRecordDeployment  Kind = 38
 )
 
@@ -155,6 +159,22 @@ type (
 	// ChangeConsents records changes of a node's consent leaves.
 	ChangeConsents struct {
 		consent.Batch
+	}
+
+	// FixPersonKey fixes who shares the key by which people are told apart, once.
+	FixPersonKey struct {
+		Key enrollment.PersonKey `json:"key"`
+	}
+
+	// CountPeople counts the people that a node has looked up today, before they are.
+	CountPeople struct {
+		Node   identity.DID `json:"node"`
+		Values int          `json:"values"`
+	}
+
+	// EnrollPerson enrolls somebody in a trial.
+	EnrollPerson struct {
+		Enrollment enrollment.Enrollment `json:"enrollment"`
 	}
 
 	// AskQuestion records a question. It is of logs from before there was a queue.
@@ -286,6 +306,9 @@ func (RecordCeremony) kind() Kind    { return KindRecordCeremony }
 func (RegisterTrial) kind() Kind     { return KindRegisterTrial }
 func (PublishEpoch) kind() Kind      { return KindPublishEpoch }
 func (ChangeConsents) kind() Kind    { return KindChangeConsents }
+func (FixPersonKey) kind() Kind      { return KindFixPersonKey }
+func (CountPeople) kind() Kind       { return KindCountPeople }
+func (EnrollPerson) kind() Kind      { return KindEnrollPerson }
 func (AskQuestion) kind() Kind       { return KindAskQuestion }
 func (RecordAnswer) kind() Kind      { return KindRecordAnswer }
 func (RecordStep) kind() Kind        { return KindRecordStep }

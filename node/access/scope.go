@@ -93,7 +93,7 @@ func Owns() []Purpose {
 		{ReferenceRead, "See variables, units and codes"},
 		{ReferenceWrite, "Change variables and codes"},
 		{Quality, "Make and see data quality reports"},
-		{Consent, "Record consents and see how many there are"},
+		{Consent, "Record consents, enroll who consented, and see how many there are"},
 		{Writeback, "Write to EHRs and see what became of it"},
 		{Status, "See how the node stands, what it has series of, and its metrics"},
 		{Audit, "See what the node decided"},

@@ -99,8 +99,12 @@ type Config struct {
 	Outbox    Outbox    // Defaults to none.
 	Consents  Consents
 	Approvals Approvals // Defaults to none.
-	Trail     Trail
-	Quality   Quality
+
+	// Enrollments enrolls participants. Defaults to nobody.
+	Enrollments Enrollments
+
+	Trail   Trail
+	Quality Quality
 
 	// Remaps loads files again.
 	Remaps Remaps
@@ -179,6 +183,9 @@ func (c Config) withDefaults() Config {
 	if c.Approvals == nil {
 		c.Approvals = noApprovals{}
 	}
+	if c.Enrollments == nil {
+		c.Enrollments = noEnrollments{}
+	}
 	if c.Outbox == nil {
 		c.Outbox = noOutbox{}
 	}
@@ -233,6 +240,7 @@ func New(cfg Config) (http.Handler, error) {
 	s.routeQuality()
 	s.routeRedTeam()
 	s.routeConsents()
+	s.routeEnrollments()
 	s.routeApprovals()
 	s.routeStatus()
 	s.routePage()

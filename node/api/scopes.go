@@ -86,6 +86,9 @@ var scopes = map[string]scope{
 	"GET " + consentsPath:  scope(access.Consent),
 	"POST " + consentsPath: scope(access.Consent),
 
+	"GET " + enrollmentsPath:  scope(access.Consent),
+	"POST " + enrollmentsPath: scope(access.Consent),
+
 	"GET /v1/status": scope(access.Status),
 	"GET /v1/series": scope(access.Status),
 	"GET /metrics":   scope(access.Status),

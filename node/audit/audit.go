@@ -47,6 +47,10 @@ const (
 	PatientScreened   Event = "patient screened" // the service, who asked and how many cards
 	EHRsChanged       Event = "EHRs changed"     // that may call CDS Hooks
 
+	EnrollmentAsked     Event = "enrollment asked"     // the trial
+	EnrollmentRefused   Event = "enrollment refused"   // likewise
+	ParticipantEnrolled Event = "participant enrolled" // likewise
+
 	DatasetLoaded  Event = "data set loaded"  // its name
 	DatasetDropped Event = "data set dropped" // likewise
 

@@ -168,7 +168,7 @@ func (b *Book) changes(ctx context.Context, tx *sqldb.Tx, id trial.ID, shard int
 			next[place] = stated{}
 		}
 	}
-	err := tx.Each(ctx, `SELECT s.slot, s.said, s.scopes, s.status, s.from_at, s.to_at FROM consent_pending p
+	err := tx.Each(ctx, `SELECT s.slot, s.said, s.scopes, s.status, s.from_at, s.to_at, s.person FROM consent_pending p
 		JOIN consent_slot s ON s.trial = p.trial AND s.slot = p.slot WHERE p.trial = ? AND p.slot >= ? AND p.slot < ?`,
 		[]any{id, shard * size, (shard + 1) * size}, func(rows *sqldb.Rows) error {
 			var slot int

@@ -56,7 +56,7 @@ func (b *Book) checkTrial(ctx context.Context, tx *sqldb.Tx, id trial.ID) ([]Def
 	var stale int64
 	if err := tx.QueryRow(ctx, `SELECT count(*) FROM consent_slot s LEFT JOIN consent_leaf l ON l.trial = s.trial AND l.slot = s.slot
 		WHERE s.trial = ? AND NOT EXISTS (SELECT 1 FROM consent_pending p WHERE p.trial = s.trial AND p.slot = s.slot)
-		AND (l.slot IS NULL OR l.said <> s.said OR l.scopes <> s.scopes OR l.status <> s.status OR l.from_at <> s.from_at OR l.to_at <> s.to_at)`, id).Scan(&stale); err != nil {
+		AND (l.slot IS NULL OR l.said <> s.said OR l.scopes <> s.scopes OR l.status <> s.status OR l.from_at <> s.from_at OR l.to_at <> s.to_at OR l.person <> s.person)`, id).Scan(&stale); err != nil {
 		return nil, err
 	}
 	wrong, err := b.checkGroups(ctx, tx, id)

@@ -21,10 +21,13 @@ var ErrParticipant = problem.New(problem.NotFound, "this participant never agree
 func (b *Book) Receipt(ctx context.Context, id trial.ID, participant identity.DID) (consent.Receipt, error) {
 	r := consent.Receipt{Trial: id, Node: b.cfg.Key.DID(), Participant: participant, LedgerIndex: -1}
 	err := b.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		var said string
-		err := tx.QueryRow(ctx, `SELECT slot, said FROM consent_slot WHERE trial = ? AND participant = ?`, id, participant).Scan(&r.Index, &said)
+		var said, person string
+		err := tx.QueryRow(ctx, `SELECT slot, said, person FROM consent_slot WHERE trial = ? AND participant = ?`, id, participant).Scan(&r.Index, &said, &person)
 		if errors.Is(err, sqldb.ErrNoRows) {
 			return ErrParticipant
+		}
+		if err == nil && person != "" {
+			err = r.Person.UnmarshalText([]byte(person))
 		}
 		if err != nil {
 			return err

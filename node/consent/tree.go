@@ -12,6 +12,7 @@ import (
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/identity"
+	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/trial"
 	"github.com/trialmesh/trialmesh/zk/circuits"
 )
@@ -28,6 +29,7 @@ type leaf struct {
 type stated struct {
 	said string // digest of the message, empty if nobody said anything
 	circuits.Attributes
+	person circuits.Element // the secret that names who enrolls, zero for a pseudonym
 }
 
 // secret opens the leaf. A leaf that is kept for a participant has one of its own, so that
@@ -56,7 +58,11 @@ func (b *Book) open(id trial.ID, l leaf) (circuits.Consent, error) {
 	if err != nil {
 		return circuits.Consent{}, err
 	}
-	return circuits.OpenLeaf(participant, secret, l.changes, l.Attributes)
+	named := circuits.Pseudonym(participant)
+	if l.person != (circuits.Element{}) {
+		named = l.person
+	}
+	return circuits.OpenLeaf(named, secret, l.changes, l.Attributes)
 }
 
 // leaves returns a shard's leaves as they were last published, by place, with the
@@ -77,7 +83,7 @@ func (b *Book) leaves(ctx context.Context, tx *sqldb.Tx, id trial.ID, shard int)
 	}); err != nil {
 		return nil, err
 	}
-	err := tx.Each(ctx, `SELECT slot, changes, said, scopes, status, from_at, to_at FROM consent_leaf WHERE trial = ? AND slot >= ? AND slot < ?`, between, func(rows *sqldb.Rows) error {
+	err := tx.Each(ctx, `SELECT slot, changes, said, scopes, status, from_at, to_at, person FROM consent_leaf WHERE trial = ? AND slot >= ? AND slot < ?`, between, func(rows *sqldb.Rows) error {
 		var slot, changes int
 		s, err := scanStated(rows, &slot, &changes)
 		list[slot%size].changes, list[slot%size].stated = changes, s
@@ -86,19 +92,31 @@ func (b *Book) leaves(ctx context.Context, tx *sqldb.Tx, id trial.ID, shard int)
 	return list, err
 }
 
-// scanStated reads columns of its own, then said, scopes, status, from_at and to_at.
-func scanStated(rows *sqldb.Rows, own ...any) (s stated, err error) {
+// scanStated reads columns of its own, then said, scopes, status, from_at, to_at and person.
+func scanStated(row interface{ Scan(to ...any) error }, own ...any) (s stated, err error) {
 	var scopes, status, from, to int64
-	err = rows.Scan(append(own, &s.said, &scopes, &status, &from, &to)...)
+	var person string
+	err = row.Scan(append(own, &s.said, &scopes, &status, &from, &to, &person)...)
 	s.Attributes = circuits.Attributes{Mask: consent.Mask(scopes), Status: circuits.Status(status), From: uint32(from), To: uint32(to)}
+	if person != "" {
+		err = errors.Join(err, s.person.UnmarshalText([]byte(person)))
+	}
 	return s, err
 }
 
+// personText is how a person's secret is stored, "" for none.
+func personText(person circuits.Element) string {
+	if person == (circuits.Element{}) {
+		return ""
+	}
+	return message.Digest(person).String()
+}
+
 func keepLeaf(ctx context.Context, tx *sqldb.Tx, id trial.ID, l leaf) error {
-	_, err := tx.Exec(ctx, `INSERT INTO consent_leaf (trial, slot, changes, said, scopes, status, from_at, to_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+	_, err := tx.Exec(ctx, `INSERT INTO consent_leaf (trial, slot, changes, said, scopes, status, from_at, to_at, person) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (trial, slot) DO UPDATE SET changes = excluded.changes, said = excluded.said, scopes = excluded.scopes,
-		status = excluded.status, from_at = excluded.from_at, to_at = excluded.to_at`,
-		id, l.slot, l.changes, l.said, int64(l.Mask), int64(l.Status), int64(l.From), int64(l.To))
+		status = excluded.status, from_at = excluded.from_at, to_at = excluded.to_at, person = excluded.person`,
+		id, l.slot, l.changes, l.said, int64(l.Mask), int64(l.Status), int64(l.From), int64(l.To), personText(l.person))
 	return err
 }
 

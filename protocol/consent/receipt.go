@@ -18,6 +18,10 @@ type Receipt struct {
 	Index  int        `json:"index"`
 	Secret LeafSecret `json:"secret"`
 
+	// Person is the secret by which the leaf names the participant from when they enrolled
+	// on, zero before. Whoever else has it can tell which trials they enrolled in.
+	Person Element `json:"person,omitzero"`
+
 	// Said is what the participant signed, in the order in which the node took it. Leaves
 	// state one after the other of it; some may have been overtaken by the next.
 	Said []message.Envelope `json:"said"`

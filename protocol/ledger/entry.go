@@ -44,6 +44,8 @@ const (
 	CeremonyStated     Kind = 15 // envelope of a statement about a ceremony of keys
 	ColumnsCommitted   Kind = 16 // envelope of columns.Commitment
 	ResultProved       Kind = 17 // envelope of query.Proved
+	PersonKeyFixed     Kind = 18 // enrollment.PersonKey
+	PersonEnrolled     Kind = 19 // enrollment.Enrollment
 )
 
 var kindNames = map[Kind]string{
@@ -53,6 +55,7 @@ var kindNames = map[Kind]string{
 	StudyRegistered: "study registered", ScheduleRegistered: "schedule registered", ScheduleCancelled: "schedule cancelled",
 	OccurrenceMissed: "occurrence missed", ConsentChanged: "consent changed", CeremonyStated: "ceremony stated",
 	ColumnsCommitted: "columns committed", ResultProved: "result proved",
+	PersonKeyFixed: "person key fixed", PersonEnrolled: "person enrolled",
 }
 
 func (k Kind) String() string {

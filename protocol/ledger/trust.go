@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"github.com/trialmesh/trialmesh/protocol/disclosure"
+	"github.com/trialmesh/trialmesh/protocol/enrollment"
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/message"
 )
@@ -39,6 +40,10 @@ type Network struct {
 
 	// URLs are the origins of the API of each of the hub's replicas, absent if it has one.
 	URLs []string `json:"urls,omitempty"`
+
+	// People names who shares the key by which people are told apart, absent of a hub that
+	// enrolls nobody.
+	People *enrollment.PersonKey `json:"people,omitempty"`
 
 	// Last is the newest answer by which the node that asks accepted a question, absent if there
 	// is none.

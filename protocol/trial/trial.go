@@ -7,6 +7,7 @@
 package trial
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -60,10 +61,31 @@ type Design struct {
 	// Disclosure may only make the nodes' own rules stricter.
 	Disclosure disclosure.Policy `json:"disclosure"`
 
-	// Opens and Closes bound when questions are answered.
+	// Participants says how people enroll, nil if they do not.
+	Participants *Participants `json:"participants,omitempty"`
+
+	// Opens and Closes bound when questions are answered and people enroll.
 	Opens  time.Time `json:"opens"`
 	Closes time.Time `json:"closes"`
 }
+
+// Participants says how people are enrolled.
+type Participants struct {
+	// Identifier names the system of identifiers by which every site tells people apart, for
+	// example "https://fhir.nhs.uk/Id/nhs-number", 1 to 200 visible characters. Under two
+	// systems one person would be two.
+	Identifier string `json:"identifier"`
+}
+
+// validate reports the first thing that is wrong.
+func (p *Participants) validate() error {
+	if p != nil && !identifierForm.MatchString(p.Identifier) {
+		return invalid("participants: identifier: the name of a system of identifiers, 1 to 200 visible characters")
+	}
+	return nil
+}
+
+var identifierForm = regexp.MustCompile(`^[!-~]{1,200}$`)
 
 // Approval is an ethics board's consent to one design, signed as [KindApproval].
 type Approval struct {
@@ -85,11 +107,12 @@ type Registration struct {
 
 // Why a registration does not allow a question.
 var (
-	ErrUnapproved = problem.Refusal("trial.unapproved", "the trial has no valid approval by a board this node trusts")
-	ErrClosed     = problem.Refusal("trial.closed", "the trial is not open at this time")
-	ErrResearcher = problem.Refusal("trial.researcher", "the question is not signed by a researcher of the trial")
-	ErrNode       = problem.Refusal("trial.node", "this node does not take part in the trial")
-	ErrAnalysis   = problem.Refusal("trial.analysis", "the trial was not approved for this kind of analysis")
+	ErrUnapproved   = problem.Refusal("trial.unapproved", "the trial has no valid approval by a board this node trusts")
+	ErrClosed       = problem.Refusal("trial.closed", "the trial is not open at this time")
+	ErrResearcher   = problem.Refusal("trial.researcher", "the question is not signed by a researcher of the trial")
+	ErrNode         = problem.Refusal("trial.node", "this node does not take part in the trial")
+	ErrParticipants = problem.Refusal("trial.participants", "the trial's design enrolls nobody: it names no identifier of participants")
+	ErrAnalysis     = problem.Refusal("trial.analysis", "the trial was not approved for this kind of analysis")
 )
 
 // Validate reports the first thing that is wrong with the design.
@@ -115,7 +138,7 @@ func (d Design) Validate() error {
 			seen[did] = true
 		}
 	}
-	return d.Disclosure.Validate()
+	return errors.Join(d.Participants.validate(), d.Disclosure.Validate())
 }
 
 // Open returns the design and checks that it is whole and signed, and that
@@ -178,14 +201,10 @@ func (r Registration) Check(ask Ask, boards []identity.DID) (Design, error) {
 // Allows is [Registration.Check] of a registration that was opened before, with its design:
 // what of it depends on the question and its time.
 func (r Registration) Allows(design Design, ask Ask, boards []identity.DID) error {
-	approved := slices.ContainsFunc(r.Approvals, func(e message.Envelope) bool {
-		return slices.Contains(boards, e.Issuer) && !ask.At.Add(message.Skew).Before(e.Issued) && ask.At.Before(e.Expires)
-	})
+	if err := r.runs(design, ask.At, boards); err != nil {
+		return err
+	}
 	switch {
-	case !approved:
-		return ErrUnapproved
-	case ask.At.Before(design.Opens) || !ask.At.Before(design.Closes):
-		return ErrClosed.With(fmt.Sprintf("it is from %s to %s", design.Opens.UTC().Format(time.RFC3339), design.Closes.UTC().Format(time.RFC3339)))
 	case !slices.Contains(design.Researchers, ask.Researcher):
 		return ErrResearcher.With("it is signed by " + ask.Researcher.Short())
 	case !slices.Contains(design.Nodes, ask.Node):
@@ -194,6 +213,39 @@ func (r Registration) Allows(design Design, ask Ask, boards []identity.DID) erro
 		return ErrAnalysis.With("it was approved for " + strings.Join(design.Analyses, ", "))
 	}
 	return nil
+}
+
+// runs reports a trial that is not approved by one of the boards, or not open, at a time.
+func (r Registration) runs(design Design, at time.Time, boards []identity.DID) error {
+	approved := slices.ContainsFunc(r.Approvals, func(e message.Envelope) bool {
+		return slices.Contains(boards, e.Issuer) && !at.Add(message.Skew).Before(e.Issued) && at.Before(e.Expires)
+	})
+	switch {
+	case !approved:
+		return ErrUnapproved
+	case at.Before(design.Opens) || !at.Before(design.Closes):
+		return ErrClosed.With(fmt.Sprintf("it is from %s to %s", design.Opens.UTC().Format(time.RFC3339), design.Closes.UTC().Format(time.RFC3339)))
+	}
+	return nil
+}
+
+// Enrolls returns how people enroll at a node if the trial, approved by one of the boards,
+// takes any there at a time. Otherwise its error names the rule.
+func (r Registration) Enrolls(node identity.DID, at time.Time, boards []identity.DID) (Participants, error) {
+	design, err := r.Open()
+	if err != nil {
+		return Participants{}, err
+	}
+	if err := r.runs(design, at, boards); err != nil {
+		return Participants{}, err
+	}
+	switch {
+	case !slices.Contains(design.Nodes, node):
+		return Participants{}, ErrNode
+	case design.Participants == nil:
+		return Participants{}, ErrParticipants
+	}
+	return *design.Participants, nil
 }
 
 func invalid(detail string) error {

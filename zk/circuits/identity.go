@@ -29,6 +29,18 @@ func PersonSecret(output [64]byte) Secret {
 	return Secret{x: hash2(TagIdentity, a, b)}
 }
 
+// RestoreSecret reads what [Secret.Element] returned.
+func RestoreSecret(e Element) (Secret, error) {
+	x, err := toField(e)
+	if err == nil && x.IsZero() {
+		err = errNoSecret
+	}
+	return Secret{x: x}, err
+}
+
+// Element returns the secret, for the node's own database and the participant's receipt.
+func (s Secret) Element() Element { return fromField(s.x) }
+
 // Commit returns the participant commitment hash(11; secret, blind) of the
 // person's consent leaf.
 func (s Secret) Commit(blind Element) (Element, error) {

@@ -96,10 +96,17 @@ func CommitParticipant(participant, blind Element) (Element, error) {
 }
 
 // OpenLeaf returns what stands in a leaf after its n-th change: a participant's consent, or
-// a slot that is kept for one and is nobody's yet.
-func OpenLeaf(participant identity.DID, secret consent.LeafSecret, n int, a Attributes) (Consent, error) {
-	commitment, err := CommitParticipant(Truncate(sha256.Sum256([]byte(participant))), Truncate(secret.Blind(n)))
+// a slot that is kept for one and is nobody's yet. The participant is a [Pseudonym] or, of
+// somebody who enrolls, their [Secret].
+func OpenLeaf(participant Element, secret consent.LeafSecret, n int, a Attributes) (Consent, error) {
+	commitment, err := CommitParticipant(participant, Truncate(secret.Blind(n)))
 	return Consent{Participant: commitment, Attributes: a}, err
+}
+
+// Pseudonym is how a leaf names somebody of whom no more is known than the key with which
+// they sign; "" is nobody.
+func Pseudonym(participant identity.DID) Element {
+	return Truncate(sha256.Sum256([]byte(participant)))
 }
 
 // Leaf returns hash(12; participant commitment, attributes), the public value

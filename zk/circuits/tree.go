@@ -17,6 +17,16 @@ const (
 	TreeLeaves = 1 << (2 * TreeDepth) // 16,777,216
 )
 
+// The consents of all sites of a trial are the blocks of one tree of the same depth, in the
+// order in which the ledger first has a change of each: an enrollment leads to its root. A
+// block is a subtree of one node's tree, whatever the network's shape.
+const (
+	BlockLevel  = 5
+	BlockLeaves = 1 << (2 * BlockLevel)               // 1,024
+	TreeBlocks  = 1 << (2 * (TreeDepth - BlockLevel)) // 16,384
+	MaxBlocks   = 256                                 // of one node, so that none takes the place of others: 262,144 consents
+)
+
 // Siblings are the four children of one element of a tree.
 type Siblings [4]Element
 
@@ -93,6 +103,24 @@ func TreeElement(rows Rows, level, index int) (Element, error) {
 	}
 	siblings, err := siblingsOf(rows, level, index/4)
 	return siblings[index%4], err
+}
+
+// PathIn returns the way from a leaf up so many levels of a tree.
+func PathIn(rows Rows, leaf, levels int) (Path, error) {
+	var p Path
+	for level := range levels {
+		siblings, err := siblingsOf(rows, level, leaf/4)
+		if err != nil {
+			return Path{}, err
+		}
+		xs, err := toFields("element", siblings[:])
+		if err != nil {
+			return Path{}, fmt.Errorf("path: level %d: %w", level, err)
+		}
+		p.steps = append(p.steps, step{[width]fr.Element(xs), leaf % 4})
+		leaf /= 4
+	}
+	return p, nil
 }
 
 // TreeOfShards returns the root of the tree whose first shards have the given roots, and

@@ -57,7 +57,7 @@ func TestClefSigns(t *testing.T) {
 // clef starts Clef with one key and a user who approves everything, and returns its socket.
 func clef(t *testing.T, key evm.Key) string {
 	t.Helper()
-	binary := tool(t, "clef")            // --advanced: it knows no names for the methods of our contracts
+	binary := tool(t, "clef") // --advanced: it knows no names for the methods of our contracts
 	dir := t.TempDir()
 	const passphrase = "of thirty-two bytes, and not random"
 	keystore := filepath.Join(dir, "keystore")

@@ -12,6 +12,8 @@ import (
 	"errors"
 
 	"github.com/trialmesh/trialmesh/protocol/consent"
+	"github.com/trialmesh/trialmesh/protocol/enrollment"
+	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/zk/circuits"
@@ -130,6 +132,28 @@ func (p Proofs) CheckResult(_ figures.Circuits, proved query.Proved, s figures.S
 		good = good && Seal(of[1], a.Words()) == result.Aggregates[i]
 	}
 	if !good {
+		return errProof
+	}
+	return nil
+}
+
+// Enrollment makes an enrollment proof.
+func (Proofs) Enrollment(_ context.Context, w circuits.EnrollmentWitness) (circuits.EnrollmentProof, error) {
+	c := circuits.Enrollment(circuits.TreeDepth)
+	public, err := w.Public(c)
+	return circuits.EnrollmentProof{Public: public, Proof: Seal(c, public.Words())}, err
+}
+
+// CheckEnrollment checks an enrollment as a hub does.
+func (Proofs) CheckEnrollment(_ entry.Circuit, e enrollment.Enrollment, network identity.DID) error {
+	signal, err := e.Signal()
+	if err != nil {
+		return err
+	}
+	proof := Seal(circuits.Enrollment(circuits.TreeDepth), circuits.EnrollmentPublic{
+		Root: e.Root, Trial: enrollment.TrialElement(network, e.Trial), Nullifier: e.Nullifier, Signal: signal, Time: uint32(e.Time.Unix()),
+	}.Words())
+	if string(proof[:]) != string(e.Proof) {
 		return errProof
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 
 	"github.com/trialmesh/trialmesh/node/peer"
 	"github.com/trialmesh/trialmesh/protocol/consent"
+	"github.com/trialmesh/trialmesh/protocol/enrollment"
+	"github.com/trialmesh/trialmesh/protocol/identity"
 	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
@@ -76,6 +78,11 @@ func (Proofs) CheckEpoch(c entry.Circuit, e consent.Epoch) error { return standI
 // CheckAccess checks an access as a hub does.
 func (Proofs) CheckAccess(c entry.Circuit, a query.Access, e consent.Epoch, hash consent.Element) error {
 	return standIns().CheckAccess(c, a, e, hash)
+}
+
+// CheckEnrollment checks an enrollment as a hub does.
+func (Proofs) CheckEnrollment(c entry.Circuit, e enrollment.Enrollment, network identity.DID) error {
+	return standIns().CheckEnrollment(c, e, network)
 }
 
 // EpochProof makes the proof of a shard whose roots are made up.

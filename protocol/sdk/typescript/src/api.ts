@@ -332,6 +332,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/enrollments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The newest participants whom the site enrolls or has enrolled */
+        get: operations["participants"];
+        put?: never;
+        /**
+         * Enroll a patient who consented to a trial
+         * @description It is durable when the answer comes, and done once the consent is on the ledger as it takes. One person is enrolled once in a trial, whatever the site. Sending it again is harmless.
+         */
+        post: operations["enroll"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/index/rebuild": {
         parameters: {
             query?: never;
@@ -1515,6 +1536,13 @@ export interface components {
              */
             tokenTime?: number;
         };
+        NewParticipant: {
+            /** @description The patient's own, in the system that the trial's design names. It is neither stored nor sent */
+            identifier: string;
+            /** @description Id of the patient's FHIR resource at this site */
+            patient: string;
+            trial: string;
+        };
         Observation: {
             /** @example 8867-4 */
             code: string;
@@ -1568,6 +1596,24 @@ export interface components {
         };
         PartialUploads: {
             uploads: components["schemas"]["PartialUpload"][];
+        };
+        Participant: {
+            /** Format: date-time */
+            asked: string;
+            /** Format: date-time */
+            enrolled?: string;
+            /** Format: int64 */
+            ledgerIndex?: number;
+            /** @description Who signed the consent */
+            participant: string;
+            /** @description Why; enrolling again tries again */
+            refused?: components["schemas"]["ProblemDocument"];
+            /** @enum {string} */
+            state: "waiting" | "enrolled" | "refused";
+            trial: string;
+        };
+        Participants: {
+            participants: components["schemas"]["Participant"][];
         };
         Problem: {
             detail?: string;
@@ -2598,10 +2644,13 @@ export type MessageEnvelope = components['schemas']['MessageEnvelope'];
 export type Messages = components['schemas']['Messages'];
 export type MissingValues = components['schemas']['MissingValues'];
 export type NewClient = components['schemas']['NewClient'];
+export type NewParticipant = components['schemas']['NewParticipant'];
 export type Observation = components['schemas']['Observation'];
 export type Observations = components['schemas']['Observations'];
 export type PartialUpload = components['schemas']['PartialUpload'];
 export type PartialUploads = components['schemas']['PartialUploads'];
+export type Participant = components['schemas']['Participant'];
+export type Participants = components['schemas']['Participants'];
 export type Problem = components['schemas']['Problem'];
 export type ProblemDocument = components['schemas']['ProblemDocument'];
 export type Protocol = components['schemas']['Protocol'];
@@ -3409,6 +3458,71 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DroppedDataset"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    participants: {
+        parameters: {
+            query?: {
+                /** @description Of this trial only */
+                trial?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Participants"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    enroll: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewParticipant"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Participant"];
                 };
             };
             /** @description Error */

@@ -499,6 +499,16 @@ class NewClient:
     """Seconds that a token holds; 300 if absent."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class NewParticipant:
+    identifier: str
+    """The patient's own, in the system that the trial's design names. It is neither stored nor
+    sent."""
+    patient: str
+    """Id of the patient's FHIR resource at this site."""
+    trial: str
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Observation:
     code: str
@@ -544,6 +554,24 @@ class PartialUpload:
 @dataclass(frozen=True, kw_only=True)
 class PartialUploads:
     uploads: list[PartialUpload]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Participant:
+    asked: datetime.datetime
+    enrolled: datetime.datetime | None = None
+    ledger_index: int | None = field(default=None, metadata={"json": "ledgerIndex"})
+    participant: str
+    """Who signed the consent."""
+    refused: ProblemDocument | None = None
+    """Why; enrolling again tries again."""
+    state: Literal["waiting", "enrolled", "refused"]
+    trial: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Participants:
+    participants: list[Participant]
 
 
 @dataclass(frozen=True, kw_only=True)
