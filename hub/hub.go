@@ -202,6 +202,7 @@ func Init(dir, name string) error {
 		makeKey(filepath.Join(dir, hubKeyFile)),
 		makeKey(filepath.Join(dir, logKeyFile)),
 		makeChainKey(dir),
+		makePersonKey(dir),
 		makeToken(filepath.Join(dir, operatorFile)),
 	); err != nil {
 		return fmt.Errorf("hub init: %w", err)
@@ -433,11 +434,11 @@ func (h *Hub) openCircuits(ctx context.Context) error {
 			return fmt.Errorf("register circuit %s: %w", circuit, err)
 		}
 	}
-	if h.between != nil {
-		h.between.Handle(keyProtocol, h.giveKey)
-	}
 	if err := h.openEnrollment(ctx); err != nil {
 		return err
+	}
+	if h.between != nil {
+		h.between.Handle(keyProtocol, h.giveKey)
 	}
 	if h.cfg.Ceremony == "" {
 		h.cfg.Logger.WarnContext(ctx, "circuits use development keys: whoever made them could forge proofs", "shape", h.cfg.Shape.Access().String())

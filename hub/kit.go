@@ -13,8 +13,8 @@ import (
 	"github.com/trialmesh/trialmesh/zk/evm"
 )
 
-// Kit is what the replicas of a hub have in common: its name, the log's key and the
-// certificate authority. Whoever has it can be the hub, so it is a secret; what is said as a
+// Kit is what the replicas of a hub have in common: its name, the log's key, the person key and
+// the certificate authority. Whoever has it can be the hub, so it is a secret; what is said as a
 // replica still needs that replica's own keys, which no other machine has.
 type Kit struct {
 	Version  int               `json:"v"`
@@ -30,7 +30,7 @@ const maxKit = 1 << 20
 
 // common lists what of a hub's directory all replicas have.
 func common(dir string) ([]string, error) {
-	files := []string{hubKeyFile, logKeyFile}
+	files := []string{hubKeyFile, logKeyFile, personKeyFile}
 	err := fs.WalkDir(os.DirFS(dir), authorityDir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
 			files = append(files, path)

@@ -42,18 +42,21 @@ type personKeyShare struct {
 	Share []byte               `json:"share"`
 }
 
-// openPeople reads the hub's share of the person key. The first hub of a network makes it:
-// of one holder, 1 of 1.
+// openPeople reads the hub's share of the person key: of one holder, 1 of 1, which all replicas of
+// a hub are together. A hub whose directory is of before there was any makes it.
 func (h *Hub) openPeople(ctx context.Context) error {
 	path := filepath.Join(h.cfg.Dir, personKeyFile)
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		if _, err := h.Reader.PersonKey(ctx); !errors.Is(err, registry.ErrPersonKeyAbsent) {
+		if _, err := h.Reader.PersonKey(ctx); h.between != nil || !errors.Is(err, registry.ErrPersonKeyAbsent) {
+			if errors.Is(err, registry.ErrPersonKeyAbsent) {
+				err = nil
+			}
 			h.cfg.Logger.ErrorContext(ctx, "people cannot be told apart", "err", errors.Join(errNoShare, err))
 			return err
 		}
-		if raw, err = newPersonKey(h.key.DID()); err == nil {
-			err = writeNew(path, raw)
+		if err = makePersonKey(h.cfg.Dir); err == nil {
+			raw, err = os.ReadFile(path)
 		}
 	}
 	if err != nil {
@@ -73,20 +76,28 @@ func (h *Hub) openPeople(ctx context.Context) error {
 	if h.people.digest, err = mine.Key.Digest(); err != nil {
 		return err
 	}
-	if _, err := h.log.Propose(ctx, registry.FixPersonKey{Key: mine.Key}); err != nil {
+	if _, err := h.Propose(ctx, registry.FixPersonKey{Key: mine.Key}); err != nil {
 		return fmt.Errorf("person key: %w", err)
 	}
 	return nil
 }
 
-// newPersonKey makes a key of one holder.
-func newPersonKey(holder identity.DID) ([]byte, error) {
+// makePersonKey writes a key of one holder, the hub whose key is in the directory.
+func makePersonKey(dir string) error {
+	holder, err := readKey(filepath.Join(dir, hubKeyFile))
+	if err != nil {
+		return err
+	}
 	share, err := oprf.NewKey(rand.Reader, oprf.Verifiable)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	key := enrollment.PersonKey{Threshold: 1, Holders: []enrollment.Holder{{Holder: holder, Public: share.Public().Bytes()}}}
-	return canonical.Marshal(personKeyShare{Key: key, Share: share.Bytes()})
+	key := enrollment.PersonKey{Threshold: 1, Holders: []enrollment.Holder{{Holder: holder.DID(), Public: share.Public().Bytes()}}}
+	raw, err := canonical.Marshal(personKeyShare{Key: key, Share: share.Bytes()})
+	if err != nil {
+		return err
+	}
+	return writeNew(filepath.Join(dir, personKeyFile), raw)
 }
 
 // openEnrollment registers the circuit of enrollments. A ceremony that was held without it
@@ -101,7 +112,7 @@ func (h *Hub) openEnrollment(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := h.log.Propose(ctx, registry.RegisterCircuit{Circuit: registered}); err != nil {
+	if _, err := h.Propose(ctx, registry.RegisterCircuit{Circuit: registered}); err != nil {
 		return fmt.Errorf("register circuit %s: %w", circuit, err)
 	}
 	return nil
@@ -135,7 +146,7 @@ func (h *Hub) lookUp(ctx context.Context, from identity.DID, ask enrollment.Ask)
 		}
 		values = append(values, e)
 	}
-	if _, err := h.log.Propose(ctx, registry.CountPeople{Node: from, Values: len(values)}); err != nil {
+	if _, err := h.Propose(ctx, registry.CountPeople{Node: from, Values: len(values)}); err != nil {
 		return nil, err
 	}
 	evaluated, proof, err := h.people.share.EvaluateVerifiably(rand.Reader, values)
@@ -163,7 +174,7 @@ func (h *Hub) enroll(ctx context.Context, from identity.DID, e enrollment.Enroll
 	if !slices.Contains(design.Nodes, from) {
 		return nil, trial.ErrNode
 	}
-	outcome, err := h.log.Propose(ctx, registry.EnrollPerson{Enrollment: e})
+	outcome, err := h.Propose(ctx, registry.EnrollPerson{Enrollment: e})
 	return consent.Recorded{LedgerIndex: outcome.LedgerIndex}, err
 }
 
