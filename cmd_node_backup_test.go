@@ -19,6 +19,7 @@ import (
 	"github.com/trialmesh/trialmesh/node"
 	"github.com/trialmesh/trialmesh/node/audit"
 	"github.com/trialmesh/trialmesh/node/backup"
+	"github.com/trialmesh/trialmesh/node/columns"
 	"github.com/trialmesh/trialmesh/node/consent"
 	"github.com/trialmesh/trialmesh/node/fsck"
 	"github.com/trialmesh/trialmesh/node/fsck/fscktest"
@@ -46,6 +47,8 @@ func newKeptNode(t *testing.T) (dir, copied string) {
 	trail, err := audit.Open(t.Context(), db, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	_, err = consent.Open(t.Context(), consent.Config{DB: db, Key: key, Trail: trail, Secret: [32]byte{1}, Shape: circuits.Development, Window: time.Hour})
+	require.NoError(t, err)
+	_, err = columns.Open(t.Context(), columns.Config{DB: db, Key: key, Trail: trail, Secret: [32]byte{1}, Shape: circuits.Development})
 	require.NoError(t, err)
 	job := s.Accept(t, fscktest.Person("a", 3))[0]
 	s.Done(t)

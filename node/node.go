@@ -124,7 +124,8 @@ type Config struct {
 	// EpochWindow is how long a consent epoch holds. Defaults to 24 h.
 	EpochWindow time.Duration
 
-	// EpochPause is how long changes of consents are gathered. Defaults to 2 s.
+	// EpochPause is how long changes of consents are gathered, and between looks for columns that
+	// were committed. Defaults to 2 s.
 	EpochPause time.Duration
 
 	Logger *slog.Logger     // Defaults to discarding.
@@ -157,6 +158,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.EpochWindow == 0 {
 		c.EpochWindow = 24 * time.Hour
+	}
+	if c.EpochPause <= 0 {
+		c.EpochPause = 2 * time.Second
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
