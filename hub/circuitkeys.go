@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"maps"
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/trialmesh/trialmesh/protocol/identity"
@@ -17,6 +20,36 @@ import (
 	"github.com/trialmesh/trialmesh/zk/circuits"
 	"github.com/trialmesh/trialmesh/zk/prover"
 )
+
+// provingKeys are a hub's proving keys by the digest of their verifying key. They are given to
+// other replicas while more of them are made.
+type provingKeys struct {
+	mu   sync.Mutex
+	keys map[message.Digest]*prover.Keys
+}
+
+func (p *provingKeys) put(k *prover.Keys) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.keys == nil {
+		p.keys = make(map[message.Digest]*prover.Keys)
+	}
+	p.keys[k.Verifying().Digest()] = k
+}
+
+// get returns a key, nil if there is none.
+func (p *provingKeys) get(digest message.Digest) *prover.Keys {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.keys[digest]
+}
+
+// all returns those that there are now.
+func (p *provingKeys) all() iter.Seq[*prover.Keys] {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Values(maps.Clone(p.keys))
+}
 
 // keyProtocol streams a proving key to a replica that names the digest of its verifying key
 // in a line.
@@ -82,7 +115,7 @@ func (h *Hub) giveKey(_ context.Context, _ identity.DID, s net.Conn) {
 	if err := digest.UnmarshalText([]byte(strings.TrimSpace(line))); err != nil {
 		return
 	}
-	if keys := h.keys[digest]; keys != nil {
+	if keys := h.keys.get(digest); keys != nil {
 		_, _ = keys.WriteTo(s) // who reads checks it
 	}
 }

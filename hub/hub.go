@@ -239,7 +239,7 @@ type Hub struct {
 	timetable *timetable.Keeper
 	anchor    *anchor.Anchor // nil without a chain
 	people    people
-	keys      map[message.Digest]*prover.Keys
+	keys      provingKeys
 	made      []*prover.Keys // by the ceremony, if there is one
 	metrics   *prometheus.Registry
 	listener  net.Listener
@@ -415,11 +415,13 @@ func (h *Hub) openAuthority(ctx context.Context) error {
 
 // openCircuits registers the circuits.
 func (h *Hub) openCircuits(ctx context.Context) error {
-	h.keys = make(map[message.Digest]*prover.Keys)
 	if h.cfg.Ceremony != "" {
 		if err := h.openCeremony(ctx); err != nil {
 			return fmt.Errorf("keys of the ceremony in %s: %w", h.cfg.Ceremony, err)
 		}
+	}
+	if h.between != nil { // before any is made: whoever leads next asks for those that are registered
+		h.between.Handle(keyProtocol, h.giveKey)
 	}
 	list := []circuits.Circuit{h.cfg.Shape.Epoch(), h.cfg.Shape.Access()}
 	if results := h.cfg.Shape.Results(); h.cfg.Results {
@@ -436,9 +438,6 @@ func (h *Hub) openCircuits(ctx context.Context) error {
 	}
 	if err := h.openEnrollment(ctx); err != nil {
 		return err
-	}
-	if h.between != nil {
-		h.between.Handle(keyProtocol, h.giveKey)
 	}
 	if h.cfg.Ceremony == "" {
 		h.cfg.Logger.WarnContext(ctx, "circuits use development keys: whoever made them could forge proofs", "shape", h.cfg.Shape.Access().String())
@@ -476,7 +475,7 @@ func (h *Hub) circuit(ctx context.Context, c circuits.Circuit) (entry.Circuit, e
 	if err != nil {
 		return entry.Circuit{}, err
 	}
-	h.keys[keys.Verifying().Digest()] = keys
+	h.keys.put(keys)
 	p := keys.Published()
 	return entry.Circuit{Shape: c.String(), VerifyingKey: p.VerifyingKey, ProvingDigest: p.ProvingDigest, Development: p.Development, Ceremony: p.Ceremony}, nil
 }
@@ -528,7 +527,7 @@ func (h *Hub) openChain(ctx context.Context) error {
 		return err
 	}
 	var access evm.KeyWords
-	for _, keys := range h.keys {
+	for keys := range h.keys.all() {
 		if keys.Circuit().IsAccess() {
 			access = keys.Verifying().EVM()
 		}

@@ -125,6 +125,9 @@ func (l anyLog) ask(ctx context.Context, leader identity.DID, data []byte) (outc
 // serveReplicas answers what the other replicas ask this one if it leads.
 func (h *Hub) serveReplicas() {
 	h.between.HandleCall(proposeProtocol, func(ctx context.Context, _ identity.DID, data []byte) ([]byte, error) {
+		if err := registry.CheckForwarded(data, h.cfg.Now()); err != nil {
+			return nil, err
+		}
 		outcome, err := h.log.propose(ctx, data)
 		if errors.As(err, new(consensus.ErrNotLeader)) {
 			return nil, errNotLeading

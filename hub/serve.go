@@ -49,8 +49,8 @@ func (h *Hub) openAPI(context.Context) error {
 
 // provingKey returns the proving key of a circuit by the digest of its verifying key.
 func (h *Hub) provingKey(circuit message.Digest) (api.ProvingKey, bool) {
-	keys, found := h.keys[circuit]
-	return keys, found
+	keys := h.keys.get(circuit)
+	return keys, keys != nil
 }
 
 // URL returns the origin of the HTTPS API.

@@ -74,7 +74,6 @@ const (
 	keptSnapshots            = 2
 	snapshotInterval         = 30 * time.Second // between looks at the threshold
 	peerTimeout              = 10 * time.Second // for one message to a replica
-	maxTogether              = 256              // commands that are written, sent and applied at once
 	// Log files are reserved on disk at their full size. Two of the largest
 	// commands fit.
 	segmentBytes = 2*MaxCommandBytes + 4<<10
@@ -206,7 +205,6 @@ func (r *Replica) settings(logger hclog.Logger) *raft.Config {
 	s.NoLegacyTelemetry = true
 	// Commands that arrive while one is being written share its fsync, and are applied together.
 	s.BatchApplyCh = true
-	s.MaxAppendEntries = maxTogether
 	if len(r.cfg.Replicas) == 1 {
 		// Nobody else can be leader: waiting a second for word from it is waste.
 		s.HeartbeatTimeout, s.ElectionTimeout, s.LeaderLeaseTimeout = 50*time.Millisecond, 50*time.Millisecond, 50*time.Millisecond

@@ -181,11 +181,7 @@ func (s step) record(kind entry.Kind, actor identity.DID, subject string, docume
 	if err != nil {
 		return digest, Outcome{}, err
 	}
-	leaf, err := entry.Entry{Kind: kind, At: s.at, Actor: actor, Subject: subject, Digest: digest}.Marshal()
-	if err != nil {
-		return digest, Outcome{}, err
-	}
-	index, err := s.leaves.add(s.ctx, s.tx, leaf)
+	index, err := s.leaves.add(s.ctx, s.tx, entry.Entry{Kind: kind, At: s.at, Actor: actor, Subject: subject, Digest: digest})
 	return digest, Outcome{LedgerIndex: index}, err
 }
 

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/trialmesh/trialmesh/federation/consensus"
 	"github.com/trialmesh/trialmesh/hub/ledger"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	entry "github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/problem"
 )
 
@@ -85,7 +87,7 @@ func (b *batch) apply(ctx context.Context, tx *sqldb.Tx) error {
 	if err := s.leaves.write(ctx, tx); err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `UPDATE registry_applied SET log_index = ?`, int64(last))
+	_, err = tx.Exec(ctx, `UPDATE registry_applied SET log_index = ?, entry_at = max(entry_at, ?)`, int64(last), s.leaves.last)
 	return err
 }
 
@@ -119,16 +121,29 @@ func appliedIndex(ctx context.Context, tx *sqldb.Tx) (uint64, error) {
 // its end: the last tiles of the tree change once for all of them.
 type leaves struct {
 	first int64 // index of the first, once there is one
+	last  int64 // time of the last entry, in seconds since 1970
 	added [][]byte
 }
 
-// add returns the index that a leaf will have.
-func (l *leaves) add(ctx context.Context, tx *sqldb.Tx, leaf []byte) (index int64, err error) {
+// add appends an entry and returns its index. An entry is of no earlier time than the one before
+// it: replicas that lead one after the other may have clocks that differ.
+func (l *leaves) add(ctx context.Context, tx *sqldb.Tx, e entry.Entry) (index int64, err error) {
 	if len(l.added) == 0 {
 		if l.first, err = ledger.Size(ctx, tx); err != nil {
 			return 0, err
 		}
+		if err := tx.QueryRow(ctx, `SELECT entry_at FROM registry_applied`).Scan(&l.last); err != nil {
+			return 0, err
+		}
 	}
+	if e.At.Unix() < l.last {
+		e.At = time.Unix(l.last, 0).UTC()
+	}
+	leaf, err := e.Marshal()
+	if err != nil {
+		return 0, err
+	}
+	l.last = e.At.Unix()
 	l.added = append(l.added, leaf)
 	return l.first + int64(len(l.added)) - 1, nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/trialmesh/trialmesh/protocol/identity"
 	"github.com/trialmesh/trialmesh/protocol/ledger"
 	"github.com/trialmesh/trialmesh/protocol/message"
+	"github.com/trialmesh/trialmesh/protocol/problem"
 	"github.com/trialmesh/trialmesh/protocol/query"
 	"github.com/trialmesh/trialmesh/protocol/trial"
 )
@@ -66,6 +67,8 @@ const (
 	KindCountPeople       Kind = 36
 	KindEnrollPerson      Kind = 37
 	KindRecordDeployment  Kind = 38
+
+	newestKind = KindRecordDeployment
 )
 
 // Command is one entry of the replicated log.
@@ -327,6 +330,22 @@ func (RegisterStudy) kind() Kind     { return KindRegisterStudy }
 func (RegisterSchedule) kind() Kind  { return KindRegisterSchedule }
 func (AskOccurrence) kind() Kind     { return KindAskOccurrence }
 func (CancelSchedule) kind() Kind    { return KindCancelSchedule }
+
+// ErrForwarded reports a command of another replica that must not be committed.
+var ErrForwarded = problem.New(problem.Invalid, "the replica that leads cannot commit this command: it knows no such one, or the clocks of the two are minutes apart; set the clocks, and run the same version on all")
+
+// CheckForwarded refuses a command of another replica that would stop all of them, as one of a
+// later version, or is of another time than now.
+func CheckForwarded(data []byte, now time.Time) error {
+	var c Command
+	if err := json.Unmarshal(data, &c); err != nil || c.Kind > newestKind {
+		return ErrForwarded
+	}
+	if apart := now.Sub(c.At).Abs(); apart > message.Skew {
+		return ErrForwarded
+	}
+	return nil
+}
 
 // Encode returns the bytes of a command for the replicated log. at is the
 // proposer's clock.

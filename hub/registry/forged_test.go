@@ -11,6 +11,8 @@ import (
 
 	"github.com/trialmesh/trialmesh/hub/registry"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/protocol/cohort"
+	"github.com/trialmesh/trialmesh/protocol/columns"
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
@@ -23,7 +25,7 @@ import (
 // study, a schedule, a trial or changes of consents that nobody signed.
 func TestAForgedSnapshotIsRefused(t *testing.T) {
 	t.Parallel()
-	for table, kind := range map[string]message.Kind{"question": query.KindRequest, "study": study.KindStudy, "schedule": schedule.KindSchedule, "trial": trial.KindDesign, "consent_changes": consent.KindChanges} {
+	for table, kind := range map[string]message.Kind{"question": query.KindRequest, "study": study.KindStudy, "schedule": schedule.KindSchedule, "trial": trial.KindDesign, "consent_changes": consent.KindChanges, "columns_committed": columns.Kind} {
 		t.Run(table, func(t *testing.T) {
 			t.Parallel()
 			forge(t, table, kind)
@@ -42,6 +44,10 @@ func forge(t *testing.T, table string, kind message.Kind) {
 	_, recurring := h.recurring(t, h.trial.Researcher, h.everyHour())
 	h.must(t, recurring)
 	h.must(t, newLeaves().change(t, h, h.nodes[0], 3))
+	h.must(t, registry.CommitColumns{Envelope: h.seal(t, h.nodes[0], columns.Kind, columns.Commitment{
+		Trial: h.trial.Design.ID, Node: h.nodes[0].DID(), Dataset: "outcomes", Number: 1, ShardSize: 4, Shards: []consent.Element{{31: 1}},
+		Columns: []columns.Column{{Name: "event", Kind: query.LogicalValues, Domain: cohort.ConditionOccurrence}},
+	})})
 	snapshot, err := registry.NewFSM(h.machine, t.TempDir()).Snapshot()
 	require.NoError(t, err)
 	var raw bytes.Buffer

@@ -13,6 +13,7 @@ import (
 	"github.com/trialmesh/trialmesh/federation/consensus"
 	"github.com/trialmesh/trialmesh/hub/ledger"
 	"github.com/trialmesh/trialmesh/localstore/sqldb"
+	"github.com/trialmesh/trialmesh/protocol/columns"
 	"github.com/trialmesh/trialmesh/protocol/consent"
 	"github.com/trialmesh/trialmesh/protocol/message"
 	"github.com/trialmesh/trialmesh/protocol/query"
@@ -119,6 +120,8 @@ func checkEnvelopes(ctx context.Context, tx *sqldb.Tx) error {
 		{`SELECT d.bytes FROM epoch e JOIN document d ON d.digest = e.document`, consent.KindEpoch},
 		{`SELECT d.bytes FROM consent_changes c JOIN document d ON d.digest = c.document`, consent.KindChanges},
 		{`SELECT d.bytes FROM access a JOIN document d ON d.digest = a.document`, query.KindAccess},
+		{`SELECT d.bytes FROM columns_committed c JOIN document d ON d.digest = c.document`, columns.Kind},
+		{`SELECT d.bytes FROM result_proof r JOIN document d ON d.digest = r.document`, query.KindProved},
 		{`SELECT envelope FROM answer`, query.KindAnswer},
 		{`SELECT d.bytes FROM study s JOIN document d ON d.digest = s.document`, study.KindStudy},
 		{`SELECT d.bytes FROM schedule s JOIN document d ON d.digest = s.document`, schedule.KindSchedule},
