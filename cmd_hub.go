@@ -75,6 +75,9 @@ func addDir(cmd *cobra.Command, what string) *cobra.Command {
 func made(what, dir, file string) error {
 	_, err := os.Stat(filepath.Join(dir, file))
 	if errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(dir, "replica.key")); err == nil {
+			return fmt.Errorf("%s was made by hub replica and has not joined: hub join KIT --dir %s", dir, dir)
+		}
 		return fmt.Errorf("no %s in %s: %s init makes one", what, dir, what)
 	}
 	return err

@@ -90,7 +90,7 @@ func nodeConfig(cmd *cobra.Command) (node.Config, error) {
 	if err := loadConfig(cmd, filepath.Join(dir, nodeConfigFile), "TRIALMESH_NODE_", &s); err != nil {
 		return node.Config{}, err
 	}
-	return node.Config{Dir: dir, DSN: s.Database, Raw: s.Raw}, nil
+	return node.Config{Dir: dir, DSN: s.Database, Raw: s.Raw, Shape: s.Shape.Shape}, nil
 }
 
 func printBackup(cmd *cobra.Command, to string, m backup.Manifest) error {

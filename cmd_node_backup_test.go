@@ -157,3 +157,15 @@ func TestARestoredNodeKeepsToItsDatabase(t *testing.T) {
 		})
 	}
 }
+
+// TestOfflineCommandsKnowTheShape: a data set is committed to by shards of the network's size.
+func TestOfflineCommandsKnowTheShape(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, nodeConfigFile), []byte("circuits-shape: 16x2x8\n"), 0o600))
+	cmd := newNodeFsck()
+	require.NoError(t, cmd.ParseFlags([]string{"--dir", dir}))
+	cfg, err := nodeConfig(cmd)
+	require.NoError(t, err)
+	require.Equal(t, circuits.Shape{ShardSize: 16, Shards: 2, Slots: 8}, cfg.Shape)
+}

@@ -61,7 +61,7 @@ func newNodeConsentReceipt() *cobra.Command {
 consent tree states it, and the secret that opens this leaf and no other. Hand it to nobody
 else: whoever has it can tell which leaf is theirs. With it, trialmesh verify consent shows
 them, from public data alone, that the node published what they signed and nothing else.
-The same receipt serves for as long as they sign nothing more.`,
+The same receipt serves until they sign something more or are enrolled in the trial.`,
 		Example: `  trialmesh node consent receipt --trial glucose-1 --participant did:key:z6Mk… --dir node > receipt.json`,
 		Args:    args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {

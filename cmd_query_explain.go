@@ -231,7 +231,7 @@ func proofWords(s siteLinks) string {
 	}
 	text := fmt.Sprintf("entry %d of the ledger, of at least %s with consent", s.Proof.Entry, counted(s.AtLeast, "record"))
 	if s.Proof.Tx == "" {
-		return text + ", not on the chain yet"
+		return text + ", not on a chain"
 	}
 	return text + fmt.Sprintf(", on the chain in block %d by transaction %s", s.Proof.Block, s.Proof.Tx)
 }

@@ -54,7 +54,7 @@ func TestNumbersLinkToWhatTheyRestOn(t *testing.T) {
 		"  proof     entry 21 of the ledger, of at least 11 records with consent, on the chain in block 5 by transaction 0xab",
 		"  check     trialmesh verify proof " + first.ID.String() + " did:key:zA --from https://hub --trust trust.json",
 		"            the default rules of this version: trialmesh node approvals policy --text\n  approver  nobody: the rules let it pass",
-		"  proof     entry 22 of the ledger, of at least 11 records with consent, not on the chain yet",
+		"  proof     entry 22 of the ledger, of at least 11 records with consent, not on a chain",
 		"  policy    a node from before sites had rules of their own",
 		"  proof     still to come",
 		"check all   trialmesh verify query " + q.ID.String() + " --from https://hub --trust trust.json",

@@ -144,7 +144,7 @@ func answerOf(q client.Question, sites report.Sites) report.Answer {
 		a.Result = *q.Result
 	}
 	for _, p := range q.Accesses {
-		chain := "not on the chain yet"
+		chain := "not on a chain"
 		if p.Tx != "" {
 			chain = fmt.Sprintf("on the chain in block %d, %d gas", p.Block, p.Gas)
 		}

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -177,6 +178,10 @@ func (c Config) validate() error {
 		return errors.New("hosts: at least one name or address")
 	case c.Circuits == "":
 		return errors.New("circuits: the folder of the proving keys is required")
+	case !endpoint(c.Chain) || !endpoint(c.ChainCheck):
+		return errors.New("chain, chain-check: an http or https URL")
+	case c.Chain != "" && c.Chain == c.ChainCheck:
+		return errors.New("chain-check: the same endpoint as chain says what that says: name another")
 	case c.Chain == "" && (c.ChainCheck != "" || c.ChainSigner != ""):
 		return errors.New("chain-check, chain-signer: there is no chain; set chain")
 	case (c.ChainSigner == "") != (c.ChainAccount == ""):
@@ -185,6 +190,12 @@ func (c Config) validate() error {
 		return errors.New("proofs: a network with a chain has zero-knowledge proofs only")
 	}
 	return errors.Join(CheckOrigin(c.Origin), c.validateReplicas(), c.Policy.Validate(), c.Shape.Validate(), c.Queue.validate())
+}
+
+// endpoint reports whether text is the URL of a JSON-RPC endpoint, or of none.
+func endpoint(text string) bool {
+	where, err := url.Parse(text)
+	return text == "" || err == nil && where.Host != "" && (where.Scheme == "http" || where.Scheme == "https")
 }
 
 // Init makes a hub's directory: its keys, its certificate authority and the
