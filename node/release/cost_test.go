@@ -38,6 +38,21 @@ func BenchmarkMeansAfterOthers(b *testing.B) {
 	}
 }
 
+// BenchmarkMeansOfGroupsAfterAll is that of 20 groups after the mean of all.
+func BenchmarkMeansOfGroupsAfterAll(b *testing.B) {
+	all := meansAtLarge(b, 1)
+	groups := make([]numbers, 20)
+	for i, person := range all[0].persons {
+		g := &groups[i%20]
+		g.persons, g.values = append(g.persons, person), append(g.values, all[0].values[i])
+	}
+	for b.Loop() {
+		found, err := leaveFew(new(int), all, groups, 11)
+		require.NoError(b, err)
+		require.False(b, found)
+	}
+}
+
 // BenchmarkPowersOfSums compares one of events with four.
 func BenchmarkPowersOfSums(b *testing.B) {
 	var cells [5][]Value

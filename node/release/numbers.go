@@ -251,51 +251,67 @@ func leaveFewOf(spent *int, sums []numbers, known, least int) (bool, error) {
 	}
 	s := search{field: field{prime.Uint64(), spent}}
 	// Few columns of each kind are nearly always enough. Those left out can only make a vector heavier, so
-	// that what is found, or given, without them may be nothing: then all have to be searched.
-	most := min(maxAuditedCells/len(sums), max(4096, maxAuditWork/4/len(sums)/len(sums)))
-	for _, c := range []columnsKept{{most: most, ofKind: fewOfKind * len(sums)}, {most: maxAuditedCells / len(sums), ofKind: maxAuditedCells}} {
-		if s.over() {
-			return false, ErrAudit
+	// that what is found without them may be nothing: then all have to be searched. What is given without
+	// them is looked at with all persons, and where it is not so for some they are a kind.
+	most := maxAuditedCells / len(sums)
+	few := columnsKept{most: min(most, max(4096, maxAuditWork/4/len(sums)/len(sums))), ofKind: fewOfKind * len(sums)}
+	for range givenRounds {
+		columns, all, so := s.field.columnsOf(sums, few)
+		if len(few.given) > 0 && so {
+			return false, nil
 		}
-		columns, all := s.field.columnsOf(sums, c)
 		space, given, err := s.valueSpace(columns, len(sums), known)
 		if err != nil {
 			return false, err
 		}
 		found, err := s.light(space, least-1)
-		if err != nil {
-			return false, err
+		if err != nil || all || !found && len(given) == 0 {
+			return found, err
 		}
-		if all || !found && !given {
-			return found, nil
+		if found {
+			break
 		}
+		few.given, few.looked = append(few.given, given...), len(few.given)
 	}
-	return false, ErrAudit
+	columns, all, _ := s.field.columnsOf(sums, columnsKept{most: most, ofKind: most})
+	if s.over() || !all {
+		return false, ErrAudit
+	}
+	space, _, err := s.valueSpace(columns, len(sums), known)
+	if err != nil {
+		return false, err
+	}
+	return s.light(space, least-1)
 }
 
-// valueSpace is [search.space] for columns of values.
-func (s *search) valueSpace(columns []numberColumn, sums, known int) (rows [][]uint64, given bool, err error) {
+// givenRounds bounds how often columns are chosen anew.
+const givenRounds = 4
+
+// valueSpace is [search.space] for columns of values. For each fresh sum that
+// others give it returns the factors by which all add up to nothing.
+func (s *search) valueSpace(columns []numberColumn, sums, known int) (rows, given [][]uint64, err error) {
 	s.sizes = nil
 	for _, column := range columns {
 		s.sizes = append(s.sizes, column.persons)
 	}
 	b := basis{field: s.field, columns: len(columns)}
 	for i := range sums {
-		row := make([]uint64, len(columns)+sums-known)
+		row := make([]uint64, len(columns)+sums)
 		for c, column := range columns {
 			row[c] = column.values[i]
 		}
-		if i >= known {
-			row[len(columns)+i-known] = 1
-		}
+		row[len(columns)+i] = 1
 		if !b.add(row) && i >= known {
-			given = true
+			given = append(given, row[len(columns):])
 		}
 		if s.over() {
-			return nil, false, ErrAudit
+			return nil, nil, ErrAudit
 		}
 	}
-	return b.rows, given, nil
+	for _, row := range b.rows {
+		rows = append(rows, slices.Delete(row, len(columns), len(columns)+known))
+	}
+	return rows, given, nil
 }
 
 // fourPowers of a column of numbers are what a description tells.
@@ -388,18 +404,24 @@ type numberColumn struct {
 	persons int
 }
 
-// columnsKept are how many columns are searched, and how many of them that lack the same sums and change from
-// one sum to the next alike: where a new sum changes the values of some, they are a kind.
-type columnsKept struct{ most, ofKind int }
+// columnsKept are how many columns are searched, and how many of them that are of one kind: that lack the same
+// sums, change from one sum to the next alike and are in the same of some sums that seemed to be nothing.
+type columnsKept struct {
+	most, ofKind int
+	given        [][]uint64 // factors of the sums
+	looked       int        // given that were looked at before
+}
 
 // fewOfKind are of them, for each sum, more than enough to tell that the others do not add up to it by chance.
 const fewOfKind = 64
 
-// columnsOf returns the columns of the sums' values, those of most persons first, and whether they are all.
-func (f field) columnsOf(sums []numbers, keep columnsKept) (columns []numberColumn, all bool) {
+// columnsOf returns the columns of the sums' values, those of most persons first, whether they are all,
+// and whether what was given by those before is given by all persons.
+func (f field) columnsOf(sums []numbers, keep columnsKept) (columns []numberColumn, all, so bool) {
 	at, kinds := make(map[string]int), make(map[string]int)
-	key, kind := make([]byte, 8*len(sums)), make([]byte, len(sums))
-	all = true
+	key, kind := make([]byte, 8*len(sums)), make([]byte, len(sums)+1)
+	values := make([]uint64, len(sums))
+	all, so = true, true
 	for row := range together(sums) {
 		*f.spent += len(sums)
 		last := 0.0
@@ -415,6 +437,16 @@ func (f field) columnsOf(sums []numbers, keep columnsKept) (columns []numberColu
 		}
 		c, there := at[string(key)]
 		if !there {
+			for i, v := range row {
+				values[i] = f.of(v)
+			}
+			kind[len(sums)] = 0
+			for i, factors := range keep.given {
+				if f.product(factors, values) != 0 {
+					kind[len(sums)] = byte(i%255 + 1)
+					so = so && i < keep.looked
+				}
+			}
 			if len(columns) == keep.most || kinds[string(kind)] == keep.ofKind {
 				all = false
 				continue
@@ -422,16 +454,23 @@ func (f field) columnsOf(sums []numbers, keep columnsKept) (columns []numberColu
 			kinds[string(kind)]++
 			c = len(columns)
 			at[string(key)] = c
-			values := make([]uint64, len(sums))
-			for i, v := range row {
-				values[i] = f.of(v)
-			}
-			columns = append(columns, numberColumn{values: values})
+			columns = append(columns, numberColumn{values: slices.Clone(values)})
 		}
 		columns[c].persons++
 	}
 	slices.SortStableFunc(columns, func(a, b numberColumn) int { return b.persons - a.persons })
-	return columns, all
+	return columns, all, so
+}
+
+// product returns the sum of the products of each two.
+func (f field) product(factors, values []uint64) (sum uint64) {
+	*f.spent += len(values)
+	for i, v := range values {
+		if v != 0 && factors[i] != 0 {
+			sum = (sum + f.mul(factors[i], v)) % f.prime
+		}
+	}
+	return sum
 }
 
 // of returns a number as one of the field: its digits times a power of two.

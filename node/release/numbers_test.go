@@ -123,6 +123,12 @@ func TestSumsOfMany(t *testing.T) {
 		fifths = append(fifths, sum(fifth(k), nothing))
 	}
 	all := []numbers{sum(everybody, nothing)}
+	after := func(person int) float64 { return value[(person+1)%len(value)] }
+	both := func(few int) []numbers { // others, and what the values and those add up to, one more for the last few
+		return []numbers{sum(everybody, after), sum(everybody, func(person int) float64 {
+			return value[person] + after(person) + float64(min(1, (person+few)/len(value)))
+		})}
+	}
 	for name, c := range map[string]struct {
 		earlier, fresh []numbers
 		found          bool
@@ -132,6 +138,9 @@ func TestSumsOfMany(t *testing.T) {
 		"all of parts":                        {earlier: fifths, fresh: all},
 		"parts of all, few of another value":  {earlier: []numbers{others(3)}, fresh: fifths, found: true},
 		"parts of all, many of another value": {earlier: []numbers{others(40)}, fresh: fifths},
+		"what others add up to":               {earlier: all, fresh: both(0)},
+		"and few more":                        {earlier: all, fresh: both(3), found: true},
+		"and many more":                       {earlier: all, fresh: both(40)},
 		"all but few":                         {earlier: all, fresh: []numbers{sum(func(person int) bool { return person < 4993 }, nothing)}, found: true},
 		"all but many":                        {earlier: all, fresh: []numbers{sum(func(person int) bool { return person < 4960 }, nothing)}},
 		"few of another value":                {earlier: all, fresh: []numbers{others(3)}, found: true},
