@@ -129,8 +129,15 @@ func (d *decision) uncut(ctx context.Context, a Answer, sets []measureSet) (keep
 			}
 		}
 		for _, f := range fresh {
-			if f.value == c.value && f.crosses(c, least) || f.value != c.value && f.nests(c, least) {
+			near := f.nests
+			if f.value == c.value {
+				near = f.crosses
+			}
+			if near(&d.spent, c, least) {
 				return nil, errBetween
+			}
+			if d.spent > maxAuditWork {
+				return nil, ErrAudit
 			}
 		}
 	}
@@ -198,25 +205,22 @@ func (c cut) nearly(s set, least int) bool {
 }
 
 // crosses reports whether a run of parts is one of the other cut's but for fewer than least persons,
-// and each divides a part of the other.
-func (c cut) crosses(other cut, least int) bool {
+// and each divides a part of the other. What it costs is added to spent.
+func (c cut) crosses(spent *int, other cut, least int) bool {
 	if len(c.parts) > len(other.parts) {
 		c, other = other, c
 	}
-	both := c.both(other)
-	sizes := other.sizes()
+	both := c.both(spent, other)
+	sizes, persons := other.sizes(), upTo(c.sizes())
+	in := make([]int, len(sizes)) // a run, of each part
 	for from, to := range c.runs() {
-		in, total := columnSums(both[from:to+1], len(sizes)), 0
-		for _, part := range c.parts[from : to+1] {
-			total += len(part)
+		*spent += len(in)
+		for i := range in {
+			in[i] = both.of(from, to, i, i)
 		}
-		found := nearRun(sizes, in, total, least, func(first, last int) bool {
+		found := nearRun(sizes, in, persons[to+1]-persons[from], least, func(first, last int) bool {
 			for i, part := range c.parts {
-				var shared int
-				for _, n := range both[i][first : last+1] {
-					shared += n
-				}
-				if 0 < shared && shared < len(part) {
+				if shared := both.of(i, i, first, last); 0 < shared && shared < len(part) {
 					return true
 				}
 			}
@@ -227,24 +231,6 @@ func (c cut) crosses(other cut, least int) bool {
 		}
 	}
 	return false
-}
-
-// both returns how many are in each part of c and each of the other cut.
-func (c cut) both(other cut) [][]int {
-	n := make([][]int, len(c.parts))
-	for i := range n {
-		n[i] = make([]int, len(other.parts))
-	}
-	k := 0
-	for i, person := range c.persons {
-		for k < len(other.persons) && other.persons[k] < person {
-			k++
-		}
-		if k < len(other.persons) && other.persons[k] == person {
-			n[c.in[i]][other.in[k]]++
-		}
-	}
-	return n
 }
 
 // runs yields the first and the last part of the runs that are looked at.
@@ -261,17 +247,6 @@ func (c cut) runs() iter.Seq2[int, int] {
 			}
 		}
 	}
-}
-
-// columnSums adds up rows of so many numbers.
-func columnSums(rows [][]int, numbers int) []int {
-	total := make([]int, numbers)
-	for _, row := range rows {
-		for i, n := range row {
-			total[i] += n
-		}
-	}
-	return total
 }
 
 // nearRun reports whether a set of so many persons, of whom some are in each of the parts, differs

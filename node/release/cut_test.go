@@ -55,8 +55,8 @@ func TestRunsThatCross(t *testing.T) {
 		"decades apart":       {at(100, 200), at(120, 230), false},
 		"few by themselves":   {at(100, 105), at(100, 200), false},
 	} {
-		require.Equal(t, c.want, c.one.crosses(c.other, 11), name)
-		require.Equal(t, c.want, c.other.crosses(c.one, 11), name)
+		require.Equal(t, c.want, c.one.crosses(new(int), c.other, 11), name)
+		require.Equal(t, c.want, c.other.crosses(new(int), c.one, 11), name)
 	}
 }
 

@@ -10,6 +10,7 @@ const (
 	maxAuditedSets  = 2000     // different sets of one measure that overlap
 	maxAuditedCells = 16 << 20 // sets times groups of persons, 128 MiB
 	maxAuditWork    = 1 << 28  // multiplications, one or two seconds
+	scanned         = 4        // persons that are looked at, as a multiplication takes
 )
 
 // infers reports whether the sums over fresh sets, together with those over

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 )
 
 // cutBy divides persons 1 to n by their values, of those who have one.
@@ -39,9 +40,46 @@ func TestACopyUnderAnotherName(t *testing.T) {
 		"few outside":                     {func(p int) (float64, bool) { return float64(p), true }, []float64{295}, false},
 	} {
 		other := cutBy("copy", 300, c.value, c.breaks...)
-		require.Equal(t, c.want, one.nests(other, 11), name)
-		require.Equal(t, c.want, other.nests(one, 11), name)
+		require.Equal(t, c.want, one.nests(new(int), other, 11), name)
+		require.Equal(t, c.want, other.nests(new(int), one, 11), name)
 	}
+}
+
+// TestNestsWhereExhaustionSays compares with the definition, for all runs.
+func TestNestsWhereExhaustionSays(t *testing.T) {
+	t.Parallel()
+	var yes, no int
+	rapid.Check(t, func(t *rapid.T) {
+		const people = 24
+		least := rapid.IntRange(1, 4).Draw(t, "least")
+		draw := func(name string) cut {
+			shift := rapid.IntRange(0, 4).Draw(t, name)
+			missing := rapid.IntRange(5, people).Draw(t, name)
+			return cutBy(name, people, func(p int) (float64, bool) { return float64(p - shift), p%missing > 0 }, 6, 12, 18)
+		}
+		one, other := draw("one"), draw("other")
+		both, _ := one.persons.differences(other.persons)
+		common := len(one.persons) - both
+		some := func(only, run int) bool { return least <= run-only && run-only <= common-least }
+		want := false
+		for from, to := range one.runs() {
+			for first, last := range other.runs() {
+				run, otherRun := union(one.parts[from:to+1]...), union(other.parts[first:last+1]...)
+				lack, _ := run.differences(other.persons)
+				otherLack, _ := otherRun.differences(one.persons)
+				only, onlyOther := run.differences(otherRun)
+				nested := (only == lack) != (onlyOther == otherLack)
+				want = want || len(run) >= least && only+onlyOther < least && nested && some(lack, len(run)) && some(otherLack, len(otherRun))
+			}
+		}
+		require.Equal(t, want, one.nests(new(int), other, least))
+		if want {
+			yes++
+		} else {
+			no++
+		}
+	})
+	require.Greater(t, min(yes, no), 5)
 }
 
 // TestTwoVariablesAreNoCopies: of histograms of eight values that go together by half, each of 2 to 8 bins of
@@ -71,7 +109,7 @@ func TestTwoVariablesAreNoCopies(t *testing.T) {
 				}
 				slices.Sort(breaks)
 				fresh := cutBy(string(rune('a'+v)), n, func(p int) (float64, bool) { return values[p][v], in[p] }, breaks...)
-				if slices.ContainsFunc(cuts, func(earlier cut) bool { return earlier.value != fresh.value && fresh.nests(earlier, 11) }) {
+				if slices.ContainsFunc(cuts, func(earlier cut) bool { return earlier.value != fresh.value && fresh.nests(new(int), earlier, 11) }) {
 					refused++
 				}
 				cuts = append(cuts, fresh)

@@ -2,6 +2,7 @@ package release
 
 import (
 	"math"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -9,10 +10,10 @@ import (
 
 // of returns the values of 100 persons.
 func of(value func(person int64) float64) numbers {
-	n := make(numbers)
+	var n numbers
 	for person := range int64(100) {
 		if v := value(person); v != 0 {
-			n[person] = v
+			n.persons, n.values = append(n.persons, person), append(n.values, v)
 		}
 	}
 	return n
@@ -88,7 +89,68 @@ func TestPowersThatDifferByFew(t *testing.T) {
 		"by two, many have 7":           {earlier: []numbers{upTo(6, 20)}, fresh: []numbers{upTo(8, 20)}},
 		"by more than there are powers": {earlier: []numbers{upTo(2, 0)}, fresh: []numbers{upTo(11, 0)}},
 	} {
-		require.Equal(t, c.found, powersDiffer(c.earlier, c.fresh, least), name)
+		require.Equal(t, c.found, powersDiffer(new(int), c.earlier, c.fresh, least), name)
+	}
+}
+
+// TestSumsOfMany: of more persons with values of their own than are looked at first.
+func TestSumsOfMany(t *testing.T) {
+	t.Parallel()
+	const least = 11
+	random := rand.New(rand.NewPCG(1, 2))
+	value := make([]float64, 5000)
+	for i := range value {
+		value[i] = float64(1 + random.IntN(1e9))
+	}
+	sum := func(in func(person int) bool, more func(person int) float64) (n numbers) {
+		for person, v := range value {
+			if in(person) {
+				n.persons, n.values = append(n.persons, int64(person)), append(n.values, v+more(person))
+			}
+		}
+		return n
+	}
+	everybody := func(int) bool { return true }
+	nothing := func(int) float64 { return 0 }
+	fifth := func(k int) func(int) bool { return func(person int) bool { return person%5 == k } }
+	others := func(few int) numbers { // of nobody's value but that of the last few
+		return sum(everybody, func(person int) float64 {
+			return value[(person+1)%len(value)] * float64(min(1, person/(len(value)-few)))
+		})
+	}
+	var fifths []numbers
+	for k := range 5 {
+		fifths = append(fifths, sum(fifth(k), nothing))
+	}
+	all := []numbers{sum(everybody, nothing)}
+	after := func(person int) float64 { return value[(person+1)%len(value)] }
+	both := func(few int) []numbers { // others, and what the values and those add up to, one more for the last few
+		return []numbers{sum(everybody, after), sum(everybody, func(person int) float64 {
+			return value[person] + after(person) + float64(min(1, (person+few)/len(value)))
+		})}
+	}
+	for name, c := range map[string]struct {
+		earlier, fresh []numbers
+		found          bool
+	}{
+		"parts":                               {fresh: fifths},
+		"parts of all":                        {earlier: all, fresh: fifths},
+		"all of parts":                        {earlier: fifths, fresh: all},
+		"parts of all, few of another value":  {earlier: []numbers{others(3)}, fresh: fifths, found: true},
+		"parts of all, many of another value": {earlier: []numbers{others(40)}, fresh: fifths},
+		"what others add up to":               {earlier: all, fresh: both(0)},
+		"and few more":                        {earlier: all, fresh: both(3), found: true},
+		"and many more":                       {earlier: all, fresh: both(40)},
+		"all but few":                         {earlier: all, fresh: []numbers{sum(func(person int) bool { return person < 4993 }, nothing)}, found: true},
+		"all but many":                        {earlier: all, fresh: []numbers{sum(func(person int) bool { return person < 4960 }, nothing)}},
+		"few of another value":                {earlier: all, fresh: []numbers{others(3)}, found: true},
+		"many of another value":               {earlier: all, fresh: []numbers{others(40)}},
+		"few":                                 {fresh: []numbers{sum(func(person int) bool { return person < 10 }, nothing)}, found: true},
+		"nearly few":                          {fresh: []numbers{sum(func(person int) bool { return person < 11 }, nothing)}},
+	} {
+		found, err := leaveFew(new(int), c.earlier, c.fresh, least)
+		require.NoError(t, err, name)
+		require.Equal(t, c.found, found, name)
 	}
 }
 
@@ -127,8 +189,9 @@ func TestNumbersInTheField(t *testing.T) {
 	for _, v := range []float64{0, 1, 7, 0.5, -0.5, 12.75, -3, 1 << 40, 0x1p-20} {
 		require.Equal(t, f.of(2*v), (f.of(v)+f.of(v))%f.prime, "%g", v)
 		require.Zero(t, (f.of(v)+f.of(-v))%f.prime, "%g", v)
-		kept, err := parseNumbers(numbers{1: v, 9: 3}.kept().bytes())
+		n := numbers{set{1, 9}, []float64{v, 3}}
+		kept, err := parseNumbers(n.kept().bytes())
 		require.NoError(t, err)
-		require.Equal(t, numbers{1: v, 9: 3}, kept)
+		require.Equal(t, n, kept)
 	}
 }
