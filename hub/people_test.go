@@ -26,8 +26,10 @@ func TestPlacesAreForTheNodesOfTheTrial(t *testing.T) {
 	design.Design.Participants = &trial.Participants{Identifier: "urn:test"}
 	machine := registry.NewMachine(db, newDID(t), peertest.Proofs{})
 	for i, body := range []registry.Body{
-		registry.InviteNode{Name: "member", Organization: "Hospital"}, registry.EnrollNode{Node: member, Name: "member"},
-		registry.InviteNode{Name: "other", Organization: "Hospital"}, registry.EnrollNode{Node: other, Name: "other"},
+		registry.InviteNode{Name: "member", Organization: "Hospital"},
+		registry.EnrollNode{Node: member, Name: "member"},
+		registry.InviteNode{Name: "other", Organization: "Hospital"},
+		registry.EnrollNode{Node: other, Name: "other"},
 		registry.RegisterTrial{Registration: peertest.Approve(t, design.Design, design.Sponsor, design.Board, now)},
 	} {
 		data, err := registry.Encode(body, now)
