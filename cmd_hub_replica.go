@@ -171,7 +171,11 @@ func writeSettings(dir, origin string, hosts []string, chain string, self hub.Re
 		list("    ", "nodes", r.Nodes)
 		fmt.Fprintf(&b, "    address: %q\n    account: %q\n", r.Address, r.Account)
 	}
-	return os.WriteFile(filepath.Join(dir, hubConfigFile), []byte(b.String()), 0o600)
+	path := filepath.Join(dir, hubConfigFile)
+	if there, err := os.ReadFile(path); err == nil && string(there) != b.String() {
+		return fmt.Errorf("%s is there with other settings: they are left as they are", path)
+	}
+	return os.WriteFile(path, []byte(b.String()), 0o600)
 }
 
 // everywhere is a multiaddress with all of this machine's addresses for its own.

@@ -20,12 +20,17 @@ const entranceProtocol = "/trialmesh/replica/api/1"
 // what it knows itself, and refuses what has to be committed.
 const leaderTime = 5 * time.Second
 
+// maxPassed bounds the connections that are passed to the leader at one time. They share one
+// connection between the replicas with what those agree on, which has so many streams in all.
+const maxPassed = 128
+
 // entrance lets clients in at any replica and has the leader serve them, so that nobody reads
 // what is older than what was acknowledged. It is the net.Listener of the API.
 type entrance struct {
 	net.Listener
 	hub   *Hub
 	came  chan net.Conn
+	room  chan struct{} // taken by connections that are passed on
 	tasks sync.WaitGroup
 
 	mu     sync.Mutex
@@ -35,7 +40,7 @@ type entrance struct {
 }
 
 func newEntrance(h *Hub, l net.Listener) *entrance {
-	e := &entrance{Listener: l, hub: h, came: make(chan net.Conn), open: make(map[net.Conn]bool), closed: make(chan struct{})}
+	e := &entrance{Listener: l, hub: h, came: make(chan net.Conn), room: make(chan struct{}, maxPassed), open: make(map[net.Conn]bool), closed: make(chan struct{})}
 	if h.between != nil {
 		h.between.Handle(entranceProtocol, e.receive)
 	}
@@ -121,9 +126,16 @@ func (e *entrance) elsewhere(conn net.Conn) bool {
 	return false
 }
 
-// pass carries a connection to the leader and back until either end is done with it. It
-// reports false if the leader was not reached.
+// pass carries a connection to the leader and back until either end is done with it, or closes
+// it if there is no room. It reports false if the leader was not reached.
 func (e *entrance) pass(conn net.Conn, leader identity.DID) bool {
+	select {
+	case e.room <- struct{}{}:
+		defer func() { <-e.room }()
+	default:
+		_ = conn.Close()
+		return true
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), leaderTime)
 	defer cancel()
 	there, err := e.hub.between.Open(ctx, leader, entranceProtocol)

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
@@ -92,6 +93,18 @@ func newToken() (string, error) {
 		return "", err
 	}
 	return base64.RawURLEncoding.EncodeToString(raw), nil
+}
+
+// writeSame is [writeNew] for a file that may be there already, with the same content.
+func writeSame(path string, data []byte) error {
+	there, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return writeNew(path, data)
+	case err == nil && !bytes.Equal(there, data):
+		err = fmt.Errorf("%s is there with other content: move it away if it is of an attempt that failed", path)
+	}
+	return err
 }
 
 // writeNew writes a file that must not exist, and makes it durable.

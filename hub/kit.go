@@ -142,7 +142,7 @@ func ParseKit(raw []byte) (Kit, error) {
 }
 
 // Join makes a directory of [InitReplica] that of a replica of the kit's hub, and returns
-// what the kit says of this replica.
+// what the kit says of this replica. After it failed it can be called again.
 func Join(dir string, kit Kit) (Replica, error) {
 	key, err := readKey(filepath.Join(dir, replicaKeyFile))
 	if err != nil {
@@ -157,7 +157,7 @@ func Join(dir string, kit Kit) (Replica, error) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return Replica{}, fmt.Errorf("hub join: %w", err)
 		}
-		if err := writeNew(path, raw); err != nil {
+		if err := writeSame(path, raw); err != nil {
 			return Replica{}, fmt.Errorf("hub join: %w", err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -49,8 +50,16 @@ func TestKit(t *testing.T) {
 		self, err := Join(dir, kit)
 		require.NoError(t, err)
 		require.Equal(t, others[i], self)
+		again, err := Join(dir, kit)
+		require.NoError(t, err, "after what failed half-way")
+		require.Equal(t, self, again)
+		log := filepath.Join(dir, logKeyFile)
+		require.NoError(t, os.WriteFile(log, []byte("of another hub"), 0o600))
 		_, err = Join(dir, kit)
-		require.ErrorIs(t, err, os.ErrExist)
+		require.ErrorContains(t, err, log+" is there with other content")
+		require.NoError(t, os.Remove(log))
+		_, err = Join(dir, kit)
+		require.NoError(t, err)
 	}
 	of := func(dir, file string) string {
 		text, err := os.ReadFile(filepath.Join(dir, file))
@@ -87,6 +96,10 @@ func TestKit(t *testing.T) {
 		"a file elsewhere": func(k *Kit) { k.Files = map[string][]byte{"../x": nil} },
 		"another version":  func(k *Kit) { k.Version = 2 },
 		"a replica twice":  func(k *Kit) { k.Replicas = append([]Replica{k.Replicas[1]}, k.Replicas[1:]...) },
+		"an account twice": func(k *Kit) {
+			k.Replicas = append([]Replica{}, k.Replicas...)
+			k.Replicas[0].Account = "0x" + strings.ToUpper(k.Replicas[1].Account[2:])
+		},
 		"no port": func(k *Kit) {
 			k.Replicas = append([]Replica{}, k.Replicas...)
 			k.Replicas[0].Address = "/ip4/127.0.0.1/tcp/0"

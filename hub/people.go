@@ -160,19 +160,27 @@ func (h *Hub) lookUp(ctx context.Context, from identity.DID, ask enrollment.Ask)
 	return answer, nil
 }
 
-// places tells a node where its consents stand among those of all sites.
+// takesPart refuses a node that the trial is not of.
+func (h *Hub) takesPart(ctx context.Context, node identity.DID, in trial.ID) error {
+	_, design, err := h.Reader.Trial(ctx, in)
+	if err == nil && !slices.Contains(design.Nodes, node) {
+		err = trial.ErrNode
+	}
+	return err
+}
+
+// places tells a node of the trial where its consents stand among those of all sites.
 func (h *Hub) places(ctx context.Context, from identity.DID, where enrollment.Where) (any, error) {
+	if err := h.takesPart(ctx, from, where.Trial); err != nil {
+		return nil, err
+	}
 	return h.Reader.Places(ctx, where.Trial, from)
 }
 
 // enroll records an enrollment by a node of the trial. Which it was is on no record.
 func (h *Hub) enroll(ctx context.Context, from identity.DID, e enrollment.Enrollment) (any, error) {
-	_, design, err := h.Reader.Trial(ctx, e.Trial)
-	if err != nil {
+	if err := h.takesPart(ctx, from, e.Trial); err != nil {
 		return nil, err
-	}
-	if !slices.Contains(design.Nodes, from) {
-		return nil, trial.ErrNode
 	}
 	outcome, err := h.Propose(ctx, registry.EnrollPerson{Enrollment: e})
 	return consent.Recorded{LedgerIndex: outcome.LedgerIndex}, err

@@ -79,8 +79,8 @@ func (c Config) validateReplicas() error {
 		if err := r.validate(); err != nil {
 			return err
 		}
-		for _, own := range append([]string{string(r.DID), r.URL, r.Address}, r.Nodes...) {
-			if seen[own] {
+		for _, own := range append([]string{string(r.DID), r.URL, r.Address, strings.ToLower(r.Account)}, r.Nodes...) {
+			if own != "" && seen[own] {
 				return fmt.Errorf("replicas: %s stands there twice", own)
 			}
 			seen[own] = true

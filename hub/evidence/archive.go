@@ -9,11 +9,33 @@ import (
 	"strings"
 )
 
-// Limits of an archive, in bytes: its own size, and that of its files together.
+// Limits of an archive: in bytes its own size, that of its files together and that of the list of
+// them, and how many they are. The list is read before they can be counted.
 const (
 	MaxArchive  = 256 << 20
 	maxUnpacked = 1 << 30
+	maxFiles    = 100_000
+	maxList     = maxFiles * 200
 )
+
+var errFiles = fmt.Errorf("the file lists more than %d files, or such with long names, and no evidence does", maxFiles)
+
+// bounded reads no more than so many bytes of an archive, until it is told to read any.
+type bounded struct {
+	io.ReaderAt
+	left int // negative: any
+}
+
+// ReadAt takes what is asked for off what is left.
+func (b *bounded) ReadAt(p []byte, at int64) (int, error) {
+	if b.left >= 0 {
+		if len(p) > b.left {
+			return 0, errFiles
+		}
+		b.left -= len(p)
+	}
+	return b.ReaderAt.ReadAt(p, at)
+}
 
 // WriteArchive writes a copy that [Export] made as one zip file. The same copy gives the same
 // bytes.
@@ -47,10 +69,15 @@ func OpenArchive(r io.ReaderAt, size int64) (*Dir, error) {
 	if size > MaxArchive {
 		return nil, fmt.Errorf("the file has more than %d MiB, and no evidence has", MaxArchive>>20)
 	}
-	archive, err := zip.NewReader(r, size)
-	if err != nil {
+	list := &bounded{r, maxList}
+	archive, err := zip.NewReader(list, size)
+	switch {
+	case errors.Is(err, errFiles) || err == nil && len(archive.File) > maxFiles:
+		return nil, errFiles
+	case err != nil:
 		return nil, errors.New("the file is not a zip file, as trialmesh verify export writes one")
 	}
+	list.left = -1
 	var unpacked uint64
 	root := ""
 	for _, f := range archive.File {

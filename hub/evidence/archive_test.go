@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -96,6 +97,23 @@ func TestArchivesOfSomethingElseAreRefused(t *testing.T) {
 	require.NoError(t, bomb.Close())
 	_, err = evidence.OpenArchive(bytes.NewReader(out.Bytes()), int64(out.Len()))
 	require.ErrorContains(t, err, "unpacks to more than")
+}
+
+// TestArchivesOfManyFilesAreRefused: by their number, and by the length of their list before it
+// is all in memory.
+func TestArchivesOfManyFilesAreRefused(t *testing.T) {
+	t.Parallel()
+	for name, files := range map[string]int{"": 100_001, strings.Repeat("long", 1<<12): 1_300} {
+		var out bytes.Buffer
+		many := zip.NewWriter(&out)
+		for range files {
+			_, err := many.CreateRaw(&zip.FileHeader{Name: name})
+			require.NoError(t, err)
+		}
+		require.NoError(t, many.Close())
+		_, err := evidence.OpenArchive(bytes.NewReader(out.Bytes()), int64(out.Len()))
+		require.ErrorContains(t, err, "lists more than 100000 files")
+	}
 }
 
 // FuzzArchive reads arbitrary bytes as an archive: whatever they are, nothing verifies in them.

@@ -59,16 +59,21 @@ func (v *verification) figures(ctx context.Context, q *question, a query.Answere
 		v.report.fail(CheckFiguresProof, subject, "%s: the consents that it builds on are not proven", s.place())
 		return
 	}
-	left, origin, err := v.figuresProof(q, a, s, *e, committed.body, sizes)
-	if err != nil {
+	p, err := v.figuresProof(q, a, s, *e, committed.body, sizes)
+	switch {
+	case err != nil:
 		v.report.fail(CheckFiguresProof, subject, "%s: %v", s.place(), err)
 		return
+	case !p.shown:
+		v.report.skip(CheckFiguresProof, subject, fmt.Sprintf("%s: node %s withheld all its figures, so its proof is of none; that there are fewer than %d people in each group is its word", s.place(), name, a.AtLeast))
+		return
 	}
-	if len(left) > 0 {
-		left = []string{fmt.Sprintf("; groups of fewer than %d are left out: %s", a.AtLeast, strings.Join(left, ", "))}
+	withheld := ""
+	if len(p.withheld) > 0 {
+		withheld = fmt.Sprintf("; the node withheld these groups, and that they have fewer than %d is its word: %s", a.AtLeast, strings.Join(p.withheld, ", "))
 	}
 	v.report.pass(CheckFiguresProof, subject, "node %s's figures follow from the columns committed at entry %d, over exactly the consented records, added up as the question says and no group below %d%s; %s",
-		name, committed.index, a.AtLeast, strings.Join(left, ""), origin)
+		name, committed.index, a.AtLeast, withheld, p.origin)
 }
 
 // proofsOfFigures returns the proofs of a node's figures.
@@ -111,11 +116,18 @@ func (v *verification) columns(ctx context.Context, q *question, a query.Answere
 	return c, nil
 }
 
-// figuresProof verifies a proof of figures. It returns the groups that it leaves out, and where
-// the keys come from.
-func (v *verification) figuresProof(q *question, a query.Answered, s signed[query.Proved], e signed[consent.Epoch], c columns.Commitment, sizes circuits.Circuit) (left []string, origin string, err error) {
+// provenFigures is what a proof of figures says that verified. The circuit shows no small group
+// and lets a node withhold any: that one is small is proven nowhere.
+type provenFigures struct {
+	withheld []string // groups
+	shown    bool     // any figure at all
+	origin   string   // of the keys
+}
+
+// figuresProof verifies a proof of figures.
+func (v *verification) figuresProof(q *question, a query.Answered, s signed[query.Proved], e signed[consent.Epoch], c columns.Commitment, sizes circuits.Circuit) (proven provenFigures, err error) {
 	if v.trust.AccessLog == "" {
-		return nil, "", errors.New("the trust document names no AccessLog contract, and a proof is good for one contract only")
+		return proven, errors.New("the trust document names no AccessLog contract, and a proof is good for one contract only")
 	}
 	var by figures.Circuits
 	p := s.body
@@ -125,36 +137,38 @@ func (v *verification) figuresProof(q *question, a query.Answered, s signed[quer
 	}{{p.Circuits.Release, &by.Release}, {p.Circuits.Aggregate, &by.Aggregate}, {p.Circuits.Cover, &by.Cover}} {
 		c, from, err := v.circuit(k.key, s.index)
 		if err != nil {
-			return nil, "", err
+			return proven, err
 		}
-		if *k.to = c; origin == "" || !c.FromCeremony() { // the weakest of the three counts
-			origin = from
+		if *k.to = c; proven.origin == "" || !c.FromCeremony() { // the weakest of the three counts
+			proven.origin = from
 		}
 	}
 	if r := a.Figures.Rounding; r < q.design.Disclosure.Rounding || r > q.result.Policy.Rounding {
-		return nil, "", fmt.Errorf("counts are rounded to %d, and the limits are %d to %d", r, q.design.Disclosure.Rounding, q.result.Policy.Rounding)
+		return proven, fmt.Errorf("counts are rounded to %d, and the limits are %d to %d", r, q.design.Disclosure.Rounding, q.result.Policy.Rounding)
 	}
 	cover, err := circuits.ParseCircuit(by.Cover.Shape)
 	if err != nil {
-		return nil, "", err
+		return proven, err
 	}
 	if cover.Shape().ShardSize != sizes.Shape().ShardSize {
-		return nil, "", fmt.Errorf("circuits %s and %s differ in shard size", cover, sizes)
+		return proven, fmt.Errorf("circuits %s and %s differ in shard size", cover, sizes)
 	}
 	statement := figures.Statement{
 		Request: q.body, Epoch: e.body, Columns: c, Limits: figures.Limits{MinCell: a.AtLeast, Rounding: a.Figures.Rounding},
 		Used: a.Commitment, Released: a.Figures.Released,
 	}
 	if statement.Hash, err = v.trust.venue().Hash(a.Node, q.id); err != nil {
-		return nil, "", err
+		return proven, err
 	}
 	if err := v.proofs.CheckResult(by, p, statement); err != nil {
-		return nil, "", err
+		return proven, err
 	}
 	aggregate, err := circuits.ParseCircuit(by.Aggregate.Shape)
 	if err != nil {
-		return nil, "", err
+		return proven, err
 	}
-	asked, err := figures.Of(aggregate.Tally(), q.body, c, statement.Limits)
-	return asked.Missing(aggregate.Tally(), p.Withheld), origin, err
+	tally := aggregate.Tally()
+	asked, err := figures.Of(tally, q.body, c, statement.Limits)
+	proven.withheld, proven.shown = asked.Missing(tally, p.Withheld), asked.Shown(tally, p.Withheld)
+	return proven, err
 }

@@ -76,6 +76,9 @@ func (v *verification) enrollment(ctx context.Context, node identity.DID) (leaf,
 	return admitted[0], d, err
 }
 
+// proves reports whether an entry is a node's proof about an answer.
+func proves(l leaf) bool { return l.Kind == entry.AccessProved || l.Kind == entry.ResultProved }
+
 // acts checks that a node's entries are of the time in which it was enrolled. Its key is its
 // name, so that whoever signs as the node has had the same key all the time.
 func (v *verification) acts(ctx context.Context, node identity.DID) bool {
@@ -105,7 +108,7 @@ func (v *verification) acts(ctx context.Context, node identity.DID) bool {
 		}
 		count++
 		// A proof may come after the end, of an answer from before.
-		if l.index < enrolled.index || l.index > end && l.Kind != entry.AccessProved {
+		if l.index < enrolled.index || l.index > end && !proves(l) {
 			v.report.fail(CheckActs, subject, "%s: the node was not enrolled when it was recorded", l.place())
 			return false
 		}
@@ -146,9 +149,14 @@ func (v *verification) part(ctx context.Context, node identity.DID) {
 		}
 	}
 	for _, l := range v.leaves {
-		if l.Kind == entry.AccessProved && l.Actor == node && !answered[l.Subject] {
-			v.report.fail(CheckAccess, string(node), "%s: the node is not among those that answered", l.place())
+		if !proves(l) || l.Actor != node || answered[l.Subject] {
+			continue
 		}
+		check := CheckAccess
+		if l.Kind == entry.ResultProved {
+			check = CheckFigures
+		}
+		v.report.fail(check, string(node), "%s: the node is not among those that answered", l.place())
 	}
 	refusals, rules := 0, ""
 	for _, rule := range sortedKeys(others) {

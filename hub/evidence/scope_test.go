@@ -1,10 +1,12 @@
 package evidence_test
 
 import (
+	"crypto/rand"
 	"maps"
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -227,6 +229,19 @@ var nodeOnlyLies = map[string]lie{
 		})
 		return l.entry(&c)
 	}, []string{evidence.CheckAccess}},
+	"a proof of figures that it did not send, and that comes after its end as one may": {func(l *tale) string {
+		end := *l.one(entry.NodeRevoked, string(l.w.sites[3].key.DID()))
+		c := *l.access(0)
+		end.At = l.chapters[len(l.chapters)-1].At
+		end.Subject = string(l.w.sites[0].key.DID())
+		edit(l, &end, func(r *entry.Revocation) { r.Node = l.w.sites[0].key.DID() })
+		l.chapters = append(l.chapters, &end, &c)
+		c.At, c.Kind, c.Subject = end.At, entry.ResultProved, l.w.withheld.String()
+		l.write(&c, must(message.Seal(l.w.sites[0].key, query.KindProved, query.Proved{
+			Node: l.w.sites[0].key.DID(), Query: l.w.withheld, Used: []query.Commitment{{1}}, Cover: []byte{1}, Release: []byte{2},
+		}, c.At, time.Hour, rand.Reader)))
+		return l.entry(&c)
+	}, []string{evidence.CheckFigures}},
 	"about its proof": nodeLies["and states more records than it proves"],
 }
 

@@ -58,7 +58,8 @@ type waiting struct {
 	salt        string
 }
 
-// work enrolls whoever can be now, and returns how many still wait.
+// work enrolls whoever can be now, and returns how many still wait. What holds up one of them
+// holds up nobody else, unless the hub is out of reach.
 func (d *Desk) work(ctx context.Context) (left int, err error) {
 	var list []waiting
 	if err := d.cfg.DB.Read(ctx, func(tx *sqldb.Tx) error {
@@ -71,30 +72,41 @@ func (d *Desk) work(ctx context.Context) (left int, err error) {
 	}); err != nil {
 		return 0, err
 	}
-	places := make(map[trial.ID]enrollment.Places)
+	places := make(map[trial.ID]placesOf)
+	var failed []error
 	for _, w := range list {
 		in, known := places[w.trial]
 		if !known {
-			if in, err = d.places(ctx, w.trial); err != nil {
-				return len(list), err
-			}
+			in.Places, in.err = d.places(ctx, w.trial)
 			places[w.trial] = in
 		}
 		waits, err := d.enroll(ctx, w, in)
+		if said, is := errors.AsType[*problem.Error](err); ctx.Err() != nil || is && said.Kind == problem.Unavailable {
+			return len(list), errors.Join(append(failed, err)...)
+		}
 		if err != nil {
-			return len(list), err
+			failed = append(failed, err)
 		}
 		if waits {
 			left++
 		}
 	}
-	return left, nil
+	return left, errors.Join(failed...)
+}
+
+// placesOf is what the hub said when it was asked for the places of a trial.
+type placesOf struct {
+	enrollment.Places
+	err error
 }
 
 // enroll proves one enrollment and brings it to the hub. It reports whether they have to wait.
-func (d *Desk) enroll(ctx context.Context, w waiting, places enrollment.Places) (waits bool, err error) {
-	e, err := d.prove(ctx, w, places)
+func (d *Desk) enroll(ctx context.Context, w waiting, places placesOf) (waits bool, err error) {
+	var e enrollment.Enrollment
 	var recorded agreed.Recorded
+	if err = places.err; err == nil {
+		e, err = d.prove(ctx, w, places.Places)
+	}
 	if err == nil {
 		err = d.call(ctx, d.cfg.Network.Hub(), enrollment.EnrollProtocol, e, &recorded)
 	}

@@ -167,6 +167,11 @@ func (a Asked) Missing(t circuits.Tally, withheld uint64) (levels []string) {
 	return levels
 }
 
+// Shown reports whether a node's figures show anything: else a proof of them proves none.
+func (a Asked) Shown(t circuits.Tally, withheld uint64) bool {
+	return (withheld | a.Unused(t)) != 1<<t.Cells()-1
+}
+
 // Statement is all that a reader knows before it looks at a proof of a node's figures.
 type Statement struct {
 	Request query.Request

@@ -105,6 +105,8 @@ func TestWhatAQuestionAsksOfColumns(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"control"}, got.Missing(tally, got.Unused(tally)|0b1100), "in the node's order of levels")
 	require.Empty(t, got.Missing(tally, got.Unused(tally)))
+	require.True(t, got.Shown(tally, got.Unused(tally)|0b0111), "one value of one group")
+	require.False(t, got.Shown(tally, got.Unused(tally)|0b1111))
 }
 
 func TestColumnsThatDoNotStandForTheQuestions(t *testing.T) {

@@ -19,6 +19,15 @@ test("evidence that Go exported verifies, each proof by snarkjs from recomputed 
   assert.deepEqual(report.checks.filter(({ skipped }) => skipped).map(({ name }) => name), ["access.scopes"]);
 });
 
+test("proofs of figures are not checked, and that is said", async () => {
+  const told = await Told.read();
+  told.entries.push({ ...access(told, 0), kind: 17, at: told.entries.at(-1)?.["at"] as string });
+  told.sign();
+  const { failed, checks } = await verifyQuestion(told.files, told.trust);
+  assert.deepEqual(failed, []);
+  assert.deepEqual(checks.filter(({ skipped }) => skipped).map(({ name }) => name), ["figures.proof", "access.scopes"]);
+});
+
 test("a ledger that another key signed says the same, and is not the trusted one", async () => {
   const told = await Told.read();
   const { logKey } = told.trust;
