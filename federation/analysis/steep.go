@@ -97,21 +97,32 @@ func (p Products) anyRiskSet(f *Frame, rows []int, logs []float64, is func(sumOf
 		}
 		return is(set.all())
 	}
-	slices.SortFunc(rows, func(a, b int) int { return cmp.Compare(stop[b], stop[a]) })
-	var begins []int // places in rows, from the last to begin
-	if start != nil {
-		for at := range rows {
-			begins = append(begins, at)
-		}
-		slices.SortFunc(begins, func(a, b int) int { return cmp.Compare(start[rows[b]], start[rows[a]]) })
+	ends, begins := slices.Clone(rows), slices.Clone(rows)
+	latest := func(times []float64) func(a, b int) int {
+		return func(a, b int) int { return cmp.Compare(times[b], times[a]) }
 	}
-	added, gone := 0, 0
-	for _, row := range rows { // back in time
-		for ; added < len(rows) && stop[rows[added]] >= stop[row]; added++ {
-			set.put(added, sumOfExp{1, logs[rows[added]], 1})
+	slices.SortFunc(ends, latest(stop))
+	if start == nil {
+		begins = nil
+	}
+	slices.SortFunc(begins, latest(start))
+	place := make(map[int]int, len(rows))
+	for at, row := range ends {
+		place[row] = at
+	}
+	for added, gone := 0, 0; added < len(ends) || gone < len(begins); { // back in time, to where the set changes next
+		now := math.Inf(-1)
+		if added < len(ends) {
+			now = stop[ends[added]]
 		}
-		for ; gone < len(begins) && start[rows[begins[gone]]] >= stop[row]; gone++ {
-			set.put(begins[gone], sumOfExp{})
+		if gone < len(begins) {
+			now = max(now, start[begins[gone]])
+		}
+		for ; added < len(ends) && stop[ends[added]] >= now; added++ {
+			set.put(added, sumOfExp{1, logs[ends[added]], 1})
+		}
+		for ; gone < len(begins) && start[begins[gone]] >= now; gone++ {
+			set.put(place[begins[gone]], sumOfExp{})
 		}
 		if is(set.all()) {
 			return true

@@ -66,6 +66,9 @@ func (h *Host) call(ctx context.Context, to identity.DID, protocolName string, r
 	case errors.Is(err, ErrTooLarge):
 		return nil, ErrTooLarge
 	case err != nil:
+		if time.Until(deadline) <= 0 { // the peer, who has the same deadline, was quicker to break off
+			<-ctx.Done()
+		}
 		return nil, fmt.Errorf("%w: %w", ErrUnreachable, errors.Join(ctx.Err(), err))
 	}
 	return answer, nil

@@ -48,13 +48,13 @@ func TestTwoEndpoints(t *testing.T) {
 			"eth_chainId":          func(any) any { return "0x1" },
 		} {
 			t.Run(which+" lies in "+method, func(t *testing.T) {
-				liar.edit = func(asked string, result any) any {
+				liar.edits(func(asked string, result any) any {
 					if asked == method {
 						return edit(result)
 					}
 					return result
-				}
-				defer func() { liar.edit = honest }()
+				})
+				defer liar.edits(honest)
 				switch method {
 				case "eth_getCode", "eth_chainId":
 					_, err = evm.Dial(t.Context(), cfg)
@@ -68,20 +68,20 @@ func TestTwoEndpoints(t *testing.T) {
 			})
 		}
 		t.Run(which+" makes a receipt up", func(t *testing.T) {
-			liar.edit = func(asked string, result any) any {
+			liar.edits(func(asked string, result any) any {
 				if asked == "eth_getTransactionReceipt" && result != nil {
 					return with(result, "blockHash", "0x"+strings.Repeat("11", 32))
 				}
 				return result
-			}
-			defer func() { liar.edit = honest }()
+			})
+			defer liar.edits(honest)
 			_, err := client.PostRoots(t.Context(), []evm.Root{{Node: evm.Node{1}, Digest: [32]byte{1}, LedgerIndex: 1}})
 			require.ErrorIs(t, err, evm.ErrDisagree)
 			require.ErrorIs(t, err, evm.ErrPending)
 		})
 		t.Run(which+" is gone", func(t *testing.T) {
-			liar.rule = func(string, int) fault { return lostBefore }
-			defer func() { liar.rule = func(string, int) fault { return pass } }()
+			liar.breaks(func(string, int) fault { return lostBefore })
+			defer liar.breaks(func(string, int) fault { return pass })
 			_, err := client.LatestAnchor(t.Context())
 			require.ErrorIs(t, err, evm.ErrUnreachable)
 		})
@@ -102,12 +102,12 @@ func TestEndpointsApart(t *testing.T) {
 	p := through(t, e.url)
 	cfg.Check = p.url
 	client := dial(t, cfg)
-	p.edit = func(method string, result any) any {
+	p.edits(func(method string, result any) any {
 		if method == "eth_getBlockByNumber" {
 			return with(result, "number", "0xffff")
 		}
 		return result
-	}
+	})
 	_, err = client.LatestAnchor(t.Context())
 	require.ErrorIs(t, err, evm.ErrDisagree, "one that is far behind")
 

@@ -27,19 +27,19 @@ func TestDialReportsWhatIsWrong(t *testing.T) {
 	broken := func(f fault) func(*testing.T, *evm.Config) {
 		return func(t *testing.T, cfg *evm.Config) {
 			p := through(t, e.url)
-			p.rule = func(string, int) fault { return f }
+			p.breaks(func(string, int) fault { return f })
 			cfg.Endpoint = p.url
 		}
 	}
 	answers := func(id string) func(*testing.T, *evm.Config) {
 		return func(t *testing.T, cfg *evm.Config) {
 			p := through(t, e.url)
-			p.edit = func(method string, result any) any {
+			p.edits(func(method string, result any) any {
 				if method == "eth_chainId" {
 					return id
 				}
 				return result
-			}
+			})
 			cfg.Endpoint = p.url
 		}
 	}
@@ -150,12 +150,12 @@ func TestWritesHappenOnce(t *testing.T) {
 						client := dial(t, cfg)
 						before := nonce(t, chain, key)
 						start := p.requests(method)
-						p.rule = func(m string, n int) fault {
+						p.breaks(func(m string, n int) fault {
 							if m == method && n == start+1 {
 								return f
 							}
 							return pass
-						}
+						})
 						persist := func() evm.Receipt {
 							receipt, err := write(client)
 							for try := 0; err != nil && try < 5; try++ {
@@ -205,12 +205,12 @@ func TestDeployGoesOn(t *testing.T) {
 				e, _ := inProcess(t, inprocess.Config{})
 				key := e.fundedKey(t)
 				p := through(t, e.url)
-				p.rule = func(m string, n int) fault {
+				p.breaks(func(m string, n int) fault {
 					if m == "eth_sendRawTransaction" && n == stop {
 						return f
 					}
 					return pass
-				}
+				})
 				what := deployConfig(t, key)
 				_, err := evm.Deploy(t.Context(), evm.Config{Endpoint: p.url, Signer: key}, what)
 				require.ErrorIs(t, err, evm.ErrUnreachable)
@@ -329,7 +329,7 @@ func TestCallerGivesUp(t *testing.T) {
 	p := through(t, e.url)
 	cfg.Endpoint = p.url
 	client := dial(t, cfg)
-	p.rule = func(string, int) fault { return hang }
+	p.breaks(func(string, int) fault { return hang })
 
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -348,12 +348,12 @@ func TestFeeIsLimited(t *testing.T) {
 	t.Parallel()
 	e, cfg, _ := ready(t)
 	p := through(t, e.url)
-	p.edit = func(method string, result any) any {
+	p.edits(func(method string, result any) any {
 		if method == "eth_maxPriorityFeePerGas" {
 			return "0xde0b6b3a7640000" // a whole coin for a unit of gas
 		}
 		return result
-	}
+	})
 	cfg.Endpoint = p.url
 	_, err := dial(t, cfg).Anchor(t.Context(), 1, [32]byte{1}, nil)
 	require.ErrorIs(t, err, evm.ErrFee)

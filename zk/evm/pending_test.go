@@ -97,14 +97,14 @@ func TestRetryPaysMoreWhenTheChainAsksForMore(t *testing.T) {
 	p := through(t, s.url)
 	tip := "0x1"
 	var mu sync.Mutex
-	p.edit = func(method string, result any) any {
+	p.edits(func(method string, result any) any {
 		mu.Lock()
 		defer mu.Unlock()
 		if method == "eth_maxPriorityFeePerGas" {
 			return tip
 		}
 		return result
-	}
+	})
 	s.cfg.Endpoint = p.url
 	client := dial(t, s.cfg)
 	_, err := ledger.anchor(t, client, 1)

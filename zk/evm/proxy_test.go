@@ -29,12 +29,12 @@ const (
 // proxy stands between a client and a chain and breaks what rule says.
 type proxy struct {
 	url  string
-	rule func(method string, n int) fault    // n counts the requests for this method from 1
-	edit func(method string, result any) any // may replace a result
+	hung chan struct{}
 
 	mu    sync.Mutex
+	rule  func(method string, n int) fault    // n counts the requests for this method from 1
+	edit  func(method string, result any) any // may replace a result
 	count map[string]int
-	hung  chan struct{}
 }
 
 // through starts a proxy in front of a chain. Its URL has a token, as providers' have.
@@ -67,9 +67,9 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request, target string) {
 	_ = json.Unmarshal(body, &request)
 	p.mu.Lock()
 	p.count[request.Method]++
-	n := p.count[request.Method]
+	n, rule, edit := p.count[request.Method], p.rule, p.edit
 	p.mu.Unlock()
-	switch p.rule(request.Method, n) {
+	switch rule(request.Method, n) {
 	case lostBefore:
 		panic(http.ErrAbortHandler)
 	case hang:
@@ -99,11 +99,25 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request, target string) {
 			return
 		}
 		if result, ok := answer["result"]; ok {
-			answer["result"] = p.edit(request.Method, result)
+			answer["result"] = edit(request.Method, result)
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(answer)
 	}
+}
+
+// breaks gives the proxy a rule.
+func (p *proxy) breaks(rule func(method string, n int) fault) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rule = rule
+}
+
+// edits gives the proxy what it makes of results.
+func (p *proxy) edits(edit func(method string, result any) any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.edit = edit
 }
 
 func (p *proxy) forward(r *http.Request, body []byte, target string) (map[string]any, error) {
