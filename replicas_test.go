@@ -136,7 +136,7 @@ func newGroup(t testing.TB) *mesh {
 	return m
 }
 
-// leader returns the replica that leads, by what they say.
+// leader returns the replica that leads, by what they say since they started.
 func (m *mesh) leader(t testing.TB) (leads *program) {
 	t.Helper()
 	eventually(t, "no replica leads", func() bool {
@@ -144,7 +144,8 @@ func (m *mesh) leader(t testing.TB) (leads *program) {
 			raw, err := os.ReadFile(p.log)
 			require.NoError(t, err)
 			said := string(raw)
-			if p.running() && strings.LastIndex(said, `"this replica leads"`) > strings.LastIndex(said, "leads no more") {
+			since := max(strings.LastIndex(said, "waiting for a majority"), strings.LastIndex(said, "leads no more"))
+			if p.running() && strings.LastIndex(said, `"this replica leads"`) > since {
 				leads = p
 			}
 		}
