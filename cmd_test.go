@@ -78,18 +78,20 @@ func TestLimitsThatAreMistakesAreRefused(t *testing.T) {
 
 func TestSettingsRefuse(t *testing.T) {
 	t.Parallel()
-	for name, text := range map[string]string{
-		"a misspelled name":       "orign: a\n",
-		"a misspelled limit":      "disclosure:\n  mincell: 20\n",
-		"a duration without unit": "anchor-every: often\n",
-		"a shape that is none":    "circuits-shape: big\n",
-		"text that is no YAML":    "a: [\n",
+	for text, says := range map[string]string{
+		"orign: a\n":                    `no setting is called "orign" (did you mean origin?)`,
+		"disclosure:\n  mincell: 20\n":  `no setting is called "disclosure.mincell" (did you mean disclosure.min-cell?)`,
+		"anchor-every: often\n":         "anchor-every",
+		"circuits-shape: big\n":         "circuits-shape",
+		"a: [\n":                        "yaml",
+		"circuits-keys: a\nnobody: 1\n": `no setting is called "`,
 	} {
 		path := filepath.Join(t.TempDir(), "hub.yaml")
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 		var s hubSettings
 		err := loadConfig(settingsCommand(t), path, "TRIALMESH_NO_HUB_", &s)
-		require.ErrorAs(t, err, new(usageError), name)
+		require.ErrorAs(t, err, new(usageError), text)
+		require.ErrorContains(t, err, says, text)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -300,11 +301,16 @@ func loadConfig(cmd *cobra.Command, path, prefix string, out any) error {
 		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
 			return usageError{fmt.Errorf("%s: %w", path, err)}
 		}
+		var found mapstructure.Metadata
 		strict := koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{
-			TagName: "koanf", Result: out, ErrorUnused: true, WeaklyTypedInput: true, DecodeHook: decodeHook,
+			TagName: "koanf", Result: out, Metadata: &found, WeaklyTypedInput: true, DecodeHook: decodeHook,
 		}}
 		if err := k.UnmarshalWithConf("", out, strict); err != nil {
 			return usageError{fmt.Errorf("%s: %w", path, err)}
+		}
+		if len(found.Unused) > 0 {
+			name := slices.Min(found.Unused)
+			return usageError{fmt.Errorf("%s: no setting is called %q%s", path, name, spelling.Hint(name, slices.Concat(found.Keys, found.Unset)...))}
 		}
 	}
 	name := func(key, value string) (string, any) {

@@ -37,10 +37,12 @@ func (b *bounded) ReadAt(p []byte, at int64) (int, error) {
 	return b.ReaderAt.ReadAt(p, at)
 }
 
-// WriteArchive writes a copy that [Export] made as one zip file. The same copy gives the same
-// bytes.
+// WriteArchive writes a copy that [Export] made as one zip file, unless [OpenArchive] would
+// refuse it for its size. The same copy gives the same bytes.
 func WriteArchive(w io.Writer, copied fs.FS) error {
-	archive := zip.NewWriter(w)
+	written := &counter{Writer: w}
+	archive := zip.NewWriter(written)
+	files, unpacked := 0, int64(0)
 	err := fs.WalkDir(copied, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -54,13 +56,34 @@ func WriteArchive(w io.Writer, copied fs.FS) error {
 		if err != nil {
 			return err
 		}
-		_, err = io.Copy(to, from)
+		n, err := io.Copy(to, from)
+		files, unpacked = files+1, unpacked+n
+		if files > maxFiles || unpacked > maxUnpacked || written.n > MaxArchive {
+			return errLarge
+		}
 		return err
 	})
-	if err = errors.Join(err, archive.Close()); err != nil {
+	if err = errors.Join(err, archive.Close()); err == nil && written.n > MaxArchive {
+		err = errLarge
+	}
+	if err != nil {
 		return fmt.Errorf("archive evidence: %w", err)
 	}
 	return nil
+}
+
+var errLarge = fmt.Errorf("the copy is larger than an archive may be (%d files, %d MiB): export it to a folder", maxFiles, MaxArchive>>20)
+
+// counter counts the bytes written.
+type counter struct {
+	io.Writer
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.Writer.Write(p)
+	c.n += int64(n)
+	return n, err
 }
 
 // OpenArchive returns the copy in a zip file, at its top or in its only folder. What the file

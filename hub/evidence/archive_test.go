@@ -7,8 +7,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/stretchr/testify/require"
 
@@ -161,4 +163,16 @@ func TestExampleVerifies(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, report.Failed())
 	require.Len(t, passed(report, evidence.CheckAccessProof), 3)
+}
+
+// TestArchivesThatNobodyCouldOpenAreNotWritten, so that an export says at once that a folder is needed.
+func TestArchivesThatNobodyCouldOpenAreNotWritten(t *testing.T) {
+	t.Parallel()
+	many := make(fstest.MapFS)
+	for i := range 100_001 {
+		many[strconv.Itoa(i)] = new(fstest.MapFile)
+	}
+	require.ErrorContains(t, evidence.WriteArchive(io.Discard, many), "export it to a folder")
+	delete(many, "0")
+	require.NoError(t, evidence.WriteArchive(io.Discard, many))
 }
