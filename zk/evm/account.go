@@ -87,6 +87,9 @@ func (c *Client) transact(ctx context.Context, k call) (*types.Receipt, error) {
 	}
 	a := c.account
 	sent, err := a.send(ctx, k)
+	if errors.Is(err, ErrFunds) {
+		err = fmt.Errorf("%w: fund %s", err, c.Address())
+	}
 	if err != nil {
 		return nil, err
 	}

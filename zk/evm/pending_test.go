@@ -199,6 +199,7 @@ func TestEmptyAccount(t *testing.T) {
 	for range 2 {
 		_, err := ledger.anchor(t, client, 5)
 		require.ErrorIs(t, err, evm.ErrFunds)
+		require.ErrorContains(t, err, "fund "+cfg.Signer.Address().String())
 	}
 	require.NoError(t, e.fund(t.Context(), cfg.Signer.Address()))
 	_, err := ledger.anchor(t, client, 5)
