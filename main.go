@@ -425,7 +425,7 @@ func readPlace(dir string) (place, error) {
 	path := filepath.Join(dir, runFile)
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return p, fmt.Errorf("nothing runs on %s", dir)
+		return p, fmt.Errorf("nothing runs on %s, or it is not ready: its output says what it waits for", dir)
 	}
 	if err != nil {
 		return p, err
