@@ -119,16 +119,28 @@ func killLoads(t *testing.T, m *mesh) {
 // fillNode leaves a node no room while jobs wait.
 func fillNode(t *testing.T, m *mesh) {
 	dir := filepath.Join(m.dir, "cramped")
-	if err := smallDisk(t, dir, "48m"); err != nil {
+	if err := smallDisk(t, dir, "96m"); err != nil {
 		t.Skip(err)
 	}
 	s := m.newSite(t, "cramped", dir)
 	s.start(t)
 	c := s.client(t)
-	files := bundles(t, 16)
-	jobs, err := load(t.Context(), c, files[:14])
-	require.NoError(t, err)
-	remove := ballast(t, dir, 1<<20) // less than their rows need
+	files := bundles(t, 44)
+	var jobs []string
+	var remove func()
+	for left := int64(0); left < 10; { // of 14 files, unless the node has stored them before the disk is full
+		n := len(jobs)
+		more, err := load(t.Context(), c, files[n:n+14])
+		require.NoError(t, err)
+		jobs = append(jobs, more...)
+		remove = ballast(t, dir, 1<<20) // less than their rows need
+		status, err := c.Status(t.Context())
+		require.NoError(t, err)
+		if left = int64(len(jobs)) - status.Jobs["completed"]; left < 10 {
+			remove()
+		}
+	}
+	files = files[:len(jobs)+2]
 	eventually(t, "the node does not say why nothing is stored", func() bool {
 		raw, err := os.ReadFile(s.log)
 		require.NoError(t, err)
@@ -142,7 +154,7 @@ func fillNode(t *testing.T, m *mesh) {
 
 	removeMore := ballast(t, dir, 0)
 	path := filepath.Join(t.TempDir(), "one.json")
-	require.NoError(t, os.WriteFile(path, files[14].Data, 0o600))
+	require.NoError(t, os.WriteFile(path, files[len(jobs)].Data, 0o600))
 	cli := call(t, "node", "ingest", path, "--dir", dir)
 	require.Equal(t, 1, cli.status)
 	require.Contains(t, cli.stderr, "no room left")
